@@ -1,0 +1,2 @@
+//! To be described.
+#![no_std]
