@@ -1,0 +1,276 @@
+//! The relay's command line: what people write ([`Args`]) and what it means once checked ([`Options`]).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
+
+/// Postern's relay: the public edge. Accepts clients and connectors' tunnels, and forwards requests from one to the other.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "postern-relay", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Where the relay keeps its key, its certificate and the last good state (made if missing, mode 0700)
+    #[arg(long, value_name = "DIR", env = "POSTERN_STATE_DIR")]
+    pub state_dir: PathBuf,
+    /// Reach control on this machine at its admin socket: unix:PATH
+    #[arg(long, value_name = "unix:PATH", env = "POSTERN_CONTROL", required_unless_present = "trust_anchor")]
+    pub control: Option<String>,
+    /// Wait for control to dial this relay; FILE is the control CA's certificate, written by `postern init`
+    #[arg(long, value_name = "FILE", env = "POSTERN_TRUST_ANCHOR", conflicts_with = "control")]
+    pub trust_anchor: Option<PathBuf>,
+    /// Addresses to listen at for TLS: clients, connectors, control
+    #[arg(long, value_name = "ADDR", env = "POSTERN_LISTEN", value_delimiter = ',', required = true)]
+    pub listen: Vec<SocketAddr>,
+    /// Addresses to listen at for plain HTTP (not yet available)
+    #[arg(long, value_name = "ADDR", env = "POSTERN_LISTEN_HTTP", value_delimiter = ',')]
+    pub listen_http: Vec<SocketAddr>,
+    /// Worker threads; default: one per CPU this process may run on
+    #[arg(long, value_name = "N", env = "POSTERN_WORKERS", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: Option<u16>,
+    /// The I/O engine
+    #[arg(long, value_enum, default_value_t = IoBackend::Auto, env = "POSTERN_IO")]
+    pub io: IoBackend,
+    /// BPF steering of new connections to workers: required, or where possible, or not at all
+    #[arg(long, value_enum, default_value_t = EbpfMode::Auto, env = "POSTERN_EBPF")]
+    pub ebpf: EbpfMode,
+    /// Filter packets on this interface (not yet available)
+    #[arg(long, value_name = "IFACE", env = "POSTERN_XDP", value_delimiter = ',')]
+    pub xdp: Vec<String>,
+    /// Serve /healthz, /readyz and /metrics here; a loopback address
+    #[arg(long, value_name = "ADDR", env = "POSTERN_ADMIN_LISTEN")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Read options from this TOML file; flags and environment win over it
+    #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Seconds that running requests are given at SIGTERM
+    #[arg(long, value_name = "S", default_value_t = 30, env = "POSTERN_GRACE_PERIOD", value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub grace_period: u32,
+    /// The name this relay gives to control on a Unix link; default: the host's name
+    #[arg(long, value_name = "NAME", env = "POSTERN_NAME")]
+    pub name: Option<String>,
+    /// Started as root, the dataplane runs as this user; default: postern-relay if it exists, else nobody
+    #[arg(long, value_name = "USER", env = "POSTERN_USER")]
+    pub user: Option<String>,
+}
+
+const EXAMPLES: &str = "Examples:
+  Control on the same machine:
+    postern-relay --state-dir /var/lib/postern-relay --control unix:/run/postern/control.sock --listen 0.0.0.0:443,[::]:443
+  Control elsewhere, dialling in (then: postern relay add edge1 edge1.example.com:443):
+    postern-relay --state-dir /var/lib/postern-relay --trust-anchor /etc/postern/ca.pem --listen 0.0.0.0:443";
+
+/// The I/O engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IoBackend {
+    /// io_uring where the kernel allows it, else epoll.
+    Auto,
+    /// io_uring.
+    Uring,
+    /// epoll (not yet available).
+    Epoll,
+}
+
+/// Whether BPF is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EbpfMode {
+    /// Where possible; otherwise say why not, and go on without.
+    Auto,
+    /// Not at all.
+    Off,
+    /// Refuse to start without.
+    Require,
+}
+
+/// How control and this relay find each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlLink {
+    /// The relay connects to control's admin socket.
+    Unix(PathBuf),
+    /// Control dials the relay; the file holds the CA that signs control's client certificate.
+    TrustAnchor(PathBuf),
+}
+
+/// The command line, checked. What it names may still be missing or unreadable.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `--state-dir`
+    pub state_dir: PathBuf,
+    /// `--control` or `--trust-anchor`
+    pub control: ControlLink,
+    /// `--listen`; without duplicates
+    pub listen: Vec<SocketAddr>,
+    /// `--workers`, or one per CPU of the inherited affinity mask
+    pub workers: u16,
+    /// `--io`
+    pub io: IoBackend,
+    /// `--ebpf`
+    pub ebpf: EbpfMode,
+    /// `--admin-listen`
+    pub admin_listen: Option<SocketAddr>,
+    /// `--grace-period`
+    pub grace_period: Duration,
+    /// `--name`, or the host's
+    pub name: String,
+    /// `--user`
+    pub user: Option<String>,
+}
+
+/// A command line that asks for what cannot be done. One line that says what and what to do; exit 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refused {
+    #[error("{what} is not yet available: start without it")]
+    NotYetAvailable { what: &'static str },
+    #[error("--control {value:?} is not a Unix socket: write unix:PATH, or use --trust-anchor and let control dial this relay")]
+    ControlNotUnix { value: String },
+    #[error("--listen {address} is given twice")]
+    ListenTwice { address: SocketAddr },
+    #[error("--listen names {count} addresses, at most {ADDRESSES_MAX} are possible")]
+    ListenTooMany { count: usize },
+    #[error("--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]")]
+    AdminNotLoopback { address: SocketAddr },
+    #[error("--name {name:?} is not a name of 1 to 63 of a-z, 0-9 and '-'")]
+    NameInvalid { name: String },
+}
+
+impl Args {
+    /// Checks what needs no look at the machine.
+    ///
+    /// `cpus` is how many CPUs this process may run on, `hostname` what `--name` defaults to.
+    ///
+    /// # Errors
+    /// The first thing that cannot be done.
+    pub fn check(self, cpus: u16, hostname: &str) -> Result<Options, Refused> {
+        self.refuse_what_is_not_there_yet()?;
+        self.check_addresses()?;
+        let name = match self.name {
+            Some(name) => name.parse::<postern_model::ids::Name>().map_err(|_| Refused::NameInvalid { name })?.to_string(),
+            None => name_from(hostname),
+        };
+        let control = match (self.trust_anchor, self.control) {
+            (Some(file), _) => ControlLink::TrustAnchor(file),
+            (None, control) => unix_control(control.unwrap_or_default())?,
+        };
+        Ok(Options {
+            state_dir: self.state_dir,
+            control,
+            listen: self.listen,
+            workers: self.workers.unwrap_or(cpus).clamp(1, WORKERS_MAX),
+            io: self.io,
+            ebpf: self.ebpf,
+            admin_listen: self.admin_listen,
+            grace_period: Duration::from_secs(u64::from(self.grace_period)),
+            name,
+            user: self.user,
+        })
+    }
+
+    fn refuse_what_is_not_there_yet(&self) -> Result<(), Refused> {
+        let refused = [
+            (!self.xdp.is_empty(), "--xdp"),
+            (self.io == IoBackend::Epoll, "--io epoll"),
+            (!self.listen_http.is_empty(), "--listen-http"),
+        ];
+        match refused.into_iter().find(|(asked, _)| *asked) {
+            Some((_, what)) => Err(Refused::NotYetAvailable { what }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_addresses(&self) -> Result<(), Refused> {
+        if self.listen.len() > ADDRESSES_MAX {
+            return Err(Refused::ListenTooMany { count: self.listen.len() });
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(address) = self.listen.iter().find(|address| address.port() != 0 && !seen.insert(**address)) {
+            return Err(Refused::ListenTwice { address: *address });
+        }
+        match self.admin_listen {
+            Some(address) if !address.ip().is_loopback() => Err(Refused::AdminNotLoopback { address }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn unix_control(value: String) -> Result<ControlLink, Refused> {
+    match value.strip_prefix("unix:") {
+        Some(path) if !path.is_empty() => Ok(ControlLink::Unix(PathBuf::from(path))),
+        Some(_) | None => Err(Refused::ControlNotUnix { value }),
+    }
+}
+
+/// A host's name as a relay's: the first label, with what names may not hold replaced.
+fn name_from(hostname: &str) -> String {
+    let label = hostname.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let name: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { String::from("relay") } else { String::from(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: [&str; 7] =
+        ["postern-relay", "--state-dir", "/s", "--control", "unix:/run/c.sock", "--listen", "127.0.0.1:443,[::1]:443"];
+
+    fn check(more: &[&str]) -> Result<Options, Refused> {
+        Args::try_parse_from(BASE.iter().chain(more)).unwrap().check(4, "Edge_1.example.com")
+    }
+
+    #[test]
+    fn defaults_come_from_the_machine() {
+        let options = check(&[]).unwrap();
+        assert_eq!((options.workers, options.name.as_str()), (4, "edge-1"));
+        assert_eq!(options.listen.len(), 2);
+        assert_eq!(options.control, ControlLink::Unix(PathBuf::from("/run/c.sock")));
+        assert_eq!(options.grace_period, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused_and_named() {
+        for (more, what) in [
+            (["--xdp", "eth0"], "--xdp"),
+            (["--io", "epoll"], "--io epoll"),
+            (["--listen-http", "127.0.0.1:80"], "--listen-http"),
+        ] {
+            assert_eq!(check(&more).unwrap_err().to_string(), format!("{what} is not yet available: start without it"));
+        }
+    }
+
+    #[test]
+    fn metrics_stay_on_loopback() {
+        let refused = check(&["--admin-listen", "0.0.0.0:9000"]).unwrap_err().to_string();
+        assert!(refused.contains("0.0.0.0:9000 is not a loopback address"), "{refused}");
+        assert!(check(&["--admin-listen", "[::1]:9000"]).is_ok());
+    }
+
+    #[test]
+    fn one_way_to_control_is_needed_and_one_only() {
+        let parse = |words: &[&str]| Args::try_parse_from(words);
+        assert!(parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443"]).is_err());
+        assert!(Args::try_parse_from(BASE.iter().chain(&["--trust-anchor", "/ca.pem"])).is_err());
+        let args = parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443", "--control", "tcp:x"]).unwrap();
+        assert!(args.check(1, "h").unwrap_err().to_string().contains("write unix:PATH"));
+    }
+
+    #[test]
+    fn names_and_addresses_are_checked() {
+        assert!(matches!(check(&["--name", "Not A Name"]), Err(Refused::NameInvalid { .. })));
+        assert!(matches!(check(&["--listen", "127.0.0.1:443"]), Err(Refused::ListenTwice { .. })));
+        assert_eq!(name_from("-"), "relay");
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+}

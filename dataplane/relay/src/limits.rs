@@ -1,0 +1,75 @@
+//! Every bound of this crate's processes, with the arithmetic behind it.
+
+use std::time::Duration;
+
+/// Workers of one relay. Each has a ring, a listener per address and a slot in `steer`'s arrays.
+pub const WORKERS_MAX: u16 = 256;
+
+/// Addresses of `--listen` and `--listen-http` together. With [`WORKERS_MAX`]: at most 4,096 listening sockets.
+pub const ADDRESSES_MAX: usize = 16;
+
+/// Connections in each listener's queue; the kernel cuts it to `net.core.somaxconn`. Those waiting while no dataplane runs
+/// wait here: 200 ms at 20,000 a second.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Descriptors in one message between supervisor and dataplane. The kernel's bound is 253 (`SCM_MAX_FD`).
+pub const DESCRIPTORS_PER_MESSAGE: usize = 128;
+
+/// Bytes of one message between supervisor and dataplane; a Unix socket's send buffer holds 208 KiB by default.
+/// The largest, the bootstrap, has a constant size but for the addresses (16 × 64 bytes) and the trust anchor.
+pub const HANDOVER_BYTES_MAX: usize = 128 * 1024;
+
+/// The trust anchor's file: one certificate of a few KiB.
+pub const TRUST_ANCHOR_BYTES_MAX: usize = 64 * 1024;
+
+/// Control and enrolment connections waiting for the side thread, with at most 64 KiB of first bytes each: 8 MiB.
+pub const HANDED_OVER_MAX: usize = 128;
+
+/// Enrolments in progress: each holds a TLS session and at most 128 KiB of messages: 8 MiB.
+pub const ENROLMENTS_MAX: usize = 64;
+
+/// One enrolment, from the handed-over ClientHello to the reply's last byte.
+pub const ENROLMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// An enrolment request or reply.
+pub const ENROLMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Control links in TLS handshake at a time; one link is in use at a time.
+pub const CONTROL_HANDSHAKES_MAX: usize = 8;
+
+/// A control link's TLS handshake.
+pub const CONTROL_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Messages waiting to be written to control; a status replaces the one still waiting.
+pub const LINK_QUEUE_MAX: usize = 256;
+
+/// A link on which control has been silent for so long is closed. Control pings every 5 s.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// Status on change: at most five a second; otherwise every five seconds.
+pub const STATUS_INTERVAL_MIN: Duration = Duration::from_millis(200);
+/// The longest time between two statuses.
+pub const STATUS_INTERVAL_MAX: Duration = Duration::from_secs(5);
+
+/// Pauses between attempts to reach control over its Unix socket: doubling between these two, with jitter.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(100);
+/// The longest such pause.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// A dataplane that lived at least so long is restarted at once; one that did not after a pause.
+pub const DATAPLANE_LIFE_MIN: Duration = Duration::from_secs(1);
+/// The pause after a dataplane that crashed within [`DATAPLANE_LIFE_MIN`], doubled at each further one.
+pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest such pause.
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What the supervisor leaves to a draining dataplane beyond the grace period, before it kills it.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+
+/// The sealed state on disk: a snapshot as control may send it (32 MiB) and the envelope.
+pub const STATE_BYTES_MAX: usize = 33 * 1024 * 1024;
+
+/// Requests to `--admin-listen` at a time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// One such request, from accept to the answer's last byte.
+pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
