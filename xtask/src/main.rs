@@ -1,2 +1,52 @@
-//! To be described.
-fn main() {}
+//! The project's own commands: `cargo xtask demo|test|tidy|ebpf`.
+//! It owns set-up, checks and the demonstration; no product code lives here.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
+)]
+
+mod demo;
+mod packages;
+mod shell;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Demonstrates, tests and checks Postern.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything, run the whole chain on loopback and print a URL to try. Ctrl-C ends it and leaves nothing behind.
+    Demo {
+        /// Unattended: make one real request through the chain, check the answer, exit.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Every check and test there is, with headings and timings. What is missing is installed when run as root.
+    Test,
+    /// Check what the compiler does not: crate edges, `unsafe`, lengths, links, error codes.
+    Tidy,
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Demo { check } => demo::run(check),
+        Task::Test => test::run(),
+        Task::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! `cargo xtask demo`: from nothing to a private application answered through relay, tunnel and connector, on loopback.
+//! Everything lives in one temporary folder; nothing outlives the command.
+
+mod application;
+mod daemon;
+mod interrupt;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{packages, shell, test};
+use application::Application;
+use daemon::Daemon;
+use interrupt::Interrupt;
+
+/// Names under `localhost` resolve to loopback in every browser, without touching any file.
+const HOST: &str = "demo.localhost";
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(check: bool) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    shell::step("what it needs", || {
+        packages::ensure(&[packages::BUILD, packages::DEMO])
+    })?;
+    shell::step("cargo build --release", || {
+        shell::run(&mut test::build("release"))
+    })?;
+    let demo = Demo::start(&interrupt)?;
+    demo.request_once()?;
+    demo.describe();
+    if check {
+        eprintln!("demo --check: a request went through the whole chain and its answer was right");
+        return Ok(());
+    }
+    println!("\nCtrl-C ends it all and leaves nothing behind.");
+    demo.wait(&interrupt)
+}
+
+/// The running chain. Fields are dropped in order: daemons first, their folder last.
+struct Demo {
+    daemons: Vec<Daemon>,
+    application: Application,
+    relay: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start(interrupt: &Interrupt) -> Result<Demo> {
+        let folder = tempfile::Builder::new().prefix("postern-demo-").tempdir()?;
+        let mut demo = Demo {
+            daemons: Vec::new(),
+            application: Application::start()?,
+            relay: free_address()?,
+            folder,
+        };
+        demo.start_control(interrupt)?;
+        demo.start_relay(interrupt)?;
+        demo.start_connector()?;
+        demo.publish()?;
+        demo.wait_ready(interrupt)?;
+        Ok(demo)
+    }
+
+    fn start_control(&mut self, interrupt: &Interrupt) -> Result<()> {
+        eprintln!("   starting postern-control");
+        let mut command = self.program("postern-control");
+        command.arg("--state-dir").arg(self.path("control"));
+        command.arg("--admin-socket").arg(self.socket());
+        self.spawn("postern-control", command)?;
+        let socket = self.socket();
+        self.wait_for("postern-control", interrupt, || socket.exists())?;
+        self.cli(&["init"]).map(drop)
+    }
+
+    fn start_relay(&mut self, interrupt: &Interrupt) -> Result<()> {
+        eprintln!("   starting postern-relay on {}", self.relay);
+        let mut command = self.program("postern-relay");
+        command.arg("--state-dir").arg(self.path("relay"));
+        command
+            .arg("--control")
+            .arg(format!("unix:{}", self.socket().display()));
+        command.args(["--listen", &self.relay.to_string(), "--grace-period", "1"]);
+        self.spawn("postern-relay", command)?;
+        let relay = self.relay;
+        self.wait_for("postern-relay", interrupt, || {
+            std::net::TcpStream::connect(relay).is_ok()
+        })
+    }
+
+    fn start_connector(&mut self) -> Result<()> {
+        eprintln!("   starting postern-connector");
+        let token = self.cli(&["connector", "token", "--group", "default"])?;
+        let file = self.path("token");
+        write_secret(&file, token.trim())?;
+        let mut command = self.program("postern-connector");
+        command.args(["--relay", &self.relay.to_string(), "--grace-period", "1"]);
+        command.arg("--token-file").arg(file);
+        command.arg("--state-dir").arg(self.path("connector"));
+        self.spawn("postern-connector", command)
+    }
+
+    fn publish(&self) -> Result<()> {
+        eprintln!("   publishing the sample application");
+        let (external, internal) = (
+            self.url(),
+            format!("http://{}/", self.application.address()),
+        );
+        let publish = [
+            "app",
+            "publish",
+            "demo",
+            "--external",
+            &external,
+            "--internal",
+            &internal,
+            "--preauth",
+            "passthrough",
+        ];
+        self.cli(&publish).map(drop)
+    }
+
+    /// Ready when the real request is answered: nothing less proves the chain.
+    fn wait_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
+        eprintln!("   waiting for the tunnel");
+        let (curl, folder) = (self.curl(), self.folder.path().to_owned());
+        let answered = || {
+            let mut command = Command::new("curl");
+            command
+                .args([
+                    "--silent",
+                    "--fail",
+                    "--max-time",
+                    "2",
+                    "--output",
+                    "/dev/null",
+                ])
+                .args(&curl);
+            command
+                .current_dir(&folder)
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        daemon::wait_for(
+            &mut self.daemons,
+            "the chain",
+            READY_TIMEOUT,
+            interrupt,
+            answered,
+        )
+    }
+
+    /// One request as a user would make it, its answer compared with what the application says of itself.
+    fn request_once(&self) -> Result<()> {
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--show-error", "--fail", "--max-time", "10"])
+            .args(self.curl());
+        let answer = shell::output(&mut command)?;
+        if !answer.contains(self.application.secret()) {
+            bail!("the answer is not the application's: {answer}");
+        }
+        Ok(())
+    }
+
+    fn describe(&self) {
+        println!(
+            "\nPostern is running on loopback, in {}:",
+            self.folder.path().display()
+        );
+        for daemon in &self.daemons {
+            println!("  {:<18} pid {}", daemon.name(), daemon.pid());
+        }
+        println!(
+            "  sample application http://{}/ (private: nothing but the connector should reach it)",
+            self.application.address()
+        );
+        println!("  eBPF steering      {}", self.ebpf());
+        println!("\nOpen      {}", self.url());
+        println!("or run    curl {}", self.curl().join(" "));
+        let cli = self.binary("postern");
+        println!(
+            "and look  {} --socket {} status",
+            cli.display(),
+            self.socket().display()
+        );
+    }
+
+    /// What the relay says of its BPF programs.
+    fn ebpf(&self) -> String {
+        let status = self
+            .cli(&["relay", "list", "-o", "json"])
+            .unwrap_or_default();
+        let said = status
+            .split("\"ebpf\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').nth(1));
+        match said {
+            Some(words) if !words.is_empty() => words.to_owned(),
+            _ if shell::is_root() => "unknown: see the relay's log".to_owned(),
+            _ => "off: not started as root".to_owned(),
+        }
+    }
+
+    fn wait(mut self, interrupt: &Interrupt) -> Result<()> {
+        while !interrupt.arrived() {
+            std::thread::sleep(Duration::from_millis(200));
+            for daemon in &mut self.daemons {
+                daemon.expect_alive()?;
+            }
+        }
+        eprintln!("\nstopping");
+        Ok(())
+    }
+
+    fn curl(&self) -> Vec<String> {
+        let authority = self.path("control").join("web-ca.pem");
+        let resolve = format!("{HOST}:{}:{}", self.relay.port(), self.relay.ip());
+        vec![
+            "--cacert".into(),
+            authority.display().to_string(),
+            "--resolve".into(),
+            resolve,
+            self.url(),
+        ]
+    }
+
+    fn url(&self) -> String {
+        format!("https://{HOST}:{}/", self.relay.port())
+    }
+
+    fn cli(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.program("postern");
+        command.arg("--socket").arg(self.socket()).args(arguments);
+        shell::output(&mut command).with_context(|| {
+            format!(
+                "the control process said:\n{}",
+                self.log_tail("postern-control")
+            )
+        })
+    }
+
+    fn spawn(&mut self, name: &'static str, command: Command) -> Result<()> {
+        let log = self.path(&format!("{name}.log"));
+        self.daemons.push(Daemon::spawn(name, command, log)?);
+        Ok(())
+    }
+
+    fn wait_for(
+        &mut self,
+        name: &str,
+        interrupt: &Interrupt,
+        is_up: impl Fn() -> bool,
+    ) -> Result<()> {
+        daemon::wait_for(&mut self.daemons, name, START_TIMEOUT, interrupt, is_up)
+    }
+
+    fn log_tail(&self, name: &str) -> String {
+        let daemon = self.daemons.iter().find(|daemon| daemon.name() == name);
+        daemon.map(Daemon::log_tail).unwrap_or_default()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path("admin.sock")
+    }
+
+    fn binary(&self, name: &str) -> PathBuf {
+        shell::target_dir().join("release").join(name)
+    }
+
+    /// With the embedded defaults: whatever `POSTERN_…` says in this shell is for somebody else.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.binary(name));
+        for (key, _) in
+            std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_"))
+        {
+            command.env_remove(key);
+        }
+        command
+    }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn write_secret(file: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}

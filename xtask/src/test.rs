@@ -1,0 +1,183 @@
+//! `cargo xtask test`: every check and test there is, cheap ones first, the test runner's own closing line last.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{packages, shell, tidy};
+
+/// The programs that the end-to-end tests start, by package.
+const PROGRAMS: &[&str] = &[
+    "postern-control",
+    "postern-relay",
+    "postern-connector",
+    "postern-cli",
+];
+
+pub(crate) fn run() -> Result<()> {
+    let begun = Instant::now();
+    shell::step("system packages", system_packages)?;
+    shell::step("tidy", tidy::run)?;
+    shell::step("cargo fmt --check", || {
+        shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
+    })?;
+    shell::step("clippy", || {
+        let clippy = [
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        shell::run(shell::cargo().args(clippy))
+    })?;
+    shell::step("rustdoc", || {
+        let doc = [
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+            "--locked",
+            "--document-private-items",
+        ];
+        shell::run(shell::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    shell::step("licences, bans and sources of dependencies", deny)?;
+    shell::step("build the programs", || shell::run(&mut build("dev")))?;
+    shell::step("systemd units", systemd_units)?;
+    shell::step("build the tests", || {
+        let mut tests = shell::cargo();
+        shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))
+    })?;
+    shell::step("examples in the documentation", || {
+        shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
+    })?;
+    eprintln!(
+        "\n── tests (all before them: {:.0} s)",
+        begun.elapsed().as_secs_f64()
+    );
+    tests()
+}
+
+/// `cargo build` of every program; `release` is what the demonstration runs.
+pub(crate) fn build(profile: &str) -> Command {
+    let mut command = shell::cargo();
+    command.args(["build", "--locked", "--profile", profile]);
+    for package in PROGRAMS {
+        command.args(["--package", package]);
+    }
+    command
+}
+
+fn system_packages() -> Result<()> {
+    match packages::ensure(&[packages::BUILD, packages::TEST]) {
+        Err(error) if !shell::is_ci() && !shell::is_root() => {
+            eprintln!("   {error:#}");
+            eprintln!("   going on without: the tests that need them say so and pass over");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn deny() -> Result<()> {
+    // Without optimisation: it compiles in half the time and runs for a second.
+    packages::ensure_cargo_program("cargo-deny", &["--debug"])?;
+    let program = packages::cargo_program("cargo-deny").context("cargo-deny is not found")?;
+    let mut check = Command::new(program);
+    check.args([
+        "--log-level",
+        "error",
+        "--workspace",
+        "--offline",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    shell::run(check.current_dir(shell::root()))
+}
+
+/// Units are checked as they would be installed, but against the programs just built.
+fn systemd_units() -> Result<()> {
+    let packaging = shell::root().join("packaging");
+    let units = units(&packaging)?;
+    if units.is_empty() {
+        bail!("packaging/ holds no unit");
+    }
+    if shell::find("systemd-analyze").is_none() {
+        eprintln!("   systemd-analyze is missing: passed over");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let programs = shell::target_dir().join("debug");
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]);
+    for unit in units {
+        let text = std::fs::read_to_string(packaging.join(&unit))?;
+        let copy = folder.path().join(&unit);
+        std::fs::write(
+            &copy,
+            text.replace(
+                "/usr/bin/postern",
+                &format!("{}/postern", programs.display()),
+            ),
+        )?;
+        verify.arg(copy);
+    }
+    let output = verify.output().context("systemd-analyze")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It also reads the machine's own units, whose faults are not ours.
+    let ours: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("postern"))
+        .collect();
+    if !output.status.success() || !ours.is_empty() {
+        bail!("{}", said.trim());
+    }
+    Ok(())
+}
+
+fn units(packaging: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(packaging).context("packaging")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if [".service", ".socket", ".target", ".slice"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn tests() -> Result<()> {
+    let mut command = shell::cargo();
+    if packages::cargo_program("cargo-nextest").is_some() {
+        command.args([
+            "nextest",
+            "run",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+        ]);
+    } else {
+        command.args([
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]);
+    }
+    shell::run(&mut command)
+}
