@@ -8,4 +8,17 @@
     allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
 )]
 
+pub mod admin;
+pub mod codes;
+pub mod config;
+pub mod delta;
+pub mod enrol;
+pub mod frame;
+pub mod group_config;
 pub mod ids;
+pub mod link;
+pub mod secret;
+pub mod snapshot;
+
+pub use delta::{Change, Delta};
+pub use snapshot::Snapshot;

@@ -1,0 +1,182 @@
+//! Files that hold secrets: read with a warning when others may read them, written so that a crash leaves the old or the
+//! new content, never a part, and only the owner may read it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// The largest secret file that is read: keys, tokens and certificate chains are far smaller.
+pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a key or token file. Warns when group or others may read it; refuses more than [`SECRET_FILE_BYTES_MAX`].
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let unreadable = |error: io::Error| {
+        Failure::new(format!("cannot read {}: {error}", path.display())).code("file-unreadable")
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 && !is_credential(path) {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{:04o}", mode & 0o7777),
+            "others can read this secret; run: chmod 600 {}",
+            path.display()
+        );
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4_096));
+    file.take(SECRET_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
+        return Err(
+            Failure::new(format!("{} is larger than 1 MiB", path.display()))
+                .code("file-unreadable"),
+        );
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], as text without surrounding white space.
+pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::new(format!("{} is not text", path.display())).code("file-unreadable")
+    })?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Replaces a file in one step: temporary file beside it, fsync, rename, fsync of the folder. Only the owner may read it.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with_mode(path, bytes, 0o600)
+}
+
+/// As [`write`] with the given permissions, for files that are not secret.
+pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = folder_of(path);
+    let temporary = temporary_beside(path)?;
+    let written =
+        write_durably(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.and_then(|()| File::open(folder)?.sync_all())
+}
+
+/// As [`write`], but never over an existing file (`AlreadyExists`): for tokens and keys that cannot be made again.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = write_durably(path, bytes, 0o600);
+    if written
+        .as_ref()
+        .is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists)
+    {
+        let _ = fs::remove_file(path);
+    }
+    written.and_then(|()| File::open(folder_of(path))?.sync_all())
+}
+
+fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    // The mode given to open is cut by the umask; this one is not.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(
+        ".{}-{}.tmp",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    ));
+    Ok(folder_of(path).join(temporary))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// systemd guards the credentials folder itself; the files in it may carry wider modes.
+fn is_credential(path: &Path) -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_in_one_step_for_the_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        write(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().as_slice(), b"two");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        assert!(write(&path, b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_secret_never_replaces_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        write_new(&path, b" first\n").unwrap();
+        assert_eq!(
+            write_new(&path, b"second").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(read_text(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn says_which_file_cannot_be_read_and_bounds_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert!(read(&missing).unwrap_err().to_string().contains("missing"));
+        let large = folder.path().join("large");
+        File::create(&large)
+            .unwrap()
+            .set_len(SECRET_FILE_BYTES_MAX + 1)
+            .unwrap();
+        assert!(
+            read(&large)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than 1 MiB")
+        );
+    }
+}
