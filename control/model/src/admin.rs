@@ -1,0 +1,504 @@
+//! The admin API: HTTP/1.1 with JSON bodies over control's Unix socket (default `STATE/admin.sock`).
+//!
+//! | request | body → answer |
+//! |---|---|
+//! | `POST /v1/init` | – → [`Initialised`] |
+//! | `GET /v1/tenants` · `POST` | – → `List<TenantView>` · [`CreateNamed`] → [`TenantView`] |
+//! | `GET /v1/tenants/T` · `DELETE` | – → [`TenantView`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/connector-groups` · `POST` | – → `List<GroupView>` · [`CreateNamed`] → [`GroupView`] |
+//! | `GET /v1/tenants/T/connector-groups/G` · `DELETE` | – → [`GroupView`] · – → [`Changed`] |
+//! | `POST /v1/tenants/T/connector-groups/G/tokens` | [`CreateToken`] → [`TokenIssued`] |
+//! | `GET /v1/tenants/T/connectors` | – → `List<ConnectorView>` |
+//! | `GET /v1/tenants/T/connectors/C` · `DELETE` | – → [`ConnectorView`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/apps` · `POST` | – → `List<AppView>` · [`PublishApp`] → [`AppPublished`] |
+//! | `GET /v1/tenants/T/apps/A` · `PATCH` · `DELETE` | – → [`AppView`] · [`SetApp`] → [`AppPublished`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/certificates` · `POST` | – → `List<CertificateView>` · [`AddCertificate`] → [`CertificateView`] |
+//! | `DELETE /v1/tenants/T/certificates/K` | – → [`Changed`] |
+//! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
+//! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
+//! | `GET /v1/status` | – → [`Status`] |
+//! | `GET /v1/ready` | – → [`Ready`], 200 or 503 |
+//! | `GET /v1/audit[?tenant=T][&before=SEQ][&limit=N]` | – → `List<AuditRecord>`, newest first |
+//! | `POST /v1/link` | upgrade to [`crate::link`], for relays |
+//!
+//! T, G, A, C, K and R are names or ids (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
+//! A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{CertificateOrigin, Preauth};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
+use crate::link::RelayStatus;
+use crate::secret::SecretText;
+
+/// An error, RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// Stable, what `postern explain CODE` knows: `app-url-conflict`.
+    pub code: String,
+    /// What kind of problem, short.
+    pub title: String,
+    /// What exactly, and what to do: one line.
+    pub detail: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// A list, so that paging can be added to each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+}
+
+/// Something was changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Version of the log that holds the change.
+    pub version: u64,
+    /// What an operator should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// What `init` found or made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Initialised {
+    /// The state directory.
+    pub state_dir: String,
+    /// Trust anchor for relays (`--trust-anchor`): the control CA's certificate.
+    pub ca_file: String,
+    /// SHA-256 of that certificate (DER), hex.
+    pub ca_sha256: String,
+    /// Certificate of the CA that signs applications published without a certificate: for users' browsers, if wanted.
+    pub web_ca_file: String,
+    /// SHA-256 of that certificate (DER), hex.
+    pub web_ca_sha256: String,
+    /// The tenant made.
+    pub tenant: Name,
+    /// The connector group made.
+    pub group: Name,
+    /// When it was initialised.
+    pub initialised_unix_ms: u64,
+    /// Whether this very daemon made it at its start.
+    pub fresh: bool,
+}
+
+/// Makes a tenant or a connector group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateNamed {
+    /// Its name.
+    pub name: Name,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantView {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name.
+    pub name: Name,
+    /// Published applications.
+    pub apps: u32,
+    /// Connector groups.
+    pub groups: u32,
+    /// Enrolled connectors.
+    pub connectors: u32,
+}
+
+/// A connector group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Its id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: Name,
+    /// Names of its applications.
+    pub apps: Vec<Name>,
+    /// Enrolled connectors.
+    pub connectors: u32,
+    /// Those online at some relay.
+    pub connectors_online: u32,
+    /// Tokens neither used nor expired.
+    pub tokens_open: u32,
+}
+
+/// Makes an enrolment token.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// Validity; [`TOKEN_TTL_S_DEFAULT`] unless given, at most [`TOKEN_TTL_S_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
+}
+
+/// An enrolment token. Shown once, never again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// Names it in the audit log.
+    pub id: String,
+    /// The text for the connector's `--token-file`.
+    pub token: SecretText,
+    /// The group.
+    pub group: Name,
+    /// End of validity, seconds.
+    pub expires_unix: u64,
+}
+
+/// A connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorView {
+    /// Its id.
+    pub id: ConnectorId,
+    /// Its group's name.
+    pub group: Name,
+    /// Online at one relay or more: a probe went through its tunnel and came back.
+    pub online: bool,
+    /// Since when that is so; 0 when no relay reported it.
+    pub since_unix_ms: u64,
+    /// Program and version, as it said last; empty when no relay reported it.
+    pub software: String,
+    /// When it enrolled.
+    pub enrolled_unix_ms: u64,
+    /// SHA-256 of its key's SubjectPublicKeyInfo, hex.
+    pub key_sha256: String,
+    /// Its tunnels by relay.
+    pub relays: Vec<ConnectorAtRelay>,
+}
+
+/// A connector at one relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorAtRelay {
+    /// The relay's name.
+    pub relay: Name,
+    /// Whether it is online there.
+    pub online: bool,
+    /// Tunnels open.
+    pub tunnels: u32,
+    /// Last probe's round trip.
+    pub rtt_us: u32,
+}
+
+/// Publishes an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishApp {
+    /// Its name, unique in the tenant.
+    pub name: Name,
+    /// `https://HOST[:PORT][/PATH/]`; HOST may begin with `*.`.
+    pub external_url: String,
+    /// `http://` or `https://`.
+    pub internal_url: String,
+    /// No default.
+    pub preauth: Preauth,
+    /// Connector group, name or id; `default` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Certificate chain (`--cert`), PEM, leaf first; together with `key_pem`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// Its key (`--key`), PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pem: Option<SecretText>,
+    /// `--set k=v`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Changes an application; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetApp {
+    /// New external URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_url: Option<String>,
+    /// New internal URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_url: Option<String>,
+    /// New pre-authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preauth: Option<Preauth>,
+    /// New connector group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// New certificate chain, together with `key_pem`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pem: Option<SecretText>,
+    /// Settings to set; `null` returns one to its default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Option<String>>,
+}
+
+/// An application after it was published or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppPublished {
+    /// The application.
+    pub app: AppView,
+    /// Version of the log that holds the change.
+    pub version: u64,
+    /// What an operator should know: a plain-http backend, no connector online.
+    pub warnings: Vec<String>,
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppView {
+    /// Its id.
+    pub id: AppId,
+    /// Its name.
+    pub name: Name,
+    /// What users open.
+    pub external_url: String,
+    /// What connectors open.
+    pub internal_url: String,
+    /// What is asked before.
+    pub preauth: Preauth,
+    /// Its connector group's name.
+    pub group: Name,
+    /// Connectors of that group online.
+    pub connectors_online: u32,
+    /// The certificate shown for its host.
+    pub certificate: CertificateView,
+    /// Settings other than their defaults.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Adds a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddCertificate {
+    /// Chain, PEM, leaf first.
+    pub certificate_pem: String,
+    /// Key, PEM.
+    pub key_pem: SecretText,
+}
+
+/// A certificate, without its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// Its id.
+    pub id: CertificateId,
+    /// DNS names it covers.
+    pub hosts: Vec<String>,
+    /// Who made it.
+    pub origin: CertificateOrigin,
+    /// End of validity.
+    pub not_after_unix: u64,
+    /// SHA-256 of the leaf (DER), hex.
+    pub sha256: String,
+    /// Names of the applications that show it.
+    pub apps: Vec<Name>,
+}
+
+/// Adds a relay for control to dial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddRelay {
+    /// Its name, unique.
+    pub name: Name,
+    /// `HOST:PORT`.
+    pub address: String,
+    /// SHA-256 of its key's SubjectPublicKeyInfo, hex, as its log says at start; without it the first key seen is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// A relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayView {
+    /// Its id.
+    pub id: RelayId,
+    /// Its name.
+    pub name: Name,
+    /// What control dials; `None` for one that comes to the Unix socket.
+    pub address: Option<String>,
+    /// SHA-256 of its key's SubjectPublicKeyInfo, hex; `None` until first seen.
+    pub fingerprint: Option<String>,
+    /// How that key came to be trusted.
+    pub pinned: Pinned,
+    /// Whether the link is up now.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since_unix_ms: u64,
+    /// Program and version; empty until first linked.
+    pub software: String,
+    /// Last report, if there is one since control started.
+    pub status: Option<RelayStatus>,
+    /// Why the link is down or the last version was refused.
+    pub problem: Option<String>,
+}
+
+/// How a relay's key came to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pinned {
+    /// Not seen and not given yet.
+    No,
+    /// Given with `--fingerprint`.
+    Given,
+    /// Taken at the first connection.
+    FirstUse,
+    /// It came through the Unix socket with an allowed uid.
+    Socket,
+}
+
+/// The whole at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Program and version.
+    pub software: String,
+    /// Version of the log.
+    pub version: u64,
+    /// When the daemon started.
+    pub started_unix_ms: u64,
+    /// Where the state is: `sqlite:/var/lib/…`.
+    pub store: String,
+    /// Tenants.
+    pub tenants: u32,
+    /// Published applications.
+    pub apps: u32,
+    /// Connector groups.
+    pub groups: u32,
+    /// Enrolled connectors.
+    pub connectors: u32,
+    /// Those online at some relay.
+    pub connectors_online: u32,
+    /// Relays.
+    pub relays: Vec<RelayView>,
+    /// What an operator should know: a relay behind, a clock that is off, a certificate near its end.
+    pub warnings: Vec<String>,
+}
+
+/// Whether requests can be served now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Every relay is linked and serves the last version, and every group with applications has a connector online.
+    pub ready: bool,
+    /// What is missing.
+    pub missing: Vec<String>,
+}
+
+/// One change, as the audit log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Number of the record.
+    pub seq: u64,
+    /// When.
+    pub at_unix_ms: u64,
+    /// Who: `uid 1000 (alice)`, `connector c1-3`, `control`.
+    pub actor: String,
+    /// What: `app.publish`.
+    pub action: String,
+    /// Whose; `None` for relays.
+    pub tenant: Option<TenantId>,
+    /// Which: `app crm (a1-7)`.
+    pub target: String,
+    /// What it was, short; without secrets.
+    pub before: Option<String>,
+    /// What it is now.
+    pub after: Option<String>,
+    /// Version of the log that holds the change; `None` when relays do not see it.
+    pub version: Option<u64>,
+}
+
+/// Paths, so that client and server cannot differ.
+pub mod path {
+    /// `POST`.
+    pub const INIT: &str = "/v1/init";
+    /// `GET`, `POST`.
+    pub const TENANTS: &str = "/v1/tenants";
+    /// `GET`, `POST`.
+    pub const RELAYS: &str = "/v1/relays";
+    /// `GET`.
+    pub const STATUS: &str = "/v1/status";
+    /// `GET`.
+    pub const READY: &str = "/v1/ready";
+    /// `GET`.
+    pub const AUDIT: &str = "/v1/audit";
+
+    /// `GET`, `DELETE`.
+    #[must_use]
+    pub fn tenant(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}")
+    }
+
+    /// `GET`, `DELETE`.
+    #[must_use]
+    pub fn relay(relay: &str) -> String {
+        format!("{RELAYS}/{relay}")
+    }
+
+    /// `GET`, `POST`.
+    #[must_use]
+    pub fn groups(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/connector-groups")
+    }
+
+    /// `GET`, `DELETE`.
+    #[must_use]
+    pub fn group(tenant: &str, group: &str) -> String {
+        format!("{TENANTS}/{tenant}/connector-groups/{group}")
+    }
+
+    /// `POST`.
+    #[must_use]
+    pub fn tokens(tenant: &str, group: &str) -> String {
+        format!("{TENANTS}/{tenant}/connector-groups/{group}/tokens")
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn connectors(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/connectors")
+    }
+
+    /// `GET`, `DELETE`.
+    #[must_use]
+    pub fn connector(tenant: &str, connector: &str) -> String {
+        format!("{TENANTS}/{tenant}/connectors/{connector}")
+    }
+
+    /// `GET`, `POST`.
+    #[must_use]
+    pub fn apps(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/apps")
+    }
+
+    /// `GET`, `PATCH`, `DELETE`.
+    #[must_use]
+    pub fn app(tenant: &str, app: &str) -> String {
+        format!("{TENANTS}/{tenant}/apps/{app}")
+    }
+
+    /// `GET`, `POST`.
+    #[must_use]
+    pub fn certificates(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/certificates")
+    }
+
+    /// `DELETE`.
+    #[must_use]
+    pub fn certificate(tenant: &str, certificate: &str) -> String {
+        format!("{TENANTS}/{tenant}/certificates/{certificate}")
+    }
+}
+
+/// Name of the socket in the state directory.
+pub const SOCKET_NAME: &str = "admin.sock";
+/// Largest request body: a certificate chain, its key and a backend CA.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// One hour.
+pub const TOKEN_TTL_S_DEFAULT: u64 = 3_600;
+/// Thirty days.
+pub const TOKEN_TTL_S_MAX: u64 = 30 * 86_400;
+/// Records in an audit list unless `limit` says otherwise.
+pub const AUDIT_LIMIT_DEFAULT: u32 = 100;
+/// Most records in an audit list.
+pub const AUDIT_LIMIT_MAX: u32 = 1_000;

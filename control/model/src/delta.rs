@@ -1,0 +1,191 @@
+//! One change in the log. Its wire form lets an older relay skip what it does not need and refuse what it must not ignore.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
+use crate::group_config::SignedGroupConfig;
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct Delta {
+    /// Exactly one more than the entry before.
+    pub version: u64,
+    /// When control wrote it.
+    pub at_unix_ms: u64,
+    /// Whose change it is; `None` for relays.
+    pub tenant: Option<TenantId>,
+    /// The change.
+    pub change: Change,
+}
+
+/// What changed. `Put` creates or replaces the whole object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// A tenant was made or renamed.
+    TenantPut(Tenant),
+    /// An empty tenant was removed.
+    TenantRemoved {
+        /// Which.
+        id: TenantId,
+    },
+    /// An application was published or changed.
+    AppPut(App),
+    /// An application is no longer published.
+    AppRemoved {
+        /// Which.
+        id: AppId,
+    },
+    /// A connector group was made or renamed.
+    GroupPut(Group),
+    /// A connector group without applications and connectors was removed, with its signed configuration.
+    GroupRemoved {
+        /// Which.
+        id: GroupId,
+    },
+    /// A connector enrolled or renewed with a new key.
+    ConnectorPut(Connector),
+    /// A connector may no longer connect; its tunnels are closed.
+    ConnectorRemoved {
+        /// Which.
+        id: ConnectorId,
+    },
+    /// A relay was added or changed.
+    RelayPut(Relay),
+    /// A relay was removed.
+    RelayRemoved {
+        /// Which.
+        id: RelayId,
+    },
+    /// A certificate was added or renewed.
+    CertificatePut(Certificate),
+    /// An unused certificate was removed.
+    CertificateRemoved {
+        /// Which.
+        id: CertificateId,
+    },
+    /// A group's signed configuration; always newer than the one before.
+    GroupConfigPut {
+        /// Which group.
+        group: GroupId,
+        /// For its connectors, unread.
+        config: SignedGroupConfig,
+    },
+    /// A group has no configuration any more.
+    GroupConfigRemoved {
+        /// Which group.
+        group: GroupId,
+    },
+    /// A change of a newer control that says itself that it may be skipped.
+    Skipped {
+        /// Its kind, for the log.
+        skipped: String,
+    },
+}
+
+impl Change {
+    /// Whose change it is; `None` for relays.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::TenantPut(tenant) => Some(tenant.id),
+            Self::TenantRemoved { id } => Some(*id),
+            Self::AppPut(app) => Some(app.id.tenant),
+            Self::AppRemoved { id } => Some(id.tenant),
+            Self::GroupPut(group) => Some(group.id.tenant),
+            Self::GroupRemoved { id } => Some(id.tenant),
+            Self::ConnectorPut(connector) => Some(connector.id.tenant),
+            Self::ConnectorRemoved { id } => Some(id.tenant),
+            Self::CertificatePut(certificate) => Some(certificate.id.tenant),
+            Self::CertificateRemoved { id } => Some(id.tenant),
+            Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => {
+                Some(group.tenant)
+            }
+            Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
+        }
+    }
+}
+
+/// How a delta is written: the change stays a JSON value until its kind is known to be known.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    version: u64,
+    at_unix_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantId>,
+    change: Value,
+    /// Set by the writer on changes that an older reader may skip.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
+}
+
+impl TryFrom<Wire> for Delta {
+    type Error = String;
+
+    fn try_from(wire: Wire) -> Result<Self, String> {
+        let Wire {
+            version,
+            at_unix_ms,
+            tenant,
+            change,
+            optional,
+        } = wire;
+        let kind = change
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let change = if KINDS.contains(&kind) {
+            Change::deserialize(&change).map_err(|error| format!("change {version}: {error}"))?
+        } else if optional {
+            Change::Skipped {
+                skipped: kind.chars().take(64).collect(),
+            }
+        } else {
+            return Err(format!(
+                "change {version} is of kind {kind:?}, which this version does not know: upgrade"
+            ));
+        };
+        Ok(Self {
+            version,
+            at_unix_ms,
+            tenant,
+            change,
+        })
+    }
+}
+
+impl From<Delta> for Wire {
+    fn from(delta: Delta) -> Self {
+        let optional = matches!(delta.change, Change::Skipped { .. });
+        // A change is plain data with text keys: it always has a JSON form.
+        let change = serde_json::to_value(&delta.change).unwrap_or_default();
+        Self {
+            version: delta.version,
+            at_unix_ms: delta.at_unix_ms,
+            tenant: delta.tenant,
+            change,
+            optional,
+        }
+    }
+}
+
+/// The kinds this version knows.
+const KINDS: &[&str] = &[
+    "tenant_put",
+    "tenant_removed",
+    "app_put",
+    "app_removed",
+    "group_put",
+    "group_removed",
+    "connector_put",
+    "connector_removed",
+    "relay_put",
+    "relay_removed",
+    "certificate_put",
+    "certificate_removed",
+    "group_config_put",
+    "group_config_removed",
+];

@@ -1,0 +1,141 @@
+//! What a connector group may reach, signed by the control CA: a relay carries it and cannot invent a backend.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::EcdsaKeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AppId, GroupId, Name, TenantId};
+
+/// The applications of one connector group, as its connectors need them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupConfig {
+    /// The group's tenant.
+    pub tenant: TenantId,
+    /// The group it is for; a connector of another group refuses it.
+    pub group: GroupId,
+    /// Version of the log when it was made. Connectors refuse an older one than they hold.
+    pub version: u64,
+    /// The group's applications.
+    pub apps: Vec<BackendApp>,
+}
+
+/// One application as its connectors see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendApp {
+    /// Its id, which every opened stream names.
+    pub id: AppId,
+    /// Its name, for logs.
+    pub name: Name,
+    /// What users open: forwarding headers and the path prefix come from it.
+    pub external_url: String,
+    /// What the connector opens.
+    pub internal_url: String,
+    /// See [`crate::settings::AppSettings`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A [`GroupConfig`] as JSON bytes with the control CA's signature over them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedGroupConfig {
+    /// The JSON text exactly as signed.
+    pub body: String,
+    /// ECDSA P-256, SHA-256, ASN.1, base64, over [`CONTEXT`] and `body`.
+    pub signature: String,
+}
+
+/// Why a signed configuration was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupConfigInvalid {
+    /// The CA certificate cannot be read.
+    #[error("the control CA's certificate cannot be read")]
+    CaUnreadable,
+    /// Not signed by this CA.
+    #[error("the group configuration is not signed by the control CA")]
+    SignatureWrong,
+    /// Signed, but not understood.
+    #[error("the group configuration cannot be read: {0}")]
+    Malformed(String),
+    /// Signed for another group.
+    #[error("the group configuration is for {found}, not for {expected}")]
+    OtherGroup {
+        /// The group of this connector.
+        expected: GroupId,
+        /// The group it is for.
+        found: GroupId,
+    },
+    /// Older than the one in use.
+    #[error("the group configuration has version {found}, older than {held} in use")]
+    Older {
+        /// The version in use.
+        held: u64,
+        /// The version offered.
+        found: u64,
+    },
+}
+
+impl SignedGroupConfig {
+    /// Signs `config` with the control CA's key. Fails only if the random source fails.
+    ///
+    /// # Errors
+    /// When no randomness could be had for the signature.
+    pub fn sign(
+        config: &GroupConfig,
+        key: &EcdsaKeyPair,
+    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let body = serde_json::to_string(config).map_err(|_| aws_lc_rs::error::Unspecified)?;
+        let signature = key.sign(&SystemRandom::new(), &signed_bytes(&body))?;
+        Ok(Self {
+            body,
+            signature: STANDARD.encode(signature.as_ref()),
+        })
+    }
+
+    /// Verifies the signature with the CA certificate (DER), then that it is for `group` and not older than `held_version`.
+    ///
+    /// # Errors
+    /// The first check that failed; nothing of the body may be used then.
+    pub fn verify(
+        &self,
+        ca_der: &[u8],
+        group: GroupId,
+        held_version: u64,
+    ) -> Result<GroupConfig, GroupConfigInvalid> {
+        let ca = CertificateDer::from(ca_der);
+        let ca =
+            webpki::EndEntityCert::try_from(&ca).map_err(|_| GroupConfigInvalid::CaUnreadable)?;
+        let signature = STANDARD
+            .decode(&self.signature)
+            .map_err(|_| GroupConfigInvalid::SignatureWrong)?;
+        let message = signed_bytes(&self.body);
+        ca.verify_signature(webpki::aws_lc_rs::ECDSA_P256_SHA256, &message, &signature)
+            .map_err(|_| GroupConfigInvalid::SignatureWrong)?;
+        let config: GroupConfig = serde_json::from_str(&self.body)
+            .map_err(|error| GroupConfigInvalid::Malformed(error.to_string()))?;
+        if config.group != group {
+            return Err(GroupConfigInvalid::OtherGroup {
+                expected: group,
+                found: config.group,
+            });
+        }
+        if config.version < held_version {
+            return Err(GroupConfigInvalid::Older {
+                held: held_version,
+                found: config.version,
+            });
+        }
+        Ok(config)
+    }
+}
+
+/// What stands before the body in the signed bytes, so that no other signature of this key can be taken for one.
+pub const CONTEXT: &[u8] = b"postern-group-config/1\0";
+
+fn signed_bytes(body: &str) -> Vec<u8> {
+    [CONTEXT, body.as_bytes()].concat()
+}

@@ -1,0 +1,179 @@
+//! The link between control and a relay: messages of [`crate::frame`] over TLS (control dials) or the Unix admin socket (relay comes).
+//!
+//! Order: the relay says `Hello` first, control answers `Welcome` (or `Refused` and closes), then a `Snapshot` or the `Delta`s
+//! the relay misses, then deltas as they happen. The relay answers each version with `Applied` or `Rejected`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::delta::Delta;
+use crate::ids::{ConnectorId, RelayId};
+use crate::snapshot::Snapshot;
+
+/// From relay to control.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToControl {
+    /// First message.
+    Hello(Hello),
+    /// The state at this version is being served.
+    Applied {
+        /// Version of the log.
+        version: u64,
+    },
+    /// A snapshot or delta was refused; the state before it is still served.
+    Rejected {
+        /// Version of the log.
+        version: u64,
+        /// Why, for people.
+        reason: String,
+    },
+    /// On change (at most 5 a second) and every 5 s.
+    Status(RelayStatus),
+    /// A connector's enrolment or renewal, forwarded unread.
+    EnrolRequest {
+        /// Chosen by the relay, echoed in the reply.
+        id: u64,
+        /// JSON of [`crate::enrol::EnrolRequest`].
+        body: String,
+    },
+    /// Answer to `Ping`.
+    Pong {
+        /// The ping's number.
+        n: u64,
+    },
+    /// A message of a newer minor version: ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a relay says first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Program and version: `postern-relay/0.1.0`.
+    pub software: String,
+    /// The relay's own name (its host name unless configured); over TLS the name given to `relay add` wins.
+    pub relay_name: String,
+    /// Certificate request by the relay's key (PEM); the names in it are ignored, only the key counts.
+    pub csr_pem: String,
+    /// Version it serves already, 0 for none.
+    pub last_version: u64,
+    /// Generation of the dataplane.
+    pub generation: u32,
+    /// Its workers.
+    pub workers: u32,
+    /// The relay's clock, to warn about skew. 0: not said.
+    #[serde(default)]
+    pub time_unix_ms: u64,
+}
+
+/// From control to relay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToRelay {
+    /// Answer to `Hello`; sent again when the tunnel certificate is renewed.
+    Welcome(Welcome),
+    /// The whole state; replaces what the relay has.
+    Snapshot(Box<Snapshot>),
+    /// One change.
+    Delta(Box<Delta>),
+    /// Answer to `EnrolRequest`.
+    EnrolReply {
+        /// The request's id.
+        id: u64,
+        /// JSON of [`crate::enrol::EnrolResponse`].
+        body: String,
+    },
+    /// Is the relay there? Answered by `Pong` within [`PONG_TIMEOUT_MS`].
+    Ping {
+        /// A number to echo.
+        n: u64,
+    },
+    /// The relay may not link; control closes after it.
+    Refused {
+        /// What to do, for people.
+        reason: String,
+    },
+    /// A message of a newer minor version: ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who the relay is to control, and its certificate for tunnels and enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The relay's id.
+    pub relay_id: RelayId,
+    /// The name control knows it by.
+    pub relay_name: String,
+    /// The control CA's certificate: connectors' client certificates chain to it.
+    pub ca_pem: String,
+    /// Tunnel certificate, leaf first, then the CA.
+    pub certificate_pem: String,
+    /// Control's clock.
+    pub server_time_unix_ms: u64,
+}
+
+/// What a relay reports about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// Generation of the dataplane.
+    pub generation: u32,
+    /// Its workers.
+    pub workers: u32,
+    /// `uring` or `epoll`.
+    pub io_backend: String,
+    /// `steer`, `off`, or why it is not there.
+    pub ebpf: String,
+    /// Version of the state being served.
+    pub applied_version: u64,
+    /// Connectors with a tunnel, or known to have had one.
+    pub connectors: Vec<ConnectorStatus>,
+    /// What an operator should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The relay's clock, to warn about skew. 0: not said.
+    #[serde(default)]
+    pub time_unix_ms: u64,
+}
+
+/// One connector as one relay sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorStatus {
+    /// Which one.
+    pub id: ConnectorId,
+    /// A probe went through a tunnel and came back.
+    pub online: bool,
+    /// Tunnels open, of one per worker.
+    pub tunnels: u32,
+    /// Program and version.
+    pub software: String,
+    /// Since when it is online, or offline.
+    pub since_unix_ms: u64,
+    /// Last probe's round trip.
+    pub rtt_us: u32,
+}
+
+/// Version of the link. Peers one minor version apart understand each other; unknown messages are ignored.
+pub const PROTOCOL: u32 = 1;
+/// Largest message from control: a snapshot.
+pub const TO_RELAY_BYTES_MAX: usize = 32 << 20;
+/// Largest message from a relay: a status of 20,000 connectors at about 200 bytes.
+pub const TO_CONTROL_BYTES_MAX: usize = 4 << 20;
+/// Path of the upgrade on control's Unix socket.
+pub const UPGRADE_PATH: &str = "/v1/link";
+/// Value of the `Upgrade` header there.
+pub const UPGRADE_PROTOCOL: &str = "postern-link/1";
+/// ALPN over TLS.
+pub const ALPN: &[u8] = b"postern-control/1";
+/// SNI over TLS.
+pub const SERVER_NAME: &str = "control.tunnel.postern.internal";
+/// DNS name in control's client certificate.
+pub const CONTROL_NAME: &str = "control.postern.internal";
+/// A relay that does not answer a ping for so long is dialled anew.
+pub const PONG_TIMEOUT_MS: u64 = 10_000;
+/// Clocks further apart than this are warned about.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5 * 60 * 1000;

@@ -1,0 +1,277 @@
+//! The state that relays serve, and the log of changes that leads to it. Version by version; a delta that does not fit is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
+pub use crate::delta::{Change, Delta};
+use crate::group_config::SignedGroupConfig;
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId};
+
+/// Everything at one version of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of the last change in it; 0 is the empty state.
+    pub version: u64,
+    /// Names of features without which this state must not be served. A relay that misses one refuses it: see [`Snapshot::check_known`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub requires: BTreeSet<String>,
+    /// Tenants.
+    #[serde(default)]
+    pub tenants: BTreeMap<TenantId, Tenant>,
+    /// Published applications.
+    #[serde(default)]
+    pub apps: BTreeMap<AppId, App>,
+    /// Connector groups.
+    #[serde(default)]
+    pub groups: BTreeMap<GroupId, Group>,
+    /// Enrolled connectors. One that is not here is not let in, whatever its certificate says.
+    #[serde(default)]
+    pub connectors: BTreeMap<ConnectorId, Connector>,
+    /// Relays.
+    #[serde(default)]
+    pub relays: BTreeMap<RelayId, Relay>,
+    /// Certificates of external hosts.
+    #[serde(default)]
+    pub certificates: BTreeMap<CertificateId, Certificate>,
+    /// What each connector group may reach, signed.
+    #[serde(default)]
+    pub group_configs: BTreeMap<GroupId, SignedGroupConfig>,
+}
+
+/// Why a delta was refused. The snapshot is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeltaError {
+    /// Not the next version.
+    #[error("delta {found} does not follow version {held}")]
+    NotNext {
+        /// Version of the snapshot.
+        held: u64,
+        /// Version of the delta.
+        found: u64,
+    },
+    /// It names something that is not there.
+    #[error("{what} refers to {missing}, which does not exist")]
+    Missing {
+        /// What the change is about.
+        what: String,
+        /// What it needs.
+        missing: String,
+    },
+    /// It removes something that is still needed.
+    #[error("{what} is still used by {user}")]
+    InUse {
+        /// What was to be removed.
+        what: String,
+        /// What still refers to it.
+        user: String,
+    },
+    /// It refers to something of another tenant.
+    #[error("{what} and {other} belong to different tenants")]
+    OtherTenant {
+        /// What the change is about.
+        what: String,
+        /// What it refers to.
+        other: String,
+    },
+    /// The snapshot needs a newer relay.
+    #[error("the state needs {0:?}, which this version does not know: upgrade")]
+    UnknownRequirement(String),
+}
+
+impl Snapshot {
+    /// Applies the next change.
+    ///
+    /// # Errors
+    /// When the version is not exactly the next or the change does not fit; `self` is unchanged then.
+    pub fn apply(&mut self, delta: &Delta) -> Result<(), DeltaError> {
+        if self.version.checked_add(1) != Some(delta.version) {
+            return Err(DeltaError::NotNext {
+                held: self.version,
+                found: delta.version,
+            });
+        }
+        self.check(&delta.change)?;
+        self.store(&delta.change);
+        self.version = delta.version;
+        Ok(())
+    }
+
+    /// Refuses a state that needs something this version does not know.
+    ///
+    /// # Errors
+    /// Names the first unknown requirement.
+    pub fn check_known(&self) -> Result<(), DeltaError> {
+        match self
+            .requires
+            .iter()
+            .find(|name| !KNOWN_REQUIREMENTS.contains(&name.as_str()))
+        {
+            Some(name) => Err(DeltaError::UnknownRequirement(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The applications of a group.
+    pub fn apps_of(&self, group: GroupId) -> impl Iterator<Item = &App> {
+        self.apps.values().filter(move |app| app.group == group)
+    }
+
+    fn check(&self, change: &Change) -> Result<(), DeltaError> {
+        match change {
+            Change::TenantPut(_) | Change::RelayPut(_) | Change::Skipped { .. } => Ok(()),
+            Change::TenantRemoved { id } => self.check_tenant_removed(*id),
+            Change::GroupPut(group) => self.need_tenant(&group.id, group.id.tenant),
+            Change::GroupRemoved { id } => self.check_group_removed(*id),
+            Change::AppPut(app) => self.check_app(app),
+            Change::AppRemoved { id } => present(&self.apps, id, "removal"),
+            Change::ConnectorPut(connector) => {
+                same_tenant(
+                    &connector.id,
+                    connector.id.tenant,
+                    &connector.group,
+                    connector.group.tenant,
+                )?;
+                present(&self.groups, &connector.group, &connector.id)
+            }
+            Change::ConnectorRemoved { id } => present(&self.connectors, id, "removal"),
+            Change::RelayRemoved { id } => present(&self.relays, id, "removal"),
+            Change::CertificatePut(certificate) => {
+                self.need_tenant(&certificate.id, certificate.id.tenant)
+            }
+            Change::CertificateRemoved { id } => self.check_certificate_removed(*id),
+            Change::GroupConfigPut { group, .. } => present(&self.groups, group, "group config"),
+            Change::GroupConfigRemoved { group } => {
+                present(&self.group_configs, group, "group config removal")
+            }
+        }
+    }
+
+    fn check_app(&self, app: &App) -> Result<(), DeltaError> {
+        same_tenant(&app.id, app.id.tenant, &app.group, app.group.tenant)?;
+        same_tenant(
+            &app.id,
+            app.id.tenant,
+            &app.certificate,
+            app.certificate.tenant,
+        )?;
+        present(&self.groups, &app.group, &app.id)?;
+        present(&self.certificates, &app.certificate, &app.id)
+    }
+
+    fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
+        present(&self.tenants, &id, "removal")?;
+        let group = self.groups.keys().find(|group| group.tenant == id);
+        let certificate = self
+            .certificates
+            .keys()
+            .find(|certificate| certificate.tenant == id);
+        unused(&id, group)?;
+        unused(&id, certificate)
+    }
+
+    fn check_group_removed(&self, id: GroupId) -> Result<(), DeltaError> {
+        present(&self.groups, &id, "removal")?;
+        unused(&id, self.apps_of(id).map(|app| app.id).next())?;
+        unused(
+            &id,
+            self.connectors
+                .values()
+                .find(|c| c.group == id)
+                .map(|c| c.id),
+        )
+    }
+
+    fn check_certificate_removed(&self, id: CertificateId) -> Result<(), DeltaError> {
+        present(&self.certificates, &id, "removal")?;
+        unused(
+            &id,
+            self.apps
+                .values()
+                .find(|app| app.certificate == id)
+                .map(|app| app.id),
+        )
+    }
+
+    fn need_tenant(
+        &self,
+        what: &dyn std::fmt::Display,
+        tenant: TenantId,
+    ) -> Result<(), DeltaError> {
+        present(&self.tenants, &tenant, what)
+    }
+
+    fn store(&mut self, change: &Change) {
+        match change {
+            Change::TenantPut(tenant) => put(&mut self.tenants, tenant.id, tenant),
+            Change::TenantRemoved { id } => drop(self.tenants.remove(id)),
+            Change::GroupPut(group) => put(&mut self.groups, group.id, group),
+            Change::GroupRemoved { id } => {
+                self.groups.remove(id);
+                self.group_configs.remove(id);
+            }
+            Change::AppPut(app) => put(&mut self.apps, app.id, app),
+            Change::AppRemoved { id } => drop(self.apps.remove(id)),
+            Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
+            Change::ConnectorRemoved { id } => drop(self.connectors.remove(id)),
+            Change::RelayPut(relay) => put(&mut self.relays, relay.id, relay),
+            Change::RelayRemoved { id } => drop(self.relays.remove(id)),
+            Change::CertificatePut(certificate) => {
+                put(&mut self.certificates, certificate.id, certificate);
+            }
+            Change::CertificateRemoved { id } => drop(self.certificates.remove(id)),
+            Change::GroupConfigPut { group, config } => {
+                put(&mut self.group_configs, *group, config)
+            }
+            Change::GroupConfigRemoved { group } => drop(self.group_configs.remove(group)),
+            Change::Skipped { .. } => {}
+        }
+    }
+}
+
+fn put<K: Ord, V: Clone>(map: &mut BTreeMap<K, V>, key: K, value: &V) {
+    map.insert(key, value.clone());
+}
+
+fn present<K: Ord + ToString, V>(
+    map: &BTreeMap<K, V>,
+    key: &K,
+    what: &(impl std::fmt::Display + ?Sized),
+) -> Result<(), DeltaError> {
+    if map.contains_key(key) {
+        return Ok(());
+    }
+    Err(DeltaError::Missing {
+        what: what.to_string(),
+        missing: key.to_string(),
+    })
+}
+
+fn unused(what: &impl ToString, user: Option<impl ToString>) -> Result<(), DeltaError> {
+    match user {
+        Some(user) => Err(DeltaError::InUse {
+            what: what.to_string(),
+            user: user.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn same_tenant(
+    what: &impl ToString,
+    tenant: TenantId,
+    other: &impl ToString,
+    other_tenant: TenantId,
+) -> Result<(), DeltaError> {
+    if tenant == other_tenant {
+        return Ok(());
+    }
+    Err(DeltaError::OtherTenant {
+        what: what.to_string(),
+        other: other.to_string(),
+    })
+}
+
+/// What a snapshot's `requires` may name. Nothing yet: the base is understood by every version.
+const KNOWN_REQUIREMENTS: &[&str] = &[];
