@@ -1,0 +1,43 @@
+//! What can go wrong between Postern and the kernel's BPF, each with what to do about it.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use postern_ebpf_common::{GROUPS_MAX, SLOTS_MAX};
+
+/// Why steering could not be set up or changed. The relay works without it (`--ebpf off`), only less evenly.
+#[derive(Debug, thiserror::Error)]
+pub enum SteerError {
+    #[error("instance name `{0}` cannot be pinned: use 1 to 64 letters, digits, `-` or `_`")]
+    InstanceName(String),
+    #[error("instance `{instance}` is already steered by a running relay ({}): stop it or choose another name", path.display())]
+    InstanceInUse { instance: String, path: PathBuf },
+    #[error("the BPF filesystem at {} cannot be used: mount it with `mount -t bpf bpf /sys/fs/bpf`, or run as root", path.display())]
+    Bpffs { path: PathBuf, source: io::Error },
+    #[error(
+        "the kernel refused the eBPF object: needs root (CAP_BPF, CAP_NET_ADMIN) and Linux 5.14 or later"
+    )]
+    Object(#[from] aya::EbpfError),
+    #[error("the eBPF object has no `{0}`: rebuild it with `cargo xtask ebpf`")]
+    ObjectPart(&'static str),
+    #[error(
+        "the kernel refused the program or its attachment: needs root (CAP_BPF, CAP_NET_ADMIN)"
+    )]
+    Program(#[from] aya::programs::ProgramError),
+    #[error("the eBPF map {map} cannot be read or changed")]
+    Map {
+        map: &'static str,
+        source: aya::maps::MapError,
+    },
+    #[error("the load map cannot be mapped into memory")]
+    LoadMap(#[source] io::Error),
+    #[error("the listener's own address cannot be read: it must be a bound TCP socket")]
+    Listener(#[source] io::Error),
+    #[error(
+        "all {SLOTS_MAX} worker slots are taken: use fewer workers, or let old generations end first"
+    )]
+    SlotsExhausted,
+    #[error("{0} cannot be steered: {GROUPS_MAX} addresses are steered already")]
+    GroupsExhausted(SocketAddr),
+    #[error("slot {0} holds no worker: join a listener first")]
+    SlotEmpty(u32),
+}
