@@ -1,1 +1,2 @@
-//! To be described.
+//! Load, scenarios and peers: what Postern costs beside others. For now it only marks the place.
+#![forbid(unsafe_code)]

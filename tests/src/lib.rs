@@ -1,1 +1,34 @@
-//! To be described.
+//! The test world: starts the real programs on free loopback ports in a temporary folder, with real and fake applications,
+//! clients of its own, and faults. It depends on none of the product's crates: what it checks is what users see.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
+)]
+
+pub mod client;
+pub mod cut;
+pub mod load;
+pub mod netns;
+pub mod nginx;
+pub mod origin;
+pub mod pattern;
+pub mod process;
+pub mod programs;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+/// Polls until `is_true`; false when `limit` has passed.
+pub fn within(limit: Duration, mut is_true: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    loop {
+        if is_true() {
+            return true;
+        }
+        if begun.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

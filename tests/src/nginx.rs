@@ -1,0 +1,120 @@
+//! A real nginx as the private application: static files, and uploads stored as files.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::process::Process;
+use crate::{pattern, within, world};
+
+pub struct Nginx {
+    process: Process,
+    folder: PathBuf,
+    address: SocketAddr,
+}
+
+impl Nginx {
+    /// Serves `folder/nginx/files` over plain HTTP on loopback.
+    pub fn start(folder: &Path) -> Result<Nginx> {
+        Nginx::start_with(folder, "nginx", None)
+    }
+
+    /// The same over TLS, with a certificate and its key in PEM files.
+    pub fn start_tls(folder: &Path, certificate: &Path, key: &Path) -> Result<Nginx> {
+        Nginx::start_with(folder, "nginx-tls", Some((certificate, key)))
+    }
+
+    fn start_with(folder: &Path, name: &str, tls: Option<(&Path, &Path)>) -> Result<Nginx> {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(folder.join("files"))?;
+        // Its workers run as another user, who reads the files and writes the uploads.
+        for path in [&folder, &folder.join("files")] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        }
+        for (file, size) in [
+            ("small", 100),
+            ("1k", 1024),
+            ("16k", 16 * 1024),
+            ("10m", 10 << 20),
+        ] {
+            std::fs::write(folder.join("files").join(file), pattern::bytes(size))?;
+        }
+        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
+        let config = folder.join("nginx.conf");
+        std::fs::write(&config, configuration(&folder, address, tls))?;
+        let mut command = Command::new(program());
+        command
+            .arg("-c")
+            .arg(&config)
+            .arg("-p")
+            .arg(&folder)
+            .args(["-e", "stderr"]);
+        let mut process = Process::spawn(name, command, &folder.join("log"))?;
+        if !within(Duration::from_secs(5), || {
+            TcpStream::connect(address).is_ok()
+        }) || !process.is_alive()
+        {
+            bail!("nginx does not start: {}", process.log_tail());
+        }
+        Ok(Nginx {
+            process,
+            folder,
+            address,
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where a file that it serves, or was uploaded, lies.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join("files").join(name)
+    }
+}
+
+fn program() -> &'static str {
+    // Not in the path of ordinary users.
+    if Path::new("/usr/sbin/nginx").exists() {
+        "/usr/sbin/nginx"
+    } else {
+        "nginx"
+    }
+}
+
+fn configuration(folder: &Path, address: SocketAddr, tls: Option<(&Path, &Path)>) -> String {
+    let folder = folder.display();
+    let (ssl, certificates) = match tls {
+        Some((certificate, key)) => (
+            " ssl",
+            format!(
+                "ssl_certificate {}; ssl_certificate_key {};",
+                certificate.display(),
+                key.display()
+            ),
+        ),
+        None => ("", String::new()),
+    };
+    format!(
+        "daemon off; worker_processes 1; pid {folder}/pid;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; default_type application/octet-stream;
+  client_max_body_size 0; keepalive_requests 1000000; keepalive_timeout 300s;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen {address}{ssl} backlog=4096; {certificates}
+    location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
+  }}
+}}
+"
+    )
+}

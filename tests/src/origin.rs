@@ -1,0 +1,93 @@
+//! A private application that does what it is asked, misbehaviour included. The path chooses; bodies are the pattern's.
+
+mod request;
+mod serve;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+
+/// What it does by path; every path takes any method.
+///
+/// | path | what it does |
+/// |---|---|
+/// | `/bytes/N` | N bytes of the pattern with a length |
+/// | `/chunked/N` | N bytes in chunks, then the trailer `x-sum` |
+/// | `/close/N` | N bytes ended by closing |
+/// | `/sha` | reads the body, answers its SHA-256 and length |
+/// | `/check` | reads the body, answers how many bytes of it are the pattern's |
+/// | `/count` | reads the body, counted while it comes in `received`, answers the count |
+/// | `/echo` | sends the body back as it comes, in chunks |
+/// | `/head` | answers the request's head as text |
+/// | `/status/N` | answers that status without a body |
+/// | `/hints` | 103, then 200 |
+/// | `/stall` | a head of 1 MiB, 1,000 bytes of it, then nothing |
+/// | `/silent` | reads the request, never answers |
+/// | `/ignore` | reads no body and never answers |
+/// | `/vanish` | closes without an answer |
+/// | `/short` | promises 1,000 bytes, sends 500, closes |
+/// | `/garbage` | sends what is not HTTP |
+pub struct Origin {
+    address: SocketAddr,
+    counters: Arc<Counters>,
+}
+
+/// What it has seen.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) connections: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) heads: Mutex<Vec<String>>,
+}
+
+impl Origin {
+    /// Serves on a free loopback port for as long as the process runs.
+    pub fn start() -> Result<Origin> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let counters = Arc::new(Counters::default());
+        let shared = Arc::clone(&counters);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                shared.connections.fetch_add(1, Ordering::Relaxed);
+                let counters = Arc::clone(&shared);
+                // A broken connection ends its own thread only.
+                std::thread::spawn(move || serve::connection(stream, &counters).ok());
+            }
+        });
+        Ok(Origin { address, counters })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.counters.connections.load(Ordering::Relaxed)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.counters.requests.load(Ordering::Relaxed)
+    }
+
+    /// Body bytes that `/count` has read so far.
+    pub fn received(&self) -> u64 {
+        self.counters.received.load(Ordering::Relaxed)
+    }
+
+    /// The heads of all requests so far, as they arrived.
+    pub fn heads(&self) -> Vec<String> {
+        self.counters
+            .heads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

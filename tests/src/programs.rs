@@ -1,0 +1,65 @@
+//! Where the real programs are: beside the test binary that runs, built again when they are older than their sources.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A folder that holds programs already built; without it they are built here.
+pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_PROGRAMS";
+const PACKAGES: &[&str] = &[
+    "postern-control",
+    "postern-relay",
+    "postern-connector",
+    "postern-cli",
+];
+
+/// A command for one of them, without whatever `POSTERN_…` this shell holds.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(path(name));
+    for (key, _) in
+        std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_"))
+    {
+        command.env_remove(key);
+    }
+    command.env("NO_COLOR", "1").env_remove("NOTIFY_SOCKET");
+    command
+}
+
+/// The path of one of them.
+///
+/// # Panics
+/// When they cannot be built: no test can go on.
+pub fn path(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| match std::env::var_os(FOLDER_VARIABLE) {
+        Some(folder) => PathBuf::from(folder),
+        None => build(),
+    });
+    folder.join(name)
+}
+
+/// Builds them with the profile of the running test binary, `TARGET/PROFILE/deps/e2e-…`.
+fn build() -> PathBuf {
+    let binary = std::env::current_exe().expect("the running program has a path");
+    let folder = binary
+        .parent()
+        .and_then(Path::parent)
+        .expect("a test binary lies in TARGET/PROFILE/deps");
+    let target = folder.parent().expect("TARGET/PROFILE has a parent");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--quiet", "--profile", profile])
+        .arg("--target-dir")
+        .arg(target);
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    let status = cargo.status().expect("cargo can be started");
+    assert!(status.success(), "the programs do not build");
+    folder.to_owned()
+}
