@@ -139,3 +139,87 @@ pub const CONTEXT: &[u8] = b"postern-group-config/1\0";
 fn signed_bytes(body: &str) -> Vec<u8> {
     [CONTEXT, body.as_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+
+    use super::*;
+
+    fn ca() -> (Vec<u8>, EcdsaKeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.serialized_der());
+        (certificate.der().to_vec(), pair.unwrap())
+    }
+
+    fn config(version: u64) -> GroupConfig {
+        let app = BackendApp {
+            id: AppId::new(TenantId::DEFAULT, 1),
+            name: "crm".parse().unwrap(),
+            external_url: "https://crm.example.com/".into(),
+            internal_url: "http://crm/".into(),
+            settings: BTreeMap::new(),
+        };
+        GroupConfig {
+            tenant: TenantId::DEFAULT,
+            group: GroupId::DEFAULT,
+            version,
+            apps: vec![app],
+        }
+    }
+
+    #[test]
+    fn only_what_control_signed_for_this_group_is_taken() {
+        let (der, key) = ca();
+        let signed = SignedGroupConfig::sign(&config(5), &key).unwrap();
+        assert_eq!(signed.verify(&der, GroupId::DEFAULT, 5), Ok(config(5)));
+
+        let older = signed.verify(&der, GroupId::DEFAULT, 6).unwrap_err();
+        assert_eq!(older, GroupConfigInvalid::Older { held: 6, found: 5 });
+        let other = GroupId::new(TenantId::DEFAULT, 2);
+        let refused = signed.verify(&der, other, 0).unwrap_err();
+        assert_eq!(
+            refused,
+            GroupConfigInvalid::OtherGroup {
+                expected: other,
+                found: GroupId::DEFAULT
+            }
+        );
+
+        let invented = SignedGroupConfig {
+            body: signed.body.replace("http://crm/", "http://evil/"),
+            ..signed.clone()
+        };
+        assert_eq!(
+            invented.verify(&der, GroupId::DEFAULT, 0),
+            Err(GroupConfigInvalid::SignatureWrong)
+        );
+        let (another, _) = ca();
+        assert_eq!(
+            signed.verify(&another, GroupId::DEFAULT, 0),
+            Err(GroupConfigInvalid::SignatureWrong)
+        );
+        assert_eq!(
+            signed.verify(b"x", GroupId::DEFAULT, 0),
+            Err(GroupConfigInvalid::CaUnreadable)
+        );
+    }
+
+    #[test]
+    fn a_signature_for_something_else_is_none() {
+        let (der, key) = ca();
+        let body = serde_json::to_string(&config(1)).unwrap();
+        let signature = key.sign(&SystemRandom::new(), body.as_bytes()).unwrap();
+        let signed = SignedGroupConfig {
+            body,
+            signature: STANDARD.encode(signature.as_ref()),
+        };
+        assert_eq!(
+            signed.verify(&der, GroupId::DEFAULT, 0),
+            Err(GroupConfigInvalid::SignatureWrong)
+        );
+    }
+}

@@ -9,6 +9,7 @@
 )]
 
 pub mod admin;
+pub mod app_url;
 pub mod codes;
 pub mod config;
 pub mod delta;
@@ -17,8 +18,11 @@ pub mod frame;
 pub mod group_config;
 pub mod ids;
 pub mod link;
+pub mod plan;
 pub mod secret;
+pub mod settings;
 pub mod snapshot;
 
 pub use delta::{Change, Delta};
+pub use plan::Plan;
 pub use snapshot::Snapshot;

@@ -275,3 +275,6 @@ fn same_tenant(
 
 /// What a snapshot's `requires` may name. Nothing yet: the base is understood by every version.
 const KNOWN_REQUIREMENTS: &[&str] = &[];
+
+#[cfg(test)]
+mod tests;

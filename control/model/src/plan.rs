@@ -1,0 +1,396 @@
+//! The routing table: a snapshot parsed and checked as a whole. What is in a `Plan` can be served; lookups allocate nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl, UrlInvalid};
+use crate::config::{App, Certificate, Preauth};
+use crate::ids::{AppId, CertificateId, GroupId, Name, TenantId};
+use crate::settings::{AppSettings, SettingInvalid};
+use crate::snapshot::{DeltaError, Snapshot};
+
+/// Everything a relay needs to route, looked up by host, path and SNI.
+#[derive(Debug, Default)]
+pub struct Plan {
+    version: u64,
+    hosts: ByHost<HostRoutes>,
+    certificates: ByHost<Arc<PlannedCertificate>>,
+    apps: BTreeMap<AppId, Arc<PlannedApp>>,
+}
+
+/// The applications of one external host, by path prefix.
+#[derive(Debug, Default)]
+pub struct HostRoutes {
+    routes: HashMap<Box<str>, Arc<PlannedApp>, BuildHasherDefault<Fnv>>,
+    /// Segments of the deepest prefix: no need to look further into a path.
+    depth_max: usize,
+}
+
+/// An application that can be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedApp {
+    /// Its id.
+    pub id: AppId,
+    /// Its name.
+    pub name: Name,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Whose connectors reach it.
+    pub group: GroupId,
+    /// Where it is published.
+    pub external: ExternalUrl,
+    /// What the connector opens.
+    pub internal: InternalUrl,
+    /// What is asked before.
+    pub preauth: Preauth,
+    /// Its settings.
+    pub settings: AppSettings,
+}
+
+/// A certificate chain and key, decoded.
+#[derive(Debug)]
+pub struct PlannedCertificate {
+    /// Its id.
+    pub id: CertificateId,
+    /// Leaf first, DER.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// DER.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Why a snapshot cannot be served. Names the object, so that an operator finds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigInvalid {
+    /// An external or internal URL.
+    #[error("{app}: {error}")]
+    Url {
+        /// The application's name.
+        app: Name,
+        /// What is wrong.
+        error: UrlInvalid,
+    },
+    /// A setting.
+    #[error("{app}: {error}")]
+    Setting {
+        /// The application's name.
+        app: Name,
+        /// What is wrong.
+        error: SettingInvalid,
+    },
+    /// A value that this version cannot serve.
+    #[error(
+        "{app}: --preauth oidc is not available yet: use passthrough, where the application signs its users in itself"
+    )]
+    PreauthNotAvailable {
+        /// The application's name.
+        app: Name,
+    },
+    /// Two applications at the same place.
+    #[error("{url} is already published as {other}")]
+    Conflict {
+        /// The later one.
+        app: Name,
+        /// Its external URL.
+        url: String,
+        /// Who has it.
+        other: Name,
+    },
+    /// A certificate or key that cannot be read.
+    #[error("certificate {id}: {reason}")]
+    Certificate {
+        /// Which.
+        id: CertificateId,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// It refers to something that is not there.
+    #[error("{app}: {missing} does not exist")]
+    Missing {
+        /// The application's name.
+        app: Name,
+        /// What it refers to.
+        missing: String,
+    },
+    /// The snapshot needs a newer version.
+    #[error(transparent)]
+    Snapshot(#[from] DeltaError),
+}
+
+impl Plan {
+    /// Parses and checks a snapshot as a whole.
+    ///
+    /// # Errors
+    /// The first thing found that cannot be served.
+    pub fn build(snapshot: &Snapshot) -> Result<Self, ConfigInvalid> {
+        snapshot.check_known()?;
+        let mut plan = Self {
+            version: snapshot.version,
+            ..Self::default()
+        };
+        let mut decoded = BTreeMap::new();
+        for (id, certificate) in &snapshot.certificates {
+            let certificate_decoded = Arc::new(PlannedCertificate::decode(certificate)?);
+            for host in &certificate.hosts {
+                plan.certificates
+                    .insert(host, Arc::clone(&certificate_decoded));
+            }
+            decoded.insert(*id, certificate_decoded);
+        }
+        // An application's own certificate wins over others that cover its host; the oldest application of a host decides.
+        for app in snapshot.apps.values().rev() {
+            plan.add_app(app, snapshot, &decoded)?;
+        }
+        Ok(plan)
+    }
+
+    /// Version of the snapshot it was built from.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The routes of a host (no port, any case): exact host first, then the longest wildcard.
+    #[must_use]
+    pub fn host(&self, host: &str) -> Option<&HostRoutes> {
+        self.hosts.find(host, usize::MAX)
+    }
+
+    /// The certificate for a server name. A wildcard covers one label, as clients see it (RFC 9525 §6.3).
+    #[must_use]
+    pub fn certificate(&self, server_name: &str) -> Option<&Arc<PlannedCertificate>> {
+        self.certificates.find(server_name, 1)
+    }
+
+    /// An application by id.
+    #[must_use]
+    pub fn app(&self, id: AppId) -> Option<&Arc<PlannedApp>> {
+        self.apps.get(&id)
+    }
+
+    /// All applications, by id.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<PlannedApp>> {
+        self.apps.values()
+    }
+
+    fn add_app(
+        &mut self,
+        app: &App,
+        snapshot: &Snapshot,
+        certificates: &BTreeMap<CertificateId, Arc<PlannedCertificate>>,
+    ) -> Result<(), ConfigInvalid> {
+        let missing = |missing: String| ConfigInvalid::Missing {
+            app: app.name.clone(),
+            missing,
+        };
+        if !snapshot.groups.contains_key(&app.group) {
+            return Err(missing(app.group.to_string()));
+        }
+        let certificate = certificates.get(&app.certificate);
+        let certificate = certificate.ok_or_else(|| missing(app.certificate.to_string()))?;
+        let planned = Arc::new(PlannedApp::parse(app)?);
+        let pattern = planned.external.host_pattern();
+        let routes = self.hosts.entry(&pattern);
+        if let Some(other) = routes.insert(Arc::clone(&planned)) {
+            // Applications come newest first: the one that was there is the later one.
+            let url = planned.external.to_string();
+            return Err(ConfigInvalid::Conflict {
+                app: other.name.clone(),
+                url,
+                other: app.name.clone(),
+            });
+        }
+        self.certificates.insert(&pattern, Arc::clone(certificate));
+        self.apps.insert(app.id, planned);
+        Ok(())
+    }
+}
+
+impl HostRoutes {
+    /// The application for a path (without query): the longest prefix that ends at a segment boundary.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<&Arc<PlannedApp>> {
+        let mut found = self.routes.get("");
+        let ends = path
+            .bytes()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, byte)| *byte == b'/');
+        let ends = ends.map(|(at, _)| at).chain(std::iter::once(path.len()));
+        for end in ends.take(self.depth_max) {
+            found = path
+                .get(..end)
+                .and_then(|prefix| self.routes.get(prefix))
+                .or(found);
+        }
+        found
+    }
+
+    /// Adds an application; gives back who has the same prefix already.
+    fn insert(&mut self, app: Arc<PlannedApp>) -> Option<Arc<PlannedApp>> {
+        let path = &app.external.path;
+        if let Some(other) = self.routes.get(path) {
+            return Some(Arc::clone(other));
+        }
+        self.depth_max = self.depth_max.max(path.matches('/').count());
+        self.routes.insert(path.clone(), app);
+        None
+    }
+}
+
+impl PlannedApp {
+    /// Parses one application by itself; conflicts with others are found by [`Plan::build`].
+    ///
+    /// # Errors
+    /// The first part that cannot be served.
+    pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
+        let url = |error| ConfigInvalid::Url {
+            app: app.name.clone(),
+            error,
+        };
+        match app.preauth {
+            Preauth::Passthrough => {}
+            Preauth::Oidc => {
+                return Err(ConfigInvalid::PreauthNotAvailable {
+                    app: app.name.clone(),
+                });
+            }
+        }
+        let settings =
+            AppSettings::parse(&app.settings).map_err(|error| ConfigInvalid::Setting {
+                app: app.name.clone(),
+                error,
+            })?;
+        Ok(Self {
+            id: app.id,
+            name: app.name.clone(),
+            tenant: app.id.tenant,
+            group: app.group,
+            external: ExternalUrl::parse(&app.external_url).map_err(url)?,
+            internal: InternalUrl::parse(&app.internal_url).map_err(url)?,
+            preauth: app.preauth,
+            settings,
+        })
+    }
+
+    /// What an operator should know about it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let name = &self.name;
+        let mut warnings = Vec::new();
+        if !self.internal.tls {
+            warnings.push(format!("{name}: the connector reaches {} in plain text: anyone on the way can read and change it", self.internal));
+        } else if !self.settings.backend_tls_verify {
+            warnings.push(format!("{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead", self.internal));
+        }
+        warnings
+    }
+}
+
+impl PlannedCertificate {
+    fn decode(certificate: &Certificate) -> Result<Self, ConfigInvalid> {
+        let invalid = |reason| ConfigInvalid::Certificate {
+            id: certificate.id,
+            reason,
+        };
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect();
+        let chain = chain.map_err(|_| invalid("its chain is not PEM"))?;
+        if chain.is_empty() {
+            return Err(invalid("its chain has no certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes())
+            .map_err(|_| invalid("its key is not a PEM private key"))?;
+        Ok(Self {
+            id: certificate.id,
+            chain,
+            key,
+        })
+    }
+}
+
+/// Values by host name: exact names, and `*.` patterns by what follows.
+#[derive(Debug)]
+struct ByHost<T> {
+    exact: HashMap<Box<str>, T, BuildHasherDefault<Fnv>>,
+    wildcards: HashMap<Box<str>, T, BuildHasherDefault<Fnv>>,
+}
+
+impl<T> ByHost<T> {
+    fn insert(&mut self, pattern: &str, value: T) {
+        match pattern.strip_prefix("*.") {
+            Some(suffix) => self.wildcards.insert(suffix.into(), value),
+            None => self.exact.insert(pattern.into(), value),
+        };
+    }
+
+    fn entry(&mut self, pattern: &str) -> &mut T
+    where
+        T: Default,
+    {
+        match pattern.strip_prefix("*.") {
+            Some(suffix) => self.wildcards.entry(suffix.into()).or_default(),
+            None => self.exact.entry(pattern.into()).or_default(),
+        }
+    }
+
+    /// Looks a host up in any case, without allocating; a wildcard may stand for `labels_max` labels.
+    fn find(&self, host: &str, labels_max: usize) -> Option<&T> {
+        let mut lowered = [0; HOST_BYTES_MAX];
+        let lowered = lowered.get_mut(..host.len())?;
+        lowered.copy_from_slice(host.as_bytes());
+        lowered.make_ascii_lowercase();
+        let host = std::str::from_utf8(lowered).ok()?;
+        if let Some(found) = self.exact.get(host) {
+            return Some(found);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let dots = host
+            .match_indices('.')
+            .take(labels_max.min(HOST_LABELS_MAX));
+        dots.filter(|(at, _)| *at > 0)
+            .find_map(|(at, _)| self.wildcards.get(&host[at + 1..]))
+    }
+}
+
+impl<T> Default for ByHost<T> {
+    fn default() -> Self {
+        Self {
+            exact: HashMap::default(),
+            wildcards: HashMap::default(),
+        }
+    }
+}
+
+/// FNV-1a: short keys, chosen by operators and fixed once built, so that no defence against chosen collisions is needed.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+/// A DNS name of 253 bytes has at most 127 labels.
+const HOST_LABELS_MAX: usize = 127;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Routing against a naive model, and what a plan refuses.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{CertificateOrigin, Group, Tenant};
+use crate::secret::SecretText;
+
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+
+fn snapshot(external_urls: &[String]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let name = |text: &str| text.parse::<Name>().unwrap();
+    let tenant = TenantId::DEFAULT;
+    snapshot.tenants.insert(
+        tenant,
+        Tenant {
+            id: tenant,
+            name: name("default"),
+        },
+    );
+    let group = Group {
+        id: GroupId::DEFAULT,
+        name: name("default"),
+    };
+    snapshot.groups.insert(group.id, group);
+    snapshot
+        .certificates
+        .insert(certificate(1, &[]).id, certificate(1, &[]));
+    for (seq, url) in (1u32..).zip(external_urls) {
+        let app = app(seq, url);
+        snapshot.apps.insert(app.id, app);
+    }
+    snapshot
+}
+
+fn certificate(seq: u32, hosts: &[&str]) -> Certificate {
+    Certificate {
+        id: CertificateId::new(TenantId::DEFAULT, seq),
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        chain_pem: PEM.into(),
+        key_pem: SecretText::new(KEY.into()),
+        not_after_unix: 0,
+        origin: CertificateOrigin::Given,
+    }
+}
+
+fn app(seq: u32, url: &str) -> App {
+    App {
+        id: AppId::new(TenantId::DEFAULT, seq),
+        name: format!("app{seq}").parse().unwrap(),
+        group: GroupId::DEFAULT,
+        external_url: url.into(),
+        internal_url: "http://backend/".into(),
+        preauth: Preauth::Passthrough,
+        certificate: CertificateId::new(TenantId::DEFAULT, 1),
+        settings: BTreeMap::new(),
+    }
+}
+
+fn plan(urls: &[&str]) -> Result<Plan, ConfigInvalid> {
+    Plan::build(&snapshot(
+        &urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    ))
+}
+
+fn routed(plan: &Plan, host: &str, path: &str) -> Option<u32> {
+    Some(plan.host(host)?.route(path)?.id.seq)
+}
+
+#[test]
+fn the_most_specific_wins() {
+    let plan = plan(&[
+        "https://*.example.com/",
+        "https://*.a.example.com/",
+        "https://x.a.example.com/",
+        "https://x.a.example.com/crm/",
+        "https://b.example.com/only/",
+    ])
+    .unwrap();
+    for (host, path, expected) in [
+        ("y.example.com", "/", Some(1)),
+        ("z.y.example.com", "/", Some(1)),
+        ("y.a.example.com", "/", Some(2)),
+        ("a.example.com", "/", Some(1)),
+        ("X.A.Example.COM", "/", Some(3)),
+        ("x.a.example.com", "/crm", Some(4)),
+        ("x.a.example.com", "/crm/", Some(4)),
+        ("x.a.example.com", "/crm/deep/er", Some(4)),
+        ("x.a.example.com", "/crmx", Some(3)),
+        ("x.a.example.com", "*", Some(3)),
+        ("x.a.example.com", "", Some(3)),
+        ("b.example.com", "/only", Some(5)),
+        ("b.example.com", "/", None),
+        ("example.com", "/", None),
+        (".example.com", "/", None),
+        ("", "/", None),
+    ] {
+        assert_eq!(routed(&plan, host, path), expected, "{host} {path}");
+    }
+    assert!(plan.host(&"a".repeat(300)).is_none());
+}
+
+#[test]
+fn conflicts_name_the_other_application() {
+    let error = plan(&["https://a.example.com/x", "https://A.example.com:8443/x/"]).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(
+        text,
+        "https://a.example.com/x/ is already published as app1"
+    );
+    assert!(plan(&["https://a.example.com/x", "https://a.example.com/xy"]).is_ok());
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_by_name() {
+    let mut state = snapshot(&["https://a.example.com/".into()]);
+    let id = AppId::new(TenantId::DEFAULT, 1);
+    let refused = |change: &dyn Fn(&mut App)| {
+        let mut state = state.clone();
+        change(state.apps.get_mut(&id).unwrap());
+        Plan::build(&state).unwrap_err().to_string()
+    };
+    let oidc = refused(&|app| app.preauth = Preauth::Oidc);
+    assert!(
+        oidc.starts_with("app1: --preauth oidc is not available yet"),
+        "{oidc}"
+    );
+    let setting = refused(&|app| drop(app.settings.insert("backend_tls".into(), "1".into())));
+    assert!(
+        setting.starts_with("app1: there is no setting"),
+        "{setting}"
+    );
+    let group = refused(&|app| app.group.seq = 9);
+    assert_eq!(group, "app1: g1-9 does not exist");
+    state
+        .certificates
+        .values_mut()
+        .for_each(|c| c.chain_pem = "hello".into());
+    let certificate = Plan::build(&state).unwrap_err().to_string();
+    assert!(
+        certificate.starts_with("certificate k1-1: its chain"),
+        "{certificate}"
+    );
+}
+
+#[test]
+fn the_certificate_is_the_applications_own() {
+    let mut state = snapshot(&[
+        "https://a.example.com/".into(),
+        "https://*.example.org/".into(),
+    ]);
+    for certificate in [certificate(2, &["a.example.com", "*.example.com"])] {
+        state.certificates.insert(certificate.id, certificate);
+    }
+    let plan = Plan::build(&state).unwrap();
+    let shown = |name: &str| plan.certificate(name).map(|certificate| certificate.id.seq);
+    assert_eq!(
+        shown("A.example.com"),
+        Some(1),
+        "its own before another that covers it"
+    );
+    assert_eq!(shown("b.example.com"), Some(2));
+    assert_eq!(
+        shown("c.b.example.com"),
+        None,
+        "a wildcard covers one label"
+    );
+    assert_eq!(shown("x.example.org"), Some(1));
+    assert_eq!(shown("example.org"), None);
+}
+
+#[test]
+fn plain_backends_are_warned_about() {
+    let mut app = app(1, "https://a.example.com/");
+    assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("plain text"));
+    app.internal_url = "https://backend/".into();
+    assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty());
+    app.settings
+        .insert("backend_tls_verify".into(), "false".into());
+    assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("not verified"));
+}
+
+fn hosts() -> impl Strategy<Value = String> {
+    prop::collection::vec("[ab]", 1..5).prop_map(|labels| labels.join("."))
+}
+
+fn paths() -> impl Strategy<Value = String> {
+    prop::collection::vec("/(a|b|ab)?", 0..5).prop_map(|segments| segments.concat())
+}
+
+/// The rule as documented, told by going through everything.
+fn naive(apps: &[Arc<PlannedApp>], host: &str, path: &str) -> Option<u32> {
+    let strength = |app: &&Arc<PlannedApp>| {
+        let external = &app.external;
+        if !external.wildcard {
+            return (*external.host == *host).then_some(usize::MAX);
+        }
+        let below = host.strip_suffix(&*external.host)?.strip_suffix('.')?;
+        (!below.is_empty()).then_some(external.host.len())
+    };
+    let best = apps.iter().filter_map(|app| strength(&app)).max()?;
+    let fits = |app: &&Arc<PlannedApp>| {
+        let rest = path.strip_prefix(&*app.external.path);
+        strength(app) == Some(best)
+            && rest
+                .is_some_and(|r| r.is_empty() || r.starts_with('/') || app.external.path.is_empty())
+    };
+    apps.iter()
+        .filter(fits)
+        .max_by_key(|app| app.external.path.len())
+        .map(|app| app.id.seq)
+}
+
+proptest! {
+    #[test]
+    fn routing_is_the_naive_model(
+        published in prop::collection::vec((any::<bool>(), hosts(), paths()), 0..12),
+        asked in prop::collection::vec((hosts(), paths()), 20),
+    ) {
+        let urls = published.iter().map(|(wild, host, path)| {
+            format!("https://{}{host}{path}", if *wild { "*." } else { "" })
+        });
+        let urls: Vec<String> = urls.filter(|url| ExternalUrl::parse(url).is_ok()).collect();
+        if let Ok(plan) = Plan::build(&snapshot(&urls)) {
+            let apps: Vec<_> = plan.apps().cloned().collect();
+            for (host, path) in asked {
+                prop_assert_eq!(routed(&plan, &host, &path), naive(&apps, &host, &path), "{} {}", host, path);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
+
+use std::collections::BTreeMap;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// Settings as parsed; [`Default`] is what holds when nothing is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppSettings {
+    /// `backend_tls_verify`: whether the backend's certificate is verified. Default true.
+    pub backend_tls_verify: bool,
+    /// `backend_ca`: CA certificates (PEM) for this backend instead of the system's. Default none.
+    pub backend_ca: Option<String>,
+    /// `backend_timeout_ms`: how long the backend may be silent. Default 75,000.
+    pub backend_timeout_ms: u32,
+    /// `connect_timeout_ms`: how long connecting to the backend may take, TLS included. Default 5,000.
+    pub connect_timeout_ms: u32,
+    /// `backend_connections_max`: connections of one connector worker to this backend. Default 200.
+    pub backend_connections_max: u32,
+}
+
+/// Why a setting was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingInvalid {
+    /// No such setting.
+    #[error("there is no setting {name:?}{}", nearest.map(|n| format!(": did you mean {n}?")).unwrap_or_default())]
+    Unknown {
+        /// What was given, cut to 64 characters.
+        name: String,
+        /// The most similar name.
+        nearest: Option<&'static str>,
+    },
+    /// A value it cannot have.
+    #[error("{name}={value}: {expected}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What was given, cut to 64 characters.
+        value: String,
+        /// What it can have.
+        expected: &'static str,
+    },
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self {
+            backend_tls_verify: true,
+            backend_ca: None,
+            backend_timeout_ms: 75_000,
+            connect_timeout_ms: 5_000,
+            backend_connections_max: 200,
+        }
+    }
+}
+
+impl AppSettings {
+    /// Parses settings as stored.
+    ///
+    /// # Errors
+    /// The first unknown name or unfit value.
+    pub fn parse(settings: &BTreeMap<String, String>) -> Result<Self, SettingInvalid> {
+        let mut parsed = Self::default();
+        for (name, value) in settings {
+            parsed.set(name, value)?;
+        }
+        Ok(parsed)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), SettingInvalid> {
+        match name {
+            BACKEND_TLS_VERIFY => self.backend_tls_verify = boolean(BACKEND_TLS_VERIFY, value)?,
+            BACKEND_CA => self.backend_ca = Some(ca_certificates(value)?),
+            BACKEND_TIMEOUT_MS => {
+                self.backend_timeout_ms = milliseconds(BACKEND_TIMEOUT_MS, value)?;
+            }
+            CONNECT_TIMEOUT_MS => {
+                self.connect_timeout_ms = milliseconds(CONNECT_TIMEOUT_MS, value)?;
+            }
+            BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+}
+
+fn boolean(name: &'static str, value: &str) -> Result<bool, SettingInvalid> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(unfit(name, value, "must be true or false")),
+    }
+}
+
+fn milliseconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
+    let parsed = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
+    parsed.ok_or_else(|| unfit(name, value, "must be milliseconds from 1 to 3600000"))
+}
+
+fn connections(value: &str) -> Result<u32, SettingInvalid> {
+    let parsed = value.parse().ok().filter(|n| (1..=10_000).contains(n));
+    parsed.ok_or_else(|| unfit(BACKEND_CONNECTIONS_MAX, value, "must be from 1 to 10000"))
+}
+
+fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
+    let expected = "must be PEM with at least one certificate";
+    let fits = value.len() <= CA_BYTES_MAX;
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(value.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if fits && !certificates.is_empty() => Ok(value.to_owned()),
+        Ok(_) | Err(_) => Err(unfit(BACKEND_CA, value, expected)),
+    }
+}
+
+fn unknown(name: &str) -> SettingInvalid {
+    let near = SETTINGS
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(known, name), *known));
+    let nearest = near
+        .min()
+        .filter(|(distance, known)| *distance * 2 <= known.len());
+    SettingInvalid::Unknown {
+        name: name.chars().take(64).collect(),
+        nearest: nearest.map(|(_, known)| known),
+    }
+}
+
+fn unfit(name: &'static str, value: &str, expected: &'static str) -> SettingInvalid {
+    SettingInvalid::Value {
+        name,
+        value: value.chars().take(64).collect(),
+        expected,
+    }
+}
+
+/// Every name.
+pub const SETTINGS: &[&str] = &[
+    BACKEND_TLS_VERIFY,
+    BACKEND_CA,
+    BACKEND_TIMEOUT_MS,
+    CONNECT_TIMEOUT_MS,
+    BACKEND_CONNECTIONS_MAX,
+];
+const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
+const BACKEND_CA: &str = "backend_ca";
+const BACKEND_TIMEOUT_MS: &str = "backend_timeout_ms";
+const CONNECT_TIMEOUT_MS: &str = "connect_timeout_ms";
+const BACKEND_CONNECTIONS_MAX: &str = "backend_connections_max";
+const CA_BYTES_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, value: &str) -> Result<AppSettings, SettingInvalid> {
+        AppSettings::parse(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn known_names_are_parsed() {
+        assert_eq!(
+            AppSettings::parse(&BTreeMap::new()),
+            Ok(AppSettings::default())
+        );
+        assert!(
+            !parse("backend_tls_verify", "false")
+                .unwrap()
+                .backend_tls_verify
+        );
+        assert_eq!(
+            parse("backend_timeout_ms", "10")
+                .unwrap()
+                .backend_timeout_ms,
+            10
+        );
+    }
+
+    #[test]
+    fn unknown_names_get_the_nearest() {
+        let error = parse("backend_tls_verfy", "true").unwrap_err().to_string();
+        assert!(
+            error.ends_with("did you mean backend_tls_verify?"),
+            "{error}"
+        );
+        let error = parse("zzz", "1").unwrap_err().to_string();
+        assert_eq!(error, "there is no setting \"zzz\"");
+    }
+
+    #[test]
+    fn unfit_values_are_refused() {
+        for (name, value) in [
+            ("backend_tls_verify", "yes"),
+            ("backend_timeout_ms", "0"),
+            ("connect_timeout_ms", "-1"),
+            ("backend_connections_max", "10001"),
+            ("backend_ca", "hello"),
+        ] {
+            assert!(parse(name, value).is_err(), "{name}={value}");
+        }
+    }
+}
