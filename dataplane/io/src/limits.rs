@@ -1,0 +1,42 @@
+//! Every bound of the engine, with its arithmetic.
+
+/// Bytes of one provided receive buffer. One TLS record (16 KiB and its overhead) may span two.
+pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Provided receive buffers of one ring: 64 × 16 KiB = 1 MiB a worker, small enough to stay in L2.
+pub const RECV_BUFFERS: u16 = 64;
+
+/// Below this many free provided buffers, what arrives is copied to the heap and the buffer goes
+/// straight back: sockets whose readers stall can then never starve the others.
+pub const RECV_BUFFERS_LOW: usize = 16;
+
+/// Received bytes a socket may hold unread before its receive is disarmed.
+pub const RECV_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// A disarmed receive is armed again below this.
+pub const RECV_QUEUE_BYTES_RESUME: usize = 16 * 1024;
+
+/// Output queued on a stream above which [`crate::Stream::writable`] waits.
+pub const OUTPUT_HIGH_WATER_BYTES: usize = 256 * 1024;
+
+/// One plaintext segment at least this long is sealed where it lies instead of being copied into
+/// the batch of small ones.
+pub const SEGMENT_DIRECT_BYTES: usize = 4 * 1024;
+
+/// Spare output buffers kept by a ring, and the largest kept: 32 × 128 KiB = 4 MiB at most.
+pub const OUTPUT_SPARES_MAX: usize = 32;
+/// See [`OUTPUT_SPARES_MAX`].
+pub const OUTPUT_SPARE_BYTES_MAX: usize = 128 * 1024;
+
+/// Submission queue entries of a ring; the completion queue has four times as many.
+pub const RING_ENTRIES: u32 = 1024;
+
+/// Tasks polled before the loop looks at the ring again, so that a busy task cannot keep
+/// completions waiting.
+pub const POLLS_PER_TURN_MAX: usize = 1024;
+
+/// A TLS handshake message larger than this is not collected.
+pub const TLS_INCOMING_BYTES_MAX: usize = 64 * 1024;
+
+/// How long output that was queued before a stream was dropped may still take to leave.
+pub const LINGER_MS: u64 = 5_000;

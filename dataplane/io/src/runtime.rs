@@ -1,0 +1,254 @@
+//! The loop itself: [`Runtime::run`] drives tasks, timers and completions of one thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use slab::Slab;
+
+use crate::{
+    backend::{Backend, BackendKind, uring::Uring},
+    core::{Core, enter, with_core},
+    executor::{Remote, spawn},
+    limits::POLLS_PER_TURN_MAX,
+    output::OutBufs,
+    sim::net::SimBackend,
+    time::Instant,
+    wheel::Wheel,
+};
+
+/// How a [`Runtime`] is made.
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeOptions {
+    /// What it stands on.
+    pub backend: BackendKind,
+    /// Seeds [`random_u64`] (and, in the simulator, every fault); `None` asks the kernel.
+    pub seed: Option<u64>,
+}
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        Self {
+            backend: BackendKind::Uring,
+            seed: None,
+        }
+    }
+}
+
+/// One loop: a ring (or a simulated network), an executor and a timer wheel.
+pub struct Runtime {
+    core: Rc<Core>,
+}
+
+impl Runtime {
+    /// Sets up the ring and its buffers.
+    ///
+    /// # Errors
+    /// What the kernel refused; see [`crate::backend::probe_uring`].
+    pub fn new(options: RuntimeOptions) -> io::Result<Self> {
+        let rng = Rng::new(options.seed)?;
+        let (backend, now) = match options.backend {
+            BackendKind::Uring => (Backend::Uring(Box::new(Uring::new()?)), monotonic_now()),
+            BackendKind::Sim => (
+                Backend::Sim(SimBackend::new(rng.clone())),
+                // Not zero, so that "a second ago" exists at the start.
+                Instant::from_nanos(1_000_000_000_000),
+            ),
+        };
+        Ok(Self {
+            core: Rc::new(Core {
+                ready: RefCell::new(VecDeque::new()),
+                remote: Arc::new(Remote::new()?),
+                timers: RefCell::new(Wheel::new(now)),
+                now: Cell::new(now),
+                socks: RefCell::new(Slab::new()),
+                backend,
+                hooks: RefCell::new(Vec::new()),
+                outputs: RefCell::new(Vec::new()),
+                spares: RefCell::new(OutBufs::default()),
+                load: RefCell::new(None),
+                rng: RefCell::new(rng),
+            }),
+        })
+    }
+
+    /// Runs `future` to its end, and every task spawned meanwhile as far as it got by then.
+    ///
+    /// # Errors
+    /// A failure of the ring itself (never of a connection).
+    ///
+    /// # Panics
+    /// When called from inside another runtime.
+    pub fn run<F>(&self, future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let previous = enter(Some(Rc::clone(&self.core)));
+        assert!(
+            previous.is_none(),
+            "a runtime does not run inside another one"
+        );
+        let _leave = Leave;
+        let output = Rc::new(Cell::new(None));
+        let slot = Rc::clone(&output);
+        let main = spawn(async move { slot.set(Some(future.await)) });
+        loop {
+            self.poll_ready();
+            self.end_turn();
+            if let Some(output) = output.take() {
+                self.core.backend.wait(&self.core, Some(Duration::ZERO))?;
+                return Ok(output);
+            }
+            assert!(
+                !main.is_finished(),
+                "the main task ends only by setting its output"
+            );
+            self.wait()?;
+        }
+    }
+
+    fn poll_ready(&self) {
+        for _ in 0..POLLS_PER_TURN_MAX {
+            let runnable = self.core.ready.borrow_mut().pop_front();
+            let Some(runnable) = runnable else { return };
+            runnable.run();
+        }
+    }
+
+    /// Hooks first: what they queue on streams is sealed by the outputs of the same turn.
+    fn end_turn(&self) {
+        loop {
+            let hooks = self.core.hooks.take();
+            if hooks.is_empty() {
+                break;
+            }
+            for hook in hooks {
+                hook.turn_end();
+            }
+        }
+        loop {
+            let outputs = self.core.outputs.take();
+            if outputs.is_empty() {
+                return;
+            }
+            for output in outputs {
+                output.turn_end();
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let core = &self.core;
+        let busy = !core.ready.borrow().is_empty() || core.remote.is_signalled();
+        let timeout = if busy {
+            Some(Duration::ZERO)
+        } else {
+            let next = core.timers.borrow().next_deadline();
+            next.map(|deadline| deadline.since(core.now.get()))
+        };
+        if timeout != Some(Duration::ZERO)
+            && let Some(load) = core.load.borrow().as_ref()
+        {
+            load.parked();
+        }
+        core.backend.wait(core, timeout)?;
+        self.tick();
+        if core.remote.is_signalled() {
+            core.ready.borrow_mut().extend(core.remote.drain());
+        }
+        Ok(())
+    }
+
+    fn tick(&self) {
+        let core = &self.core;
+        if core.backend.kind() == BackendKind::Uring {
+            core.now.set(monotonic_now());
+        }
+        let now = core.now.get();
+        if let Some(load) = core.load.borrow().as_ref() {
+            load.busy(now.as_nanos());
+        }
+        let mut due = Vec::new();
+        core.timers.borrow_mut().fire(now, &mut due);
+        for waker in due {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let previous = enter(Some(Rc::clone(&self.core)));
+        // Tasks own sockets: they go first, then the kernel lets go of what they held.
+        while let Some(runnable) = { self.core.ready.borrow_mut().pop_front() } {
+            drop(runnable);
+        }
+        self.core.hooks.take();
+        self.core.outputs.take();
+        self.core.backend.quiesce(&self.core);
+        enter(previous);
+    }
+}
+
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        enter(None);
+    }
+}
+
+fn monotonic_now() -> Instant {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec to write to; CLOCK_MONOTONIC always exists.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
+    }
+    let ns = time.tv_sec * 1_000_000_000 + time.tv_nsec;
+    Instant::from_nanos(u64::try_from(ns).expect("the monotonic clock is not negative"))
+}
+
+/// A number from the loop's generator: for jitter, sampling and request ids, never for keys.
+#[must_use]
+pub fn random_u64() -> u64 {
+    with_core(|core| core.rng.borrow_mut().next())
+}
+
+/// SplitMix64: enough for jitter and simulated faults, and the same everywhere for one seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    fn new(seed: Option<u64>) -> io::Result<Self> {
+        if let Some(seed) = seed {
+            return Ok(Self(seed));
+        }
+        let mut bytes = [0; 8];
+        aws_lc_rs::rand::fill(&mut bytes)
+            .map_err(|_| io::Error::other("the kernel's random generator failed"))?;
+        Ok(Self(u64::from_ne_bytes(bytes)))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound` (which is at least 1).
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}

@@ -1,0 +1,471 @@
+//! TLS as a pump: ciphertext in, plaintext and ciphertext out, no I/O.
+//!
+//! The rest of the engine sees [`Pump`] only, so the library behind it can change. It is rustls's
+//! unbuffered API: an idle connection then keeps no record buffers, and what follows a peer's
+//! `close_notify` is not lost.
+
+use std::{io, sync::Arc};
+
+use bytes::BytesMut;
+use rustls::{
+    ClientConfig, ServerConfig,
+    client::{ClientConnectionData, UnbufferedClientConnection},
+    server::{ServerConnectionData, UnbufferedServerConnection},
+    unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus},
+};
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use crate::{limits::TLS_INCOMING_BYTES_MAX, output::OutBuf};
+
+/// Why a TLS connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFailure {
+    /// The protocol failed; an alert was queued for the peer.
+    #[error("{0}")]
+    Protocol(#[from] rustls::Error),
+    /// The peer sent a handshake message larger than this engine collects.
+    #[error("a TLS message larger than {TLS_INCOMING_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The peer closed the connection before the handshake was complete.
+    #[error("the peer closed the connection during the TLS handshake")]
+    HandshakeEof,
+}
+
+impl From<TlsFailure> for io::Error {
+    fn from(failure: TlsFailure) -> Self {
+        Self::new(io::ErrorKind::InvalidData, failure)
+    }
+}
+
+/// What an established connection negotiated.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSummary {
+    /// The application protocol, if one was negotiated.
+    pub alpn: Option<Vec<u8>>,
+    /// The peer's certificate chain, leaf first; empty when it sent none.
+    pub peer_certificates: Vec<CertificateDer<'static>>,
+    /// Whether the handshake resumed an earlier session.
+    pub resumed: bool,
+}
+
+/// What a null-TLS endpoint says of itself, for the simulator: real handshakes vary in length
+/// (ECDSA signatures), which would make runs differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NullIdentity {
+    /// Stands for the server name indication.
+    pub server_name: String,
+    /// Stands for the negotiated application protocol.
+    pub alpn: Vec<u8>,
+    /// Stands for the certificate chain.
+    pub certificate: Vec<u8>,
+}
+
+impl NullIdentity {
+    /// The preface that a null-TLS client sends first; [`NullIdentity::parse`] reads it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = b"NULLTLS1".to_vec();
+        for field in [
+            self.server_name.as_bytes(),
+            self.alpn.as_slice(),
+            self.certificate.as_slice(),
+        ] {
+            let len = u16::try_from(field.len()).expect("identities are short");
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(field);
+        }
+        out
+    }
+
+    /// Reads a preface: the identity and its length, `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When the bytes are no preface.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, TlsFailure> {
+        let magic = b"NULLTLS1";
+        let seen = bytes.len().min(magic.len());
+        if bytes[..seen] != magic[..seen] {
+            return Err(rustls::Error::General("no null-TLS preface".into()).into());
+        }
+        let mut at = magic.len();
+        let mut fields = Vec::new();
+        for _ in 0..3 {
+            let Some(len) = bytes.get(at..at + 2) else {
+                return Ok(None);
+            };
+            let len = usize::from(u16::from_be_bytes([len[0], len[1]]));
+            let Some(field) = bytes.get(at + 2..at + 2 + len) else {
+                return Ok(None);
+            };
+            fields.push(field.to_vec());
+            at += 2 + len;
+        }
+        let certificate = fields.pop().unwrap_or_default();
+        let alpn = fields.pop().unwrap_or_default();
+        let server_name = String::from_utf8_lossy(&fields.pop().unwrap_or_default()).into_owned();
+        Ok(Some((
+            Self {
+                server_name,
+                alpn,
+                certificate,
+            },
+            at,
+        )))
+    }
+}
+
+enum Library {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+    Null(Null),
+}
+
+struct Null {
+    own: Vec<u8>,
+    sent: bool,
+    peer: Option<NullIdentity>,
+}
+
+/// One TLS connection without its I/O.
+pub(crate) struct Pump {
+    library: Library,
+    /// Received bytes that are not a whole record yet.
+    incoming: Vec<u8>,
+    established: bool,
+    peer_closed: bool,
+}
+
+impl Pump {
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, TlsFailure> {
+        let connection = UnbufferedClientConnection::new(config, name)?;
+        Ok(Self::new(Library::Client(Box::new(connection))))
+    }
+
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, TlsFailure> {
+        let connection = UnbufferedServerConnection::new(config)?;
+        Ok(Self::new(Library::Server(Box::new(connection))))
+    }
+
+    pub(crate) fn null(own: &NullIdentity) -> Self {
+        Self::new(Library::Null(Null {
+            own: own.encode(),
+            sent: false,
+            peer: None,
+        }))
+    }
+
+    fn new(library: Library) -> Self {
+        Self {
+            library,
+            incoming: Vec::new(),
+            established: false,
+            peer_closed: false,
+        }
+    }
+
+    /// The handshake is complete.
+    pub(crate) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// The peer sent `close_notify`.
+    pub(crate) fn is_peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// Processes received ciphertext (in place where a record is whole in `input`), appending
+    /// plaintext and whatever TLS itself has to say.
+    pub(crate) fn feed(
+        &mut self,
+        mut input: &mut [u8],
+        plain: &mut BytesMut,
+        out: &mut OutBuf,
+    ) -> Result<(), TlsFailure> {
+        if !self.incoming.is_empty() {
+            let missing = self.missing_bytes();
+            let (head, rest) = input.split_at_mut(missing.min(input.len()));
+            self.incoming.extend_from_slice(head);
+            input = rest;
+            let mut incoming = std::mem::take(&mut self.incoming);
+            let used = self.step(&mut incoming, plain, out)?;
+            incoming.drain(..used);
+            if !incoming.is_empty() {
+                incoming.extend_from_slice(input);
+                if incoming.len() > TLS_INCOMING_BYTES_MAX {
+                    return Err(TlsFailure::TooLarge);
+                }
+                input = &mut [];
+            }
+            self.incoming = incoming;
+        }
+        if !input.is_empty() || !self.established {
+            let used = self.step(input, plain, out)?;
+            self.incoming.extend_from_slice(&input[used..]);
+        }
+        Ok(())
+    }
+
+    /// How many of the next bytes complete the record begun in `incoming`; everything while a
+    /// handshake message may span records.
+    fn missing_bytes(&self) -> usize {
+        if !self.established {
+            return usize::MAX;
+        }
+        let Some(header) = self.incoming.get(..5) else {
+            return 5 - self.incoming.len();
+        };
+        let record = 5 + usize::from(u16::from_be_bytes([header[3], header[4]]));
+        match record.checked_sub(self.incoming.len()) {
+            Some(0) | None => usize::MAX,
+            Some(missing) => missing,
+        }
+    }
+
+    fn step(
+        &mut self,
+        buffer: &mut [u8],
+        plain: &mut BytesMut,
+        out: &mut OutBuf,
+    ) -> Result<usize, TlsFailure> {
+        let mut progress = Progress::default();
+        let result = match &mut self.library {
+            Library::Client(side) => drive(side.as_mut(), buffer, plain, out, &mut progress),
+            Library::Server(side) => drive(side.as_mut(), buffer, plain, out, &mut progress),
+            Library::Null(null) => null.step(buffer, plain, out, &mut progress),
+        };
+        self.established |= progress.established;
+        self.peer_closed |= progress.peer_closed;
+        result?;
+        Ok(progress.used)
+    }
+
+    /// Encrypts `data` into `out`.
+    pub(crate) fn seal(&mut self, data: &[u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
+        match &mut self.library {
+            Library::Client(side) => seal(side.as_mut(), data, out),
+            Library::Server(side) => seal(side.as_mut(), data, out),
+            Library::Null(_) => {
+                out.extend_from_slice(data);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn close(&mut self, out: &mut OutBuf) -> Result<(), TlsFailure> {
+        match &mut self.library {
+            Library::Client(side) => close(side.as_mut(), out),
+            Library::Server(side) => close(side.as_mut(), out),
+            Library::Null(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn summary(&self) -> TlsSummary {
+        match &self.library {
+            Library::Client(c) => TlsSummary {
+                alpn: c.alpn_protocol().map(<[u8]>::to_vec),
+                peer_certificates: owned(c.peer_certificates()),
+                resumed: c.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            },
+            Library::Server(c) => TlsSummary {
+                alpn: c.alpn_protocol().map(<[u8]>::to_vec),
+                peer_certificates: owned(c.peer_certificates()),
+                resumed: c.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            },
+            Library::Null(null) => {
+                let peer = null.peer.clone().unwrap_or_default();
+                TlsSummary {
+                    alpn: Some(peer.alpn),
+                    peer_certificates: vec![CertificateDer::from(peer.certificate)],
+                    resumed: false,
+                }
+            }
+        }
+    }
+}
+
+fn owned(chain: Option<&[CertificateDer<'static>]>) -> Vec<CertificateDer<'static>> {
+    chain.unwrap_or_default().to_vec()
+}
+
+#[derive(Default)]
+struct Progress {
+    used: usize,
+    established: bool,
+    peer_closed: bool,
+}
+
+/// Runs the library until it wants more input.
+fn drive<S: Side>(
+    side: &mut S,
+    buffer: &mut [u8],
+    plain: &mut BytesMut,
+    out: &mut OutBuf,
+    progress: &mut Progress,
+) -> Result<(), TlsFailure> {
+    loop {
+        let UnbufferedStatus { discard, state, .. } = side.process(&mut buffer[progress.used..]);
+        let mut more = true;
+        match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(record) = traffic.next_record() {
+                    plain.extend_from_slice(record?.payload);
+                }
+            }
+            Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out)?,
+            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+            Ok(ConnectionState::BlockedHandshake) => more = false,
+            Ok(ConnectionState::WriteTraffic(_)) => {
+                progress.established = true;
+                more = false;
+            }
+            Ok(ConnectionState::PeerClosed) => progress.peer_closed = true,
+            Ok(ConnectionState::Closed) => more = false,
+            // Early data is never enabled, and a state this version does not know cannot be
+            // handled: both end the connection.
+            Ok(_) => {
+                return Err(rustls::Error::General("unexpected TLS state".into()).into());
+            }
+            Err(error) => {
+                drain_alert(side, out);
+                return Err(error.into());
+            }
+        }
+        progress.used += discard;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Collects the alert that a failed connection still has to send.
+fn drain_alert<S: Side>(side: &mut S, out: &mut OutBuf) {
+    for _ in 0..4 {
+        match side.process(&mut []).state {
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                if encode(&mut data, out).is_err() {
+                    return;
+                }
+            }
+            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+fn encode<Data>(
+    data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>,
+    out: &mut OutBuf,
+) -> Result<(), TlsFailure> {
+    let mut need = 512;
+    for _ in 0..2 {
+        match data.encode(out.tail(need)) {
+            Ok(written) => {
+                out.advance(written);
+                return Ok(());
+            }
+            Err(EncodeError::InsufficientSize(size)) => need = size.required_size,
+            Err(EncodeError::AlreadyEncoded) => return Ok(()),
+        }
+    }
+    Err(rustls::Error::General("a TLS message changed its size".into()).into())
+}
+
+fn seal<S: Side>(side: &mut S, data: &[u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
+    // 16 KiB records; 64 bytes cover header, tag and explicit nonce of every suite.
+    let mut need = data.len() + (data.len() / 16_384 + 1) * 64;
+    // What TLS itself has to say goes first; bounded, because each round consumes one message.
+    for _ in 0..16 {
+        match side.process(&mut []).state? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                match traffic.encrypt(data, out.tail(need)) {
+                    Ok(written) => {
+                        out.advance(written);
+                        return Ok(());
+                    }
+                    Err(EncryptError::InsufficientSize(size)) => need = size.required_size,
+                    Err(EncryptError::EncryptExhausted) => {
+                        return Err(rustls::Error::EncryptError.into());
+                    }
+                }
+            }
+            ConnectionState::EncodeTlsData(mut message) => encode(&mut message, out)?,
+            ConnectionState::TransmitTlsData(message) => message.done(),
+            ConnectionState::PeerClosed => {}
+            // Everything else means that nothing can be sent in this state.
+            _ => break,
+        }
+    }
+    Err(rustls::Error::General("the TLS connection cannot send".into()).into())
+}
+
+fn close<S: Side>(side: &mut S, out: &mut OutBuf) -> Result<(), TlsFailure> {
+    for _ in 0..16 {
+        match side.process(&mut []).state? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                match traffic.queue_close_notify(out.tail(512)) {
+                    Ok(written) => out.advance(written),
+                    Err(_) => return Err(rustls::Error::EncryptError.into()),
+                }
+                return Ok(());
+            }
+            ConnectionState::EncodeTlsData(mut message) => encode(&mut message, out)?,
+            ConnectionState::TransmitTlsData(message) => message.done(),
+            ConnectionState::PeerClosed => {}
+            // Closed, or still in the handshake: there is nothing to close.
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// A connection of either side: the two differ in a type parameter only.
+trait Side {
+    type Data;
+
+    fn process<'c, 'i>(&'c mut self, buffer: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, buffer: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(buffer)
+    }
+}
+
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, buffer: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(buffer)
+    }
+}
+
+impl Null {
+    fn step(
+        &mut self,
+        buffer: &[u8],
+        plain: &mut BytesMut,
+        out: &mut OutBuf,
+        progress: &mut Progress,
+    ) -> Result<(), TlsFailure> {
+        if !std::mem::replace(&mut self.sent, true) {
+            out.extend_from_slice(&self.own);
+        }
+        if self.peer.is_none() {
+            let Some((peer, used)) = NullIdentity::parse(buffer)? else {
+                return Ok(());
+            };
+            self.peer = Some(peer);
+            progress.used = used;
+        }
+        progress.established = true;
+        plain.extend_from_slice(&buffer[progress.used..]);
+        progress.used = buffer.len();
+        Ok(())
+    }
+}
