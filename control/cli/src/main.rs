@@ -1,2 +1,33 @@
-//! To be described.
-fn main() {}
+//! `postern`: the operator's command line. It speaks to postern-control's admin socket and keeps nothing itself.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
+)]
+
+mod args;
+mod client;
+mod commands;
+mod output;
+mod time_text;
+
+use std::process::ExitCode;
+
+use args::Args;
+use clap::Parser;
+use postern_service::failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let format = args.common.output;
+    match commands::run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            if let Some(line) = output::json_error(format, &error) {
+                eprintln!("{line}");
+                return ExitCode::from(failure::EXIT_FAILURE);
+            }
+            ExitCode::from(failure::report("postern", &output::for_people(error)))
+        }
+    }
+}

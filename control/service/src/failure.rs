@@ -64,6 +64,11 @@ impl Failure {
         self
     }
 
+    /// The stable code, if it has one.
+    pub fn stable_code(&self) -> Option<&'static str> {
+        self.code
+    }
+
     /// The status the program ends with.
     pub fn exit_status(&self) -> u8 {
         self.exit

@@ -16,11 +16,12 @@ pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads a key or token file. Warns when group or others may read it; refuses more than [`SECRET_FILE_BYTES_MAX`].
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let unreadable = |error: io::Error| {
-        Failure::new(format!("cannot read {}: {error}", path.display())).code("file-unreadable")
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mode = file
+        .metadata()
+        .map_err(|error| unreadable(path, &error))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 && !is_credential(path) {
         tracing::warn!(
             path = %path.display(),
@@ -29,26 +30,22 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
             path.display()
         );
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4_096));
-    file.take(SECRET_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
-        return Err(
-            Failure::new(format!("{} is larger than 1 MiB", path.display()))
-                .code("file-unreadable"),
-        );
-    }
-    Ok(bytes)
+    read_bounded(path, &file)
 }
 
 /// As [`read`], as text without surrounding white space.
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = read(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Failure::new(format!("{} is not text", path.display())).code("file-unreadable")
-    })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_text(path))?;
     Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// As [`read_text`] for what is no secret, such as a certificate chain: no warning.
+pub fn read_public_text(path: &Path) -> Result<String, Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = read_bounded(path, &file)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_text(path))?;
+    Ok(text.to_owned())
 }
 
 /// Replaces a file in one step: temporary file beside it, fsync, rename, fsync of the folder. Only the owner may read it.
@@ -78,6 +75,35 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(path);
     }
     written.and_then(|()| File::open(folder_of(path))?.sync_all())
+}
+
+fn read_bounded(path: &Path, file: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    // Room for all at once: a vector that grows leaves copies of the secret behind.
+    let expected = file
+        .metadata()
+        .map_or(0, |metadata| metadata.len())
+        .min(SECRET_FILE_BYTES_MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(expected).unwrap_or(0) + 32,
+    ));
+    file.take(SECRET_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
+        return Err(
+            Failure::new(format!("{} is larger than 1 MiB", path.display()))
+                .code("file-unreadable"),
+        );
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", path.display())).code("file-unreadable")
+}
+
+fn not_text(path: &Path) -> Failure {
+    Failure::new(format!("{} is not text", path.display())).code("file-unreadable")
 }
 
 fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -1,0 +1,221 @@
+//! The command line's grammar: nouns, then verbs. Every command carries examples, and a test parses each of them.
+
+mod app;
+mod connector;
+mod relay;
+
+pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
+pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
+pub(crate) use relay::{CertCommand, RelayCommand};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use postern_model::ids::Name;
+use postern_service::duration;
+
+/// Publish private web applications without opening an inbound port.
+#[derive(Parser, Debug)]
+#[command(
+    name = "postern",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 120,
+    after_help = "Examples:
+  postern status
+  postern connector token --group default --out connector.token
+  postern app publish wiki --external https://wiki.example.com/ --internal http://10.0.0.5/ --preauth passthrough
+  postern app list -o json
+
+Exit status: 0 done, 1 failed or not ready, 2 wrong usage."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Common {
+    /// postern-control's admin socket [default: $POSTERN_SOCKET, else /run/postern/control/admin.sock]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Global options"
+    )]
+    pub(crate) socket: Option<PathBuf>,
+    /// Administer over the network; not yet available
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        conflicts_with = "socket",
+        help_heading = "Global options"
+    )]
+    pub(crate) server: Option<String>,
+    /// Tenant, by name or id [default: $POSTERN_TENANT, else default]
+    #[arg(long, global = true, value_name = "T", value_parser = reference, help_heading = "Global options")]
+    pub(crate) tenant: Option<String>,
+    /// How to print: tables for people, JSON for programs
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Format::Table,
+        value_name = "FORMAT",
+        help_heading = "Global options"
+    )]
+    pub(crate) output: Format,
+}
+
+/// How results are printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Aligned columns and relative times
+    Table,
+    /// One JSON document, keys in snake_case, stable
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Show, and make if missing, the authority, the default tenant and the default connector group
+    #[command(after_help = "Examples:
+  postern init
+  postern init -o json")]
+    Init,
+    /// Tenants: what belongs to one customer or department
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Relays: the public edge
+    #[command(subcommand)]
+    Relay(RelayCommand),
+    /// Connector groups: connectors that reach the same network
+    #[command(subcommand)]
+    ConnectorGroup(GroupCommand),
+    /// Connectors: they dial out from the private network
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
+    /// Applications: what is published
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Certificates for external hosts
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// The whole at a glance
+    #[command(after_help = "Examples:
+  postern status
+  postern status -o json")]
+    Status,
+    /// Whether requests can be served now: exit status 0, or 1 and what is missing
+    #[command(after_help = "Examples:
+  postern ready
+  postern ready --wait 30s")]
+    Ready(ReadyArgs),
+    /// What an error code means and what to do; needs no running program
+    #[command(after_help = "Examples:
+  postern explain connector-unavailable
+  postern explain")]
+    Explain(ExplainArgs),
+    /// Who changed what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  postern completions bash > /etc/bash_completion.d/postern
+  postern completions zsh > ~/.zfunc/_postern")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(
+        hide = true,
+        after_help = "Examples:
+  postern man /usr/share/man/man1"
+    )]
+    Man {
+        /// Where to write them
+        dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum TenantCommand {
+    /// Make a tenant with a connector group named default
+    #[command(after_help = "Examples:
+  postern tenant create acme")]
+    Create {
+        /// Its name: a-z, 0-9 and -
+        name: Name,
+    },
+    /// List tenants
+    #[command(after_help = "Examples:
+  postern tenant list")]
+    List,
+    /// Show one tenant
+    #[command(after_help = "Examples:
+  postern tenant show acme")]
+    Show {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+    /// Delete an empty tenant
+    #[command(after_help = "Examples:
+  postern tenant delete acme")]
+    Delete {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AuditCommand {
+    /// List changes, newest first
+    #[command(after_help = "Examples:
+  postern audit list
+  postern audit list --limit 20 --tenant acme
+  postern audit list --before 1200 -o json")]
+    List {
+        /// At most so many
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(postern_model::admin::AUDIT_LIMIT_MAX)))]
+        limit: Option<u32>,
+        /// Only those before this number
+        #[arg(long, value_name = "SEQ")]
+        before: Option<u64>,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReadyArgs {
+    /// Wait so long for it
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// An error code, such as host-unknown; without one, all are listed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+/// A name or id that is looked up by control: not empty.
+pub(crate) fn reference(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("a name or an id".into())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

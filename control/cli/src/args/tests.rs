@@ -1,0 +1,140 @@
+//! Every example in a help text is a command line that parses; every visible command has examples.
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+#[test]
+fn the_grammar_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn every_example_parses_and_every_command_has_one() {
+    let mut command = Args::command();
+    command.build();
+    let mut examples = 0;
+    check(&command, &mut examples);
+    assert!(examples > 40, "only {examples} examples were found");
+}
+
+fn check(command: &clap::Command, examples: &mut usize) {
+    let children: Vec<_> = command
+        .get_subcommands()
+        .filter(|child| child.get_name() != "help")
+        .collect();
+    let help = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let lines: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  postern "))
+        .collect();
+    assert!(
+        !lines.is_empty() || !children.is_empty(),
+        "`{}` has no example",
+        command.get_name()
+    );
+    for line in lines {
+        let words = words(line);
+        if let Err(error) =
+            Args::try_parse_from(std::iter::once("postern").chain(words.iter().map(String::as_str)))
+        {
+            panic!("`postern {line}`: {error}");
+        }
+        *examples += 1;
+    }
+    for child in children {
+        check(child, examples);
+    }
+}
+
+/// As a shell splits it: quotes, a comment, a redirection or pipe at the end.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ' ') => words.push(std::mem::take(&mut word)),
+            (None, '#' | '>' | '|') if word.is_empty() => return without_empty(words),
+            (_, c) => word.push(c),
+        }
+    }
+    words.push(word);
+    without_empty(words)
+}
+
+fn without_empty(words: Vec<String>) -> Vec<String> {
+    words.into_iter().filter(|word| !word.is_empty()).collect()
+}
+
+/// The forms that stay, whatever options are added.
+#[test]
+fn the_promised_forms_parse() {
+    for line in [
+        "init",
+        "--socket /s tenant list",
+        "tenant --socket /s -o json list",
+        "relay add edge 192.0.2.1:443",
+        "relay add edge relay.example.com:443 --fingerprint 1111111111111111111111111111111111111111111111111111111111111111",
+        "relay list",
+        "relay remove edge",
+        "connector-group create hq",
+        "connector-group list",
+        "connector-group show hq",
+        "connector-group delete hq",
+        "connector token --group hq",
+        "connector token --group hq --ttl 1h --out f",
+        "connector list",
+        "connector show c1-1",
+        "connector remove c1-1",
+        "app publish a --external https://a.test/ --internal http://b/ --preauth passthrough",
+        "app publish a --external https://a.test/ --internal http://b/ --preauth oidc --group g --cert c --key k --set a=b --set c=d",
+        "app list",
+        "app show a",
+        "app set a --set k=v",
+        "app unpublish a",
+        "cert add --cert c --key k",
+        "cert list",
+        "cert remove k1-1",
+        "status",
+        "ready",
+        "explain host-unknown",
+        "audit list",
+        "completions bash",
+        "man /tmp",
+    ] {
+        let parsed = Args::try_parse_from(std::iter::once("postern").chain(line.split(' ')));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn wrong_usage_is_refused_with_two() {
+    for line in [
+        "app publish a --external https://a.test/ --internal http://b/",
+        "app publish A --external https://a.test/ --internal http://b/ --preauth passthrough",
+        "app publish a --external e --internal i --preauth passthrough --cert c",
+        "app publish a --external e --internal i --preauth none",
+        "app publish a --external e --internal i --preauth passthrough --set novalue",
+        "app publish a --external e --internal i --preauth passthrough --set =v",
+        "app set a",
+        "tenant create UPPER",
+        "tenant show ",
+        "connector token --ttl soon",
+        "relay add edge nohost",
+        "relay add edge host:0",
+        "relay add edge host:443 --fingerprint zz",
+        "--socket a --server b status",
+        "audit list --limit 0",
+        "frobnicate",
+    ] {
+        let error =
+            Args::try_parse_from(std::iter::once("postern").chain(line.split(' '))).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}

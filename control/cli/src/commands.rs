@@ -1,0 +1,69 @@
+//! What each command does: one request to control, one result printed.
+
+mod app;
+mod audit;
+mod connector;
+mod explain;
+mod generate;
+mod init;
+mod relay;
+mod status;
+mod tenant;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::{Args, Command};
+use crate::client::Client;
+use crate::output::Output;
+
+/// What a command works with.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+}
+
+/// Runs the command. Only `ready` ends with 1 without an error.
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let output = Output::new(args.common.output);
+    // These need no control.
+    match &args.command {
+        Command::Explain(explain) => return explain::run(explain, output).map(done),
+        Command::Completions { shell } => return generate::completions(*shell).map(done),
+        Command::Man { dir } => return generate::man_pages(dir).map(done),
+        Command::Init
+        | Command::Tenant(_)
+        | Command::Relay(_)
+        | Command::ConnectorGroup(_)
+        | Command::Connector(_)
+        | Command::App(_)
+        | Command::Cert(_)
+        | Command::Status
+        | Command::Ready(_)
+        | Command::Audit(_) => {}
+    }
+    let context = Context {
+        client: Client::new(&args.common)?,
+        output,
+    };
+    match args.command {
+        Command::Init => init::run(&context).map(done),
+        Command::Tenant(command) => tenant::run(&context, command).map(done),
+        Command::Relay(command) => relay::run(&context, command).map(done),
+        Command::ConnectorGroup(command) => connector::run_group(&context, command).map(done),
+        Command::Connector(command) => connector::run(&context, command).map(done),
+        Command::App(command) => app::run(&context, command).map(done),
+        Command::Cert(command) => app::run_cert(&context, command).map(done),
+        Command::Status => status::run(&context).map(done),
+        Command::Ready(ready) => status::ready(&context, &ready),
+        Command::Audit(command) => audit::run(&context, command).map(done),
+        Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,234 @@
+//! `postern app …` and `postern cert …`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use postern_model::admin::{
+    AddCertificate, AppPublished, AppView, CertificateView, Changed, List, PublishApp, SetApp, path,
+};
+use postern_model::config::{CertificateOrigin, Preauth};
+use postern_model::secret::SecretText;
+use postern_service::secret;
+
+use super::Context;
+use crate::args::{AppCommand, CertCommand, PublishArgs, SetArgs};
+use crate::client::{read_text, segment};
+use crate::output::{Output, details, joined};
+use crate::time_text::{relative, utc};
+
+pub(super) fn run(context: &Context, command: AppCommand) -> Result<()> {
+    let Context { client, output } = context;
+    let tenant = client.tenant();
+    match command {
+        AppCommand::Publish(args) => {
+            let published: AppPublished = client.post(&path::apps(&tenant), &publication(args)?)?;
+            let line = format!(
+                "{} is published at {}",
+                published.app.name, published.app.external_url
+            );
+            output.changed(&published, &line, &published.warnings)
+        }
+        AppCommand::List => {
+            let list: List<AppView> = client.get(&path::apps(&tenant))?;
+            output.show(&list, |list| table(*output, &list.items))
+        }
+        AppCommand::Show { name } => {
+            let app: AppView = client.get(&path::app(&tenant, &segment(&name)))?;
+            output.show(&app, show)
+        }
+        AppCommand::Set(args) => {
+            let target = path::app(&tenant, &segment(&args.name));
+            let changed: AppPublished = client.patch(&target, &change(args)?)?;
+            output.changed(
+                &changed,
+                &format!("{} is changed", changed.app.name),
+                &changed.warnings,
+            )
+        }
+        AppCommand::Unpublish { name } => {
+            let changed: Changed = client.delete(&path::app(&tenant, &segment(&name)))?;
+            output.changed(
+                &changed,
+                &format!("{name} is no longer published"),
+                &changed.warnings,
+            )
+        }
+    }
+}
+
+pub(super) fn run_cert(context: &Context, command: CertCommand) -> Result<()> {
+    let Context { client, output } = context;
+    let tenant = client.tenant();
+    match command {
+        CertCommand::Add { cert, key } => {
+            let asked = AddCertificate {
+                certificate_pem: read_text(&cert)?,
+                key_pem: read_key(&key)?,
+            };
+            let made: CertificateView = client.post(&path::certificates(&tenant), &asked)?;
+            output.show(&made, |made| {
+                format!(
+                    "certificate {} added: {}, until {}\n",
+                    made.id,
+                    joined(&made.hosts),
+                    utc(made.not_after_unix)
+                )
+            })
+        }
+        CertCommand::List => {
+            let list: List<CertificateView> = client.get(&path::certificates(&tenant))?;
+            output.show(&list, |list| certificate_table(*output, &list.items))
+        }
+        CertCommand::Remove { id } => {
+            let changed: Changed = client.delete(&path::certificate(&tenant, &segment(&id)))?;
+            output.changed(
+                &changed,
+                &format!("certificate {id} removed"),
+                &changed.warnings,
+            )
+        }
+    }
+}
+
+fn publication(args: PublishArgs) -> Result<PublishApp> {
+    Ok(PublishApp {
+        name: args.name,
+        external_url: args.external,
+        internal_url: args.internal,
+        preauth: args.preauth.into(),
+        group: args.group,
+        certificate_pem: args
+            .certificate
+            .cert
+            .as_deref()
+            .map(read_text)
+            .transpose()?,
+        key_pem: args.certificate.key.as_deref().map(read_key).transpose()?,
+        settings: settings(args.settings)?,
+    })
+}
+
+fn change(args: SetArgs) -> Result<SetApp> {
+    let set = settings(args.settings)?
+        .into_iter()
+        .map(|(name, value)| (name, Some(value)));
+    let unset = args.unset.into_iter().map(|name| (name, None));
+    Ok(SetApp {
+        external_url: args.external,
+        internal_url: args.internal,
+        preauth: args.preauth.map(Into::into),
+        group: args.group,
+        certificate_pem: args
+            .certificate
+            .cert
+            .as_deref()
+            .map(read_text)
+            .transpose()?,
+        key_pem: args.certificate.key.as_deref().map(read_key).transpose()?,
+        settings: set.chain(unset).collect(),
+    })
+}
+
+/// `@FILE` stands for the file's content.
+fn settings(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>> {
+    given
+        .into_iter()
+        .map(|(name, value)| match value.strip_prefix('@') {
+            Some(file) => Ok((name, read_text(Path::new(file))?)),
+            None => Ok((name, value)),
+        })
+        .collect()
+}
+
+fn read_key(path: &Path) -> Result<SecretText> {
+    Ok(SecretText::new(secret::read_text(path)?.to_string()))
+}
+
+fn table(output: Output, apps: &[AppView]) -> String {
+    let table = output
+        .table([
+            "ID",
+            "NAME",
+            "EXTERNAL",
+            "INTERNAL",
+            "PREAUTH",
+            "GROUP",
+            "CONNECTORS",
+        ])
+        .rows(apps, |app| {
+            [
+                app.id.to_string(),
+                app.name.to_string(),
+                app.external_url.clone(),
+                app.internal_url.clone(),
+                preauth(app.preauth).into(),
+                app.group.to_string(),
+                format!("{} online", app.connectors_online),
+            ]
+        });
+    table.render("no applications; publish one: postern app publish --help")
+}
+
+fn show(app: &AppView) -> String {
+    let settings: Vec<String> = app
+        .settings
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    details(&[
+        ("id", app.id.to_string()),
+        ("name", app.name.to_string()),
+        ("external", app.external_url.clone()),
+        ("internal", app.internal_url.clone()),
+        ("preauth", preauth(app.preauth).into()),
+        (
+            "group",
+            format!(
+                "{} ({} connectors online)",
+                app.group, app.connectors_online
+            ),
+        ),
+        (
+            "certificate",
+            format!(
+                "{}, {}, until {}",
+                app.certificate.id,
+                origin(app.certificate.origin),
+                utc(app.certificate.not_after_unix)
+            ),
+        ),
+        ("settings", settings.join("\n")),
+    ])
+}
+
+fn certificate_table(output: Output, certificates: &[CertificateView]) -> String {
+    let now = SystemTime::now();
+    let table = output
+        .table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "APPS"])
+        .rows(certificates, |certificate| {
+            [
+                certificate.id.to_string(),
+                joined(&certificate.hosts),
+                origin(certificate.origin).into(),
+                relative(certificate.not_after_unix, now),
+                joined(&certificate.apps),
+            ]
+        });
+    table.render("no certificates")
+}
+
+fn preauth(preauth: Preauth) -> &'static str {
+    match preauth {
+        Preauth::Passthrough => "passthrough",
+        Preauth::Oidc => "oidc",
+    }
+}
+
+fn origin(origin: CertificateOrigin) -> &'static str {
+    match origin {
+        CertificateOrigin::Issued => "issued by Postern",
+        CertificateOrigin::Given => "given",
+    }
+}

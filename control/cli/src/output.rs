@@ -1,0 +1,310 @@
+//! What is printed: aligned tables for people, JSON for programs; results on stdout, warnings and errors on stderr.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::Result;
+use postern_model::admin::Problem;
+use postern_model::codes;
+use postern_service::failure::Failure;
+use postern_service::logging;
+use serde::Serialize;
+
+use crate::args::Format;
+
+/// Prints in the format asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+    colours: bool,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self {
+            format,
+            colours: logging::stdout_colours(),
+        }
+    }
+
+    /// Prints `value` as JSON, or what `table` makes of it.
+    pub(crate) fn show<T: Serialize>(
+        self,
+        value: &T,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result<()> {
+        match self.format {
+            Format::Json => print(&(serde_json::to_string_pretty(value)? + "\n")),
+            Format::Table => print(&table(value)),
+        }
+    }
+
+    /// A change's outcome: JSON has the warnings inside, people get them on stderr.
+    pub(crate) fn changed<T: Serialize>(
+        self,
+        value: &T,
+        line: &str,
+        warnings: &[String],
+    ) -> Result<()> {
+        self.show(value, |_| format!("{line}\n"))?;
+        self.warn(warnings);
+        Ok(())
+    }
+
+    /// Warnings for people; JSON carries them itself.
+    pub(crate) fn warn(self, warnings: &[String]) {
+        if self.format == Format::Table {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+        }
+    }
+
+    pub(crate) fn table<const N: usize>(self, heads: [&str; N]) -> Table {
+        Table {
+            heads: heads.map(str::to_owned).to_vec(),
+            rows: Vec::new(),
+            colours: self.colours,
+        }
+    }
+}
+
+/// Columns that line up, without frames: it pastes and greps well.
+pub(crate) struct Table {
+    heads: Vec<String>,
+    rows: Vec<Vec<String>>,
+    colours: bool,
+}
+
+impl Table {
+    #[must_use]
+    pub(crate) fn row<const N: usize>(mut self, cells: [String; N]) -> Self {
+        debug_assert_eq!(
+            N,
+            self.heads.len(),
+            "a row has as many cells as there are heads"
+        );
+        self.rows.push(
+            cells
+                .map(|cell| if cell.is_empty() { "-".into() } else { cell })
+                .to_vec(),
+        );
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn rows<T, const N: usize>(
+        self,
+        items: &[T],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> Self {
+        items
+            .iter()
+            .fold(self, |table, item| table.row(cells(item)))
+    }
+
+    /// The table, or `none` when it has no rows.
+    pub(crate) fn render(&self, none: &str) -> String {
+        if self.rows.is_empty() {
+            return format!("{none}\n");
+        }
+        let widths: Vec<usize> = (0..self.heads.len())
+            .map(|column| {
+                let cells = self.rows.iter().map(|row| width(&row[column]));
+                cells.chain([width(&self.heads[column])]).max().unwrap_or(0)
+            })
+            .collect();
+        let head = line(&self.heads, &widths);
+        let mut text = if self.colours {
+            format!("\x1b[1m{}\x1b[0m\n", head.trim_end())
+        } else {
+            head
+        };
+        for row in &self.rows {
+            text.push_str(&line(row, &widths));
+        }
+        text
+    }
+}
+
+/// `name: value` lines with the values aligned: one thing in detail.
+pub(crate) fn details(fields: &[(&str, String)]) -> String {
+    let widest = fields
+        .iter()
+        .map(|(name, _)| width(name))
+        .max()
+        .unwrap_or(0);
+    fields
+        .iter()
+        .map(|(name, value)| {
+            let value = if value.is_empty() { "-" } else { value };
+            let indented = value
+                .trim_end()
+                .replace('\n', &format!("\n{}", " ".repeat(widest + 2)));
+            format!(
+                "{name}:{}{indented}\n",
+                " ".repeat(widest + 1 - width(name))
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn yes_no(yes: bool) -> String {
+    if yes { "yes".into() } else { "no".into() }
+}
+
+pub(crate) fn joined(items: &[impl AsRef<str>]) -> String {
+    items
+        .iter()
+        .map(AsRef::as_ref)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The error as a line of JSON, when JSON was asked for. Usage errors stay text: no program meets them twice.
+pub(crate) fn json_error(format: Format, error: &anyhow::Error) -> Option<String> {
+    let failure = error.downcast_ref::<Failure>();
+    if format == Format::Table || failure.is_some_and(|failure| failure.exit_status() != 1) {
+        return None;
+    }
+    let code = failure.and_then(Failure::stable_code).unwrap_or("failed");
+    let problem = error
+        .downcast_ref::<Problem>()
+        .cloned()
+        .unwrap_or_else(|| Problem {
+            code: code.to_owned(),
+            title: codes::lookup(code)
+                .map_or("The command failed", |entry| entry.title)
+                .to_owned(),
+            detail: format!("{error:#}"),
+            status: 0,
+        });
+    serde_json::to_string(&serde_json::json!({ "error": problem })).ok()
+}
+
+/// Control's problem as a person's error: its own words, and where to read more.
+pub(crate) fn for_people(error: anyhow::Error) -> anyhow::Error {
+    let Some(problem) = error.downcast_ref::<Problem>() else {
+        return error;
+    };
+    let failure = Failure::new(problem.detail.clone());
+    match codes::lookup(&problem.code) {
+        Some(entry) => failure
+            .cure(format!("see: postern explain {}", entry.code))
+            .into(),
+        None => failure.into(),
+    }
+}
+
+/// Writes to stdout; a reader that has seen enough (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let written = io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}")).into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, &wide)| format!("{cell}{}", " ".repeat(wide - width(cell))))
+        .collect();
+    format!("{}\n", padded.join("  ").trim_end())
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output() -> Output {
+        Output {
+            format: Format::Table,
+            colours: false,
+        }
+    }
+
+    #[test]
+    fn columns_line_up_and_gaps_show() {
+        let table = output()
+            .table(["NAME", "URL", "N"])
+            .row([
+                "wiki".into(),
+                "https://wiki.example.com/".into(),
+                "1".into(),
+            ])
+            .row(["größe".into(), String::new(), "12".into()]);
+        assert_eq!(
+            table.render("nothing"),
+            "NAME   URL                        N\n\
+             wiki   https://wiki.example.com/  1\n\
+             größe  -                          12\n"
+        );
+        assert_eq!(output().table(["NAME"]).render("no apps"), "no apps\n");
+    }
+
+    #[test]
+    fn details_align_also_over_lines() {
+        let text = details(&[
+            ("id", "a1-1".into()),
+            ("settings", "a=1\nb=2".into()),
+            ("group", String::new()),
+        ]);
+        assert_eq!(
+            text,
+            "id:       a1-1\nsettings: a=1\n          b=2\ngroup:    -\n"
+        );
+    }
+
+    #[test]
+    fn people_get_the_detail_and_where_to_read_more() {
+        let text = |code: &str| {
+            let (title, detail) = ("t".into(), "the host is taken".into());
+            for_people(
+                Problem {
+                    code: code.into(),
+                    title,
+                    detail,
+                    status: 409,
+                }
+                .into(),
+            )
+            .to_string()
+        };
+        assert_eq!(
+            text("not-yet-available"),
+            "the host is taken (see: postern explain not-yet-available)"
+        );
+        assert_eq!(text("from-the-future"), "the host is taken");
+    }
+
+    #[test]
+    fn programs_get_their_errors_as_json() {
+        let problem = Problem {
+            code: "app-unknown".into(),
+            title: "t".into(),
+            detail: "no app `x`".into(),
+            status: 404,
+        };
+        let error = anyhow::Error::from(problem);
+        assert_eq!(json_error(Format::Table, &error), None);
+        let json: serde_json::Value =
+            serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
+        assert_eq!(json["error"]["code"], "app-unknown");
+        assert_eq!(json["error"]["detail"], "no app `x`");
+
+        let error = anyhow::Error::from(Failure::new("no answer").code("control-unreachable"));
+        let json: serde_json::Value =
+            serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
+        assert_eq!(json["error"]["code"], "control-unreachable");
+        assert_eq!(json["error"]["title"], "postern-control does not answer");
+    }
+}
