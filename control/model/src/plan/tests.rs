@@ -151,9 +151,8 @@ fn the_certificate_is_the_applications_own() {
         "https://a.example.com/".into(),
         "https://*.example.org/".into(),
     ]);
-    for certificate in [certificate(2, &["a.example.com", "*.example.com"])] {
-        state.certificates.insert(certificate.id, certificate);
-    }
+    let other = certificate(2, &["a.example.com", "*.example.com"]);
+    state.certificates.insert(other.id, other);
     let plan = Plan::build(&state).unwrap();
     let shown = |name: &str| plan.certificate(name).map(|certificate| certificate.id.seq);
     assert_eq!(
