@@ -1,3 +1,17 @@
-//! The whole product, end to end, with the real programs.
+//! The whole product, end to end, with the real programs: one binary, one world at a time.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
+
+mod backpressure;
+mod bad_input;
+mod bodies;
+mod control_down;
+mod dataplane_crash;
+mod enrolment;
+mod failover;
+mod listening;
+mod malformed;
+mod messages;
+mod refusals;
+mod steering;
+mod tls_backend;

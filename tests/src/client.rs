@@ -243,6 +243,12 @@ impl Connection {
         }
     }
 
+    /// The status of one informational answer.
+    pub fn interim(&mut self) -> Result<u16> {
+        let text = self.head_text()?;
+        Ok(parse_head(&text, "GET")?.status)
+    }
+
     fn head_text(&mut self) -> Result<String> {
         loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {

@@ -27,7 +27,12 @@ struct Shared {
 
 impl Cut {
     pub fn to(target: SocketAddr) -> Result<Cut> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Cut::at((Ipv4Addr::LOCALHOST, 0).into(), target)
+    }
+
+    /// The same at a chosen address.
+    pub fn at(address: SocketAddr, target: SocketAddr) -> Result<Cut> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
