@@ -59,11 +59,23 @@ pub fn markdown() -> String {
                 .unwrap_or_default();
             page.push_str(&format!(
                 "\n### `{}`{status}\n\n{}.\n\n{}\n\n**Cure:** {}\n",
-                entry.code, entry.title, entry.cause, entry.cure
+                entry.code,
+                entry.title,
+                entry.cause,
+                sentence(entry.cure)
             ));
         }
     }
     page
+}
+
+/// The text with a capital first letter.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 const HEADINGS: [&str; 5] = [
@@ -90,7 +102,11 @@ mod tests {
         for entry in all() {
             assert!(seen.insert(entry.code), "{} stands twice", entry.code);
             let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            assert!(entry.code.chars().all(kebab), "{}", entry.code);
+            assert!(
+                !entry.code.is_empty() && entry.code.chars().all(kebab),
+                "{}",
+                entry.code
+            );
             assert!(
                 entry
                     .status

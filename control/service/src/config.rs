@@ -34,16 +34,26 @@ pub fn parse<A: Parser>() -> Result<A, Failure> {
 
 /// As [`parse`], from given sources: for reloads with a remembered command line, and for tests.
 pub fn parse_from<A: Parser>(sources: Sources<'_>) -> Result<A, Failure> {
-    let command = A::command().after_help(
-        "Every option can also be given in the environment (POSTERN_ and the flag's name, or with _FILE appended the path of a \
-         file that holds the value) or in the file of --config. A flag wins over the environment, that over the file.",
-    );
+    let command = with_sources_explained(A::command());
     let argv = merge::merged_argv(&command, sources)?;
     let matches = command
         .try_get_matches_from(argv)
         .map_err(|error| clap_failure(&error))?;
     A::from_arg_matches(&matches).map_err(|error| clap_failure(&error))
 }
+
+/// Every daemon's help ends with where else its options may stand.
+fn with_sources_explained(command: clap::Command) -> clap::Command {
+    let own = command
+        .get_after_help()
+        .map(|own| format!("{own}\n\n"))
+        .unwrap_or_default();
+    command.after_help(own + SOURCES_EXPLAINED)
+}
+
+const SOURCES_EXPLAINED: &str = "Every option can also be given in the environment (POSTERN_ and the flag's name, or \
+    with _FILE appended the path of a file that holds the value) or in the file of --config. A flag wins over the \
+    environment, that over the file.";
 
 /// Clap's own text is complete: several lines with usage and suggestions.
 fn clap_failure(error: &clap::Error) -> Failure {
@@ -73,7 +83,7 @@ mod tests {
     use std::time::Duration;
 
     #[derive(Parser, Debug)]
-    #[command(name = "postern-test")]
+    #[command(name = "postern-test", after_help = "Examples: none")]
     struct Args {
         #[command(flatten)]
         service: crate::ServiceArgs,
@@ -376,6 +386,6 @@ mod tests {
         );
         assert_eq!(missing.exit_status(), 2);
         let help = world.parse(&["--help"]).unwrap_err().to_string();
-        assert!(help.contains("POSTERN_"), "{help}");
+        assert!(help.contains("Examples: none\n\nEvery option"), "{help}");
     }
 }

@@ -40,7 +40,7 @@ fn text(entry: &Code) -> String {
         entry.code,
         entry.title,
         entry.cause,
-        sentence(entry.cure)
+        codes::sentence(entry.cure)
     )
 }
 
@@ -71,14 +71,6 @@ fn unknown(asked: &str) -> Failure {
         Some(near) => refused.cure(format!("did you mean {near}?")),
         None => refused.cure("postern explain lists all"),
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

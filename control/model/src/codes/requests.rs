@@ -78,7 +78,7 @@ pub(super) const CODES: &[Code] = &[
         status: Some(503),
         title: "The application is switched off",
         cause: "An operator switched the application off.",
-        cure: "ask the application's operator, or switch it on with `postern app set NAME --enabled true`.",
+        cure: "ask the application's operator.",
     },
     Code {
         code: "overloaded",
