@@ -1,1 +1,43 @@
-//! To be described.
+//! Strict HTTP without I/O: one head model for HTTP/1.1 and HTTP/2, the HTTP/1.1 codec, and the compact form in which
+//! heads cross a tunnel. It never reads a clock, never repairs bad input, and keeps target bytes as they came.
+//!
+//! Order of calls on a server connection: [`h1::RequestParser::parse`] until it yields a [`RequestHead`], then
+//! [`h1::BodyDecoder`] made from `head.body` until `End`; the answer is written with [`h1::encode_response`] and
+//! [`h1::BodyEncoder`]. A client connection mirrors it with [`h1::encode_request`] and [`h1::ResponseParser`].
+//!
+//! A head holds end-to-end information only. Host, framing, `Expect`, `Connection` and everything it lists are taken
+//! out of [`Headers`] by the parsers and stand in typed fields, from which the encoders write them again: there is one
+//! source of truth, and a hop-by-hop field cannot be forwarded by mistake.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
+
+mod authority;
+mod forwarding;
+pub mod h1;
+mod head;
+mod headers;
+mod hop;
+mod known;
+mod limits;
+mod malformed;
+mod method;
+mod path;
+mod problem;
+mod scan;
+mod status;
+mod target;
+mod wire;
+
+pub use authority::Authority;
+pub use forwarding::{add_forwarding, is_protected, strip_inbound};
+pub use head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
+pub use headers::{FieldRef, Headers, InvalidField, Name};
+pub use hop::{is_forbidden_trailer, strip_hop_by_hop};
+pub use known::Known;
+pub use limits::Limits;
+pub use malformed::{Malformed, Rule};
+pub use method::Method;
+pub use path::PathRules;
+pub use problem::{Page, Problem};
+pub use status::reason;
+pub use target::{Target, TargetForm};

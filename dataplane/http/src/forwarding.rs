@@ -1,0 +1,171 @@
+//! Who sent a request and to which host: fields that a client must not choose, and those that backends are told.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::head::Scheme;
+use crate::headers::{FieldRef, Headers};
+use crate::known::{Known, NameSet};
+
+/// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*` and the `also`
+/// names (in lower case with `-`), each in every spelling that a backend may read as the same name (`x_forwarded_for`).
+pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
+    headers.retain(|field| !is_protected(field, also));
+}
+
+/// Whether [`strip_inbound`] would remove `field`.
+pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
+    if let Some(known) = field.known()
+        && also.is_empty()
+    {
+        return PROTECTED.has(known);
+    }
+    let name = field.name_bytes();
+    let same = |wanted: &str| wanted.len() == name.len() && starts_alike(name, wanted);
+    PREFIXES.iter().any(|prefix| starts_alike(name, prefix)) || NAMES.iter().chain(also).any(|wanted| same(wanted))
+}
+
+/// Tells the backend client, scheme and external host as RFC 7239 `Forwarded` and as `X-Forwarded-For/Proto/Host`.
+/// What is there already (from a trusted hop: strip others first) is kept as the beginning of each list; scheme and host
+/// are those of the first hop then.
+pub fn add_forwarding(headers: &mut Headers, client: SocketAddr, scheme: Scheme, host: &str) {
+    let address = client.ip().to_canonical();
+    let mut value = Vec::with_capacity(96);
+    extend_list(headers, Known::Forwarded, &mut value, |value| write_forwarded(value, address, scheme, host));
+    extend_list(headers, Known::XForwardedFor, &mut value, |value| write_address(value, address));
+    if !headers.contains(Known::XForwardedProto) {
+        headers.push_known_checked(Known::XForwardedProto, scheme.as_str().as_bytes());
+    }
+    if !host.is_empty() && !headers.contains(Known::XForwardedHost) {
+        let appended = headers.append(Known::XForwardedHost, host);
+        assert!(appended.is_ok(), "an authority is a field value");
+    }
+}
+
+fn extend_list(headers: &mut Headers, name: Known, value: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    value.clear();
+    for element in headers.get_all(name) {
+        value.extend_from_slice(element);
+        value.extend_from_slice(b", ");
+    }
+    let had = !value.is_empty();
+    write(value);
+    if had {
+        headers.remove(name);
+    }
+    headers.push_known_checked(name, value);
+}
+
+fn write_forwarded(value: &mut Vec<u8>, address: IpAddr, scheme: Scheme, host: &str) {
+    value.extend_from_slice(b"for=");
+    match address {
+        IpAddr::V4(_) => write_address(value, address),
+        IpAddr::V6(_) => {
+            value.extend_from_slice(b"\"[");
+            write_address(value, address);
+            value.extend_from_slice(b"]\"");
+        }
+    }
+    if !host.is_empty() {
+        // Only a token may stand unquoted, and `:` and `[` are none.
+        let quote: &[u8] = if host.bytes().any(|byte| matches!(byte, b':' | b'[')) { b"\"" } else { b"" };
+        for part in [b";host=", quote, host.as_bytes(), quote] {
+            value.extend_from_slice(part);
+        }
+    }
+    value.extend_from_slice(b";proto=");
+    value.extend_from_slice(scheme.as_str().as_bytes());
+}
+
+fn write_address(value: &mut Vec<u8>, address: IpAddr) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(value, "{address}");
+}
+
+/// Whether `name` begins with `prefix` when every byte but letters and digits counts as `-`.
+fn starts_alike(name: &[u8], prefix: &str) -> bool {
+    let alike = |(&byte, &wanted): (&u8, &u8)| byte == wanted || (wanted == b'-' && !byte.is_ascii_alphanumeric());
+    name.len() >= prefix.len() && name.iter().zip(prefix.as_bytes()).all(alike)
+}
+
+const PREFIXES: [&str; 2] = ["x-forwarded-", "x-postern-"];
+const NAMES: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
+
+const PROTECTED: NameSet = NameSet::of(&[
+    Known::Forwarded,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedProto,
+    Known::XRealIp,
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &Headers) -> Vec<&str> {
+        headers.iter().map(FieldRef::name).collect()
+    }
+
+    #[test]
+    fn every_spelling_of_a_protected_name_is_removed() {
+        let mut headers = Headers::default();
+        let protected = [
+            "Forwarded", "X-Forwarded-For", "x_forwarded_for", "X-Forwarded_Proto", "x-forwarded-anything", "X-Real-IP", "x_real_ip",
+            "x-postern-user", "X_Postern_Groups", "x.forwarded.for", "x-forwarded", "X-Remote-User", "x_remote-user",
+        ];
+        for name in protected {
+            headers.append(name, "evil").unwrap();
+        }
+        let kept = ["x-forward", "x-real-ipx", "forwarded-x", "accept", "x_custom", "xpostern-user", "x-remote-users"];
+        for name in kept {
+            headers.append(name, "fine").unwrap();
+        }
+        strip_inbound(&mut headers, &["x-remote-user"]);
+        assert_eq!(names(&headers), kept);
+    }
+
+    #[test]
+    fn known_names_agree_with_the_spelled_rule() {
+        for &known in Known::ALL {
+            let mut headers = Headers::default();
+            headers.append(known, "v").unwrap();
+            let field = headers.iter().next().unwrap();
+            assert_eq!(is_protected(field, &[]), is_protected(field, &["x-no-such-name"]), "{}", known.as_str());
+        }
+    }
+
+    #[test]
+    fn a_backend_is_told_client_scheme_and_host() {
+        let mut headers = Headers::default();
+        add_forwarding(&mut headers, "192.0.2.7:1234".parse().unwrap(), Scheme::Https, "app.example.com");
+        assert_eq!(headers.get_str("forwarded"), Some("for=192.0.2.7;host=app.example.com;proto=https"));
+        assert_eq!(headers.get_str("x-forwarded-for"), Some("192.0.2.7"));
+        assert_eq!(headers.get_str("x-forwarded-proto"), Some("https"));
+        assert_eq!(headers.get_str("x-forwarded-host"), Some("app.example.com"));
+    }
+
+    #[test]
+    fn addresses_and_ports_are_quoted() {
+        let mut headers = Headers::default();
+        add_forwarding(&mut headers, "[2001:db8::1]:1".parse().unwrap(), Scheme::Http, "a:8080");
+        assert_eq!(headers.get_str("forwarded"), Some("for=\"[2001:db8::1]\";host=\"a:8080\";proto=http"));
+        headers.clear();
+        add_forwarding(&mut headers, "[::ffff:192.0.2.1]:1".parse().unwrap(), Scheme::Http, "");
+        assert_eq!(headers.get_str("forwarded"), Some("for=192.0.2.1;proto=http"));
+        assert!(!headers.contains("x-forwarded-host"));
+    }
+
+    #[test]
+    fn a_trusted_hops_list_is_continued() {
+        let mut headers = Headers::default();
+        headers.append("x-forwarded-for", "198.51.100.1").unwrap();
+        headers.append("x-forwarded-proto", "https").unwrap();
+        headers.append("forwarded", "for=198.51.100.1").unwrap();
+        add_forwarding(&mut headers, "192.0.2.7:1".parse().unwrap(), Scheme::Http, "a");
+        assert_eq!(headers.get_str("x-forwarded-for"), Some("198.51.100.1, 192.0.2.7"));
+        assert_eq!(headers.get_str("x-forwarded-proto"), Some("https"));
+        assert_eq!(headers.get_str("forwarded"), Some("for=198.51.100.1, for=192.0.2.7;host=a;proto=http"));
+    }
+}

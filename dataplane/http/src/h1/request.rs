@@ -1,0 +1,230 @@
+//! Request heads from bytes. Every rule of DESIGN §9 that concerns a head is applied here.
+
+use crate::h1::fields::{self, Cursor, Line, Parsed};
+use crate::h1::framing::{self, Stated};
+use crate::head::{BodyKind, RequestHead, Version};
+use crate::headers::Headers;
+use crate::hop::{self, ConnectionOptions};
+use crate::known::{Known, NameSet};
+use crate::limits::Limits;
+use crate::malformed::{Malformed, Rule};
+use crate::method::Method;
+use crate::path::PathRules;
+use crate::scan;
+use crate::target::Origin;
+
+/// Parses one request head after the other from a connection's input.
+#[derive(Debug, Default)]
+pub struct RequestParser {
+    limits: Limits,
+    paths: PathRules,
+    head: RequestHead,
+    origin: Option<Origin>,
+    cursor: Cursor,
+}
+
+impl RequestParser {
+    /// A parser with the strict path rules.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// With laxer path rules; the application's own are applied by [`crate::Target::admit`] once it is known.
+    pub fn with_path_rules(mut self, paths: PathRules) -> Self {
+        self.paths = paths;
+        self
+    }
+
+    /// Lets the next head use the memory of one that is done with.
+    pub fn recycle(&mut self, mut head: RequestHead) {
+        if self.cursor.at == 0 {
+            head.clear();
+            self.head = head;
+        }
+    }
+
+    /// Whether nothing of a head has been read: the end of input is a clean end here.
+    pub fn is_idle(&self) -> bool {
+        self.cursor.at == 0
+    }
+
+    /// The head at the start of `input` and its length in bytes, or `None` while it is incomplete: then call again with
+    /// the same bytes and more. One empty line before the request line is ignored (RFC 9112 §2.2).
+    ///
+    /// After an error the connection must be closed: where the next message begins is unknown.
+    pub fn parse(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Malformed> {
+        let bounded = &input[..input.len().min(self.limits.head_bytes_max as usize)];
+        if self.cursor.has_line(bounded)
+            && let Some(consumed) = self.read_lines(bounded)?
+        {
+            self.finish()?;
+            self.cursor = Cursor::default();
+            self.origin = None;
+            return Ok(Some((std::mem::take(&mut self.head), consumed)));
+        }
+        self.cursor.wait(bounded);
+        if bounded.len() < input.len() {
+            return Err(Rule::HeadTooLarge.into());
+        }
+        Ok(None)
+    }
+
+    fn read_lines(&mut self, input: &[u8]) -> Result<Option<usize>, Rule> {
+        if self.origin.is_none() {
+            let Some(next) = self.read_request_line(input)? else { return Ok(None) };
+            self.cursor.at = next;
+            self.head.headers.reserve((input.len() - next).min(TEXT_BYTES_RESERVED), FIELDS_RESERVED);
+        }
+        loop {
+            match fields::read_field(input, self.cursor.at, &mut self.head.headers)? {
+                Line::Incomplete => return Ok(None),
+                Line::Whole(Parsed::End, next) => return Ok(Some(next)),
+                Line::Whole(Parsed::Field, next) => self.cursor.at = next,
+            }
+            if self.head.headers.len() > self.limits.fields_max as usize {
+                return Err(Rule::TooManyFields);
+            }
+        }
+    }
+
+    fn read_request_line(&mut self, input: &[u8]) -> Result<Option<usize>, Rule> {
+        let at = if input.starts_with(b"\r\n") { 2 } else { 0 };
+        let line = fields::only_if_whole(input, at, split_request_line(input, at))?;
+        let Line::Whole(line, next) = line else { return Ok(None) };
+        if line.target.len() > self.limits.target_bytes_max as usize {
+            return Err(Rule::TargetTooLong);
+        }
+        let head = &mut self.head;
+        head.method = Method::parse(line.method)?;
+        head.version = line.version;
+        self.origin = Some(head.target.assign(line.target, &head.method, self.paths)?);
+        Ok(Some(next))
+    }
+
+    /// Turns the fields that concern this connection into typed ones.
+    fn finish(&mut self) -> Result<(), Rule> {
+        let head = &mut self.head;
+        let origin = self.origin.take().unwrap_or_default();
+        assign_host(head, origin)?;
+        let stated = framing::stated(&head.headers, head.version)?;
+        head.body = body(stated, &head.method, &self.limits)?;
+        let options = hop::connection_options(&head.headers)?;
+        head.keep_alive = match head.version {
+            Version::Http10 => options.keep_alive && !options.close,
+            Version::Http11 | Version::Http2 => !options.close,
+        };
+        head.expect_continue = expects_continue(head)?;
+        head.upgrade = offers_upgrade(head, options);
+        hop::strip_hop_by_hop(&mut head.headers, head.upgrade);
+        head.headers.remove_known(TYPED);
+        Ok(())
+    }
+}
+
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+}
+
+/// `method SP target SP version CRLF`.
+fn split_request_line(input: &[u8], at: usize) -> Result<Line<RequestLine<'_>>, Rule> {
+    let rest = input.get(at..).unwrap_or_default();
+    let Some(method_end) = rest.iter().position(|&byte| !scan::is_token_byte(byte)) else { return Ok(Line::Incomplete) };
+    match rest[method_end] {
+        b' ' if method_end > 0 => {}
+        b'\n' => return Err(Rule::BareLf),
+        b' ' | b'\t' | b'\r' => return Err(Rule::RequestLine),
+        // Any other byte that no token may hold.
+        _ => return Err(Rule::Method),
+    }
+    let target = &rest[method_end + 1..];
+    let Some(target_end) = target.iter().position(|byte| matches!(byte, 0..=b' ' | 0x7f)) else { return Ok(Line::Incomplete) };
+    match target[target_end] {
+        b' ' if target_end > 0 => {}
+        b'\n' if !target[..target_end].ends_with(b"\r") => return Err(Rule::BareLf),
+        b' ' | b'\r' | b'\t' => return Err(Rule::RequestLine),
+        // A control character.
+        _ => return Err(Rule::TargetByte),
+    }
+    let version_at = at + method_end + 1 + target_end + 1;
+    let version_end = scan::control(input, version_at);
+    let Line::Whole((), next) = fields::line_end(input, version_end, Rule::RequestLine)? else { return Ok(Line::Incomplete) };
+    let version = version(&input[version_at..version_end]).ok_or(Rule::RequestLine)??;
+    Ok(Line::Whole(RequestLine { method: &rest[..method_end], target: &target[..target_end], version }, next))
+}
+
+/// `None` when it is not a version at all.
+pub(super) fn version(bytes: &[u8]) -> Option<Result<Version, Rule>> {
+    match bytes {
+        b"HTTP/1.1" => Some(Ok(Version::Http11)),
+        b"HTTP/1.0" => Some(Ok(Version::Http10)),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Some(Err(Rule::VersionUnsupported))
+        }
+        // Lower case, further digits, anything else.
+        _ => None,
+    }
+}
+
+fn assign_host(head: &mut RequestHead, origin: Origin) -> Result<(), Rule> {
+    let mut hosts = head.headers.get_all(Known::Host);
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Rule::HostDuplicate);
+    }
+    match host {
+        Some(host) => head.authority.assign(host)?,
+        None if head.version != Version::Http10 => return Err(Rule::HostMissing),
+        None => head.authority.clear(),
+    }
+    head.scheme = origin.scheme;
+    let Some(authority) = origin.authority else { return Ok(()) };
+    if host.is_some() && authority != head.authority {
+        return Err(Rule::TargetAuthority);
+    }
+    head.authority = authority;
+    Ok(())
+}
+
+fn body(stated: Stated, method: &Method, limits: &Limits) -> Result<BodyKind, Rule> {
+    match stated {
+        Stated::Nothing => Ok(BodyKind::None),
+        _ if *method == Method::Connect => Err(Rule::BodyForbidden),
+        Stated::Length(length) if length > limits.body_bytes_max => Err(Rule::ContentTooLarge),
+        Stated::Length(length) => Ok(BodyKind::Length(length)),
+        Stated::Chunked => Ok(BodyKind::Chunked),
+    }
+}
+
+/// An HTTP/1.0 client's expectation is ignored (RFC 9110 §10.1.1), as is one without content.
+fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
+    let mut values = head.headers.get_all(Known::Expect);
+    let Some(value) = values.next() else { return Ok(false) };
+    if !value.eq_ignore_ascii_case(b"100-continue") || values.next().is_some() {
+        return Err(Rule::Expectation);
+    }
+    Ok(head.version == Version::Http11 && !head.body.is_empty())
+}
+
+/// One protocol, not HTTP itself: `h2c` would carry requests past every check.
+fn offers_upgrade(head: &RequestHead, options: ConnectionOptions) -> bool {
+    let mut values = head.headers.get_all(Known::Upgrade);
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let protocol = value.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|name| protocol.eq_ignore_ascii_case(name));
+    let well_formed = value.splitn(2, |&byte| byte == b'/').all(scan::is_token);
+    options.upgrade && well_formed && !is_http && head.version == Version::Http11 && head.body.is_empty()
+}
+
+/// Taken from the fields into typed ones by [`RequestParser::finish`]; hop-by-hop ones go their own way.
+const TYPED: NameSet = NameSet::of(&[Known::Host, Known::ContentLength, Known::Expect]);
+
+/// Room made at once for a head of ordinary size.
+const TEXT_BYTES_RESERVED: usize = 1024;
+const FIELDS_RESERVED: usize = 16;
+
+/// Fields that a request head from elsewhere must not hold either.
+pub(crate) fn holds_typed_fields(headers: &Headers) -> bool {
+    headers.iter().any(|field| field.known().is_some_and(|known| TYPED.has(known)))
+}

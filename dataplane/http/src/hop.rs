@@ -1,0 +1,201 @@
+//! Fields that concern one connection only (RFC 9110 §7.6.1) and fields that a trailer section may not hold (§6.5.1).
+
+use crate::headers::{FieldRef, Headers};
+use crate::known::{Known, NameSet};
+use crate::limits::CONNECTION_OPTIONS_MAX;
+use crate::malformed::Rule;
+use crate::scan;
+
+/// What `Connection` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+    /// Names other fields, which are to be removed.
+    pub(crate) names_fields: bool,
+}
+
+/// Removes `Connection`, the fields it lists, `Keep-Alive`, `Proxy-*`, `Transfer-Encoding`, `HTTP2-Settings`, `TE` unless
+/// it says `trailers` (which stays alone), and `Upgrade` unless `keep_upgrade`.
+///
+/// The HTTP/1.1 parsers have done so already; this is for heads from other sources.
+pub fn strip_hop_by_hop(headers: &mut Headers, keep_upgrade: bool) {
+    if !headers.names().meets(HOP_BY_HOP) {
+        return;
+    }
+    if let Ok(ConnectionOptions { names_fields: true, .. }) | Err(_) = connection_options(headers) {
+        remove_listed(headers);
+    }
+    let trailers = headers.get_all(Known::Te).any(says_trailers);
+    let upgrade = keep_upgrade.then(|| headers.get(Known::Upgrade).map(<[u8]>::to_vec)).flatten();
+    headers.remove_known(HOP_BY_HOP);
+    if trailers {
+        headers.push_known_checked(Known::Te, b"trailers");
+    }
+    if let Some(upgrade) = upgrade {
+        headers.push_known_checked(Known::Upgrade, &upgrade);
+    }
+}
+
+/// Whether a trailer field must not be merged into a head or acted upon: framing, routing, authentication, request
+/// modifiers, response control and content format (RFC 9110 §6.5.1). The body decoder refuses those of framing and
+/// routing and drops the others.
+pub fn is_forbidden_trailer(field: FieldRef<'_>) -> bool {
+    field.known().is_some_and(|known| REFUSED_TRAILERS.has(known) || DROPPED_TRAILERS.has(known))
+}
+
+/// Reads every `Connection` field.
+pub(crate) fn connection_options(headers: &Headers) -> Result<ConnectionOptions, Rule> {
+    let mut options = ConnectionOptions::default();
+    let mut count = 0;
+    for option in headers.get_all(Known::Connection).flat_map(list) {
+        count += 1;
+        if count > CONNECTION_OPTIONS_MAX || !scan::is_token(option) {
+            return Err(Rule::Connection);
+        }
+        match option {
+            _ if option.eq_ignore_ascii_case(b"close") => options.close = true,
+            _ if option.eq_ignore_ascii_case(b"keep-alive") => options.keep_alive = true,
+            _ if option.eq_ignore_ascii_case(b"upgrade") => options.upgrade = true,
+            // `te` has its own rule.
+            _ if option.eq_ignore_ascii_case(b"te") => {}
+            _ => options.names_fields = true,
+        }
+    }
+    Ok(options)
+}
+
+/// Removes the fields that `Connection` lists, but not those with a rule of their own.
+pub(crate) fn remove_listed(headers: &mut Headers) {
+    let listed: Vec<String> = headers
+        .get_all(Known::Connection)
+        .flat_map(list)
+        .take(CONNECTION_OPTIONS_MAX)
+        .filter_map(|option| Some(std::str::from_utf8(option).ok()?.to_ascii_lowercase()))
+        .filter(|option| !matches!(option.as_str(), "connection" | "upgrade" | "te"))
+        .collect();
+    for name in listed {
+        headers.remove(name.as_str());
+    }
+}
+
+pub(crate) fn says_trailers(value: &[u8]) -> bool {
+    list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The non-empty elements of a comma-separated list without quoted strings.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(scan::trim).filter(|element| !element.is_empty())
+}
+
+/// Never forwarded, and never in a head from the tunnel, apart from `te: trailers` and an agreed `upgrade`.
+pub(crate) const HOP_BY_HOP: NameSet = NameSet::of(&[
+    Known::Connection,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::ProxyAuthenticate,
+    Known::ProxyAuthenticationInfo,
+    Known::ProxyAuthorization,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
+
+pub(crate) const REFUSED_TRAILERS: NameSet = NameSet::of(&[
+    Known::Connection,
+    Known::ContentLength,
+    Known::Expect,
+    Known::Host,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::MaxForwards,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::Trailer,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
+
+pub(crate) const DROPPED_TRAILERS: NameSet = NameSet::of(&[
+    Known::Age,
+    Known::Authorization,
+    Known::CacheControl,
+    Known::ContentEncoding,
+    Known::ContentRange,
+    Known::ContentType,
+    Known::Cookie,
+    Known::Date,
+    Known::Expires,
+    Known::Forwarded,
+    Known::IfMatch,
+    Known::IfModifiedSince,
+    Known::IfNoneMatch,
+    Known::IfRange,
+    Known::IfUnmodifiedSince,
+    Known::Location,
+    Known::Origin,
+    Known::Pragma,
+    Known::ProxyAuthenticate,
+    Known::ProxyAuthenticationInfo,
+    Known::ProxyAuthorization,
+    Known::Range,
+    Known::Referer,
+    Known::RetryAfter,
+    Known::SetCookie,
+    Known::StrictTransportSecurity,
+    Known::Vary,
+    Known::Warning,
+    Known::WwwAuthenticate,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedProto,
+    Known::XRealIp,
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.append(*name, value).unwrap();
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_are_removed() {
+        let mut all = headers(&[
+            ("connection", "close, X-Secret"),
+            ("accept", "a"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic x"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip;q=0.5, trailers"),
+            ("upgrade", "websocket"),
+            ("transfer-encoding", "chunked"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("b", "c"),
+        ]);
+        let mut upgrading = all.clone();
+        strip_hop_by_hop(&mut all, false);
+        assert_eq!(all, headers(&[("accept", "a"), ("b", "c"), ("te", "trailers")]));
+        strip_hop_by_hop(&mut upgrading, true);
+        assert_eq!(upgrading, headers(&[("accept", "a"), ("b", "c"), ("te", "trailers"), ("upgrade", "websocket")]));
+    }
+
+    #[test]
+    fn connection_is_a_bounded_list_of_tokens() {
+        let options = connection_options(&headers(&[("connection", "Keep-Alive,, UPGRADE ,"), ("connection", "te")])).unwrap();
+        assert_eq!(options, ConnectionOptions { keep_alive: true, upgrade: true, ..Default::default() });
+        let many = ["a"; CONNECTION_OPTIONS_MAX + 1].join(",");
+        for value in ["a b", "close;x", "\"close\"", &many] {
+            assert_eq!(connection_options(&headers(&[("connection", value)])), Err(Rule::Connection), "{value}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Error answers: an RFC 9457 problem for programs, a plain page for people.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::head::{BodyKind, ResponseHead};
+use crate::known::Known;
+use crate::status;
+
+/// What went wrong, as told to the client. Nothing in it may name an internal host.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// Status of the answer.
+    pub status: u16,
+    /// Stable code, as in `docs/errors.md`.
+    pub code: &'a str,
+    /// Short and the same for every occurrence; the status's phrase when empty.
+    pub title: &'a str,
+    /// What happened this time and what to do.
+    pub detail: &'a str,
+    /// Under which the operator finds it.
+    pub request_id: &'a str,
+    /// RFC 3339, UTC.
+    pub time: &'a str,
+}
+
+/// A rendered answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Media type.
+    pub content_type: &'static str,
+    /// Content.
+    pub body: Bytes,
+}
+
+impl Problem<'_> {
+    /// As HTML if `accept` prefers it (browsers name `text/html`), else as JSON.
+    pub fn render(&self, accept: Option<&[u8]>) -> Page {
+        if accept.is_some_and(prefers_html) {
+            return Page { content_type: "text/html; charset=utf-8", body: self.html().into() };
+        }
+        Page { content_type: "application/problem+json", body: self.json().into() }
+    }
+
+    /// Head and content of the whole answer. Add what belongs to the case (`Retry-After`) and send the head by
+    /// [`crate::h1::encode_response`], the content only if its encoder takes any.
+    pub fn answer(&self, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
+        let page = self.render(accept);
+        let mut head = ResponseHead::new(self.status, BodyKind::Length(page.body.len() as u64));
+        head.headers.append_static(Known::ContentType, page.content_type);
+        head.headers.append_static(Known::CacheControl, "no-store");
+        head.headers.append_static(Known::Vary, "Accept");
+        head.headers.append_static(Known::XContentTypeOptions, "nosniff");
+        head.headers.append_static(Known::ContentSecurityPolicy, PAGE_POLICY);
+        (head, page.body)
+    }
+
+    fn title(&self) -> &str {
+        if self.title.is_empty() { status::reason(self.status) } else { self.title }
+    }
+
+    fn json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{{\"type\":\"about:blank\",\"status\":{}", self.status);
+        let members = [
+            ("title", self.title()),
+            ("detail", self.detail),
+            ("code", self.code),
+            ("request_id", self.request_id),
+            ("time", self.time),
+        ];
+        for (name, value) in members {
+            let _ = write!(out, ",\"{name}\":\"");
+            json_text(value, &mut out);
+            out.push('"');
+        }
+        out.push_str("}\n");
+        out
+    }
+
+    fn html(&self) -> String {
+        let mut out = String::with_capacity(1024);
+        let _ = write!(out, "{PAGE_START}<title>{} ", self.status);
+        html_text(self.title(), &mut out);
+        let _ = write!(out, "</title>\n</head>\n<body>\n<main>\n<h1>");
+        html_text(self.title(), &mut out);
+        out.push_str("</h1>\n<p>");
+        html_text(self.detail, &mut out);
+        let _ = write!(out, "</p>\n<dl>\n<dt>Status</dt><dd>{}</dd>\n", self.status);
+        for (name, value) in [("Code", self.code), ("Request id", self.request_id), ("Time", self.time)] {
+            let _ = write!(out, "<dt>{name}</dt><dd>");
+            html_text(value, &mut out);
+            out.push_str("</dd>\n");
+        }
+        out.push_str("</dl>\n</main>\n</body>\n</html>\n");
+        out
+    }
+}
+
+/// Whether `text/html` is accepted at least as much as the JSON types that are named.
+fn prefers_html(accept: &[u8]) -> bool {
+    let mut html = 0;
+    let mut json = 0;
+    for range in accept.split(|&byte| byte == b',') {
+        let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let media = parts.next().unwrap_or_default();
+        let weight = parts.find_map(weight).unwrap_or(1000);
+        if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|name| media.eq_ignore_ascii_case(name)) {
+            html = html.max(weight);
+        } else if [&b"application/json"[..], b"application/problem+json"].iter().any(|name| media.eq_ignore_ascii_case(name)) {
+            json = json.max(weight);
+        }
+    }
+    html > 0 && html >= json
+}
+
+/// `q=0.5` in thousandths.
+fn weight(parameter: &[u8]) -> Option<u32> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let value: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some((value.clamp(0.0, 1.0) * 1000.0) as u32)
+}
+
+fn json_text(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+}
+
+fn html_text(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// The page loads nothing and runs nothing.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PAGE_START: &str = "<!doctype html>
+<html lang=\"en\">
+<head>
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<meta name=\"robots\" content=\"noindex\">
+<style>
+:root { color-scheme: light dark }
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 }
+main { max-width: 40rem; margin: 12vh auto 0; padding: 0 1.5rem }
+h1 { font-size: 1.75rem; line-height: 1.2 }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin-top: 2rem; font-size: .875rem }
+dd { margin: 0; font-family: ui-monospace, monospace; overflow-wrap: anywhere }
+</style>
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBLEM: Problem<'static> = Problem {
+        status: 503,
+        code: "connector-none",
+        title: "",
+        detail: "No <connector> of \"wiki\" & co is online.",
+        request_id: "0123456789abcdef0123456789abcdef",
+        time: "2026-01-02T03:04:05Z",
+    };
+
+    #[test]
+    fn programs_get_a_problem() {
+        for accept in [None, Some("*/*"), Some("application/json"), Some("application/json, text/html;q=0.9"), Some("text/html;q=0")] {
+            let page = PROBLEM.render(accept.map(str::as_bytes));
+            assert_eq!(page.content_type, "application/problem+json", "{accept:?}");
+            assert_eq!(
+                page.body,
+                "{\"type\":\"about:blank\",\"status\":503,\"title\":\"Service Unavailable\",\
+                 \"detail\":\"No <connector> of \\\"wiki\\\" & co is online.\",\"code\":\"connector-none\",\
+                 \"request_id\":\"0123456789abcdef0123456789abcdef\",\"time\":\"2026-01-02T03:04:05Z\"}\n"
+            );
+        }
+    }
+
+    #[test]
+    fn browsers_get_an_escaped_page() {
+        let accept = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let (head, body) = PROBLEM.answer(Some(accept));
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains("No &lt;connector&gt; of &quot;wiki&quot; &amp; co is online."), "{text}");
+        assert!(text.contains("<html lang=\"en\">") && text.contains("<h1>Service Unavailable</h1>"));
+        assert!(text.contains("connector-none") && text.contains("0123456789abcdef0123456789abcdef"));
+        assert_eq!(head.body, BodyKind::Length(body.len() as u64));
+        assert_eq!(head.headers.get_str("content-type"), Some("text/html; charset=utf-8"));
+    }
+
+    #[test]
+    fn control_characters_cannot_break_json() {
+        let page = Problem { detail: "a\n\u{1}\\", ..PROBLEM }.render(None);
+        assert!(std::str::from_utf8(&page.body).unwrap().contains("a\\u000a\\u0001\\\\"));
+    }
+}

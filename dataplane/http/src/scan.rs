@@ -1,0 +1,157 @@
+//! Byte classes and word-at-a-time scanning; allocates nothing and knows no protocol beyond RFC 9110's character sets.
+
+/// RFC 9110 `tchar`.
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
+}
+
+/// A non-empty RFC 9110 token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// No control character but HTAB: what a field value may hold once its surrounding white space is gone.
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    loop {
+        at = control(bytes, at);
+        match bytes.get(at) {
+            None => return true,
+            Some(b'\t') => at += 1,
+            Some(_) => return false,
+        }
+    }
+}
+
+/// Position of the first control character (below 0x20, or 0x7f) from `at` on, or the length.
+pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
+        let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let del = word ^ (ONES * 0x7f);
+        let del = del.wrapping_sub(ONES) & !del & HIGHS;
+        let found = low | del;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
+}
+
+/// Position of the first LF from `at` on.
+pub(crate) fn line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(word) = word(bytes, at) {
+        let lf = word ^ (ONES * b'\n' as u64);
+        let found = lf.wrapping_sub(ONES) & !lf & HIGHS;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    bytes.get(at..)?.iter().position(|&byte| byte == b'\n').map(|found| at + found)
+}
+
+/// Without leading and trailing SP and HTAB.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Decimal digits only, no sign, no overflow.
+pub(crate) fn decimal(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.iter().try_fold(0u64, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Appends `value` in decimal.
+pub(crate) fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let chunk = bytes.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*chunk))
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn control_agrees_with_a_plain_loop(bytes: Vec<u8>, at in 0usize..40) {
+            let at = at.min(bytes.len());
+            let plain = bytes[at..].iter().position(|&b| b < 0x20 || b == 0x7f).map_or(bytes.len(), |p| at + p);
+            prop_assert_eq!(control(&bytes, at), plain);
+        }
+
+        #[test]
+        fn control_finds_rare_bytes(mut bytes in proptest::collection::vec(0x20u8..0x7f, 0..64), at in 0usize..64, byte: u8) {
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+            }
+            let plain = bytes.iter().position(|&b| b < 0x20 || b == 0x7f).unwrap_or(bytes.len());
+            prop_assert_eq!(control(&bytes, 0), plain);
+        }
+
+        #[test]
+        fn line_feed_agrees_with_a_plain_loop(bytes in proptest::collection::vec(0u8..16, 0..64)) {
+            prop_assert_eq!(line_feed(&bytes, 0), bytes.iter().position(|&b| b == b'\n'));
+        }
+
+        #[test]
+        fn decimal_round_trips(value: u64) {
+            let mut text = Vec::new();
+            push_decimal(&mut text, value);
+            prop_assert_eq!(&text, &value.to_string().into_bytes());
+            prop_assert_eq!(decimal(&text), Some(value));
+        }
+    }
+
+    #[test]
+    fn decimal_refuses_what_is_not_digits() {
+        for text in ["", "+1", "-1", " 1", "1 ", "0x1", "1_0", "18446744073709551616", "99999999999999999999999"] {
+            assert_eq!(decimal(text.as_bytes()), None, "{text}");
+        }
+    }
+}
