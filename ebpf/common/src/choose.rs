@@ -1,7 +1,7 @@
-//! The choice between two workers. The program applies it to two random ones, then to the winner and the worker
-//! of the receiving CPU, and at last to every worker it looks at when none of them was fit.
+//! The choice between workers. The program takes the lighter of two random ones, sets the winner against the
+//! worker of the receiving CPU, and looks at more when none of them was fit.
 
-use crate::{WorkerLoad, WorkerState, load};
+use crate::WorkerState;
 
 /// A worker as the program sees it at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,26 +21,14 @@ pub enum Unfit {
     Stalled,
 }
 
-/// Outcome of a choice.
+/// A place in the order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
-    First,
-    Second,
-    Neither,
+pub struct Ranked {
+    rank: u64,
+    pub slot: u32,
 }
 
 impl Candidate {
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(worker: &WorkerLoad, same_cpu: bool) -> Self {
-        Self {
-            load: load(worker.assigned, worker.released),
-            state: WorkerState::from_raw(worker.state),
-            busy_since_ns: worker.busy_since_ns,
-            same_cpu,
-        }
-    }
-
     /// Draining is told before stalled: a worker that leaves may well be slow.
     #[inline(always)]
     #[must_use]
@@ -60,30 +48,41 @@ impl Candidate {
     }
 }
 
-/// Takes the fit one; of two fit ones the lighter; of two equally light ones the one on the receiving CPU,
-/// else the first.
-#[inline(always)]
-#[must_use]
-pub const fn choose(
-    first: &Candidate,
-    second: &Candidate,
-    now_ns: u64,
-    stall_limit_ns: u64,
-) -> Pick {
-    let first_fit = first.unfit(now_ns, stall_limit_ns).is_none();
-    let second_fit = second.unfit(now_ns, stall_limit_ns).is_none();
-    if !second_fit {
-        return if first_fit {
-            Pick::First
-        } else {
-            Pick::Neither
-        };
+impl Ranked {
+    /// Before any worker was looked at.
+    pub const NONE: Self = Self {
+        rank: u64::MAX,
+        slot: 0,
+    };
+
+    /// A fit worker's place: the lighter first, of equally light ones the one on the receiving CPU.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(slot: u32, worker: &Candidate) -> Self {
+        Self {
+            rank: (worker.load << 1) | !worker.same_cpu as u64,
+            slot,
+        }
     }
-    let tie_goes_second = second.same_cpu && !first.same_cpu;
-    if !first_fit || second.load < first.load || (second.load == first.load && tie_goes_second) {
-        Pick::Second
-    } else {
-        Pick::First
+
+    /// The better of two; the first when neither is. Scalars only: the verifier follows no choice between
+    /// structures on the stack.
+    #[inline(always)]
+    #[must_use]
+    pub const fn better(self, other: Self) -> Self {
+        if other.rank < self.rank { other } else { self }
+    }
+
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.rank == u64::MAX
+    }
+
+    #[inline(always)]
+    #[must_use]
+    pub const fn same_cpu(&self) -> bool {
+        self.rank & 1 == 0
     }
 }
 
@@ -98,9 +97,14 @@ pub const fn random_index(random: u32, count: u32) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::vec;
 
     const LIMIT: u64 = crate::STALL_LIMIT_NS;
+    const IDLE: Candidate = Candidate {
+        load: 0,
+        state: WorkerState::Active,
+        busy_since_ns: 0,
+        same_cpu: false,
+    };
 
     fn candidate() -> impl Strategy<Value = Candidate> {
         (
@@ -120,46 +124,47 @@ mod tests {
     fn fit() -> impl Strategy<Value = Candidate> {
         (0u64..4, any::<bool>()).prop_map(|(load, same_cpu)| Candidate {
             load,
-            state: WorkerState::Active,
-            busy_since_ns: 0,
             same_cpu,
+            ..IDLE
         })
     }
 
     proptest! {
         #[test]
-        fn an_unfit_worker_is_never_taken(a in candidate(), b in candidate(), now in 0..4 * LIMIT) {
-            let fit = [a.unfit(now, LIMIT).is_none(), b.unfit(now, LIMIT).is_none()];
-            match choose(&a, &b, now, LIMIT) {
-                Pick::First => prop_assert!(fit[0]),
-                Pick::Second => prop_assert!(fit[1]),
-                Pick::Neither => prop_assert_eq!(fit, [false, false]),
-            }
+        fn only_active_workers_that_move_are_fit(worker in candidate(), now in 0..4 * LIMIT) {
+            let fit = worker.unfit(now, LIMIT).is_none();
+            let moves = worker.busy_since_ns == 0 || now <= worker.busy_since_ns + LIMIT;
+            prop_assert_eq!(fit, worker.state == WorkerState::Active && moves);
         }
 
         #[test]
-        fn of_two_fit_workers_the_heavier_is_never_taken(a in fit(), b in fit()) {
-            match choose(&a, &b, 0, LIMIT) {
-                Pick::First => prop_assert!(a.load <= b.load),
-                Pick::Second => prop_assert!(b.load <= a.load),
-                Pick::Neither => prop_assert!(false, "both are fit"),
-            }
+        fn the_heavier_is_never_taken(a in fit(), b in fit()) {
+            let best = Ranked::new(0, &a).better(Ranked::new(1, &b));
+            let load = [a.load, b.load][best.slot as usize];
+            prop_assert_eq!(load, a.load.min(b.load));
         }
 
         #[test]
         fn a_tie_goes_to_the_receiving_cpu(a in fit()) {
             let b = Candidate { same_cpu: !a.same_cpu, ..a };
-            let expected = if a.same_cpu { Pick::First } else { Pick::Second };
-            prop_assert_eq!(choose(&a, &b, 0, LIMIT), expected);
+            let best = Ranked::new(0, &a).better(Ranked::new(1, &b));
+            prop_assert_eq!(best.slot, u32::from(b.same_cpu));
+            prop_assert!(best.same_cpu());
+        }
+
+        #[test]
+        fn any_worker_is_better_than_none(a in fit()) {
+            prop_assert_eq!(Ranked::NONE.better(Ranked::new(5, &a)).slot, 5);
+            prop_assert!(!Ranked::new(5, &a).better(Ranked::NONE).is_none());
         }
 
         #[test]
         fn a_worker_is_stalled_only_beyond_the_limit(since in 1u64.., after: u32) {
-            let worker = WorkerLoad { state: 1, busy_since_ns: since, ..WorkerLoad::default() };
+            let worker = Candidate { busy_since_ns: since, ..IDLE };
             let now = since.saturating_add(u64::from(after));
-            let stalled = Candidate::new(&worker, false).unfit(now, LIMIT) == Some(Unfit::Stalled);
+            let stalled = worker.unfit(now, LIMIT) == Some(Unfit::Stalled);
             prop_assert_eq!(stalled, now - since > LIMIT);
-            prop_assert_eq!(Candidate::new(&worker, false).unfit(since - 1, LIMIT), None);
+            prop_assert_eq!(worker.unfit(since - 1, LIMIT), None);
         }
 
         #[test]
@@ -170,18 +175,14 @@ mod tests {
         /// The whole rule as the program applies it, with every connection received by one CPU.
         #[test]
         fn a_thousand_connections_are_even(randoms in prop::collection::vec(any::<(u32, u32)>(), 1000), local in 0u32..8) {
-            let mut workers = vec![WorkerLoad { state: 1, ..WorkerLoad::default() }; 8];
+            let mut workers = [IDLE; 8];
+            workers[local as usize].same_cpu = true;
             for (a, b) in randoms {
-                let mut best = random_index(a, 8);
-                for other in [random_index(b, 8), local] {
-                    let view = |slot: u32| Candidate::new(&workers[slot as usize], slot == local);
-                    if choose(&view(best), &view(other), 0, LIMIT) == Pick::Second {
-                        best = other;
-                    }
-                }
-                workers[best as usize].assigned += 1;
+                let ranked = |slot: u32| Ranked::new(slot, &workers[slot as usize]);
+                let best = ranked(random_index(a, 8)).better(ranked(random_index(b, 8))).better(ranked(local));
+                workers[best.slot as usize].load += 1;
             }
-            let heaviest = workers.iter().map(|worker| worker.assigned).max();
+            let heaviest = workers.iter().map(|worker| worker.load).max();
             prop_assert!(heaviest <= Some(131), "max/mean above 1.05: {heaviest:?} of mean 125");
         }
     }

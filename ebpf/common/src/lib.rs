@@ -9,7 +9,7 @@ pub mod bucket;
 mod choose;
 mod load;
 
-pub use choose::{Candidate, Pick, Unfit, choose, random_index};
+pub use choose::{Candidate, Ranked, Unfit, random_index};
 pub use load::{SteerConfig, SteerCounters, WorkerLoad, WorkerState, load, resync};
 
 /// Version of everything in this crate that both sides see. It is part of the pin path, so programs and

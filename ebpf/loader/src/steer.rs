@@ -380,4 +380,4 @@ unsafe impl Pod for Shared<SteerCounters> {}
 const PROGRAM: &str = "steer";
 
 /// Committed, so that building needs no BPF toolchain; `cargo xtask ebpf` rebuilds it.
-static OBJECT: &[u8] = &[];
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../prebuilt/steer.bpf.o");
