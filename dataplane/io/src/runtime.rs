@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -106,10 +107,9 @@ impl Runtime {
                 self.core.backend.wait(&self.core, Some(Duration::ZERO))?;
                 return Ok(output);
             }
-            assert!(
-                !main.is_finished(),
-                "the main task ends only by setting its output"
-            );
+            if main.is_finished() {
+                return Err(io::Error::other("the runtime's main task panicked"));
+            }
             self.wait()?;
         }
     }
@@ -118,7 +118,11 @@ impl Runtime {
         for _ in 0..POLLS_PER_TURN_MAX {
             let runnable = self.core.ready.borrow_mut().pop_front();
             let Some(runnable) = runnable else { return };
-            runnable.run();
+            // One connection's broken invariant ends that connection, not the worker with all
+            // the others; its state is dropped while unwinding.
+            if catch_unwind(AssertUnwindSafe(|| runnable.run())).is_err() {
+                tracing::error!("a task of the engine panicked; only its connection was dropped");
+            }
         }
     }
 

@@ -244,9 +244,10 @@ impl Pump {
 
     /// Encrypts `data` into `out`.
     pub(crate) fn seal(&mut self, data: &[u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
+        let rest = &mut self.incoming;
         match &mut self.library {
-            Library::Client(side) => seal(side.as_mut(), data, out),
-            Library::Server(side) => seal(side.as_mut(), data, out),
+            Library::Client(side) => seal(side.as_mut(), rest, data, out),
+            Library::Server(side) => seal(side.as_mut(), rest, data, out),
             Library::Null(_) => {
                 out.extend_from_slice(data);
                 Ok(())
@@ -256,9 +257,10 @@ impl Pump {
 
     /// Says that nothing more will be sent.
     pub(crate) fn close(&mut self, out: &mut OutBuf) -> Result<(), TlsFailure> {
+        let rest = &mut self.incoming;
         match &mut self.library {
-            Library::Client(side) => close(side.as_mut(), out),
-            Library::Server(side) => close(side.as_mut(), out),
+            Library::Client(side) => close(side.as_mut(), rest, out),
+            Library::Server(side) => close(side.as_mut(), rest, out),
             Library::Null(_) => Ok(()),
         }
     }
@@ -330,7 +332,8 @@ fn drive<S: Side>(
                 return Err(rustls::Error::General("unexpected TLS state".into()).into());
             }
             Err(error) => {
-                drain_alert(side, out);
+                let rest = (progress.used + discard).min(buffer.len());
+                drain_alert(side, &mut buffer[rest..], out);
                 return Err(error.into());
             }
         }
@@ -342,9 +345,9 @@ fn drive<S: Side>(
 }
 
 /// Collects the alert that a failed connection still has to send.
-fn drain_alert<S: Side>(side: &mut S, out: &mut OutBuf) {
+fn drain_alert<S: Side>(side: &mut S, rest: &mut [u8], out: &mut OutBuf) {
     for _ in 0..4 {
-        match side.process(&mut []).state {
+        match side.process(rest).state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 if encode(&mut data, out).is_err() {
                     return;
@@ -374,12 +377,19 @@ fn encode<Data>(
     Err(rustls::Error::General("a TLS message changed its size".into()).into())
 }
 
-fn seal<S: Side>(side: &mut S, data: &[u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
+/// Encrypts `data`. `rest` is the incomplete record received last: the library keeps offsets into
+/// it and must see it in every call.
+fn seal<S: Side>(
+    side: &mut S,
+    rest: &mut [u8],
+    data: &[u8],
+    out: &mut OutBuf,
+) -> Result<(), TlsFailure> {
     // 16 KiB records; 64 bytes cover header, tag and explicit nonce of every suite.
     let mut need = data.len() + (data.len() / 16_384 + 1) * 64;
     // What TLS itself has to say goes first; bounded, because each round consumes one message.
     for _ in 0..16 {
-        match side.process(&mut []).state? {
+        match side.process(rest).state? {
             ConnectionState::WriteTraffic(mut traffic) => {
                 match traffic.encrypt(data, out.tail(need)) {
                     Ok(written) => {
@@ -402,9 +412,9 @@ fn seal<S: Side>(side: &mut S, data: &[u8], out: &mut OutBuf) -> Result<(), TlsF
     Err(rustls::Error::General("the TLS connection cannot send".into()).into())
 }
 
-fn close<S: Side>(side: &mut S, out: &mut OutBuf) -> Result<(), TlsFailure> {
+fn close<S: Side>(side: &mut S, rest: &mut [u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
     for _ in 0..16 {
-        match side.process(&mut []).state? {
+        match side.process(rest).state? {
             ConnectionState::WriteTraffic(mut traffic) => {
                 match traffic.queue_close_notify(out.tail(512)) {
                     Ok(written) => out.advance(written),

@@ -31,5 +31,5 @@ pub fn reset_connections_to(address: SocketAddr) {
 /// # Panics
 /// On a real backend.
 pub fn stall_connections_to(address: SocketAddr, stalled: bool) {
-    with_core(|core| net::backend(core).stall_connections_to(address, stalled));
+    with_core(|core| net::backend(core).stall_connections_to(core, address, stalled));
 }

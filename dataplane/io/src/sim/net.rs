@@ -50,6 +50,8 @@ enum Event {
     Data(usize, Vec<u8>),
     Fin(usize),
     Reset(usize),
+    /// Nothing but a reason to look at what has arrived.
+    Nudge,
 }
 
 #[derive(Default)]
@@ -171,12 +173,14 @@ impl SimBackend {
         }
     }
 
-    pub(crate) fn stall_connections_to(&self, address: SocketAddr, stalled: bool) {
-        for (_, end) in &mut self.0.borrow_mut().endpoints {
+    pub(crate) fn stall_connections_to(&self, core: &Core, address: SocketAddr, stalled: bool) {
+        let mut net = self.0.borrow_mut();
+        for (_, end) in &mut net.endpoints {
             if end.address == Some(address) {
                 end.stalled = stalled;
             }
         }
+        net.schedule(core.now.get(), Event::Nudge);
     }
 
     fn endpoint_of(core: &Core, key: u32) -> Option<usize> {
@@ -303,7 +307,8 @@ impl SimBackend {
     }
 
     fn reap_cancelled(&self, core: &Core) {
-        for key in self.0.borrow_mut().cancelled.split_off(0) {
+        let cancelled = std::mem::take(&mut self.0.borrow_mut().cancelled);
+        for key in cancelled {
             let Some((recv, send, accept, connect)) =
                 core.socks.borrow().get(key as usize).map(|sock| {
                     (
@@ -437,6 +442,7 @@ impl SimBackend {
                 end.arrived.clear();
                 end.ended = Some(End::Errno(libc::ECONNRESET));
             }
+            Event::Nudge => {}
         }
     }
 
