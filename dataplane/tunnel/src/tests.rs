@@ -1,0 +1,8 @@
+//! Two ends in a box.
+
+mod corpus;
+mod flow;
+mod lifecycle;
+mod misbehaviour;
+mod model;
+mod pair;

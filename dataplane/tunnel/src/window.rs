@@ -1,0 +1,229 @@
+//! The receiving side of flow control: what the peer may still send on a stream, and when that grows.
+//!
+//! While a half is open `credit + unconsumed + returned = window`, and the windows' growth comes from one pool per tunnel.
+
+use std::time::Duration;
+
+use crate::limits::{CREDIT_STEP_MAX, GROWTH_MIN, Limits, RTT_ASSUMED, RTT_FLOOR};
+
+/// What windows may still grow by.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) free: u32,
+    stream_window: u32,
+    stream_window_max: u32,
+}
+
+impl Pool {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            free: limits.window_pool_bytes,
+            stream_window: limits.stream_window,
+            stream_window_max: limits.stream_window_max,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    size: u32,
+    /// What the peer may still send.
+    credit: u32,
+    /// Handed to the application and not yet consumed by it.
+    unconsumed: u32,
+    /// Consumed and not yet told to the peer.
+    returned: u32,
+    /// Consumed since `since`; at a whole window growth is decided.
+    epoch_bytes: u32,
+    since: Duration,
+}
+
+impl Window {
+    pub(crate) fn new(pool: &Pool, now: Duration) -> Self {
+        Self {
+            size: pool.stream_window,
+            credit: pool.stream_window,
+            unconsumed: 0,
+            returned: 0,
+            epoch_bytes: 0,
+            since: now,
+        }
+    }
+
+    pub(crate) fn credit(&self) -> u32 {
+        self.credit
+    }
+
+    pub(crate) fn unconsumed(&self) -> u32 {
+        self.unconsumed
+    }
+
+    /// Payload arrived; false if the peer had no credit for it.
+    pub(crate) fn receive(&mut self, bytes: usize) -> bool {
+        let Some(credit) = usize::try_from(self.credit)
+            .ok()
+            .and_then(|credit| credit.checked_sub(bytes))
+        else {
+            return false;
+        };
+        self.credit = credit as u32;
+        self.unconsumed += bytes as u32;
+        true
+    }
+
+    /// The application consumed payload. True when the peer is due a CREDIT frame.
+    pub(crate) fn consume(
+        &mut self,
+        bytes: usize,
+        pool: &mut Pool,
+        now: Duration,
+        rtt: Option<Duration>,
+    ) -> bool {
+        assert!(
+            bytes <= self.unconsumed as usize,
+            "{bytes} bytes consumed where {} were handed out",
+            self.unconsumed
+        );
+        let bytes = bytes as u32;
+        self.unconsumed -= bytes;
+        self.returned += bytes;
+        self.epoch_bytes = self.epoch_bytes.saturating_add(bytes);
+        if self.epoch_bytes >= self.size {
+            self.end_epoch(pool, now, rtt);
+        }
+        self.returned >= (self.size / 4).min(CREDIT_STEP_MAX)
+    }
+
+    /// A consumer that takes a whole window within two round trips and leaves little lying is held up by the window.
+    fn end_epoch(&mut self, pool: &mut Pool, now: Duration, rtt: Option<Duration>) {
+        let quick = 2 * rtt.unwrap_or(RTT_ASSUMED).max(RTT_FLOOR);
+        if now.saturating_sub(self.since) <= quick && self.unconsumed <= self.size / 4 {
+            self.grow(pool);
+        }
+        self.since = now;
+        self.epoch_bytes = 0;
+    }
+
+    /// Doubles, but holds at most a quarter of what the pool would have without it: some is always left for a newcomer.
+    fn grow(&mut self, pool: &mut Pool) {
+        let room = pool.stream_window_max - self.size;
+        let grown = self.size - pool.stream_window;
+        let share = ((pool.free + grown) / 4).saturating_sub(grown);
+        let step = self.size.min(room).min(share);
+        if step == 0 || step < GROWTH_MIN.min(room) {
+            return;
+        }
+        pool.free -= step;
+        self.size += step;
+        self.returned += step;
+    }
+
+    /// What the peer is to be told now.
+    pub(crate) fn take_returned(&mut self) -> u32 {
+        let returned = std::mem::take(&mut self.returned);
+        self.credit += returned;
+        returned
+    }
+
+    /// Gives the growth back. The peer sends nothing more, or what it sends is not kept.
+    pub(crate) fn close(&mut self, pool: &mut Pool) {
+        pool.free += self.size - pool.stream_window;
+        self.size = pool.stream_window;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    #[cfg(test)]
+    pub(crate) fn returned(&self) -> u32 {
+        self.returned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Option<Duration> = Some(Duration::from_millis(40));
+
+    /// Fills and consumes whole windows, one per `step`; returns the size after it.
+    fn run(window: &mut Window, pool: &mut Pool, step: Duration, rounds: u32) -> u32 {
+        let mut now = Duration::ZERO;
+        for _ in 0..rounds {
+            now += step;
+            let bytes = window.credit() as usize;
+            assert!(window.receive(bytes));
+            window.consume(bytes, pool, now, RTT);
+            window.take_returned();
+        }
+        window.size()
+    }
+
+    #[test]
+    fn a_window_that_holds_the_sender_up_grows_to_100_ms_at_1_gbit() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        let size = run(&mut window, &mut pool, Duration::from_millis(40), 20);
+        assert_eq!(size, 12_500_000);
+        assert_eq!(pool.free, (64 << 20) - (12_500_000 - 65_536));
+        window.close(&mut pool);
+        assert_eq!(pool.free, 64 << 20);
+    }
+
+    #[test]
+    fn a_slow_stream_keeps_its_first_window() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        let size = run(&mut window, &mut pool, Duration::from_millis(81), 20);
+        assert_eq!(size, 65_536);
+    }
+
+    #[test]
+    fn a_consumer_that_lags_does_not_grow_its_window() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        assert!(window.receive(65_536));
+        for _ in 0..100 {
+            window.consume(16_384, &mut pool, Duration::ZERO, RTT);
+            let more = window.take_returned();
+            assert!(window.receive(more as usize));
+        }
+        assert_eq!(window.size(), 65_536, "three quarters always lie there");
+    }
+
+    #[test]
+    fn greedy_streams_leave_some_of_the_pool_to_the_next() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut sizes = Vec::new();
+        for _ in 0..16 {
+            let mut window = Window::new(&pool, Duration::ZERO);
+            sizes.push(run(&mut window, &mut pool, Duration::ZERO, 20));
+        }
+        assert!(
+            sizes.iter().take(4).all(|size| *size > 7_000_000),
+            "{sizes:?}"
+        );
+        assert!(sizes.iter().all(|size| *size > 200_000), "{sizes:?}");
+        let grown: u32 = sizes.iter().map(|size| size - 65_536).sum();
+        assert_eq!(grown + pool.free, 64 << 20);
+    }
+
+    #[test]
+    fn more_than_the_credit_is_noticed() {
+        let pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        assert!(window.receive(65_536));
+        assert!(!window.receive(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "2 bytes consumed where 1 were handed out")]
+    fn consuming_what_never_came_is_a_bug_of_the_caller() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        window.receive(1);
+        window.consume(2, &mut pool, Duration::ZERO, None);
+    }
+}
