@@ -14,4 +14,5 @@ mod malformed;
 mod messages;
 mod refusals;
 mod steering;
+mod system_calls;
 mod tls_backend;

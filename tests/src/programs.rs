@@ -1,6 +1,6 @@
 //! Where the real programs are: beside the test binary that runs, built again when they are older than their sources.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -38,13 +38,15 @@ pub fn path(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Builds them with the profile of the running test binary, `TARGET/PROFILE/deps/e2e-…`.
+/// Builds them with the profile of the running program, `TARGET/PROFILE/deps/e2e-…` or `TARGET/PROFILE/NAME`.
 fn build() -> PathBuf {
     let binary = std::env::current_exe().expect("the running program has a path");
-    let folder = binary
-        .parent()
-        .and_then(Path::parent)
-        .expect("a test binary lies in TARGET/PROFILE/deps");
+    let beside = binary.parent().expect("a program lies in a folder");
+    let folder = if beside.ends_with("deps") {
+        beside.parent().expect("deps lies in TARGET/PROFILE")
+    } else {
+        beside
+    };
     let target = folder.parent().expect("TARGET/PROFILE has a parent");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
