@@ -1,0 +1,127 @@
+//! The systemd units are ones that systemd understands, and say what the programs rely on.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const UNITS: [&str; 3] = [
+    "postern-control.service",
+    "postern-relay.service",
+    "postern-connector.service",
+];
+
+fn packaging() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
+}
+
+fn unit(name: &str) -> String {
+    std::fs::read_to_string(packaging().join("systemd").join(name)).unwrap()
+}
+
+/// The programs are not installed where tests run: another one stands in for them.
+fn with_stand_in(text: &str) -> String {
+    let mut replaced = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("ExecStart=/usr/bin/postern-") {
+            Some(rest) => {
+                let arguments = rest.split_once(' ').map_or("", |(_, arguments)| arguments);
+                replaced.push_str(&format!("ExecStart=/bin/true {arguments}\n"));
+            }
+            None => replaced.push_str(&format!("{line}\n")),
+        }
+    }
+    assert!(replaced.contains("ExecStart=/bin/true --config /etc/postern/"));
+    // The manual page is not installed either.
+    replaced.replace("man:postern(1) ", "")
+}
+
+#[test]
+fn systemd_finds_nothing_to_remark() {
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        eprintln!("skipped: systemd-analyze is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = UNITS
+        .iter()
+        .map(|name| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, with_stand_in(&unit(name))).unwrap();
+            path
+        })
+        .collect();
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .args(&paths)
+        .output()
+        .unwrap();
+    let remarks = String::from_utf8_lossy(&verified.stderr);
+    let ours: Vec<&str> = remarks
+        .lines()
+        .filter(|line| line.contains("postern"))
+        .collect();
+    assert!(ours.is_empty(), "{remarks}");
+    assert!(verified.status.success(), "{remarks}");
+}
+
+#[test]
+fn every_unit_is_confined_and_supervised() {
+    for name in UNITS {
+        let text = unit(name);
+        for line in [
+            "Type=notify",
+            "WatchdogSec=30",
+            "RestartPreventExitStatus=2",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "MemoryDenyWriteExecute=yes",
+            "SystemCallArchitectures=native",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{name} lacks {line}"
+            );
+        }
+    }
+    for name in ["postern-control.service", "postern-connector.service"] {
+        assert!(
+            unit(name)
+                .lines()
+                .any(|line| line == "CapabilityBoundingSet="),
+            "{name} needs no capability"
+        );
+    }
+}
+
+#[test]
+fn the_relay_state_is_the_dataplane_users() {
+    let relay = unit("postern-relay.service");
+    let folders = std::fs::read_to_string(packaging().join("tmpfiles.d/postern.conf")).unwrap();
+    assert!(relay.contains("--state-dir /var/lib/postern/relay"));
+    assert!(relay.contains("ReadWritePaths=/var/lib/postern/relay"));
+    assert!(folders.contains("d /var/lib/postern/relay 0700 postern-relay postern-relay -"));
+}
+
+#[test]
+fn each_program_finds_its_configuration_and_user() {
+    let users = std::fs::read_to_string(packaging().join("sysusers.d/postern.conf")).unwrap();
+    for program in ["control", "relay", "connector"] {
+        assert!(
+            users.contains(&format!("u postern-{program} ")),
+            "{program}"
+        );
+        assert!(
+            packaging().join(format!("etc/{program}.toml")).exists(),
+            "{program}"
+        );
+        assert!(
+            unit(&format!("postern-{program}.service"))
+                .contains(&format!("/etc/postern/{program}.toml"))
+        );
+    }
+}
