@@ -1,8 +1,17 @@
 //! New connections are spread over the workers by the BPF program, and nothing of it stays behind.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 
-use postern_tests::world::{Options, World};
+use postern_tests::client::Connection;
+use postern_tests::origin::Origin;
+use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
+
+const WORKERS: usize = 8;
+const IDLE: usize = 1000;
+/// The most loaded worker beside the mean.
+const IMBALANCE_MAX: f64 = 1.05;
 
 const PINS: &str = "/sys/fs/bpf/postern";
 
@@ -64,4 +73,70 @@ fn after_a_killed_supervisor_the_next_start_cleans_up() {
     assert_eq!(pins().len(), running.len(), "{:?}", pins());
     drop(world);
     assert_eq!(pins(), before);
+}
+
+#[test]
+fn a_thousand_idle_connections_are_spread_evenly_by_steer_only() {
+    if !can_load_bpf() {
+        eprintln!("passed over: loading BPF programs needs root");
+        return;
+    }
+    let steered = imbalance_of_idle_connections("require");
+    let hashed = imbalance_of_idle_connections("off");
+    eprintln!("max/mean over {WORKERS} workers: steer {steered:.3}, the kernel's hash {hashed:.3}");
+    assert!(steered <= IMBALANCE_MAX, "{steered:.3}");
+    assert!(
+        hashed > IMBALANCE_MAX,
+        "the kernel's hash does as well ({hashed:.3}): this run proves nothing"
+    );
+}
+
+fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
+    let admin = free_address(Ipv4Addr::LOCALHOST).unwrap();
+    let relay = vec![
+        "--ebpf".into(),
+        ebpf.into(),
+        "--admin-listen".into(),
+        admin.to_string(),
+    ];
+    let world = World::start(Options {
+        workers: WORKERS,
+        relay,
+        ..Options::default()
+    })
+    .unwrap();
+    let origin = Origin::start().unwrap();
+    let client = world.publish("app", &origin.url()).unwrap();
+    let before = open_connections(admin);
+    let idle: Vec<Connection> = (0..IDLE).map(|_| client.connect().unwrap()).collect();
+    let all_counted = |_: &World| {
+        open_connections(admin).iter().sum::<i64>() >= before.iter().sum::<i64>() + IDLE as i64
+    };
+    world
+        .expect_within(START_TIMEOUT, "all connections counted", all_counted)
+        .unwrap();
+    let after = open_connections(admin);
+    let added: Vec<_> = after
+        .iter()
+        .zip(&before)
+        .map(|(after, before)| after - before)
+        .collect();
+    drop(idle);
+    assert_eq!(added.len(), WORKERS, "{added:?}");
+    eprintln!("--ebpf {ebpf}: {added:?}");
+    let mean = added.iter().sum::<i64>() as f64 / added.len() as f64;
+    *added.iter().max().unwrap() as f64 / mean
+}
+
+/// Open connections of each worker, as the relay's metrics say.
+fn open_connections(admin: SocketAddr) -> Vec<i64> {
+    let output = Command::new("curl")
+        .args(["--silent", "--fail", &format!("http://{admin}/metrics")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("postern_relay_connections_open{"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect()
 }

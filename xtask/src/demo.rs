@@ -30,7 +30,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     shell::step("cargo build --release", || {
         shell::run(&mut test::build("release"))
     })?;
-    let demo = Demo::start(&interrupt)?;
+    let demo = Demo::start(&interrupt, shell::target_dir().join("release"))?;
     demo.request_once()?;
     demo.describe();
     if check {
@@ -41,21 +41,29 @@ pub(crate) fn run(check: bool) -> Result<()> {
     demo.wait(&interrupt)
 }
 
+/// The same as `demo --check`, with programs already built.
+pub(crate) fn check(programs: PathBuf) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    Demo::start(&interrupt, programs)?.request_once()
+}
+
 /// The running chain. Fields are dropped in order: daemons first, their folder last.
 struct Demo {
     daemons: Vec<Daemon>,
     application: Application,
     relay: SocketAddr,
+    programs: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Demo {
-    fn start(interrupt: &Interrupt) -> Result<Demo> {
+    fn start(interrupt: &Interrupt, programs: PathBuf) -> Result<Demo> {
         let folder = tempfile::Builder::new().prefix("postern-demo-").tempdir()?;
         let mut demo = Demo {
             daemons: Vec::new(),
             application: Application::start()?,
             relay: free_address()?,
+            programs,
             folder,
         };
         demo.start_control(interrupt)?;
@@ -273,7 +281,7 @@ impl Demo {
     }
 
     fn binary(&self, name: &str) -> PathBuf {
-        shell::target_dir().join("release").join(name)
+        self.programs.join(name)
     }
 
     /// With the embedded defaults: whatever `POSTERN_…` says in this shell is for somebody else.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{packages, shell, tidy};
+use crate::{demo, packages, shell, tidy};
 
 /// The programs that the end-to-end tests start, by package.
 const PROGRAMS: &[&str] = &[
@@ -50,6 +50,9 @@ pub(crate) fn run() -> Result<()> {
     shell::step("licences, bans and sources of dependencies", deny)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
     shell::step("systemd units", systemd_units)?;
+    shell::step("the demonstration, on the programs just built", || {
+        demo::check(shell::target_dir().join("debug"))
+    })?;
     shell::step("build the tests", || {
         let mut tests = shell::cargo();
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))

@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 
-pub(super) struct Interrupt(Arc<AtomicBool>);
+/// While it lives, this thread is not ended by these signals.
+pub(super) struct Interrupt {
+    arrived: Arc<AtomicBool>,
+    signals: SigSet,
+}
 
 impl Interrupt {
     /// Before any other thread is there, so that all of them inherit the blocked signals. Children start with none blocked.
@@ -23,10 +27,20 @@ impl Interrupt {
                 raised.store(true, Ordering::Relaxed);
             }
         });
-        Ok(Interrupt(flag))
+        Ok(Interrupt {
+            arrived: flag,
+            signals,
+        })
     }
 
     pub(super) fn arrived(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.arrived.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        // It was possible to block them: it is possible to undo it.
+        let _ = self.signals.thread_unblock();
     }
 }
