@@ -89,6 +89,7 @@ fn every_unit_is_confined_and_supervised() {
         }
     }
     for name in ["postern-control.service", "postern-connector.service"] {
+        assert!(unit(name).contains("StateDirectoryMode=0700"), "{name}");
         assert!(
             unit(name)
                 .lines()

@@ -50,6 +50,20 @@ fn check(command: &clap::Command, examples: &mut usize) {
     }
 }
 
+#[test]
+fn every_command_in_the_documentation_parses() {
+    let page = include_str!("../../../../docs/cli.md");
+    let lines: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("postern "))
+        .collect();
+    assert!(lines.len() > 30, "only {} commands were found", lines.len());
+    for line in lines {
+        let parsed = Args::try_parse_from(words(line));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
 /// As a shell splits it: quotes, a comment, a redirection or pipe at the end.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
