@@ -1,10 +1,9 @@
 //! `cargo xtask test`: every check and test there is, cheap ones first, the test runner's own closing line last.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{demo, packages, shell, tidy};
 
@@ -49,7 +48,6 @@ pub(crate) fn run() -> Result<()> {
     })?;
     shell::step("licences, bans and sources of dependencies", deny)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
-    shell::step("systemd units", systemd_units)?;
     shell::step("the demonstration, on the programs just built", || {
         demo::check(shell::target_dir().join("debug"))
     })?;
@@ -104,61 +102,6 @@ fn deny() -> Result<()> {
         "sources",
     ]);
     shell::run(check.current_dir(shell::root()))
-}
-
-/// Units are checked as they would be installed, but against the programs just built.
-fn systemd_units() -> Result<()> {
-    let packaging = shell::root().join("packaging");
-    let units = units(&packaging)?;
-    if units.is_empty() {
-        bail!("packaging/ holds no unit");
-    }
-    if shell::find("systemd-analyze").is_none() {
-        eprintln!("   systemd-analyze is missing: passed over");
-        return Ok(());
-    }
-    let folder = tempfile::tempdir()?;
-    let programs = shell::target_dir().join("debug");
-    let mut verify = Command::new("systemd-analyze");
-    verify.args(["verify", "--man=no"]);
-    for unit in units {
-        let text = std::fs::read_to_string(packaging.join(&unit))?;
-        let copy = folder.path().join(&unit);
-        std::fs::write(
-            &copy,
-            text.replace(
-                "/usr/bin/postern",
-                &format!("{}/postern", programs.display()),
-            ),
-        )?;
-        verify.arg(copy);
-    }
-    let output = verify.output().context("systemd-analyze")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    // It also reads the machine's own units, whose faults are not ours.
-    let ours: Vec<_> = said
-        .lines()
-        .filter(|line| line.contains("postern"))
-        .collect();
-    if !output.status.success() || !ours.is_empty() {
-        bail!("{}", said.trim());
-    }
-    Ok(())
-}
-
-fn units(packaging: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(packaging).context("packaging")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if [".service", ".socket", ".target", ".slice"]
-            .iter()
-            .any(|end| name.ends_with(end))
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 fn tests() -> Result<()> {
