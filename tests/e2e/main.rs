@@ -12,6 +12,7 @@ mod failover;
 mod listening;
 mod malformed;
 mod messages;
+mod network;
 mod refusals;
 mod steering;
 mod system_calls;

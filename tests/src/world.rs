@@ -28,6 +28,8 @@ pub struct Options {
     pub relay: Vec<String>,
     /// Further arguments for the connectors.
     pub connector: Vec<String>,
+    /// Where the relay listens; a free loopback port without.
+    pub listen: Option<SocketAddr>,
     /// Where connectors dial instead of the relay itself.
     pub relay_seen_by_connectors: Option<SocketAddr>,
 }
@@ -39,6 +41,7 @@ impl Default for Options {
             workers: 2,
             relay: Vec::new(),
             connector: Vec::new(),
+            listen: None,
             relay_seen_by_connectors: None,
         }
     }
@@ -90,7 +93,10 @@ impl World {
             connectors: Vec::new(),
             relay: None,
             control: None,
-            relay_address: free_address(Ipv4Addr::LOCALHOST)?,
+            relay_address: match options.listen {
+                Some(address) => address,
+                None => free_address(Ipv4Addr::LOCALHOST)?,
+            },
             options,
             folder,
             _one: one,
