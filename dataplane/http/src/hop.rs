@@ -84,6 +84,13 @@ pub(crate) fn says_trailers(value: &[u8]) -> bool {
     list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
+/// `name[/version]` of one protocol that is not HTTP itself: `h2c` would carry requests past every check.
+pub(crate) fn is_safe_protocol(value: &[u8]) -> bool {
+    let name = value.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|http| name.eq_ignore_ascii_case(http));
+    !is_http && value.splitn(2, |&byte| byte == b'/').all(scan::is_token)
+}
+
 /// The non-empty elements of a comma-separated list without quoted strings.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(scan::trim).filter(|element| !element.is_empty())

@@ -72,7 +72,7 @@ impl RequestHead {
         };
         (head.upgrade, head.expect_continue) = (flags & 0x10 != 0, flags & 0x20 != 0);
         head.method = match reader.byte()? {
-            0 => Method::parse(reader.text(METHOD_BYTES_MAX)?)?,
+            0 => Some(Method::parse(reader.text(METHOD_BYTES_MAX)?)?).filter(|method| method.number().is_none()).ok_or(Rule::Tunnel)?,
             number => Method::from_number(number).ok_or(Rule::Tunnel)?,
         };
         head.body = reader.body()?;
@@ -81,8 +81,9 @@ impl RequestHead {
         reader.finish()?;
         let contradicts = flags & 0xc0 != 0
             || matches!(head.body, BodyKind::UntilClose | BodyKind::Upgrade)
-            || head.upgrade != head.headers.contains(Known::Upgrade)
-            || (head.upgrade && !head.body.is_empty())
+            || !offers_upgrade_properly(&head)
+            || (head.expect_continue && head.body.is_empty())
+            || (head.method == Method::Connect && head.body != BodyKind::None)
             || holds_typed_fields(&head.headers);
         if contradicts {
             return Err(Rule::Tunnel.into());
@@ -121,8 +122,8 @@ impl ResponseHead {
             || !(100..1000).contains(&head.status)
             || (head.headers.contains(Known::Upgrade) && !matches!(head.status, 101 | 426))
             || !body_fits_status(head.body, head.status)
-            || (head.headers.contains(Known::ContentLength) && head.body != BodyKind::None);
-        if contradicts || !content_lengths_are_numbers(&head.headers) {
+            || !describes_length_properly(&head);
+        if contradicts {
             return Err(Rule::Tunnel.into());
         }
         Ok(head)
@@ -154,17 +155,36 @@ fn read_origin(head: &mut RequestHead, reader: &mut Reader<'_>, limits: &Limits)
     if !authority.is_empty() {
         head.authority = Authority::parse(authority)?;
     }
+    if head.authority.as_str().as_bytes() != authority {
+        return Err(Rule::HostInvalid);
+    }
     let form = reader.byte()?;
     let target = reader.text(limits.target_bytes_max as usize)?;
     match form {
-        2 if head.method == Method::Connect => drop(head.target.assign_authority(target)?),
+        2 if head.method == Method::Connect => {
+            if head.target.assign_authority(target)? != head.authority {
+                return Err(Rule::TargetAuthority);
+            }
+        }
         0 | 1 if head.method != Method::Connect => {
             head.target.assign_path(target, &head.method, PathRules { allow_encoded_slash: true })?;
+            if (form == 1) != (head.target.form() == TargetForm::Asterisk) {
+                return Err(Rule::TargetForm);
+            }
         }
         // Unknown forms, and those that the method does not allow.
         _ => return Err(Rule::TargetForm),
     }
     Ok(())
+}
+
+fn offers_upgrade_properly(head: &RequestHead) -> bool {
+    let mut protocols = head.headers.get_all(Known::Upgrade);
+    match (protocols.next(), protocols.next()) {
+        (None, _) => !head.upgrade,
+        (Some(protocol), None) => head.upgrade && head.body.is_empty() && hop::is_safe_protocol(protocol),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn body_fits_status(body: BodyKind, status: u16) -> bool {
@@ -175,9 +195,12 @@ fn body_fits_status(body: BodyKind, status: u16) -> bool {
     }
 }
 
-fn content_lengths_are_numbers(headers: &Headers) -> bool {
-    let mut lengths = headers.get_all(Known::ContentLength);
-    lengths.next().is_none_or(|length| scan::decimal(length).is_some()) && lengths.next().is_none()
+/// `content-length` is a field of its own only where no content follows that it could contradict.
+fn describes_length_properly(head: &ResponseHead) -> bool {
+    let mut lengths = head.headers.get_all(Known::ContentLength);
+    let Some(length) = lengths.next() else { return true };
+    let may_describe = head.body == BodyKind::None && head.status >= 200 && head.status != 204;
+    may_describe && scan::decimal(length).is_some() && lengths.next().is_none()
 }
 
 fn version_bits(version: Version) -> u8 {

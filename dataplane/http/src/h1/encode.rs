@@ -83,10 +83,8 @@ pub fn encode_response(head: &ResponseHead, context: ResponseContext<'_>, out: &
     let delimited_by_close = form == Form::Raw && head.body != BodyKind::Upgrade;
     let keep_alive = context.keep_alive && form != Form::Raw;
     write_start(head, out);
+    write_fields(head, context.method, out);
     write_framing(form, out);
-    if form == Form::Nothing {
-        write_described_length(head, context.method, out);
-    }
     write_connection(
         [
             (head.status == 101 || head.status == 426, "upgrade"),
@@ -103,6 +101,7 @@ pub fn encode_response(head: &ResponseHead, context: ResponseContext<'_>, out: &
 pub fn encode_interim(head: &ResponseHead, version: Version, out: &mut Vec<u8>) {
     if version == Version::Http11 {
         write_start(head, out);
+        write_fields(head, &Method::Get, out);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -211,13 +210,19 @@ fn response_form(head: &ResponseHead, context: ResponseContext<'_>) -> Form {
     }
 }
 
-/// The length that an answer to HEAD or a 304 would have had, when the answer was made here; a backend's stands among
-/// the fields.
-fn write_described_length(head: &ResponseHead, method: &Method, out: &mut Vec<u8>) {
-    let describes = *method == Method::Head && !status::has_no_content(head.status);
-    if let BodyKind::Length(length) = head.body
-        && describes
-    {
+/// A length among the fields may only describe content that is not sent, in an answer to HEAD and a 304: anywhere else
+/// it would contradict the framing. An answer to HEAD that was made here states its length in `body`.
+fn write_fields(head: &ResponseHead, method: &Method, out: &mut Vec<u8>) {
+    let head_answer = *method == Method::Head && !status::has_no_content(head.status);
+    let has_length = head.headers.contains(Known::ContentLength);
+    if has_length && !head_answer && head.status != 304 {
+        let mut headers = head.headers.clone();
+        headers.remove(Known::ContentLength);
+        headers.write_text(out);
+        return;
+    }
+    head.headers.write_text(out);
+    if let (BodyKind::Length(length), true, false) = (head.body, head_answer, has_length) {
         write_framing(Form::Length(length), out);
     }
 }
@@ -229,7 +234,6 @@ fn write_start(head: &ResponseHead, out: &mut Vec<u8>) {
     for part in [" ", head.reason(), "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    head.headers.write_text(out);
 }
 
 fn write_framing(form: Form, out: &mut Vec<u8>) {

@@ -43,7 +43,7 @@ impl RequestParser {
         }
     }
 
-    /// Whether nothing of a head has been read: the end of input is a clean end here.
+    /// Whether no line of a head has been read: if no input waits either, the connection may end here.
     pub fn is_idle(&self) -> bool {
         self.cursor.at == 0
     }
@@ -207,14 +207,10 @@ fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
     Ok(head.version == Version::Http11 && !head.body.is_empty())
 }
 
-/// One protocol, not HTTP itself: `h2c` would carry requests past every check.
 fn offers_upgrade(head: &RequestHead, options: ConnectionOptions) -> bool {
     let mut values = head.headers.get_all(Known::Upgrade);
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let protocol = value.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|name| protocol.eq_ignore_ascii_case(name));
-    let well_formed = value.splitn(2, |&byte| byte == b'/').all(scan::is_token);
-    options.upgrade && well_formed && !is_http && head.version == Version::Http11 && head.body.is_empty()
+    let (Some(protocol), None) = (values.next(), values.next()) else { return false };
+    options.upgrade && head.version == Version::Http11 && head.body.is_empty() && hop::is_safe_protocol(protocol)
 }
 
 /// Taken from the fields into typed ones by [`RequestParser::finish`]; hop-by-hop ones go their own way.

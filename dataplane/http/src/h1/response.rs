@@ -35,7 +35,7 @@ impl ResponseParser {
         }
     }
 
-    /// Whether nothing of a head has been read.
+    /// Whether no line of a head has been read.
     pub fn is_idle(&self) -> bool {
         !self.started
     }
