@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use postern_perf::report::{Round, Side};
 use postern_perf::{cpu, peers, report, wrk};
+use postern_tests::certificate::{self, Certificate};
 use postern_tests::process::Process;
 use postern_tests::world::{Options, START_TIMEOUT, World};
 
@@ -53,7 +54,7 @@ fn measure(arguments: &Arguments) -> Result<bool> {
         ..Options::default()
     };
     let world = World::start(options)?;
-    let leaf = peers::Leaf::make(world.folder())?;
+    let leaf = certificate::self_signed(world.folder(), "localhost")?;
     cpu::pin(LOAD_CORE)?;
     let (_origin, origin) = peers::origin(world.folder())?;
     cpu::pin(PROXY_CORE)?;
@@ -83,7 +84,7 @@ struct Urls {
     peer: String,
 }
 
-fn publish(world: &World, leaf: &peers::Leaf, external: &str, internal: &str) -> Result<()> {
+fn publish(world: &World, leaf: &Certificate, external: &str, internal: &str) -> Result<()> {
     let (certificate, key) = (
         leaf.certificate.display().to_string(),
         leaf.key.display().to_string(),

@@ -1,55 +1,14 @@
 //! The peer and the origin: HAProxy as a TLS proxy, nginx with a 100-byte answer, one thread each.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use postern_tests::certificate::Certificate;
 use postern_tests::process::Process;
 use postern_tests::{within, world};
-
-/// A P-256 leaf for `localhost`, the same for everybody.
-pub struct Leaf {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
-
-impl Leaf {
-    pub fn make(folder: &Path) -> Result<Leaf> {
-        let leaf = Leaf {
-            certificate: folder.join("leaf.pem"),
-            key: folder.join("leaf.key"),
-        };
-        let output = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args([
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost",
-                "-keyout",
-            ])
-            .arg(&leaf.key)
-            .arg("-out")
-            .arg(&leaf.certificate)
-            .output()?;
-        if !output.status.success() {
-            bail!("openssl: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(leaf)
-    }
-}
 
 /// nginx, one worker, 100 bytes.
 pub fn origin(folder: &Path) -> Result<(Process, SocketAddr)> {
@@ -76,7 +35,11 @@ http {{
 }
 
 /// HAProxy, one thread, TLS towards clients, plain towards the origin.
-pub fn haproxy(folder: &Path, leaf: &Leaf, origin: SocketAddr) -> Result<(Process, SocketAddr)> {
+pub fn haproxy(
+    folder: &Path,
+    leaf: &Certificate,
+    origin: SocketAddr,
+) -> Result<(Process, SocketAddr)> {
     let address = world::free_address(Ipv4Addr::LOCALHOST)?;
     let both = folder.join("both.pem");
     let pem = std::fs::read_to_string(&leaf.certificate)? + &std::fs::read_to_string(&leaf.key)?;

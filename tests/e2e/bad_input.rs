@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
+use postern_tests::certificate;
 use postern_tests::process::Process;
 use postern_tests::programs;
 use postern_tests::world::{Options, World, free_address};
@@ -119,36 +120,13 @@ fn what_is_not_there_yet_is_refused_not_ignored() {
 fn a_certificate_that_does_not_match_its_key_or_host_is_refused() {
     let mut world = World::bare(Options::default()).unwrap();
     world.start_control().unwrap();
-    for name in ["one", "two"] {
-        let output = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args([
-                "-subj",
-                "/CN=one",
-                "-addext",
-                &format!("subjectAltName=DNS:{name}.example.test"),
-            ])
-            .arg("-keyout")
-            .arg(world.path(&format!("{name}.key")))
-            .arg("-out")
-            .arg(world.path(&format!("{name}.pem")))
-            .output()
-            .unwrap();
-        assert!(output.status.success());
+    for name in ["one.example.test", "two.example.test"] {
+        certificate::self_signed(world.folder(), name).unwrap();
     }
     let publish = |host: &str, certificate: &str, key: &str| {
         let external = format!("https://{host}.example.test/");
-        let (certificate, key) = (world.path(certificate), world.path(key));
+        let certificate = world.path(&format!("{certificate}.example.test.pem"));
+        let key = world.path(&format!("{key}.example.test.key"));
         let arguments = [
             "app",
             "publish",
@@ -170,11 +148,11 @@ fn a_certificate_that_does_not_match_its_key_or_host_is_refused() {
             .cli_output(&[&arguments[..], &files[..]].concat())
             .unwrap()
     };
-    assert!(publish("one", "one.pem", "one.key").status.success());
+    assert!(publish("one", "one", "one").status.success());
     for (host, certificate, key) in [
-        ("two", "two.pem", "one.key"),
-        ("three", "two.pem", "two.key"),
-        ("two", "missing.pem", "two.key"),
+        ("two", "two", "one"),
+        ("three", "two", "two"),
+        ("two", "missing", "two"),
     ] {
         let output = publish(host, certificate, key);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

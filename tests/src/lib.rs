@@ -6,6 +6,7 @@
     allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
 )]
 
+pub mod certificate;
 pub mod client;
 pub mod cut;
 pub mod load;

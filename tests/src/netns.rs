@@ -94,3 +94,31 @@ fn ip(arguments: &[&str]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_reaches_this_side_and_is_removed() {
+        if !Netns::is_possible() {
+            eprintln!("passed over: network namespaces need root and iproute2");
+            return;
+        }
+        let netns = Netns::create(250).unwrap();
+        let listener = std::net::TcpListener::bind((netns.outside(), 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut command = netns.command("bash");
+        command.arg("-c").arg(format!(
+            "exec 3<>/dev/tcp/{}/{}",
+            address.ip(),
+            address.port()
+        ));
+        assert!(command.status().unwrap().success());
+        assert_eq!(listener.accept().unwrap().1.ip(), netns.inside());
+        let name = netns.name.clone();
+        drop(netns);
+        let list = Command::new("ip").args(["netns", "list"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&list.stdout).contains(&name));
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::certificate::Certificate;
 use crate::process::Process;
 use crate::{pattern, within, world};
 
@@ -22,12 +23,12 @@ impl Nginx {
         Nginx::start_with(folder, "nginx", None)
     }
 
-    /// The same over TLS, with a certificate and its key in PEM files.
-    pub fn start_tls(folder: &Path, certificate: &Path, key: &Path) -> Result<Nginx> {
-        Nginx::start_with(folder, "nginx-tls", Some((certificate, key)))
+    /// The same over TLS.
+    pub fn start_tls(folder: &Path, leaf: &Certificate) -> Result<Nginx> {
+        Nginx::start_with(folder, "nginx-tls", Some(leaf))
     }
 
-    fn start_with(folder: &Path, name: &str, tls: Option<(&Path, &Path)>) -> Result<Nginx> {
+    fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
         let folder = folder.join(name);
         std::fs::create_dir_all(folder.join("files"))?;
         // Its workers run as another user, who reads the files and writes the uploads.
@@ -89,15 +90,15 @@ fn program() -> &'static str {
     }
 }
 
-fn configuration(folder: &Path, address: SocketAddr, tls: Option<(&Path, &Path)>) -> String {
+fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>) -> String {
     let folder = folder.display();
     let (ssl, certificates) = match tls {
-        Some((certificate, key)) => (
+        Some(leaf) => (
             " ssl",
             format!(
                 "ssl_certificate {}; ssl_certificate_key {};",
-                certificate.display(),
-                key.display()
+                leaf.certificate.display(),
+                leaf.key.display()
             ),
         ),
         None => ("", String::new()),
@@ -117,4 +118,38 @@ http {{
 }}
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate;
+    use crate::client::Client;
+
+    #[test]
+    fn files_go_up_and_down_over_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(
+            folder.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        let made = certificate::self_signed(folder.path(), "x.test").unwrap();
+        let nginx = Nginx::start_tls(folder.path(), &made).unwrap();
+        let client = Client::new(nginx.address(), "x.test", &made.certificate).unwrap();
+        let mut connection = client.connect().unwrap();
+        assert_eq!(
+            connection.get("/16k").unwrap().body,
+            pattern::bytes(16 * 1024)
+        );
+        let up = connection
+            .request("PUT", "/up", &[], &pattern::bytes(100_000))
+            .unwrap();
+        assert_eq!(up.status, 201);
+        assert_eq!(
+            std::fs::read(nginx.file("up")).unwrap(),
+            pattern::bytes(100_000)
+        );
+        assert!(client.for_host("y.test").connect().is_err());
+    }
 }

@@ -91,3 +91,30 @@ impl Origin {
             .clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    #[test]
+    fn it_does_what_the_path_asks() {
+        let origin = Origin::start().unwrap();
+        let mut socket = TcpStream::connect(origin.address()).unwrap();
+        socket
+            .write_all(b"POST /sha HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /chunked/3 HTTP/1.1\r\nHost: x\r\n\r\nGET /short HTTP/1.1\r\n\r\n")
+            .unwrap();
+        let mut answers = Vec::new();
+        socket.read_to_end(&mut answers).unwrap();
+        let text = String::from_utf8_lossy(&answers);
+        let sum = format!("{} 5", crate::pattern::sha256(b"hello"));
+        assert!(
+            text.contains(&sum)
+                && text.contains("x-sum: 3")
+                && text.contains("Content-Length: 1000"),
+            "{text}"
+        );
+        assert_eq!((origin.requests(), origin.connections()), (3, 1));
+    }
+}
