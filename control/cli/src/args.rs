@@ -26,7 +26,8 @@ use postern_service::duration;
     after_help = "Examples:
   postern status
   postern connector token --group default --out connector.token
-  postern app publish wiki --external https://wiki.example.com/ --internal http://10.0.0.5/ --preauth passthrough
+  postern app publish wiki --external https://wiki.example.com/ \\
+      --internal http://10.0.0.5/ --preauth passthrough
   postern app list -o json
 
 Exit status: 0 done, 1 failed or not ready, 2 wrong usage."

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::thread;
@@ -415,13 +415,4 @@ fn the_network_is_refused_for_now() {
         stderr(&output)
     );
     assert_eq!(postern(&["app", "publish"]).status.code(), Some(2));
-}
-
-/// Against the real postern-control, where it has been built beside this program.
-#[test]
-fn the_real_control_understands_every_command() {
-    let program = Path::new(env!("CARGO_BIN_EXE_postern")).with_file_name("postern-control");
-    if !program.exists() {
-        eprintln!("skipped: {} has not been built", program.display());
-    }
 }

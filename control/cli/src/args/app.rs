@@ -12,11 +12,14 @@ use super::reference;
 pub(crate) enum AppCommand {
     /// Publish an application
     #[command(after_help = "Examples:
-  postern app publish wiki --external https://wiki.example.com/ --internal http://10.0.0.5:8080/ --preauth passthrough
-  postern app publish crm --external https://crm.example.com/ --internal https://crm.corp.internal/ --preauth passthrough \
---group hq --cert crm.pem --key crm.key
-  postern app publish hr --external https://hr.example.com/ --internal https://hr.corp.internal/ --preauth passthrough \
---set backend_ca=@corp-ca.pem --set backend_timeout_ms=180000")]
+  postern app publish wiki --external https://wiki.example.com/ \\
+      --internal http://10.0.0.5:8080/ --preauth passthrough
+  postern app publish crm --external https://crm.example.com/ \\
+      --internal https://crm.corp.internal/ --preauth passthrough \\
+      --group hq --cert crm.pem --key crm.key
+  postern app publish hr --external https://hr.example.com/ \\
+      --internal https://hr.corp.internal/ --preauth passthrough \\
+      --set backend_ca=@corp-ca.pem --set backend_timeout_ms=180000")]
     Publish(PublishArgs),
     /// List applications
     #[command(after_help = "Examples:
@@ -52,7 +55,7 @@ pub(crate) enum AppCommand {
 pub(crate) struct PublishArgs {
     /// Its name: a-z, 0-9 and -
     pub(crate) name: Name,
-    /// What users open: https://HOST[:PORT][/PATH/]; HOST may begin with *.
+    /// What users open: https://HOST[:PORT][/PATH/]; HOST may be *.DOMAIN
     #[arg(long, value_name = "URL", value_parser = reference)]
     pub(crate) external: String,
     /// What the connector opens: http://… or https://…

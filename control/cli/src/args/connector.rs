@@ -48,7 +48,7 @@ pub(crate) enum ConnectorCommand {
   postern connector token --group hq --out hq.token
   postern connector token --group hq --ttl 15m > hq.token
 
-The token is shown once. It enrols one connector; give its file to postern-connector with --token-file.")]
+The token is shown once. It enrols one connector, which gets the file with --token-file.")]
     Token(TokenArgs),
     /// List connectors
     #[command(after_help = "Examples:

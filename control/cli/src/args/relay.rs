@@ -12,7 +12,8 @@ pub(crate) enum RelayCommand {
     /// Add a relay that control shall dial
     #[command(after_help = "Examples:
   postern relay add edge relay.example.com:443
-  postern relay add edge 192.0.2.7:443 --fingerprint 5b0c2a51d1f0e9b8a7c6d5e4f3021100ffeeddccbbaa99887766554433221100
+  postern relay add edge 192.0.2.7:443 \\
+      --fingerprint 5b0c2a51d1f0e9b8a7c6d5e4f3021100ffeeddccbbaa99887766554433221100
 
 Without --fingerprint the key that the relay shows first is trusted from then on.")]
     Add {

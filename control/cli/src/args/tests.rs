@@ -27,7 +27,13 @@ fn check(command: &clap::Command, examples: &mut usize) {
         .get_after_help()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let lines: Vec<&str> = help
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 100),
+        "an example of `{}` would be wrapped",
+        command.get_name()
+    );
+    let unbroken = help.replace("\\\n", "");
+    let lines: Vec<&str> = unbroken
         .lines()
         .filter_map(|line| line.strip_prefix("  postern "))
         .collect();

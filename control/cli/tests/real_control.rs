@@ -1,0 +1,216 @@
+//! The built `postern` against the real postern-control, where that has been built beside it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+struct Control {
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl Control {
+    /// `None` where the program is missing.
+    fn start() -> Option<Self> {
+        let program = Path::new(env!("CARGO_BIN_EXE_postern")).with_file_name("postern-control");
+        let version = Command::new(&program).arg("--version").output().ok()?;
+        if !String::from_utf8_lossy(&version.stdout).starts_with("postern-control") {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let child = Command::new(&program)
+            .arg("--state-dir")
+            .arg(folder.path().join("state"))
+            .arg("--admin-socket")
+            .arg(folder.path().join("admin.sock"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let control = Self { folder, child };
+        control.wait_until_it_answers();
+        Some(control)
+    }
+
+    fn wait_until_it_answers(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.run(&["status"]).status.success() {
+            assert!(Instant::now() < deadline, "postern-control does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_postern"))
+            .arg("--socket")
+            .arg(self.path("admin.sock"))
+            .args(words)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs what must succeed and gives its stdout.
+    fn done(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = self.run(&words);
+        assert!(
+            output.status.success(),
+            "postern {line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.done(&format!("{line} -o json"))).unwrap()
+    }
+
+    /// Runs what must fail with 1 and gives its one line.
+    fn refused(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = self.run(&words);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "postern {line}: {text}");
+        assert_eq!(text.matches('\n').count(), 1, "postern {line}: {text}");
+        text
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_real_control_understands_every_command() {
+    let Some(control) = Control::start() else {
+        eprintln!("skipped: postern-control has not been built beside postern");
+        return;
+    };
+    let made = control.json("init");
+    assert!(Path::new(made["ca_file"].as_str().unwrap()).exists());
+    assert_eq!(
+        (made["tenant"].as_str(), made["group"].as_str()),
+        (Some("default"), Some("default"))
+    );
+    names(&control);
+    relays(&control);
+    apps(&control);
+    connectors(&control);
+    overview(&control);
+}
+
+fn names(control: &Control) {
+    control.done("tenant create acme");
+    assert!(control.refused("tenant create acme").contains("acme"));
+    assert!(control.done("tenant list").contains("acme"));
+    assert_eq!(control.json("tenant show acme")["name"], "acme");
+    control.done("connector-group create hq --tenant acme");
+    assert_eq!(
+        control.json("connector-group show hq --tenant acme")["connectors"],
+        0
+    );
+    control.done("connector-group delete hq --tenant acme");
+    control.refused("connector-group show hq --tenant acme");
+}
+
+fn relays(control: &Control) {
+    control.done("relay add edge 127.0.0.1:9");
+    assert_eq!(control.json("relay list")["items"][0]["name"], "edge");
+    assert_eq!(control.json("relay show edge")["connected"], false);
+    control.done("relay remove edge");
+    assert_eq!(
+        control.done("relay list"),
+        "no relays; add one: postern relay add NAME HOST:PORT\n"
+    );
+}
+
+fn apps(control: &Control) {
+    let forms = "--external https://wiki.example.com/ --internal http://127.0.0.1:9/";
+    let refused = control.refused(&format!("app publish wiki {forms} --preauth oidc"));
+    assert!(refused.contains("not yet available"), "{refused}");
+    control.done(&format!("app publish wiki {forms} --preauth passthrough"));
+    control.refused(&format!("app publish other {forms} --preauth passthrough"));
+    control.refused(
+        "app publish odd --external nonsense --internal http://127.0.0.1:9/ --preauth passthrough",
+    );
+    assert_eq!(
+        control.json("app show wiki")["external_url"],
+        "https://wiki.example.com/"
+    );
+    assert!(
+        control.refused("app show wkii").contains("wiki"),
+        "the nearest name is suggested"
+    );
+    control.done("app set wiki --set backend_timeout_ms=180000");
+    assert_eq!(
+        control.json("app show wiki")["settings"]["backend_timeout_ms"],
+        "180000"
+    );
+    control.done("app set wiki --unset backend_timeout_ms");
+    assert_eq!(
+        control.json("app show wiki")["settings"],
+        serde_json::json!({})
+    );
+    control.refused("app set wiki --set nonsense=1");
+    assert_eq!(
+        control.json("cert list")["items"][0]["hosts"][0],
+        "wiki.example.com"
+    );
+    assert!(
+        control
+            .done("app list")
+            .contains("https://wiki.example.com/")
+    );
+    control.done("app unpublish wiki");
+    control.refused("app show wiki");
+}
+
+fn connectors(control: &Control) {
+    let out = control.path("token");
+    control.done(&format!(
+        "connector token --ttl 10m --out {}",
+        out.display()
+    ));
+    let token = std::fs::read_to_string(out).unwrap();
+    assert!(token.starts_with("postern-token-1."));
+    assert_eq!(
+        control.json("connector list")["items"],
+        serde_json::json!([])
+    );
+    control.refused("connector show c1-99");
+    assert!(
+        !control
+            .done("audit list --limit 1000")
+            .contains(token.trim()),
+        "a token is not in the audit log"
+    );
+}
+
+fn overview(control: &Control) {
+    let status = control.json("status");
+    assert!(status["version"].as_u64().unwrap() > 0, "{status}");
+    let ready = control.run(&["ready"]);
+    assert_eq!(
+        ready.status.code(),
+        Some(1),
+        "nothing is linked: {}",
+        String::from_utf8_lossy(&ready.stdout)
+    );
+    let actions = control.done("audit list --limit 1000");
+    for action in ["tenant", "relay", "app"] {
+        assert!(
+            actions.contains(action),
+            "{action} is not in the audit log: {actions}"
+        );
+    }
+}
