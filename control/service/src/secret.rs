@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     read_bounded(path, &file)
 }
 
-/// As [`read`], as text without surrounding white space.
+/// As [`read()`], as text without surrounding white space.
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = read(path)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| not_text(path))?;
@@ -53,7 +53,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with_mode(path, bytes, 0o600)
 }
 
-/// As [`write`] with the given permissions, for files that are not secret.
+/// As [`write()`] with the given permissions, for files that are not secret.
 pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let temporary = temporary_beside(path)?;
@@ -65,7 +65,7 @@ pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     written.and_then(|()| File::open(folder)?.sync_all())
 }
 
-/// As [`write`], but never over an existing file (`AlreadyExists`): for tokens and keys that cannot be made again.
+/// As [`write()`], but never over an existing file (`AlreadyExists`): for tokens and keys that cannot be made again.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = write_durably(path, bytes, 0o600);
     if written

@@ -55,10 +55,10 @@ pub(crate) enum AppCommand {
 pub(crate) struct PublishArgs {
     /// Its name: a-z, 0-9 and -
     pub(crate) name: Name,
-    /// What users open: https://HOST[:PORT][/PATH/]; HOST may be *.DOMAIN
+    /// What users open: `https://HOST[:PORT][/PATH/]`; HOST may be `*.DOMAIN`
     #[arg(long, value_name = "URL", value_parser = reference)]
     pub(crate) external: String,
-    /// What the connector opens: http://… or https://…
+    /// What the connector opens: `http://…` or `https://…`
     #[arg(long, value_name = "URL", value_parser = reference)]
     pub(crate) internal: String,
     /// What is asked before a request may pass; there is no default
