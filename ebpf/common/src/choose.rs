@@ -1,5 +1,5 @@
 //! The choice between workers. The program takes the lighter of two random ones, sets the winner against the
-//! worker of the receiving CPU, and looks at more when none of them was fit.
+//! worker of the receiving CPU, and looks at more when one of the two was unfit.
 
 use crate::WorkerState;
 
@@ -50,19 +50,13 @@ impl Candidate {
 
 impl Ranked {
     /// Before any worker was looked at.
-    pub const NONE: Self = Self {
-        rank: u64::MAX,
-        slot: 0,
-    };
+    pub const NONE: Self = Self { rank: u64::MAX, slot: 0 };
 
     /// A fit worker's place: the lighter first, of equally light ones the one on the receiving CPU.
     #[inline(always)]
     #[must_use]
     pub const fn new(slot: u32, worker: &Candidate) -> Self {
-        Self {
-            rank: (worker.load << 1) | !worker.same_cpu as u64,
-            slot,
-        }
+        Self { rank: (worker.load << 1) | !worker.same_cpu as u64, slot }
     }
 
     /// The better of two; the first when neither is. Scalars only: the verifier follows no choice between
@@ -93,40 +87,36 @@ pub const fn random_index(random: u32, count: u32) -> u32 {
     ((random as u64 * count as u64) >> 32) as u32
 }
 
+/// Two random positions in `0..count`: different ones unless there is only one.
+#[inline(always)]
+#[must_use]
+pub const fn two_positions(randoms: (u32, u32), count: u32) -> (u32, u32) {
+    let first = random_index(randoms.0, count);
+    let second = first + 1 + random_index(randoms.1, count.saturating_sub(1));
+    (first, if second < count { second } else { second.saturating_sub(count) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     const LIMIT: u64 = crate::STALL_LIMIT_NS;
-    const IDLE: Candidate = Candidate {
-        load: 0,
-        state: WorkerState::Active,
-        busy_since_ns: 0,
-        same_cpu: false,
-    };
+    const IDLE: Candidate = Candidate { load: 0, state: WorkerState::Active, busy_since_ns: 0, same_cpu: false };
 
     fn candidate() -> impl Strategy<Value = Candidate> {
-        (
-            0u64..4,
-            0u64..4,
-            prop_oneof![Just(0), 1u64..3 * LIMIT],
-            any::<bool>(),
-        )
-            .prop_map(|(load, state, busy_since_ns, same_cpu)| Candidate {
+        (0u64..4, 0u64..4, prop_oneof![Just(0), 1u64..3 * LIMIT], any::<bool>()).prop_map(
+            |(load, state, busy_since_ns, same_cpu)| Candidate {
                 load,
                 state: WorkerState::from_raw(state),
                 busy_since_ns,
                 same_cpu,
-            })
+            },
+        )
     }
 
     fn fit() -> impl Strategy<Value = Candidate> {
-        (0u64..4, any::<bool>()).prop_map(|(load, same_cpu)| Candidate {
-            load,
-            same_cpu,
-            ..IDLE
-        })
+        (0u64..4, any::<bool>()).prop_map(|(load, same_cpu)| Candidate { load, same_cpu, ..IDLE })
     }
 
     proptest! {
@@ -172,14 +162,21 @@ mod tests {
             prop_assert!(random_index(random, count) < count);
         }
 
+        #[test]
+        fn two_positions_are_different(randoms: (u32, u32), count in 2u32..=crate::SLOTS_MAX) {
+            let (first, second) = two_positions(randoms, count);
+            prop_assert!(first < count && second < count && first != second);
+        }
+
         /// The whole rule as the program applies it, with every connection received by one CPU.
         #[test]
         fn a_thousand_connections_are_even(randoms in prop::collection::vec(any::<(u32, u32)>(), 1000), local in 0u32..8) {
             let mut workers = [IDLE; 8];
             workers[local as usize].same_cpu = true;
-            for (a, b) in randoms {
+            for randoms in randoms {
+                let (a, b) = two_positions(randoms, 8);
                 let ranked = |slot: u32| Ranked::new(slot, &workers[slot as usize]);
-                let best = ranked(random_index(a, 8)).better(ranked(random_index(b, 8))).better(ranked(local));
+                let best = ranked(a).better(ranked(b)).better(ranked(local));
                 workers[best.slot as usize].load += 1;
             }
             let heaviest = workers.iter().map(|worker| worker.load).max();
@@ -189,6 +186,7 @@ mod tests {
 
     #[test]
     fn random_indexes_reach_both_ends() {
+        assert_eq!(two_positions((7, 7), 1), (0, 0));
         assert_eq!(random_index(0, 8), 0);
         assert_eq!(random_index(u32::MAX, 8), 7);
         assert_eq!(random_index(u32::MAX, 0), 0);

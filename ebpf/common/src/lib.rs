@@ -9,7 +9,7 @@ pub mod bucket;
 mod choose;
 mod load;
 
-pub use choose::{Candidate, Ranked, Unfit, random_index};
+pub use choose::{Candidate, Ranked, Unfit, random_index, two_positions};
 pub use load::{SteerConfig, SteerCounters, WorkerLoad, WorkerState, load, resync};
 
 /// Version of everything in this crate that both sides see. It is part of the pin path, so programs and
@@ -28,8 +28,8 @@ pub const SOCKETS_MAX: u32 = GROUPS_MAX * SLOTS_MAX;
 /// CPUs whose preferred worker is known; connections received on others have no preference.
 pub const CPUS_MAX: u32 = 1024;
 
-/// Workers looked at when both random candidates are unfit, before the kernel's hash decides.
-pub const SCAN_MAX: u32 = 32;
+/// Workers looked at when one of the two random ones is unfit.
+pub const SCAN_MAX: u32 = 128;
 
 /// How long a worker may stay in one turn of its loop before new connections avoid it.
 pub const STALL_LIMIT_NS: u64 = 50_000_000;

@@ -67,7 +67,7 @@ pub struct SteerCounters {
     pub lighter: u64,
     /// Went to the worker of the CPU that received them.
     pub same_cpu: u64,
-    /// Went to a worker found by looking further, both candidates being unfit.
+    /// Went to a worker found by looking further, one of the two being unfit.
     pub scanned: u64,
     /// Left to the kernel's hash: no fit worker, or the chosen one had no listener there.
     pub fell_through: u64,
@@ -172,14 +172,8 @@ mod tests {
 
     #[test]
     fn unknown_states_are_absent() {
-        assert_eq!(
-            WorkerState::from_raw(WorkerState::Active as u64),
-            WorkerState::Active
-        );
-        assert_eq!(
-            WorkerState::from_raw(WorkerState::Draining as u64),
-            WorkerState::Draining
-        );
+        assert_eq!(WorkerState::from_raw(WorkerState::Active as u64), WorkerState::Active);
+        assert_eq!(WorkerState::from_raw(WorkerState::Draining as u64), WorkerState::Draining);
         assert_eq!(WorkerState::from_raw(3), WorkerState::Absent);
     }
 }

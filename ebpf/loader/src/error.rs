@@ -13,28 +13,19 @@ pub enum SteerError {
     InstanceInUse { instance: String, path: PathBuf },
     #[error("the BPF filesystem at {} cannot be used: mount it with `mount -t bpf bpf /sys/fs/bpf`, or run as root", path.display())]
     Bpffs { path: PathBuf, source: io::Error },
-    #[error(
-        "the kernel refused the eBPF object: needs root (CAP_BPF, CAP_NET_ADMIN) and Linux 5.14 or later"
-    )]
+    #[error("the kernel refused the eBPF object: needs root (CAP_BPF, CAP_NET_ADMIN) and Linux 6.1 or later")]
     Object(#[from] aya::EbpfError),
     #[error("the eBPF object has no `{0}`: rebuild it with `cargo xtask ebpf`")]
     ObjectPart(&'static str),
-    #[error(
-        "the kernel refused the program or its attachment: needs root (CAP_BPF, CAP_NET_ADMIN)"
-    )]
+    #[error("the kernel refused the program or its attachment: needs root (CAP_BPF, CAP_NET_ADMIN)")]
     Program(#[from] aya::programs::ProgramError),
     #[error("the eBPF map {map} cannot be read or changed")]
-    Map {
-        map: &'static str,
-        source: aya::maps::MapError,
-    },
+    Map { map: &'static str, source: aya::maps::MapError },
     #[error("the load map cannot be mapped into memory")]
     LoadMap(#[source] io::Error),
     #[error("the listener's own address cannot be read: it must be a bound TCP socket")]
     Listener(#[source] io::Error),
-    #[error(
-        "all {SLOTS_MAX} worker slots are taken: use fewer workers, or let old generations end first"
-    )]
+    #[error("all {SLOTS_MAX} worker slots are taken: use fewer workers, or let old generations end first")]
     SlotsExhausted,
     #[error("{0} cannot be steered: {GROUPS_MAX} addresses are steered already")]
     GroupsExhausted(SocketAddr),

@@ -45,24 +45,15 @@ impl LoadMap {
             return Err(io::Error::last_os_error());
         }
         let cells = NonNull::new(address.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self {
-            cells,
-            workers: SLOTS_MAX,
-            mapped: true,
-        })
+        Ok(Self { cells, workers: SLOTS_MAX, mapped: true })
     }
 
     /// The same array without a kernel side: slots `0..workers`.
     #[must_use]
     pub fn anonymous(workers: u32) -> Self {
-        let cells: Box<[WorkerLoadCell]> =
-            (0..workers).map(|_| WorkerLoadCell::default()).collect();
+        let cells: Box<[WorkerLoadCell]> = (0..workers).map(|_| WorkerLoadCell::default()).collect();
         let cells = NonNull::from(Box::leak(cells)).cast();
-        Self {
-            cells,
-            workers,
-            mapped: false,
-        }
+        Self { cells, workers, mapped: false }
     }
 
     /// The cell of one worker.
@@ -72,12 +63,7 @@ impl LoadMap {
     /// [`LoadMap::anonymous`].
     #[must_use]
     pub fn worker(&self, slot: Slot) -> &WorkerLoadCell {
-        assert!(
-            slot.0 < self.workers,
-            "slot {} of {} is a broken invariant",
-            slot.0,
-            self.workers
-        );
+        assert!(slot.0 < self.workers, "slot {} of {} is a broken invariant", slot.0, self.workers);
         // SAFETY: the slot is inside the array, which lives as long as `self`; any bytes are valid atomics.
         unsafe { self.cells.add(slot.0 as usize).as_ref() }
     }
@@ -88,12 +74,7 @@ impl Drop for LoadMap {
         let length = self.workers as usize;
         if self.mapped {
             // SAFETY: `map` made this mapping with the same length, and no reference outlives `self`.
-            unsafe {
-                libc::munmap(
-                    self.cells.as_ptr().cast(),
-                    length * size_of::<WorkerLoadCell>(),
-                )
-            };
+            unsafe { libc::munmap(self.cells.as_ptr().cast(), length * size_of::<WorkerLoadCell>()) };
         } else {
             let cells = ptr::slice_from_raw_parts_mut(self.cells.as_ptr(), length);
             // SAFETY: `anonymous` leaked this very box, and no reference outlives `self`.
@@ -169,10 +150,7 @@ impl WorkerLoadCell {
 /// The clock of [`WorkerLoadCell::set_busy`]: `CLOCK_MONOTONIC`, which is what `bpf_ktime_get_ns` reads.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid timespec to write to; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()

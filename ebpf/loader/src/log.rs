@@ -21,8 +21,8 @@ pub struct SteerLog {
 
 impl SteerLog {
     pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, SteerError> {
-        let logger = EbpfLogger::init_with_logger(ebpf, CurrentLogger)
-            .map_err(|_| SteerError::ObjectPart(map::LOGS))?;
+        let logger =
+            EbpfLogger::init_with_logger(ebpf, CurrentLogger).map_err(|_| SteerError::ObjectPart(map::LOGS))?;
         Ok(Self { logger })
     }
 
@@ -33,11 +33,7 @@ impl SteerLog {
 
     /// Waits until there is an event; false after `timeout` or when a signal came.
     pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
-        let mut poll = libc::pollfd {
-            fd: self.as_fd().as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut poll = libc::pollfd { fd: self.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one valid pollfd, whose descriptor is open as long as `self`.
         match unsafe { libc::poll(&raw mut poll, 1, timeout_ms) } {

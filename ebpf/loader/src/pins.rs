@@ -33,22 +33,12 @@ impl Pins {
         }
         mount_bpffs()?;
         let directory = Path::new(BPFFS).join("postern").join(instance);
-        let at = |path: &Path, source| SteerError::Bpffs {
-            path: path.to_owned(),
-            source,
-        };
+        let at = |path: &Path, source| SteerError::Bpffs { path: path.to_owned(), source };
         let lock = lock(&directory).map_err(|source| at(&directory, source))?;
         let Some(lock) = lock else {
-            return Err(SteerError::InstanceInUse {
-                instance: instance.to_owned(),
-                path: directory,
-            });
+            return Err(SteerError::InstanceInUse { instance: instance.to_owned(), path: directory });
         };
-        let pins = Self {
-            directory,
-            removed: false,
-            _lock: lock,
-        };
+        let pins = Self { directory, removed: false, _lock: lock };
         pins.clear().map_err(|source| at(&pins.directory, source))?;
         let maps = pins.maps();
         fs::create_dir(&maps).map_err(|source| at(&maps, source))?;
@@ -80,18 +70,13 @@ impl Pins {
             // Fails while another instance is pinned, as it should.
             let _ = fs::remove_dir(parent);
         }
-        result.map_err(|source| SteerError::Bpffs {
-            path: self.directory.clone(),
-            source,
-        })
+        result.map_err(|source| SteerError::Bpffs { path: self.directory.clone(), source })
     }
 }
 
 /// The BPF filesystem refuses dots; everything else is for the reader's sake.
 fn valid(instance: &str) -> bool {
-    let letters = instance
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let letters = instance.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     letters && (1..=64).contains(&instance.len())
 }
 
@@ -110,15 +95,12 @@ fn lock(directory: &Path) -> io::Result<Option<File>> {
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
-        if found(fs::metadata(directory))?
-            .is_some_and(|now| file.metadata().is_ok_and(|held| held.ino() == now.ino()))
+        if found(fs::metadata(directory))?.is_some_and(|now| file.metadata().is_ok_and(|held| held.ino() == now.ino()))
         {
             return Ok(Some(file));
         }
     }
-    Err(io::Error::other(
-        "another process keeps removing the directory",
-    ))
+    Err(io::Error::other("another process keeps removing the directory"))
 }
 
 fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -135,21 +117,12 @@ fn mount_bpffs() -> Result<(), SteerError> {
     }
     // SAFETY: four NUL-terminated strings that outlive the call.
     let result = unsafe {
-        libc::mount(
-            c"bpf".as_ptr(),
-            c"/sys/fs/bpf".as_ptr(),
-            c"bpf".as_ptr(),
-            0,
-            c"mode=0700".as_ptr().cast(),
-        )
+        libc::mount(c"bpf".as_ptr(), c"/sys/fs/bpf".as_ptr(), c"bpf".as_ptr(), 0, c"mode=0700".as_ptr().cast())
     };
     if result == 0 {
         return Ok(());
     }
-    Err(SteerError::Bpffs {
-        path: path.to_owned(),
-        source: io::Error::last_os_error(),
-    })
+    Err(SteerError::Bpffs { path: path.to_owned(), source: io::Error::last_os_error() })
 }
 
 pub(crate) fn is_bpffs(path: &Path) -> bool {

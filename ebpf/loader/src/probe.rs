@@ -35,7 +35,7 @@ pub fn probe() -> Support {
 fn obstacle() -> Option<String> {
     match KernelVersion::current() {
         Ok(kernel) if kernel < KERNEL_FLOOR => {
-            return Some("the kernel is older than Linux 5.14, which steering needs".to_owned());
+            return Some("the kernel is older than Linux 6.1, which steering needs".to_owned());
         }
         Ok(_) => {}
         Err(error) => return Some(format!("the kernel's version cannot be read: {error}")),
@@ -43,30 +43,21 @@ fn obstacle() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let capabilities = effective_capabilities(&status);
     if let Some(missing) = missing_capability(capabilities) {
-        return Some(format!(
-            "the process lacks {missing}: run as root, or grant CAP_BPF and CAP_NET_ADMIN"
-        ));
+        return Some(format!("the process lacks {missing}: run as root, or grant CAP_BPF and CAP_NET_ADMIN"));
     }
     if !is_bpffs(Path::new(BPFFS)) && capabilities & CAP_SYS_ADMIN == 0 {
-        return Some(format!(
-            "{BPFFS} is no BPF filesystem: run `mount -t bpf bpf {BPFFS}`"
-        ));
+        return Some(format!("{BPFFS} is no BPF filesystem: run `mount -t bpf bpf {BPFFS}`"));
     }
     match is_program_supported(ProgramType::SkReuseport) {
         Ok(true) => None,
-        Ok(false) => Some(
-            "the kernel has no BPF programs of type sk_reuseport (CONFIG_BPF_SYSCALL)".to_owned(),
-        ),
-        Err(error) => Some(format!(
-            "the kernel refuses BPF programs (lockdown, seccomp?): {error}"
-        )),
+        Ok(false) => Some("the kernel has no BPF programs of type sk_reuseport (CONFIG_BPF_SYSCALL)".to_owned()),
+        Err(error) => Some(format!("the kernel refuses BPF programs (lockdown, seccomp?): {error}")),
     }
 }
 
 fn effective_capabilities(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0)
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn missing_capability(effective: u64) -> Option<&'static str> {
@@ -76,7 +67,7 @@ fn missing_capability(effective: u64) -> Option<&'static str> {
     (effective & (CAP_SYS_ADMIN | CAP_NET_ADMIN) == 0).then_some("CAP_NET_ADMIN")
 }
 
-const KERNEL_FLOOR: KernelVersion = KernelVersion::new(5, 14, 0);
+const KERNEL_FLOOR: KernelVersion = KernelVersion::new(6, 1, 0);
 const CAP_NET_ADMIN: u64 = 1 << 12;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_BPF: u64 = 1 << 39;
@@ -88,10 +79,7 @@ mod tests {
     #[test]
     fn the_missing_capability_is_named() {
         let status = "Name:\tx\nCapEff:\t0000000000001000\n";
-        assert_eq!(
-            missing_capability(effective_capabilities(status)),
-            Some("CAP_BPF")
-        );
+        assert_eq!(missing_capability(effective_capabilities(status)), Some("CAP_BPF"));
         assert_eq!(missing_capability(CAP_BPF), Some("CAP_NET_ADMIN"));
         assert_eq!(missing_capability(CAP_BPF | CAP_NET_ADMIN), None);
         assert_eq!(missing_capability(CAP_SYS_ADMIN), None);

@@ -15,8 +15,8 @@ use aya::{
     programs::SkReuseport,
 };
 use postern_ebpf_common::{
-    ABI_VERSION, CPUS_MAX, GROUPS_MAX, SLOTS_MAX, STALL_LIMIT_NS, SteerConfig, SteerCounters,
-    WorkerState, map, socket_index,
+    ABI_VERSION, CPUS_MAX, GROUPS_MAX, SLOTS_MAX, STALL_LIMIT_NS, SteerConfig, SteerCounters, WorkerState, map,
+    socket_index,
 };
 use socket2::SockRef;
 
@@ -35,9 +35,7 @@ pub struct SteerOptions {
 
 impl Default for SteerOptions {
     fn default() -> Self {
-        Self {
-            stall_limit: Duration::from_nanos(STALL_LIMIT_NS),
-        }
+        Self { stall_limit: Duration::from_nanos(STALL_LIMIT_NS) }
     }
 }
 
@@ -86,16 +84,10 @@ impl Steer {
         let descriptor = maps.loads.try_clone().map_err(SteerError::LoadMap)?;
         let loads = LoadMap::map(descriptor).map_err(SteerError::LoadMap)?;
         let log = SteerLog::new(&mut first)?;
-        let config = SteerConfig {
-            abi: ABI_VERSION,
-            ..SteerConfig::default()
-        };
+        let config = SteerConfig { abi: ABI_VERSION, ..SteerConfig::default() };
         let mut steer = Self {
             pins,
-            groups: vec![Group {
-                address: None,
-                ebpf: first,
-            }],
+            groups: vec![Group { address: None, ebpf: first }],
             slots: vec![None; SLOTS_MAX as usize],
             loads,
             log: Some(log),
@@ -114,20 +106,12 @@ impl Steer {
 
     /// Makes `listener` the one through which `worker` of `generation` gets the connections of the listener's
     /// address. Call it once per address; the slot stays the same. The worker gets nothing before it is active.
-    pub fn join(
-        &mut self,
-        worker: u32,
-        listener: &impl AsFd,
-        generation: u32,
-    ) -> Result<Slot, SteerError> {
+    pub fn join(&mut self, worker: u32, listener: &impl AsFd, generation: u32) -> Result<Slot, SteerError> {
         let group = self.group(listener)?;
         let slot = self.slot(Joined { generation, worker })?;
         let socket = listener.as_fd().as_raw_fd();
         let index = socket_index(group, slot.0);
-        self.maps
-            .sockets
-            .set(index, &socket, 0)
-            .map_err(in_map(map::SOCKETS))?;
+        self.maps.sockets.set(index, &socket, 0).map_err(in_map(map::SOCKETS))?;
         Ok(slot)
     }
 
@@ -149,10 +133,7 @@ impl Steer {
         if cpu >= CPUS_MAX {
             return Ok(());
         }
-        self.maps
-            .cpu_slots
-            .set(cpu, slot.0 + 1, 0)
-            .map_err(in_map(map::CPU_SLOTS))
+        self.maps.cpu_slots.set(cpu, slot.0 + 1, 0).map_err(in_map(map::CPU_SLOTS))
     }
 
     /// Steers every connection to the address of `listener`, whichever of its listeners this is.
@@ -185,14 +166,8 @@ impl Steer {
 
     /// What became of the connections since the program was loaded.
     pub fn counters(&self) -> Result<SteerCounters, SteerError> {
-        let cpus = self
-            .maps
-            .counters
-            .get(&0, 0)
-            .map_err(in_map(map::COUNTERS))?;
-        Ok(cpus
-            .iter()
-            .fold(SteerCounters::default(), |sum, cpu| sum.plus(cpu.0)))
+        let cpus = self.maps.counters.get(&0, 0).map_err(in_map(map::COUNTERS))?;
+        Ok(cpus.iter().fold(SteerCounters::default(), |sum, cpu| sum.plus(cpu.0)))
     }
 
     /// The directory of the pinned maps.
@@ -208,41 +183,23 @@ impl Steer {
 
     /// The group of the listener's address, made (and its program loaded) at first sight.
     fn group(&mut self, listener: &impl AsFd) -> Result<u32, SteerError> {
-        let address = SockRef::from(listener)
-            .local_addr()
-            .map_err(SteerError::Listener)?;
-        let address = address
-            .as_socket()
-            .ok_or_else(|| SteerError::Listener(io::ErrorKind::Unsupported.into()))?;
-        if let Some(known) = (0..)
-            .zip(&self.groups)
-            .find(|(_, group)| group.address == Some(address))
-        {
+        let address = SockRef::from(listener).local_addr().map_err(SteerError::Listener)?;
+        let address = address.as_socket().ok_or_else(|| SteerError::Listener(io::ErrorKind::Unsupported.into()))?;
+        if let Some(known) = (0..).zip(&self.groups).find(|(_, group)| group.address == Some(address)) {
             return Ok(known.0);
         }
-        if let Some(unused) = (0..)
-            .zip(&mut self.groups)
-            .find(|(_, group)| group.address.is_none())
-        {
+        if let Some(unused) = (0..).zip(&mut self.groups).find(|(_, group)| group.address.is_none()) {
             unused.1.address = Some(address);
             return Ok(unused.0);
         }
-        let number = (0..GROUPS_MAX)
-            .nth(self.groups.len())
-            .ok_or(SteerError::GroupsExhausted(address))?;
+        let number = (0..GROUPS_MAX).nth(self.groups.len()).ok_or(SteerError::GroupsExhausted(address))?;
         let ebpf = load_group(&self.pins, number)?;
-        self.groups.push(Group {
-            address: Some(address),
-            ebpf,
-        });
+        self.groups.push(Group { address: Some(address), ebpf });
         Ok(number)
     }
 
     fn slot(&mut self, joined: Joined) -> Result<Slot, SteerError> {
-        if let Some(known) = (0..)
-            .zip(&self.slots)
-            .find(|(_, slot)| **slot == Some(joined))
-        {
+        if let Some(known) = (0..).zip(&self.slots).find(|(_, slot)| **slot == Some(joined)) {
             return Ok(Slot(known.0));
         }
         let free = (0..).zip(&mut self.slots).find(|(_, slot)| slot.is_none());
@@ -264,16 +221,9 @@ impl Steer {
             let _ = self.maps.sockets.clear_index(&socket_index(group, slot.0));
         }
         for cpu in 0..CPUS_MAX {
-            let preferred = self
-                .maps
-                .cpu_slots
-                .get(&cpu, 0)
-                .map_err(in_map(map::CPU_SLOTS))?;
+            let preferred = self.maps.cpu_slots.get(&cpu, 0).map_err(in_map(map::CPU_SLOTS))?;
             if preferred == slot.0 + 1 {
-                self.maps
-                    .cpu_slots
-                    .set(cpu, 0, 0)
-                    .map_err(in_map(map::CPU_SLOTS))?;
+                self.maps.cpu_slots.set(cpu, 0, 0).map_err(in_map(map::CPU_SLOTS))?;
             }
         }
         Ok(())
@@ -282,25 +232,17 @@ impl Steer {
     /// Rewrites the list of active slots. The program may see it half-written, which is why it looks at each
     /// worker's state as well.
     fn write_active(&mut self) -> Result<(), SteerError> {
-        let active = (0..SLOTS_MAX)
-            .map(Slot)
-            .filter(|slot| self.loads.worker(*slot).state() == WorkerState::Active);
+        let active = (0..SLOTS_MAX).map(Slot).filter(|slot| self.loads.worker(*slot).state() == WorkerState::Active);
         self.config.active = 0;
         for (position, slot) in (0..).zip(active) {
-            self.maps
-                .active
-                .set(position, slot.0, 0)
-                .map_err(in_map(map::ACTIVE))?;
+            self.maps.active.set(position, slot.0, 0).map_err(in_map(map::ACTIVE))?;
             self.config.active = position + 1;
         }
         self.write_config()
     }
 
     fn write_config(&mut self) -> Result<(), SteerError> {
-        self.maps
-            .config
-            .set(0, Shared(self.config), 0)
-            .map_err(in_map(map::CONFIG))
+        self.maps.config.set(0, Shared(self.config), 0).map_err(in_map(map::CONFIG))
     }
 }
 
@@ -315,17 +257,11 @@ impl Drop for Steer {
 impl Maps {
     fn take(ebpf: &mut Ebpf) -> Result<Self, SteerError> {
         // aya cannot map an array into memory; what is needed of this one is its descriptor.
-        let loads = ebpf
-            .map(map::LOADS)
-            .ok_or(SteerError::ObjectPart(map::LOADS))?;
+        let loads = ebpf.map(map::LOADS).ok_or(SteerError::ObjectPart(map::LOADS))?;
         let aya::maps::Map::Array(loads) = loads else {
             return Err(SteerError::ObjectPart(map::LOADS));
         };
-        let loads = loads
-            .fd()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(SteerError::LoadMap)?;
+        let loads = loads.fd().as_fd().try_clone_to_owned().map_err(SteerError::LoadMap)?;
         Ok(Self {
             config: take(ebpf, map::CONFIG)?,
             active: take(ebpf, map::ACTIVE)?,
@@ -337,10 +273,7 @@ impl Maps {
     }
 }
 
-fn take<T: TryFrom<aya::maps::Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-) -> Result<T, SteerError> {
+fn take<T: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, SteerError> {
     let map = ebpf.take_map(name).ok_or(SteerError::ObjectPart(name))?;
     T::try_from(map).map_err(in_map(name))
 }
@@ -357,9 +290,7 @@ fn load_group(pins: &Pins, group: u32) -> Result<Ebpf, SteerError> {
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut SkReuseport, SteerError> {
-    let program = ebpf
-        .program_mut(PROGRAM)
-        .ok_or(SteerError::ObjectPart(PROGRAM))?;
+    let program = ebpf.program_mut(PROGRAM).ok_or(SteerError::ObjectPart(PROGRAM))?;
     Ok(program.try_into()?)
 }
 

@@ -5,20 +5,20 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-use core::{arch::asm, ptr};
+use core::{arch::asm, ffi::c_void, ptr};
 
 use aya_ebpf::{
     Global,
     bindings::sk_action::SK_PASS,
-    helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_loop},
     macros::{map, sk_reuseport},
     maps::{Array, PerCpuArray, ReusePortSockArray},
     programs::SkReuseportContext,
 };
 use aya_log_ebpf::warn;
 use postern_ebpf_common::{
-    CPUS_MAX, Candidate, REPORT_INTERVAL_NS, Ranked, SCAN_MAX, SLOTS_MAX, SOCKETS_MAX, SteerConfig,
-    SteerCounters, Unfit, WorkerLoad, WorkerState, load, random_index, socket_index,
+    CPUS_MAX, Candidate, REPORT_INTERVAL_NS, Ranked, SCAN_MAX, SLOTS_MAX, SOCKETS_MAX, SteerConfig, SteerCounters,
+    Unfit, WorkerLoad, WorkerState, load, random_index, socket_index, two_positions,
 };
 
 #[map]
@@ -55,6 +55,7 @@ pub fn steer(ctx: SkReuseportContext) -> u32 {
 }
 
 /// What one decision is based on.
+#[derive(Clone, Copy)]
 struct Moment {
     now_ns: u64,
     stall_limit_ns: u64,
@@ -109,12 +110,11 @@ impl Moment {
     /// Selects the listener and returns the worker's load.
     #[inline(always)]
     fn select(&mut self, ctx: &SkReuseportContext) -> Option<*mut WorkerLoad> {
-        let two = self.random().better(self.random());
-        let mut best = two.better(self.preferred());
-        let scanned = best.is_none();
-        if scanned {
-            best = self.scan();
-        }
+        let (first, second) = two_positions((random(), random()), self.active);
+        let (first, second) = (self.at(first), self.at(second));
+        let scanned = first.is_none() || second.is_none();
+        let two = if scanned { self.scan() } else { first.better(second) };
+        let best = two.better(self.preferred());
         if best.is_none() {
             return None;
         }
@@ -129,11 +129,6 @@ impl Moment {
         LOADS.get_ptr_mut(best.slot)
     }
 
-    #[inline(always)]
-    fn random(&mut self) -> Ranked {
-        self.at(random_index(random(), self.active))
-    }
-
     /// The worker of the CPU that received the packet.
     #[inline(always)]
     fn preferred(&mut self) -> Ranked {
@@ -146,19 +141,12 @@ impl Moment {
     /// Looks at a bounded number of workers from a random one on, for the best.
     #[inline(always)]
     fn scan(&mut self) -> Ranked {
-        let mut position = random_index(random(), self.active);
-        let mut best = Ranked::NONE;
-        for step in 0..4 {
-            if step >= self.active {
-                break;
-            }
-            best = best.better(self.at(position));
-            position += 1;
-            if position >= self.active {
-                position = 0;
-            }
-        }
-        best
+        let mut scan = Scan { moment: *self, position: random_index(random(), self.active), best: Ranked::NONE };
+        let steps = if self.active < SCAN_MAX { self.active } else { SCAN_MAX };
+        // SAFETY: a function of the shape that the helper calls, and a context that outlives the call.
+        unsafe { bpf_loop(steps, scan_step as *mut c_void, (&raw mut scan).cast(), 0) };
+        self.stalled = scan.moment.stalled;
+        scan.best
     }
 
     #[inline(always)]
@@ -172,7 +160,9 @@ impl Moment {
     /// The worker in `slot` unless it must not get connections, which is counted and, if stalled, reported.
     #[inline(always)]
     fn ranked(&mut self, slot: u32) -> Ranked {
-        let Some(worker) = LOADS.get_ptr_mut(slot) else { return Ranked::NONE };
+        let Some(worker) = LOADS.get_ptr_mut(slot) else {
+            return Ranked::NONE;
+        };
         let candidate = self.candidate(slot, worker);
         match candidate.unfit(self.now_ns, self.stall_limit_ns) {
             None => return Ranked::new(slot, &candidate),
@@ -212,10 +202,31 @@ impl Moment {
     }
 }
 
+/// What goes from step to step of a scan.
+struct Scan {
+    moment: Moment,
+    position: u32,
+    best: Ranked,
+}
+
+/// One step, called by the kernel: written as a loop, its paths would multiply beyond what the verifier follows.
+unsafe extern "C" fn scan_step(_step: u32, scan: *mut c_void) -> i64 {
+    // SAFETY: the context that `scan` passed, which nothing else refers to meanwhile.
+    let scan = unsafe { &mut *scan.cast::<Scan>() };
+    scan.best = scan.best.better(scan.moment.at(scan.position));
+    scan.position += 1;
+    if scan.position >= scan.moment.active {
+        scan.position = 0;
+    }
+    0
+}
+
 /// Reports a stalled worker. Never inlined: the verifier then follows the logger once, not on every path to it.
 #[inline(never)]
 fn report_stall(slot: u32, now_ns: u64) {
-    let Some(worker) = LOADS.get_ptr_mut(slot) else { return };
+    let Some(worker) = LOADS.get_ptr_mut(slot) else {
+        return;
+    };
     // SAFETY: a field of a map value.
     if due(unsafe { &raw mut (*worker).stall_reported_ns }, now_ns) {
         warn!((), target: TARGET, "worker in slot {} is stalled: new connections avoid it", slot);
@@ -225,7 +236,9 @@ fn report_stall(slot: u32, now_ns: u64) {
 /// Reports that the kernel's hash had to choose.
 #[inline(never)]
 fn report_fall_through(active: u32, now_ns: u64) {
-    let Some(reported) = REPORTED.get_ptr_mut(0) else { return };
+    let Some(reported) = REPORTED.get_ptr_mut(0) else {
+        return;
+    };
     if due(reported, now_ns) {
         warn!((), target: TARGET, "no fit worker among {} active ones: the kernel's hash chose", active);
     }
