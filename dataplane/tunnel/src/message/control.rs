@@ -49,6 +49,10 @@ impl CancelCode {
     pub const GOING_AWAY: Self = Self(8);
     /// A bug.
     pub const INTERNAL: Self = Self(9);
+    /// The backend's host answered, and nothing listens there.
+    pub const REFUSED: Self = Self(10);
+    /// TLS with the backend failed.
+    pub const TLS: Self = Self(11);
 }
 
 /// The end of a stream, both ways, at once.
