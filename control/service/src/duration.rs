@@ -7,9 +7,8 @@ pub const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Reads a duration; a bare number is seconds. The error says what would have been accepted.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let total = total_ms(text.trim()).ok_or_else(|| {
-        format!("`{text}` is not a duration; write for example 30, 500ms, 30s, 5m, 1h30m or 7d")
-    })?;
+    let total = total_ms(text.trim())
+        .ok_or_else(|| format!("`{text}` is not a duration; write for example 30, 500ms, 30s, 5m, 1h30m or 7d"))?;
     let duration = Duration::from_millis(total);
     if duration > DURATION_MAX {
         return Err(format!("`{text}` is more than ten years"));
@@ -24,14 +23,9 @@ pub fn human(duration: Duration) -> String {
         return format!("{}ms", duration.subsec_millis());
     }
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let first = units
-        .iter()
-        .position(|&(size, _)| seconds >= size)
-        .unwrap_or(units.len() - 1);
+    let first = units.iter().position(|&(size, _)| seconds >= size).unwrap_or(units.len() - 1);
     let (size, name) = units[first];
-    let rest = units
-        .get(first + 1)
-        .map(|&(next, name)| (seconds % size / next, name));
+    let rest = units.get(first + 1).map(|&(next, name)| (seconds % size / next, name));
     match rest {
         Some((count, rest_name)) if count > 0 => {
             format!("{}{name} {count}{rest_name}", seconds / size)
@@ -49,9 +43,7 @@ fn total_ms(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let unit_len = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
+        let unit_len = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_len);
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit_ms(unit)?)?)?;
         rest = tail.trim_start();
@@ -92,16 +84,7 @@ mod tests {
 
     #[test]
     fn refuses_the_rest_and_says_what_is_accepted() {
-        for text in [
-            "",
-            "h",
-            "1x",
-            "-5s",
-            "1.5h",
-            "1h30",
-            "99999999999999999999",
-            "99999999d",
-        ] {
+        for text in ["", "h", "1x", "-5s", "1.5h", "1h30", "99999999999999999999", "99999999d"] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

@@ -24,30 +24,17 @@ pub struct Failure {
 impl Failure {
     /// A failure that the operator can do something about; say what with [`Failure::cure`] or [`Failure::code`].
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            cure: None,
-            code: None,
-            exit: EXIT_FAILURE,
-            verbatim: false,
-        }
+        Self { message: message.into(), cure: None, code: None, exit: EXIT_FAILURE, verbatim: false }
     }
 
     /// Wrong flags, environment or configuration file: exit status 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self {
-            exit: EXIT_USAGE,
-            ..Self::new(message)
-        }
+        Self { exit: EXIT_USAGE, ..Self::new(message) }
     }
 
     /// Ends the program with `text` as it is, on stderr unless `exit` is 0.
     pub(crate) fn verbatim(text: String, exit: u8) -> Self {
-        Self {
-            exit,
-            verbatim: true,
-            ..Self::new(text)
-        }
+        Self { exit, verbatim: true, ..Self::new(text) }
     }
 
     /// What the operator should do, as an imperative without a full stop.
@@ -82,10 +69,7 @@ impl fmt::Display for Failure {
         }
         f.write_str(&one_line(&self.message))?;
         let catalogued = self.code.and_then(codes::lookup);
-        let cure = self
-            .cure
-            .as_deref()
-            .or(catalogued.map(|entry| entry.cure_short()));
+        let cure = self.cure.as_deref().or(catalogued.map(|entry| entry.cure_short()));
         match (cure, catalogued) {
             (Some(cure), Some(entry)) => {
                 write!(f, " ({cure}; see: postern explain {})", entry.code)
@@ -120,9 +104,7 @@ pub fn run(program: &str, main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode
 
 /// Writes the error's line and gives the status to exit with.
 pub fn report(program: &str, error: &anyhow::Error) -> u8 {
-    let exit = error
-        .downcast_ref::<Failure>()
-        .map_or(EXIT_FAILURE, Failure::exit_status);
+    let exit = error.downcast_ref::<Failure>().map_or(EXIT_FAILURE, Failure::exit_status);
     match error.downcast_ref::<Failure>() {
         Some(failure) if failure.verbatim && exit == 0 => print!("{}", failure.message),
         Some(failure) if failure.verbatim => eprint!("{}", failure.message),
@@ -133,10 +115,7 @@ pub fn report(program: &str, error: &anyhow::Error) -> u8 {
 
 fn line(program: &str, error: &anyhow::Error) -> String {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-    format!(
-        "{program}: error: {}",
-        one_line(&without_repetition(&chain).join(": "))
-    )
+    format!("{program}: error: {}", one_line(&without_repetition(&chain).join(": ")))
 }
 
 /// Many error types repeat their source in their own text: each cause is named once.
@@ -162,8 +141,7 @@ mod tests {
     #[test]
     fn a_failure_is_one_line_with_its_cure() {
         let error = anyhow::Error::from(
-            Failure::new("cannot listen on 127.0.0.1:443:\n address in use")
-                .cure("choose another port"),
+            Failure::new("cannot listen on 127.0.0.1:443:\n address in use").cure("choose another port"),
         );
         assert_eq!(
             line("postern-relay", &error),
@@ -174,33 +152,23 @@ mod tests {
 
     #[test]
     fn a_code_brings_its_cure_and_where_to_read_more() {
-        let failed: Result<(), _> = Err(std::io::Error::from(std::io::ErrorKind::AddrInUse))
-            .or_fail("port-in-use", || "cannot listen".into());
+        let failed: Result<(), _> =
+            Err(std::io::Error::from(std::io::ErrorKind::AddrInUse)).or_fail("port-in-use", || "cannot listen".into());
         let text = failed.unwrap_err().to_string();
         assert!(text.starts_with("cannot listen: "), "{text}");
-        assert!(
-            text.ends_with("; see: postern explain port-in-use)"),
-            "{text}"
-        );
+        assert!(text.ends_with("; see: postern explain port-in-use)"), "{text}");
     }
 
     #[test]
     fn causes_are_named_once() {
         let source = std::io::Error::other("disk full");
-        let error = anyhow::Error::new(source)
-            .context("cannot write `x`: disk full")
-            .context("cannot save state");
-        assert_eq!(
-            line("p", &error),
-            "p: error: cannot save state: cannot write `x`: disk full"
-        );
+        let error = anyhow::Error::new(source).context("cannot write `x`: disk full").context("cannot save state");
+        assert_eq!(line("p", &error), "p: error: cannot save state: cannot write `x`: disk full");
     }
 
     #[test]
     fn usage_survives_added_context() {
-        let error = Err::<(), _>(Failure::usage("unknown key"))
-            .context("reading postern.toml")
-            .unwrap_err();
+        let error = Err::<(), _>(Failure::usage("unknown key")).context("reading postern.toml").unwrap_err();
         assert_eq!(report("p", &error), EXIT_USAGE);
     }
 }

@@ -23,21 +23,11 @@ pub fn init(service: &'static str) {
         _ => std::io::stderr().is_terminal(),
     };
     let layer = if text {
-        fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(colours())
-            .boxed()
+        fmt::layer().with_writer(std::io::stderr).with_ansi(colours()).boxed()
     } else {
-        fmt::layer()
-            .with_writer(std::io::stderr)
-            .event_format(json::Lines { service })
-            .boxed()
+        fmt::layer().with_writer(std::io::stderr).event_format(json::Lines { service }).boxed()
     };
-    if tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init()
-        .is_err()
-    {
+    if tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_err() {
         tracing::debug!("logging was set up before");
     }
     if let Some(complaint) = complaint {
@@ -47,14 +37,12 @@ pub fn init(service: &'static str) {
 
 /// Whether stderr takes colours: a terminal, and `NO_COLOR` is unset or empty (<https://no-color.org>).
 pub fn colours() -> bool {
-    std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// As [`colours`], for stdout.
 pub fn stdout_colours() -> bool {
-    std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn filter(wanted: &str) -> (EnvFilter, Option<String>) {

@@ -61,16 +61,14 @@ impl Heartbeat {
         let heartbeat = Self::default();
         if let Some(interval) = watchdog_interval() {
             let mut pulse = Pulse::of(&heartbeat);
-            thread::Builder::new()
-                .name("watchdog".into())
-                .spawn(move || {
-                    loop {
-                        if pulse.is_felt() {
-                            watchdog();
-                        }
-                        thread::sleep(interval);
+            thread::Builder::new().name("watchdog".into()).spawn(move || {
+                loop {
+                    if pulse.is_felt() {
+                        watchdog();
                     }
-                })?;
+                    thread::sleep(interval);
+                }
+            })?;
         }
         Ok(heartbeat)
     }
@@ -88,10 +86,7 @@ struct Pulse {
 
 impl Pulse {
     fn of(heartbeat: &Heartbeat) -> Self {
-        Self {
-            beats: Arc::clone(&heartbeat.beats),
-            seen: None,
-        }
+        Self { beats: Arc::clone(&heartbeat.beats), seen: None }
     }
 
     /// Whether the loop has turned since the last call; true at the first.

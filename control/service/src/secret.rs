@@ -17,11 +17,7 @@ pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Reads a key or token file. Warns when group or others may read it; refuses more than [`SECRET_FILE_BYTES_MAX`].
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mode = file
-        .metadata()
-        .map_err(|error| unreadable(path, &error))?
-        .permissions()
-        .mode();
+    let mode = file.metadata().map_err(|error| unreadable(path, &error))?.permissions().mode();
     if mode & 0o077 != 0 && !is_credential(path) {
         tracing::warn!(
             path = %path.display(),
@@ -57,8 +53,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let temporary = temporary_beside(path)?;
-    let written =
-        write_durably(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_durably(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -68,10 +63,7 @@ pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// As [`write()`], but never over an existing file (`AlreadyExists`): for tokens and keys that cannot be made again.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = write_durably(path, bytes, 0o600);
-    if written
-        .as_ref()
-        .is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists)
-    {
+    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
         let _ = fs::remove_file(path);
     }
     written.and_then(|()| File::open(folder_of(path))?.sync_all())
@@ -79,21 +71,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn read_bounded(path: &Path, file: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // Room for all at once: a vector that grows leaves copies of the secret behind.
-    let expected = file
-        .metadata()
-        .map_or(0, |metadata| metadata.len())
-        .min(SECRET_FILE_BYTES_MAX);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(
-        usize::try_from(expected).unwrap_or(0) + 32,
-    ));
-    file.take(SECRET_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, &error))?;
+    let expected = file.metadata().map_or(0, |metadata| metadata.len()).min(SECRET_FILE_BYTES_MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 32));
+    file.take(SECRET_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > SECRET_FILE_BYTES_MAX {
-        return Err(
-            Failure::new(format!("{} is larger than 1 MiB", path.display()))
-                .code("file-unreadable"),
-        );
+        return Err(Failure::new(format!("{} is larger than 1 MiB", path.display())).code("file-unreadable"));
     }
     Ok(bytes)
 }
@@ -107,11 +89,7 @@ fn not_text(path: &Path) -> Failure {
 }
 
 fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The mode given to open is cut by the umask; this one is not.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
@@ -120,23 +98,15 @@ fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
-    temporary.push(format!(
-        ".{}-{}.tmp",
-        std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
-    ));
+    temporary.push(format!(".{}-{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
     Ok(folder_of(path).join(temporary))
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// systemd guards the credentials folder itself; the files in it may carry wider modes.
@@ -156,15 +126,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         write(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().as_slice(), b"two");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "no temporary file is left"
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
@@ -181,10 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         write_new(&path, b" first\n").unwrap();
-        assert_eq!(
-            write_new(&path, b"second").unwrap_err().kind(),
-            io::ErrorKind::AlreadyExists
-        );
+        assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read_text(&path).unwrap().as_str(), "first");
     }
 
@@ -194,15 +154,7 @@ mod tests {
         let missing = folder.path().join("missing");
         assert!(read(&missing).unwrap_err().to_string().contains("missing"));
         let large = folder.path().join("large");
-        File::create(&large)
-            .unwrap()
-            .set_len(SECRET_FILE_BYTES_MAX + 1)
-            .unwrap();
-        assert!(
-            read(&large)
-                .unwrap_err()
-                .to_string()
-                .contains("larger than 1 MiB")
-        );
+        File::create(&large).unwrap().set_len(SECRET_FILE_BYTES_MAX + 1).unwrap();
+        assert!(read(&large).unwrap_err().to_string().contains("larger than 1 MiB"));
     }
 }

@@ -39,21 +39,14 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
-        let delivery =
-            SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
-        Ok(Self {
-            delivery,
-            terminations: Terminations::default(),
-        })
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+        Ok(Self { delivery, terminations: Terminations::default() })
     }
 
     /// What has arrived and was not yet taken, without waiting.
     pub fn pending(&mut self) -> Vec<Signal> {
         let terminations = &mut self.terminations;
-        self.delivery
-            .pending()
-            .filter_map(|number| terminations.classify(number))
-            .collect()
+        self.delivery.pending().filter_map(|number| terminations.classify(number)).collect()
     }
 
     /// Waits for the next signal.
@@ -80,14 +73,11 @@ impl Signals {
     fn take_one(&mut self) -> Option<Signal> {
         let terminations = &mut self.terminations;
         // `pending` hands out each signal as it is iterated: what is not taken stays for the next call.
-        self.delivery
-            .pending()
-            .find_map(|number| terminations.classify(number))
+        self.delivery.pending().find_map(|number| terminations.classify(number))
     }
 
     fn poll_readable(&self, left: Duration) {
-        let timeout =
-            PollTimeout::try_from(left.max(Duration::from_millis(1))).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(left.max(Duration::from_millis(1))).unwrap_or(PollTimeout::MAX);
         // An interrupted poll is no error here: the caller looks at what is pending and polls again.
         let _ = poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout);
     }
@@ -146,11 +136,7 @@ struct Terminations {
 
 impl Terminations {
     fn next(&mut self) -> Signal {
-        if std::mem::replace(&mut self.asked, true) {
-            Signal::TerminateNow
-        } else {
-            Signal::Terminate
-        }
+        if std::mem::replace(&mut self.asked, true) { Signal::TerminateNow } else { Signal::Terminate }
     }
 
     fn classify(&mut self, number: i32) -> Option<Signal> {
@@ -172,10 +158,7 @@ mod tests {
     #[test]
     fn signals_arrive_as_values_in_both_forms() {
         let mut signals = Signals::install().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut tokio_signals = runtime.block_on(async { AsyncSignals::install().unwrap() });
         assert_eq!(signals.wait_timeout(Duration::from_millis(5)), None);
 

@@ -17,17 +17,9 @@ impl StateDir {
     /// Makes the folder if it is missing and locks it. Another holder is an error that says so.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let unusable = |error: std::io::Error| {
-            Failure::new(format!(
-                "cannot use the state folder {}: {error}",
-                path.display()
-            ))
-            .code("state-dir-unusable")
+            Failure::new(format!("cannot use the state folder {}: {error}", path.display())).code("state-dir-unusable")
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         warn_when_open_to_others(path);
         let lock = OpenOptions::new()
             .write(true)
@@ -37,15 +29,11 @@ impl StateDir {
             .open(path.join("lock"))
             .map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
-                "the state folder {} is in use by another process",
-                path.display()
-            ))
-            .code("state-dir-locked")),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failure::new(format!("the state folder {} is in use by another process", path.display()))
+                    .code("state-dir-locked"))
+            }
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
@@ -79,10 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let held = StateDir::open(&path).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let refused = StateDir::open(&path).unwrap_err().to_string();
         assert!(refused.contains("in use by another process"), "{refused}");
         drop(held);

@@ -38,10 +38,7 @@ impl File {
     /// Reads and parses; errors carry file and line.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!(
-                "cannot read the configuration file {}: {error}",
-                path.display()
-            ))
+            Failure::usage(format!("cannot read the configuration file {}: {error}", path.display()))
         })?;
         let lines = Lines::of(&text);
         let table = DeTable::parse(&text).map_err(|error| {
@@ -58,10 +55,7 @@ impl File {
             })
             .collect();
         entries.sort_by_key(|entry| entry.line);
-        Ok(Self {
-            path: path.to_owned(),
-            entries,
-        })
+        Ok(Self { path: path.to_owned(), entries })
     }
 
     /// A usage failure at a line of this file.
@@ -80,10 +74,7 @@ impl Value {
                 .iter()
                 .map(|item| Scalar::of(item, lines))
                 .collect::<Option<_>>()
-                .map_or(
-                    Self::Unfit("a list of anything but text and numbers"),
-                    Self::List,
-                ),
+                .map_or(Self::Unfit("a list of anything but text and numbers"), Self::List),
             DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) => {
                 Scalar::of(value, lines).map_or(Self::Unfit("this number"), Self::One)
             }
@@ -111,10 +102,7 @@ impl Scalar {
                 return None;
             }
         };
-        Some(Self {
-            text,
-            line: lines.number_at(value.span().start),
-        })
+        Some(Self { text, line: lines.number_at(value.span().start) })
     }
 }
 
@@ -123,9 +111,7 @@ fn decimal(digits: &str, radix: u32) -> Option<String> {
     if radix == 10 {
         return Some(digits.to_owned());
     }
-    i128::from_str_radix(digits, radix)
-        .ok()
-        .map(|number| number.to_string())
+    i128::from_str_radix(digits, radix).ok().map(|number| number.to_string())
 }
 
 /// Byte offsets to line numbers.
@@ -136,9 +122,7 @@ struct Lines {
 impl Lines {
     fn of(text: &str) -> Self {
         let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            starts: std::iter::once(0).chain(after_breaks).collect(),
-        }
+        Self { starts: std::iter::once(0).chain(after_breaks).collect() }
     }
 
     fn number_at(&self, offset: usize) -> usize {

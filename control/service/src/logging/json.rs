@@ -22,18 +22,11 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         // Records of the `log` crate carry their real origin as fields.
-        let target = fields
-            .text("log.target")
-            .unwrap_or_else(|| event.metadata().target().to_owned());
+        let target = fields.text("log.target").unwrap_or_else(|| event.metadata().target().to_owned());
         let line = Line {
             time: timestamp(SystemTime::now()),
             level: event.metadata().level().as_str(),
@@ -76,11 +69,9 @@ impl Fields {
     fn text(&mut self, name: &str) -> Option<String> {
         match self.0.remove(name)? {
             Value::String(text) => Some(text),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_)) => Some(other.to_string()),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Some(other.to_string())
+            }
         }
     }
 
@@ -156,18 +147,9 @@ mod tests {
         let captured = Captured::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(captured.clone())
-            .event_format(Lines {
-                service: "postern-test",
-            });
+            .event_format(Lines { service: "postern-test" });
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            tracing::warn!(
-                count = 3,
-                name = "a \"b\"\n",
-                level = "mine",
-                ok = true,
-                "things {}",
-                "happen"
-            );
+            tracing::warn!(count = 3, name = "a \"b\"\n", level = "mine", ok = true, "things {}", "happen");
         });
         let written = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         assert_eq!(written.matches('\n').count(), 1, "{written}");
