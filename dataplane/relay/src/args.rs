@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use postern_service::ServiceArgs;
+use postern_service::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
@@ -14,47 +16,44 @@ use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "postern-relay", version, after_help = EXAMPLES)]
 pub struct Args {
+    /// What every daemon has.
+    #[command(flatten)]
+    pub service: ServiceArgs,
     /// Where the relay keeps its key, its certificate and the last good state (made if missing, mode 0700)
-    #[arg(long, value_name = "DIR", env = "POSTERN_STATE_DIR")]
+    #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,
     /// Reach control on this machine at its admin socket: unix:PATH
-    #[arg(long, value_name = "unix:PATH", env = "POSTERN_CONTROL", required_unless_present = "trust_anchor")]
+    #[arg(long, value_name = "unix:PATH", required_unless_present = "trust_anchor")]
     pub control: Option<String>,
     /// Wait for control to dial this relay; FILE is the control CA's certificate, written by `postern init`
-    #[arg(long, value_name = "FILE", env = "POSTERN_TRUST_ANCHOR", conflicts_with = "control")]
+    #[arg(long, value_name = "FILE", conflicts_with = "control")]
     pub trust_anchor: Option<PathBuf>,
     /// Addresses to listen at for TLS: clients, connectors, control
-    #[arg(long, value_name = "ADDR", env = "POSTERN_LISTEN", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', required = true)]
     pub listen: Vec<SocketAddr>,
     /// Addresses to listen at for plain HTTP (not yet available)
-    #[arg(long, value_name = "ADDR", env = "POSTERN_LISTEN_HTTP", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub listen_http: Vec<SocketAddr>,
     /// Worker threads; default: one per CPU this process may run on
-    #[arg(long, value_name = "N", env = "POSTERN_WORKERS", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: Option<u16>,
     /// The I/O engine
-    #[arg(long, value_enum, default_value_t = IoBackend::Auto, env = "POSTERN_IO")]
+    #[arg(long, value_enum, default_value_t = IoBackend::Auto)]
     pub io: IoBackend,
     /// BPF steering of new connections to workers: required, or where possible, or not at all
-    #[arg(long, value_enum, default_value_t = EbpfMode::Auto, env = "POSTERN_EBPF")]
+    #[arg(long, value_enum, default_value_t = EbpfMode::Auto)]
     pub ebpf: EbpfMode,
     /// Filter packets on this interface (not yet available)
-    #[arg(long, value_name = "IFACE", env = "POSTERN_XDP", value_delimiter = ',')]
+    #[arg(long, value_name = "IFACE", value_delimiter = ',')]
     pub xdp: Vec<String>,
     /// Serve /healthz, /readyz and /metrics here; a loopback address
-    #[arg(long, value_name = "ADDR", env = "POSTERN_ADMIN_LISTEN")]
+    #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
-    /// Read options from this TOML file; flags and environment win over it
-    #[arg(long, value_name = "FILE", env = "POSTERN_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// Seconds that running requests are given at SIGTERM
-    #[arg(long, value_name = "S", default_value_t = 30, env = "POSTERN_GRACE_PERIOD", value_parser = clap::value_parser!(u32).range(..=86_400))]
-    pub grace_period: u32,
     /// The name this relay gives to control on a Unix link; default: the host's name
-    #[arg(long, value_name = "NAME", env = "POSTERN_NAME")]
+    #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Started as root, the dataplane runs as this user; default: postern-relay if it exists, else nobody
-    #[arg(long, value_name = "USER", env = "POSTERN_USER")]
+    #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 }
 
@@ -126,7 +125,7 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refused {
-    #[error("{what} is not yet available: start without it")]
+    #[error("{what} is not yet available")]
     NotYetAvailable { what: &'static str },
     #[error("--control {value:?} is not a Unix socket: write unix:PATH, or use --trust-anchor and let control dial this relay")]
     ControlNotUnix { value: String },
@@ -138,6 +137,18 @@ pub enum Refused {
     AdminNotLoopback { address: SocketAddr },
     #[error("--name {name:?} is not a name of 1 to 63 of a-z, 0-9 and '-'")]
     NameInvalid { name: String },
+}
+
+impl Refused {
+    /// The line that ends the program.
+    pub(crate) fn into_failure(self) -> Failure {
+        let failure = Failure::new(self.to_string());
+        match self {
+            Self::NotYetAvailable { .. } => failure.code("not-yet-available"),
+            Self::ControlNotUnix { .. } | Self::ListenTwice { .. } | Self::ListenTooMany { .. }
+            | Self::AdminNotLoopback { .. } | Self::NameInvalid { .. } => failure,
+        }
+    }
 }
 
 impl Args {
@@ -166,7 +177,7 @@ impl Args {
             io: self.io,
             ebpf: self.ebpf,
             admin_listen: self.admin_listen,
-            grace_period: Duration::from_secs(u64::from(self.grace_period)),
+            grace_period: self.service.grace_period,
             name,
             user: self.user,
         })
@@ -241,7 +252,7 @@ mod tests {
             (["--io", "epoll"], "--io epoll"),
             (["--listen-http", "127.0.0.1:80"], "--listen-http"),
         ] {
-            assert_eq!(check(&more).unwrap_err().to_string(), format!("{what} is not yet available: start without it"));
+            assert_eq!(check(&more).unwrap_err().to_string(), format!("{what} is not yet available"));
         }
     }
 

@@ -73,3 +73,9 @@ pub const STATE_BYTES_MAX: usize = 33 * 1024 * 1024;
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// One such request, from accept to the answer's last byte.
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Handing a new dataplane its sockets; it does nothing else meanwhile.
+pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What workers are given to return after the grace period; less than [`DRAIN_MARGIN`].
+pub const DRAIN_END_TIME: Duration = Duration::from_secs(1);

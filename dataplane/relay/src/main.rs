@@ -1,2 +1,11 @@
-//! To be described.
-fn main() {}
+//! The program `postern-relay`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    postern_relay::main()
+}

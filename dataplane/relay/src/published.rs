@@ -1,13 +1,13 @@
 //! The configuration in force, as workers see it: built whole by the side thread, swapped atomically, never changed after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use postern_model::group_config::SignedGroupConfig;
 use postern_model::ids::{ConnectorId, GroupId, RelayId};
 use postern_model::plan::Plan;
-use postern_model::snapshot::SignedGroupConfig;
 use rustls::ServerConfig;
 
 /// One version of everything workers decide by.
@@ -27,17 +27,15 @@ pub struct Published {
     pub tunnel_tls: Option<Arc<ServerConfig>>,
     /// What connectors of a group may serve, signed by control; sent to each of them in CONFIG frames.
     pub group_configs: BTreeMap<GroupId, Arc<SignedGroupConfig>>,
-    /// The connectors control knows, with their group.
+    /// The connectors control knows, with their group. The tunnels of one that is no longer here are cut.
     pub connectors: BTreeMap<ConnectorId, GroupId>,
-    /// Connectors whose certificates are refused, and whose tunnels are cut, although they have not expired.
-    pub revoked: BTreeSet<ConnectorId>,
 }
 
 impl Published {
     /// Whether a tunnel of `connector`, enrolled in `group`, may exist.
     #[must_use]
     pub fn admits_connector(&self, connector: ConnectorId, group: GroupId) -> bool {
-        !self.revoked.contains(&connector) && self.connectors.get(&connector) == Some(&group)
+        self.connectors.get(&connector) == Some(&group)
     }
 }
 

@@ -1,6 +1,22 @@
 //! The side thread: one tokio thread for what is not the hot path. It keeps the link to control, forwards enrolments,
 //! keeps the last good state on disk, and publishes configurations to the workers.
 
+mod accept;
+mod admin;
+mod disk;
+mod enrol;
+mod identity;
+mod keeper;
+mod link;
+mod pace;
+mod run;
+mod seal;
 mod sender;
+mod state;
+mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tls;
 
+pub(crate) use run::{Side, SideParts};
 pub use sender::{HandOver, HandOverKind, SideSender, TunnelState, WorkerReport};

@@ -11,6 +11,7 @@ use postern_model::ids::ConnectorId;
 use tokio::sync::{Notify, mpsc};
 
 use crate::limits::HANDED_OVER_MAX;
+use crate::worker::counters::WorkerCounters;
 
 /// A connection whose ClientHello asks for something the side thread serves.
 #[derive(Debug)]
@@ -90,9 +91,16 @@ pub struct SideSender {
     worker: u16,
     connections: mpsc::Sender<HandOver>,
     reports: Arc<Reports>,
+    counters: Arc<WorkerCounters>,
 }
 
 impl SideSender {
+    /// This worker's counters, which `/metrics` shows.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.counters
+    }
+
     /// Gives a connection to the side thread; back at once when its queue is full or it has ended: close it then.
     ///
     /// # Errors
@@ -115,6 +123,7 @@ impl SideSender {
 pub(crate) struct SideReceiver {
     pub(crate) connections: mpsc::Receiver<HandOver>,
     pub(crate) reports: Arc<Reports>,
+    pub(crate) counters: Vec<Arc<WorkerCounters>>,
 }
 
 /// The workers' states, as they last reported them.
@@ -163,10 +172,15 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let (sender, connections) = mpsc::channel(HANDED_OVER_MAX);
     let states = (0..workers).map(|_| Mutex::default()).collect();
     let reports = Arc::new(Reports { workers: states, changed: AtomicBool::new(false), notify: Notify::new() });
-    let senders = (0..workers)
-        .map(|worker| SideSender { worker, connections: sender.clone(), reports: Arc::clone(&reports) })
-        .collect();
-    (senders, SideReceiver { connections, reports })
+    let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
+    let sender_of = |(worker, counters): (u16, &Arc<WorkerCounters>)| SideSender {
+        worker,
+        connections: sender.clone(),
+        reports: Arc::clone(&reports),
+        counters: Arc::clone(counters),
+    };
+    let senders = (0..workers).zip(&counters).map(sender_of).collect();
+    (senders, SideReceiver { connections, reports, counters })
 }
 
 #[cfg(test)]

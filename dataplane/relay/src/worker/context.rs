@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use postern_ebpf_loader::LoadMap;
+use postern_ebpf_loader::{LoadMap, Slot, WorkerLoadCell};
 
 use crate::args::IoBackend;
 use crate::published::ConfigHandle;
@@ -33,8 +33,8 @@ pub struct WorkerContext {
     pub side: SideSender,
     /// Whether to go on, to drain or to end, and what wakes this worker when that or the configuration changes.
     pub drain: Drain,
-    /// Where to publish this worker's load for `steer`; `None` without BPF.
-    pub load: Option<Arc<LoadMap>>,
+    /// Where to publish this worker's load; read by `steer`, or by nobody without BPF.
+    pub load: WorkerLoad,
     /// This worker's share of the process's resources.
     pub limits: WorkerLimits,
 }
@@ -58,6 +58,21 @@ pub enum ListenProtocol {
     Tls,
     /// Plain HTTP.
     Http,
+}
+
+/// This worker's cell in the load map.
+#[derive(Debug, Clone)]
+pub struct WorkerLoad {
+    pub(crate) map: Arc<LoadMap>,
+    pub(crate) slot: Slot,
+}
+
+impl WorkerLoad {
+    /// The cell.
+    #[must_use]
+    pub fn cell(&self) -> &WorkerLoadCell {
+        self.map.worker(self.slot)
+    }
 }
 
 /// What one worker may hold at a time.

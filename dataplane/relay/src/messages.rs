@@ -1,0 +1,77 @@
+//! What supervisor and dataplane say to each other. Both are the same binary, started together: no versions here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::args::IoBackend;
+
+/// From the supervisor to the dataplane.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToDataplane {
+    /// The first message.
+    Bootstrap(Box<Bootstrap>),
+    /// The next of the descriptors that the bootstrap announced, in its order.
+    Descriptors,
+    /// The answer to [`ToSupervisor::ConnectControl`], with one descriptor.
+    ControlConnected,
+    /// The other answer to it.
+    ControlUnreachable {
+        /// The system's reason.
+        reason: String,
+    },
+    /// SIGHUP: look again at what was read at the start.
+    Reload {
+        /// The trust anchor as it is on disk now; absent with a Unix link.
+        trust_anchor_pem: Option<String>,
+    },
+    /// SIGTERM: end within this time.
+    Drain {
+        /// What running requests are given.
+        grace_period: Duration,
+    },
+}
+
+/// From the dataplane to the supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToSupervisor {
+    /// All workers accept.
+    Ready,
+    /// Connect to control's admin socket: the dataplane has neither the path's rights nor the uid that control checks.
+    ConnectControl,
+    /// It cannot go on, whatever the number of attempts: one line for people.
+    Fatal {
+        /// What and what to do.
+        message: String,
+    },
+}
+
+/// What a dataplane starts with. Descriptors follow: for each address of `listen` one per worker, then the admin listener,
+/// then `steer`'s load map.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Bootstrap {
+    pub(crate) supervisor_pid: u32,
+    pub(crate) generation: u32,
+    pub(crate) workers: u16,
+    pub(crate) name: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) io: IoBackend,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) admin: bool,
+    pub(crate) load_map: bool,
+    /// Each worker's cell in the load map.
+    pub(crate) slots: Vec<u32>,
+    /// What `postern status` shows about steering.
+    pub(crate) ebpf: String,
+    /// The control CA's certificate when control dials in; with a Unix link control states it itself.
+    pub(crate) trust_anchor_pem: Option<String>,
+}
+
+impl Bootstrap {
+    /// How many descriptors follow.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.listen.len() * usize::from(self.workers) + usize::from(self.admin) + usize::from(self.load_map)
+    }
+}

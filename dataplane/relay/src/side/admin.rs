@@ -1,0 +1,168 @@
+//! `--admin-listen`: /healthz, /readyz and /metrics for programs on this machine. One request a connection, nothing to
+//! configure, nothing secret.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use postern_model::link::RelayStatus;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_TIMEOUT};
+use crate::worker::counters::WorkerCounters;
+
+/// What is shown; the side loop keeps it up to date.
+#[derive(Debug)]
+pub(crate) struct AdminView {
+    counters: Vec<Arc<WorkerCounters>>,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    /// All workers accept.
+    pub(crate) accepting: bool,
+    pub(crate) linked: bool,
+    pub(crate) status: RelayStatus,
+}
+
+impl AdminView {
+    pub(crate) fn new(counters: Vec<Arc<WorkerCounters>>) -> Self {
+        Self { counters, shown: Mutex::default() }
+    }
+
+    pub(crate) fn show(&self, shown: Shown) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    fn answer(&self, path: &str) -> (&'static str, String) {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match path {
+            "/healthz" => ("200 OK", String::from("ok\n")),
+            "/readyz" if !shown.accepting => ("503 Service Unavailable", String::from("workers are starting\n")),
+            "/readyz" if shown.status.applied_version == 0 => ("503 Service Unavailable", String::from("no state from control yet\n")),
+            "/readyz" => ("200 OK", String::from("ready\n")),
+            "/metrics" => ("200 OK", self.metrics(&shown)),
+            _ => ("404 Not Found", String::from("/healthz, /readyz, /metrics\n")), // whatever else was asked for
+        }
+    }
+
+    fn metrics(&self, shown: &Shown) -> String {
+        let mut text = String::new();
+        for (name, (kind, help, sum)) in self.sums() {
+            metric(&mut text, name, kind, help, sum);
+        }
+        let status = &shown.status;
+        let online = status.connectors.iter().filter(|connector| connector.online).count();
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        metric(&mut text, "postern_relay_connectors_online", "gauge", "Connectors through whose tunnel a probe went.", number(online));
+        metric(&mut text, "postern_relay_state_version", "gauge", "Version of the state in force.", status.applied_version);
+        metric(&mut text, "postern_relay_control_linked", "gauge", "1 while the link to control is up.", u64::from(shown.linked));
+        metric(&mut text, "postern_relay_generation", "gauge", "Dataplanes started by the supervisor.", u64::from(status.generation));
+        metric(&mut text, "postern_relay_workers", "gauge", "Worker threads.", u64::from(status.workers));
+        text
+    }
+
+    fn sums(&self) -> BTreeMap<&'static str, (&'static str, &'static str, u64)> {
+        let mut sums = BTreeMap::new();
+        for (name, kind, help, value) in self.counters.iter().flat_map(|worker| worker.list()) {
+            sums.entry(name).or_insert((kind, help, 0_u64)).2 += value;
+        }
+        sums
+    }
+}
+
+/// Prometheus' text format 0.0.4.
+fn metric(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+}
+
+/// Serves until the process ends.
+pub(crate) async fn serve(listener: TcpListener, view: Arc<AdminView>) {
+    let slots = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let view = Arc::clone(&view);
+                tokio::spawn(async move {
+                    let _slot = slot;
+                    if let Ok(Err(error)) = timeout(ADMIN_TIMEOUT, respond(stream, &view)).await {
+                        tracing::debug!(%error, "a request to the admin address failed");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin address cannot accept");
+                tokio::time::sleep(ADMIN_TIMEOUT).await;
+            }
+        }
+    }
+}
+
+async fn respond(mut stream: TcpStream, view: &AdminView) -> io::Result<()> {
+    let head = read_head(&mut stream).await?;
+    let mut words = head.split(|byte| byte.is_ascii_whitespace());
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (status, body) = match method {
+        b"GET" | b"HEAD" => view.answer(&String::from_utf8_lossy(path)),
+        _ => ("405 Method Not Allowed", String::from("GET only\n")), // any other method
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    if method != b"HEAD" {
+        stream.write_all(body.as_bytes()).await?;
+    }
+    stream.shutdown().await
+}
+
+async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        if head.len() >= HEAD_BYTES_MAX || stream.read_buf(&mut head).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no request"));
+        }
+    }
+    Ok(head)
+}
+
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_says_what_is_missing() {
+        let view = AdminView::new(Vec::new());
+        assert!(view.answer("/readyz").1.contains("starting"));
+        let mut shown = Shown { accepting: true, ..Shown::default() };
+        view.show(shown.clone());
+        assert!(view.answer("/readyz").1.contains("no state"));
+        shown.status.applied_version = 4;
+        view.show(shown);
+        assert!(view.answer("/readyz").0.starts_with("200"));
+        assert!(view.answer("/etc/passwd").0.starts_with("404"));
+    }
+
+    #[tokio::test]
+    async fn metrics_add_the_workers_up() {
+        let counters: Vec<Arc<WorkerCounters>> = vec![Arc::default(), Arc::default()];
+        counters[0].requests.add(2);
+        counters[1].requests.add(3);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Arc::new(AdminView::new(counters))));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("\npostern_relay_requests_total 5\n"), "{answer}");
+    }
+}

@@ -1,0 +1,255 @@
+//! Keeps what the relay knows: identity, authority, state; on disk and in force. Control's messages go in, answers and
+//! publications come out. It never waits for anything but the disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use postern_model::delta::Delta;
+use postern_model::group_config::SignedGroupConfig;
+use postern_model::ids::{GroupId, RelayId};
+use postern_model::link::{Hello, PROTOCOL, ToControl, Welcome};
+use postern_model::snapshot::Snapshot;
+use rustls::ServerConfig;
+use zeroize::Zeroizing;
+
+use super::disk::Folder;
+use super::identity::Identity;
+use super::seal::Seal;
+use super::state::{FollowedState, Saved, Settled};
+use super::tls::{Authority, ClientCertificates, TlsConfigs};
+use crate::limits::STATE_BYTES_MAX;
+use crate::published::{ConfigHandle, Published};
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    folder: Folder,
+    seal: Seal,
+    identity: Identity,
+    configs: TlsConfigs,
+    relay: Option<RelayId>,
+    /// Whose client certificates are good: the trust anchor where there is one, else as control says.
+    authority: Option<Authority>,
+    authority_is_given: bool,
+    state: FollowedState,
+    /// A delta did not follow: ask for a whole state.
+    needs_snapshot: bool,
+    handle: ConfigHandle,
+}
+
+impl Keeper {
+    /// Loads what is there. A state that cannot be read is not fatal: control has it; the second value says so.
+    pub(crate) fn load(folder: Folder, trust_anchor_pem: Option<&str>) -> anyhow::Result<(Self, Option<String>)> {
+        let unusable = || format!("the state folder {} cannot be used", folder.as_ref().display());
+        let seal = Seal::load_or_make(&folder).with_context(unusable)?;
+        let identity = Identity::load_or_make(&folder).with_context(unusable)?;
+        let authority = trust_anchor_pem.map(Authority::read).transpose()?;
+        let (saved, warning) = match load_saved(&folder, &seal) {
+            Ok(saved) => (saved, None),
+            Err(error) => (None, Some(format!("{error:#}; starting without it until control sends it again"))),
+        };
+        let configs = TlsConfigs::new()?;
+        let first = first_publication(&configs, &identity);
+        let mut keeper = Self {
+            authority_is_given: authority.is_some(),
+            folder,
+            seal,
+            identity,
+            configs,
+            relay: None,
+            authority,
+            state: FollowedState::default(),
+            needs_snapshot: false,
+            handle: ConfigHandle::new(Arc::new(first)),
+        };
+        let warning = keeper.restore(saved).or(warning);
+        Ok((keeper, warning))
+    }
+
+    fn restore(&mut self, saved: Option<Saved<Snapshot>>) -> Option<String> {
+        let saved = saved?;
+        self.relay = saved.relay;
+        if !self.authority_is_given {
+            self.authority = saved.ca_pem.and_then(|pem| Authority::read(&pem).ok());
+        }
+        self.state.replace(saved.snapshot);
+        let settled = self.state.settle();
+        self.publish();
+        match settled {
+            Settled::Refused { version, reason } => Some(format!("the saved state (version {version}) cannot be served: {reason}")),
+            Settled::Serve { .. } | Settled::Unchanged => None,
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &ConfigHandle {
+        &self.handle
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The version in force.
+    pub(crate) fn served_version(&self) -> u64 {
+        self.state.served().plan.version()
+    }
+
+    /// What to say first on a link.
+    pub(crate) fn hello(&self, name: &str, generation: u32, workers: u16, now_unix_ms: u64) -> anyhow::Result<Hello> {
+        Ok(Hello {
+            protocol: PROTOCOL,
+            software: String::from(SOFTWARE),
+            relay_name: name.to_owned(),
+            csr_pem: self.identity.request_pem()?,
+            last_version: if self.needs_snapshot { 0 } else { self.state.version() },
+            generation,
+            workers: u32::from(workers),
+            time_unix_ms: now_unix_ms,
+        })
+    }
+
+    /// Takes id and certificate from control.
+    ///
+    /// # Errors
+    /// When this cannot be the control that the relay was told to trust, or its certificate is of no use.
+    pub(crate) fn welcome(&mut self, welcome: &Welcome) -> anyhow::Result<()> {
+        let authority = Authority::read(&welcome.ca_pem).map_err(|_| anyhow!("control's CA certificate cannot be read"))?;
+        if self.authority_is_given && self.authority.as_ref() != Some(&authority) {
+            return Err(anyhow!("control has another CA than --trust-anchor: give the certificate that this control's `postern init` wrote"));
+        }
+        self.identity.take_issued(&welcome.certificate_pem)?;
+        self.relay = Some(welcome.relay_id);
+        self.authority = Some(authority);
+        self.publish();
+        self.save();
+        Ok(())
+    }
+
+    /// Starts over from control's state.
+    pub(crate) fn snapshot(&mut self, snapshot: Snapshot) {
+        self.needs_snapshot = false;
+        self.state.replace(snapshot);
+    }
+
+    /// Takes a change; `Some` is the refusal of one that does not follow, after which the link is to be opened anew.
+    pub(crate) fn delta(&mut self, delta: &Delta) -> Option<ToControl> {
+        let error = self.state.apply(delta).err()?;
+        self.needs_snapshot = true;
+        Some(ToControl::Rejected { version: delta.version, reason: error.to_string() })
+    }
+
+    /// After one or more of those: serves what can be served, keeps it, and says what to tell control.
+    pub(crate) fn settle(&mut self) -> Option<ToControl> {
+        match self.state.settle() {
+            Settled::Unchanged => None,
+            Settled::Serve { version } => {
+                self.publish();
+                self.save();
+                Some(ToControl::Applied { version })
+            }
+            Settled::Refused { version, reason } => {
+                tracing::error!(version, reason, serving = self.served_version(), "control's state cannot be served; the last good one still is");
+                Some(ToControl::Rejected { version, reason })
+            }
+        }
+    }
+
+    /// For enrolments.
+    pub(crate) fn enrolment_tls(&self) -> Option<Arc<ServerConfig>> {
+        self.identity.issued().map(|own| self.configs.enrolment(own))
+    }
+
+    /// For control, where it dials in.
+    pub(crate) fn control_tls(&self) -> Option<Arc<ServerConfig>> {
+        let own = self.identity.issued().unwrap_or_else(|| self.identity.self_signed());
+        let authority = self.authority.as_ref().filter(|_| self.authority_is_given)?;
+        self.configs.control(own, authority).ok()
+    }
+
+    /// SIGHUP with a trust anchor that may have changed.
+    pub(crate) fn trust(&mut self, pem: &str) -> anyhow::Result<()> {
+        self.authority = Some(Authority::read(pem)?);
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let held = self.handle.current();
+        let served = self.state.served().clone();
+        let snapshot = self.state.snapshot();
+        // While control's newest cannot be served, everything of the last good one stays.
+        let is_served = served.plan.version() == snapshot.version;
+        let (group_configs, connectors) = match is_served {
+            true => (shared_group_configs(&held, snapshot), snapshot.connectors.iter().map(|(id, c)| (*id, c.group)).collect()),
+            false => (held.group_configs.clone(), held.connectors.clone()),
+        };
+        let fallback = Arc::clone(self.identity.self_signed());
+        let tls = self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
+        let own = self.identity.issued().zip(self.authority.as_ref());
+        self.handle.publish(Arc::new(Published {
+            sequence: held.sequence + 1,
+            version: served.plan.version(),
+            relay: self.relay,
+            plan: served.plan,
+            tls,
+            tunnel_tls: own.and_then(|(own, authority)| self.configs.tunnels(own, authority).ok()),
+            group_configs,
+            connectors,
+        }));
+    }
+
+    /// Writes the last good state. One that cannot be served is not written: what is on disk can.
+    fn save(&self) {
+        if self.served_version() != self.state.snapshot().version {
+            return;
+        }
+        let saved = Saved {
+            relay: self.relay,
+            ca_pem: self.authority.as_ref().map(|authority| authority.pem.clone()),
+            snapshot: self.state.snapshot(),
+        };
+        let plain = serde_json::to_vec(&saved).map(Zeroizing::new).map_err(std::io::Error::from);
+        let kept = plain.and_then(|plain| self.seal.seal(plain)).and_then(|sealed| self.folder.replace(STATE_FILE, &sealed));
+        if let Err(error) = kept {
+            tracing::error!(%error, "the state could not be saved: a restart without control would serve an older one");
+        }
+    }
+}
+
+fn load_saved(folder: &Folder, seal: &Seal) -> anyhow::Result<Option<Saved<Snapshot>>> {
+    let Some(sealed) = folder.read(STATE_FILE, STATE_BYTES_MAX)? else { return Ok(None) };
+    let plain = seal.open(&sealed)?;
+    Ok(Some(serde_json::from_slice(&plain).context("the saved state cannot be read")?))
+}
+
+/// Nothing published: every host is unknown.
+fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
+    let plan = Arc::default();
+    let fallback = Arc::clone(identity.self_signed());
+    Published {
+        sequence: 0,
+        version: 0,
+        relay: None,
+        tls: configs.clients(ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback }),
+        plan,
+        tunnel_tls: None,
+        group_configs: BTreeMap::new(),
+        connectors: BTreeMap::new(),
+    }
+}
+
+/// Those that did not change stay the same allocation, so that workers can tell by the pointer.
+fn shared_group_configs(held: &Published, snapshot: &Snapshot) -> BTreeMap<GroupId, Arc<SignedGroupConfig>> {
+    let share = |(group, config): (&GroupId, &SignedGroupConfig)| {
+        let same = held.group_configs.get(group).filter(|held| held.as_ref() == config);
+        (*group, same.cloned().unwrap_or_else(|| Arc::new(config.clone())))
+    };
+    snapshot.group_configs.iter().map(share).collect()
+}
+
+const STATE_FILE: &str = "state.sealed";
+const SOFTWARE: &str = concat!("postern-relay/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! What the keeper serves after good and bad news from control, and after a restart.
+
+use super::*;
+use crate::side::testing::{self, HOST, app_put, snapshot};
+use postern_model::ids::{ConnectorId, TenantId};
+use tempfile::TempDir;
+
+fn load(held: &TempDir) -> Keeper {
+    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None).unwrap();
+    assert_eq!(warning, None);
+    keeper
+}
+
+fn welcome(keeper: &Keeper, authority: &testing::Authority) -> Welcome {
+    Welcome {
+        protocol: PROTOCOL,
+        relay_id: RelayId(3),
+        relay_name: String::from("edge"),
+        ca_pem: authority.pem.clone(),
+        certificate_pem: authority.issue_relay(&keeper.identity().request_pem().unwrap()),
+        server_time_unix_ms: 1,
+    }
+}
+
+fn internal_port(keeper: &Keeper) -> String {
+    let published = keeper.handle().current();
+    let app = published.plan.apps().next().unwrap();
+    app.internal.to_string()
+}
+
+fn applied(version: u64) -> Option<ToControl> {
+    Some(ToControl::Applied { version })
+}
+
+#[test]
+fn a_snapshot_is_served_and_a_change_replaces_it() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    assert!(keeper.handle().current().plan.host(HOST).is_none());
+    keeper.snapshot(snapshot(5));
+    assert_eq!(keeper.settle(), applied(5));
+    let published = keeper.handle().current();
+    assert!(published.plan.host(HOST).is_some());
+    let (connector, group) = (ConnectorId::new(TenantId::DEFAULT, 9), "g1-1".parse().unwrap());
+    assert!(published.admits_connector(connector, group));
+    assert!(!published.admits_connector(connector, "g1-2".parse().unwrap()));
+
+    assert!(keeper.delta(&app_put(6, "http://127.0.0.1:9090/")).is_none());
+    assert_eq!(keeper.settle(), applied(6));
+    assert!(internal_port(&keeper).contains("9090"));
+    assert!(keeper.handle().sequence() > published.sequence);
+}
+
+#[test]
+fn a_state_that_cannot_be_served_leaves_the_last_good_one_also_after_a_restart() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    keeper.snapshot(snapshot(5));
+    keeper.settle();
+    assert!(keeper.delta(&app_put(6, "gopher://nowhere")).is_none());
+    let Some(ToControl::Rejected { version: 6, reason }) = keeper.settle() else { panic!("version 6 is rejected") };
+    assert!(reason.contains("app"), "{reason}");
+    assert_eq!(keeper.handle().current().version, 5);
+    assert!(internal_port(&keeper).contains("8080"));
+
+    let restarted = load(&held);
+    assert_eq!(restarted.handle().current().version, 5);
+    assert!(internal_port(&restarted).contains("8080"));
+
+    // Control repairs it with the next change: no whole state is needed.
+    assert!(keeper.delta(&app_put(7, "http://127.0.0.1:7070/")).is_none());
+    assert_eq!(keeper.settle(), applied(7));
+    assert!(internal_port(&keeper).contains("7070"));
+}
+
+#[test]
+fn a_change_that_does_not_follow_is_refused_and_a_whole_state_asked_for() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    keeper.snapshot(snapshot(5));
+    keeper.settle();
+    assert_eq!(keeper.hello("n", 1, 1, 0).unwrap().last_version, 5);
+    assert!(matches!(keeper.delta(&app_put(8, "http://127.0.0.1:1/")), Some(ToControl::Rejected { version: 8, .. })));
+    assert_eq!(keeper.settle(), None);
+    assert_eq!(keeper.handle().current().version, 5);
+    assert_eq!(keeper.hello("n", 1, 1, 0).unwrap().last_version, 0);
+    keeper.snapshot(snapshot(9));
+    assert_eq!(keeper.settle(), applied(9));
+    assert_eq!(keeper.hello("n", 1, 1, 0).unwrap().last_version, 9);
+}
+
+#[test]
+fn a_certificate_with_another_key_is_not_served() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    let mut mixed = snapshot(2);
+    let other = snapshot(2);
+    for (mine, theirs) in mixed.certificates.values_mut().zip(other.certificates.values()) {
+        mine.key_pem = theirs.key_pem.clone();
+    }
+    keeper.snapshot(mixed);
+    let Some(ToControl::Rejected { reason, .. }) = keeper.settle() else { panic!("rejected") };
+    assert!(reason.contains("not the certificate's"), "{reason}");
+}
+
+#[test]
+fn tunnels_wait_for_controls_welcome_and_survive_a_restart() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    assert!(keeper.handle().current().tunnel_tls.is_none() && keeper.enrolment_tls().is_none());
+    let authority = testing::Authority::new();
+    let news = welcome(&keeper, &authority);
+    keeper.welcome(&news).unwrap();
+    assert!(keeper.handle().current().tunnel_tls.is_some() && keeper.enrolment_tls().is_some());
+    assert!(keeper.control_tls().is_none(), "this relay connects to control itself");
+    let restarted = load(&held);
+    let published = restarted.handle().current();
+    assert_eq!(published.relay, Some(RelayId(3)));
+    assert!(published.tunnel_tls.is_some());
+}
+
+#[test]
+fn another_control_than_the_trusted_one_is_refused() {
+    let held = tempfile::tempdir().unwrap();
+    let trusted = testing::Authority::new();
+    let (mut keeper, _) = Keeper::load(Folder::new(held.path()), Some(&trusted.pem)).unwrap();
+    assert!(keeper.control_tls().is_some());
+    let foreign = welcome(&keeper, &testing::Authority::new());
+    assert!(keeper.welcome(&foreign).unwrap_err().to_string().contains("--trust-anchor"));
+    assert!(keeper.handle().current().tunnel_tls.is_none());
+    assert!(Keeper::load(Folder::new(held.path()), Some("no PEM")).is_err());
+}
+
+#[test]
+fn a_damaged_state_is_reported_and_the_relay_starts_without_it() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    keeper.snapshot(snapshot(5));
+    keeper.settle();
+    let file = held.path().join("state.sealed");
+    let mut sealed = std::fs::read(&file).unwrap();
+    let last = sealed.len() - 1;
+    sealed[last] ^= 1;
+    std::fs::write(&file, sealed).unwrap();
+    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None).unwrap();
+    assert!(warning.unwrap().contains("damaged"));
+    assert_eq!(keeper.handle().current().version, 0);
+}
+
+#[test]
+fn group_configs_that_did_not_change_stay_the_same() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    let mut state = snapshot(5);
+    let signed = SignedGroupConfig { body: String::from("{}"), signature: String::from("s") };
+    state.group_configs.insert(GroupId::DEFAULT, signed);
+    keeper.snapshot(state);
+    keeper.settle();
+    let before = keeper.handle().current();
+    keeper.delta(&app_put(6, "http://127.0.0.1:9090/"));
+    keeper.settle();
+    let after = keeper.handle().current();
+    assert!(Arc::ptr_eq(&before.group_configs[&GroupId::DEFAULT], &after.group_configs[&GroupId::DEFAULT]));
+}

@@ -1,0 +1,380 @@
+//! The side thread's loop: one place where everything that is not a request happens, one thing at a time.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use postern_model::link::{ToControl, ToRelay};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+
+use super::accept::{Replayed, accept};
+use super::admin::{self, AdminView, Shown};
+use super::disk::Folder;
+use super::enrol::{self, EnrolDesk};
+use super::keeper::Keeper;
+use super::link::{Duplex, Link, LinkEvent};
+use super::pace::Pace;
+use super::sender::{self, HandOver, HandOverKind, SideReceiver, SideSender};
+use super::status::{Constant, StatusBook};
+use crate::handover::{AsyncChannel, Channel, Received};
+use crate::limits::{
+    CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX, LINK_QUEUE_MAX,
+};
+use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
+use crate::peer;
+use crate::published::ConfigHandle;
+use crate::worker::drain::{Drain, DrainState};
+use crate::workers::Running;
+
+/// What the side thread is made of.
+pub(crate) struct SideParts<'a> {
+    pub(crate) channel: Channel,
+    pub(crate) admin: Option<TcpListener>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) bootstrap: &'a Bootstrap,
+}
+
+/// The side thread before and while it runs.
+pub(crate) struct Side {
+    channel: Option<Channel>,
+    admin: Option<TcpListener>,
+    name: String,
+    /// The supervisor can connect to control; otherwise control dials in.
+    connects: bool,
+    keeper: Keeper,
+    drain: Drain,
+    receiver: SideReceiver,
+    constant: Constant,
+    book: StatusBook,
+    view: Arc<AdminView>,
+    desk: Arc<EnrolDesk>,
+    enrolments: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    link: Option<Link>,
+    links_opened: u64,
+    /// Control has welcomed this relay on the present link.
+    linked: bool,
+    told_ready: bool,
+    /// Why control was out of reach when last tried, so that each reason is logged once.
+    unreachable: Option<String>,
+    pace: Pace,
+}
+
+/// Where the loop's own tasks send what they have.
+struct Inboxes {
+    events: mpsc::Sender<LinkEvent>,
+    dialled: mpsc::Sender<TlsStream<Replayed>>,
+}
+
+impl Side {
+    /// Loads everything from disk; no thread and no network yet.
+    pub(crate) fn prepare(parts: SideParts<'_>) -> anyhow::Result<(Self, Vec<SideSender>)> {
+        let SideParts { channel, admin, mut warnings, bootstrap } = parts;
+        let (keeper, damage) = Keeper::load(Folder::new(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
+        warnings.extend(damage);
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(fingerprint = keeper.identity().fingerprint(), state_version = keeper.served_version(), "this relay's key");
+        let (senders, receiver) = sender::channel(bootstrap.workers);
+        let (generation, workers, ebpf) = (bootstrap.generation, bootstrap.workers, bootstrap.ebpf.clone());
+        let side = Self {
+            channel: Some(channel),
+            admin,
+            name: bootstrap.name.clone(),
+            connects: bootstrap.trust_anchor_pem.is_none(),
+            keeper,
+            drain: Drain::default(),
+            view: Arc::new(AdminView::new(receiver.counters.clone())),
+            receiver,
+            constant: Constant { generation, workers, ebpf, warnings },
+            book: StatusBook::default(),
+            desk: Arc::default(),
+            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+            handshakes: Arc::new(Semaphore::new(CONTROL_HANDSHAKES_MAX)),
+            link: None,
+            links_opened: 0,
+            linked: false,
+            told_ready: false,
+            unreachable: None,
+            pace: Pace::new(Instant::now()),
+        };
+        Ok((side, senders))
+    }
+
+    pub(crate) fn config(&self) -> ConfigHandle {
+        self.keeper.handle().clone()
+    }
+
+    pub(crate) fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// Runs until the supervisor ends, or all workers have after they were told to.
+    pub(crate) fn run(mut self, running: Running) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        runtime.block_on(async {
+            let channel = self.channel.take().context("the side thread runs once")?;
+            let channel = AsyncChannel::new(channel)?;
+            if let Some(listener) = self.admin.take() {
+                tokio::spawn(admin::serve(tokio::net::TcpListener::from_std(listener)?, Arc::clone(&self.view)));
+            }
+            self.run_loop(&channel, running).await
+        })
+    }
+
+    async fn run_loop(&mut self, channel: &AsyncChannel, mut running: Running) -> anyhow::Result<()> {
+        let (events, mut happened) = mpsc::channel(LINK_QUEUE_MAX);
+        let (dialled, mut arrived) = mpsc::channel(CONTROL_HANDSHAKES_MAX);
+        let inboxes = Inboxes { events, dialled };
+        let mut batch = Vec::new();
+        if self.connects {
+            self.pace.connect_now();
+        }
+        loop {
+            tokio::select! {
+                message = channel.receive() => match message? {
+                    Some(message) => self.on_supervisor(message, &inboxes)?,
+                    None => return Ok(()), // it has ended
+                },
+                _ = happened.recv_many(&mut batch, LINK_QUEUE_MAX) => self.on_link_events(&mut batch),
+                Some(stream) = arrived.recv() => self.open_link(stream, &inboxes),
+                Some(connection) = self.receiver.connections.recv() => self.on_handed_over(connection, &inboxes),
+                () = self.receiver.reports.changed() => self.on_reports(channel).await?,
+                () = sleep_until(self.pace.next()) => self.on_time(channel).await?,
+                () = running.all_ended() => return Ok(()), // one that ends unasked takes the process with it
+            }
+            if self.pace.ended(Instant::now()) {
+                tracing::warn!("workers did not end in time");
+                return Ok(());
+            }
+        }
+    }
+
+    fn on_supervisor(&mut self, received: Received<ToDataplane>, inboxes: &Inboxes) -> anyhow::Result<()> {
+        match received.message {
+            ToDataplane::ControlConnected => {
+                let descriptor = received.descriptors.into_iter().next().context("a connection comes with its descriptor")?;
+                let stream = tokio::net::UnixStream::from_std(UnixStream::from(descriptor))?;
+                self.open_link(stream, inboxes);
+            }
+            ToDataplane::ControlUnreachable { reason } => self.control_unreachable(reason),
+            ToDataplane::Reload { trust_anchor_pem } => self.reload(trust_anchor_pem),
+            ToDataplane::Drain { grace_period } => {
+                self.drain.advance(DrainState::Draining);
+                self.pace.end_in(grace_period);
+            }
+            ToDataplane::Bootstrap(_) | ToDataplane::Descriptors => anyhow::bail!("a second bootstrap"),
+        }
+        Ok(())
+    }
+
+    fn control_unreachable(&mut self, reason: String) {
+        if self.unreachable.as_ref() != Some(&reason) {
+            let serving = self.keeper.served_version();
+            tracing::warn!(reason, serving, "control is out of reach; this relay serves what it has and tries again");
+            self.unreachable = Some(reason);
+        }
+        self.pace.connect_later();
+    }
+
+    fn reload(&mut self, trust_anchor_pem: Option<String>) {
+        let Some(pem) = trust_anchor_pem else { return };
+        match self.keeper.trust(&pem) {
+            Ok(()) => tracing::info!("the trust anchor was read again"),
+            Err(error) => tracing::error!("SIGHUP changes nothing: {error:#}"),
+        }
+        self.drain.wake_all();
+    }
+
+    /// The newest link counts: control that was restarted dials again before the old link's end is noticed.
+    fn open_link(&mut self, stream: impl Duplex, inboxes: &Inboxes) {
+        let hello = self.keeper.hello(&self.name, self.constant.generation, self.constant.workers, unix_ms());
+        let hello = match hello {
+            Ok(hello) => hello,
+            Err(error) => return tracing::error!("the link cannot be opened: {error:#}"),
+        };
+        self.close_link();
+        self.links_opened += 1;
+        let link = Link::open(self.links_opened, stream, inboxes.events.clone());
+        link.send(ToControl::Hello(hello));
+        self.link = Some(link);
+        self.pace.connected();
+    }
+
+    fn close_link(&mut self) {
+        self.link = None;
+        self.linked = false;
+        self.desk.link(None);
+        self.pace.status_soon();
+    }
+
+    /// As many as there are: a thousand changes at once are checked, published and saved once.
+    fn on_link_events(&mut self, batch: &mut Vec<LinkEvent>) {
+        for event in batch.drain(..) {
+            let current = self.link.as_ref().map(Link::number);
+            match event {
+                LinkEvent::Message(number, message) if Some(number) == current => self.on_message(*message),
+                LinkEvent::Closed(number, reason) if Some(number) == current => self.on_closed(&reason),
+                LinkEvent::Message(..) | LinkEvent::Closed(..) => {} // of a link that was replaced
+            }
+        }
+        if let Some(answer) = self.keeper.settle() {
+            self.tell_control(answer);
+            self.pace.status_soon();
+            self.drain.wake_all();
+        }
+    }
+
+    fn on_message(&mut self, message: ToRelay) {
+        match message {
+            ToRelay::Welcome(welcome) => self.on_welcome(&welcome),
+            ToRelay::Snapshot(snapshot) => self.keeper.snapshot(*snapshot),
+            ToRelay::Delta(delta) => {
+                if let Some(refusal) = self.keeper.delta(&delta) {
+                    tracing::error!(?refusal, "a change from control does not follow; asking for the whole state");
+                    self.tell_control(refusal);
+                    self.close_link();
+                    self.reconnect();
+                }
+            }
+            ToRelay::EnrolReply { id, body } => self.desk.reply(id, body),
+            ToRelay::Ping { n } => self.tell_control(ToControl::Pong { n }),
+            ToRelay::Refused { reason } => tracing::error!(reason, "control refuses this relay"),
+            ToRelay::Unknown => {} // of a newer control
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: &postern_model::link::Welcome) {
+        match self.keeper.welcome(welcome) {
+            Ok(()) => {
+                tracing::info!(relay = %welcome.relay_id, name = welcome.relay_name, "linked to control");
+                self.linked = true;
+                self.unreachable = None;
+                self.pace.welcomed();
+                self.desk.link(self.link.as_ref().map(Link::sender));
+                self.drain.wake_all();
+            }
+            Err(error) => {
+                tracing::error!("control's welcome is refused: {error:#}");
+                self.close_link();
+                self.reconnect();
+            }
+        }
+        self.pace.status_soon();
+    }
+
+    fn on_closed(&mut self, reason: &str) {
+        tracing::warn!(reason, serving = self.keeper.served_version(), "the link to control ended; this relay serves on");
+        self.close_link();
+        self.reconnect();
+    }
+
+    fn reconnect(&mut self) {
+        if self.connects {
+            self.pace.connect_later();
+        }
+    }
+
+    fn tell_control(&mut self, message: ToControl) {
+        if let Some(link) = &self.link && !link.send(message) {
+            tracing::warn!("control does not read what this relay sends; the link is closed");
+            self.close_link();
+            self.reconnect();
+        }
+    }
+
+    fn on_handed_over(&self, connection: HandOver, inboxes: &Inboxes) {
+        match connection.kind {
+            HandOverKind::Enrol => self.enrol(connection),
+            HandOverKind::Control => self.admit_control(connection, inboxes),
+        }
+    }
+
+    fn enrol(&self, connection: HandOver) {
+        let Some(config) = self.keeper.enrolment_tls() else {
+            return tracing::debug!("an enrolment before control has issued this relay's certificate");
+        };
+        let Ok(slot) = Arc::clone(&self.enrolments).try_acquire_owned() else {
+            return tracing::warn!("too many enrolments at a time; one was closed");
+        };
+        let desk = Arc::clone(&self.desk);
+        tokio::spawn(async move {
+            let _slot = slot;
+            let served = timeout(ENROLMENT_TIMEOUT, async { enrol::serve(accept(connection, config).await?, desk).await });
+            match served.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "an enrolment failed"),
+                Err(_) => tracing::debug!("an enrolment took too long"),
+            }
+        });
+    }
+
+    fn admit_control(&self, connection: HandOver, inboxes: &Inboxes) {
+        let Some(config) = self.keeper.control_tls() else {
+            return tracing::debug!("this relay connects to control itself; a control that dials in is not admitted");
+        };
+        let Ok(slot) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+            return tracing::debug!("too many control links in their handshake");
+        };
+        let dialled = inboxes.dialled.clone();
+        tokio::spawn(async move {
+            let _slot = slot;
+            match timeout(CONTROL_HANDSHAKE_TIMEOUT, accept(connection, config)).await {
+                Ok(Ok(stream)) if is_control(&stream) => drop(dialled.send(stream).await),
+                Ok(Ok(_)) => tracing::warn!("a certificate of the control CA that is not control's own wanted to be control"),
+                Ok(Err(error)) => tracing::debug!(%error, "a control link's handshake failed"),
+                Err(_) => tracing::debug!("a control link's handshake took too long"),
+            }
+        });
+    }
+
+    async fn on_reports(&mut self, channel: &AsyncChannel) -> anyhow::Result<()> {
+        self.pace.status_soon();
+        let accepting = self.receiver.reports.states().iter().all(|worker| worker.io_backend.is_some());
+        if accepting && !self.told_ready {
+            self.told_ready = true;
+            channel.send(&ToSupervisor::Ready, &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn on_time(&mut self, channel: &AsyncChannel) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if self.pace.connect_is_due(now) {
+            channel.send(&ToSupervisor::ConnectControl, &[]).await?;
+        }
+        if self.pace.grace_is_over(now) {
+            self.drain.advance(DrainState::Ended);
+        }
+        if self.pace.status_is_due(now) {
+            self.send_status();
+        }
+        Ok(())
+    }
+
+    fn send_status(&mut self) {
+        let workers = self.receiver.reports.states();
+        let published = self.keeper.handle().current();
+        let known = |id| published.connectors.contains_key(&id);
+        let status = self.book.status(&self.constant, &workers, published.version, known, unix_ms());
+        if self.linked {
+            self.tell_control(ToControl::Status(status.clone()));
+        }
+        self.view.show(Shown { accepting: self.told_ready, linked: self.linked, status });
+    }
+}
+
+fn is_control(stream: &TlsStream<Replayed>) -> bool {
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    leaf.is_some_and(peer::is_control)
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,113 @@
+//! A certificate authority and a small state for the tests of this folder.
+
+use std::collections::BTreeMap;
+
+use postern_model::config::{App, Certificate, CertificateOrigin, Connector, Group, Preauth, Tenant};
+use postern_model::delta::{Change, Delta};
+use postern_model::enrol::connector_uri;
+use postern_model::ids::{AppId, CertificateId, ConnectorId, GroupId, TenantId};
+use postern_model::secret::SecretText;
+use postern_model::snapshot::Snapshot;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, SanType, string::Ia5String,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Plays the control CA.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+}
+
+/// A client certificate and its key.
+pub(crate) struct Client {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Postern control CA");
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A relay's certificate for a request, as control issues it.
+    pub(crate) fn issue_relay(&self, request_pem: &str) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(request_pem).unwrap();
+        request.params.subject_alt_names = ["tunnel", "enrol.tunnel", "control.tunnel"]
+            .map(|name| SanType::DnsName(Ia5String::try_from(format!("{name}.postern.internal")).unwrap()))
+            .to_vec();
+        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        format!("{}{}", request.signed_by(&self.issuer).unwrap().pem(), self.pem)
+    }
+
+    pub(crate) fn issue_client(&self, name: SanType) -> Client {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![name];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Client { chain: vec![certificate.der().clone()], key: key.serialize_der().try_into().unwrap() }
+    }
+
+    pub(crate) fn issue_connector(&self, connector: ConnectorId, group: GroupId) -> Client {
+        self.issue_client(SanType::URI(Ia5String::try_from(connector_uri(connector, group)).unwrap()))
+    }
+
+    pub(crate) fn issue_control(&self) -> Client {
+        self.issue_client(SanType::DnsName(Ia5String::try_from(postern_model::link::CONTROL_NAME).unwrap()))
+    }
+}
+
+/// Host of the application in [`snapshot`].
+pub(crate) const HOST: &str = "app.example.com";
+
+/// A state with one tenant, group, connector and application.
+pub(crate) fn snapshot(version: u64) -> Snapshot {
+    let (tenant, group) = (TenantId::DEFAULT, GroupId::DEFAULT);
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![String::from(HOST)]).unwrap().self_signed(&key).unwrap();
+    let certificate = Certificate {
+        id: CertificateId::new(tenant, 1),
+        hosts: vec![String::from(HOST)],
+        chain_pem: certificate.pem(),
+        key_pem: SecretText::new(key.serialize_pem()),
+        not_after_unix: 4_000_000_000,
+        origin: CertificateOrigin::Issued,
+    };
+    let connector = Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };
+    let app = app("http://127.0.0.1:8080/");
+    Snapshot {
+        version,
+        tenants: BTreeMap::from([(tenant, Tenant { id: tenant, name: "default".parse().unwrap() })]),
+        groups: BTreeMap::from([(group, Group { id: group, name: "default".parse().unwrap() })]),
+        connectors: BTreeMap::from([(connector.id, connector)]),
+        certificates: BTreeMap::from([(certificate.id, certificate)]),
+        apps: BTreeMap::from([(app.id, app)]),
+        ..Snapshot::default()
+    }
+}
+
+/// The application in [`snapshot`], with another backend.
+pub(crate) fn app(internal_url: &str) -> App {
+    App {
+        id: AppId::new(TenantId::DEFAULT, 1),
+        name: "app".parse().unwrap(),
+        group: GroupId::DEFAULT,
+        external_url: format!("https://{HOST}/"),
+        internal_url: String::from(internal_url),
+        preauth: Preauth::Passthrough,
+        certificate: CertificateId::new(TenantId::DEFAULT, 1),
+        settings: BTreeMap::new(),
+    }
+}
+
+/// The change that gives the application another backend.
+pub(crate) fn app_put(version: u64, internal_url: &str) -> Delta {
+    Delta { version, at_unix_ms: 1, tenant: Some(TenantId::DEFAULT), change: Change::AppPut(app(internal_url)) }
+}

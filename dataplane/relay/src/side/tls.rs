@@ -1,0 +1,141 @@
+//! The TLS server configurations. Clients' and tunnels' share nothing: a ticket of one must mean nothing to the other, since
+//! resuming a session skips the client certificate.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use postern_model::ids::CertificateId;
+use postern_model::plan::Plan;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+/// Makes server configurations; holds what they have in common for the life of the process.
+pub(crate) struct TlsConfigs {
+    provider: Arc<CryptoProvider>,
+    /// Shared by all workers and all versions of the clients' configuration, and by nothing else. Keys rotate inside.
+    client_tickets: Arc<dyn ProducesTickets>,
+}
+
+impl TlsConfigs {
+    pub(crate) fn new() -> io::Result<Self> {
+        let client_tickets = Ticketer::new().map_err(io::Error::other)?;
+        Ok(Self { provider: Arc::new(aws_lc_rs::default_provider()), client_tickets })
+    }
+
+    /// For clients: TLS 1.3 and 1.2, resumption by ticket, no early data.
+    pub(crate) fn clients(&self, certificates: ClientCertificates) -> Arc<ServerConfig> {
+        let builder = self.builder(&[&TLS13, &TLS12]).with_no_client_auth();
+        let mut config = builder.with_cert_resolver(Arc::new(certificates));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.ticketer = Arc::clone(&self.client_tickets);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Arc::new(config)
+    }
+
+    /// For tunnels: a client certificate of `authority`, TLS 1.3, no resumption of any kind.
+    pub(crate) fn tunnels(&self, own: &Arc<CertifiedKey>, authority: &Authority) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+        self.authenticated(own, authority, TUNNEL_ALPN)
+    }
+
+    /// For control, dialling in: as for tunnels.
+    pub(crate) fn control(&self, own: &Arc<CertifiedKey>, authority: &Authority) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+        self.authenticated(own, authority, postern_model::link::ALPN)
+    }
+
+    /// For enrolment: no client certificate, since that is what is asked for; nothing to resume.
+    pub(crate) fn enrolment(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
+        let builder = self.builder(&[&TLS13]).with_no_client_auth();
+        Arc::new(without_resumption(builder.with_cert_resolver(single(own)), postern_model::enrol::ALPN))
+    }
+
+    fn authenticated(&self, own: &Arc<CertifiedKey>, authority: &Authority, alpn: &[u8]) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+        let roots = Arc::clone(&authority.roots);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build()?;
+        let builder = self.builder(&[&TLS13]).with_client_cert_verifier(verifier);
+        Ok(Arc::new(without_resumption(builder.with_cert_resolver(single(own)), alpn)))
+    }
+
+    fn builder(&self, versions: &[&'static SupportedProtocolVersion]) -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
+        builder.with_protocol_versions(versions).expect("the provider has cipher suites for every TLS version")
+    }
+}
+
+impl fmt::Debug for TlsConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConfigs(…)")
+    }
+}
+
+fn single(own: &Arc<CertifiedKey>) -> Arc<SingleCertAndKey> {
+    Arc::new(SingleCertAndKey::from(CertifiedKey::clone(own)))
+}
+
+/// No ticketer of its own, no session storage, no tickets offered: three locks on one door.
+fn without_resumption(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config
+}
+
+/// The control CA.
+#[derive(Debug, Clone)]
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    certificate: CertificateDer<'static>,
+    roots: Arc<RootCertStore>,
+}
+
+/// Text that is not one CA certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the trust anchor is not a certificate in PEM form")]
+pub(crate) struct NotAnAuthority;
+
+impl Authority {
+    pub(crate) fn read(pem: &str) -> Result<Self, NotAnAuthority> {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| NotAnAuthority)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).map_err(|_| NotAnAuthority)?;
+        Ok(Self { pem: pem.to_owned(), certificate, roots: Arc::new(roots) })
+    }
+}
+
+impl PartialEq for Authority {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificate == other.certificate
+    }
+}
+
+/// Which certificate a client sees: by its SNI out of the plan.
+#[derive(Debug)]
+pub(crate) struct ClientCertificates {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) keys: BTreeMap<CertificateId, Arc<CertifiedKey>>,
+    /// For names that are not published, and for clients that name none: such a client gets its 421 if it wants to go on.
+    pub(crate) fallback: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for ClientCertificates {
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let planned = client.server_name().and_then(|name| self.plan.certificate(name));
+        let key = planned.and_then(|planned| self.keys.get(&planned.id)).unwrap_or(&self.fallback);
+        Some(Arc::clone(key))
+    }
+}
+
+/// ALPN of tunnels.
+const TUNNEL_ALPN: &[u8] = b"postern-tunnel/1";
+
+#[cfg(test)]
+mod tests;
