@@ -100,15 +100,7 @@ impl ClientHelloParser {
     /// Accepts messages and retained bytes up to `bytes_max`; [`CLIENT_HELLO_BYTES_MAX`] is the usual bound.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            at: 0,
-            record_left: 0,
-            joined: Vec::new(),
-            whole: 0..0,
-            records: 0,
-            message_bytes: None,
-        }
+        Self { bytes_max, at: 0, record_left: 0, joined: Vec::new(), whole: 0..0, records: 0, message_bytes: None }
     }
 
     /// Goes on with `retained`: everything received on the connection so far, never less than last time.
@@ -128,11 +120,7 @@ impl ClientHelloParser {
     }
 
     fn message<'a>(&'a self, retained: &'a [u8]) -> &'a [u8] {
-        if self.joined.is_empty() {
-            &retained[self.whole.clone()]
-        } else {
-            &self.joined
-        }
+        if self.joined.is_empty() { &retained[self.whole.clone()] } else { &self.joined }
     }
 
     /// Walks over records; true when the whole message is there.
@@ -176,9 +164,8 @@ impl ClientHelloParser {
 
     /// Reads the header of the next record, if it is there.
     fn record(&mut self, retained: &[u8]) -> Result<bool, ClientHelloInvalid> {
-        let Some(&[kind, major, minor, l1, l2]) = retained
-            .get(self.at..)
-            .and_then(|rest| rest.first_chunk::<RECORD_HEADER_BYTES>())
+        let Some(&[kind, major, minor, l1, l2]) =
+            retained.get(self.at..).and_then(|rest| rest.first_chunk::<RECORD_HEADER_BYTES>())
         else {
             return Ok(false);
         };
@@ -279,15 +266,5 @@ const CLIENT_HELLO: u8 = 1;
 /// Content types of records are 20 to 24.
 const ALERT_FIRST: u8 = 20;
 const HEARTBEAT_LAST: u8 = 24;
-const HTTP_METHODS: [&[u8]; 10] = [
-    b"GET ",
-    b"HEAD ",
-    b"POST ",
-    b"PUT ",
-    b"DELETE ",
-    b"OPTIONS ",
-    b"CONNECT ",
-    b"PATCH ",
-    b"TRACE ",
-    b"PRI * HTTP/2",
-];
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"PATCH ", b"TRACE ", b"PRI * HTTP/2"];

@@ -16,15 +16,13 @@ use crate::error::{PeerMisbehaved, TunnelError};
 use crate::event::Event;
 use crate::frame::{FrameKind, Header, MORE};
 use crate::limits::{
-    DATA_BYTES_MAX, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_STREAM, Limits,
-    PROBES_MAX,
+    DATA_BYTES_MAX, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_CREDIT, LATE_BYTES_PER_STREAM,
+    Limits, PROBES_MAX,
 };
-use crate::message::control::{
-    Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status,
-};
+use crate::message::control::{Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::{self, Hello, PeerHello, Role};
 use crate::output::{Outbox, Output};
-use crate::stream::{Phase, Slots, Stream, StreamId, Waiting};
+use crate::stream::{Phase, Slots, StreamId, Waiting};
 use crate::window::Pool;
 
 /// One end of a tunnel, relay or connector.
@@ -144,15 +142,12 @@ impl Connection {
     /// The next thing that the owner should know.
     pub fn poll_event(&mut self) -> Option<Event> {
         while let Some(event) = self.events.pop_front() {
-            let wanted = event
-                .stream()
-                .is_none_or(|stream| self.slots.wants_events(stream));
+            let wanted = event.stream().is_none_or(|stream| self.slots.wants_events(stream));
             if wanted {
                 return Some(event);
             }
         }
-        self.next_writable()
-            .map(|stream| Event::Writable { stream })
+        self.next_writable().map(|stream| Event::Writable { stream })
     }
 
     /// Whether `poll_event` may have something: after `poll_output`, that there is room for streams that wait.
@@ -165,8 +160,7 @@ impl Connection {
     pub fn poll_output(&mut self, out: &mut Output) -> bool {
         self.queue_credits();
         if let Some(nonce) = self.probes.reply_due.take() {
-            self.outbox
-                .control(FrameKind::ProbeReply, 0, &nonce.to_be_bytes());
+            self.outbox.control(FrameKind::ProbeReply, 0, &nonce.to_be_bytes());
         }
         self.queue_config();
         self.outbox.take(out)
@@ -214,8 +208,7 @@ impl Connection {
             self.probes.waiting.pop_front();
         }
         self.probes.waiting.push_back((nonce, self.now));
-        self.outbox
-            .control(FrameKind::Probe, 0, &nonce.to_be_bytes());
+        self.outbox.control(FrameKind::Probe, 0, &nonce.to_be_bytes());
         nonce
     }
 
@@ -258,14 +251,12 @@ impl Connection {
 
     /// Relay: asks for raw lanes.
     pub fn request_lanes(&mut self, request: LaneRequest) {
-        self.outbox
-            .control(FrameKind::LaneRequest, 0, &request.encode());
+        self.outbox.control(FrameKind::LaneRequest, 0, &request.encode());
     }
 
     /// Relay: announces a new generation.
     pub fn announce_generation(&mut self, generation: Generation) {
-        self.outbox
-            .control(FrameKind::Generation, 0, &generation.encode());
+        self.outbox.control(FrameKind::Generation, 0, &generation.encode());
     }
 
     /// Connector: reports how it is.
@@ -280,11 +271,7 @@ impl Connection {
             Role::Connector => self.opened,
             Role::Relay => 0,
         });
-        let message = GoAway {
-            reason,
-            accepted,
-            detail: Detail::new(detail),
-        };
+        let message = GoAway { reason, accepted, detail: Detail::new(detail) };
         self.outbox.control(FrameKind::GoAway, 0, &message.encode());
     }
 
@@ -303,9 +290,7 @@ impl Connection {
     /// whatever its method.
     #[must_use]
     pub fn sent_nothing(&self, stream: StreamId) -> bool {
-        self.slots
-            .get(stream)
-            .is_some_and(|stream| stream.opened_in_turn == self.outbox.turn())
+        self.slots.get(stream).is_some_and(|stream| stream.opened_in_turn == self.outbox.turn())
     }
 
     /// What the tunnel holds.
@@ -317,6 +302,11 @@ impl Connection {
             queued_bytes: self.outbox.queued_bytes(),
             window_pool_bytes: self.pool.free,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     fn advance(&mut self, now: Duration) {
@@ -358,8 +348,7 @@ impl Connection {
                 let rtt = self.now.saturating_sub(at);
                 let smoothed = self.probes.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8);
                 self.probes.rtt = Some(smoothed);
-                self.events
-                    .push_back(Event::ProbeReply(ProbeReply { nonce, rtt }));
+                self.events.push_back(Event::ProbeReply(ProbeReply { nonce, rtt }));
             }
         }
         Ok(())
@@ -375,12 +364,7 @@ impl Connection {
                 continue;
             }
             let returned = stream.receive.window.take_returned();
-            let header = Header {
-                length: 4,
-                kind: FrameKind::Credit,
-                flags: 0,
-                stream: id.wire(),
-            };
+            let header = Header { length: 4, kind: FrameKind::Credit, flags: 0, stream: id.wire() };
             // Credit may overtake payload of the same stream: it is about the other direction.
             self.outbox.express_frame(header, &returned.to_be_bytes());
         }
@@ -424,20 +408,23 @@ impl Connection {
 
     /// Forgets a stream: its slot, its window's growth, its share of the output.
     fn close(&mut self, id: StreamId) {
+        if let Some(stream) = self.slots.get_mut(id) {
+            self.outbox.release(&mut stream.send.turn);
+        }
         let Some(mut stream) = self.slots.remove(id, self.role == Role::Relay) else {
             return;
         };
-        self.outbox.release(&mut stream.send.turn);
         stream.receive.window.close(&mut self.pool);
         self.received_bytes -= u64::from(stream.receive.window.unconsumed());
-        self.allow_late(&stream);
+        let ended = stream.receive.phase == Phase::Ended;
+        self.allow_late(if ended { None } else { Some(stream.receive.window.credit()) });
     }
 
-    /// What the peer may have sent before it learns that the stream is closed.
-    fn allow_late(&mut self, stream: &Stream) {
+    /// What the peer may have sent before it learns that a stream is closed: with `credit`, on a half that had not ended.
+    fn allow_late(&mut self, credit: Option<u32>) {
         let mut bytes = LATE_BYTES_PER_STREAM;
-        if stream.receive.phase != Phase::Ended {
-            bytes += u64::from(stream.receive.window.credit()) + 2 * u64::from(HEAD_BYTES_MAX);
+        if let Some(credit) = credit {
+            bytes += u64::from(credit) * LATE_BYTES_PER_CREDIT + 2 * u64::from(HEAD_BYTES_MAX);
         }
         self.late_allowance = (self.late_allowance + bytes).min(LATE_BYTES_MAX);
     }

@@ -9,10 +9,11 @@ use crate::frame::{END, FrameKind, HEADER_BYTES, Header, Parsed, WireId};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Frame(Header, Bytes),
-    /// Part of a DATA frame; `end` only with its last part.
+    /// Part of a DATA frame; `first` and `end` only with its first and its last part.
     Data {
         stream: WireId,
         piece: Bytes,
+        first: bool,
         end: bool,
     },
 }
@@ -24,16 +25,20 @@ pub(crate) struct Decoder {
 }
 
 /// What is left of a frame that is not assembled.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Body {
     #[default]
     None,
-    Data {
-        stream: WireId,
-        left: usize,
-        end: bool,
-    },
+    Data(Rest),
     Skip(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    stream: WireId,
+    left: usize,
+    first: bool,
+    end: bool,
 }
 
 impl Decoder {
@@ -42,9 +47,7 @@ impl Decoder {
         loop {
             match self.body {
                 Body::None => {}
-                Body::Data { stream, left, end } => {
-                    return Ok(self.piece(input, stream, left, end));
-                }
+                Body::Data(rest) => return Ok(self.piece(input, rest)),
                 Body::Skip(left) => {
                     let taken = left.min(input.len());
                     input.advance(taken);
@@ -58,40 +61,36 @@ impl Decoder {
             let Some(parsed) = self.header(input)? else {
                 return Ok(None);
             };
-            let header = match parsed {
-                Parsed::Known(header) => header,
+            match parsed {
+                Parsed::Known(header) if header.kind == FrameKind::Data => {
+                    self.drop_header(input);
+                    if header.length == 0 {
+                        return empty_data(header).map(Some);
+                    }
+                    self.body = Body::Data(Rest {
+                        stream: header.stream,
+                        left: header.length,
+                        first: true,
+                        end: header.flags & END != 0,
+                    });
+                }
+                Parsed::Known(header) => return Ok(self.payload(input, header)),
                 Parsed::Skip(length) => {
                     self.drop_header(input);
                     self.body = Body::Skip(length);
-                    continue;
                 }
-            };
-            if header.kind != FrameKind::Data {
-                return Ok(self.payload(input, header));
             }
-            self.drop_header(input);
-            let (stream, end) = (header.stream, header.flags & END != 0);
-            if header.length == 0 {
-                return empty_data(stream, end).map(Some);
-            }
-            let left = header.length;
-            self.body = Body::Data { stream, left, end };
         }
     }
 
-    fn piece(&mut self, input: &mut Bytes, stream: WireId, left: usize, end: bool) -> Option<Item> {
+    fn piece(&mut self, input: &mut Bytes, rest: Rest) -> Option<Item> {
         if input.is_empty() {
             return None;
         }
-        let piece = input.split_to(left.min(input.len()));
-        let left = left - piece.len();
-        self.body = if left == 0 {
-            Body::None
-        } else {
-            Body::Data { stream, left, end }
-        };
-        let end = end && left == 0;
-        Some(Item::Data { stream, piece, end })
+        let piece = input.split_to(rest.left.min(input.len()));
+        let left = rest.left - piece.len();
+        self.body = if left == 0 { Body::None } else { Body::Data(Rest { left, first: false, ..rest }) };
+        Some(Item::Data { stream: rest.stream, piece, first: rest.first, end: rest.end && left == 0 })
     }
 
     /// The header at the front, left where it is; `None` while it is incomplete.
@@ -114,11 +113,7 @@ impl Decoder {
         if self.partial.is_empty() {
             input.advance(HEADER_BYTES);
         } else {
-            debug_assert_eq!(
-                self.partial.len(),
-                HEADER_BYTES,
-                "only a header is assembled"
-            );
+            debug_assert_eq!(self.partial.len(), HEADER_BYTES, "only a header is assembled");
             self.partial.clear();
         }
     }
@@ -141,12 +136,12 @@ impl Decoder {
     }
 }
 
-fn empty_data(stream: WireId, end: bool) -> Result<Item, PeerMisbehaved> {
+fn empty_data(header: Header) -> Result<Item, PeerMisbehaved> {
+    let (stream, end) = (header.stream, header.flags & END != 0);
     if !end {
         return Err(PeerMisbehaved::DataEmpty { stream });
     }
-    let piece = Bytes::new();
-    Ok(Item::Data { stream, piece, end })
+    Ok(Item::Data { stream, piece: Bytes::new(), first: true, end })
 }
 
 #[cfg(test)]
@@ -156,12 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn frame(kind: FrameKind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let header = Header {
-            length: payload.len(),
-            kind,
-            flags,
-            stream: WireId(stream),
-        };
+        let header = Header { length: payload.len(), kind, flags, stream: WireId(stream) };
         [&header.encode()[..], payload].concat()
     }
 
@@ -183,12 +173,8 @@ mod tests {
 
     /// Joins pieces of DATA, so that results do not depend on where the input was cut.
     fn join(items: &mut Vec<Item>, item: Item) {
-        if let Item::Data { stream, piece, end } = &item
-            && let Some(Item::Data {
-                stream: before,
-                piece: start,
-                end: ended,
-            }) = items.last_mut()
+        if let Item::Data { stream, piece, first: false, end } = &item
+            && let Some(Item::Data { stream: before, piece: start, end: ended, .. }) = items.last_mut()
             && before == stream
             && !*ended
         {

@@ -9,9 +9,7 @@ pub enum TunnelError {
     #[error("the peer broke the tunnel protocol: {0}")]
     Peer(#[from] PeerMisbehaved),
     /// No version is spoken by both.
-    #[error(
-        "the peer speaks tunnel protocol {peer_min} to {peer_max}, this end {own_min} to {own_max}"
-    )]
+    #[error("the peer speaks tunnel protocol {peer_min} to {peer_max}, this end {own_min} to {own_max}")]
     Version {
         /// The peer's oldest.
         peer_min: u16,
@@ -49,36 +47,19 @@ pub enum PeerMisbehaved {
     #[error("HELLO of a {role:?}, the same role as this end")]
     SameRole { role: crate::Role },
     #[error("HELLO states {field} {value}, outside {min} to {max}")]
-    HelloOutOfRange {
-        field: &'static str,
-        value: u64,
-        min: u64,
-        max: u64,
-    },
+    HelloOutOfRange { field: &'static str, value: u64, min: u64, max: u64 },
     #[error("unknown kind of frame {kind} (flags {flags:#x}, {length} bytes)")]
     FrameUnknown { kind: u8, flags: u8, length: usize },
     #[error("{kind:?} of {length} bytes, at most {max} are allowed")]
-    FrameTooLong {
-        kind: FrameKind,
-        length: usize,
-        max: usize,
-    },
+    FrameTooLong { kind: FrameKind, length: usize, max: usize },
     #[error("{kind:?} with stream id {stream}")]
     StreamOnWrongFrame { kind: FrameKind, stream: WireId },
     #[error("{kind:?}, which only the other end may send")]
     WrongDirection { kind: FrameKind },
     #[error("{kind:?} of {length} bytes has no valid {field}")]
-    Malformed {
-        kind: FrameKind,
-        length: usize,
-        field: &'static str,
-    },
+    Malformed { kind: FrameKind, length: usize, field: &'static str },
     #[error("stream {stream} needs slot {slot}, this end has {max}")]
-    TooManyStreams {
-        stream: WireId,
-        slot: usize,
-        max: usize,
-    },
+    TooManyStreams { stream: WireId, slot: usize, max: usize },
     #[error("OPEN of stream {stream}, which is still open")]
     StreamInUse { stream: WireId },
     #[error("OPEN of stream {stream}, the slot's next generation is {expected}")]
@@ -96,20 +77,9 @@ pub enum PeerMisbehaved {
     #[error("more than {max} interim responses on stream {stream}")]
     TooManyInformational { stream: WireId, max: u8 },
     #[error("{received} bytes on stream {stream}, whose credit is {credit}")]
-    CreditExceeded {
-        stream: WireId,
-        received: usize,
-        credit: u32,
-    },
-    #[error(
-        "CREDIT of {added} on stream {stream} that has {credit}, above the largest window {max}"
-    )]
-    CreditOverflow {
-        stream: WireId,
-        credit: u32,
-        added: u32,
-        max: u32,
-    },
+    CreditExceeded { stream: WireId, received: usize, credit: u32 },
+    #[error("CREDIT of {added} on stream {stream} that has {credit}, above the largest window {max}")]
+    CreditOverflow { stream: WireId, credit: u32, added: u32, max: u32 },
     #[error("CREDIT of zero on stream {stream}")]
     CreditZero { stream: WireId },
     #[error("DATA without payload or end on stream {stream}")]

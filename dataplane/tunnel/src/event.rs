@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::control::{
-    Cancel, Generation, GoAway, LaneRequest, ProbeReply, RevokeScope, Status,
-};
+use crate::message::control::{Cancel, Generation, GoAway, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::PeerHello;
 use crate::message::open::OpenMeta;
 use crate::stream::StreamId;
@@ -12,7 +10,8 @@ use crate::stream::StreamId;
 /// From `Connection::poll_event`, in the order in which things arrived.
 ///
 /// The peer's half of a stream ends exactly once: with `end: true` on `Open`, `Head` or `Data`, with `Trailers`, or by
-/// `Cancelled`, which ends both halves. All `Bytes` are slices of the input: who keeps a small one for long should copy it.
+/// `Cancelled`, which ends both halves. All `Bytes` are slices of the input and keep all of it alive: a piece that cannot
+/// be passed on in the same turn should be copied, unless it is most of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The peer introduced itself; a relay may open streams from now on.
@@ -74,6 +73,13 @@ pub enum Event {
         /// Why, and by whose fault.
         cancel: Cancel,
     },
+    /// Relay: the connector wants no more of the request. Its answer came whole before and stands.
+    Stopped {
+        /// This stream.
+        stream: StreamId,
+        /// Why.
+        cancel: Cancel,
+    },
     /// `send_data` took less than it was offered, or `capacity` was 0, and there is room now.
     Writable {
         /// For this stream.
@@ -106,6 +112,7 @@ impl Event {
             | Self::Trailers { stream, .. }
             | Self::Upgraded { stream, .. }
             | Self::Cancelled { stream, .. }
+            | Self::Stopped { stream, .. }
             | Self::Writable { stream } => Some(*stream),
             Self::Hello(_)
             | Self::Config(_)

@@ -78,9 +78,7 @@ impl FrameKind {
     fn payload_bytes_max(self) -> usize {
         match self {
             Self::Open => 1 + OPEN_META_BYTES_MAX + HEAD_BYTES_MAX as usize,
-            Self::Head | Self::Informational | Self::Trailers | Self::Upgrade => {
-                HEAD_BYTES_MAX as usize
-            }
+            Self::Head | Self::Informational | Self::Trailers | Self::Upgrade => HEAD_BYTES_MAX as usize,
             Self::Data | Self::Config => DATA_BYTES_MAX,
             Self::Hello
             | Self::Cancel
@@ -156,12 +154,7 @@ impl Header {
         if kind.of_stream() == (stream.0 == 0) {
             return Err(PeerMisbehaved::StreamOnWrongFrame { kind, stream });
         }
-        Ok(Parsed::Known(Self {
-            length,
-            kind,
-            flags,
-            stream,
-        }))
+        Ok(Parsed::Known(Self { length, kind, flags, stream }))
     }
 }
 
@@ -169,11 +162,7 @@ fn unknown(kind: u8, flags: u8, length: usize) -> Result<Parsed, PeerMisbehaved>
     if flags & OPTIONAL != 0 && length <= DATA_BYTES_MAX {
         return Ok(Parsed::Skip(length));
     }
-    Err(PeerMisbehaved::FrameUnknown {
-        kind,
-        flags,
-        length,
-    })
+    Err(PeerMisbehaved::FrameUnknown { kind, flags, length })
 }
 
 #[cfg(test)]
@@ -184,12 +173,7 @@ mod tests {
     fn every_kind_survives_the_wire() {
         for kind in FrameKind::ALL {
             let stream = WireId(if kind.of_stream() { 0x1234_5678 } else { 0 });
-            let header = Header {
-                length: 300,
-                kind,
-                flags: END,
-                stream,
-            };
+            let header = Header { length: 300, kind, flags: END, stream };
             assert_eq!(Header::parse(header.encode()), Ok(Parsed::Known(header)));
         }
     }
@@ -199,10 +183,7 @@ mod tests {
         let mut bytes = [0, 0, 7, 99, OPTIONAL, 0, 0, 0, 0];
         assert_eq!(Header::parse(bytes), Ok(Parsed::Skip(7)));
         bytes[4] = 0;
-        assert!(matches!(
-            Header::parse(bytes),
-            Err(PeerMisbehaved::FrameUnknown { kind: 99, .. })
-        ));
+        assert!(matches!(Header::parse(bytes), Err(PeerMisbehaved::FrameUnknown { kind: 99, .. })));
         bytes[4] = OPTIONAL;
         bytes[0] = 0xff;
         assert!(Header::parse(bytes).is_err(), "too long to skip");

@@ -33,13 +33,9 @@ pub use connection::{Connection, Sent, Usage};
 pub use error::{OpenRefused, PeerMisbehaved, SendError, TunnelError};
 pub use event::Event;
 pub use frame::{FrameKind, WireId};
-pub use limits::{
-    HEAD_BYTES_MAX, Limits, OUTPUT_BUDGET_MIN, STREAMS_MAX, UNCOPIED_BYTES_MIN, WINDOW_MAX,
-    WINDOW_MIN,
-};
+pub use limits::{HEAD_BYTES_MAX, Limits, OUTPUT_BUDGET_MIN, STREAMS_MAX, UNCOPIED_BYTES_MIN, WINDOW_MAX, WINDOW_MIN};
 pub use message::control::{
-    Cancel, CancelCode, Culprit, Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply,
-    RevokeScope, Status,
+    Cancel, CancelCode, Culprit, Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status,
 };
 pub use message::hello::{Hello, Identity, PeerHello, Role, VERSION_MAX, VERSION_MIN};
 pub use message::open::{ExternalScheme, OpenMeta, SessionKey, StreamKind};

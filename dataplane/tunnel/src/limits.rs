@@ -5,7 +5,7 @@
 //! while the peer fills every window; a tunnel whose consumers keep up holds one chunk per stream.
 //!
 //! Queued for sending: `output_budget` 256 KiB of payload, and 64 KiB more for small pieces; OPEN frames stop at
-//! `output_bytes_max` = 16 MiB, and a peer that makes us queue more than that while it does not read is cut off.
+//! `output_bytes_max` = 16 MiB, and a peer that makes us queue twice that (heads, cancels) while it does not read is cut off.
 //! Control frames coalesce: at most one CREDIT per stream (1,024 × 13 bytes), one PROBE_REPLY, and one 256 KiB part
 //! of a CONFIG a turn.
 //!
@@ -32,7 +32,8 @@ pub struct Limits {
     pub informational_max: u8,
     /// Payload bytes accepted for sending between two calls of `poll_output`, at least [`OUTPUT_BUDGET_MIN`].
     pub output_budget: usize,
-    /// Bytes of all kinds queued for sending: above it nothing is opened any more, and a peer that causes more is cut off.
+    /// Bytes of all kinds queued for sending: above it nothing is opened any more; a peer that does not read and causes
+    /// twice as many is cut off.
     pub output_bytes_max: usize,
     /// How long the peer may take for its HELLO.
     pub hello_timeout: Duration,
@@ -59,36 +60,20 @@ impl Limits {
     /// The most payload that this end can be made to hold at once, in bytes.
     #[must_use]
     pub fn received_bytes_max(&self) -> u64 {
-        u64::from(self.streams_max) * u64::from(self.stream_window)
-            + u64::from(self.window_pool_bytes)
+        u64::from(self.streams_max) * u64::from(self.stream_window) + u64::from(self.window_pool_bytes)
     }
 
     /// Panics where a value makes no sense: limits are constants of a program, not input.
     pub(crate) fn check(&self) {
-        assert!(
-            (1..=STREAMS_MAX).contains(&self.streams_max),
-            "streams_max is out of range"
-        );
-        assert!(
-            (WINDOW_MIN..=WINDOW_MAX).contains(&self.stream_window),
-            "stream_window is out of range"
-        );
+        assert!((1..=STREAMS_MAX).contains(&self.streams_max), "streams_max is out of range");
+        assert!((WINDOW_MIN..=WINDOW_MAX).contains(&self.stream_window), "stream_window is out of range");
         assert!(
             (self.stream_window..=WINDOW_MAX).contains(&self.stream_window_max),
             "stream_window_max is out of range"
         );
-        assert!(
-            (1..=HEAD_BYTES_MAX).contains(&self.head_bytes_max),
-            "head_bytes_max is out of range"
-        );
-        assert!(
-            self.output_budget >= OUTPUT_BUDGET_MIN,
-            "output_budget is too small"
-        );
-        assert!(
-            self.output_bytes_max >= 2 * self.output_budget,
-            "output_bytes_max is below two budgets"
-        );
+        assert!((1..=HEAD_BYTES_MAX).contains(&self.head_bytes_max), "head_bytes_max is out of range");
+        assert!(self.output_budget >= OUTPUT_BUDGET_MIN, "output_budget is too small");
+        assert!(self.output_bytes_max >= 2 * self.output_budget, "output_bytes_max is below two budgets");
     }
 }
 
@@ -129,14 +114,14 @@ pub(crate) const DETAIL_BYTES_MAX: usize = 255;
 pub(crate) const SOFTWARE_BYTES_MAX: usize = 255;
 /// Probes that may be on their way at once; older ones are forgotten.
 pub(crate) const PROBES_MAX: usize = 16;
-/// What frames for finished streams may cost before a stream has finished, in bytes; each closed stream adds to it.
+/// What frames for finished streams may cost, headers included, before any stream has finished; each one closed adds to it.
 pub(crate) const LATE_BYTES_BASE: u64 = 256 * 1024;
-/// What one late frame costs beyond its payload.
-pub(crate) const LATE_FRAME_COST: u64 = 64;
-/// Credit frames and heads that may be on their way when a stream is closed.
+/// CREDIT, CANCEL and REVOKE frames that may be on their way when a stream is closed.
 pub(crate) const LATE_BYTES_PER_STREAM: u64 = 16 * 1024;
+/// A byte of payload that is on its way costs at most this, when each byte has a frame of its own.
+pub(crate) const LATE_BYTES_PER_CREDIT: u64 = 10;
 /// Where the allowance for late frames stops growing.
-pub(crate) const LATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(crate) const LATE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// The round trip assumed while none was measured: the one windows are sized for.
 pub(crate) const RTT_ASSUMED: Duration = Duration::from_millis(100);
 /// Below this a round trip is lost in the scheduling of both ends.

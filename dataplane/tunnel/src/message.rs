@@ -17,19 +17,11 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(kind: FrameKind, payload: &'a [u8]) -> Self {
-        Self {
-            kind,
-            length: payload.len(),
-            rest: payload,
-        }
+        Self { kind, length: payload.len(), rest: payload }
     }
 
     pub(crate) fn malformed(&self, field: &'static str) -> PeerMisbehaved {
-        PeerMisbehaved::Malformed {
-            kind: self.kind,
-            length: self.length,
-            field,
-        }
+        PeerMisbehaved::Malformed { kind: self.kind, length: self.length, field }
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], PeerMisbehaved> {

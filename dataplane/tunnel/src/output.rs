@@ -108,18 +108,12 @@ impl Outbox {
     /// Payload that a stream may queue now, its credit apart.
     pub(crate) fn capacity(&self, turn: &mut Turn) -> usize {
         self.refresh(turn);
-        let small = SMALL_BYTES
-            .saturating_sub(turn.used)
-            .min(SMALL_RESERVE - self.small);
+        let small = SMALL_BYTES.saturating_sub(turn.used).min(SMALL_RESERVE - self.small);
         self.share(turn).max(small)
     }
 
     fn share(&self, turn: &Turn) -> usize {
-        if self.waiters.is_empty() {
-            turn.grant + self.free()
-        } else {
-            turn.grant
-        }
+        if self.waiters.is_empty() { turn.grant + self.free() } else { turn.grant }
     }
 
     fn free(&self) -> usize {
@@ -128,22 +122,14 @@ impl Outbox {
 
     fn refresh(&self, turn: &mut Turn) {
         if turn.number != self.turn {
-            *turn = Turn {
-                number: self.turn,
-                ..Turn::default()
-            };
+            *turn = Turn { number: self.turn, ..Turn::default() };
         }
     }
 
     /// Queues payload that `capacity` allowed, as one DATA frame.
     pub(crate) fn data(&mut self, turn: &mut Turn, wire: WireId, payload: Bytes, flags: u8) {
         self.account(turn, payload.len());
-        let header = Header {
-            length: payload.len(),
-            kind: FrameKind::Data,
-            flags,
-            stream: wire,
-        };
+        let header = Header { length: payload.len(), kind: FrameKind::Data, flags, stream: wire };
         if payload.len() < UNCOPIED_BYTES_MIN {
             self.lane(turn).frame(header, &payload);
         } else {
@@ -160,10 +146,7 @@ impl Outbox {
         self.accepted += by_share;
         self.small += bytes - by_share;
         turn.used += bytes;
-        assert!(
-            self.small <= SMALL_RESERVE,
-            "more was queued than capacity allowed"
-        );
+        assert!(self.small <= SMALL_RESERVE, "more was queued than capacity allowed");
     }
 
     /// Queues a frame of a stream after everything that the stream has queued.
@@ -172,9 +155,10 @@ impl Outbox {
         self.lane(turn).frame(header, payload);
     }
 
-    /// Where a frame of the stream is written in place: `header`, then `length` bytes by the caller.
-    pub(crate) fn open_frame(&mut self, header: Header) -> &mut BytesMut {
-        self.express.begin(header)
+    /// Like `stream_frame`, where the caller writes the header's `length` bytes in place.
+    pub(crate) fn stream_frame_in_place(&mut self, turn: &mut Turn, header: Header) -> &mut BytesMut {
+        self.refresh(turn);
+        self.lane(turn).begin(header)
     }
 
     /// Queues a frame that may overtake payload.
@@ -184,32 +168,18 @@ impl Outbox {
 
     /// Queues a frame of the tunnel itself.
     pub(crate) fn control(&mut self, kind: FrameKind, flags: u8, payload: &[u8]) {
-        let header = Header {
-            length: payload.len(),
-            kind,
-            flags,
-            stream: WireId(0),
-        };
+        let header = Header { length: payload.len(), kind, flags, stream: WireId(0) };
         self.express.frame(header, payload);
     }
 
     /// Queues a part of a configuration without copying it.
     pub(crate) fn config(&mut self, flags: u8, part: Bytes) {
-        let header = Header {
-            length: part.len(),
-            kind: FrameKind::Config,
-            flags,
-            stream: WireId(0),
-        };
+        let header = Header { length: part.len(), kind: FrameKind::Config, flags, stream: WireId(0) };
         self.bulk.segment(header, part);
     }
 
     fn lane(&mut self, turn: &Turn) -> &mut Lane {
-        if turn.bulk {
-            &mut self.bulk
-        } else {
-            &mut self.express
-        }
+        if turn.bulk { &mut self.bulk } else { &mut self.express }
     }
 
     /// Hands out all that is queued and begins the next turn; grants that were not used expire.

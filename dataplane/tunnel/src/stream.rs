@@ -66,7 +66,7 @@ pub(crate) enum Waiting {
 }
 
 #[derive(Debug)]
-pub(crate) struct Receive {
+pub(crate) struct ReceiveHalf {
     pub(crate) phase: Phase,
     pub(crate) window: Window,
     pub(crate) informational: u8,
@@ -75,7 +75,7 @@ pub(crate) struct Receive {
 }
 
 #[derive(Debug)]
-pub(crate) struct Send {
+pub(crate) struct SendHalf {
     pub(crate) phase: Phase,
     pub(crate) credit: u32,
     pub(crate) informational: u8,
@@ -85,8 +85,8 @@ pub(crate) struct Send {
 
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) receive: Receive,
-    pub(crate) send: Send,
+    pub(crate) receive: ReceiveHalf,
+    pub(crate) send: SendHalf,
     /// How many streams the tunnel had opened with this one.
     pub(crate) ordinal: u64,
     /// The output turn in which its OPEN was queued.
@@ -106,6 +106,8 @@ struct Slot {
     stream: Option<Stream>,
     /// The generation that this end cancelled last: events of it are not wanted any more.
     dropped: u64,
+    /// Of the stream that was here last: if its end is queued behind its payload, the next OPEN must be too.
+    turn: Turn,
 }
 
 /// What a frame's stream id stands for.
@@ -130,16 +132,12 @@ impl Slots {
 
     pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
         let slot = self.slots.get(id.slot())?;
-        slot.stream
-            .as_ref()
-            .filter(|_| slot.generation == id.generation())
+        slot.stream.as_ref().filter(|_| slot.generation == id.generation())
     }
 
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         let slot = self.slots.get_mut(id.slot())?;
-        slot.stream
-            .as_mut()
-            .filter(|_| slot.generation == id.generation())
+        slot.stream.as_mut().filter(|_| slot.generation == id.generation())
     }
 
     /// Takes a slot of this end's choice; `None` when `max` are in use.
@@ -164,11 +162,7 @@ impl Slots {
     ) -> Result<StreamId, PeerMisbehaved> {
         let index = slot_of(wire).unwrap_or(usize::MAX);
         if index >= usize::from(max) {
-            return Err(PeerMisbehaved::TooManyStreams {
-                stream: wire,
-                slot: index,
-                max: usize::from(max),
-            });
+            return Err(PeerMisbehaved::TooManyStreams { stream: wire, slot: index, max: usize::from(max) });
         }
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
@@ -179,10 +173,7 @@ impl Slots {
             return Err(PeerMisbehaved::StreamInUse { stream: wire });
         }
         if generation_of(wire) != expected {
-            return Err(PeerMisbehaved::OpenOutOfOrder {
-                stream: wire,
-                expected,
-            });
+            return Err(PeerMisbehaved::OpenOutOfOrder { stream: wire, expected });
         }
         Ok(self.fill(index, stream))
     }
@@ -192,16 +183,20 @@ impl Slots {
         slot.generation += 1;
         self.live += usize::from(stream.is_some());
         slot.stream = stream;
+        if let Some(stream) = &mut slot.stream {
+            stream.send.turn = slot.turn;
+        }
         StreamId::new(index, slot.generation)
     }
 
-    /// Frees a stream's slot. `reuse` puts it on the free list of the end that opens streams.
+    /// Frees the slot of a stream whose grant was released. `reuse` puts it on the free list of the end that opens streams.
     pub(crate) fn remove(&mut self, id: StreamId, reuse: bool) -> Option<Stream> {
         let slot = self.slots.get_mut(id.slot())?;
         if slot.generation != id.generation() {
             return None;
         }
         let stream = slot.stream.take()?;
+        slot.turn = stream.send.turn;
         self.live -= 1;
         if reuse {
             self.free.push(id.slot() as u16);
@@ -212,22 +207,18 @@ impl Slots {
     /// Notes that this end wants no more events of a stream.
     pub(crate) fn drop_events(&mut self, id: StreamId) {
         if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.dropped = id.generation();
+            slot.dropped = slot.dropped.max(id.generation());
         }
     }
 
     pub(crate) fn wants_events(&self, id: StreamId) -> bool {
-        self.slots
-            .get(id.slot())
-            .is_some_and(|slot| slot.dropped != id.generation())
+        self.slots.get(id.slot()).is_some_and(|slot| slot.dropped != id.generation())
     }
 
     /// What an id in a frame means.
     pub(crate) fn find(&self, kind: FrameKind, wire: WireId) -> Result<Found, PeerMisbehaved> {
         let never = PeerMisbehaved::StreamNeverOpened { kind, stream: wire };
-        let Some((index, slot)) =
-            slot_of(wire).and_then(|index| Some((index, self.slots.get(index)?)))
-        else {
+        let Some((index, slot)) = slot_of(wire).and_then(|index| Some((index, self.slots.get(index)?))) else {
             return Err(never);
         };
         let age = (slot.generation as u32).wrapping_sub(generation_of(wire)) & GENERATION_MASK;

@@ -60,10 +60,7 @@ impl Window {
 
     /// Payload arrived; false if the peer had no credit for it.
     pub(crate) fn receive(&mut self, bytes: usize) -> bool {
-        let Some(credit) = usize::try_from(self.credit)
-            .ok()
-            .and_then(|credit| credit.checked_sub(bytes))
-        else {
+        let Some(credit) = usize::try_from(self.credit).ok().and_then(|credit| credit.checked_sub(bytes)) else {
             return false;
         };
         self.credit = credit as u32;
@@ -72,18 +69,8 @@ impl Window {
     }
 
     /// The application consumed payload. True when the peer is due a CREDIT frame.
-    pub(crate) fn consume(
-        &mut self,
-        bytes: usize,
-        pool: &mut Pool,
-        now: Duration,
-        rtt: Option<Duration>,
-    ) -> bool {
-        assert!(
-            bytes <= self.unconsumed as usize,
-            "{bytes} bytes consumed where {} were handed out",
-            self.unconsumed
-        );
+    pub(crate) fn consume(&mut self, bytes: usize, pool: &mut Pool, now: Duration, rtt: Option<Duration>) -> bool {
+        assert!(bytes <= self.unconsumed as usize, "{bytes} bytes consumed where {} were handed out", self.unconsumed);
         let bytes = bytes as u32;
         self.unconsumed -= bytes;
         self.returned += bytes;
@@ -201,10 +188,7 @@ mod tests {
             let mut window = Window::new(&pool, Duration::ZERO);
             sizes.push(run(&mut window, &mut pool, Duration::ZERO, 20));
         }
-        assert!(
-            sizes.iter().take(4).all(|size| *size > 7_000_000),
-            "{sizes:?}"
-        );
+        assert!(sizes.iter().take(4).all(|size| *size > 7_000_000), "{sizes:?}");
         assert!(sizes.iter().all(|size| *size > 200_000), "{sizes:?}");
         let grown: u32 = sizes.iter().map(|size| size - 65_536).sum();
         assert_eq!(grown + pool.free, 64 << 20);

@@ -53,9 +53,7 @@ impl Versions<'_> {
     pub fn offers(&self, version: u16) -> bool {
         match self.supported {
             None => (TLS_1_0..=self.legacy.min(TLS_1_2)).contains(&version),
-            Some(list) => list
-                .chunks_exact(2)
-                .any(|offered| offered == version.to_be_bytes()),
+            Some(list) => list.chunks_exact(2).any(|offered| offered == version.to_be_bytes()),
         }
     }
 
@@ -76,19 +74,14 @@ pub(super) fn parse(message: &[u8]) -> Result<ClientHello<'_>, ClientHelloInvali
     }
     fields.take(32, "random")?;
     if fields.vec8("session id")?.len() > 32 {
-        return Err(ClientHelloInvalid::Malformed {
-            field: "session id",
-        });
+        return Err(ClientHelloInvalid::Malformed { field: "session id" });
     }
     even(fields.vec16("cipher suites")?, "cipher suites")?;
     filled(fields.vec8("compression methods")?, "compression methods")?;
     let mut hello = ClientHello {
         sni: None,
         alpn: Alpn(&[]),
-        versions: Versions {
-            legacy,
-            supported: None,
-        },
+        versions: Versions { legacy, supported: None },
         pre_shared_key: false,
     };
     if !fields.0.is_empty() {
@@ -99,10 +92,7 @@ pub(super) fn parse(message: &[u8]) -> Result<ClientHello<'_>, ClientHelloInvali
     Ok(hello)
 }
 
-fn extensions<'a>(
-    mut fields: Fields<'a>,
-    hello: &mut ClientHello<'a>,
-) -> Result<(), ClientHelloInvalid> {
+fn extensions<'a>(mut fields: Fields<'a>, hello: &mut ClientHello<'a>) -> Result<(), ClientHelloInvalid> {
     let mut seen = [false; 4];
     while !fields.0.is_empty() {
         let kind = fields.u16("extension type")?;
@@ -139,16 +129,13 @@ fn server_name(body: &[u8]) -> Result<&str, ClientHelloInvalid> {
     let name = list.vec16(FIELD)?;
     list.finish(FIELD)?;
     let name = std::str::from_utf8(name).ok();
-    name.filter(|name| is_host_name(name))
-        .ok_or(ClientHelloInvalid::Malformed { field: FIELD })
+    name.filter(|name| is_host_name(name)).ok_or(ClientHelloInvalid::Malformed { field: FIELD })
 }
 
 fn is_host_name(name: &str) -> bool {
     let of_labels = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     name.len() <= HOST_NAME_BYTES_MAX
-        && name
-            .split('.')
-            .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(of_labels))
+        && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(of_labels))
 }
 
 fn alpn(body: &[u8]) -> Result<Alpn<'_>, ClientHelloInvalid> {

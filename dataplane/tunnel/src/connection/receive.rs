@@ -8,12 +8,11 @@ use super::Connection;
 use crate::decoder::Item;
 use crate::error::{PeerMisbehaved, TunnelError};
 use crate::event::Event;
-use crate::frame::{END, FrameKind, Header, MORE, UNPROCESSED, WireId};
-use crate::limits::{HEAD_BYTES_MAX, LATE_BYTES_MAX, LATE_FRAME_COST, WINDOW_MAX};
+use crate::frame::{END, FrameKind, HEADER_BYTES, Header, MORE, UNPROCESSED, WireId};
+use crate::limits::WINDOW_MAX;
 use crate::message::Reader;
 use crate::message::control::{
-    Cancel, CancelCode, Culprit, Generation, GoAway, LaneRequest, RevokeScope, Status,
-    decode_revoke,
+    Cancel, CancelCode, Culprit, Generation, GoAway, LaneRequest, RevokeScope, Status, decode_revoke,
 };
 use crate::message::hello::{self, Role};
 use crate::message::open::{OpenMeta, StreamKind};
@@ -30,16 +29,14 @@ impl Connection {
             return Err(error.clone());
         }
         self.last_input = self.now;
-        self.take_items(&mut input)
-            .and_then(|()| self.check_output())
-            .map_err(|error| self.fail(error))
+        self.take_items(&mut input).and_then(|()| self.check_output()).map_err(|error| self.fail(error))
     }
 
     fn take_items(&mut self, input: &mut Bytes) -> Result<(), TunnelError> {
         while let Some(item) = self.decoder.next(input)? {
             match item {
                 Item::Frame(header, payload) => self.frame(header, payload)?,
-                Item::Data { stream, piece, end } => self.data(stream, piece, end)?,
+                Item::Data { stream, piece, first, end } => self.data(stream, piece, first, end)?,
             }
         }
         Ok(())
@@ -97,9 +94,7 @@ impl Connection {
             | FrameKind::Revoke
             | FrameKind::LaneRequest
             | FrameKind::Generation => Role::Connector,
-            FrameKind::Head | FrameKind::Informational | FrameKind::Upgrade | FrameKind::Status => {
-                Role::Relay
-            }
+            FrameKind::Head | FrameKind::Informational | FrameKind::Upgrade | FrameKind::Status => Role::Relay,
             FrameKind::Hello
             | FrameKind::Data
             | FrameKind::Trailers
@@ -127,7 +122,8 @@ impl Connection {
         let max = self.limits.streams_max;
         if self.going_away.is_some() {
             self.slots.accept(header.stream, max, None)?;
-            self.ignore_opened();
+            // GO_AWAY tells the peer that it was not accepted; what it sends on it until then is late.
+            self.allow_late(Some(self.limits.stream_window));
             return Ok(());
         }
         let end = header.flags & END != 0;
@@ -142,23 +138,12 @@ impl Connection {
         let opened = self.stream(receive, send, credit, self.opened + 1);
         let stream = self.slots.accept(header.stream, max, Some(opened))?;
         self.opened += 1;
-        self.events.push_back(Event::Open {
-            stream,
-            meta,
-            head,
-            end,
-        });
+        self.events.push_back(Event::Open { stream, meta, head, end });
         Ok(())
     }
 
-    /// The peer will learn from GO_AWAY that this stream was not accepted; what it sends on it until then is late.
-    fn ignore_opened(&mut self) {
-        let bytes = u64::from(self.limits.stream_window) + 2 * u64::from(HEAD_BYTES_MAX);
-        self.late_allowance = (self.late_allowance + bytes).min(LATE_BYTES_MAX);
-    }
-
     fn stream_frame(&mut self, header: Header, payload: Bytes) -> Result<(), PeerMisbehaved> {
-        let Some(id) = self.find(header.kind, header.stream, payload.len())? else {
+        let Some(id) = self.find(header.kind, header.stream, HEADER_BYTES + payload.len())? else {
             return Ok(());
         };
         match header.kind {
@@ -187,16 +172,11 @@ impl Connection {
     }
 
     /// The open stream of a frame; `None` if it has finished and the frame is late, which costs the peer some allowance.
-    fn find(
-        &mut self,
-        kind: FrameKind,
-        wire: WireId,
-        bytes: usize,
-    ) -> Result<Option<StreamId>, PeerMisbehaved> {
+    fn find(&mut self, kind: FrameKind, wire: WireId, bytes: usize) -> Result<Option<StreamId>, PeerMisbehaved> {
         match self.slots.find(kind, wire)? {
             Found::Live(stream) => Ok(Some(stream)),
             Found::Late => {
-                let cost = bytes as u64 + LATE_FRAME_COST;
+                let cost = bytes as u64;
                 let allowance = self.late_allowance;
                 let Some(left) = allowance.checked_sub(cost) else {
                     return Err(PeerMisbehaved::LateFrames { cost, allowance });
@@ -223,11 +203,7 @@ impl Connection {
         check_phase(open.receive.phase, kind, stream)?;
         let event = if kind == FrameKind::Head {
             open.receive.phase = if end { Phase::Ended } else { Phase::Body };
-            Event::Head {
-                stream: id,
-                head,
-                end,
-            }
+            Event::Head { stream: id, head, end }
         } else if kind == FrameKind::Informational {
             open.receive.informational += 1;
             if open.receive.informational > max {
@@ -239,22 +215,20 @@ impl Connection {
             Event::Upgraded { stream: id, head }
         } else {
             open.receive.phase = Phase::Ended;
-            Event::Trailers {
-                stream: id,
-                trailers: head,
-            }
+            Event::Trailers { stream: id, trailers: head }
         };
         self.events.push_back(event);
         self.close_if_done(id);
         Ok(())
     }
 
-    fn data(&mut self, wire: WireId, data: Bytes, end: bool) -> Result<(), PeerMisbehaved> {
+    fn data(&mut self, wire: WireId, data: Bytes, first: bool, end: bool) -> Result<(), PeerMisbehaved> {
         let kind = FrameKind::Data;
         if self.peer.is_none() {
             return Err(PeerMisbehaved::BeforeHello { kind });
         }
-        let Some(stream) = self.find(kind, wire, data.len())? else {
+        let header = if first { HEADER_BYTES } else { 0 };
+        let Some(stream) = self.find(kind, wire, header + data.len())? else {
             return Ok(());
         };
         let Some(open) = self.slots.get_mut(stream) else {
@@ -263,11 +237,7 @@ impl Connection {
         check_phase(open.receive.phase, kind, wire)?;
         let credit = open.receive.window.credit();
         if !open.receive.window.receive(data.len()) {
-            return Err(PeerMisbehaved::CreditExceeded {
-                stream: wire,
-                received: data.len(),
-                credit,
-            });
+            return Err(PeerMisbehaved::CreditExceeded { stream: wire, received: data.len(), credit });
         }
         if end {
             open.receive.phase = Phase::Ended;
@@ -290,12 +260,7 @@ impl Connection {
         let send = &mut open.send;
         let total = send.credit.checked_add(added);
         let Some(total) = total.filter(|total| *total <= WINDOW_MAX) else {
-            return Err(PeerMisbehaved::CreditOverflow {
-                stream,
-                credit: send.credit,
-                added,
-                max: WINDOW_MAX,
-            });
+            return Err(PeerMisbehaved::CreditOverflow { stream, credit: send.credit, added, max: WINDOW_MAX });
         };
         send.credit = total;
         if send.waiting == Waiting::Credit && send.phase != Phase::Ended {
@@ -305,13 +270,24 @@ impl Connection {
         Ok(())
     }
 
+    /// A connector that cancels after its whole answer only wants no more of the request: the answer stands, and the slot
+    /// stays until all of it was consumed.
     fn cancelled_by_peer(&mut self, stream: StreamId, cancel: Cancel) {
-        if let Some(open) = self.slots.get_mut(stream) {
-            // Nothing more comes after it.
-            open.receive.phase = Phase::Ended;
+        let Some(open) = self.slots.get_mut(stream) else {
+            return;
+        };
+        let answered = self.role == Role::Relay && open.receive.phase == Phase::Ended;
+        // Nothing more comes after it.
+        open.receive.phase = Phase::Ended;
+        if answered {
+            open.send.phase = Phase::Ended;
+            self.outbox.release(&mut open.send.turn);
+            self.close_if_done(stream);
+            self.events.push_back(Event::Stopped { stream, cancel });
+        } else {
+            self.close(stream);
+            self.events.push_back(Event::Cancelled { stream, cancel });
         }
-        self.close(stream);
-        self.events.push_back(Event::Cancelled { stream, cancel });
     }
 
     fn config_part(&mut self, part: &[u8], more: bool) -> Result<(), PeerMisbehaved> {
@@ -331,12 +307,10 @@ impl Connection {
         let scope = match decode_revoke(payload)? {
             RevokeScope::App(app) => RevokeScope::App(app),
             RevokeScope::Session(session) => RevokeScope::Session(session),
-            RevokeScope::Stream(wire) => {
-                match self.find(FrameKind::Revoke, wire, payload.len())? {
-                    Some(stream) => RevokeScope::Stream(stream),
-                    None => return Ok(()),
-                }
-            }
+            RevokeScope::Stream(wire) => match self.find(FrameKind::Revoke, wire, HEADER_BYTES + payload.len())? {
+                Some(stream) => RevokeScope::Stream(stream),
+                None => return Ok(()),
+            },
         };
         self.events.push_back(Event::Revoke(scope));
         Ok(())
@@ -362,12 +336,8 @@ impl Connection {
 
     /// Streams that the connector did not accept are closed as unprocessed.
     fn give_back(&mut self, accepted: u64) {
-        let refused: Vec<StreamId> = self
-            .slots
-            .iter()
-            .filter(|(_, stream)| stream.ordinal > accepted)
-            .map(|(id, _)| id)
-            .collect();
+        let refused: Vec<StreamId> =
+            self.slots.iter().filter(|(_, stream)| stream.ordinal > accepted).map(|(id, _)| id).collect();
         for stream in refused {
             let cancel = Cancel::new(Culprit::Connector, CancelCode::GOING_AWAY).unprocessed();
             self.cancelled_by_peer(stream, cancel);
@@ -377,8 +347,7 @@ impl Connection {
 
 /// Whether the sender's half of a stream may carry this frame now.
 fn check_phase(phase: Phase, kind: FrameKind, stream: WireId) -> Result<(), PeerMisbehaved> {
-    let needs_head =
-        kind == FrameKind::Head || kind == FrameKind::Informational || kind == FrameKind::Upgrade;
+    let needs_head = kind == FrameKind::Head || kind == FrameKind::Informational || kind == FrameKind::Upgrade;
     match (phase, needs_head) {
         (Phase::Ended, _) => Err(PeerMisbehaved::AfterEnd { kind, stream }),
         (Phase::AwaitingHead, true) | (Phase::Body | Phase::Raw, false) => Ok(()),

@@ -9,7 +9,7 @@ use crate::limits::DATA_BYTES_MAX;
 use crate::message::control::Cancel;
 use crate::message::hello::Role;
 use crate::message::open::{OpenMeta, StreamKind};
-use crate::stream::{Phase, Receive, Send, Stream, StreamId, Waiting};
+use crate::stream::{Phase, ReceiveHalf, SendHalf, Stream, StreamId, Waiting};
 use crate::window::Window;
 
 /// What became of bytes offered to [`Connection::send_data`].
@@ -27,12 +27,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`OpenRefused`]: nothing was queued, the request may go elsewhere.
-    pub fn open(
-        &mut self,
-        meta: &OpenMeta,
-        head: &[u8],
-        end: bool,
-    ) -> Result<StreamId, OpenRefused> {
+    pub fn open(&mut self, meta: &OpenMeta, head: &[u8], end: bool) -> Result<StreamId, OpenRefused> {
         let (streams_max, window) = self.may_open(head)?;
         let phase = match meta.kind {
             StreamKind::Http => Phase::AwaitingHead,
@@ -54,9 +49,12 @@ impl Connection {
             flags: if end { END } else { 0 },
             stream: id.wire(),
         };
-        let out = self.outbox.open_frame(header);
-        meta.encode(out);
-        out.extend_from_slice(head);
+        if let Some(stream) = self.slots.get_mut(id) {
+            let turn = &mut stream.send.turn;
+            let out = self.outbox.stream_frame_in_place(turn, header);
+            meta.encode(out);
+            out.extend_from_slice(head);
+        }
         Ok(id)
     }
 
@@ -74,10 +72,7 @@ impl Connection {
             return Err(OpenRefused::GoingAway);
         }
         if head.len() > peer.head_bytes_max as usize {
-            return Err(OpenRefused::HeadTooLong {
-                length: head.len(),
-                max: peer.head_bytes_max,
-            });
+            return Err(OpenRefused::HeadTooLong { length: head.len(), max: peer.head_bytes_max });
         }
         let (queued, max) = (self.outbox.queued_bytes(), self.limits.output_bytes_max);
         if queued + head.len() > max {
@@ -88,19 +83,13 @@ impl Connection {
 
     pub(super) fn stream(&self, receive: Phase, send: Phase, credit: u32, ordinal: u64) -> Stream {
         Stream {
-            receive: Receive {
+            receive: ReceiveHalf {
                 phase: receive,
                 window: Window::new(&self.pool, self.now),
                 informational: 0,
                 credit_due: false,
             },
-            send: Send {
-                phase: send,
-                credit,
-                informational: 0,
-                waiting: Waiting::No,
-                turn: Default::default(),
-            },
+            send: SendHalf { phase: send, credit, informational: 0, waiting: Waiting::No, turn: Default::default() },
             ordinal,
             opened_in_turn: self.outbox.turn(),
         }
@@ -144,13 +133,7 @@ impl Connection {
         Ok(())
     }
 
-    fn answer(
-        &mut self,
-        id: StreamId,
-        kind: FrameKind,
-        head: &[u8],
-        next: Phase,
-    ) -> Result<(), SendError> {
+    fn answer(&mut self, id: StreamId, kind: FrameKind, head: &[u8], next: Phase) -> Result<(), SendError> {
         self.check_head(head)?;
         if self.role != Role::Connector {
             return Err(SendError::WrongRole);
@@ -177,15 +160,9 @@ impl Connection {
     }
 
     fn head_frame(&mut self, id: StreamId, kind: FrameKind, head: &[u8], end: bool) {
-        let header = Header {
-            length: head.len(),
-            kind,
-            flags: if end { END } else { 0 },
-            stream: id.wire(),
-        };
+        let header = Header { length: head.len(), kind, flags: if end { END } else { 0 }, stream: id.wire() };
         if let Some(stream) = self.slots.get_mut(id) {
-            self.outbox
-                .stream_frame(&mut stream.send.turn, header, head);
+            self.outbox.stream_frame(&mut stream.send.turn, header, head);
         }
         if end {
             self.finish_sending(id);
@@ -237,12 +214,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`SendError`]; nothing was queued.
-    pub fn send_data(
-        &mut self,
-        stream: StreamId,
-        data: &mut Bytes,
-        end: bool,
-    ) -> Result<Sent, SendError> {
+    pub fn send_data(&mut self, stream: StreamId, data: &mut Bytes, end: bool) -> Result<Sent, SendError> {
         match self.live(stream)?.send.phase {
             Phase::Body | Phase::Raw => {}
             Phase::AwaitingHead => return Err(SendError::HeadMissing),
@@ -295,12 +267,7 @@ impl Connection {
         };
         if stream.send.phase != Phase::Ended {
             stream.send.phase = Phase::Ended;
-            let header = Header {
-                length: 0,
-                kind: FrameKind::Data,
-                flags: END,
-                stream: id.wire(),
-            };
+            let header = Header { length: 0, kind: FrameKind::Data, flags: END, stream: id.wire() };
             self.outbox.stream_frame(&mut stream.send.turn, header, &[]);
         }
         self.finish_sending(id);
@@ -364,8 +331,7 @@ impl Connection {
                 flags: if cancel.unprocessed { UNPROCESSED } else { 0 },
                 stream: stream.wire(),
             };
-            self.outbox
-                .stream_frame(&mut open.send.turn, header, &payload);
+            self.outbox.stream_frame(&mut open.send.turn, header, &payload);
         }
         self.slots.drop_events(stream);
         self.close(stream);

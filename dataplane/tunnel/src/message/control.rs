@@ -72,12 +72,7 @@ impl Cancel {
     /// A cancel without free text.
     #[must_use]
     pub fn new(culprit: Culprit, code: CancelCode) -> Self {
-        Self {
-            culprit,
-            code,
-            unprocessed: false,
-            detail: Detail::default(),
-        }
+        Self { culprit, code, unprocessed: false, detail: Detail::default() }
     }
 
     /// The same, saying more to people. Cut to 255 bytes.
@@ -203,10 +198,7 @@ impl LaneRequest {
 
     pub(crate) fn decode(payload: &[u8]) -> Result<Self, PeerMisbehaved> {
         let mut reader = Reader::new(FrameKind::LaneRequest, payload);
-        Ok(Self {
-            count: reader.u16("count")?,
-            worker: reader.u16("worker")?,
-        })
+        Ok(Self { count: reader.u16("count")?, worker: reader.u16("worker")? })
     }
 }
 
@@ -233,10 +225,7 @@ impl Generation {
         if workers == 0 {
             return Err(reader.malformed("workers"));
         }
-        Ok(Self {
-            generation,
-            workers,
-        })
+        Ok(Self { generation, workers })
     }
 }
 
@@ -336,9 +325,7 @@ mod tests {
 
     #[test]
     fn cancels_survive_the_wire_and_are_cut_at_characters() {
-        let cancel = Cancel::new(Culprit::Backend, CancelCode::TIMEOUT)
-            .with_detail(&"é".repeat(200))
-            .unprocessed();
+        let cancel = Cancel::new(Culprit::Backend, CancelCode::TIMEOUT).with_detail(&"é".repeat(200)).unprocessed();
         let decoded = Cancel::decode(&cancel.encode(), true).unwrap();
         assert_eq!(decoded, cancel);
         assert_eq!(decoded.detail.as_str().len(), 254);
@@ -349,11 +336,7 @@ mod tests {
     #[test]
     fn revokes_survive_the_wire() {
         let app = AppId::new(TenantId(2), 3);
-        for scope in [
-            RevokeScope::App(app),
-            RevokeScope::Session(SessionKey(9)),
-            RevokeScope::Stream(WireId(4097)),
-        ] {
+        for scope in [RevokeScope::App(app), RevokeScope::Session(SessionKey(9)), RevokeScope::Stream(WireId(4097))] {
             let bytes = scope.encode(|wire| *wire);
             assert_eq!(decode_revoke(&bytes), Ok(scope));
             assert!(decode_revoke(&bytes[..bytes.len() - 1]).is_err());
@@ -363,29 +346,14 @@ mod tests {
 
     #[test]
     fn announcements_survive_the_wire() {
-        let lanes = LaneRequest {
-            count: 3,
-            worker: 1,
-        };
+        let lanes = LaneRequest { count: 3, worker: 1 };
         assert_eq!(LaneRequest::decode(&lanes.encode()), Ok(lanes));
-        let generation = Generation {
-            generation: 70_000,
-            workers: 8,
-        };
+        let generation = Generation { generation: 70_000, workers: 8 };
         assert_eq!(Generation::decode(&generation.encode()), Ok(generation));
         assert!(Generation::decode(&[0; 6]).is_err(), "no workers");
-        let status = Status {
-            config_version: 1 << 40,
-            load_permille: 730,
-            backends_down: 2,
-            requests: 99_999,
-        };
+        let status = Status { config_version: 1 << 40, load_permille: 730, backends_down: 2, requests: 99_999 };
         assert_eq!(Status::decode(&status.encode()), Ok(status));
-        let away = GoAway {
-            reason: GoAwayReason::UPGRADE,
-            accepted: 12,
-            detail: Detail::new("generation 4"),
-        };
+        let away = GoAway { reason: GoAwayReason::UPGRADE, accepted: 12, detail: Detail::new("generation 4") };
         assert_eq!(GoAway::decode(&away.encode()), Ok(away));
     }
 }

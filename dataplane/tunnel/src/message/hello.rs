@@ -5,9 +5,7 @@ use postern_model::ids::{ConnectorId, RelayId, TenantId};
 use super::{Reader, put_text};
 use crate::error::{PeerMisbehaved, TunnelError};
 use crate::frame::FrameKind;
-use crate::limits::{
-    HEAD_BYTES_MAX, Limits, SOFTWARE_BYTES_MAX, STREAMS_MAX, WINDOW_MAX, WINDOW_MIN,
-};
+use crate::limits::{HEAD_BYTES_MAX, Limits, SOFTWARE_BYTES_MAX, STREAMS_MAX, WINDOW_MAX, WINDOW_MIN};
 
 /// The oldest version of the protocol spoken here.
 pub const VERSION_MIN: u16 = 1;
@@ -92,12 +90,7 @@ pub(crate) fn encode(hello: &Hello, limits: &Limits) -> Vec<u8> {
     out.extend(limits.stream_window.to_be_bytes());
     out.extend(limits.head_bytes_max.to_be_bytes());
     match hello.identity {
-        Identity::Relay {
-            relay,
-            generation,
-            workers,
-            worker,
-        } => {
+        Identity::Relay { relay, generation, workers, worker } => {
             out.push(0);
             out.extend(relay.0.to_be_bytes());
             out.extend(generation.to_be_bytes());
@@ -155,12 +148,7 @@ fn identity(reader: &mut Reader<'_>) -> Result<Identity, PeerMisbehaved> {
 fn negotiate(peer_min: u16, peer_max: u16) -> Result<u16, TunnelError> {
     let newest = peer_max.min(VERSION_MAX);
     if newest < peer_min.max(VERSION_MIN) {
-        return Err(TunnelError::Version {
-            peer_min,
-            peer_max,
-            own_min: VERSION_MIN,
-            own_max: VERSION_MAX,
-        });
+        return Err(TunnelError::Version { peer_min, peer_max, own_min: VERSION_MIN, own_max: VERSION_MAX });
     }
     Ok(newest)
 }
@@ -169,32 +157,19 @@ fn check(peer: &PeerHello) -> Result<(), PeerMisbehaved> {
     in_range("streams_max", peer.streams_max, 1, STREAMS_MAX)?;
     in_range("stream_window", peer.stream_window, WINDOW_MIN, WINDOW_MAX)?;
     in_range("head_bytes_max", peer.head_bytes_max, 1, HEAD_BYTES_MAX)?;
-    if let Identity::Relay {
-        workers, worker, ..
-    } = peer.identity
-    {
+    if let Identity::Relay { workers, worker, .. } = peer.identity {
         in_range("workers", workers, 1, u16::MAX)?;
         in_range("worker", worker, 0, workers - 1)?;
     }
     Ok(())
 }
 
-fn in_range<T: Into<u64>>(
-    field: &'static str,
-    value: T,
-    min: T,
-    max: T,
-) -> Result<(), PeerMisbehaved> {
+fn in_range<T: Into<u64>>(field: &'static str, value: T, min: T, max: T) -> Result<(), PeerMisbehaved> {
     let (value, min, max) = (value.into(), min.into(), max.into());
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(PeerMisbehaved::HelloOutOfRange {
-        field,
-        value,
-        min,
-        max,
-    })
+    Err(PeerMisbehaved::HelloOutOfRange { field, value, min, max })
 }
 
 #[cfg(test)]
@@ -202,24 +177,14 @@ mod tests {
     use super::*;
 
     fn relay() -> Hello {
-        let identity = Identity::Relay {
-            relay: RelayId(3),
-            generation: 7,
-            workers: 4,
-            worker: 2,
-        };
-        Hello {
-            identity,
-            software: "postern-relay 0.1.0".into(),
-        }
+        let identity = Identity::Relay { relay: RelayId(3), generation: 7, workers: 4, worker: 2 };
+        Hello { identity, software: "postern-relay 0.1.0".into() }
     }
 
     #[test]
     fn both_identities_survive_the_wire() {
         let connector = Hello {
-            identity: Identity::Connector {
-                connector: ConnectorId::new(TenantId(1), 9),
-            },
+            identity: Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) },
             software: "ü".repeat(200),
         };
         for hello in [relay(), connector] {
@@ -237,10 +202,7 @@ mod tests {
         let bytes = encode(&relay(), &Limits::default());
         for length in 0..bytes.len() {
             let error = decode(&bytes[..length]).unwrap_err();
-            assert!(
-                matches!(error, TunnelError::Peer(PeerMisbehaved::Malformed { .. })),
-                "{error}"
-            );
+            assert!(matches!(error, TunnelError::Peer(PeerMisbehaved::Malformed { .. })), "{error}");
         }
     }
 
@@ -254,16 +216,10 @@ mod tests {
 
     #[test]
     fn absurd_limits_are_refused() {
-        let limits = Limits {
-            stream_window: 1,
-            ..Limits::default()
-        };
+        let limits = Limits { stream_window: 1, ..Limits::default() };
         let error = decode(&encode(&relay(), &limits)).unwrap_err();
         assert!(error.to_string().contains("stream_window 1"), "{error}");
-        let limits = Limits {
-            streams_max: 0,
-            ..Limits::default()
-        };
+        let limits = Limits { streams_max: 0, ..Limits::default() };
         assert!(decode(&encode(&relay(), &limits)).is_err());
     }
 }

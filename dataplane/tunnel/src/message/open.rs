@@ -114,25 +114,13 @@ impl OpenMeta {
         } else {
             IpAddr::from(Ipv4Addr::from(reader.u32("client")?))
         };
-        let session = if set(SESSION) {
-            Some(SessionKey(reader.u128("session")?))
-        } else {
-            None
-        };
+        let session = if set(SESSION) { Some(SessionKey(reader.u128("session")?)) } else { None };
         Ok(Self {
             app,
             request,
             client: SocketAddr::new(ip, port),
-            scheme: if set(HTTPS) {
-                ExternalScheme::Https
-            } else {
-                ExternalScheme::Http
-            },
-            kind: if set(RAW) {
-                StreamKind::Raw
-            } else {
-                StreamKind::Http
-            },
+            scheme: if set(HTTPS) { ExternalScheme::Https } else { ExternalScheme::Http },
+            kind: if set(RAW) { StreamKind::Raw } else { StreamKind::Http },
             session,
         })
     }
@@ -149,10 +137,9 @@ mod tests {
         let mut metas = Vec::new();
         for client in ["192.0.2.7:50000", "[2001:db8::1]:1"] {
             for session in [None, Some(SessionKey(u128::MAX - 5))] {
-                for (scheme, kind) in [
-                    (ExternalScheme::Https, StreamKind::Http),
-                    (ExternalScheme::Http, StreamKind::Raw),
-                ] {
+                for (scheme, kind) in
+                    [(ExternalScheme::Https, StreamKind::Http), (ExternalScheme::Http, StreamKind::Raw)]
+                {
                     metas.push(OpenMeta {
                         app: AppId::new(TenantId(1), 7),
                         request: RequestId(0x0123_4567_89ab_cdef),

@@ -6,8 +6,7 @@ use bytes::{Bytes, BytesMut};
 use postern_model::ids::{AppId, ConnectorId, RelayId, RequestId, TenantId};
 
 use crate::{
-    Connection, Event, ExternalScheme, Hello, Identity, Limits, OpenMeta, Output, Role, StreamKind,
-    TunnelError,
+    Connection, Event, ExternalScheme, Hello, Identity, Limits, OpenMeta, Output, Role, StreamKind, TunnelError,
 };
 
 /// One end with the bytes that it has sent and the other has not read.
@@ -105,20 +104,10 @@ impl Pair {
 
 pub(crate) fn hello(role: Role) -> Hello {
     let identity = match role {
-        Role::Relay => Identity::Relay {
-            relay: RelayId(3),
-            generation: 1,
-            workers: 2,
-            worker: 1,
-        },
-        Role::Connector => Identity::Connector {
-            connector: ConnectorId::new(TenantId(1), 9),
-        },
+        Role::Relay => Identity::Relay { relay: RelayId(3), generation: 1, workers: 2, worker: 1 },
+        Role::Connector => Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) },
     };
-    Hello {
-        identity,
-        software: "postern-test 1".into(),
-    }
+    Hello { identity, software: "postern-test 1".into() }
 }
 
 pub(crate) fn meta() -> OpenMeta {
@@ -134,7 +123,5 @@ pub(crate) fn meta() -> OpenMeta {
 
 /// Bytes that differ at every position, so that a shift or a swap is seen.
 pub(crate) fn payload(from: usize, length: usize) -> Bytes {
-    (from..from + length)
-        .map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
-        .collect()
+    (from..from + length).map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }
