@@ -43,21 +43,10 @@ pub(crate) struct Args {
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Common {
     /// postern-control's admin socket [default: $POSTERN_SOCKET, else /run/postern/control/admin.sock]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Global options")]
     pub(crate) socket: Option<PathBuf>,
     /// Administer over the network; not yet available
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        conflicts_with = "socket",
-        help_heading = "Global options"
-    )]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket", help_heading = "Global options")]
     pub(crate) server: Option<String>,
     /// Tenant, by name or id [default: $POSTERN_TENANT, else default]
     #[arg(long, global = true, value_name = "T", value_parser = reference, help_heading = "Global options")]
@@ -211,11 +200,7 @@ pub(crate) struct ExplainArgs {
 
 /// A name or id that is looked up by control: not empty.
 pub(crate) fn reference(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("a name or an id".into())
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() { Err("a name or an id".into()) } else { Ok(text.to_owned()) }
 }
 
 #[cfg(test)]

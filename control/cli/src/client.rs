@@ -46,21 +46,13 @@ impl Client {
     pub(crate) fn new(common: &Common) -> Result<Self> {
         if common.server.is_some() {
             let refused = Failure::new("--server is not yet available");
-            return Err(refused
-                .cure("use --socket on the host of postern-control")
-                .code("not-yet-available")
-                .into());
+            return Err(refused.cure("use --socket on the host of postern-control").code("not-yet-available").into());
         }
-        let socket = common
-            .socket
-            .clone()
-            .or_else(|| variable("POSTERN_SOCKET").map(PathBuf::from));
+        let socket = common.socket.clone().or_else(|| variable("POSTERN_SOCKET").map(PathBuf::from));
         Ok(Self {
             socket: socket.unwrap_or_else(|| PathBuf::from(SOCKET_DEFAULT)),
             tenant: common.tenant.clone().or_else(|| variable("POSTERN_TENANT")),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         })
     }
 
@@ -83,17 +75,11 @@ impl Client {
     }
 
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        self.request(Method::POST, path, serde_json::to_vec(body)?.into())?
-            .value()
+        self.request(Method::POST, path, serde_json::to_vec(body)?.into())?.value()
     }
 
-    pub(crate) fn patch<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T> {
-        self.request(Method::PATCH, path, serde_json::to_vec(body)?.into())?
-            .value()
+    pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.request(Method::PATCH, path, serde_json::to_vec(body)?.into())?.value()
     }
 
     /// A request whose answer is looked at whatever its status.
@@ -105,22 +91,15 @@ impl Client {
         self.runtime.block_on(async {
             match tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,
-                Err(_) => {
-                    Err(self
-                        .unanswered(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))
-                }
+                Err(_) => Err(self.unanswered(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
             }
         })
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| self.unconnected(&error))?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unconnected(&error))?;
         let broken = |error: hyper::Error| self.unanswered(&error.to_string());
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -130,13 +109,9 @@ impl Client {
             .body(Full::new(body))?;
         let answer = sender.send_request(request).await.map_err(broken)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await;
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         connection.abort();
-        let body = body
-            .map_err(|error| self.unanswered(&error.to_string()))?
-            .to_bytes();
+        let body = body.map_err(|error| self.unanswered(&error.to_string()))?.to_bytes();
         Ok(Answer { status, body })
     }
 
@@ -146,19 +121,15 @@ impl Client {
             let refused = Failure::new(format!("this user may not connect to {socket}"));
             return refused.code("permission-denied").into();
         }
-        let missing = Failure::new(format!(
-            "postern-control does not answer at {socket}: {error}"
-        ));
+        let missing = Failure::new(format!("postern-control does not answer at {socket}: {error}"));
         missing.code("control-unreachable").into()
     }
 
     fn unanswered(&self, what: &str) -> anyhow::Error {
         let socket = self.socket.display();
-        Failure::new(format!(
-            "postern-control at {socket} did not complete its answer: {what}"
-        ))
-        .cure("look at its log: journalctl -u postern-control")
-        .into()
+        Failure::new(format!("postern-control at {socket} did not complete its answer: {what}"))
+            .cure("look at its log: journalctl -u postern-control")
+            .into()
     }
 }
 
@@ -174,10 +145,8 @@ impl Answer {
     /// The body's value, whatever the status.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(serde_json::from_slice(&self.body).map_err(|error| {
-            Failure::new(format!(
-                "postern-control's answer is not understood: {error}"
-            ))
-            .cure("use the postern command of the same version as postern-control")
+            Failure::new(format!("postern-control's answer is not understood: {error}"))
+                .cure("use the postern command of the same version as postern-control")
         })?)
     }
 
@@ -193,9 +162,7 @@ impl Answer {
 pub(crate) fn segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -43,10 +43,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Ready(_)
         | Command::Audit(_) => {}
     }
-    let context = Context {
-        client: Client::new(&args.common)?,
-        output,
-    };
+    let context = Context { client: Client::new(&args.common)?, output };
     match args.command {
         Command::Init => init::run(&context).map(done),
         Command::Tenant(command) => tenant::run(&context, command).map(done),
@@ -58,9 +55,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command).map(done),
-        Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,9 +1,6 @@
 //! `postern`: the operator's command line. It speaks to postern-control's admin socket and keeps nothing itself.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod args;
 mod client;

@@ -20,18 +20,11 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self {
-            format,
-            colours: logging::stdout_colours(),
-        }
+        Self { format, colours: logging::stdout_colours() }
     }
 
     /// Prints `value` as JSON, or what `table` makes of it.
-    pub(crate) fn show<T: Serialize>(
-        self,
-        value: &T,
-        table: impl FnOnce(&T) -> String,
-    ) -> Result<()> {
+    pub(crate) fn show<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         match self.format {
             Format::Json => print(&(serde_json::to_string_pretty(value)? + "\n")),
             Format::Table => print(&table(value)),
@@ -39,12 +32,7 @@ impl Output {
     }
 
     /// A change's outcome: JSON has the warnings inside, people get them on stderr.
-    pub(crate) fn changed<T: Serialize>(
-        self,
-        value: &T,
-        line: &str,
-        warnings: &[String],
-    ) -> Result<()> {
+    pub(crate) fn changed<T: Serialize>(self, value: &T, line: &str, warnings: &[String]) -> Result<()> {
         self.show(value, |_| format!("{line}\n"))?;
         self.warn(warnings);
         Ok(())
@@ -54,17 +42,13 @@ impl Output {
     pub(crate) fn warn(self, warnings: &[String]) {
         if self.format == Format::Table {
             for warning in warnings {
-                eprintln!("warning: {warning}");
+                eprintln!("warning: {}", printable(warning));
             }
         }
     }
 
     pub(crate) fn table<const N: usize>(self, heads: [&str; N]) -> Table {
-        Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows: Vec::new(),
-            colours: self.colours,
-        }
+        Table { heads: heads.map(str::to_owned).to_vec(), rows: Vec::new(), colours: self.colours }
     }
 }
 
@@ -78,28 +62,14 @@ pub(crate) struct Table {
 impl Table {
     #[must_use]
     pub(crate) fn row<const N: usize>(mut self, cells: [String; N]) -> Self {
-        debug_assert_eq!(
-            N,
-            self.heads.len(),
-            "a row has as many cells as there are heads"
-        );
-        self.rows.push(
-            cells
-                .map(|cell| if cell.is_empty() { "-".into() } else { cell })
-                .to_vec(),
-        );
+        debug_assert_eq!(N, self.heads.len(), "a row has as many cells as there are heads");
+        self.rows.push(cells.map(|cell| if cell.is_empty() { "-".into() } else { printable(&cell) }).to_vec());
         self
     }
 
     #[must_use]
-    pub(crate) fn rows<T, const N: usize>(
-        self,
-        items: &[T],
-        cells: impl Fn(&T) -> [String; N],
-    ) -> Self {
-        items
-            .iter()
-            .fold(self, |table, item| table.row(cells(item)))
+    pub(crate) fn rows<T, const N: usize>(self, items: &[T], cells: impl Fn(&T) -> [String; N]) -> Self {
+        items.iter().fold(self, |table, item| table.row(cells(item)))
     }
 
     /// The table, or `none` when it has no rows.
@@ -114,11 +84,7 @@ impl Table {
             })
             .collect();
         let head = line(&self.heads, &widths);
-        let mut text = if self.colours {
-            format!("\x1b[1m{}\x1b[0m\n", head.trim_end())
-        } else {
-            head
-        };
+        let mut text = if self.colours { format!("\x1b[1m{}\x1b[0m\n", head.trim_end()) } else { head };
         for row in &self.rows {
             text.push_str(&line(row, &widths));
         }
@@ -128,36 +94,40 @@ impl Table {
 
 /// `name: value` lines with the values aligned: one thing in detail.
 pub(crate) fn details(fields: &[(&str, String)]) -> String {
-    let widest = fields
-        .iter()
-        .map(|(name, _)| width(name))
-        .max()
-        .unwrap_or(0);
+    let widest = fields.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     fields
         .iter()
         .map(|(name, value)| {
             let value = if value.is_empty() { "-" } else { value };
-            let indented = value
-                .trim_end()
-                .replace('\n', &format!("\n{}", " ".repeat(widest + 2)));
-            format!(
-                "{name}:{}{indented}\n",
-                " ".repeat(widest + 1 - width(name))
-            )
+            let lines: Vec<String> = value.lines().map(printable).collect();
+            let indented = lines.join(&format!("\n{}", " ".repeat(widest + 2)));
+            format!("{name}:{}{indented}\n", " ".repeat(widest + 1 - width(name)))
         })
         .collect()
 }
+
+/// Text from elsewhere, such as what a connector calls itself, for a terminal: no control character, so no escape sequence.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// A text cut to what fits a column.
+pub(crate) fn short(text: &str) -> String {
+    if width(text) <= SHORT_CHARS_MAX {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(SHORT_CHARS_MAX - 1).collect();
+    format!("{head}…")
+}
+
+const SHORT_CHARS_MAX: usize = 24;
 
 pub(crate) fn yes_no(yes: bool) -> String {
     if yes { "yes".into() } else { "no".into() }
 }
 
 pub(crate) fn joined(items: &[impl AsRef<str>]) -> String {
-    items
-        .iter()
-        .map(AsRef::as_ref)
-        .collect::<Vec<_>>()
-        .join(", ")
+    items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 /// The error as a line of JSON, when JSON was asked for. Usage errors stay text: no program meets them twice.
@@ -167,17 +137,12 @@ pub(crate) fn json_error(format: Format, error: &anyhow::Error) -> Option<String
         return None;
     }
     let code = failure.and_then(Failure::stable_code).unwrap_or("failed");
-    let problem = error
-        .downcast_ref::<Problem>()
-        .cloned()
-        .unwrap_or_else(|| Problem {
-            code: code.to_owned(),
-            title: codes::lookup(code)
-                .map_or("The command failed", |entry| entry.title)
-                .to_owned(),
-            detail: format!("{error:#}"),
-            status: 0,
-        });
+    let problem = error.downcast_ref::<Problem>().cloned().unwrap_or_else(|| Problem {
+        code: code.to_owned(),
+        title: codes::lookup(code).map_or("The command failed", |entry| entry.title).to_owned(),
+        detail: format!("{error:#}"),
+        status: 0,
+    });
     serde_json::to_string(&serde_json::json!({ "error": problem })).ok()
 }
 
@@ -188,19 +153,14 @@ pub(crate) fn for_people(error: anyhow::Error) -> anyhow::Error {
     };
     let failure = Failure::new(problem.detail.clone());
     match codes::lookup(&problem.code) {
-        Some(entry) => failure
-            .cure(format!("see: postern explain {}", entry.code))
-            .into(),
+        Some(entry) => failure.cure(format!("see: postern explain {}", entry.code)).into(),
         None => failure.into(),
     }
 }
 
 /// Writes to stdout; a reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let written = io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .and_then(|()| io::stdout().flush());
+    let written = io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}")).into()),
@@ -209,11 +169,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
-    let padded: Vec<String> = cells
-        .iter()
-        .zip(widths)
-        .map(|(cell, &wide)| format!("{cell}{}", " ".repeat(wide - width(cell))))
-        .collect();
+    let padded: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, &wide)| format!("{cell}{}", " ".repeat(wide - width(cell)))).collect();
     format!("{}\n", padded.join("  ").trim_end())
 }
 
@@ -226,21 +183,14 @@ mod tests {
     use super::*;
 
     fn output() -> Output {
-        Output {
-            format: Format::Table,
-            colours: false,
-        }
+        Output { format: Format::Table, colours: false }
     }
 
     #[test]
     fn columns_line_up_and_gaps_show() {
         let table = output()
             .table(["NAME", "URL", "N"])
-            .row([
-                "wiki".into(),
-                "https://wiki.example.com/".into(),
-                "1".into(),
-            ])
+            .row(["wiki".into(), "https://wiki.example.com/".into(), "1".into()])
             .row(["größe".into(), String::new(), "12".into()]);
         assert_eq!(
             table.render("nothing"),
@@ -252,58 +202,46 @@ mod tests {
     }
 
     #[test]
+    fn no_escape_sequence_reaches_the_terminal() {
+        let table = output().table(["SOFTWARE"]).row(["evil\x1b[2J\n".into()]);
+        assert_eq!(table.render(""), "SOFTWARE\nevil\u{fffd}[2J\u{fffd}\n");
+        assert_eq!(details(&[("a", "x\x07".into())]), "a: x\u{fffd}\n");
+    }
+
+    #[test]
+    fn long_reasons_are_cut_for_a_column() {
+        assert_eq!(short("steer"), "steer");
+        assert_eq!(short("the process lacks CAP_BPF: run as root"), "the process lacks CAP_B…");
+    }
+
+    #[test]
     fn details_align_also_over_lines() {
-        let text = details(&[
-            ("id", "a1-1".into()),
-            ("settings", "a=1\nb=2".into()),
-            ("group", String::new()),
-        ]);
-        assert_eq!(
-            text,
-            "id:       a1-1\nsettings: a=1\n          b=2\ngroup:    -\n"
-        );
+        let text = details(&[("id", "a1-1".into()), ("settings", "a=1\nb=2".into()), ("group", String::new())]);
+        assert_eq!(text, "id:       a1-1\nsettings: a=1\n          b=2\ngroup:    -\n");
     }
 
     #[test]
     fn people_get_the_detail_and_where_to_read_more() {
         let text = |code: &str| {
             let (title, detail) = ("t".into(), "the host is taken".into());
-            for_people(
-                Problem {
-                    code: code.into(),
-                    title,
-                    detail,
-                    status: 409,
-                }
-                .into(),
-            )
-            .to_string()
+            for_people(Problem { code: code.into(), title, detail, status: 409 }.into()).to_string()
         };
-        assert_eq!(
-            text("not-yet-available"),
-            "the host is taken (see: postern explain not-yet-available)"
-        );
+        assert_eq!(text("not-yet-available"), "the host is taken (see: postern explain not-yet-available)");
         assert_eq!(text("from-the-future"), "the host is taken");
     }
 
     #[test]
     fn programs_get_their_errors_as_json() {
-        let problem = Problem {
-            code: "app-unknown".into(),
-            title: "t".into(),
-            detail: "no app `x`".into(),
-            status: 404,
-        };
+        let problem =
+            Problem { code: "app-unknown".into(), title: "t".into(), detail: "no app `x`".into(), status: 404 };
         let error = anyhow::Error::from(problem);
         assert_eq!(json_error(Format::Table, &error), None);
-        let json: serde_json::Value =
-            serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
         assert_eq!(json["error"]["code"], "app-unknown");
         assert_eq!(json["error"]["detail"], "no app `x`");
 
         let error = anyhow::Error::from(Failure::new("no answer").code("control-unreachable"));
-        let json: serde_json::Value =
-            serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
         assert_eq!(json["error"]["code"], "control-unreachable");
         assert_eq!(json["error"]["title"], "postern-control does not answer");
     }

@@ -11,9 +11,7 @@ pub(crate) fn relative_ms(at_unix_ms: u64, now: SystemTime) -> String {
     if at_unix_ms == 0 {
         return "-".into();
     }
-    let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    });
+    let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     let distance = |ms: u64| duration::human(whole_seconds(ms));
     match at_unix_ms.checked_sub(now_ms) {
         Some(0) => "now".into(),
@@ -31,9 +29,7 @@ pub(crate) fn relative(at_unix: u64, now: SystemTime) -> String {
 
 /// `2026-05-01T12:00:00Z`, or `-` for never.
 pub(crate) fn utc(at_unix: u64) -> String {
-    let date = i64::try_from(at_unix)
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let date = i64::try_from(at_unix).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     match date.and_then(|date| date.format(&Rfc3339).ok()) {
         Some(text) if at_unix > 0 => text,
         Some(_) | None => "-".into(),
@@ -42,9 +38,7 @@ pub(crate) fn utc(at_unix: u64) -> String {
 
 /// How long since, without "ago".
 pub(crate) fn since_ms(at_unix_ms: u64, now: SystemTime) -> String {
-    relative_ms(at_unix_ms, now)
-        .trim_end_matches(" ago")
-        .to_owned()
+    relative_ms(at_unix_ms, now).trim_end_matches(" ago").to_owned()
 }
 
 fn whole_seconds(ms: u64) -> Duration {

@@ -39,10 +39,7 @@ impl Control {
                     "HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
-                reader
-                    .get_mut()
-                    .write_all((head + &body).as_bytes())
-                    .unwrap();
+                reader.get_mut().write_all((head + &body).as_bytes()).unwrap();
             }
         });
         Self { folder, seen }
@@ -53,13 +50,7 @@ impl Control {
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        postern(
-            &[
-                &["--socket", self.path("admin.sock").to_str().unwrap()],
-                words,
-            ]
-            .concat(),
-        )
+        postern(&[&["--socket", self.path("admin.sock").to_str().unwrap()], words].concat())
     }
 
     fn asked(&self) -> Seen {
@@ -84,10 +75,7 @@ fn read_request(reader: &mut impl BufRead) -> Seen {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    Seen {
-        line,
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-    }
+    Seen { line, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
 }
 
 fn postern(words: &[&str]) -> Output {
@@ -122,18 +110,11 @@ fn app() -> Value {
 fn publish_sends_what_was_said_and_prints_what_was_done() {
     let answer = json!({"app": app(), "version": 7, "warnings": ["the backend is plain http"]});
     let control = Control::answering(vec![(200, answer)]);
-    let (cert, key, ca) = (
-        control.path("c.pem"),
-        control.path("k.pem"),
-        control.path("ca.pem"),
-    );
+    let (cert, key, ca) = (control.path("c.pem"), control.path("k.pem"), control.path("ca.pem"));
     for path in [&cert, &key, &ca] {
-        std::fs::write(
-            path,
-            format!("content of {}\n", path.file_name().unwrap().display()),
-        )
-        .unwrap();
+        std::fs::write(path, format!("content of {}\n", path.file_name().unwrap().display())).unwrap();
     }
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let backend_ca = format!("backend_ca=@{}", ca.display());
     let output = control.run(&[
         "--tenant",
@@ -158,10 +139,7 @@ fn publish_sends_what_was_said_and_prints_what_was_done() {
         "--set",
         "backend_timeout_ms=1=2",
     ]);
-    assert_eq!(
-        stdout(&output),
-        "wiki is published at https://wiki.example.com/\n"
-    );
+    assert_eq!(stdout(&output), "wiki is published at https://wiki.example.com/\n");
     assert_eq!(stderr(&output), "warning: the backend is plain http\n");
     assert_eq!(output.status.code(), Some(0));
     let asked = control.asked();
@@ -194,20 +172,12 @@ fn json_is_the_document_that_control_gave() {
 
 #[test]
 fn set_and_unset_are_one_change() {
-    let control = Control::answering(vec![(
-        200,
-        json!({"app": app(), "version": 8, "warnings": []}),
-    )]);
-    let output = control.run(&[
-        "app", "set", "wiki", "--set", "a=", "--unset", "b", "--group", "hq",
-    ]);
+    let control = Control::answering(vec![(200, json!({"app": app(), "version": 8, "warnings": []}))]);
+    let output = control.run(&["app", "set", "wiki", "--set", "a=", "--unset", "b", "--group", "hq"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let asked = control.asked();
     assert_eq!(asked.line, "PATCH /v1/tenants/default/apps/wiki");
-    assert_eq!(
-        asked.body,
-        json!({"group": "hq", "settings": {"a": "", "b": null}})
-    );
+    assert_eq!(asked.body, json!({"group": "hq", "settings": {"a": "", "b": null}}));
 }
 
 #[test]
@@ -224,68 +194,34 @@ fn a_problem_is_one_line_or_one_json_document() {
     assert_eq!(output.status.code(), Some(1));
     let output = control.run(&["app", "show", "wkii", "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        serde_json::from_str::<Value>(&stderr(&output)).unwrap(),
-        json!({"error": problem})
-    );
+    assert_eq!(serde_json::from_str::<Value>(&stderr(&output)).unwrap(), json!({"error": problem}));
     assert_eq!(stdout(&output), "");
 }
 
 #[test]
 fn a_token_goes_to_a_file_of_its_own_or_to_stdout() {
-    let issued = json!({"id": "x", "token": "postern-token-1.SECRET", "group": "hq", "expires_unix": 4_000_000_000_u64});
-    let control = Control::answering(vec![
-        (200, issued.clone()),
-        (200, issued.clone()),
-        (200, issued),
-    ]);
+    let issued =
+        json!({"id": "x", "token": "postern-token-1.SECRET", "group": "hq", "expires_unix": 4_000_000_000_u64});
+    let control = Control::answering(vec![(200, issued.clone()), (200, issued.clone()), (200, issued)]);
     let out = control.path("hq.token");
-    let words = [
-        "connector",
-        "token",
-        "--group",
-        "hq",
-        "--ttl",
-        "15m",
-        "--out",
-        out.to_str().unwrap(),
-    ];
+    let words = ["connector", "token", "--group", "hq", "--ttl", "15m", "--out", out.to_str().unwrap()];
     let output = control.run(&words);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!stdout(&output).contains("SECRET"));
-    assert_eq!(
-        std::fs::read_to_string(&out).unwrap(),
-        "postern-token-1.SECRET\n"
-    );
-    assert_eq!(
-        std::fs::metadata(&out).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "postern-token-1.SECRET\n");
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     let asked = control.asked();
-    assert_eq!(
-        asked.line,
-        "POST /v1/tenants/default/connector-groups/hq/tokens"
-    );
+    assert_eq!(asked.line, "POST /v1/tenants/default/connector-groups/hq/tokens");
     assert_eq!(asked.body, json!({"ttl_s": 900}));
 
     let again = control.run(&words);
     assert_eq!(again.status.code(), Some(1));
-    assert!(
-        stderr(&again).contains("exists already"),
-        "{}",
-        stderr(&again)
-    );
+    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
     assert!(control.seen.try_recv().is_err(), "no token is made in vain");
 
-    assert_eq!(
-        stdout(&control.run(&["connector", "token"])),
-        "postern-token-1.SECRET\n"
-    );
+    assert_eq!(stdout(&control.run(&["connector", "token"])), "postern-token-1.SECRET\n");
     let json = control.run(&["connector", "token", "-o", "json"]);
-    assert_eq!(
-        serde_json::from_str::<Value>(&stdout(&json)).unwrap()["token"],
-        "postern-token-1.SECRET"
-    );
+    assert_eq!(serde_json::from_str::<Value>(&stdout(&json)).unwrap()["token"], "postern-token-1.SECRET");
 }
 
 #[test]
@@ -294,25 +230,16 @@ fn ready_ends_with_its_answer() {
     let yes = json!({"ready": true, "missing": []});
     let control = Control::answering(vec![(503, not.clone()), (503, not), (200, yes)]);
     let output = control.run(&["ready"]);
-    assert_eq!(
-        (output.status.code(), stdout(&output).as_str()),
-        (Some(1), "not ready: no relay is linked\n")
-    );
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), "not ready: no relay is linked\n"));
     let output = control.run(&["ready", "--wait", "10s"]);
-    assert_eq!(
-        (output.status.code(), stdout(&output).as_str()),
-        (Some(0), "ready\n")
-    );
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "ready\n"));
 }
 
 #[test]
 fn names_cannot_leave_their_place_in_the_path() {
     let control = Control::answering(vec![(200, json!({"version": 1}))]);
     control.run(&["tenant", "delete", "../relays/r1?x"]);
-    assert_eq!(
-        control.asked().line,
-        "DELETE /v1/tenants/%2E%2E%2Frelays%2Fr1%3Fx"
-    );
+    assert_eq!(control.asked().line, "DELETE /v1/tenants/%2E%2E%2Frelays%2Fr1%3Fx");
 }
 
 #[test]
@@ -323,18 +250,9 @@ fn without_control_it_says_so_and_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
     assert_eq!(text.matches('\n').count(), 1, "{text}");
-    assert!(
-        text.starts_with("postern: error: postern-control does not answer at "),
-        "{text}"
-    );
-    assert!(
-        text.contains("start postern-control, or name its socket with --socket"),
-        "{text}"
-    );
-    assert!(
-        text.contains("postern explain control-unreachable"),
-        "{text}"
-    );
+    assert!(text.starts_with("postern: error: postern-control does not answer at "), "{text}");
+    assert!(text.contains("start postern-control, or name its socket with --socket"), "{text}");
+    assert!(text.contains("postern explain control-unreachable"), "{text}");
 }
 
 #[test]
@@ -345,11 +263,7 @@ fn what_breaks_off_is_said() {
     thread::spawn(move || drop(listener.accept()));
     let output = postern(&["--socket", path.to_str().unwrap(), "status"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("did not complete its answer"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("did not complete its answer"), "{}", stderr(&output));
 }
 
 #[test]
@@ -366,41 +280,17 @@ fn the_socket_comes_from_the_environment_too() {
 #[test]
 fn offline_commands_need_no_control() {
     let explained = postern(&["explain", "backend-timeout"]);
-    assert!(
-        stdout(&explained).starts_with("backend-timeout (HTTP 504)\n"),
-        "{}",
-        stdout(&explained)
-    );
-    let json: Value = serde_json::from_str(&stdout(&postern(&[
-        "explain",
-        "backend-timeout",
-        "-o",
-        "json",
-    ])))
-    .unwrap();
-    assert_eq!(
-        (json["code"].as_str(), json["status"].as_u64()),
-        (Some("backend-timeout"), Some(504))
-    );
+    assert!(stdout(&explained).starts_with("backend-timeout (HTTP 504)\n"), "{}", stdout(&explained));
+    let json: Value = serde_json::from_str(&stdout(&postern(&["explain", "backend-timeout", "-o", "json"]))).unwrap();
+    assert_eq!((json["code"].as_str(), json["status"].as_u64()), (Some("backend-timeout"), Some(504)));
     let unknown = postern(&["explain", "backend-timout"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(
-        stderr(&unknown).contains("did you mean backend-timeout?"),
-        "{}",
-        stderr(&unknown)
-    );
+    assert!(stderr(&unknown).contains("did you mean backend-timeout?"), "{}", stderr(&unknown));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(
-            stdout(&postern(&["completions", shell])).contains("postern"),
-            "{shell}"
-        );
+        assert!(stdout(&postern(&["completions", shell])).contains("postern"), "{shell}");
     }
     let folder = tempfile::tempdir().unwrap();
-    assert!(
-        postern(&["man", folder.path().to_str().unwrap()])
-            .status
-            .success()
-    );
+    assert!(postern(&["man", folder.path().to_str().unwrap()]).status.success());
     let page = std::fs::read_to_string(folder.path().join("postern-app-publish.1")).unwrap();
     assert!(page.contains("preauth"), "{page}");
 }
@@ -409,10 +299,6 @@ fn offline_commands_need_no_control() {
 fn the_network_is_refused_for_now() {
     let output = postern(&["--server", "https://control.example.com", "status"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("--server is not yet available"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("--server is not yet available"), "{}", stderr(&output));
     assert_eq!(postern(&["app", "publish"]).status.code(), Some(2));
 }

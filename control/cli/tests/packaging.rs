@@ -5,11 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const UNITS: [&str; 3] = [
-    "postern-control.service",
-    "postern-relay.service",
-    "postern-connector.service",
-];
+const UNITS: [&str; 3] = ["postern-control.service", "postern-relay.service", "postern-connector.service"];
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
@@ -38,11 +34,7 @@ fn with_stand_in(text: &str) -> String {
 
 #[test]
 fn systemd_finds_nothing_to_remark() {
-    if Command::new("systemd-analyze")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
         eprintln!("skipped: systemd-analyze is not installed");
         return;
     }
@@ -55,16 +47,9 @@ fn systemd_finds_nothing_to_remark() {
             path
         })
         .collect();
-    let verified = Command::new("systemd-analyze")
-        .arg("verify")
-        .args(&paths)
-        .output()
-        .unwrap();
+    let verified = Command::new("systemd-analyze").arg("verify").args(&paths).output().unwrap();
     let remarks = String::from_utf8_lossy(&verified.stderr);
-    let ours: Vec<&str> = remarks
-        .lines()
-        .filter(|line| line.contains("postern"))
-        .collect();
+    let ours: Vec<&str> = remarks.lines().filter(|line| line.contains("postern")).collect();
     assert!(ours.is_empty(), "{remarks}");
     assert!(verified.status.success(), "{remarks}");
 }
@@ -82,20 +67,12 @@ fn every_unit_is_confined_and_supervised() {
             "MemoryDenyWriteExecute=yes",
             "SystemCallArchitectures=native",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{name} lacks {line}"
-            );
+            assert!(text.lines().any(|found| found == line), "{name} lacks {line}");
         }
     }
     for name in ["postern-control.service", "postern-connector.service"] {
         assert!(unit(name).contains("StateDirectoryMode=0700"), "{name}");
-        assert!(
-            unit(name)
-                .lines()
-                .any(|line| line == "CapabilityBoundingSet="),
-            "{name} needs no capability"
-        );
+        assert!(unit(name).lines().any(|line| line == "CapabilityBoundingSet="), "{name} needs no capability");
     }
 }
 
@@ -112,17 +89,8 @@ fn the_relay_state_is_the_dataplane_users() {
 fn each_program_finds_its_configuration_and_user() {
     let users = std::fs::read_to_string(packaging().join("sysusers.d/postern.conf")).unwrap();
     for program in ["control", "relay", "connector"] {
-        assert!(
-            users.contains(&format!("u postern-{program} ")),
-            "{program}"
-        );
-        assert!(
-            packaging().join(format!("etc/{program}.toml")).exists(),
-            "{program}"
-        );
-        assert!(
-            unit(&format!("postern-{program}.service"))
-                .contains(&format!("/etc/postern/{program}.toml"))
-        );
+        assert!(users.contains(&format!("u postern-{program} ")), "{program}");
+        assert!(packaging().join(format!("etc/{program}.toml")).exists(), "{program}");
+        assert!(unit(&format!("postern-{program}.service")).contains(&format!("/etc/postern/{program}.toml")));
     }
 }

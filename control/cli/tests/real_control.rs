@@ -60,11 +60,7 @@ impl Control {
     fn done(&self, line: &str) -> String {
         let words: Vec<&str> = line.split_whitespace().collect();
         let output = self.run(&words);
-        assert!(
-            output.status.success(),
-            "postern {line}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "postern {line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -98,10 +94,7 @@ fn the_real_control_understands_every_command() {
     };
     let made = control.json("init");
     assert!(Path::new(made["ca_file"].as_str().unwrap()).exists());
-    assert_eq!(
-        (made["tenant"].as_str(), made["group"].as_str()),
-        (Some("default"), Some("default"))
-    );
+    assert_eq!((made["tenant"].as_str(), made["group"].as_str()), (Some("default"), Some("default")));
     names(&control);
     relays(&control);
     apps(&control);
@@ -115,10 +108,7 @@ fn names(control: &Control) {
     assert!(control.done("tenant list").contains("acme"));
     assert_eq!(control.json("tenant show acme")["name"], "acme");
     control.done("connector-group create hq --tenant acme");
-    assert_eq!(
-        control.json("connector-group show hq --tenant acme")["connectors"],
-        0
-    );
+    assert_eq!(control.json("connector-group show hq --tenant acme")["connectors"], 0);
     control.done("connector-group delete hq --tenant acme");
     control.refused("connector-group show hq --tenant acme");
 }
@@ -128,10 +118,7 @@ fn relays(control: &Control) {
     assert_eq!(control.json("relay list")["items"][0]["name"], "edge");
     assert_eq!(control.json("relay show edge")["connected"], false);
     control.done("relay remove edge");
-    assert_eq!(
-        control.done("relay list"),
-        "no relays; add one: postern relay add NAME HOST:PORT\n"
-    );
+    assert_eq!(control.done("relay list"), "no relays; add one: postern relay add NAME HOST:PORT\n");
 }
 
 fn apps(control: &Control) {
@@ -140,77 +127,37 @@ fn apps(control: &Control) {
     assert!(refused.contains("not yet available"), "{refused}");
     control.done(&format!("app publish wiki {forms} --preauth passthrough"));
     control.refused(&format!("app publish other {forms} --preauth passthrough"));
-    control.refused(
-        "app publish odd --external nonsense --internal http://127.0.0.1:9/ --preauth passthrough",
-    );
-    assert_eq!(
-        control.json("app show wiki")["external_url"],
-        "https://wiki.example.com/"
-    );
-    assert!(
-        control.refused("app show wkii").contains("wiki"),
-        "the nearest name is suggested"
-    );
+    control.refused("app publish odd --external nonsense --internal http://127.0.0.1:9/ --preauth passthrough");
+    assert_eq!(control.json("app show wiki")["external_url"], "https://wiki.example.com/");
+    assert!(control.refused("app show wkii").contains("wiki"), "the nearest name is suggested");
     control.done("app set wiki --set backend_timeout_ms=180000");
-    assert_eq!(
-        control.json("app show wiki")["settings"]["backend_timeout_ms"],
-        "180000"
-    );
+    assert_eq!(control.json("app show wiki")["settings"]["backend_timeout_ms"], "180000");
     control.done("app set wiki --unset backend_timeout_ms");
-    assert_eq!(
-        control.json("app show wiki")["settings"],
-        serde_json::json!({})
-    );
+    assert_eq!(control.json("app show wiki")["settings"], serde_json::json!({}));
     control.refused("app set wiki --set nonsense=1");
-    assert_eq!(
-        control.json("cert list")["items"][0]["hosts"][0],
-        "wiki.example.com"
-    );
-    assert!(
-        control
-            .done("app list")
-            .contains("https://wiki.example.com/")
-    );
+    assert_eq!(control.json("cert list")["items"][0]["hosts"][0], "wiki.example.com");
+    assert!(control.done("app list").contains("https://wiki.example.com/"));
     control.done("app unpublish wiki");
     control.refused("app show wiki");
 }
 
 fn connectors(control: &Control) {
     let out = control.path("token");
-    control.done(&format!(
-        "connector token --ttl 10m --out {}",
-        out.display()
-    ));
+    control.done(&format!("connector token --ttl 10m --out {}", out.display()));
     let token = std::fs::read_to_string(out).unwrap();
     assert!(token.starts_with("postern-token-1."));
-    assert_eq!(
-        control.json("connector list")["items"],
-        serde_json::json!([])
-    );
+    assert_eq!(control.json("connector list")["items"], serde_json::json!([]));
     control.refused("connector show c1-99");
-    assert!(
-        !control
-            .done("audit list --limit 1000")
-            .contains(token.trim()),
-        "a token is not in the audit log"
-    );
+    assert!(!control.done("audit list --limit 1000").contains(token.trim()), "a token is not in the audit log");
 }
 
 fn overview(control: &Control) {
     let status = control.json("status");
     assert!(status["version"].as_u64().unwrap() > 0, "{status}");
     let ready = control.run(&["ready"]);
-    assert_eq!(
-        ready.status.code(),
-        Some(1),
-        "nothing is linked: {}",
-        String::from_utf8_lossy(&ready.stdout)
-    );
+    assert_eq!(ready.status.code(), Some(1), "nothing is linked: {}", String::from_utf8_lossy(&ready.stdout));
     let actions = control.done("audit list --limit 1000");
     for action in ["tenant", "relay", "app"] {
-        assert!(
-            actions.contains(action),
-            "{action} is not in the audit log: {actions}"
-        );
+        assert!(actions.contains(action), "{action} is not in the audit log: {actions}");
     }
 }

@@ -129,8 +129,10 @@ fn without_repetition(chain: &[String]) -> Vec<&str> {
     kept
 }
 
+/// Messages quote peers and files: breaks become spaces, and no escape sequence reaches the terminal.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -148,6 +150,12 @@ mod tests {
             "postern-relay: error: cannot listen on 127.0.0.1:443: address in use (choose another port)"
         );
         assert_eq!(report("postern-relay", &error), EXIT_FAILURE);
+    }
+
+    #[test]
+    fn no_escape_sequence_reaches_the_terminal() {
+        let error = anyhow::anyhow!("peer said \x1b[2Jhello\r\nworld");
+        assert_eq!(line("p", &error), "p: error: peer said \u{fffd}[2Jhello world");
     }
 
     #[test]

@@ -17,16 +17,23 @@ pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Reads a key or token file. Warns when group or others may read it; refuses more than [`SECRET_FILE_BYTES_MAX`].
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mode = file.metadata().map_err(|error| unreadable(path, &error))?.permissions().mode();
-    if mode & 0o077 != 0 && !is_credential(path) {
-        tracing::warn!(
-            path = %path.display(),
-            mode = format!("{:04o}", mode & 0o7777),
-            "others can read this secret; run: chmod 600 {}",
-            path.display()
-        );
+    if let Some(warning) = exposure(path) {
+        tracing::warn!(path = %path.display(), "{warning}");
     }
     read_bounded(path, &file)
+}
+
+/// What to say when others than the owner can read a secret file; `None` when all is well.
+pub fn exposure(path: &Path) -> Option<String> {
+    let mode = fs::metadata(path).ok()?.permissions().mode();
+    let exposed = mode & 0o077 != 0 && !is_credential(path);
+    exposed.then(|| {
+        format!(
+            "others can read the secret in {path} (mode {:04o}); run: chmod 600 {path}",
+            mode & 0o7777,
+            path = path.display()
+        )
+    })
 }
 
 /// As [`read()`], as text without surrounding white space.
@@ -146,6 +153,16 @@ mod tests {
         write_new(&path, b" first\n").unwrap();
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read_text(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn exposed_secrets_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write(&path, b"x").unwrap();
+        assert_eq!(exposure(&path), None);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(exposure(&path).unwrap().contains("(mode 0640); run: chmod 600 "));
     }
 
     #[test]

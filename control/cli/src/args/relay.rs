@@ -76,24 +76,16 @@ pub(crate) enum CertCommand {
 }
 
 fn address(text: &str) -> Result<String, String> {
-    let port = text
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .and_then(|(_, port)| port.parse::<u16>().ok());
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
     match port {
         Some(port) if port > 0 => Ok(text.to_owned()),
-        Some(_) | None => {
-            Err("write HOST:PORT, for example relay.example.com:443 or [2001:db8::7]:443".into())
-        }
+        Some(_) | None => Err("write HOST:PORT, for example relay.example.com:443 or [2001:db8::7]:443".into()),
     }
 }
 
 fn fingerprint(text: &str) -> Result<String, String> {
-    let hex: String = text
-        .chars()
-        .filter(|&c| c != ':')
-        .collect::<String>()
-        .to_lowercase();
+    let hex: String = text.chars().filter(|&c| c != ':').collect::<String>().to_lowercase();
     if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(hex);
     }

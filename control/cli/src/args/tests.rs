@@ -19,34 +19,19 @@ fn every_example_parses_and_every_command_has_one() {
 }
 
 fn check(command: &clap::Command, examples: &mut usize) {
-    let children: Vec<_> = command
-        .get_subcommands()
-        .filter(|child| child.get_name() != "help")
-        .collect();
-    let help = command
-        .get_after_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let children: Vec<_> = command.get_subcommands().filter(|child| child.get_name() != "help").collect();
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     assert!(
         help.lines().all(|line| line.chars().count() <= 100),
         "an example of `{}` would be wrapped",
         command.get_name()
     );
     let unbroken = help.replace("\\\n", "");
-    let lines: Vec<&str> = unbroken
-        .lines()
-        .filter_map(|line| line.strip_prefix("  postern "))
-        .collect();
-    assert!(
-        !lines.is_empty() || !children.is_empty(),
-        "`{}` has no example",
-        command.get_name()
-    );
+    let lines: Vec<&str> = unbroken.lines().filter_map(|line| line.strip_prefix("  postern ")).collect();
+    assert!(!lines.is_empty() || !children.is_empty(), "`{}` has no example", command.get_name());
     for line in lines {
         let words = words(line);
-        if let Err(error) =
-            Args::try_parse_from(std::iter::once("postern").chain(words.iter().map(String::as_str)))
-        {
+        if let Err(error) = Args::try_parse_from(std::iter::once("postern").chain(words.iter().map(String::as_str))) {
             panic!("`postern {line}`: {error}");
         }
         *examples += 1;
@@ -59,10 +44,7 @@ fn check(command: &clap::Command, examples: &mut usize) {
 #[test]
 fn every_command_in_the_documentation_parses() {
     let page = include_str!("../../../../docs/cli.md");
-    let lines: Vec<&str> = page
-        .lines()
-        .filter(|line| line.starts_with("postern "))
-        .collect();
+    let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("postern ")).collect();
     assert!(lines.len() > 30, "only {} commands were found", lines.len());
     for line in lines {
         let parsed = Args::try_parse_from(words(line));
@@ -153,8 +135,7 @@ fn wrong_usage_is_refused_with_two() {
         "audit list --limit 0",
         "frobnicate",
     ] {
-        let error =
-            Args::try_parse_from(std::iter::once("postern").chain(line.split(' '))).unwrap_err();
+        let error = Args::try_parse_from(std::iter::once("postern").chain(line.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
     }
 }

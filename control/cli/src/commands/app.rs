@@ -24,10 +24,7 @@ pub(super) fn run(context: &Context, command: AppCommand) -> Result<()> {
     match command {
         AppCommand::Publish(args) => {
             let published: AppPublished = client.post(&path::apps(&tenant), &publication(args)?)?;
-            let line = format!(
-                "{} is published at {}",
-                published.app.name, published.app.external_url
-            );
+            let line = format!("{} is published at {}", published.app.name, published.app.external_url);
             output.changed(&published, &line, &published.warnings)
         }
         AppCommand::List => {
@@ -41,19 +38,11 @@ pub(super) fn run(context: &Context, command: AppCommand) -> Result<()> {
         AppCommand::Set(args) => {
             let target = path::app(&tenant, &segment(&args.name));
             let changed: AppPublished = client.patch(&target, &change(args)?)?;
-            output.changed(
-                &changed,
-                &format!("{} is changed", changed.app.name),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("{} is changed", changed.app.name), &changed.warnings)
         }
         AppCommand::Unpublish { name } => {
             let changed: Changed = client.delete(&path::app(&tenant, &segment(&name)))?;
-            output.changed(
-                &changed,
-                &format!("{name} is no longer published"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("{name} is no longer published"), &changed.warnings)
         }
     }
 }
@@ -63,18 +52,10 @@ pub(super) fn run_cert(context: &Context, command: CertCommand) -> Result<()> {
     let tenant = client.tenant();
     match command {
         CertCommand::Add { cert, key } => {
-            let asked = AddCertificate {
-                certificate_pem: read_text(&cert)?,
-                key_pem: read_key(&key)?,
-            };
+            let asked = AddCertificate { certificate_pem: read_text(&cert)?, key_pem: read_key(&key)? };
             let made: CertificateView = client.post(&path::certificates(&tenant), &asked)?;
             output.show(&made, |made| {
-                format!(
-                    "certificate {} added: {}, until {}\n",
-                    made.id,
-                    joined(&made.hosts),
-                    utc(made.not_after_unix)
-                )
+                format!("certificate {} added: {}, until {}\n", made.id, joined(&made.hosts), utc(made.not_after_unix))
             })
         }
         CertCommand::List => {
@@ -83,11 +64,7 @@ pub(super) fn run_cert(context: &Context, command: CertCommand) -> Result<()> {
         }
         CertCommand::Remove { id } => {
             let changed: Changed = client.delete(&path::certificate(&tenant, &segment(&id)))?;
-            output.changed(
-                &changed,
-                &format!("certificate {id} removed"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("certificate {id} removed"), &changed.warnings)
         }
     }
 }
@@ -99,33 +76,21 @@ fn publication(args: PublishArgs) -> Result<PublishApp> {
         internal_url: args.internal,
         preauth: args.preauth.into(),
         group: args.group,
-        certificate_pem: args
-            .certificate
-            .cert
-            .as_deref()
-            .map(read_text)
-            .transpose()?,
+        certificate_pem: args.certificate.cert.as_deref().map(read_text).transpose()?,
         key_pem: args.certificate.key.as_deref().map(read_key).transpose()?,
         settings: settings(args.settings)?,
     })
 }
 
 fn change(args: SetArgs) -> Result<SetApp> {
-    let set = settings(args.settings)?
-        .into_iter()
-        .map(|(name, value)| (name, Some(value)));
+    let set = settings(args.settings)?.into_iter().map(|(name, value)| (name, Some(value)));
     let unset = args.unset.into_iter().map(|name| (name, None));
     Ok(SetApp {
         external_url: args.external,
         internal_url: args.internal,
         preauth: args.preauth.map(Into::into),
         group: args.group,
-        certificate_pem: args
-            .certificate
-            .cert
-            .as_deref()
-            .map(read_text)
-            .transpose()?,
+        certificate_pem: args.certificate.cert.as_deref().map(read_text).transpose()?,
         key_pem: args.certificate.key.as_deref().map(read_key).transpose()?,
         settings: set.chain(unset).collect(),
     })
@@ -143,21 +108,15 @@ fn settings(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>> {
 }
 
 fn read_key(path: &Path) -> Result<SecretText> {
+    if let Some(warning) = secret::exposure(path) {
+        eprintln!("warning: {warning}");
+    }
     Ok(SecretText::new(secret::read_text(path)?.to_string()))
 }
 
 fn table(output: Output, apps: &[AppView]) -> String {
-    let table = output
-        .table([
-            "ID",
-            "NAME",
-            "EXTERNAL",
-            "INTERNAL",
-            "PREAUTH",
-            "GROUP",
-            "CONNECTORS",
-        ])
-        .rows(apps, |app| {
+    let table =
+        output.table(["ID", "NAME", "EXTERNAL", "INTERNAL", "PREAUTH", "GROUP", "CONNECTORS"]).rows(apps, |app| {
             [
                 app.id.to_string(),
                 app.name.to_string(),
@@ -172,24 +131,14 @@ fn table(output: Output, apps: &[AppView]) -> String {
 }
 
 fn show(app: &AppView) -> String {
-    let settings: Vec<String> = app
-        .settings
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let settings: Vec<String> = app.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     details(&[
         ("id", app.id.to_string()),
         ("name", app.name.to_string()),
         ("external", app.external_url.clone()),
         ("internal", app.internal_url.clone()),
         ("preauth", preauth(app.preauth).into()),
-        (
-            "group",
-            format!(
-                "{} ({} connectors online)",
-                app.group, app.connectors_online
-            ),
-        ),
+        ("group", format!("{} ({} connectors online)", app.group, app.connectors_online)),
         (
             "certificate",
             format!(
@@ -205,17 +154,15 @@ fn show(app: &AppView) -> String {
 
 fn certificate_table(output: Output, certificates: &[CertificateView]) -> String {
     let now = SystemTime::now();
-    let table = output
-        .table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "APPS"])
-        .rows(certificates, |certificate| {
-            [
-                certificate.id.to_string(),
-                joined(&certificate.hosts),
-                origin(certificate.origin).into(),
-                relative(certificate.not_after_unix, now),
-                joined(&certificate.apps),
-            ]
-        });
+    let table = output.table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "APPS"]).rows(certificates, |certificate| {
+        [
+            certificate.id.to_string(),
+            joined(&certificate.hosts),
+            origin(certificate.origin).into(),
+            relative(certificate.not_after_unix, now),
+            joined(&certificate.apps),
+        ]
+    });
     table.render("no certificates")
 }
 

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use postern_model::admin::{
-    Changed, ConnectorView, CreateNamed, CreateToken, GroupView, List, TokenIssued, path,
-};
+use postern_model::admin::{Changed, ConnectorView, CreateNamed, CreateToken, GroupView, List, TokenIssued, path};
 use postern_service::failure::Failure;
 use postern_service::secret;
 
@@ -22,9 +20,7 @@ pub(super) fn run_group(context: &Context, command: GroupCommand) -> Result<()> 
     match command {
         GroupCommand::Create { name } => {
             let made: GroupView = client.post(&path::groups(&tenant), &CreateNamed { name })?;
-            output.show(&made, |made| {
-                format!("connector group {} ({}) made\n", made.name, made.id)
-            })
+            output.show(&made, |made| format!("connector group {} ({}) made\n", made.name, made.id))
         }
         GroupCommand::List => {
             let list: List<GroupView> = client.get(&path::groups(&tenant))?;
@@ -36,11 +32,7 @@ pub(super) fn run_group(context: &Context, command: GroupCommand) -> Result<()> 
         }
         GroupCommand::Delete { name } => {
             let changed: Changed = client.delete(&path::group(&tenant, &segment(&name)))?;
-            output.changed(
-                &changed,
-                &format!("connector group {name} deleted"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("connector group {name} deleted"), &changed.warnings)
         }
     }
 }
@@ -60,11 +52,7 @@ pub(super) fn run(context: &Context, command: ConnectorCommand) -> Result<()> {
         }
         ConnectorCommand::Remove { id } => {
             let changed: Changed = client.delete(&path::connector(&tenant, &segment(&id)))?;
-            output.changed(
-                &changed,
-                &format!("connector {id} removed"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("connector {id} removed"), &changed.warnings)
         }
     }
 }
@@ -74,13 +62,8 @@ fn token(context: &Context, args: &TokenArgs) -> Result<()> {
     if let Some(out) = args.out.as_deref().filter(|out| out.exists()) {
         return Err(taken(out).into());
     }
-    let asked = CreateToken {
-        ttl_s: args.ttl.map(|ttl| ttl.as_secs()),
-    };
-    let issued: TokenIssued = client.post(
-        &path::tokens(&client.tenant(), &segment(&args.group)),
-        &asked,
-    )?;
+    let asked = CreateToken { ttl_s: args.ttl.map(|ttl| ttl.as_secs()) };
+    let issued: TokenIssued = client.post(&path::tokens(&client.tenant(), &segment(&args.group)), &asked)?;
     let Some(out) = &args.out else {
         return output.show(&issued, |issued| format!("{}\n", issued.token.expose()));
     };
@@ -93,11 +76,7 @@ fn token(context: &Context, args: &TokenArgs) -> Result<()> {
     });
     let expiry = relative(issued.expires_unix, SystemTime::now());
     output.show(&written, |_| {
-        format!(
-            "token for group {} written to {}; it expires {expiry}\n",
-            issued.group,
-            out.display()
-        )
+        format!("token for group {} written to {}; it expires {expiry}\n", issued.group, out.display())
     })
 }
 
@@ -114,23 +93,20 @@ fn write_token(out: &Path, issued: &TokenIssued) -> Result<()> {
 }
 
 fn taken(out: &Path) -> Failure {
-    Failure::new(format!("{} exists already", out.display()))
-        .cure("remove it or choose another file")
+    Failure::new(format!("{} exists already", out.display())).cure("remove it or choose another file")
 }
 
 fn group_table(output: Output, groups: &[GroupView]) -> String {
-    let table = output
-        .table(["ID", "NAME", "CONNECTORS", "ONLINE", "TOKENS", "APPS"])
-        .rows(groups, |group| {
-            [
-                group.id.to_string(),
-                group.name.to_string(),
-                group.connectors.to_string(),
-                group.connectors_online.to_string(),
-                group.tokens_open.to_string(),
-                joined(&group.apps),
-            ]
-        });
+    let table = output.table(["ID", "NAME", "CONNECTORS", "ONLINE", "TOKENS", "APPS"]).rows(groups, |group| {
+        [
+            group.id.to_string(),
+            group.name.to_string(),
+            group.connectors.to_string(),
+            group.connectors_online.to_string(),
+            group.tokens_open.to_string(),
+            joined(&group.apps),
+        ]
+    });
     table.render("no connector groups")
 }
 
@@ -138,10 +114,7 @@ fn show_group(group: &GroupView) -> String {
     details(&[
         ("id", group.id.to_string()),
         ("name", group.name.to_string()),
-        (
-            "connectors",
-            format!("{} ({} online)", group.connectors, group.connectors_online),
-        ),
+        ("connectors", format!("{} ({} online)", group.connectors, group.connectors_online)),
         ("open tokens", group.tokens_open.to_string()),
         ("applications", joined(&group.apps)),
     ])
@@ -149,26 +122,21 @@ fn show_group(group: &GroupView) -> String {
 
 fn connector_table(output: Output, connectors: &[ConnectorView]) -> String {
     let now = SystemTime::now();
-    let heads = [
-        "ID", "GROUP", "ONLINE", "SINCE", "TUNNELS", "SOFTWARE", "ENROLLED",
-    ];
+    let heads = ["ID", "GROUP", "ONLINE", "SINCE", "TUNNELS", "SOFTWARE", "ENROLLED"];
     let table = output.table(heads).rows(connectors, |connector| {
         [
             connector.id.to_string(),
             connector.group.to_string(),
             yes_no(connector.online),
             since_ms(connector.since_unix_ms, now),
-            connector
-                .relays
-                .iter()
-                .map(|relay| relay.tunnels)
-                .sum::<u32>()
-                .to_string(),
+            connector.relays.iter().map(|relay| relay.tunnels).sum::<u32>().to_string(),
             connector.software.clone(),
             relative_ms(connector.enrolled_unix_ms, now),
         ]
     });
-    table.render("no connectors; enrol one: postern connector token --out FILE, then postern-connector --token-file FILE")
+    table.render(
+        "no connectors; enrol one: postern connector token --out FILE, then postern-connector --token-file FILE",
+    )
 }
 
 fn show(connector: &ConnectorView) -> String {
@@ -178,10 +146,7 @@ fn show(connector: &ConnectorView) -> String {
         .iter()
         .map(|at| {
             let state = if at.online { "online" } else { "offline" };
-            format!(
-                "{} {state}, {} tunnels, {} µs",
-                at.relay, at.tunnels, at.rtt_us
-            )
+            format!("{} {state}, {} tunnels, {} µs", at.relay, at.tunnels, at.rtt_us)
         })
         .collect();
     details(&[

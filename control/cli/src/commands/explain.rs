@@ -31,10 +31,7 @@ fn document(entry: &Code) -> Value {
 }
 
 fn text(entry: &Code) -> String {
-    let status = entry
-        .status
-        .map(|status| format!(" (HTTP {status})"))
-        .unwrap_or_default();
+    let status = entry.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
     format!(
         "{}{status}\n{}.\n\nCause: {}\nCure:  {}\n",
         entry.code,
@@ -45,26 +42,17 @@ fn text(entry: &Code) -> String {
 }
 
 fn list(output: Output, all: &[&Code]) -> String {
-    let status = |entry: &Code| {
-        entry
-            .status
-            .map(|status| status.to_string())
-            .unwrap_or_default()
-    };
+    let status = |entry: &Code| entry.status.map(|status| status.to_string()).unwrap_or_default();
     let table = output
         .table(["CODE", "STATUS", "TITLE"])
-        .rows(all, |entry| {
-            [entry.code.to_owned(), status(entry), entry.title.to_owned()]
-        });
+        .rows(all, |entry| [entry.code.to_owned(), status(entry), entry.title.to_owned()]);
     table.render("no codes")
 }
 
 fn unknown(asked: &str) -> Failure {
     if asked.parse::<RequestId>().is_ok() {
         let refused = Failure::new("explaining a request by its id is not yet available");
-        return refused
-            .cure("look the id up in the relay's log")
-            .code("not-yet-available");
+        return refused.cure("look the id up in the relay's log").code("not-yet-available");
     }
     let refused = Failure::new(format!("there is no error code `{asked}`"));
     match suggest::nearest(asked, codes::all().map(|entry| entry.code)) {
@@ -80,29 +68,14 @@ mod tests {
     #[test]
     fn a_code_is_explained_in_words() {
         let text = text(codes::lookup("host-unknown").unwrap());
-        assert!(
-            text.starts_with("host-unknown (HTTP 421)\nNo application"),
-            "{text}"
-        );
+        assert!(text.starts_with("host-unknown (HTTP 421)\nNo application"), "{text}");
         assert!(text.contains("\nCure:  Check the address"), "{text}");
     }
 
     #[test]
     fn slips_and_request_ids_are_recognised() {
-        assert!(
-            unknown("host-unknwon")
-                .to_string()
-                .contains("did you mean host-unknown?")
-        );
-        assert!(
-            unknown("zzzzzzzzz")
-                .to_string()
-                .contains("postern explain lists all")
-        );
-        assert!(
-            unknown(&"0".repeat(32))
-                .to_string()
-                .contains("not yet available")
-        );
+        assert!(unknown("host-unknwon").to_string().contains("did you mean host-unknown?"));
+        assert!(unknown("zzzzzzzzz").to_string().contains("postern explain lists all"));
+        assert!(unknown(&"0".repeat(32)).to_string().contains("not yet available"));
     }
 }

@@ -19,11 +19,5 @@ pub(super) fn completions(shell: Shell) -> Result<()> {
 pub(super) fn man_pages(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(Args::command(), dir))
-        .map_err(|error| {
-            Failure::new(format!(
-                "cannot write manual pages to {}: {error}",
-                dir.display()
-            ))
-            .into()
-        })
+        .map_err(|error| Failure::new(format!("cannot write manual pages to {}: {error}", dir.display())).into())
 }

@@ -8,34 +8,21 @@ use postern_model::admin::{AddRelay, Changed, List, Pinned, RelayView, path};
 use super::Context;
 use crate::args::RelayCommand;
 use crate::client::segment;
-use crate::output::{Output, details, joined};
+use crate::output::{Output, details, joined, short};
 use crate::time_text::{relative_ms, since_ms};
 
 pub(super) fn run(context: &Context, command: RelayCommand) -> Result<()> {
     let Context { client, output } = context;
     match command {
-        RelayCommand::Add {
-            name,
-            address,
-            fingerprint,
-        } => {
+        RelayCommand::Add { name, address, fingerprint } => {
             let unpinned = fingerprint.is_none();
-            let made: RelayView = client.post(
-                path::RELAYS,
-                &AddRelay {
-                    name,
-                    address,
-                    fingerprint,
-                },
-            )?;
-            output.show(&made, |made| {
-                format!(
-                    "relay {} ({}) added; control dials it now\n",
-                    made.name, made.id
-                )
-            })?;
+            let made: RelayView = client.post(path::RELAYS, &AddRelay { name, address, fingerprint })?;
+            output.show(&made, |made| format!("relay {} ({}) added; control dials it now\n", made.name, made.id))?;
             if unpinned && made.pinned == Pinned::No {
-                output.warn(&["the first key it shows will be trusted; compare it: postern relay show, and the relay's log".into()]);
+                output.warn(&[
+                    "the first key it shows will be trusted; compare it: postern relay show, and the relay's log"
+                        .into(),
+                ]);
             }
             Ok(())
         }
@@ -49,11 +36,7 @@ pub(super) fn run(context: &Context, command: RelayCommand) -> Result<()> {
         }
         RelayCommand::Remove { name } => {
             let changed: Changed = client.delete(&path::relay(&segment(&name)))?;
-            output.changed(
-                &changed,
-                &format!("relay {name} removed"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("relay {name} removed"), &changed.warnings)
         }
     }
 }
@@ -61,25 +44,10 @@ pub(super) fn run(context: &Context, command: RelayCommand) -> Result<()> {
 /// Relays at a glance; `postern status` shows the same.
 pub(super) fn table(output: Output, relays: &[RelayView]) -> String {
     let now = SystemTime::now();
-    let heads = [
-        "ID",
-        "NAME",
-        "ADDRESS",
-        "LINK",
-        "SINCE",
-        "VERSION",
-        "WORKERS",
-        "IO",
-        "EBPF",
-        "CONNECTORS",
-    ];
+    let heads = ["ID", "NAME", "ADDRESS", "LINK", "SINCE", "VERSION", "WORKERS", "IO", "EBPF", "CONNECTORS"];
     let table = output.table(heads).rows(relays, |relay| {
         let status = relay.status.clone().unwrap_or_default();
-        let online = status
-            .connectors
-            .iter()
-            .filter(|connector| connector.online)
-            .count();
+        let online = status.connectors.iter().filter(|connector| connector.online).count();
         [
             relay.id.to_string(),
             relay.name.to_string(),
@@ -89,7 +57,7 @@ pub(super) fn table(output: Output, relays: &[RelayView]) -> String {
             status.applied_version.to_string(),
             status.workers.to_string(),
             status.io_backend,
-            status.ebpf,
+            short(&status.ebpf),
             format!("{online} online"),
         ]
     });
@@ -103,37 +71,17 @@ fn show(relay: &RelayView) -> String {
         .connectors
         .iter()
         .map(|connector| {
-            let state = if connector.online {
-                "online"
-            } else {
-                "offline"
-            };
-            format!(
-                "{} {state}, {} tunnels, {} µs",
-                connector.id, connector.tunnels, connector.rtt_us
-            )
+            let state = if connector.online { "online" } else { "offline" };
+            format!("{} {state}, {} tunnels, {} µs", connector.id, connector.tunnels, connector.rtt_us)
         })
         .collect();
     details(&[
         ("id", relay.id.to_string()),
         ("name", relay.name.to_string()),
-        (
-            "address",
-            relay
-                .address
-                .clone()
-                .unwrap_or_else(|| "(comes to the admin socket)".into()),
-        ),
+        ("address", relay.address.clone().unwrap_or_else(|| "(comes to the admin socket)".into())),
         ("key", relay.fingerprint.clone().unwrap_or_default()),
         ("key trusted", pinned(relay.pinned).into()),
-        (
-            "link",
-            format!(
-                "{}, since {}",
-                link(relay),
-                relative_ms(relay.since_unix_ms, now)
-            ),
-        ),
+        ("link", format!("{}, since {}", link(relay), relative_ms(relay.since_unix_ms, now))),
         ("problem", relay.problem.clone().unwrap_or_default()),
         ("software", relay.software.clone()),
         ("version applied", status.applied_version.to_string()),
@@ -147,11 +95,7 @@ fn show(relay: &RelayView) -> String {
 }
 
 fn link(relay: &RelayView) -> String {
-    if relay.connected {
-        "up".into()
-    } else {
-        "down".into()
-    }
+    if relay.connected { "up".into() } else { "down".into() }
 }
 
 fn pinned(pinned: Pinned) -> &'static str {

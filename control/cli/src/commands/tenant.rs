@@ -13,9 +13,7 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> Result<()> {
     match command {
         TenantCommand::Create { name } => {
             let made: TenantView = client.post(path::TENANTS, &CreateNamed { name })?;
-            output.show(&made, |made| {
-                format!("tenant {} ({}) made\n", made.name, made.id)
-            })
+            output.show(&made, |made| format!("tenant {} ({}) made\n", made.name, made.id))
         }
         TenantCommand::List => {
             let list: List<TenantView> = client.get(path::TENANTS)?;
@@ -27,27 +25,21 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> Result<()> {
         }
         TenantCommand::Delete { name } => {
             let changed: Changed = client.delete(&path::tenant(&segment(&name)))?;
-            output.changed(
-                &changed,
-                &format!("tenant {name} deleted"),
-                &changed.warnings,
-            )
+            output.changed(&changed, &format!("tenant {name} deleted"), &changed.warnings)
         }
     }
 }
 
 fn table(output: Output, list: &List<TenantView>) -> String {
-    let table = output
-        .table(["ID", "NAME", "APPS", "GROUPS", "CONNECTORS"])
-        .rows(&list.items, |tenant| {
-            [
-                tenant.id.to_string(),
-                tenant.name.to_string(),
-                tenant.apps.to_string(),
-                tenant.groups.to_string(),
-                tenant.connectors.to_string(),
-            ]
-        });
+    let table = output.table(["ID", "NAME", "APPS", "GROUPS", "CONNECTORS"]).rows(&list.items, |tenant| {
+        [
+            tenant.id.to_string(),
+            tenant.name.to_string(),
+            tenant.apps.to_string(),
+            tenant.groups.to_string(),
+            tenant.connectors.to_string(),
+        ]
+    });
     table.render("no tenants")
 }
 
