@@ -112,11 +112,7 @@ impl BufferPool {
             "the kernel returned buffer {id} with {len} bytes, which was never provided"
         );
         self.free.set(self.free.get() - 1);
-        Chunk(Store::Provided {
-            pool: Rc::clone(self),
-            id,
-            len,
-        })
+        Chunk(Store::Provided { pool: Rc::clone(self), id, len })
     }
 
     fn buffer(&self, id: u16) -> NonNull<u8> {
@@ -145,11 +141,7 @@ impl BufferPool {
 }
 
 enum Store {
-    Provided {
-        pool: Rc<BufferPool>,
-        id: u16,
-        len: usize,
-    },
+    Provided { pool: Rc<BufferPool>, id: u16, len: usize },
     Heap(Vec<u8>),
 }
 
@@ -183,9 +175,7 @@ impl Deref for Chunk {
         match &self.0 {
             // SAFETY: the completion handed this buffer to user space, so the kernel no longer
             // writes it until `Drop` gives it back, and `len` bytes of it were written.
-            Store::Provided { pool, id, len } => unsafe {
-                std::slice::from_raw_parts(pool.buffer(*id).as_ptr(), *len)
-            },
+            Store::Provided { pool, id, len } => unsafe { std::slice::from_raw_parts(pool.buffer(*id).as_ptr(), *len) },
             Store::Heap(bytes) => bytes,
         }
     }

@@ -50,10 +50,7 @@ pub(crate) struct Core {
 /// Outside a running [`crate::Runtime`]: that is a bug of the caller.
 pub(crate) fn with_core<T>(f: impl FnOnce(&Rc<Core>) -> T) -> T {
     CURRENT.with(|current| {
-        f(current
-            .borrow()
-            .as_ref()
-            .expect("the engine's functions are called on a thread that runs a Runtime"))
+        f(current.borrow().as_ref().expect("the engine's functions are called on a thread that runs a Runtime"))
     })
 }
 
@@ -161,10 +158,7 @@ impl Core {
     pub(crate) fn want_recv(&self, key: u32) {
         let arm = self.with_sock(key, |sock| {
             let recv = &mut sock.recv;
-            let arm = !recv.armed
-                && recv.end.is_none()
-                && recv.queued < RECV_QUEUE_BYTES_RESUME
-                && !sock.dropped;
+            let arm = !recv.armed && recv.end.is_none() && recv.queued < RECV_QUEUE_BYTES_RESUME && !sock.dropped;
             if arm {
                 recv.armed = true;
                 recv.starved = false;
@@ -217,10 +211,7 @@ impl Core {
     /// Hands `buffer` to the kernel; one send per socket is in flight at a time.
     pub(crate) fn send(&self, key: u32, buffer: OutBuf, on_done: Rc<dyn TurnEnd>) {
         self.with_sock(key, |sock| {
-            assert!(
-                sock.send.inflight.is_none(),
-                "one send per socket at a time"
-            );
+            assert!(sock.send.inflight.is_none(), "one send per socket at a time");
             sock.send.inflight = Some(buffer);
             sock.send.sent = 0;
             sock.send.on_done = Some(on_done);
@@ -237,20 +228,12 @@ impl Core {
             } else {
                 sock.send.error = Some(-result);
             }
-            let left = sock
-                .send
-                .inflight
-                .as_ref()
-                .is_some_and(|buffer| sock.send.sent < buffer.len());
+            let left = sock.send.inflight.as_ref().is_some_and(|buffer| sock.send.sent < buffer.len());
             if left && sock.send.error.is_none() && !sock.dropped {
                 return None;
             }
             sock.ops -= 1;
-            Some((
-                sock.send.inflight.take(),
-                sock.send.on_done.take(),
-                sock.dropped && sock.ops == 0,
-            ))
+            Some((sock.send.inflight.take(), sock.send.on_done.take(), sock.dropped && sock.ops == 0))
         });
         let Some((buffer, on_done, finished)) = outcome else {
             self.backend.send(self, key);
@@ -321,10 +304,7 @@ impl Core {
         if sock.ops != 0 {
             return Err(io::Error::from(io::ErrorKind::ResourceBusy));
         }
-        let fd = sock
-            .fd
-            .take()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+        let fd = sock.fd.take().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
         let chunks = std::mem::take(&mut sock.recv.queue);
         socks.remove(key as usize);
         Ok((fd, chunks))

@@ -30,19 +30,12 @@ impl Duplex {
     /// Wraps `stream`.
     #[must_use]
     pub fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            unread: Bytes::new(),
-        }
+        Self { stream, unread: Bytes::new() }
     }
 }
 
 impl AsyncRead for Duplex {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
             match self.stream.poll_read(cx) {
                 Poll::Ready(Ok(bytes)) => self.unread = bytes,
@@ -58,11 +51,7 @@ impl AsyncRead for Duplex {
 }
 
 impl AsyncWrite for Duplex {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.stream.poll_writable(cx) {
             Poll::Ready(Ok(())) => {
                 let n = data.len().min(WRITE_BYTES_MAX);

@@ -130,8 +130,6 @@ impl Remote {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Runnable>> {
-        self.queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -11,10 +11,7 @@
 //!
 //! This is the dataplane's only crate with `unsafe`.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod backend;
 mod buffer;

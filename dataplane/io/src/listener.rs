@@ -24,18 +24,15 @@ pub struct Listener {
 impl Listener {
     /// Takes over a bound and listening socket (whose options, `TCP_NODELAY` for one, accepted
     /// connections inherit).
-    #[must_use]
-    pub fn from_std(listener: TcpListener) -> Self {
+    ///
+    /// # Errors
+    /// When the socket cannot be made blocking: the ring answers `EAGAIN` at once on a
+    /// non-blocking one instead of waiting.
+    pub fn from_std(listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(false)?;
         let core = with_core(Rc::clone);
-        let key = core.insert(Sock {
-            fd: Some(listener.into()),
-            ..Sock::default()
-        });
-        Self {
-            core,
-            key,
-            address: None,
-        }
+        let key = core.insert(Sock { fd: Some(listener.into()), ..Sock::default() });
+        Ok(Self { core, key, address: None })
     }
 
     /// Listens at `address` of the simulated network.
@@ -45,11 +42,7 @@ impl Listener {
     pub fn sim(address: SocketAddr) -> io::Result<Self> {
         let core = with_core(Rc::clone);
         let key = core.insert(Sock::default());
-        let listener = Self {
-            core,
-            key,
-            address: Some(address),
-        };
+        let listener = Self { core, key, address: Some(address) };
         crate::sim::net::listen(&listener.core, key, address)?;
         Ok(listener)
     }
@@ -62,15 +55,18 @@ impl Listener {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
+    /// A connection that was accepted already: for a listener that is about to be dropped.
+    #[must_use]
+    pub fn take_accepted(&self) -> Option<Socket> {
+        let accepted = self.core.with_sock(self.key, |sock| sock.accept.queue.pop_front());
+        accepted.map(Socket::from_accepted)
+    }
+
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         let (accepted, errno, arm) = self.core.with_sock(self.key, |sock| {
             let accept = &mut sock.accept;
             let accepted = accept.queue.pop_front();
-            let errno = if accepted.is_none() {
-                accept.errno.take()
-            } else {
-                None
-            };
+            let errno = if accepted.is_none() { accept.errno.take() } else { None };
             let wait = accepted.is_none() && errno.is_none();
             if wait {
                 accept.waker = Some(cx.waker().clone());

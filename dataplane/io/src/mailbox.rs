@@ -28,12 +28,7 @@ pub struct Receiver<T>(Arc<Mutex<Shared<T>>>);
 /// A queue of at most `bound` values.
 #[must_use]
 pub fn mailbox<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Mutex::new(Shared {
-        queue: VecDeque::new(),
-        waker: None,
-        senders: 1,
-        open: true,
-    }));
+    let shared = Arc::new(Mutex::new(Shared { queue: VecDeque::new(), waker: None, senders: 1, open: true }));
     (Sender(Arc::clone(&shared), bound), Receiver(shared))
 }
 

@@ -44,10 +44,7 @@ impl OutBuf {
 
     pub(crate) fn advance(&mut self, written: usize) {
         self.len += written;
-        assert!(
-            self.len <= self.bytes.len(),
-            "more was written than the tail had room for"
-        );
+        assert!(self.len <= self.bytes.len(), "more was written than the tail had room for");
     }
 
     pub(crate) fn clear(&mut self) {
@@ -65,9 +62,7 @@ impl OutBufs {
     }
 
     pub(crate) fn put(&mut self, mut buffer: OutBuf) {
-        if self.0.len() < OUTPUT_SPARES_MAX
-            && !buffer.bytes.is_empty()
-            && buffer.bytes.len() <= OUTPUT_SPARE_BYTES_MAX
+        if self.0.len() < OUTPUT_SPARES_MAX && !buffer.bytes.is_empty() && buffer.bytes.len() <= OUTPUT_SPARE_BYTES_MAX
         {
             buffer.clear();
             self.0.push(buffer);

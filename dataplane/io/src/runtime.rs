@@ -35,10 +35,7 @@ pub struct RuntimeOptions {
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self {
-            backend: BackendKind::Uring,
-            seed: None,
-        }
+        Self { backend: BackendKind::Uring, seed: None }
     }
 }
 
@@ -92,10 +89,7 @@ impl Runtime {
         F::Output: 'static,
     {
         let previous = enter(Some(Rc::clone(&self.core)));
-        assert!(
-            previous.is_none(),
-            "a runtime does not run inside another one"
-        );
+        assert!(previous.is_none(), "a runtime does not run inside another one");
         let _leave = Leave;
         let output = Rc::new(Cell::new(None));
         let slot = Rc::clone(&output);
@@ -210,10 +204,7 @@ impl Drop for Leave {
 }
 
 fn monotonic_now() -> Instant {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec to write to; CLOCK_MONOTONIC always exists.
     unsafe {
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
@@ -238,8 +229,7 @@ impl Rng {
             return Ok(Self(seed));
         }
         let mut bytes = [0; 8];
-        aws_lc_rs::rand::fill(&mut bytes)
-            .map_err(|_| io::Error::other("the kernel's random generator failed"))?;
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("the kernel's random generator failed"))?;
         Ok(Self(u64::from_ne_bytes(bytes)))
     }
 

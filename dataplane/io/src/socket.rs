@@ -31,10 +31,7 @@ pub struct ConnectOptions {
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(5),
-            keepalive: Some(Duration::from_secs(30)),
-        }
+        Self { timeout: Duration::from_secs(5), keepalive: Some(Duration::from_secs(30)) }
     }
 }
 
@@ -61,31 +58,24 @@ impl Socket {
         sock.connect.address = Some(Box::new(SockAddr::from(address)));
         let key = core.insert(sock);
         core.backend.connect(&core, key);
-        let socket = Self {
-            core,
-            key,
-            pending: None,
-            released: false,
-        };
+        let socket = Self { core, key, pending: None, released: false };
         match timeout(options.timeout, poll_fn(|cx| socket.poll_connect(cx))).await {
             Ok(result) => result.map(|()| socket),
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no connection within {:?}", options.timeout),
-            )),
+            Err(_) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", options.timeout)))
+            }
         }
     }
 
     fn poll_connect(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.core
-            .with_sock(self.key, |sock| match sock.connect.result {
-                Some(0) => Poll::Ready(Ok(())),
-                Some(code) => Poll::Ready(Err(io::Error::from_raw_os_error(-code))),
-                None => {
-                    sock.connect.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            })
+        self.core.with_sock(self.key, |sock| match sock.connect.result {
+            Some(0) => Poll::Ready(Ok(())),
+            Some(code) => Poll::Ready(Err(io::Error::from_raw_os_error(-code))),
+            None => {
+                sock.connect.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
     }
 
     /// Takes over a connected descriptor.
@@ -102,12 +92,7 @@ impl Socket {
             Accepted::Endpoint(endpoint) => sock.endpoint = Some(endpoint),
         }
         let key = core.insert(sock);
-        Self {
-            core,
-            key,
-            pending: None,
-            released: false,
-        }
+        Self { core, key, pending: None, released: false }
     }
 
     /// Gives the descriptor away together with what was received and not read.
@@ -142,11 +127,7 @@ impl Socket {
                 // The receive ended, the cancellation's own completion is still to come.
                 cx.waker().wake_by_ref();
             }
-            if armed {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
+            if armed { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
@@ -198,17 +179,12 @@ impl Socket {
     }
 
     pub(crate) fn send_in_flight(&self) -> bool {
-        self.core
-            .with_sock(self.key, |sock| sock.send.inflight.is_some())
+        self.core.with_sock(self.key, |sock| sock.send.inflight.is_some())
     }
 
     pub(crate) fn bytes_in_flight(&self) -> usize {
-        self.core.with_sock(self.key, |sock| {
-            sock.send
-                .inflight
-                .as_ref()
-                .map_or(0, |buffer| buffer.len() - sock.send.sent)
-        })
+        self.core
+            .with_sock(self.key, |sock| sock.send.inflight.as_ref().map_or(0, |buffer| buffer.len() - sock.send.sent))
     }
 
     pub(crate) fn send_error(&self) -> Option<i32> {
@@ -265,16 +241,10 @@ impl std::fmt::Debug for Socket {
 }
 
 fn new_tcp_socket(address: SocketAddr, options: &ConnectOptions) -> io::Result<OwnedFd> {
-    let socket = socket2::Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keepalive {
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(idle)
-            .with_interval(idle / 3);
+        let keepalive = socket2::TcpKeepalive::new().with_time(idle).with_interval(idle / 3);
         socket.set_tcp_keepalive(&keepalive)?;
     }
     Ok(TcpStream::from(socket).into())

@@ -90,11 +90,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`TlsFailure`] inside `InvalidData`, or the connection's failure.
-    pub async fn tls_server(
-        mut socket: Socket,
-        config: Arc<ServerConfig>,
-        first: Vec<u8>,
-    ) -> io::Result<Self> {
+    pub async fn tls_server(mut socket: Socket, config: Arc<ServerConfig>, first: Vec<u8>) -> io::Result<Self> {
         socket.unread(first);
         Self::handshake(socket, Pump::server(config)?).await
     }
@@ -103,11 +99,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`TlsFailure`] inside `InvalidData`, or the connection's failure.
-    pub async fn tls_client(
-        socket: Socket,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> io::Result<Self> {
+    pub async fn tls_client(socket: Socket, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
         Self::handshake(socket, Pump::client(config, name)?).await
     }
 
@@ -115,11 +107,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the peer does not speak it, or the connection fails.
-    pub async fn tls_null(
-        mut socket: Socket,
-        own: &NullIdentity,
-        first: Vec<u8>,
-    ) -> io::Result<Self> {
+    pub async fn tls_null(mut socket: Socket, own: &NullIdentity, first: Vec<u8>) -> io::Result<Self> {
         socket.unread(first);
         Self::handshake(socket, Pump::null(own)).await
     }
@@ -148,10 +136,7 @@ impl Stream {
         while !inner.is_established() {
             let received = poll_fn(|cx| inner.socket.borrow_mut().poll_recv(cx)).await?;
             let Some(mut chunk) = received else {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    TlsFailure::HandshakeEof,
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TlsFailure::HandshakeEof));
             };
             inner.feed(&mut chunk)?;
         }
@@ -383,10 +368,10 @@ impl Inner {
     }
 
     fn failure(&self) -> io::Error {
-        self.socket.borrow().send_error().map_or_else(
-            || io::ErrorKind::ConnectionAborted.into(),
-            io::Error::from_raw_os_error,
-        )
+        self.socket
+            .borrow()
+            .send_error()
+            .map_or_else(|| io::ErrorKind::ConnectionAborted.into(), io::Error::from_raw_os_error)
     }
 
     fn fail(&self) {

@@ -65,11 +65,7 @@ pub struct OneReceiver<T>(Rc<RefCell<Slot<T>>>);
 /// One value from one task to another.
 #[must_use]
 pub fn oneshot<T>() -> (OneSender<T>, OneReceiver<T>) {
-    let slot = Rc::new(RefCell::new(Slot {
-        value: None,
-        waker: None,
-        sender: true,
-    }));
+    let slot = Rc::new(RefCell::new(Slot { value: None, waker: None, sender: true }));
     (OneSender(Rc::clone(&slot)), OneReceiver(slot))
 }
 
@@ -109,6 +105,28 @@ impl<T> OneReceiver<T> {
         })
         .await
     }
+}
+
+/// Which of two futures completed first.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// The first one, which also wins a tie.
+    First(A),
+    /// The second one.
+    Second(B),
+}
+
+/// Runs two futures until one completed; the other is dropped.
+pub async fn select<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
+    let mut a = std::pin::pin!(a);
+    let mut b = std::pin::pin!(b);
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = a.as_mut().poll(cx) {
+            return Poll::Ready(Either::First(value));
+        }
+        b.as_mut().poll(cx).map(Either::Second)
+    })
+    .await
 }
 
 /// Runs two futures on one task until both completed.

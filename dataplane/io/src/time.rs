@@ -43,10 +43,7 @@ impl Instant {
     /// This instant plus `d`.
     #[must_use]
     pub fn after(self, d: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -63,10 +60,7 @@ pub struct Elapsed;
 
 /// Completes at `deadline`.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep {
-        deadline,
-        key: None,
-    }
+    Sleep { deadline, key: None }
 }
 
 /// Completes after `d`.

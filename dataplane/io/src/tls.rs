@@ -65,11 +65,7 @@ impl NullIdentity {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = b"NULLTLS1".to_vec();
-        for field in [
-            self.server_name.as_bytes(),
-            self.alpn.as_slice(),
-            self.certificate.as_slice(),
-        ] {
+        for field in [self.server_name.as_bytes(), self.alpn.as_slice(), self.certificate.as_slice()] {
             let len = u16::try_from(field.len()).expect("identities are short");
             out.extend_from_slice(&len.to_be_bytes());
             out.extend_from_slice(field);
@@ -103,14 +99,7 @@ impl NullIdentity {
         let certificate = fields.pop().unwrap_or_default();
         let alpn = fields.pop().unwrap_or_default();
         let server_name = String::from_utf8_lossy(&fields.pop().unwrap_or_default()).into_owned();
-        Ok(Some((
-            Self {
-                server_name,
-                alpn,
-                certificate,
-            },
-            at,
-        )))
+        Ok(Some((Self { server_name, alpn, certificate }, at)))
     }
 }
 
@@ -136,10 +125,7 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    pub(crate) fn client(
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> Result<Self, TlsFailure> {
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsFailure> {
         let connection = UnbufferedClientConnection::new(config, name)?;
         Ok(Self::new(Library::Client(Box::new(connection))))
     }
@@ -150,20 +136,11 @@ impl Pump {
     }
 
     pub(crate) fn null(own: &NullIdentity) -> Self {
-        Self::new(Library::Null(Null {
-            own: own.encode(),
-            sent: false,
-            peer: None,
-        }))
+        Self::new(Library::Null(Null { own: own.encode(), sent: false, peer: None }))
     }
 
     fn new(library: Library) -> Self {
-        Self {
-            library,
-            incoming: Vec::new(),
-            established: false,
-            peer_closed: false,
-        }
+        Self { library, incoming: Vec::new(), established: false, peer_closed: false }
     }
 
     /// The handshake is complete.
@@ -224,12 +201,7 @@ impl Pump {
         }
     }
 
-    fn step(
-        &mut self,
-        buffer: &mut [u8],
-        plain: &mut BytesMut,
-        out: &mut OutBuf,
-    ) -> Result<usize, TlsFailure> {
+    fn step(&mut self, buffer: &mut [u8], plain: &mut BytesMut, out: &mut OutBuf) -> Result<usize, TlsFailure> {
         let mut progress = Progress::default();
         let result = match &mut self.library {
             Library::Client(side) => drive(side.as_mut(), buffer, plain, out, &mut progress),
@@ -359,10 +331,7 @@ fn drain_alert<S: Side>(side: &mut S, rest: &mut [u8], out: &mut OutBuf) {
     }
 }
 
-fn encode<Data>(
-    data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>,
-    out: &mut OutBuf,
-) -> Result<(), TlsFailure> {
+fn encode<Data>(data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>, out: &mut OutBuf) -> Result<(), TlsFailure> {
     let mut need = 512;
     for _ in 0..2 {
         match data.encode(out.tail(need)) {
@@ -379,29 +348,22 @@ fn encode<Data>(
 
 /// Encrypts `data`. `rest` is the incomplete record received last: the library keeps offsets into
 /// it and must see it in every call.
-fn seal<S: Side>(
-    side: &mut S,
-    rest: &mut [u8],
-    data: &[u8],
-    out: &mut OutBuf,
-) -> Result<(), TlsFailure> {
+fn seal<S: Side>(side: &mut S, rest: &mut [u8], data: &[u8], out: &mut OutBuf) -> Result<(), TlsFailure> {
     // 16 KiB records; 64 bytes cover header, tag and explicit nonce of every suite.
     let mut need = data.len() + (data.len() / 16_384 + 1) * 64;
     // What TLS itself has to say goes first; bounded, because each round consumes one message.
     for _ in 0..16 {
         match side.process(rest).state? {
-            ConnectionState::WriteTraffic(mut traffic) => {
-                match traffic.encrypt(data, out.tail(need)) {
-                    Ok(written) => {
-                        out.advance(written);
-                        return Ok(());
-                    }
-                    Err(EncryptError::InsufficientSize(size)) => need = size.required_size,
-                    Err(EncryptError::EncryptExhausted) => {
-                        return Err(rustls::Error::EncryptError.into());
-                    }
+            ConnectionState::WriteTraffic(mut traffic) => match traffic.encrypt(data, out.tail(need)) {
+                Ok(written) => {
+                    out.advance(written);
+                    return Ok(());
                 }
-            }
+                Err(EncryptError::InsufficientSize(size)) => need = size.required_size,
+                Err(EncryptError::EncryptExhausted) => {
+                    return Err(rustls::Error::EncryptError.into());
+                }
+            },
             ConnectionState::EncodeTlsData(mut message) => encode(&mut message, out)?,
             ConnectionState::TransmitTlsData(message) => message.done(),
             ConnectionState::PeerClosed => {}

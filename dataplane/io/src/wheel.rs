@@ -58,14 +58,8 @@ impl Wheel {
         let deadline_tick = deadline.as_nanos().div_ceil(TICK_NS).max(self.tick + 1);
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let index = index_of(self.timers.insert(Timer {
-            deadline_tick,
-            waker,
-            generation,
-            slot: 0,
-            prev: NONE,
-            next: NONE,
-        }));
+        let index =
+            index_of(self.timers.insert(Timer { deadline_tick, waker, generation, slot: 0, prev: NONE, next: NONE }));
         self.link(index);
         TimerKey { index, generation }
     }
@@ -106,15 +100,11 @@ impl Wheel {
         if self.timers.is_empty() {
             return None;
         }
-        Some(Instant::from_nanos(
-            (self.tick + self.ticks_to_next_slot()) * TICK_NS,
-        ))
+        Some(Instant::from_nanos((self.tick + self.ticks_to_next_slot()) * TICK_NS))
     }
 
     fn holds(&self, key: TimerKey) -> bool {
-        self.timers
-            .get(key.index as usize)
-            .is_some_and(|timer| timer.generation == key.generation)
+        self.timers.get(key.index as usize).is_some_and(|timer| timer.generation == key.generation)
     }
 
     /// Ticks until the next occupied slot of any level begins.

@@ -13,17 +13,14 @@ use std::{
 
 use bytes::Bytes;
 use postern_io::{
-    BackendKind, ConnectOptions, Listener, NullIdentity, Runtime, RuntimeOptions, Socket, Stream,
-    mailbox::mailbox, now, sim, sleep, spawn, sync, timeout,
+    BackendKind, ConnectOptions, Listener, NullIdentity, Runtime, RuntimeOptions, Socket, Stream, mailbox::mailbox,
+    now, sim, sleep, spawn, sync, timeout,
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 
 fn on<T: 'static>(backend: BackendKind, seed: u64, test: impl Future<Output = T> + 'static) -> T {
-    let options = RuntimeOptions {
-        backend,
-        seed: Some(seed),
-    };
+    let options = RuntimeOptions { backend, seed: Some(seed) };
     Runtime::new(options).unwrap().run(test).unwrap()
 }
 
@@ -32,7 +29,7 @@ fn listen(backend: BackendKind) -> (Listener, SocketAddr) {
         BackendKind::Uring => {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            (Listener::from_std(listener), address)
+            (Listener::from_std(listener).unwrap(), address)
         }
         BackendKind::Sim => {
             let address = "10.0.0.1:443".parse().unwrap();
@@ -42,33 +39,23 @@ fn listen(backend: BackendKind) -> (Listener, SocketAddr) {
 }
 
 async fn connect(address: SocketAddr) -> Socket {
-    Socket::connect(address, &ConnectOptions::default())
-        .await
-        .unwrap()
+    Socket::connect(address, &ConnectOptions::default()).await.unwrap()
 }
 
 fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let key = rcgen::generate_simple_self_signed(vec!["app.example".to_owned()]).unwrap();
     let der = key.cert.der().clone();
     let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
-    let server = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![der.clone()], secret)
-        .unwrap();
+    let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![der.clone()], secret).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(der).unwrap();
-    let client = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     (Arc::new(server), Arc::new(client))
 }
 
 /// Bytes that differ at every position a mix-up could move them to.
 fn pattern(len: usize, salt: u64) -> Bytes {
-    (0..len as u64)
-        .map(|i| (i.wrapping_mul(0x9e37_79b9).wrapping_add(salt) >> 11) as u8)
-        .collect::<Vec<_>>()
-        .into()
+    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9).wrapping_add(salt) >> 11) as u8).collect::<Vec<_>>().into()
 }
 
 async fn echo(stream: Stream) {
@@ -96,11 +83,7 @@ async fn read_exactly(stream: &Stream, len: usize) -> Vec<u8> {
     let mut got = Vec::new();
     while got.len() < len {
         let bytes = stream.read().await.unwrap();
-        assert!(
-            !bytes.is_empty(),
-            "the stream ended after {} bytes",
-            got.len()
-        );
+        assert!(!bytes.is_empty(), "the stream ended after {} bytes", got.len());
         got.extend_from_slice(&bytes);
     }
     got
@@ -132,21 +115,13 @@ async fn many_plain_echoes(backend: BackendKind, connections: u64, len: usize) {
 
 #[test]
 fn plain_echo_uring() {
-    on(
-        BackendKind::Uring,
-        1,
-        many_plain_echoes(BackendKind::Uring, 100, 1_000_000),
-    );
+    on(BackendKind::Uring, 1, many_plain_echoes(BackendKind::Uring, 100, 1_000_000));
 }
 
 #[test]
 fn plain_echo_sim() {
     for seed in 0..20 {
-        on(
-            BackendKind::Sim,
-            seed,
-            many_plain_echoes(BackendKind::Sim, 10, 300_000),
-        );
+        on(BackendKind::Sim, seed, many_plain_echoes(BackendKind::Sim, 10, 300_000));
     }
 }
 
@@ -168,18 +143,11 @@ async fn tls_echo(backend: BackendKind) {
     let name = ServerName::try_from("app.example").unwrap();
     // Again and again: the later ones resume the session of an earlier one.
     let mut resumed = 0;
-    for (nth, len) in [1, 100, 16_384, 3_000_000, 10, 70_000]
-        .into_iter()
-        .enumerate()
-    {
+    for (nth, len) in [1, 100, 16_384, 3_000_000, 10, 70_000].into_iter().enumerate() {
         let socket = connect(address).await;
-        let stream = Stream::tls_client(socket, Arc::clone(&client_config), name.clone())
-            .await
-            .unwrap();
+        let stream = Stream::tls_client(socket, Arc::clone(&client_config), name.clone()).await.unwrap();
         resumed += usize::from(stream.tls().resumed);
-        timeout(Duration::from_secs(60), echoes(stream, len, nth as u64))
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(60), echoes(stream, len, nth as u64)).await.unwrap();
     }
     assert!(resumed > 0, "no session was resumed");
     drop(server);
@@ -205,14 +173,10 @@ fn tls_with_an_unknown_issuer_fails_on_both_sides() {
         let (_, other_client) = tls_configs();
         let server = spawn(async move {
             let socket = listener.accept().await.unwrap();
-            Stream::tls_server(socket, server_config, Vec::new())
-                .await
-                .map(drop)
+            Stream::tls_server(socket, server_config, Vec::new()).await.map(drop)
         });
         let name = ServerName::try_from("app.example").unwrap();
-        let error = Stream::tls_client(connect(address).await, other_client, name)
-            .await
-            .unwrap_err();
+        let error = Stream::tls_client(connect(address).await, other_client, name).await.unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
         // The client's alert reached the server: it names the reason instead of a bare EOF.
         let error = server.await.unwrap_err();
@@ -227,15 +191,11 @@ fn a_cut_tls_stream_is_no_clean_end() {
         let (server_config, client_config) = tls_configs();
         let server = spawn(async move {
             let socket = listener.accept().await.unwrap();
-            let stream = Stream::tls_server(socket, server_config, Vec::new())
-                .await
-                .unwrap();
+            let stream = Stream::tls_server(socket, server_config, Vec::new()).await.unwrap();
             stream.read().await
         });
         let name = ServerName::try_from("app.example").unwrap();
-        let stream = Stream::tls_client(connect(address).await, client_config, name)
-            .await
-            .unwrap();
+        let stream = Stream::tls_client(connect(address).await, client_config, name).await.unwrap();
         // Until the server has the client's last handshake message.
         sleep(Duration::from_millis(50)).await;
         stream.abort();
@@ -272,12 +232,7 @@ fn stalled_readers_do_not_starve_the_ring() {
         }
         sleep(Duration::from_millis(200)).await;
         let begun = now();
-        timeout(
-            Duration::from_secs(10),
-            echoes(Stream::plain(connect(address).await), 5_000_000, 99),
-        )
-        .await
-        .unwrap();
+        timeout(Duration::from_secs(10), echoes(Stream::plain(connect(address).await), 5_000_000, 99)).await.unwrap();
         assert!(now().since(begun) < Duration::from_secs(5));
         drop((server, senders));
     });
@@ -315,9 +270,7 @@ fn a_refused_connection_says_so_and_a_silent_one_times_out() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap()
         };
-        let error = Socket::connect(closed, &ConnectOptions::default())
-            .await
-            .unwrap_err();
+        let error = Socket::connect(closed, &ConnectOptions::default()).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     });
 }
@@ -335,10 +288,7 @@ fn other_threads_wake_the_loop() {
             }
         });
         let mut expected = 0;
-        while let Some(n) = timeout(Duration::from_secs(5), receiver.recv())
-            .await
-            .unwrap()
-        {
+        while let Some(n) = timeout(Duration::from_secs(5), receiver.recv()).await.unwrap() {
             assert_eq!(n, expected);
             expected += 1;
         }
@@ -372,7 +322,7 @@ fn a_socket_moves_to_another_loop_with_its_unread_bytes() {
         answer
     });
     let (fd, first) = on(BackendKind::Uring, 9, async move {
-        let listener = Listener::from_std(listener);
+        let listener = Listener::from_std(listener).unwrap();
         let mut socket = listener.accept().await.unwrap();
         let chunk = socket.recv().await.unwrap().unwrap().to_vec();
         let (fd, rest) = socket.into_fd().await.unwrap();
@@ -438,11 +388,7 @@ fn the_simulator_resets_and_stalls() {
         let stream = Stream::plain(connect(address).await);
         sim::stall_connections_to(address, true);
         stream.queue(b"hello");
-        assert!(
-            timeout(Duration::from_secs(60), stream.read())
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_secs(60), stream.read()).await.is_err());
         sim::stall_connections_to(address, false);
         assert_eq!(read_exactly(&stream, 5).await, b"hello");
         sim::reset_connections_to(address);
@@ -457,9 +403,7 @@ fn null_tls_carries_identities() {
         let (listener, address) = listen(BackendKind::Sim);
         let server = spawn(async move {
             let socket = listener.accept().await.unwrap();
-            let stream = Stream::tls_null(socket, &NullIdentity::default(), Vec::new())
-                .await
-                .unwrap();
+            let stream = Stream::tls_null(socket, &NullIdentity::default(), Vec::new()).await.unwrap();
             let tls = stream.tls();
             echo(stream).await;
             tls
@@ -469,9 +413,7 @@ fn null_tls_carries_identities() {
             alpn: b"http/1.1".to_vec(),
             certificate: b"c1-7".to_vec(),
         };
-        let stream = Stream::tls_null(connect(address).await, &own, Vec::new())
-            .await
-            .unwrap();
+        let stream = Stream::tls_null(connect(address).await, &own, Vec::new()).await.unwrap();
         stream.queue(b"ping");
         assert_eq!(read_exactly(&stream, 4).await, b"ping");
         stream.close(Duration::from_secs(1)).await;
@@ -501,9 +443,7 @@ async fn h2_round_trip() {
     let (listener, address) = listen(BackendKind::Sim);
     let server = spawn(async move {
         let socket = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(Duplex::new(Stream::plain(socket)))
-            .await
-            .unwrap();
+        let mut connection = h2::server::handshake(Duplex::new(Stream::plain(socket))).await.unwrap();
         while let Some(request) = connection.accept().await {
             let (request, mut respond) = request.unwrap();
             spawn(async move {

@@ -127,13 +127,17 @@ pub struct Options {
 pub enum Refused {
     #[error("{what} is not yet available")]
     NotYetAvailable { what: &'static str },
-    #[error("--control {value:?} is not a Unix socket: write unix:PATH, or use --trust-anchor and let control dial this relay")]
+    #[error(
+        "--control {value:?} is not a Unix socket: write unix:PATH, or use --trust-anchor and let control dial this relay"
+    )]
     ControlNotUnix { value: String },
     #[error("--listen {address} is given twice")]
     ListenTwice { address: SocketAddr },
     #[error("--listen names {count} addresses, at most {ADDRESSES_MAX} are possible")]
     ListenTooMany { count: usize },
-    #[error("--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]")]
+    #[error(
+        "--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]"
+    )]
     AdminNotLoopback { address: SocketAddr },
     #[error("--name {name:?} is not a name of 1 to 63 of a-z, 0-9 and '-'")]
     NameInvalid { name: String },
@@ -145,8 +149,11 @@ impl Refused {
         let failure = Failure::new(self.to_string());
         match self {
             Self::NotYetAvailable { .. } => failure.code("not-yet-available"),
-            Self::ControlNotUnix { .. } | Self::ListenTwice { .. } | Self::ListenTooMany { .. }
-            | Self::AdminNotLoopback { .. } | Self::NameInvalid { .. } => failure,
+            Self::ControlNotUnix { .. }
+            | Self::ListenTwice { .. }
+            | Self::ListenTooMany { .. }
+            | Self::AdminNotLoopback { .. }
+            | Self::NameInvalid { .. } => failure,
         }
     }
 }
@@ -162,7 +169,9 @@ impl Args {
         self.refuse_what_is_not_there_yet()?;
         self.check_addresses()?;
         let name = match self.name {
-            Some(name) => name.parse::<postern_model::ids::Name>().map_err(|_| Refused::NameInvalid { name })?.to_string(),
+            Some(name) => {
+                name.parse::<postern_model::ids::Name>().map_err(|_| Refused::NameInvalid { name })?.to_string()
+            }
             None => name_from(hostname),
         };
         let control = match (self.trust_anchor, self.control) {
@@ -268,7 +277,8 @@ mod tests {
         let parse = |words: &[&str]| Args::try_parse_from(words);
         assert!(parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443"]).is_err());
         assert!(Args::try_parse_from(BASE.iter().chain(&["--trust-anchor", "/ca.pem"])).is_err());
-        let args = parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443", "--control", "tcp:x"]).unwrap();
+        let args =
+            parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443", "--control", "tcp:x"]).unwrap();
         assert!(args.check(1, "h").unwrap_err().to_string().contains("write unix:PATH"));
     }
 

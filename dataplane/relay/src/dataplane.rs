@@ -64,8 +64,20 @@ fn run(channel: Channel) -> anyhow::Result<()> {
     tracing::info!(files = ?active.files, syscalls = ?active.syscalls, generation = bootstrap.generation, "the dataplane is locked in");
 
     // From here on threads, and then network input.
-    let (side, senders) = Side::prepare(SideParts { channel, admin: sockets.admin.take(), warnings: active.warnings(), bootstrap: &bootstrap })?;
-    let parts = WorkerParts { bootstrap: &bootstrap, config: side.config(), drain: side.drain(), senders, listeners: sockets.listeners, loads };
+    let (side, senders) = Side::prepare(SideParts {
+        channel,
+        admin: sockets.admin.take(),
+        warnings: active.warnings(),
+        bootstrap: &bootstrap,
+    })?;
+    let parts = WorkerParts {
+        bootstrap: &bootstrap,
+        config: side.config(),
+        drain: side.drain(),
+        senders,
+        listeners: sockets.listeners,
+        loads,
+    };
     let running = workers::start(parts, &plan).context("a worker cannot be started")?;
     side.run(running)
 }
@@ -126,8 +138,13 @@ impl Sockets {
                 own.push(WorkerListener { protocol: ListenProtocol::Tls, address: *address, socket });
             }
         }
-        let admin = if bootstrap.admin { Some(descriptors.next().context("the admin listener is missing")?.into()) } else { None };
-        let load_map = if bootstrap.load_map { Some(descriptors.next().context("the load map is missing")?) } else { None };
+        let admin = if bootstrap.admin {
+            Some(descriptors.next().context("the admin listener is missing")?.into())
+        } else {
+            None
+        };
+        let load_map =
+            if bootstrap.load_map { Some(descriptors.next().context("the load map is missing")?) } else { None };
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
         Ok(Self { listeners, admin, load_map })
     }

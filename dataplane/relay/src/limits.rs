@@ -79,3 +79,44 @@ pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What workers are given to return after the grace period; less than [`DRAIN_MARGIN`].
 pub const DRAIN_END_TIME: Duration = Duration::from_secs(1);
+
+/// A ClientHello. With [`HANDSHAKE_TIMEOUT`] it bounds what a connection may cost before TLS.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 16 * 1024;
+/// From accept to the ClientHello's last byte, and again from there to the end of the TLS handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A kept-alive client connection without a request.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// A request head, from its first byte to its last.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// What a client may still send after the answer that closes its connection.
+pub const CLOSE_LINGER: Duration = Duration::from_secs(2);
+/// Requests sent ahead that are read while an answer is awaited, in bytes; what is beyond stays in the kernel.
+pub const PIPELINED_BYTES_MAX: usize = 64 * 1024;
+/// Heads and trailers of clients.
+pub const HTTP: postern_http::Limits = postern_http::Limits {
+    head_bytes_max: 32 << 10,
+    fields_max: 128,
+    target_bytes_max: 8 << 10,
+    chunk_line_bytes_max: 256,
+    trailer_bytes_max: 8 << 10,
+    body_bytes_max: u64::MAX,
+};
+
+/// Requests in progress on one worker: with at most 66 KiB of head and 64 KiB for replay each, 1.1 GiB if every one were
+/// of the largest; typical ones take 2 KiB, 16 MiB.
+pub const REQUESTS_PER_WORKER_MAX: usize = 8192;
+/// Content kept for a second try on another connector.
+pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
+/// Connectors that one request is tried on.
+pub const ATTEMPTS_MAX: usize = 3;
+/// What the relay waits beyond the application's own time-out, which the connector watches: it answers first.
+pub const BACKEND_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
+
+/// Between two probes of a tunnel.
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(150);
+/// A tunnel silent for so long although probed gets no new requests, and those that may be repeated go elsewhere: with
+/// one interval, 750 ms after its connector stopped.
+pub const TUNNEL_SUSPECT_AFTER: Duration = Duration::from_millis(600);
+/// A tunnel silent for so long is cut.
+pub const TUNNEL_SILENCE_MAX: Duration = Duration::from_secs(10);

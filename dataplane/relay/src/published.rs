@@ -41,7 +41,10 @@ impl Published {
 
 impl fmt::Debug for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Published").field("sequence", &self.sequence).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Published")
+            .field("sequence", &self.sequence)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

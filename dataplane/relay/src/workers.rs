@@ -15,6 +15,7 @@ use crate::side::SideSender;
 use crate::worker;
 use crate::worker::context::{WorkerContext, WorkerLimits, WorkerListener, WorkerLoad};
 use crate::worker::drain::{Drain, DrainState};
+use crate::worker::peers::Peers;
 
 /// Which CPUs the process may use, and how many descriptors.
 #[derive(Debug)]
@@ -90,8 +91,10 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
 
 fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext> {
     let WorkerParts { bootstrap, config, drain, senders, listeners, loads } = parts;
-    let own = senders.into_iter().zip(listeners).zip(loads).zip(0..bootstrap.workers);
-    let context = |(((side, listeners), load), index)| WorkerContext {
+    let peers = Peers::mesh(bootstrap.workers);
+    let own = senders.into_iter().zip(listeners).zip(loads).zip(peers).zip(0..bootstrap.workers);
+    let context = |((((side, listeners), load), peers), index)| WorkerContext {
+        peers,
         index,
         workers: bootstrap.workers,
         generation: bootstrap.generation,

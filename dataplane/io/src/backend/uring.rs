@@ -36,15 +36,7 @@ enum Op {
     Wake = 7,
 }
 
-const OPS: [Op; 7] = [
-    Op::Recv,
-    Op::Send,
-    Op::Connect,
-    Op::Accept,
-    Op::Control,
-    Op::Close,
-    Op::Wake,
-];
+const OPS: [Op; 7] = [Op::Recv, Op::Send, Op::Connect, Op::Accept, Op::Control, Op::Close, Op::Wake];
 
 fn user_data(key: u32, op: Op) -> u64 {
     u64::from(key) << 8 | u64::from(op as u8)
@@ -76,11 +68,7 @@ impl Uring {
             .setup_submit_all()
             .setup_clamp()
             .dontfork();
-        let ring = builder
-            .clone()
-            .setup_no_sqarray()
-            .build(RING_ENTRIES)
-            .or_else(|_| builder.build(RING_ENTRIES))?;
+        let ring = builder.clone().setup_no_sqarray().build(RING_ENTRIES).or_else(|_| builder.build(RING_ENTRIES))?;
         let pool = BufferPool::register(&ring)?;
         Ok(Self {
             ring: RefCell::new(ring),
@@ -109,56 +97,31 @@ impl Uring {
 
     pub(crate) fn recv(&self, core: &Core, key: u32) {
         let fd = core.with_sock(key, |sock| sock.raw_fd());
-        self.push(
-            &opcode::RecvMulti::new(types::Fd(fd), GROUP)
-                .build()
-                .user_data(user_data(key, Op::Recv)),
-        );
+        self.push(&opcode::RecvMulti::new(types::Fd(fd), GROUP).build().user_data(user_data(key, Op::Recv)));
     }
 
     pub(crate) fn cancel_recv(&self, core: &Core, key: u32) {
         core.with_sock(key, |sock| sock.ops += 1);
-        self.push(
-            &opcode::AsyncCancel::new(user_data(key, Op::Recv))
-                .build()
-                .user_data(user_data(key, Op::Control)),
-        );
+        self.push(&opcode::AsyncCancel::new(user_data(key, Op::Recv)).build().user_data(user_data(key, Op::Control)));
     }
 
     pub(crate) fn send(&self, core: &Core, key: u32) {
         let entry = core.with_sock(key, |sock| {
-            let buffer = sock
-                .send
-                .inflight
-                .as_ref()
-                .map_or(&[][..], |b| b.as_slice());
+            let buffer = sock.send.inflight.as_ref().map_or(&[][..], |b| b.as_slice());
             let rest = &buffer[sock.send.sent..];
-            opcode::Send::new(
-                types::Fd(sock.raw_fd()),
-                rest.as_ptr(),
-                u32::try_from(rest.len()).unwrap_or(u32::MAX),
-            )
-            // The kernel goes on by itself after a short send.
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build()
+            opcode::Send::new(types::Fd(sock.raw_fd()), rest.as_ptr(), u32::try_from(rest.len()).unwrap_or(u32::MAX))
+                // The kernel goes on by itself after a short send.
+                .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+                .build()
         });
         self.push(&entry.user_data(user_data(key, Op::Send)));
     }
 
     pub(crate) fn connect(&self, core: &Core, key: u32) {
         let entry = core.with_sock(key, |sock| {
-            let address = sock
-                .connect
-                .address
-                .as_ref()
-                .expect("connect is submitted with its address");
+            let address = sock.connect.address.as_ref().expect("connect is submitted with its address");
             sock.ops += 1;
-            opcode::Connect::new(
-                types::Fd(sock.raw_fd()),
-                address.as_ptr().cast(),
-                address.len(),
-            )
-            .build()
+            opcode::Connect::new(types::Fd(sock.raw_fd()), address.as_ptr().cast(), address.len()).build()
         });
         self.push(&entry.user_data(user_data(key, Op::Connect)));
     }
@@ -181,11 +144,7 @@ impl Uring {
             sock.ops += 1;
             sock.raw_fd()
         });
-        self.push(
-            &opcode::Shutdown::new(types::Fd(fd), libc::SHUT_WR)
-                .build()
-                .user_data(user_data(key, Op::Control)),
-        );
+        self.push(&opcode::Shutdown::new(types::Fd(fd), libc::SHUT_WR).build().user_data(user_data(key, Op::Control)));
     }
 
     pub(crate) fn cancel_all(&self, core: &Core, key: u32) {
@@ -202,11 +161,7 @@ impl Uring {
 
     pub(crate) fn close(&self, _core: &Core, mut sock: Sock) {
         if let Some(fd) = sock.fd.take() {
-            self.push(
-                &opcode::Close::new(types::Fd(fd.into_raw_fd()))
-                    .build()
-                    .user_data(user_data(0, Op::Close)),
-            );
+            self.push(&opcode::Close::new(types::Fd(fd.into_raw_fd())).build().user_data(user_data(0, Op::Close)));
         }
     }
 
@@ -229,16 +184,13 @@ impl Uring {
         let time = timeout.map(types::Timespec::from);
         let args = types::SubmitArgs::new();
         let entered = match &time {
-            Some(time) if want > 0 => ring
-                .submitter()
-                .submit_with_args(want, &args.timespec(time)),
+            Some(time) if want > 0 => ring.submitter().submit_with_args(want, &args.timespec(time)),
             // Deferred task work runs only in an enter that asks for events.
             // SAFETY: no sigmask or argument is passed, so the call reads no user memory beyond
             // the rings themselves.
             Some(_) => unsafe {
                 let pending = ring.submission_shared_len();
-                ring.submitter()
-                    .enter::<libc::sigset_t>(pending, 0, IORING_ENTER_GETEVENTS, None)
+                ring.submitter().enter::<libc::sigset_t>(pending, 0, IORING_ENTER_GETEVENTS, None)
             },
             None => ring.submitter().submit_and_wait(want),
         };
@@ -257,11 +209,7 @@ impl Uring {
             return;
         }
         for key in self.pool.starved.take() {
-            let starved = core
-                .socks
-                .borrow()
-                .get(key as usize)
-                .is_some_and(|sock| sock.recv.starved);
+            let starved = core.socks.borrow().get(key as usize).is_some_and(|sock| sock.recv.starved);
             if starved {
                 core.want_recv(key);
             }
@@ -273,13 +221,9 @@ impl Uring {
             return;
         }
         self.push(
-            &opcode::Read::new(
-                types::Fd(core.remote.raw_eventfd()),
-                self.wake_value.as_ptr().cast(),
-                8,
-            )
-            .build()
-            .user_data(user_data(0, Op::Wake)),
+            &opcode::Read::new(types::Fd(core.remote.raw_eventfd()), self.wake_value.as_ptr().cast(), 8)
+                .build()
+                .user_data(user_data(0, Op::Wake)),
         );
     }
 
@@ -310,15 +254,9 @@ impl Uring {
         let more = cqueue::more(completion.flags());
         let result = completion.result();
         if let Some(id) = cqueue::buffer_select(completion.flags()) {
-            let chunk = self
-                .pool
-                .take(id, usize::try_from(result).unwrap_or_default());
+            let chunk = self.pool.take(id, usize::try_from(result).unwrap_or_default());
             if result > 0 {
-                let chunk = if self.pool.is_low() {
-                    chunk.into_heap()
-                } else {
-                    chunk
-                };
+                let chunk = if self.pool.is_low() { chunk.into_heap() } else { chunk };
                 return core.on_recv(key, Ok(chunk), more);
             }
         }
@@ -337,10 +275,7 @@ impl Uring {
     pub(crate) fn quiesce(&self, core: &Core) {
         let keys: Vec<u32> = {
             let socks = core.socks.borrow();
-            socks
-                .iter()
-                .map(|(index, _)| crate::core::key_of(index))
-                .collect()
+            socks.iter().map(|(index, _)| crate::core::key_of(index)).collect()
         };
         for key in keys {
             core.release(key);

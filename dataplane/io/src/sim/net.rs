@@ -162,12 +162,8 @@ impl SimBackend {
     pub(crate) fn reset_connections_to(&self, core: &Core, address: SocketAddr) {
         let now = core.now.get();
         let mut net = self.0.borrow_mut();
-        let ends: Vec<usize> = net
-            .endpoints
-            .iter()
-            .filter(|(_, end)| end.address == Some(address))
-            .map(|(id, _)| id)
-            .collect();
+        let ends: Vec<usize> =
+            net.endpoints.iter().filter(|(_, end)| end.address == Some(address)).map(|(id, _)| id).collect();
         for id in ends {
             net.schedule(now, Event::Reset(id));
         }
@@ -223,12 +219,8 @@ impl SimBackend {
             open: true,
             ..Endpoint::default()
         });
-        let server = net.endpoints.insert(Endpoint {
-            peer: client,
-            address: Some(address),
-            open: true,
-            ..Endpoint::default()
-        });
+        let server =
+            net.endpoints.insert(Endpoint { peer: client, address: Some(address), open: true, ..Endpoint::default() });
         net.endpoints[client].peer = server;
         core.with_sock(key, |sock| sock.endpoint = Some(client));
         net.schedule(at, Event::Connected(client));
@@ -280,10 +272,7 @@ impl SimBackend {
         let next = self.0.borrow().events.peek().map(|Reverse((at, _))| *at);
         let timer = timeout.map(|d| core.now.get().after(d));
         let Some(until) = [next, timer].into_iter().flatten().min() else {
-            return Err(io::Error::new(
-                io::ErrorKind::Deadlock,
-                "every task waits and nothing is on its way",
-            ));
+            return Err(io::Error::new(io::ErrorKind::Deadlock, "every task waits and nothing is on its way"));
         };
         core.now.set(until.max(core.now.get()));
         loop {
@@ -309,16 +298,9 @@ impl SimBackend {
     fn reap_cancelled(&self, core: &Core) {
         let cancelled = std::mem::take(&mut self.0.borrow_mut().cancelled);
         for key in cancelled {
-            let Some((recv, send, accept, connect)) =
-                core.socks.borrow().get(key as usize).map(|sock| {
-                    (
-                        sock.recv.armed,
-                        sock.send.inflight.is_some(),
-                        sock.accept.armed,
-                        sock.connect.address.is_some(),
-                    )
-                })
-            else {
+            let Some((recv, send, accept, connect)) = core.socks.borrow().get(key as usize).map(|sock| {
+                (sock.recv.armed, sock.send.inflight.is_some(), sock.accept.armed, sock.connect.address.is_some())
+            }) else {
                 continue;
             };
             let dropped = core.with_sock(key, |sock| sock.dropped);
@@ -355,9 +337,7 @@ impl SimBackend {
         let now = core.now.get();
         let mut net = self.0.borrow_mut();
         let peer = net.endpoints[id].peer;
-        if !net.endpoints[peer].open
-            || net.endpoints[id].ended == Some(End::Errno(libc::ECONNRESET))
-        {
+        if !net.endpoints[peer].open || net.endpoints[id].ended == Some(End::Errno(libc::ECONNRESET)) {
             drop(net);
             core.on_send(key, -libc::ECONNRESET);
             return;
@@ -368,18 +348,13 @@ impl SimBackend {
             return;
         }
         let data = core.with_sock(key, |sock| {
-            let buffer = sock
-                .send
-                .inflight
-                .as_ref()
-                .map_or(&[][..], |b| b.as_slice());
+            let buffer = sock.send.inflight.as_ref().map_or(&[][..], |b| b.as_slice());
             let rest = &buffer[sock.send.sent..];
             rest[..rest.len().min(room)].to_vec()
         });
         let mut rest = data.as_slice();
         while !rest.is_empty() {
-            let largest = u64::try_from(rest.len().min(net.faults.piece_bytes_max.max(1)))
-                .unwrap_or(u64::MAX);
+            let largest = u64::try_from(rest.len().min(net.faults.piece_bytes_max.max(1))).unwrap_or(u64::MAX);
             let size = usize::try_from(1 + net.rng.below(largest)).unwrap_or(1);
             let (piece, later) = rest.split_at(size.min(rest.len()));
             rest = later;
@@ -405,9 +380,7 @@ impl SimBackend {
             }
             Event::Connected(client) => {
                 let server = net.endpoints[client].peer;
-                let listener = net.endpoints[client]
-                    .address
-                    .and_then(|address| net.listeners.get(&address).copied());
+                let listener = net.endpoints[client].address.and_then(|address| net.listeners.get(&address).copied());
                 let key = net.endpoints[client].key;
                 let Some(listener) = listener else {
                     drop(net);
@@ -481,10 +454,7 @@ impl SimBackend {
     pub(crate) fn quiesce(&self, core: &Core) {
         let keys: Vec<u32> = {
             let socks = core.socks.borrow();
-            socks
-                .iter()
-                .map(|(index, _)| crate::core::key_of(index))
-                .collect()
+            socks.iter().map(|(index, _)| crate::core::key_of(index)).collect()
         };
         for key in keys {
             core.release(key);

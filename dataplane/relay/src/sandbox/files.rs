@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, PathFd, RestrictionStatus, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, PathFd, RestrictionStatus,
+    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
 /// How much of it holds.
@@ -34,7 +34,9 @@ pub(super) fn restrict(state_dir: &Path) -> Landlock {
         Ok(status) => match status.ruleset {
             RulesetStatus::FullyEnforced => Landlock::Full,
             RulesetStatus::PartiallyEnforced => Landlock::Partial,
-            RulesetStatus::NotEnforced => Landlock::Absent(String::from("this kernel does not have it, or not switched on (lsm=)")),
+            RulesetStatus::NotEnforced => {
+                Landlock::Absent(String::from("this kernel does not have it, or not switched on (lsm=)"))
+            }
         },
         Err(error) => Landlock::Absent(error),
     }
@@ -49,8 +51,12 @@ fn enforce(state_dir: &Path) -> Result<RestrictionStatus, String> {
 fn enforce_but(folder: PathFd) -> Result<RestrictionStatus, RulesetError> {
     let all = AccessFs::from_all(KNOWN);
     // Files are made, written, renamed and removed in the state folder; no folders, devices, sockets or links in it.
-    let in_state_dir = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile | AccessFs::Truncate
-        | AccessFs::MakeReg | AccessFs::RemoveFile;
+    let in_state_dir = AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile;
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(all)?

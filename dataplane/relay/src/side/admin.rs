@@ -44,7 +44,9 @@ impl AdminView {
         match path {
             "/healthz" => ("200 OK", String::from("ok\n")),
             "/readyz" if !shown.accepting => ("503 Service Unavailable", String::from("workers are starting\n")),
-            "/readyz" if shown.status.applied_version == 0 => ("503 Service Unavailable", String::from("no state from control yet\n")),
+            "/readyz" if shown.status.applied_version == 0 => {
+                ("503 Service Unavailable", String::from("no state from control yet\n"))
+            }
             "/readyz" => ("200 OK", String::from("ready\n")),
             "/metrics" => ("200 OK", self.metrics(&shown)),
             _ => ("404 Not Found", String::from("/healthz, /readyz, /metrics\n")), // whatever else was asked for
@@ -59,10 +61,34 @@ impl AdminView {
         let status = &shown.status;
         let online = status.connectors.iter().filter(|connector| connector.online).count();
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        metric(&mut text, "postern_relay_connectors_online", "gauge", "Connectors through whose tunnel a probe went.", number(online));
-        metric(&mut text, "postern_relay_state_version", "gauge", "Version of the state in force.", status.applied_version);
-        metric(&mut text, "postern_relay_control_linked", "gauge", "1 while the link to control is up.", u64::from(shown.linked));
-        metric(&mut text, "postern_relay_generation", "gauge", "Dataplanes started by the supervisor.", u64::from(status.generation));
+        metric(
+            &mut text,
+            "postern_relay_connectors_online",
+            "gauge",
+            "Connectors through whose tunnel a probe went.",
+            number(online),
+        );
+        metric(
+            &mut text,
+            "postern_relay_state_version",
+            "gauge",
+            "Version of the state in force.",
+            status.applied_version,
+        );
+        metric(
+            &mut text,
+            "postern_relay_control_linked",
+            "gauge",
+            "1 while the link to control is up.",
+            u64::from(shown.linked),
+        );
+        metric(
+            &mut text,
+            "postern_relay_generation",
+            "gauge",
+            "Dataplanes started by the supervisor.",
+            u64::from(status.generation),
+        );
         metric(&mut text, "postern_relay_workers", "gauge", "Worker threads.", u64::from(status.workers));
         text
     }
@@ -114,7 +140,9 @@ async fn respond(mut stream: TcpStream, view: &AdminView) -> io::Result<()> {
         _ => ("405 Method Not Allowed", String::from("GET only\n")), // any other method
     };
     let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await?;
     if method != b"HEAD" {
         stream.write_all(body.as_bytes()).await?;

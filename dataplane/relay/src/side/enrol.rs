@@ -95,7 +95,8 @@ async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Strin
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    String::from_utf8(body).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "an enrolment request that is not text"))
+    String::from_utf8(body)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "an enrolment request that is not text"))
 }
 
 fn unavailable() -> String {

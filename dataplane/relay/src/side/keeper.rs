@@ -77,7 +77,9 @@ impl Keeper {
         let settled = self.state.settle();
         self.publish();
         match settled {
-            Settled::Refused { version, reason } => Some(format!("the saved state (version {version}) cannot be served: {reason}")),
+            Settled::Refused { version, reason } => {
+                Some(format!("the saved state (version {version}) cannot be served: {reason}"))
+            }
             Settled::Serve { .. } | Settled::Unchanged => None,
         }
     }
@@ -114,9 +116,12 @@ impl Keeper {
     /// # Errors
     /// When this cannot be the control that the relay was told to trust, or its certificate is of no use.
     pub(crate) fn welcome(&mut self, welcome: &Welcome) -> anyhow::Result<()> {
-        let authority = Authority::read(&welcome.ca_pem).map_err(|_| anyhow!("control's CA certificate cannot be read"))?;
+        let authority =
+            Authority::read(&welcome.ca_pem).map_err(|_| anyhow!("control's CA certificate cannot be read"))?;
         if self.authority_is_given && self.authority.as_ref() != Some(&authority) {
-            return Err(anyhow!("control has another CA than --trust-anchor: give the certificate that this control's `postern init` wrote"));
+            return Err(anyhow!(
+                "control has another CA than --trust-anchor: give the certificate that this control's `postern init` wrote"
+            ));
         }
         self.identity.take_issued(&welcome.certificate_pem)?;
         self.relay = Some(welcome.relay_id);
@@ -149,7 +154,12 @@ impl Keeper {
                 Some(ToControl::Applied { version })
             }
             Settled::Refused { version, reason } => {
-                tracing::error!(version, reason, serving = self.served_version(), "control's state cannot be served; the last good one still is");
+                tracing::error!(
+                    version,
+                    reason,
+                    serving = self.served_version(),
+                    "control's state cannot be served; the last good one still is"
+                );
                 Some(ToControl::Rejected { version, reason })
             }
         }
@@ -181,11 +191,15 @@ impl Keeper {
         // While control's newest cannot be served, everything of the last good one stays.
         let is_served = served.plan.version() == snapshot.version;
         let (group_configs, connectors) = match is_served {
-            true => (shared_group_configs(&held, snapshot), snapshot.connectors.iter().map(|(id, c)| (*id, c.group)).collect()),
+            true => (
+                shared_group_configs(&held, snapshot),
+                snapshot.connectors.iter().map(|(id, c)| (*id, c.group)).collect(),
+            ),
             false => (held.group_configs.clone(), held.connectors.clone()),
         };
         let fallback = Arc::clone(self.identity.self_signed());
-        let tls = self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
+        let tls =
+            self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
         let own = self.identity.issued().zip(self.authority.as_ref());
         self.handle.publish(Arc::new(Published {
             sequence: held.sequence + 1,
@@ -210,7 +224,8 @@ impl Keeper {
             snapshot: self.state.snapshot(),
         };
         let plain = serde_json::to_vec(&saved).map(Zeroizing::new).map_err(std::io::Error::from);
-        let kept = plain.and_then(|plain| self.seal.seal(plain)).and_then(|sealed| self.folder.replace(STATE_FILE, &sealed));
+        let kept =
+            plain.and_then(|plain| self.seal.seal(plain)).and_then(|sealed| self.folder.replace(STATE_FILE, &sealed));
         if let Err(error) = kept {
             tracing::error!(%error, "the state could not be saved: a restart without control would serve an older one");
         }

@@ -56,7 +56,12 @@ impl Link {
 }
 
 /// Until it ends; says why.
-async fn run(number: u64, stream: impl Duplex, queue: mpsc::Receiver<ToControl>, events: &mpsc::Sender<LinkEvent>) -> String {
+async fn run(
+    number: u64,
+    stream: impl Duplex,
+    queue: mpsc::Receiver<ToControl>,
+    events: &mpsc::Sender<LinkEvent>,
+) -> String {
     let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
         ended = read(number, reader, events) => ended,
@@ -118,7 +123,11 @@ mod tests {
         assert_eq!(frames.next_message::<ToControl>().unwrap(), Some(ToControl::Pong { n: 3 }));
 
         // In pieces, two at once.
-        let ping = [frame::encode(&ToRelay::Ping { n: 1 }, 1000).unwrap(), frame::encode(&ToRelay::Ping { n: 2 }, 1000).unwrap()].concat();
+        let ping = [
+            frame::encode(&ToRelay::Ping { n: 1 }, 1000).unwrap(),
+            frame::encode(&ToRelay::Ping { n: 2 }, 1000).unwrap(),
+        ]
+        .concat();
         for piece in ping.chunks(5) {
             control.write_all(piece).await.unwrap();
         }

@@ -79,7 +79,11 @@ impl Side {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        tracing::info!(fingerprint = keeper.identity().fingerprint(), state_version = keeper.served_version(), "this relay's key");
+        tracing::info!(
+            fingerprint = keeper.identity().fingerprint(),
+            state_version = keeper.served_version(),
+            "this relay's key"
+        );
         let (senders, receiver) = sender::channel(bootstrap.workers);
         let (generation, workers, ebpf) = (bootstrap.generation, bootstrap.workers, bootstrap.ebpf.clone());
         let side = Self {
@@ -158,7 +162,8 @@ impl Side {
     fn on_supervisor(&mut self, received: Received<ToDataplane>, inboxes: &Inboxes) -> anyhow::Result<()> {
         match received.message {
             ToDataplane::ControlConnected => {
-                let descriptor = received.descriptors.into_iter().next().context("a connection comes with its descriptor")?;
+                let descriptor =
+                    received.descriptors.into_iter().next().context("a connection comes with its descriptor")?;
                 let stream = tokio::net::UnixStream::from_std(UnixStream::from(descriptor))?;
                 self.open_link(stream, inboxes);
             }
@@ -269,7 +274,11 @@ impl Side {
     }
 
     fn on_closed(&mut self, reason: &str) {
-        tracing::warn!(reason, serving = self.keeper.served_version(), "the link to control ended; this relay serves on");
+        tracing::warn!(
+            reason,
+            serving = self.keeper.served_version(),
+            "the link to control ended; this relay serves on"
+        );
         self.close_link();
         self.reconnect();
     }
@@ -281,7 +290,9 @@ impl Side {
     }
 
     fn tell_control(&mut self, message: ToControl) {
-        if let Some(link) = &self.link && !link.send(message) {
+        if let Some(link) = &self.link
+            && !link.send(message)
+        {
             tracing::warn!("control does not read what this relay sends; the link is closed");
             self.close_link();
             self.reconnect();
@@ -305,7 +316,8 @@ impl Side {
         let desk = Arc::clone(&self.desk);
         tokio::spawn(async move {
             let _slot = slot;
-            let served = timeout(ENROLMENT_TIMEOUT, async { enrol::serve(accept(connection, config).await?, desk).await });
+            let served =
+                timeout(ENROLMENT_TIMEOUT, async { enrol::serve(accept(connection, config).await?, desk).await });
             match served.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "an enrolment failed"),
@@ -326,7 +338,9 @@ impl Side {
             let _slot = slot;
             match timeout(CONTROL_HANDSHAKE_TIMEOUT, accept(connection, config)).await {
                 Ok(Ok(stream)) if is_control(&stream) => drop(dialled.send(stream).await),
-                Ok(Ok(_)) => tracing::warn!("a certificate of the control CA that is not control's own wanted to be control"),
+                Ok(Ok(_)) => {
+                    tracing::warn!("a certificate of the control CA that is not control's own wanted to be control")
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "a control link's handshake failed"),
                 Err(_) => tracing::debug!("a control link's handshake took too long"),
             }

@@ -27,7 +27,8 @@ impl Seal {
             Some(key) => Zeroizing::new(key),
             None => make_key(folder)?,
         };
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| io::Error::other(format!("{KEY_FILE} is damaged")))?;
+        let key =
+            UnboundKey::new(&AES_256_GCM, &key).map_err(|_| io::Error::other(format!("{KEY_FILE} is damaged")))?;
         Ok(Self { key: LessSafeKey::new(key) })
     }
 
@@ -36,7 +37,8 @@ impl Seal {
         // A random nonce: 2³² seals stay far below its collision bound, and a state is saved at most every 200 ms.
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).map_err(|_| io::Error::other("no randomness"))?;
-        let tag = self.key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(MAGIC), &mut plain);
+        let tag =
+            self.key.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(MAGIC), &mut plain);
         let tag = tag.map_err(|_| io::Error::other("the state cannot be sealed"))?;
         Ok([MAGIC, &nonce, plain.as_slice(), tag.as_ref()].concat())
     }

@@ -38,14 +38,9 @@ pub(crate) enum Settled {
     /// Nothing was.
     Unchanged,
     /// It is to be served from now on.
-    Serve {
-        version: u64,
-    },
+    Serve { version: u64 },
     /// It cannot be served; what was served before still is.
-    Refused {
-        version: u64,
-        reason: String,
-    },
+    Refused { version: u64, reason: String },
 }
 
 /// What is kept on disk, sealed.
@@ -122,10 +117,14 @@ impl FollowedState {
 fn certified(certificate: &Certificate) -> Result<CertifiedKey, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect();
     let chain = chain.map_err(|_| "the chain cannot be read")?;
-    let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes()).map_err(|_| "the key cannot be read")?;
-    let key = CertifiedKey::new(chain, any_supported_type(&key).map_err(|_| "the key is of a kind that cannot be used")?);
+    let key =
+        PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes()).map_err(|_| "the key cannot be read")?;
+    let key =
+        CertifiedKey::new(chain, any_supported_type(&key).map_err(|_| "the key is of a kind that cannot be used")?);
     match key.keys_match() {
-        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => Err(String::from("the key is not the certificate's")),
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            Err(String::from("the key is not the certificate's"))
+        }
         Ok(()) | Err(_) => Ok(key), // a key whose public half cannot be told is taken at its word
     }
 }

@@ -9,8 +9,8 @@ use postern_model::ids::{AppId, CertificateId, ConnectorId, GroupId, TenantId};
 use postern_model::secret::SecretText;
 use postern_model::snapshot::Snapshot;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, SanType, string::Ia5String,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType, string::Ia5String,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -80,7 +80,8 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
         not_after_unix: 4_000_000_000,
         origin: CertificateOrigin::Issued,
     };
-    let connector = Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };
+    let connector =
+        Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };
     let app = app("http://127.0.0.1:8080/");
     Snapshot {
         version,

@@ -13,7 +13,8 @@ use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, VerifierBuilderError,
+    WebPkiClientVerifier,
 };
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
@@ -43,12 +44,20 @@ impl TlsConfigs {
     }
 
     /// For tunnels: a client certificate of `authority`, TLS 1.3, no resumption of any kind.
-    pub(crate) fn tunnels(&self, own: &Arc<CertifiedKey>, authority: &Authority) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+    pub(crate) fn tunnels(
+        &self,
+        own: &Arc<CertifiedKey>,
+        authority: &Authority,
+    ) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
         self.authenticated(own, authority, TUNNEL_ALPN)
     }
 
     /// For control, dialling in: as for tunnels.
-    pub(crate) fn control(&self, own: &Arc<CertifiedKey>, authority: &Authority) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+    pub(crate) fn control(
+        &self,
+        own: &Arc<CertifiedKey>,
+        authority: &Authority,
+    ) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
         self.authenticated(own, authority, postern_model::link::ALPN)
     }
 
@@ -58,14 +67,22 @@ impl TlsConfigs {
         Arc::new(without_resumption(builder.with_cert_resolver(single(own)), postern_model::enrol::ALPN))
     }
 
-    fn authenticated(&self, own: &Arc<CertifiedKey>, authority: &Authority, alpn: &[u8]) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+    fn authenticated(
+        &self,
+        own: &Arc<CertifiedKey>,
+        authority: &Authority,
+        alpn: &[u8],
+    ) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
         let roots = Arc::clone(&authority.roots);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build()?;
         let builder = self.builder(&[&TLS13]).with_client_cert_verifier(verifier);
         Ok(Arc::new(without_resumption(builder.with_cert_resolver(single(own)), alpn)))
     }
 
-    fn builder(&self, versions: &[&'static SupportedProtocolVersion]) -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    fn builder(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
         builder.with_protocol_versions(versions).expect("the provider has cipher suites for every TLS version")
     }

@@ -27,7 +27,9 @@ impl DataplaneProcess {
         let (here, there) = Channel::pair()?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0("postern-relay").arg(DATAPLANE_ARGUMENT).stdin(Stdio::from(there.into_inner())).current_dir("/");
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| PASSED_VARIABLES.iter().any(|passed| name == passed)));
+        command
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| PASSED_VARIABLES.iter().any(|passed| name == passed)));
         if let Some(user) = user {
             // With these the standard library also drops the supplementary groups.
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());

@@ -22,8 +22,13 @@ async fn upgrade(socket: &Path) -> io::Result<UnixStream> {
     let status = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     match status {
         b"101" => stream.into_std(),
-        b"403" => Err(io::Error::new(io::ErrorKind::PermissionDenied, "control does not admit this relay's uid: start control with --relay-uid")),
-        other => Err(io::Error::other(format!("control refused the link with status {}", String::from_utf8_lossy(other)))),
+        b"403" => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "control does not admit this relay's uid: start control with --relay-uid",
+        )),
+        other => {
+            Err(io::Error::other(format!("control refused the link with status {}", String::from_utf8_lossy(other))))
+        }
     }
 }
 
@@ -65,7 +70,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_dataplane_gets_the_link_from_its_first_byte_on() {
-        let mut stream = answer_with(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: postern-link/1\r\n\r\nlink").await.unwrap();
+        let mut stream =
+            answer_with(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: postern-link/1\r\n\r\nlink").await.unwrap();
         stream.set_nonblocking(false).unwrap();
         let mut rest = String::new();
         stream.read_to_string(&mut rest).unwrap();

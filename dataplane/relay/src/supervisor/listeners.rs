@@ -29,9 +29,12 @@ impl Listeners {
     /// Binds everything or nothing.
     pub(crate) fn bind(addresses: &[SocketAddr], workers: u16, admin: Option<SocketAddr>) -> Result<Self, Failure> {
         let deadline = Instant::now() + PREDECESSOR_TIME;
-        let bind = |address: SocketAddr| retry_in_use(deadline, || Group::bind(address, workers)).map_err(|e| refused(address, &e));
+        let bind = |address: SocketAddr| {
+            retry_in_use(deadline, || Group::bind(address, workers)).map_err(|e| refused(address, &e))
+        };
         let groups = addresses.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
-        let admin = admin.map(|address| retry_in_use(deadline, || listen_admin(address)).map_err(|e| refused(address, &e)));
+        let admin =
+            admin.map(|address| retry_in_use(deadline, || listen_admin(address)).map_err(|e| refused(address, &e)));
         Ok(Self { groups, admin: admin.transpose()? })
     }
 
@@ -106,7 +109,9 @@ fn listen_admin(address: SocketAddr) -> io::Result<TcpListener> {
 fn retry_in_use<T>(deadline: Instant, mut bind: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match bind() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => thread::sleep(RETRY_PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(RETRY_PAUSE)
+            }
             outcome => return outcome,
         }
     }
@@ -118,7 +123,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(25);
 fn refused(address: SocketAddr, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("cannot listen on {address}: {error}"));
     match error.kind() {
-        io::ErrorKind::AddrInUse => Failure::new(format!("cannot listen on {address}: the port is in use")).code("port-in-use"),
+        io::ErrorKind::AddrInUse => {
+            Failure::new(format!("cannot listen on {address}: the port is in use")).code("port-in-use")
+        }
         io::ErrorKind::PermissionDenied => failure.code("port-not-permitted"),
         io::ErrorKind::AddrNotAvailable => failure.code("address-unavailable"),
         _ => failure, // every other error speaks for itself

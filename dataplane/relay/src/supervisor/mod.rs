@@ -60,7 +60,8 @@ fn read_trust_anchor(control: &ControlLink) -> Result<Option<String>, Failure> {
     match control {
         ControlLink::Unix(_) => Ok(None),
         ControlLink::TrustAnchor(file) => read_bounded(file).map(Some).map_err(|error| {
-            Failure::new(format!("cannot read the trust anchor {}: {error}", file.display())).code("trust-anchor-invalid")
+            Failure::new(format!("cannot read the trust anchor {}: {error}", file.display()))
+                .code("trust-anchor-invalid")
         }),
     }
 }
@@ -77,7 +78,8 @@ fn read_bounded(file: &Path) -> io::Result<String> {
 
 /// Descriptors: one per connection and more. Locked memory: what rings of an unprivileged user count against.
 fn raise_limits(as_root: bool) {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it was");
     }

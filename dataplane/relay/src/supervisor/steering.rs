@@ -45,7 +45,8 @@ impl Steering {
                 Ok(Self::On(Box::new(steered)))
             }
             Err(reason) if mode == EbpfMode::Require => {
-                Err(Failure::new(format!("--ebpf require, but steering is not available: {reason}")).code("ebpf-unavailable"))
+                Err(Failure::new(format!("--ebpf require, but steering is not available: {reason}"))
+                    .code("ebpf-unavailable"))
             }
             Err(reason) => {
                 tracing::warn!("new connections are spread by the kernel's hash, not by load: {reason}");

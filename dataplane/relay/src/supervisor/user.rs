@@ -15,7 +15,9 @@ pub(crate) struct DataplaneUser {
 pub(crate) fn choose(asked: Option<&str>) -> Result<Option<DataplaneUser>, Failure> {
     if !geteuid().is_root() {
         return match asked {
-            Some(name) => Err(Failure::new(format!("--user {name}: only root can change users")).cure("start without --user")),
+            Some(name) => {
+                Err(Failure::new(format!("--user {name}: only root can change users")).cure("start without --user"))
+            }
             None => Ok(None),
         };
     }
@@ -41,7 +43,9 @@ fn named(name: &str, found: Option<User>) -> Result<DataplaneUser, Failure> {
             Err(Failure::new(format!("--user {name} is root")).cure("name an unprivileged user: it meets the network"))
         }
         Some(user) => Ok(DataplaneUser { name: user.name, uid: user.uid, gid: user.gid }),
-        None => Err(Failure::new(format!("--user {name}: there is no such user")).cure(format!("useradd --system {name}"))),
+        None => {
+            Err(Failure::new(format!("--user {name}: there is no such user")).cure(format!("useradd --system {name}")))
+        }
     }
 }
 

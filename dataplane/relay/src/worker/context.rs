@@ -10,6 +10,7 @@ use crate::args::IoBackend;
 use crate::published::ConfigHandle;
 use crate::side::SideSender;
 use crate::worker::drain::Drain;
+use crate::worker::peers::Peers;
 
 /// Everything one worker starts with. It is moved into the worker's thread and used nowhere else.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct WorkerContext {
     pub drain: Drain,
     /// Where to publish this worker's load; read by `steer`, or by nobody without BPF.
     pub load: WorkerLoad,
+    /// The ways to and from the other workers.
+    pub peers: Peers,
     /// This worker's share of the process's resources.
     pub limits: WorkerLimits,
 }

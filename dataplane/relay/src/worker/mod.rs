@@ -1,25 +1,277 @@
 //! The workers: threads that accept, decide and forward.
+//!
+//! A request goes through the files in this order: `accept` (what is this connection?), `client` (the next request),
+//! `route`, `authorise`, `throttle`, `forward` with `upload` and `download`; `reject` is what else a client may get.
+//! `hub` and `tunnel` are the other side: the connectors.
 
+mod accept;
+mod authorise;
+mod client;
 pub mod context;
 pub mod counters;
+mod download;
 pub mod drain;
+mod exchange;
+mod forward;
+mod hub;
+pub mod peers;
+mod reject;
+mod route;
+mod throttle;
+mod tunnel;
+mod upload;
 
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::side::WorkerReport;
-use context::WorkerContext;
-use drain::DrainState;
+use postern_io::mailbox::{Refused, Sender};
+use postern_io::sync::Notify;
+use postern_io::turn::{LoadProbe, publish_load};
+use postern_io::{BackendKind, Listener, Runtime, RuntimeOptions, sleep, spawn};
+use postern_tunnel::GoAwayReason;
+
+use crate::published::{ConfigHandle, Published};
+use crate::side::{SideSender, WorkerReport};
+use accept::Target;
+use context::{WorkerContext, WorkerListener, WorkerLoad};
+use counters::WorkerCounters;
+use drain::{Drain, DrainState};
+use hub::Hub;
+use peers::{Peers, ToWorker};
+use throttle::InProgress;
+use tunnel::{Health, Tunnel};
 
 /// Runs one worker until it is told to end.
 pub fn run(ctx: WorkerContext) {
-    ctx.load.cell().started();
-    ctx.side.report(WorkerReport::Ready { io_backend: "none" });
-    while ctx.drain.state() == DrainState::Running {
-        for listener in &ctx.listeners {
-            if listener.socket.accept().is_ok() {
-                ctx.side.counters().connections_accepted.increment();
+    let options = RuntimeOptions { backend: BackendKind::Uring, seed: None };
+    let ended = Runtime::new(options).and_then(|runtime| runtime.run(live(ctx)));
+    if let Err(error) = ended {
+        tracing::error!("the worker's engine failed: {error}");
+    }
+}
+
+/// What all tasks of a worker share.
+pub(crate) struct Worker {
+    pub(crate) index: u16,
+    pub(crate) workers: u16,
+    pub(crate) generation: u32,
+    pub(crate) side: SideSender,
+    pub(crate) hub: Hub,
+    pub(crate) in_progress: InProgress,
+    config: ConfigHandle,
+    current: RefCell<Arc<Published>>,
+    senders: Vec<Sender<ToWorker>>,
+    drain: Drain,
+    drain_begun: Notify,
+    load: WorkerLoad,
+    open: Rc<Cell<usize>>,
+    open_max: usize,
+}
+
+/// One connection's place among those a worker may hold.
+pub(crate) struct Place {
+    open: Rc<Cell<usize>>,
+    counters: Arc<WorkerCounters>,
+    /// Those that `steer` counted here.
+    load: Option<WorkerLoad>,
+}
+
+async fn live(ctx: WorkerContext) {
+    let WorkerContext { index, workers, generation, listeners, config, side, drain, load, limits, peers, .. } = ctx;
+    let Peers { senders, mut inbox } = peers;
+    load.cell().started();
+    publish_load(Box::new(Probe(load.clone())));
+    let worker = Rc::new(Worker {
+        index,
+        workers,
+        generation,
+        side,
+        hub: Hub::default(),
+        in_progress: InProgress::default(),
+        current: RefCell::new(config.current()),
+        config,
+        senders,
+        drain,
+        drain_begun: Notify::default(),
+        load,
+        open: Rc::default(),
+        open_max: limits.connections_max,
+    });
+    worker.wake_on_change();
+    for WorkerListener { socket, .. } in listeners {
+        match Listener::from_std(socket) {
+            Ok(listener) => spawn(accept::accept_all(Rc::clone(&worker), listener)).detach(),
+            Err(error) => return tracing::error!("a listener cannot be used: {error}"),
+        }
+    }
+    spawn(Rc::clone(&worker).housekeep()).detach();
+    worker.side.report(WorkerReport::Ready { io_backend: "uring" });
+    let mut draining = false;
+    while worker.drain.state() != DrainState::Ended {
+        match inbox.recv().await {
+            Some(ToWorker::Connection(moved)) => accept::take_moved(&worker, moved),
+            Some(ToWorker::Look) => worker.look(&mut draining),
+            None => return,
+        }
+    }
+}
+
+impl Worker {
+    /// The configuration in force.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        let mut current = self.current.borrow_mut();
+        if current.sequence != self.config.sequence() {
+            *current = self.config.current();
+        }
+        Arc::clone(&current)
+    }
+
+    pub(crate) fn counters(&self) -> &WorkerCounters {
+        self.side.counters()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.state() != DrainState::Running
+    }
+
+    /// Ready when the process drains.
+    pub(crate) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_draining() {
+            return Poll::Ready(());
+        }
+        self.drain_begun.register(cx);
+        Poll::Pending
+    }
+
+    pub(crate) async fn draining(&self) {
+        poll_fn(|cx| self.poll_draining(cx)).await;
+    }
+
+    /// Whether a tunnel's hint means another worker of this generation.
+    pub(crate) fn is_elsewhere(&self, target: Target) -> bool {
+        target.generation == self.generation && target.worker < self.workers && target.worker != self.index
+    }
+
+    pub(crate) fn send_to(&self, worker: u16, message: ToWorker) -> Result<(), Refused<ToWorker>> {
+        self.senders[usize::from(worker)].send(message)
+    }
+
+    /// Counts a connection, unless there are too many. One that was moved here is counted by `steer` elsewhere.
+    pub(crate) fn place(&self, moved: bool) -> Option<Place> {
+        self.counters().connections_accepted.increment();
+        let load = (!moved).then(|| self.load.clone());
+        if self.open.get() >= self.open_max {
+            if let Some(load) = load {
+                load.cell().release(1);
+            }
+            return None;
+        }
+        self.open.set(self.open.get() + 1);
+        self.counters().connections_open.increment();
+        Some(Place { open: Rc::clone(&self.open), counters: Arc::clone(self.side.counters()), load })
+    }
+
+    /// Serves a tunnel to its end.
+    pub(crate) async fn serve_tunnel(self: &Rc<Self>, tunnel: Rc<Tunnel>) {
+        self.counters().tunnels_open.increment();
+        self.hub.add(Rc::clone(&tunnel));
+        let published = self.published();
+        if let Some(config) = published.group_configs.get(&tunnel.group) {
+            tunnel.send_config(config);
+        }
+        if self.is_draining() {
+            tunnel.go_away(GoAwayReason::SHUTDOWN);
+        }
+        Rc::clone(&tunnel).run().await;
+        self.hub.remove(&tunnel);
+        self.counters().tunnels_open.decrement();
+        self.report(&tunnel);
+    }
+
+    pub(crate) fn on_tunnel_changed(self: &Rc<Self>) -> Box<dyn Fn(&Tunnel)> {
+        let worker: Weak<Self> = Rc::downgrade(self);
+        Box::new(move |tunnel| {
+            if let Some(worker) = worker.upgrade() {
+                worker.report(tunnel);
+            }
+        })
+    }
+
+    fn report(&self, tunnel: &Tunnel) {
+        let connector = tunnel.connector;
+        if tunnel.health() != Health::Gone {
+            self.side.report(WorkerReport::Tunnel { connector, state: tunnel.state() });
+        } else if !self.hub.has_other(tunnel) {
+            self.side.report(WorkerReport::TunnelGone { connector });
+        }
+    }
+
+    fn wake_on_change(&self) {
+        let own = self.senders[usize::from(self.index)].clone();
+        self.drain.on_wake(move || {
+            // A full mailbox has a reason to look in it already, or the next turn of housekeeping looks.
+            let _ = own.send(ToWorker::Look);
+        });
+    }
+
+    fn look(self: &Rc<Self>, draining: &mut bool) {
+        self.hub.reconfigure(&self.published());
+        if self.is_draining() && !std::mem::replace(draining, true) {
+            self.drain_begun.notify();
+            for tunnel in self.hub.tunnels() {
+                tunnel.go_away(GoAwayReason::SHUTDOWN);
+            }
+            spawn(Rc::clone(self).end_when_idle()).detach();
+        }
+    }
+
+    /// Ends the worker when only tunnels are left.
+    async fn end_when_idle(self: Rc<Self>) {
+        loop {
+            sleep(Duration::from_millis(50)).await;
+            let tunnels = self.hub.tunnels();
+            if self.open.get() <= tunnels.len() && tunnels.iter().all(|tunnel| tunnel.open_streams() == 0) {
+                self.drain.advance(DrainState::Ended);
+                return;
             }
         }
-        std::thread::sleep(Duration::from_millis(2));
+    }
+
+    /// Once a second: corrects what `steer` counts, refreshes what `status` shows.
+    async fn housekeep(self: Rc<Self>) {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.load.cell().resync(self.open.get() as u64);
+            for tunnel in self.hub.tunnels() {
+                self.report(&tunnel);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+        self.counters.connections_open.decrement();
+        if let Some(load) = &self.load {
+            load.cell().release(1);
+        }
+    }
+}
+
+/// Tells `steer` when this worker works and when it waits.
+struct Probe(WorkerLoad);
+
+impl LoadProbe for Probe {
+    fn busy(&self, now_ns: u64) {
+        self.0.cell().set_busy(now_ns);
+    }
+
+    fn parked(&self) {
+        self.0.cell().set_parked();
     }
 }

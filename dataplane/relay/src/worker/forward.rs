@@ -1,0 +1,248 @@
+//! An admitted request through a tunnel and its response back, on another connector when the first is lost and that is
+//! safe.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use postern_http::{RequestHead, Scheme, add_forwarding, strip_inbound};
+use postern_io::{now, sleep_until};
+use postern_model::ids::{ConnectorId, RequestId};
+use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
+
+use super::Worker;
+use super::client::ClientConnection;
+use super::download::{Download, Step};
+use super::reject::Reject;
+use super::throttle::Admitted;
+use super::tunnel::OpenStream;
+use super::upload::{Upload, UploadError};
+use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, HTTP};
+
+/// How a request ended.
+pub(crate) enum Outcome {
+    /// Answered. `keep_alive`: the connection can serve another request.
+    Answered { keep_alive: bool },
+    /// Nothing was sent to the client yet: it gets this.
+    Refused(Reject),
+    /// The answer cannot be completed: the connection must end visibly.
+    Cut,
+    /// The client is gone.
+    ClientGone,
+}
+
+/// One request's state across attempts.
+struct Forwarding<'a> {
+    worker: &'a Worker,
+    admitted: Admitted,
+    head: &'a RequestHead,
+    request: RequestId,
+    upload: Upload,
+    download: Download,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Over(Outcome),
+    /// Nothing reached the client; another connector may answer. Otherwise this is the refusal.
+    Retry(Reject),
+}
+
+/// Forwards a request and its content, and writes the response.
+pub(crate) async fn forward(
+    worker: &Worker,
+    client: &mut ClientConnection,
+    admitted: Admitted,
+    head: &mut RequestHead,
+    request: RequestId,
+) -> Outcome {
+    strip_inbound(&mut head.headers, &[]);
+    let host = head.authority.as_str().to_owned();
+    add_forwarding(&mut head.headers, client.address, Scheme::Https, &host);
+    let keep_alive = head.keep_alive && !worker.is_draining();
+    let forwarding = Forwarding {
+        worker,
+        admitted,
+        request,
+        upload: Upload::new(head.body, HTTP),
+        download: Download::new(head.method.clone(), head.version, keep_alive),
+        head,
+    };
+    forwarding.run(client).await
+}
+
+impl Forwarding<'_> {
+    async fn run(mut self, client: &mut ClientConnection) -> Outcome {
+        let mut tried: Vec<ConnectorId> = Vec::new();
+        let mut refusal = Reject::connector_unavailable();
+        while tried.len() < ATTEMPTS_MAX {
+            let stream = match self.open(client, &mut tried) {
+                Ok(Some(stream)) => stream,
+                Ok(None) => break,
+                Err(reject) => return Outcome::Refused(reject),
+            };
+            match self.attempt(client, &stream).await {
+                Attempt::Over(outcome) => return outcome,
+                Attempt::Retry(reject) => refusal = reject,
+            }
+            tracing::debug!(request = %self.request, connector = %stream.tunnel.connector, "tried on another connector");
+            if !self.upload.rewind() {
+                break;
+            }
+        }
+        Outcome::Refused(refusal)
+    }
+
+    /// A stream on the best tunnel that was not tried; `None` when there is no other.
+    fn open(&self, client: &mut ClientConnection, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
+        let app = self.admitted.app();
+        client.scratch.clear();
+        self.head.encode(&mut client.scratch);
+        let meta = OpenMeta {
+            app: app.id,
+            request: self.request,
+            client: client.address,
+            scheme: ExternalScheme::Https,
+            kind: StreamKind::Http,
+            session: None,
+        };
+        let mut full = false;
+        while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {
+            tried.push(tunnel.connector);
+            match tunnel.open(&meta, &client.scratch, self.head.body.is_empty()) {
+                Ok(stream) => return Ok(Some(stream)),
+                Err(OpenRefused::TooManyStreams { .. } | OpenRefused::OutputFull { .. }) => full = true,
+                Err(OpenRefused::HeadTooLong { .. }) => {
+                    return Err(Reject::malformed(postern_http::Rule::HeadTooLarge.into()));
+                }
+                Err(OpenRefused::GoingAway | OpenRefused::Failed | OpenRefused::NotReady | OpenRefused::WrongRole) => {}
+            }
+        }
+        if full { Err(Reject::overloaded()) } else { Ok(None) }
+    }
+
+    async fn attempt(&mut self, client: &mut ClientConnection, stream: &OpenStream) -> Attempt {
+        let settings = &self.admitted.app().settings;
+        let patience = Duration::from_millis(u64::from(settings.backend_timeout_ms)) + BACKEND_TIMEOUT_MARGIN;
+        let tried = [stream.tunnel.connector];
+        let mut timer = pin!(sleep_until(now().after(patience)));
+        let ended = poll_fn(|cx| {
+            let mut progress = false;
+            if let Poll::Ready(ended) = self.poll_both(cx, client, stream, &tried, &mut progress) {
+                return Poll::Ready(ended);
+            }
+            if progress {
+                timer.as_mut().get_mut().reset(now().after(patience));
+            }
+            timer.as_mut().poll(cx).map(|()| self.timed_out())
+        })
+        .await;
+        if !matches!(ended, Ended::Complete { .. }) || !self.upload.is_sent() {
+            stream.cancel(&ended.cancel());
+        }
+        self.judge(ended, client)
+    }
+
+    fn poll_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut ClientConnection,
+        stream: &OpenStream,
+        tried: &[ConnectorId],
+        progress: &mut bool,
+    ) -> Poll<Ended> {
+        loop {
+            let uploaded = self.upload.poll(cx, client, stream, progress);
+            match uploaded {
+                Poll::Ready(Err(UploadError::ClientGone)) => return Poll::Ready(Ended::ClientGone),
+                Poll::Ready(Err(UploadError::Malformed(malformed))) => {
+                    return Poll::Ready(Ended::Refused(Reject::malformed(malformed)));
+                }
+                // The stream's events, next, say why.
+                Poll::Ready(Err(UploadError::StreamOver)) | Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    if !self.download.is_upgraded() && client.is_gone(cx) {
+                        return Poll::Ready(Ended::ClientGone);
+                    }
+                }
+            }
+            match self.download.poll(cx, client, stream, progress) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Step::Upgraded) => self.upload.switch_to_raw(),
+                Poll::Ready(Step::Suspect) => {
+                    let elsewhere = self.worker.hub.has_online(self.admitted.app().group, tried);
+                    if elsewhere && !self.download.has_begun() && self.is_repeatable() {
+                        return Poll::Ready(Ended::Lost { sent_nothing: false });
+                    }
+                }
+                Poll::Ready(Step::Complete { keep_alive }) => return Poll::Ready(Ended::Complete { keep_alive }),
+                Poll::Ready(Step::Cancelled(cancel)) => return Poll::Ready(Ended::Cancelled(cancel)),
+                Poll::Ready(Step::Lost { sent_nothing }) => return Poll::Ready(Ended::Lost { sent_nothing }),
+                Poll::Ready(Step::Broken) => return Poll::Ready(Ended::Broken),
+                Poll::Ready(Step::ClientGone) => return Poll::Ready(Ended::ClientGone),
+            }
+        }
+    }
+
+    fn timed_out(&self) -> Ended {
+        if self.upload.is_sent() || self.download.has_begun() {
+            Ended::Refused(Reject::backend_timeout())
+        } else {
+            Ended::Refused(Reject::request_timeout())
+        }
+    }
+
+    /// RFC 9110 §9.2.2: only what may be repeated, and only if all of its content is still here.
+    fn is_repeatable(&self) -> bool {
+        self.head.method.is_idempotent() && !self.head.upgrade && self.upload.is_replayable()
+    }
+
+    fn judge(&self, ended: Ended, client: &ClientConnection) -> Attempt {
+        let begun = self.download.has_begun();
+        let refuse = |reject: Reject| Attempt::Over(if begun { Outcome::Cut } else { Outcome::Refused(reject) });
+        match ended {
+            Ended::Complete { keep_alive } => {
+                let reusable = keep_alive && self.upload.is_read() && self.upload.is_sent();
+                Attempt::Over(Outcome::Answered { keep_alive: reusable && !client.peer_closed })
+            }
+            Ended::ClientGone => Attempt::Over(Outcome::ClientGone),
+            Ended::Refused(reject) => refuse(reject),
+            Ended::Broken => refuse(Reject::backend_broken()),
+            Ended::Lost { sent_nothing } => {
+                let safe = !begun && (self.is_repeatable() || (sent_nothing && self.upload.is_replayable()));
+                if safe { Attempt::Retry(Reject::connector_lost()) } else { refuse(Reject::connector_lost()) }
+            }
+            Ended::Cancelled(cancel) => {
+                let reject = Reject::cancelled(&cancel);
+                tracing::debug!(request = %self.request, culprit = ?cancel.culprit, code = ?cancel.code, detail = cancel.detail.as_str(), "cancelled");
+                let elsewhere = cancel.unprocessed || (cancel.culprit == Culprit::Connector && self.is_repeatable());
+                if elsewhere && !begun && self.upload.is_replayable() { Attempt::Retry(reject) } else { refuse(reject) }
+            }
+        }
+    }
+}
+
+/// Why an attempt's pumping stopped.
+enum Ended {
+    Complete { keep_alive: bool },
+    Cancelled(Cancel),
+    Lost { sent_nothing: bool },
+    Refused(Reject),
+    Broken,
+    ClientGone,
+}
+
+impl Ended {
+    /// What the connector is told.
+    fn cancel(&self) -> Cancel {
+        match self {
+            Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
+            Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
+            Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
+            Self::Complete { .. } | Self::Cancelled(_) | Self::Lost { .. } => {
+                Cancel::new(Culprit::Relay, CancelCode::UNWANTED)
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Answers that the relay gives itself: one type, rendered at one place.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use postern_http::{Known, Malformed, Problem, ResponseHead};
+use postern_model::codes;
+use postern_model::ids::RequestId;
+use postern_tunnel::{Cancel, CancelCode, Culprit};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Why a request gets no answer from its application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    detail: Cow<'static, str>,
+    retry_after_s: Option<u32>,
+    /// The connection cannot serve another request.
+    pub(crate) close: bool,
+}
+
+impl Reject {
+    fn new(status: u16, code: &'static str, detail: &'static str) -> Self {
+        Self { status, code, detail: Cow::Borrowed(detail), retry_after_s: None, close: false }
+    }
+
+    /// Where the next message begins is unknown: the connection is closed.
+    pub(crate) fn malformed(malformed: Malformed) -> Self {
+        Self { close: true, ..Self::new(malformed.status(), malformed.code(), malformed.detail()) }
+    }
+
+    pub(crate) fn host_unknown() -> Self {
+        Self::new(421, "host-unknown", "No application is published under this host on this connection.")
+    }
+
+    pub(crate) fn path_unpublished() -> Self {
+        Self::new(404, "path-unpublished", "No application is published under this path.")
+    }
+
+    pub(crate) fn plain_http() -> Self {
+        let detail = "This port speaks HTTPS: use https:// instead of http://.";
+        Self { close: true, ..Self::new(400, "plain-http-on-tls-port", detail) }
+    }
+
+    pub(crate) fn preauth_unavailable() -> Self {
+        Self::new(503, "not-yet-available", "This application demands a sign-in, which this relay cannot do yet.")
+    }
+
+    pub(crate) fn overloaded() -> Self {
+        let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
+        Self { retry_after_s: Some(1), ..Self::new(503, "overloaded", detail) }
+    }
+
+    pub(crate) fn connector_unavailable() -> Self {
+        let detail = "No connector of this application is online. Try again in a few seconds.";
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "connector-unavailable", detail) }
+    }
+
+    pub(crate) fn connector_lost() -> Self {
+        let detail = "The connector was lost before the application answered, and repeating the request is not safe.";
+        Self::new(502, "connector-lost", detail)
+    }
+
+    pub(crate) fn backend_timeout() -> Self {
+        Self::new(504, "backend-timeout", "The application did not answer in time.")
+    }
+
+    pub(crate) fn request_timeout() -> Self {
+        Self { close: true, ..Self::new(408, "request-timeout", "The request did not arrive in time.") }
+    }
+
+    /// The application's answer came through the tunnel broken.
+    pub(crate) fn backend_broken() -> Self {
+        Self::new(502, "backend-broken", "The application's answer was not valid HTTP.")
+    }
+
+    /// What a connector's CANCEL means to the client. Its detail may name internal hosts: it goes to the log only.
+    pub(crate) fn cancelled(cancel: &Cancel) -> Self {
+        match (cancel.culprit, cancel.code) {
+            (_, CancelCode::TIMEOUT) => Self::backend_timeout(),
+            (_, CancelCode::UNREACHABLE) => {
+                Self::new(502, "backend-unreachable", "The connector could not reach the application.")
+            }
+            (_, CancelCode::REFUSED) => Self::new(502, "backend-refused", "The application refused the connection."),
+            (_, CancelCode::TLS) => {
+                Self::new(502, "backend-tls", "The application's TLS certificate or protocol was not accepted.")
+            }
+            (_, CancelCode::APP_UNKNOWN) => {
+                Self::new(502, "backend-config-missing", "The connector does not know this application yet.")
+            }
+            (_, CancelCode::OVERLOADED) => Self::overloaded(),
+            (Culprit::Backend, _) => Self::backend_broken(),
+            (Culprit::Client | Culprit::Relay | Culprit::Connector, _) => Self::connector_lost(),
+        }
+    }
+
+    /// Head and content of the answer.
+    pub(crate) fn answer(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
+        let request_id = request.to_string();
+        let time = OffsetDateTime::from(SystemTime::now()).format(&Rfc3339).unwrap_or_default();
+        let title = codes::lookup(self.code).map_or("", |code| code.title);
+        let problem = Problem {
+            status: self.status,
+            code: self.code,
+            title,
+            detail: &self.detail,
+            request_id: &request_id,
+            time: &time,
+        };
+        let (mut head, body) = problem.answer(accept);
+        if let Some(seconds) = self.retry_after_s {
+            let appended = head.headers.append(Known::RetryAfter, seconds.to_string());
+            assert!(appended.is_ok(), "a number is a field value");
+        }
+        (head, body)
+    }
+}
+
+/// How long a connector typically takes to come back.
+const RETRY_AFTER_S: u32 = 5;
