@@ -2,6 +2,8 @@
 //! It chooses where a connection goes; it never changes what TLS will read afterwards.
 
 mod message;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

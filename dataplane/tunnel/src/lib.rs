@@ -20,6 +20,8 @@ mod decoder;
 mod error;
 mod event;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod limits;
 mod message;
 mod output;

@@ -1,1 +1,52 @@
-//! Being written.
+//! Replays the corpora of the fuzz targets.
+
+use std::path::PathBuf;
+
+use crate::client_hello::{CLIENT_HELLO_BYTES_MAX, ClientHelloParser, Progress};
+use crate::fuzz;
+
+fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(name);
+    let files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()))
+        .collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
+}
+
+#[test]
+fn tunnel_connection() {
+    for (_, bytes) in corpus("tunnel-connection") {
+        fuzz::connection(&bytes);
+        for choice in [0, 1, 2, 3, 254, 255] {
+            fuzz::connection(&[&[choice], &bytes[1.min(bytes.len())..]].concat());
+        }
+    }
+}
+
+#[test]
+fn client_hello() {
+    let mut real = 0;
+    for (name, bytes) in corpus("client-hello") {
+        fuzz::client_hello(&bytes);
+        let mut parser = ClientHelloParser::new(CLIENT_HELLO_BYTES_MAX);
+        let done = matches!(parser.advance(&bytes), Progress::Done(_));
+        let broken = name.contains("broken-");
+        assert_eq!(done, !broken, "{name}");
+        real += usize::from(done);
+    }
+    assert!(real >= 4, "of four clients at least");
+}
+
+/// Writes the seeds of `tunnel-connection`: one input per kind of frame and a few that break the rules.
+#[test]
+#[ignore = "writes into the repository; run it when the protocol changes"]
+fn write_tunnel_seeds() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/tunnel-connection");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in super::misbehaviour::seeds() {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+}

@@ -317,3 +317,39 @@ fn optional_frames_of_the_future_are_skipped() {
     }
     assert!(matches!(connector.poll_event(), Some(Event::Open { .. })));
 }
+
+/// Inputs for the fuzz target: its first byte, then what a peer sends.
+pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let on = |kind, flags, payload: &[u8]| frame(kind, flags, STREAM, payload);
+    let tunnel = |kind, payload: &[u8]| frame(kind, 0, 0, payload);
+    let credit = 70_000_u32.to_be_bytes();
+    let cancel = crate::Cancel::new(crate::Culprit::Backend, crate::CancelCode::BROKEN);
+    let cancel = cancel.with_detail("reset by peer").encode();
+    let away = [&[0][..], &0_u64.to_be_bytes(), &[4], b"stop"].concat();
+    let relay = |frames: &[Vec<u8>]| [&[60][..], &frames.concat()].concat();
+    let connector = |frames: &[Vec<u8>]| [&[61][..], &frames.concat()].concat();
+    let data = on(FrameKind::Data, END, &[b'x'; 300]);
+    let head = on(FrameKind::Head, 0, b"200");
+    let opened = open_frame(STREAM, false);
+    vec![
+        ("get", relay(&[open_frame(STREAM, true), on(FrameKind::Credit, 0, &credit)])),
+        ("post", relay(&[opened.clone(), data.clone()])),
+        ("trailers", relay(&[opened.clone(), on(FrameKind::Trailers, END, b"t: 1")])),
+        ("cancel", relay(&[opened.clone(), on(FrameKind::Cancel, 0, &cancel), data.clone()])),
+        ("reuse", relay(&[opened.clone(), on(FrameKind::Cancel, 0, &cancel), open_frame(id(0, 2), true)])),
+        ("config", relay(&[frame(FrameKind::Config, MORE, 0, b"{"), tunnel(FrameKind::Config, b"}")])),
+        ("revoke-stream", relay(&[opened.clone(), tunnel(FrameKind::Revoke, &[2, 0, 0, 0x10, 1])])),
+        ("revoke-app", relay(&[tunnel(FrameKind::Revoke, &[0, 0, 0, 0, 1, 0, 0, 0, 7])])),
+        ("lanes", relay(&[tunnel(FrameKind::LaneRequest, &[0, 3, 0, 1])])),
+        ("generation", relay(&[tunnel(FrameKind::Generation, &[0, 0, 0, 2, 0, 4])])),
+        ("probe", relay(&[tunnel(FrameKind::Probe, &[0; 8])])),
+        ("answer", connector(&[on(FrameKind::Informational, 0, b"103"), head.clone(), data.clone()])),
+        ("upgrade", connector(&[on(FrameKind::Upgrade, 0, b"101"), data.clone()])),
+        ("early-answer", connector(&[head.clone(), data.clone(), on(FrameKind::Cancel, 4, &cancel)])),
+        ("go-away", connector(&[tunnel(FrameKind::GoAway, &away), head])),
+        ("status", connector(&[tunnel(FrameKind::Status, &[0; 16])])),
+        ("probe-reply", connector(&[tunnel(FrameKind::ProbeReply, &[0; 8])])),
+        ("never-opened", connector(&[frame(FrameKind::Data, 0, id(7, 1), b"x")])),
+        ("optional", relay(&[vec![0, 0, 2, 200, 0x80, 0, 0, 0, 0, 1, 2], opened])),
+    ]
+}
