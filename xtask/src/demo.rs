@@ -24,12 +24,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(check: bool) -> Result<()> {
     let interrupt = Interrupt::listen()?;
-    shell::step("what it needs", || {
-        packages::ensure(&[packages::BUILD, packages::DEMO])
-    })?;
-    shell::step("cargo build --release", || {
-        shell::run(&mut test::build("release"))
-    })?;
+    shell::step("what it needs", || packages::ensure(&[packages::BUILD, packages::DEMO]))?;
+    shell::step("cargo build --release", || shell::run(&mut test::build("release")))?;
     let demo = Demo::start(&interrupt, shell::target_dir().join("release"))?;
     demo.request_once()?;
     demo.describe();
@@ -59,13 +55,8 @@ struct Demo {
 impl Demo {
     fn start(interrupt: &Interrupt, programs: PathBuf) -> Result<Demo> {
         let folder = tempfile::Builder::new().prefix("postern-demo-").tempdir()?;
-        let mut demo = Demo {
-            daemons: Vec::new(),
-            application: Application::start()?,
-            relay: free_address()?,
-            programs,
-            folder,
-        };
+        let mut demo =
+            Demo { daemons: Vec::new(), application: Application::start()?, relay: free_address()?, programs, folder };
         demo.start_control(interrupt)?;
         demo.start_relay(interrupt)?;
         demo.start_connector()?;
@@ -89,15 +80,11 @@ impl Demo {
         eprintln!("   starting postern-relay on {}", self.relay);
         let mut command = self.program("postern-relay");
         command.arg("--state-dir").arg(self.path("relay"));
-        command
-            .arg("--control")
-            .arg(format!("unix:{}", self.socket().display()));
+        command.arg("--control").arg(format!("unix:{}", self.socket().display()));
         command.args(["--listen", &self.relay.to_string(), "--grace-period", "1"]);
         self.spawn("postern-relay", command)?;
         let relay = self.relay;
-        self.wait_for("postern-relay", interrupt, || {
-            std::net::TcpStream::connect(relay).is_ok()
-        })
+        self.wait_for("postern-relay", interrupt, || std::net::TcpStream::connect(relay).is_ok())
     }
 
     fn start_connector(&mut self) -> Result<()> {
@@ -114,21 +101,9 @@ impl Demo {
 
     fn publish(&self) -> Result<()> {
         eprintln!("   publishing the sample application");
-        let (external, internal) = (
-            self.url(),
-            format!("http://{}/", self.application.address()),
-        );
-        let publish = [
-            "app",
-            "publish",
-            "demo",
-            "--external",
-            &external,
-            "--internal",
-            &internal,
-            "--preauth",
-            "passthrough",
-        ];
+        let (external, internal) = (self.url(), format!("http://{}/", self.application.address()));
+        let publish =
+            ["app", "publish", "demo", "--external", &external, "--internal", &internal, "--preauth", "passthrough"];
         self.cli(&publish).map(drop)
     }
 
@@ -138,36 +113,16 @@ impl Demo {
         let (curl, folder) = (self.curl(), self.folder.path().to_owned());
         let answered = || {
             let mut command = Command::new("curl");
-            command
-                .args([
-                    "--silent",
-                    "--fail",
-                    "--max-time",
-                    "2",
-                    "--output",
-                    "/dev/null",
-                ])
-                .args(&curl);
-            command
-                .current_dir(&folder)
-                .status()
-                .is_ok_and(|status| status.success())
+            command.args(["--silent", "--fail", "--max-time", "2", "--output", "/dev/null"]).args(&curl);
+            command.current_dir(&folder).status().is_ok_and(|status| status.success())
         };
-        daemon::wait_for(
-            &mut self.daemons,
-            "the chain",
-            READY_TIMEOUT,
-            interrupt,
-            answered,
-        )
+        daemon::wait_for(&mut self.daemons, "the chain", READY_TIMEOUT, interrupt, answered)
     }
 
     /// One request as a user would make it, its answer compared with what the application says of itself.
     fn request_once(&self) -> Result<()> {
         let mut command = Command::new("curl");
-        command
-            .args(["--silent", "--show-error", "--fail", "--max-time", "10"])
-            .args(self.curl());
+        command.args(["--silent", "--show-error", "--fail", "--max-time", "10"]).args(self.curl());
         let answer = shell::output(&mut command)?;
         if !answer.contains(self.application.secret()) {
             bail!("the answer is not the application's: {answer}");
@@ -176,10 +131,7 @@ impl Demo {
     }
 
     fn describe(&self) {
-        println!(
-            "\nPostern is running on loopback, in {}:",
-            self.folder.path().display()
-        );
+        println!("\nPostern is running on loopback, in {}:", self.folder.path().display());
         for daemon in &self.daemons {
             println!("  {:<18} pid {}", daemon.name(), daemon.pid());
         }
@@ -191,22 +143,13 @@ impl Demo {
         println!("\nOpen      {}", self.url());
         println!("or run    curl {}", self.curl().join(" "));
         let cli = self.binary("postern");
-        println!(
-            "and look  {} --socket {} status",
-            cli.display(),
-            self.socket().display()
-        );
+        println!("and look  {} --socket {} status", cli.display(), self.socket().display());
     }
 
     /// What the relay says of its BPF programs.
     fn ebpf(&self) -> String {
-        let status = self
-            .cli(&["relay", "list", "-o", "json"])
-            .unwrap_or_default();
-        let said = status
-            .split("\"ebpf\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').nth(1));
+        let status = self.cli(&["relay", "list", "-o", "json"]).unwrap_or_default();
+        let said = status.split("\"ebpf\"").nth(1).and_then(|rest| rest.split('"').nth(1));
         match said {
             Some(words) if !words.is_empty() => words.to_owned(),
             _ if shell::is_root() => "unknown: see the relay's log".to_owned(),
@@ -228,13 +171,7 @@ impl Demo {
     fn curl(&self) -> Vec<String> {
         let authority = self.path("control").join("web-ca.pem");
         let resolve = format!("{HOST}:{}:{}", self.relay.port(), self.relay.ip());
-        vec![
-            "--cacert".into(),
-            authority.display().to_string(),
-            "--resolve".into(),
-            resolve,
-            self.url(),
-        ]
+        vec!["--cacert".into(), authority.display().to_string(), "--resolve".into(), resolve, self.url()]
     }
 
     fn url(&self) -> String {
@@ -244,12 +181,8 @@ impl Demo {
     fn cli(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.program("postern");
         command.arg("--socket").arg(self.socket()).args(arguments);
-        shell::output(&mut command).with_context(|| {
-            format!(
-                "the control process said:\n{}",
-                self.log_tail("postern-control")
-            )
-        })
+        shell::output(&mut command)
+            .with_context(|| format!("the control process said:\n{}", self.log_tail("postern-control")))
     }
 
     fn spawn(&mut self, name: &'static str, command: Command) -> Result<()> {
@@ -258,12 +191,7 @@ impl Demo {
         Ok(())
     }
 
-    fn wait_for(
-        &mut self,
-        name: &str,
-        interrupt: &Interrupt,
-        is_up: impl Fn() -> bool,
-    ) -> Result<()> {
+    fn wait_for(&mut self, name: &str, interrupt: &Interrupt, is_up: impl Fn() -> bool) -> Result<()> {
         daemon::wait_for(&mut self.daemons, name, START_TIMEOUT, interrupt, is_up)
     }
 
@@ -287,9 +215,7 @@ impl Demo {
     /// With the embedded defaults: whatever `POSTERN_…` says in this shell is for somebody else.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.binary(name));
-        for (key, _) in
-            std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_"))
-        {
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_")) {
             command.env_remove(key);
         }
         command
@@ -304,11 +230,7 @@ fn write_secret(file: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)?;
+    let mut file = options.write(true).create_new(true).mode(0o600).open(file)?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! The project's own commands: `cargo xtask demo|test|tidy|ebpf`.
 //! It owns set-up, checks and the demonstration; no product code lives here.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod demo;
+mod ebpf;
 mod packages;
 mod shell;
 mod test;
@@ -32,6 +30,12 @@ enum Task {
     },
     /// Every check and test there is, with headings and timings. What is missing is installed when run as root.
     Test,
+    /// Build the BPF object from its sources and put it in place.
+    Ebpf {
+        /// Compare with the committed object instead.
+        #[arg(long)]
+        check: bool,
+    },
     /// Check what the compiler does not: crate edges, `unsafe`, lengths, links, error codes.
     Tidy,
 }
@@ -40,6 +44,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Demo { check } => demo::run(check),
         Task::Test => test::run(),
+        Task::Ebpf { check } => ebpf::run(check),
         Task::Tidy => tidy::run(),
     };
     match outcome {

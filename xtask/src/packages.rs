@@ -21,29 +21,20 @@ pub(crate) enum Needs {
 }
 
 const fn program(name: &'static str, debian: &'static str) -> Package {
-    Package {
-        needs: Needs::Program(name),
-        debian,
-    }
+    Package { needs: Needs::Program(name), debian }
 }
 
 /// To build the programs: a C compiler for the TLS primitives and SQLite.
 pub(crate) const BUILD: &[Package] = &[
     program("cc", "gcc"),
     program("make", "make"),
-    Package {
-        needs: Needs::File("/usr/include/stdlib.h"),
-        debian: "libc6-dev",
-    },
+    Package { needs: Needs::File("/usr/include/stdlib.h"), debian: "libc6-dev" },
 ];
 
 /// To demonstrate: a client as anyone would use it.
 pub(crate) const DEMO: &[Package] = &[
     program("curl", "curl"),
-    Package {
-        needs: Needs::File("/etc/ssl/certs/ca-certificates.crt"),
-        debian: "ca-certificates",
-    },
+    Package { needs: Needs::File("/etc/ssl/certs/ca-certificates.crt"), debian: "ca-certificates" },
 ];
 
 /// To test: real applications, clients, load and instruments.
@@ -71,13 +62,8 @@ impl Package {
 
 /// The Debian packages of those that are missing.
 pub(crate) fn missing(wanted: &[&[Package]]) -> Vec<&'static str> {
-    let mut names: Vec<_> = wanted
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|package| !package.is_there())
-        .map(|package| package.debian)
-        .collect();
+    let mut names: Vec<_> =
+        wanted.iter().copied().flatten().filter(|package| !package.is_there()).map(|package| package.debian).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -85,10 +71,7 @@ pub(crate) fn missing(wanted: &[&[Package]]) -> Vec<&'static str> {
 
 /// The command that installs them by hand.
 pub(crate) fn install_line(names: &[&str]) -> String {
-    format!(
-        "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
-        names.join(" ")
-    )
+    format!("sudo apt-get update && sudo apt-get install --no-install-recommends {}", names.join(" "))
 }
 
 /// Installs what is missing. Without root or apt it fails with the exact command to type.
@@ -117,10 +100,7 @@ pub(crate) fn ensure(wanted: &[&[Package]]) -> Result<()> {
 
 fn apt() -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(std::process::Stdio::null())
-        .stdout(std::io::stderr());
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null()).stdout(std::io::stderr());
     command
 }
 
@@ -134,10 +114,7 @@ pub(crate) fn ensure_cargo_program(name: &str, arguments: &[&str]) -> Result<()>
     install.args(["install", "--quiet", "--locked", name]);
     install.args(arguments);
     // Outside the repository's target folder: its flags and locks are not this program's business.
-    install
-        .current_dir("/")
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("RUSTFLAGS");
+    install.current_dir("/").env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
     shell::run(&mut install)?;
     cargo_program(name).with_context(|| format!("{name} was installed, yet is not found"))?;
     Ok(())

@@ -5,52 +5,28 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{demo, packages, shell, tidy};
+use crate::{demo, ebpf, packages, shell, tidy};
 
 /// The programs that the end-to-end tests start, by package.
-const PROGRAMS: &[&str] = &[
-    "postern-control",
-    "postern-relay",
-    "postern-connector",
-    "postern-cli",
-];
+const PROGRAMS: &[&str] = &["postern-control", "postern-relay", "postern-connector", "postern-cli"];
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
     shell::step("system packages", system_packages)?;
     shell::step("tidy", tidy::run)?;
-    shell::step("cargo fmt --check", || {
-        shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
-    })?;
+    shell::step("cargo fmt --check", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
     shell::step("clippy", || {
-        let clippy = [
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         shell::run(shell::cargo().args(clippy))
     })?;
     shell::step("rustdoc", || {
-        let doc = [
-            "doc",
-            "--quiet",
-            "--workspace",
-            "--no-deps",
-            "--locked",
-            "--document-private-items",
-        ];
+        let doc = ["doc", "--quiet", "--workspace", "--no-deps", "--locked", "--document-private-items"];
         shell::run(shell::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     shell::step("licences, bans and sources of dependencies", deny)?;
+    shell::step("the BPF object comes from its sources", || ebpf::run(true))?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
-    shell::step("the demonstration, on the programs just built", || {
-        demo::check(shell::target_dir().join("debug"))
-    })?;
+    shell::step("the demonstration, on the programs just built", || demo::check(shell::target_dir().join("debug")))?;
     shell::step("build the tests", || {
         let mut tests = shell::cargo();
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))
@@ -58,10 +34,7 @@ pub(crate) fn run() -> Result<()> {
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
-    eprintln!(
-        "\n── tests (all before them: {:.0} s)",
-        begun.elapsed().as_secs_f64()
-    );
+    eprintln!("\n── tests (all before them: {:.0} s)", begun.elapsed().as_secs_f64());
     tests()
 }
 
@@ -91,39 +64,16 @@ fn deny() -> Result<()> {
     packages::ensure_cargo_program("cargo-deny", &["--debug"])?;
     let program = packages::cargo_program("cargo-deny").context("cargo-deny is not found")?;
     let mut check = Command::new(program);
-    check.args([
-        "--log-level",
-        "error",
-        "--workspace",
-        "--offline",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]);
+    check.args(["--log-level", "error", "--workspace", "--offline", "check", "bans", "licenses", "sources"]);
     shell::run(check.current_dir(shell::root()))
 }
 
 fn tests() -> Result<()> {
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
-        command.args([
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-        ]);
+        command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
     } else {
-        command.args([
-            "test",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]);
+        command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     }
     shell::run(&mut command)
 }

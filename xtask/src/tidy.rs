@@ -25,10 +25,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn new(place: impl Into<String>, what: impl Into<String>) -> Finding {
-        Finding {
-            place: place.into(),
-            what: what.into(),
-        }
+        Finding { place: place.into(), what: what.into() }
     }
 }
 
@@ -63,11 +60,7 @@ pub(crate) fn run() -> Result<()> {
         eprintln!("{}: {}", finding.place, finding.what);
     }
     if !findings.is_empty() {
-        bail!(
-            "tidy: {} finding{}",
-            findings.len(),
-            if findings.len() == 1 { "" } else { "s" }
-        );
+        bail!("tidy: {} finding{}", findings.len(), if findings.len() == 1 { "" } else { "s" });
     }
     eprintln!("tidy: {} files, nothing found", documents.len());
     Ok(())
@@ -76,15 +69,7 @@ pub(crate) fn run() -> Result<()> {
 /// Every text file that git tracks or would track.
 fn documents(root: &Path) -> Result<Vec<Document>> {
     let list = shell::output(
-        Command::new("git")
-            .args([
-                "ls-files",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-                "-z",
-            ])
-            .current_dir(root),
+        Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(root),
     )?;
     let mut documents = Vec::new();
     let mut paths: Vec<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
@@ -98,10 +83,7 @@ fn documents(root: &Path) -> Result<Vec<Document>> {
         let bytes = std::fs::read(&file).with_context(|| path.to_owned())?;
         // What is no UTF-8 is an object or a corpus: nothing here reads it.
         if let Ok(text) = String::from_utf8(bytes) {
-            documents.push(Document {
-                path: path.to_owned(),
-                text,
-            });
+            documents.push(Document { path: path.to_owned(), text });
         }
     }
     Ok(documents)

@@ -17,14 +17,9 @@ pub(super) struct Application {
 impl Application {
     /// Serves on a free loopback port for as long as the program runs.
     pub(super) fn start() -> Result<Application> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the sample application")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the sample application")?;
         let address = listener.local_addr()?;
-        let secret = format!(
-            "sample application {} of process {}",
-            address.port(),
-            std::process::id()
-        );
+        let secret = format!("sample application {} of process {}", address.port(), std::process::id());
         let words = secret.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -69,22 +64,16 @@ fn serve(stream: TcpStream, words: &str) -> std::io::Result<()> {
 }
 
 fn answer(words: &str, head: &[String]) -> Vec<u8> {
-    let shown: String = head
-        .iter()
-        .map(|line| format!("{}\n", escaped(line)))
-        .collect();
+    let shown: String = head.iter().map(|line| format!("{}\n", escaped(line))).collect();
     let page = format!(
         "<!doctype html><title>Postern</title><h1>It works</h1>\n\
          <p>This is the {words}. It listens on loopback only; you reached it through relay, tunnel and connector.</p>\n\
          <p>The request as it arrived:</p>\n<pre>{shown}</pre>\n"
     );
     let length = page.len();
-    let body = if head[0].starts_with("HEAD ") {
-        ""
-    } else {
-        &page
-    };
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    let body = if head[0].starts_with("HEAD ") { "" } else { &page };
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 fn escaped(line: &str) -> String {
@@ -100,9 +89,7 @@ mod tests {
     fn two_requests_on_one_connection_are_answered_and_escaped() {
         let application = Application::start().unwrap();
         let mut stream = TcpStream::connect(application.address()).unwrap();
-        stream
-            .write_all(b"GET /<b> HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: b\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"GET /<b> HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: b\r\n\r\n").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();

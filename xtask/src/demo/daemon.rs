@@ -26,14 +26,8 @@ impl Daemon {
     /// In a process group of its own: Ctrl-C reaches this program alone, which then stops them in order.
     pub(super) fn spawn(name: &'static str, mut command: Command, log: PathBuf) -> Result<Daemon> {
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Daemon { name, child, log })
     }
 
@@ -47,11 +41,7 @@ impl Daemon {
 
     pub(super) fn expect_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!(
-                "{} ended by itself ({status}); its log ends:\n{}",
-                self.name,
-                self.log_tail()
-            );
+            bail!("{} ended by itself ({status}); its log ends:\n{}", self.name, self.log_tail());
         }
         Ok(())
     }
@@ -78,11 +68,7 @@ impl Drop for Daemon {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        eprintln!(
-            "{} did not end within {} s: killed",
-            self.name,
-            STOP_TIMEOUT.as_secs()
-        );
+        eprintln!("{} did not end within {} s: killed", self.name, STOP_TIMEOUT.as_secs());
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -105,17 +91,9 @@ pub(super) fn wait_for(
             daemon.expect_alive()?;
         }
         if begun.elapsed() > limit {
-            let late = daemons
-                .iter()
-                .filter(|daemon| daemon.name == name || name == "the chain");
-            let logs: Vec<_> = late
-                .map(|daemon| format!("{} says:\n{}", daemon.name, daemon.log_tail()))
-                .collect();
-            bail!(
-                "{name} is not up after {} s\n{}",
-                limit.as_secs(),
-                logs.join("\n")
-            );
+            let late = daemons.iter().filter(|daemon| daemon.name == name || name == "the chain");
+            let logs: Vec<_> = late.map(|daemon| format!("{} says:\n{}", daemon.name, daemon.log_tail())).collect();
+            bail!("{name} is not up after {} s\n{}", limit.as_secs(), logs.join("\n"));
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -27,10 +27,7 @@ impl Interrupt {
                 raised.store(true, Ordering::Relaxed);
             }
         });
-        Ok(Interrupt {
-            arrived: flag,
-            signals,
-        })
+        Ok(Interrupt { arrived: flag, signals })
     }
 
     pub(super) fn arrived(&self) -> bool {

@@ -21,17 +21,12 @@ pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
     let product = documents
         .iter()
         .filter(|document| document.is_rust() && !is_catalogue(document))
-        .filter(|document| {
-            !document.path.starts_with("tests/") && !document.path.starts_with("xtask/")
-        });
+        .filter(|document| !document.path.starts_with("tests/") && !document.path.starts_with("xtask/"));
     for document in product {
         for (line, code) in used(document) {
             if !catalogue.contains(&code) {
                 let place = format!("{}:{line}", document.path);
-                findings.push(Finding::new(
-                    place,
-                    format!("{code} is not in the catalogue ({CATALOGUE})"),
-                ));
+                findings.push(Finding::new(place, format!("{code} is not in the catalogue ({CATALOGUE})")));
             }
         }
     }
@@ -53,9 +48,7 @@ fn is_catalogue(document: &Document) -> bool {
 fn used(document: &Document) -> Vec<(usize, String)> {
     let text = &document.text;
     let code = source::code_only(text);
-    let product: usize = source::product_lines(&code)
-        .map(|(_, line)| line.len() + 1)
-        .sum();
+    let product: usize = source::product_lines(&code).map(|(_, line)| line.len() + 1).sum();
     let mut found = Vec::new();
     for introducer in INTRODUCERS {
         for (at, _) in code[..product.min(code.len())].match_indices(introducer) {
@@ -77,10 +70,8 @@ fn literal_after(text: &str, line: usize, column: usize) -> Option<String> {
     let rest: String = text[begin..].chars().skip(column).take(200).collect();
     let literal = rest.trim_start().strip_prefix('"')?;
     let literal = &literal[..literal.find('"')?];
-    let is_kebab = literal.contains('-')
-        && literal
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let is_kebab =
+        literal.contains('-') && literal.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     is_kebab.then(|| literal.to_owned())
 }
 
@@ -89,19 +80,13 @@ mod tests {
     use super::*;
 
     fn document(path: &str, text: &str) -> Document {
-        Document {
-            path: path.into(),
-            text: text.into(),
-        }
+        Document { path: path.into(), text: text.into() }
     }
 
     #[test]
     fn an_unknown_or_undocumented_code_is_found() {
         let documents = [
-            document(
-                "control/model/src/codes/a.rs",
-                "Code {\n code: \"one-code\",\n}, Code { code: \"two-code\" }",
-            ),
+            document("control/model/src/codes/a.rs", "Code {\n code: \"one-code\",\n}, Code { code: \"two-code\" }"),
             document(PAGE, "### `one-code`"),
             document(
                 "control/cli/src/main.rs",

@@ -12,10 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("postern-model", &[]),
     ("postern-service", &["postern-model"]),
     ("postern-control", &["postern-model", "postern-service"]),
-    (
-        "postern-cli",
-        &["postern-model", "postern-service", "postern-ebpf-loader"],
-    ),
+    ("postern-cli", &["postern-model", "postern-service", "postern-ebpf-loader"]),
     ("postern-io", &["postern-model"]),
     ("postern-http", &["postern-model"]),
     ("postern-tunnel", &["postern-model"]),
@@ -31,16 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "postern-ebpf-common",
         ],
     ),
-    (
-        "postern-connector",
-        &[
-            "postern-model",
-            "postern-service",
-            "postern-io",
-            "postern-http",
-            "postern-tunnel",
-        ],
-    ),
+    ("postern-connector", &["postern-model", "postern-service", "postern-io", "postern-http", "postern-tunnel"]),
     ("postern-ebpf-common", &[]),
     ("postern-ebpf-loader", &["postern-ebpf-common"]),
     ("postern-ebpf-programs", &["postern-ebpf-common"]),
@@ -53,12 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const EVERYTHING: &[&str] = &["*"];
 
 /// Bytes and `now` in, commands out: these neither open sockets nor read clocks.
-const PURE: &[&str] = &[
-    "postern-model",
-    "postern-http",
-    "postern-tunnel",
-    "postern-ebpf-common",
-];
+const PURE: &[&str] = &["postern-model", "postern-http", "postern-tunnel", "postern-ebpf-common"];
 const IMPURE_DEPENDENCIES: &[&str] = &[
     "tokio",
     "nix",
@@ -74,15 +57,8 @@ const IMPURE_DEPENDENCIES: &[&str] = &[
     "clap",
     "anyhow",
 ];
-const IMPURE_CALLS: &[&str] = &[
-    "Instant::now",
-    "SystemTime::now",
-    "std::fs",
-    "std::env",
-    "TcpStream",
-    "UdpSocket",
-    "thread::spawn",
-];
+const IMPURE_CALLS: &[&str] =
+    &["Instant::now", "SystemTime::now", "std::fs", "std::env", "TcpStream", "UdpSocket", "thread::spawn"];
 
 struct Crate {
     name: String,
@@ -109,15 +85,9 @@ fn crates(documents: &[Document]) -> Result<Vec<Crate>> {
         let Some(folder) = document.path.strip_suffix("/Cargo.toml") else {
             continue;
         };
-        let table: toml::Table = document
-            .text
-            .parse()
-            .with_context(|| document.path.clone())?;
+        let table: toml::Table = document.text.parse().with_context(|| document.path.clone())?;
         crates.push(Crate {
-            name: table["package"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
+            name: table["package"]["name"].as_str().unwrap_or_default().to_owned(),
             folder: folder.to_owned(),
             dependencies: dependencies(&table),
         });
@@ -140,28 +110,18 @@ fn members(root: &Path, crates: &[Crate]) -> Result<Vec<Finding>> {
     let table: toml::Table = text.parse().context("Cargo.toml")?;
     let list = |key: &str| -> Vec<String> {
         let array = table["workspace"].get(key).and_then(toml::Value::as_array);
-        array
-            .into_iter()
-            .flatten()
-            .filter_map(|value| value.as_str().map(str::to_owned))
-            .collect()
+        array.into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     };
     let (members, excluded) = (list("members"), list("exclude"));
     let mut findings = Vec::new();
     for one in crates {
         if !members.contains(&one.folder) && !excluded.contains(&one.folder) {
-            findings.push(Finding::new(
-                &one.folder,
-                "a crate that the workspace neither lists nor excludes",
-            ));
+            findings.push(Finding::new(&one.folder, "a crate that the workspace neither lists nor excludes"));
         }
     }
     for member in members {
         if !crates.iter().any(|one| one.folder == member) {
-            findings.push(Finding::new(
-                "Cargo.toml",
-                format!("member {member} has no manifest"),
-            ));
+            findings.push(Finding::new("Cargo.toml", format!("member {member} has no manifest")));
         }
     }
     Ok(findings)
@@ -171,10 +131,7 @@ fn internal(one: &Crate) -> Vec<Finding> {
     let table: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
     let place = format!("{}/Cargo.toml", one.folder);
     let Some(allowed) = table.get(one.name.as_str()) else {
-        let what = format!(
-            "{} is not in the table of crates and their edges (xtask/src/tidy/edges.rs)",
-            one.name
-        );
+        let what = format!("{} is not in the table of crates and their edges (xtask/src/tidy/edges.rs)", one.name);
         return vec![Finding::new(place, what)];
     };
     if *allowed == EVERYTHING {
@@ -202,23 +159,15 @@ fn pure_calls(one: &Crate, documents: &[Document]) -> Vec<Finding> {
     let folder = format!("{}/src/", one.folder);
     let mut findings = Vec::new();
     for document in documents {
-        if !document.path.starts_with(&folder)
-            || !document.is_rust()
-            || is_test_file(&document.path)
-        {
+        if !document.path.starts_with(&folder) || !document.is_rust() || is_test_file(&document.path) {
             continue;
         }
         let code = super::source::code_only(&document.text);
         for (number, line) in super::source::product_lines(&code) {
             for call in IMPURE_CALLS.iter().filter(|call| line.contains(**call)) {
                 let place = format!("{}:{number}", document.path);
-                findings.push(Finding::new(
-                    place,
-                    format!(
-                        "{} takes its time and I/O from outside: no {call}",
-                        one.name
-                    ),
-                ));
+                findings
+                    .push(Finding::new(place, format!("{} takes its time and I/O from outside: no {call}", one.name)));
             }
         }
     }
@@ -234,10 +183,7 @@ mod tests {
     use super::*;
 
     fn manifest(path: &str, text: &str) -> Document {
-        Document {
-            path: path.into(),
-            text: text.into(),
-        }
+        Document { path: path.into(), text: text.into() }
     }
 
     #[test]
@@ -254,20 +200,13 @@ mod tests {
 
     #[test]
     fn an_unknown_crate_is_found() {
-        let manifests = [manifest(
-            "x/Cargo.toml",
-            "[package]\nname = \"postern-surprise\"\n",
-        )];
+        let manifests = [manifest("x/Cargo.toml", "[package]\nname = \"postern-surprise\"\n")];
         assert_eq!(internal(&crates(&manifests).unwrap()[0]).len(), 1);
     }
 
     #[test]
     fn a_clock_in_a_pure_crate_is_found_but_not_in_its_tests() {
-        let one = Crate {
-            name: "postern-http".into(),
-            folder: "dataplane/http".into(),
-            dependencies: vec![],
-        };
+        let one = Crate { name: "postern-http".into(), folder: "dataplane/http".into(), dependencies: vec![] };
         let text = "// Instant::now in words\nfn f() { Instant::now(); }\n#[cfg(test)]\nmod tests { fn g() { Instant::now(); } }\n";
         let found = pure_calls(&one, &[manifest("dataplane/http/src/a.rs", text)]);
         assert_eq!(found.len(), 1);

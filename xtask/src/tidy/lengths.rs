@@ -24,38 +24,19 @@ pub(super) fn check(root: &Path, documents: &[Document]) -> Result<Vec<Finding>>
     let (counts, mut findings, soft) = measure(documents);
     let recorded = read(root)?;
     let ratchets = [
-        (
-            "files over 400 lines",
-            counts.files_over_400_lines,
-            recorded.files_over_400_lines,
-        ),
-        (
-            "functions over 70 lines",
-            counts.functions_over_70_lines,
-            recorded.functions_over_70_lines,
-        ),
+        ("files over 400 lines", counts.files_over_400_lines, recorded.files_over_400_lines),
+        ("functions over 70 lines", counts.functions_over_70_lines, recorded.functions_over_70_lines),
     ];
     for (what, now, before) in ratchets {
         if now > before {
-            let list: Vec<_> = soft
-                .iter()
-                .filter(|entry| entry.0 == what)
-                .map(|entry| entry.1.as_str())
-                .collect();
-            let what = format!(
-                "{now} {what}, {before} before: the count may only fall.\n  {}",
-                list.join("\n  ")
-            );
+            let list: Vec<_> = soft.iter().filter(|entry| entry.0 == what).map(|entry| entry.1.as_str()).collect();
+            let what = format!("{now} {what}, {before} before: the count may only fall.\n  {}", list.join("\n  "));
             findings.push(Finding::new(RATCHET, what));
         }
     }
     let lowered = Counts {
-        files_over_400_lines: counts
-            .files_over_400_lines
-            .min(recorded.files_over_400_lines),
-        functions_over_70_lines: counts
-            .functions_over_70_lines
-            .min(recorded.functions_over_70_lines),
+        files_over_400_lines: counts.files_over_400_lines.min(recorded.files_over_400_lines),
+        functions_over_70_lines: counts.functions_over_70_lines.min(recorded.functions_over_70_lines),
     };
     if lowered != recorded && !crate::shell::is_ci() {
         write(root, lowered)?;
@@ -75,10 +56,7 @@ fn measure(documents: &[Document]) -> (Counts, Vec<Finding>, Vec<(&'static str, 
         }
         if lines > FILE_LINES_SOFT {
             counts.files_over_400_lines += 1;
-            soft.push((
-                "files over 400 lines",
-                format!("{} ({lines})", document.path),
-            ));
+            soft.push(("files over 400 lines", format!("{} ({lines})", document.path)));
         }
         for function in source::functions(&source::code_only(&document.text)) {
             let place = format!("{}:{} {}", document.path, function.line, function.name);
@@ -88,10 +66,7 @@ fn measure(documents: &[Document]) -> (Counts, Vec<Finding>, Vec<(&'static str, 
             }
             if function.lines > FUNCTION_LINES_SOFT {
                 counts.functions_over_70_lines += 1;
-                soft.push((
-                    "functions over 70 lines",
-                    format!("{place} ({})", function.lines),
-                ));
+                soft.push(("functions over 70 lines", format!("{place} ({})", function.lines)));
             }
         }
     }
@@ -126,10 +101,7 @@ mod tests {
     use super::*;
 
     fn rust(lines: usize) -> Document {
-        Document {
-            path: "a.rs".into(),
-            text: format!("fn long() {{\n{}}}\n", "x;\n".repeat(lines - 2)),
-        }
+        Document { path: "a.rs".into(), text: format!("fn long() {{\n{}}}\n", "x;\n".repeat(lines - 2)) }
     }
 
     #[test]
@@ -146,10 +118,7 @@ mod tests {
     fn a_count_above_the_recorded_one_is_found_and_a_lower_one_lowers_it() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("xtask")).unwrap();
-        let recorded = Counts {
-            files_over_400_lines: 0,
-            functions_over_70_lines: 0,
-        };
+        let recorded = Counts { files_over_400_lines: 0, functions_over_70_lines: 0 };
         write(folder.path(), recorded).unwrap();
         assert_eq!(check(folder.path(), &[rust(71)]).unwrap().len(), 1);
         assert_eq!(read(folder.path()).unwrap(), recorded);

@@ -36,12 +36,7 @@ fn targets(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-fn resolve(
-    root: &Path,
-    from: &Document,
-    documents: &[Document],
-    target: &str,
-) -> Result<(), String> {
+fn resolve(root: &Path, from: &Document, documents: &[Document], target: &str) -> Result<(), String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return Ok(());
     }
@@ -49,25 +44,14 @@ fn resolve(
     let path = if file.is_empty() {
         PathBuf::from(&from.path)
     } else {
-        normal(
-            &Path::new(&from.path)
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(file),
-        )
+        normal(&Path::new(&from.path).parent().unwrap_or(Path::new("")).join(file))
     };
     if !root.join(&path).exists() {
         return Err(format!("the link {target} leads nowhere"));
     }
-    let document = documents
-        .iter()
-        .find(|document| Path::new(&document.path) == path);
+    let document = documents.iter().find(|document| Path::new(&document.path) == path);
     match document {
-        Some(document)
-            if !heading.is_empty()
-                && document.is_markdown()
-                && !has_heading(&document.text, heading) =>
-        {
+        Some(document) if !heading.is_empty() && document.is_markdown() && !has_heading(&document.text, heading) => {
             Err(format!("{} has no heading for #{heading}", document.path))
         }
         _ => Ok(()),
@@ -87,9 +71,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 fn has_heading(text: &str, anchor: &str) -> bool {
-    text.lines()
-        .filter(|line| line.starts_with('#'))
-        .any(|line| slug(line.trim_start_matches('#').trim()) == anchor)
+    text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line.trim_start_matches('#').trim()) == anchor)
 }
 
 /// As the usual forges make anchors of headings.
@@ -114,14 +96,8 @@ mod tests {
         std::fs::write(folder.path().join("docs/a.md"), text).unwrap();
         std::fs::write(folder.path().join("README.md"), "## Two words\n").unwrap();
         let documents = [
-            Document {
-                path: "docs/a.md".into(),
-                text: text.into(),
-            },
-            Document {
-                path: "README.md".into(),
-                text: "## Two words\n".into(),
-            },
+            Document { path: "docs/a.md".into(), text: text.into() },
+            Document { path: "README.md".into(), text: "## Two words\n".into() },
         ];
         let found = check(folder.path(), &documents);
         assert_eq!(found.len(), 2, "{found:?}");

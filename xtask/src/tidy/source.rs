@@ -76,16 +76,11 @@ fn quoted(rest: &str, begin: usize) -> usize {
 
 /// `r"…"`, `r#"…"#`, `br"…"`, `cr"…"`.
 fn raw_string(rest: &str) -> Option<usize> {
-    let after_r = rest
-        .strip_prefix("br")
-        .or_else(|| rest.strip_prefix("cr"))
-        .or_else(|| rest.strip_prefix('r'))?;
+    let after_r = rest.strip_prefix("br").or_else(|| rest.strip_prefix("cr")).or_else(|| rest.strip_prefix('r'))?;
     let hashes = after_r.bytes().take_while(|&byte| byte == b'#').count();
     let body = after_r[hashes..].strip_prefix('"')?;
     let closing = format!("\"{}", "#".repeat(hashes));
-    let end = body
-        .find(&closing)
-        .map_or(body.len(), |at| at + closing.len());
+    let end = body.find(&closing).map_or(body.len(), |at| at + closing.len());
     Some(rest.len() - body.len() + end)
 }
 
@@ -121,10 +116,7 @@ pub(super) fn functions(code: &str) -> Vec<Function> {
             continue;
         }
         let after = &code[at + 3..];
-        let name: String = after
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if name.is_empty() {
             continue; // A function pointer type.
         }
@@ -184,23 +176,11 @@ mod tests {
 
     #[test]
     fn a_functions_lines_are_counted_from_fn_to_its_closing_brace() {
-        let code = code_only(
-            "fn one() {}\ntrait T { fn none(&self); }\nfn two<T>(a: [u8; 3])\nwhere\n{\n if a { b }\n}\n",
-        );
+        let code =
+            code_only("fn one() {}\ntrait T { fn none(&self); }\nfn two<T>(a: [u8; 3])\nwhere\n{\n if a { b }\n}\n");
         assert_eq!(
             functions(&code),
-            [
-                Function {
-                    name: "one".into(),
-                    line: 1,
-                    lines: 1
-                },
-                Function {
-                    name: "two".into(),
-                    line: 3,
-                    lines: 5
-                },
-            ]
+            [Function { name: "one".into(), line: 1, lines: 1 }, Function { name: "two".into(), line: 3, lines: 5 },]
         );
     }
 

@@ -5,19 +5,9 @@ use std::path::Path;
 use super::{Document, Finding};
 
 /// In halves, so that this file does not find itself.
-const UNFINISHED: &[&[&str]] = &[
-    &["TO", "DO"],
-    &["FIX", "ME"],
-    &["XX", "X"],
-    &["to", "do!("],
-    &["unimpl", "emented!("],
-    &["#[ig", "nore"],
-];
-const REGISTRIES: &[&[&str]] = &[
-    &["arti", "factory"],
-    &["jf", "rog"],
-    &["index.cra", "tes.io"],
-];
+const UNFINISHED: &[&[&str]] =
+    &[&["TO", "DO"], &["FIX", "ME"], &["XX", "X"], &["to", "do!("], &["unimpl", "emented!("], &["#[ig", "nore"]];
+const REGISTRIES: &[&[&str]] = &[&["arti", "factory"], &["jf", "rog"], &["index.cra", "tes.io"]];
 const HOMES: &[&[&str]] = &[&["/ro", "ot/"], &["/Us", "ers/"], &["/ho", "me/"]];
 /// Folders so common that a clone in one of them proves nothing.
 const COMMON_PARENTS: &[&str] = &["/", "/tmp", "/usr/src", "/src", "/opt", "/srv", "/var/tmp"];
@@ -30,10 +20,7 @@ pub(super) fn check(root: &Path, documents: &[Document]) -> Vec<Finding> {
         findings.extend(words(document, &own));
     }
     findings.extend(lock_sources(documents));
-    if !documents
-        .iter()
-        .any(|document| document.path == "rust-toolchain.toml")
-    {
+    if !documents.iter().any(|document| document.path == "rust-toolchain.toml") {
         findings.push(Finding::new("rust-toolchain.toml", "is missing"));
     }
     findings
@@ -55,33 +42,20 @@ fn words(document: &Document, own: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let unfinished = joined(UNFINISHED);
     let (registries, homes) = (joined(REGISTRIES), joined(HOMES));
-    let is_source = document.is_rust()
-        || [".toml", ".sh", ".md", ".yml"]
-            .iter()
-            .any(|end| document.path.ends_with(end));
+    let is_source =
+        document.is_rust() || [".toml", ".sh", ".md", ".yml"].iter().any(|end| document.path.ends_with(end));
     for (index, line) in document.text.lines().enumerate() {
         let place = || format!("{}:{}", document.path, index + 1);
         if is_source && let Some(word) = unfinished.iter().find(|word| stands_alone(line, word)) {
-            findings.push(Finding::new(
-                place(),
-                format!("{word}: done, or in an issue"),
-            ));
+            findings.push(Finding::new(place(), format!("{word}: done, or in an issue")));
         }
         if let Some(word) = registries.iter().find(|word| line.contains(*word)) {
-            findings.push(Finding::new(
-                place(),
-                format!("names a registry's host ({word})"),
-            ));
+            findings.push(Finding::new(place(), format!("names a registry's host ({word})")));
         }
-        if let Some(path) = homes
-            .iter()
-            .find(|path| stands_alone(line, path))
-            .or_else(|| own.iter().find(|path| line.contains(*path)))
+        if let Some(path) =
+            homes.iter().find(|path| stands_alone(line, path)).or_else(|| own.iter().find(|path| line.contains(*path)))
         {
-            findings.push(Finding::new(
-                place(),
-                format!("an absolute path of somebody's machine ({path})"),
-            ));
+            findings.push(Finding::new(place(), format!("an absolute path of somebody's machine ({path})")));
         }
     }
     findings
@@ -104,19 +78,13 @@ fn stands_alone(line: &str, word: &str) -> bool {
 
 fn lock_sources(documents: &[Document]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for document in documents
-        .iter()
-        .filter(|document| document.path.ends_with("Cargo.lock"))
-    {
+    for document in documents.iter().filter(|document| document.path.ends_with("Cargo.lock")) {
         for line in document.text.lines() {
             let Some(source) = line.strip_prefix("source = ") else {
                 continue;
             };
             if source.trim_matches('"') != CRATES_IO {
-                findings.push(Finding::new(
-                    &document.path,
-                    format!("a source that is not crates.io: {source}"),
-                ));
+                findings.push(Finding::new(&document.path, format!("a source that is not crates.io: {source}")));
             }
         }
     }
@@ -128,19 +96,12 @@ mod tests {
     use super::*;
 
     fn document(path: &str, text: String) -> Document {
-        Document {
-            path: path.into(),
-            text,
-        }
+        Document { path: path.into(), text }
     }
 
     #[test]
     fn unfinished_marks_are_found_as_words_only() {
-        let marks = format!(
-            "// {}: later\nlet {}RUS = 1;\n",
-            UNFINISHED[0].concat(),
-            UNFINISHED[0].concat()
-        );
+        let marks = format!("// {}: later\nlet {}RUS = 1;\n", UNFINISHED[0].concat(), UNFINISHED[0].concat());
         let found = words(&document("a.rs", marks), &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].place, "a.rs:1");
@@ -150,20 +111,9 @@ mod tests {
 
     #[test]
     fn paths_of_a_machine_are_found() {
-        let home = format!(
-            "see {}somebody/x\nand /var/lib/postern{}x",
-            HOMES[2].concat(),
-            HOMES[2].concat()
-        );
+        let home = format!("see {}somebody/x\nand /var/lib/postern{}x", HOMES[2].concat(), HOMES[2].concat());
         assert_eq!(words(&document("a.md", home), &[]).len(), 1);
-        assert_eq!(
-            words(
-                &document("a.md", "cd /here/it/x".into()),
-                &["/here/it/".into()]
-            )
-            .len(),
-            1
-        );
+        assert_eq!(words(&document("a.md", "cd /here/it/x".into()), &["/here/it/".into()]).len(), 1);
     }
 
     #[test]

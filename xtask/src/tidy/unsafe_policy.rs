@@ -3,12 +3,7 @@
 use super::{Document, Finding};
 
 /// Folders whose crates talk to the kernel themselves.
-const MAY_BE_UNSAFE: &[&str] = &[
-    "dataplane/io/",
-    "ebpf/common/",
-    "ebpf/loader/",
-    "ebpf/programs/",
-];
+const MAY_BE_UNSAFE: &[&str] = &["dataplane/io/", "ebpf/common/", "ebpf/loader/", "ebpf/programs/"];
 const FORBID: &str = "#![forbid(unsafe_code)]";
 /// Fuzz targets are roots whose `main` a macro writes.
 const GENERATED_ROOTS: &[&str] = &["tests/fuzz/"];
@@ -23,10 +18,7 @@ pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
 }
 
 fn is_exempt(path: &str) -> bool {
-    MAY_BE_UNSAFE
-        .iter()
-        .chain(GENERATED_ROOTS)
-        .any(|folder| path.starts_with(folder))
+    MAY_BE_UNSAFE.iter().chain(GENERATED_ROOTS).any(|folder| path.starts_with(folder))
 }
 
 fn is_crate_root(path: &str) -> bool {
@@ -43,10 +35,7 @@ mod tests {
 
     #[test]
     fn a_root_must_forbid_and_the_listed_crates_need_not() {
-        let document = |path: &str, text: &str| Document {
-            path: path.into(),
-            text: text.into(),
-        };
+        let document = |path: &str, text: &str| Document { path: path.into(), text: text.into() };
         let documents = [
             document("control/model/src/lib.rs", "#![forbid(unsafe_code)]\n"),
             document("control/cli/src/main.rs", "// #![forbid(unsafe_code)]\n"),
