@@ -70,3 +70,9 @@ impl Log for CurrentLogger {
         log::logger().flush();
     }
 }
+
+/// A plain thread of the supervisor owns it.
+const _: () = {
+    const fn moves_between_threads<T: Send>() {}
+    moves_between_threads::<SteerLog>();
+};

@@ -15,8 +15,8 @@ use std::{
 
 use postern_ebpf_loader::{LoadMap, Slot, Steer, SteerError, SteerOptions, WorkerState, monotonic_ns};
 use world::{
-    INSTANCE, Relay, able, accept_all, child, connect, gone, instance, listen, listener, logged, map_id, max_over_mean,
-    programs_with, spawn,
+    INSTANCE, Relay, able, accept, child, connect, eventually, gone, instance, listen, listener, logged, map_id,
+    max_over_mean, programs_with, send_stray_ack, spawn,
 };
 
 #[test]
@@ -152,6 +152,17 @@ fn equally_light_workers_yield_to_that_of_the_receiving_cpu() {
 }
 
 #[test]
+fn a_stray_segment_is_in_no_workers_load() {
+    let Some(relay) = Relay::start("stray", 1) else {
+        return;
+    };
+    send_stray_ack(relay.address);
+    assert!(eventually(|| relay.steer.counters().unwrap().not_syn == 1));
+    assert_eq!(relay.steer.loads().worker(relay.slots[0]).load(), 0);
+    relay.stop();
+}
+
+#[test]
 fn addresses_share_the_load_of_their_workers() {
     let Some(mut relay) = Relay::start("addresses", 2) else {
         return;
@@ -208,7 +219,7 @@ fn connections_queued_at_a_closing_listener_move_to_another_worker() {
     for client in &mut queued {
         client.write_all(b"kept").unwrap();
     }
-    let accepted = accept_all(&relay.listeners[0]);
+    let accepted = accept(&relay.listeners[..1], 20).remove(0);
     assert_eq!(accepted.len(), 20);
     for mut connection in accepted {
         let mut word = [0; 4];

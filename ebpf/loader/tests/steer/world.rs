@@ -11,7 +11,7 @@ use std::{
 
 use aya::{maps::MapInfo, programs::loaded_programs};
 use postern_ebpf_loader::{Slot, Steer, SteerOptions, Support, WorkerState, probe};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Workers of one relay: their listeners on one address, joined and active.
 pub(crate) struct Relay {
@@ -58,11 +58,15 @@ pub(crate) fn able() -> bool {
     match probe() {
         Support::Available => true,
         Support::Unavailable(reason) => {
-            assert!(env::var_os("CI").is_none(), "CI must run the eBPF tests, but {reason}");
+            assert!(!is_ci(), "CI must run the eBPF tests, but {reason}");
             eprintln!("skipped: {reason}");
             false
         }
     }
+}
+
+fn is_ci() -> bool {
+    env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
 /// A child has its parent's.
@@ -78,7 +82,7 @@ pub(crate) fn listen(workers: u32) -> (SocketAddr, Vec<TcpListener>) {
 }
 
 pub(crate) fn listener(address: SocketAddr) -> TcpListener {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.listen(4096).unwrap();
@@ -90,20 +94,42 @@ pub(crate) fn listener(address: SocketAddr) -> TcpListener {
 pub(crate) fn connect(address: SocketAddr, listeners: &[TcpListener], count: usize) -> (Vec<TcpStream>, Vec<usize>) {
     raise_descriptor_limit();
     let mut ends: Vec<TcpStream> = (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let accepted: Vec<Vec<TcpStream>> = listeners.iter().map(accept_all).collect();
+    let accepted = accept(listeners, count);
     let by_worker = accepted.iter().map(Vec::len).collect();
     ends.extend(accepted.into_iter().flatten());
     (ends, by_worker)
 }
 
-/// On loopback a connection is in the queue before `connect` returns.
-pub(crate) fn accept_all(listener: &TcpListener) -> Vec<TcpStream> {
-    let accepted = |_| match listener.accept() {
+/// Accepts `count` connections, by listener. On loopback they are nearly always there when `connect` returns.
+pub(crate) fn accept(listeners: &[TcpListener], count: usize) -> Vec<Vec<TcpStream>> {
+    let mut accepted: Vec<Vec<TcpStream>> = listeners.iter().map(|_| Vec::new()).collect();
+    eventually(|| {
+        for (listener, accepted) in listeners.iter().zip(&mut accepted) {
+            accepted.extend((0..).map_while(|_| accept_one(listener)));
+        }
+        accepted.iter().map(Vec::len).sum::<usize>() == count
+    });
+    accepted
+}
+
+fn accept_one(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept() {
         Ok((connection, _)) => Some(connection),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         Err(error) => panic!("accept: {error}"),
-    };
-    (0..).map_while(accepted).collect()
+    }
+}
+
+/// Whether the condition came true within five seconds.
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        if condition() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a thousand connections")]
@@ -128,16 +154,25 @@ pub(crate) fn programs_with(map: u32) -> Vec<u32> {
     loaded_programs().filter_map(Result::ok).filter(uses).map(|program| program.id()).collect()
 }
 
+/// A TCP segment to `address` that belongs to no connection and opens none.
+pub(crate) fn send_stray_ack(address: SocketAddr) {
+    let mut segment = [0; 20];
+    segment[..2].copy_from_slice(&9u16.to_be_bytes());
+    segment[2..4].copy_from_slice(&address.port().to_be_bytes());
+    segment[12] = 5 << 4;
+    segment[13] = 0x10;
+    let pseudo_header = [0x7f00, 1, 0x7f00, 1, 6, segment.len() as u32];
+    let words = segment.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    let sum: u32 = words.chain(pseudo_header).sum();
+    let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)).unwrap();
+    socket.send_to(&segment, &address.into()).unwrap();
+}
+
 /// The kernel frees a program a moment after its last user.
 pub(crate) fn gone(map: u32) -> bool {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(5) {
-        if programs_with(map).is_empty() {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    false
+    eventually(|| programs_with(map).is_empty())
 }
 
 /// Whether this process is a child that a test started for `role`.
