@@ -220,6 +220,14 @@ impl Stream {
         self.0.inner.poll_below(cx, OUTPUT_HIGH_WATER_BYTES)
     }
 
+    /// As [`Stream::poll_writable`], with a bound of the caller's.
+    ///
+    /// # Errors
+    /// The connection's failure.
+    pub fn poll_queued_below(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
+        self.0.inner.poll_below(cx, bytes)
+    }
+
     /// Waits until the kernel has taken everything.
     ///
     /// # Errors

@@ -45,3 +45,6 @@ impl Active {
         self.files.warning().into_iter().chain(syscalls).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,4 +19,6 @@ pub(crate) mod testing;
 mod tls;
 
 pub(crate) use run::{Side, SideParts};
+#[cfg(test)]
+pub(crate) use sender::channel;
 pub use sender::{HandOver, HandOverKind, SideSender, TunnelState, WorkerReport};

@@ -100,7 +100,7 @@ impl ClientConnection {
                 Ok(None) => {}
                 Err(malformed) => return Next::Refuse(Reject::malformed(malformed)),
             }
-            if !begun && !parser.is_idle() {
+            if !begun && !self.inbox.is_empty() {
                 begun = true;
                 timer.as_mut().get_mut().reset(now().after(HEAD_TIMEOUT));
             }
@@ -111,7 +111,7 @@ impl ClientConnection {
                 if timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Input::TooLate);
                 }
-                if parser.is_idle() && worker.poll_draining(cx).is_ready() {
+                if !begun && worker.poll_draining(cx).is_ready() {
                     return Poll::Ready(Input::Draining);
                 }
                 Poll::Pending

@@ -71,6 +71,12 @@ pub struct WorkerLoad {
 }
 
 impl WorkerLoad {
+    /// A cell that nobody else reads.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { map: Arc::new(LoadMap::anonymous(1)), slot: Slot(0) }
+    }
+
     /// The cell.
     #[must_use]
     pub fn cell(&self) -> &WorkerLoadCell {

@@ -10,6 +10,7 @@ use postern_tunnel::Cancel;
 use super::client::ClientConnection;
 use super::exchange::StreamEvent;
 use super::tunnel::OpenStream;
+use crate::limits::{CLIENT_QUEUE_BYTES, HELD_BYTES_MAX};
 
 /// One response, as far as it was written.
 pub(crate) struct Download {
@@ -17,11 +18,21 @@ pub(crate) struct Download {
     version: Version,
     keep_alive: bool,
     encoder: Option<BodyEncoder>,
+    /// A short answer that is not complete yet.
+    held: Option<Held>,
     /// Payload that waits until the client reads.
     waiting: Option<(Bytes, bool)>,
     /// The status sent, once a final head was.
     pub(crate) status: Option<u16>,
     upgraded: bool,
+}
+
+/// An answer of a stated, small length is passed on whole: a connector that is lost in its middle has then cost nothing,
+/// and head and content leave in one record.
+struct Held {
+    head: ResponseHead,
+    data: Vec<Bytes>,
+    bytes: usize,
 }
 
 /// What the stream's events came to.
@@ -45,7 +56,7 @@ pub(crate) enum Step {
 
 impl Download {
     pub(crate) fn new(method: Method, version: Version, keep_alive: bool) -> Self {
-        Self { method, version, keep_alive, encoder: None, waiting: None, status: None, upgraded: false }
+        Self { method, version, keep_alive, encoder: None, held: None, waiting: None, status: None, upgraded: false }
     }
 
     /// Whether the client was sent bytes of the final response: another try would mix two answers.
@@ -67,7 +78,7 @@ impl Download {
     ) -> Poll<Step> {
         loop {
             if let Some((data, end)) = self.waiting.take() {
-                match client.stream.poll_writable(cx) {
+                match client.stream.poll_queued_below(cx, CLIENT_QUEUE_BYTES) {
                     Poll::Pending => {
                         self.waiting = Some((data, end));
                         return Poll::Pending;
@@ -127,9 +138,21 @@ impl Download {
         if end && head.body == BodyKind::Chunked {
             head.body = BodyKind::Length(0);
         }
+        if let BodyKind::Length(length) = head.body
+            && !end
+            && length <= HELD_BYTES_MAX
+            && self.method != Method::Head
+        {
+            self.held = Some(Held { head, data: Vec::new(), bytes: 0 });
+            return None;
+        }
+        self.begin(&head, end, client)
+    }
+
+    fn begin(&mut self, head: &ResponseHead, end: bool, client: &mut ClientConnection) -> Option<Step> {
         let context = ResponseContext { method: &self.method, version: self.version, keep_alive: self.keep_alive };
         client.scratch.clear();
-        let mut encoder = encode_response(&head, context, &mut client.scratch);
+        let mut encoder = encode_response(head, context, &mut client.scratch);
         let complete = end.then(|| encoder.end(None, &mut client.scratch));
         client.stream.queue(&client.scratch);
         self.status = Some(head.status);
@@ -143,6 +166,33 @@ impl Download {
 
     /// Writes payload; its credit goes back, since the client's own queue has room for it.
     fn write(&mut self, data: &Bytes, end: bool, client: &mut ClientConnection, stream: &OpenStream) -> Option<Step> {
+        stream.tunnel.with(|connection| connection.consumed(stream.id, data.len()));
+        if let Some(held) = &mut self.held {
+            held.bytes += data.len();
+            held.data.push(data.clone());
+            if held.bytes as u64 > HELD_BYTES_MAX {
+                return Some(Step::Broken);
+            }
+            return if end { self.release(client) } else { None };
+        }
+        self.write_now(data, end, client)
+    }
+
+    /// The short answer is complete.
+    fn release(&mut self, client: &mut ClientConnection) -> Option<Step> {
+        let held = self.held.take()?;
+        if held.head.body != BodyKind::Length(held.bytes as u64) {
+            return Some(Step::Broken);
+        }
+        let begun = self.begin(&held.head, false, client);
+        let count = held.data.len();
+        held.data
+            .iter()
+            .enumerate()
+            .fold(begun, |step, (nth, data)| step.or_else(|| self.write_now(data, nth + 1 == count, client)))
+    }
+
+    fn write_now(&mut self, data: &Bytes, end: bool, client: &mut ClientConnection) -> Option<Step> {
         let Some(encoder) = self.encoder.as_mut() else { return Some(Step::Broken) };
         client.scratch.clear();
         if encoder.begin(data.len(), &mut client.scratch).is_err() {
@@ -152,7 +202,6 @@ impl Download {
             client.stream.queue(&client.scratch);
         }
         client.stream.queue_bytes(data);
-        stream.tunnel.with(|connection| connection.consumed(stream.id, data.len()));
         client.scratch.clear();
         encoder.close(data.len(), &mut client.scratch);
         if end && encoder.end(None, &mut client.scratch).is_err() {
@@ -165,6 +214,9 @@ impl Download {
     }
 
     fn trailers(&mut self, trailers: &[u8], client: &mut ClientConnection) -> Option<Step> {
+        if self.held.is_some() {
+            return self.release(client); // no place for trailers behind a stated length
+        }
         let (Ok(trailers), Some(encoder)) = (Headers::decode(trailers, &Limits::default()), self.encoder.as_mut())
         else {
             return Some(Step::Broken);

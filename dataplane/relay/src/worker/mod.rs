@@ -17,6 +17,8 @@ mod hub;
 pub mod peers;
 mod reject;
 mod route;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod tunnel;
 mod upload;
@@ -37,7 +39,7 @@ use postern_tunnel::GoAwayReason;
 use crate::published::{ConfigHandle, Published};
 use crate::side::{SideSender, WorkerReport};
 use accept::Target;
-use context::{WorkerContext, WorkerListener, WorkerLoad};
+use context::{WorkerContext, WorkerLimits, WorkerListener, WorkerLoad};
 use counters::WorkerCounters;
 use drain::{Drain, DrainState};
 use hub::Hub;
@@ -85,22 +87,7 @@ async fn live(ctx: WorkerContext) {
     let Peers { senders, mut inbox } = peers;
     load.cell().started();
     publish_load(Box::new(Probe(load.clone())));
-    let worker = Rc::new(Worker {
-        index,
-        workers,
-        generation,
-        side,
-        hub: Hub::default(),
-        in_progress: InProgress::default(),
-        current: RefCell::new(config.current()),
-        config,
-        senders,
-        drain,
-        drain_begun: Notify::default(),
-        load,
-        open: Rc::default(),
-        open_max: limits.connections_max,
-    });
+    let worker = Worker::new(WorkerParts { index, workers, generation, side, config, senders, drain, load, limits });
     worker.wake_on_change();
     for WorkerListener { socket, .. } in listeners {
         match Listener::from_std(socket) {
@@ -120,7 +107,40 @@ async fn live(ctx: WorkerContext) {
     }
 }
 
+/// What a worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) index: u16,
+    pub(crate) workers: u16,
+    pub(crate) generation: u32,
+    pub(crate) side: SideSender,
+    pub(crate) config: ConfigHandle,
+    pub(crate) senders: Vec<Sender<ToWorker>>,
+    pub(crate) drain: Drain,
+    pub(crate) load: WorkerLoad,
+    pub(crate) limits: WorkerLimits,
+}
+
 impl Worker {
+    pub(crate) fn new(parts: WorkerParts) -> Rc<Self> {
+        let WorkerParts { index, workers, generation, side, config, senders, drain, load, limits } = parts;
+        Rc::new(Self {
+            index,
+            workers,
+            generation,
+            side,
+            hub: Hub::default(),
+            in_progress: InProgress::default(),
+            current: RefCell::new(config.current()),
+            config,
+            senders,
+            drain,
+            drain_begun: Notify::default(),
+            load,
+            open: Rc::default(),
+            open_max: limits.connections_max,
+        })
+    }
+
     /// The configuration in force.
     pub(crate) fn published(&self) -> Arc<Published> {
         let mut current = self.current.borrow_mut();

@@ -1,0 +1,488 @@
+//! The worker in the simulator: clients and connectors on a virtual network, with faults.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use postern_http::h1::{BodyDecoder, BodyEvent, Inbox, ResponseParser};
+use postern_http::{BodyKind, Known, Limits, Method, RequestHead, ResponseHead};
+use postern_io::sim::{self, Faults};
+use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, RuntimeOptions, Socket, Stream};
+use postern_io::{now, sleep, spawn, timeout};
+use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
+use postern_model::plan::Plan;
+use postern_tunnel::{Connection, Event, Hello, Identity, Output, Sent, StreamId};
+use rustls::ServerConfig;
+use rustls::server::ResolvesServerCertUsingSni;
+
+use super::client::ClientConnection;
+use super::context::{WorkerLimits, WorkerLoad};
+use super::drain::Drain;
+use super::peers::Peers;
+use super::tunnel::{Health, Tunnel};
+use super::{Worker, WorkerParts};
+use crate::published::{ConfigHandle, Published};
+use crate::side::testing::{HOST, snapshot};
+
+const CLIENTS: &str = "10.0.0.1:443";
+
+fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
+    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed) };
+    Runtime::new(options).unwrap().run(test).unwrap()
+}
+
+fn worker() -> Rc<Worker> {
+    let tls = ServerConfig::builder().with_no_client_auth();
+    let published = Published {
+        sequence: 1,
+        version: 1,
+        relay: Some(RelayId(1)),
+        plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
+        tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
+        tunnel_tls: None,
+        group_configs: Default::default(),
+        connectors: Default::default(),
+    };
+    let (mut senders, receiver) = crate::side::channel(1);
+    std::mem::forget(receiver);
+    Worker::new(WorkerParts {
+        index: 0,
+        workers: 1,
+        generation: 1,
+        side: senders.remove(0),
+        config: ConfigHandle::new(Arc::new(published)),
+        senders: Peers::mesh(1).remove(0).senders,
+        drain: Drain::default(),
+        load: WorkerLoad::plain(),
+        limits: WorkerLimits { connections_max: 10_000 },
+    })
+}
+
+/// Listens for clients; what they send is served by the worker, without TLS.
+fn serve_clients(worker: &Rc<Worker>) {
+    let worker = Rc::clone(worker);
+    let listener = Listener::sim(CLIENTS.parse().unwrap()).unwrap();
+    spawn(async move {
+        while let Ok(socket) = listener.accept().await {
+            let address: SocketAddr = "192.0.2.7:50000".parse().unwrap();
+            let client = ClientConnection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
+            spawn(client.serve(Rc::clone(&worker))).detach();
+        }
+    })
+    .detach();
+}
+
+fn connector_address(nth: u32) -> SocketAddr {
+    format!("10.0.1.{nth}:443").parse().unwrap()
+}
+
+/// Brings connector `nth` up: the relay's end and a fake connector that answers requests as their paths say.
+async fn connect(worker: &Rc<Worker>, nth: u32) -> Rc<Tunnel> {
+    let address = connector_address(nth);
+    let listener = Listener::sim(address).unwrap();
+    let connector = ConnectorId::new(TenantId::DEFAULT, nth);
+    let dialled = spawn(async move { Socket::connect(address, &ConnectOptions::default()).await.unwrap() });
+    let relay_end = Stream::plain(listener.accept().await.unwrap());
+    let connector_end = Stream::plain(dialled.await);
+    spawn(FakeConnector::new(connector).run(connector_end)).detach();
+    let identity = Identity::Relay { relay: RelayId(1), generation: 1, workers: 1, worker: 0 };
+    let tunnel = Tunnel::new(relay_end, connector, GroupId::DEFAULT, identity, worker.on_tunnel_changed());
+    let served = (Rc::clone(worker), Rc::clone(&tunnel));
+    spawn(async move { served.0.serve_tunnel(served.1).await }).detach();
+    while tunnel.health() != Health::Online {
+        sleep(Duration::from_millis(1)).await;
+    }
+    tunnel
+}
+
+/// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id.
+struct FakeConnector {
+    id: ConnectorId,
+    connection: Connection,
+    streams: HashMap<StreamId, Answer>,
+}
+
+#[derive(Default)]
+struct Answer {
+    pending: Vec<Bytes>,
+    ended: bool,
+}
+
+impl FakeConnector {
+    fn new(id: ConnectorId) -> Self {
+        let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
+        let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
+        Self { id, connection, streams: HashMap::new() }
+    }
+
+    async fn run(mut self, stream: Stream) {
+        let mut output = Output::new();
+        loop {
+            while let Some(event) = self.connection.poll_event() {
+                self.take(event);
+            }
+            while self.connection.poll_output(&mut output) {
+                for segment in output.drain() {
+                    stream.queue_bytes(&segment);
+                }
+                while let Some(event) = self.connection.poll_event() {
+                    self.take(event);
+                }
+            }
+            if stream.writable().await.is_err() {
+                return;
+            }
+            match stream.read().await {
+                Ok(bytes) if !bytes.is_empty() => self.connection.handle_input(bytes, now().since_origin()).unwrap(),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Open { stream, head, end, .. } => self.open(stream, &head, end),
+            Event::Data { stream, data, end } => {
+                self.connection.consumed(stream, data.len());
+                if let Some(answer) = self.streams.get_mut(&stream) {
+                    answer.pending.push(data);
+                    answer.ended = end;
+                }
+                self.pump(stream);
+            }
+            Event::Trailers { stream, .. } => {
+                self.streams.entry(stream).or_default().ended = true;
+                self.pump(stream);
+            }
+            Event::Writable { stream } => self.pump(stream),
+            Event::Cancelled { stream, .. } => drop(self.streams.remove(&stream)),
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, stream: StreamId, head: &[u8], end: bool) {
+        let request = RequestHead::decode(head, &Limits::default()).unwrap();
+        let path = request.target.path().to_owned();
+        let (body, answer) = match path.strip_prefix("/zeros/") {
+            Some(count) => {
+                let count = count.parse::<usize>().unwrap();
+                let pending = vec![Bytes::from(vec![0; count])];
+                (BodyKind::Length(count as u64), Answer { pending, ended: true })
+            }
+            None if path == "/name" => {
+                let name = Bytes::from(self.id.to_string());
+                (BodyKind::Length(name.len() as u64), Answer { pending: vec![name], ended: true })
+            }
+            None if path == "/slow" => return,
+            None => (BodyKind::Chunked, Answer { pending: Vec::new(), ended: end }),
+        };
+        let mut encoded = Vec::new();
+        ResponseHead::new(200, body).encode(&mut encoded);
+        self.connection.send_head(stream, &encoded, false).unwrap();
+        self.streams.insert(stream, answer);
+        self.pump(stream);
+    }
+
+    fn pump(&mut self, stream: StreamId) {
+        let Some(answer) = self.streams.get_mut(&stream) else { return };
+        while let Some(data) = answer.pending.first_mut() {
+            match self.connection.send_data(stream, data, false) {
+                Ok(Sent::All) => drop(answer.pending.remove(0)),
+                Ok(Sent::Partly) => return,
+                Err(_) => return drop(self.streams.remove(&stream)),
+            }
+        }
+        if answer.ended {
+            let _ = self.connection.end(stream);
+            self.streams.remove(&stream);
+        }
+    }
+}
+
+/// A client: writes what it is told, reads one response at a time.
+struct Client {
+    stream: Stream,
+    inbox: Inbox,
+}
+
+impl Client {
+    async fn new() -> Self {
+        let socket = Socket::connect(CLIENTS.parse().unwrap(), &ConnectOptions::default()).await.unwrap();
+        Self { stream: Stream::plain(socket), inbox: Inbox::default() }
+    }
+
+    fn get(&self, path: &str) {
+        self.stream.queue(format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes());
+    }
+
+    async fn more(&mut self) -> Result<(), String> {
+        let bytes = self.stream.read().await.map_err(|error| error.to_string())?;
+        if bytes.is_empty() {
+            return Err(String::from("the connection ended"));
+        }
+        self.inbox.push(bytes);
+        Ok(())
+    }
+
+    /// A complete response, or why there is none.
+    async fn response(&mut self) -> Result<(ResponseHead, Vec<u8>), String> {
+        let mut parser = ResponseParser::new(Limits::default());
+        let head = loop {
+            if let Some((head, length)) =
+                parser.parse(self.inbox.as_slice(), &Method::Get, false).map_err(|e| format!("{e:?}"))?
+            {
+                self.inbox.consume(length);
+                if !head.is_interim() {
+                    break head;
+                }
+                continue;
+            }
+            self.more().await?;
+        };
+        let mut decoder = BodyDecoder::new(head.body, Limits::default());
+        let mut body = Vec::new();
+        loop {
+            match decoder.decode(self.inbox.segment()).map_err(|e| format!("{e:?}"))? {
+                Some(BodyEvent::Data(data)) => body.extend_from_slice(&data),
+                Some(BodyEvent::Trailers(_)) => {}
+                Some(BodyEvent::End) => return Ok((head, body)),
+                None => self.more().await?,
+            }
+        }
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect()
+}
+
+#[test]
+fn a_request_reaches_a_connector_and_its_answer_the_client() {
+    in_the_simulator(1, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        for _ in 0..3 {
+            client.get("/name");
+            let (head, body) = client.response().await.unwrap();
+            assert_eq!((head.status, body.as_slice()), (200, &b"c1-1"[..]));
+        }
+    });
+}
+
+#[test]
+fn content_is_echoed_whatever_the_network_does_to_it() {
+    for seed in 0..10 {
+        in_the_simulator(seed, async move {
+            sim::set_faults(Faults {
+                delay: (Duration::from_micros(20), Duration::from_millis(4)),
+                piece_bytes_max: 5_000,
+                reset_one_in: 0,
+            });
+            let worker = worker();
+            serve_clients(&worker);
+            connect(&worker, 1).await;
+            let mut client = Client::new().await;
+            let data = pattern(700_000);
+            let head = format!("POST /echo HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: {}\r\n\r\n", data.len());
+            client.stream.queue(head.as_bytes());
+            client.stream.queue(&data);
+            let (_, body) = timeout(Duration::from_secs(60), client.response()).await.unwrap().unwrap();
+            assert!(body == data, "the echo differs");
+            client
+                .stream
+                .queue(format!("POST /echo HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes());
+            for piece in data.chunks(1000 + seed as usize) {
+                client.stream.queue(format!("{:x}\r\n", piece.len()).as_bytes());
+                client.stream.queue(piece);
+                client.stream.queue(b"\r\n");
+            }
+            client.stream.queue(b"0\r\nx-check: yes\r\n\r\n");
+            let (_, body) = timeout(Duration::from_secs(60), client.response()).await.unwrap().unwrap();
+            assert!(body == data, "the chunked echo differs");
+        });
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    in_the_simulator(2, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        for count in 1..=20 {
+            client.get(&format!("/zeros/{count}"));
+        }
+        for count in 1..=20 {
+            assert_eq!(client.response().await.unwrap().1.len(), count);
+        }
+    });
+}
+
+#[test]
+fn refusals_have_their_status_and_code() {
+    let long = format!("GET /{} HTTP/1.1\r\nhost: {HOST}\r\n\r\n", "a".repeat(9000));
+    let cases: [(&str, u16, &str); 6] = [
+        ("GET / HTTP/1.1\r\nhost: other.example\r\n\r\n", 421, "host-unknown"),
+        ("GET /a/../b HTTP/1.1\r\nhost: app.example.com\r\n\r\n", 400, "http-path-dot-segment"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "http-host-missing"),
+        (
+            "POST / HTTP/1.1\r\nhost: app.example.com\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+            400,
+            "http-length-and-encoding",
+        ),
+        (&long, 414, "http-target-too-long"),
+        ("GET / HTTP/1.1\r\nhost: app.example.com\r\n\r\n", 503, "connector-unavailable"),
+    ];
+    for (request, status, code) in cases {
+        let request = request.to_owned();
+        let (head, body) = in_the_simulator(3, async move {
+            serve_clients(&worker());
+            let mut client = Client::new().await;
+            client.stream.queue(request.as_bytes());
+            client.response().await.unwrap()
+        });
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(head.status, status, "{body}");
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{body}");
+        assert_eq!(head.headers.get(Known::RetryAfter).is_some(), status == 503);
+    }
+}
+
+#[test]
+fn a_lost_connector_loses_no_repeatable_request() {
+    for seed in 0..10 {
+        in_the_simulator(seed, async {
+            let worker = worker();
+            serve_clients(&worker);
+            connect(&worker, 1).await;
+            connect(&worker, 2).await;
+            let answered = Rc::new(Cell::new(0));
+            let clients: Vec<_> = (0..16).map(|_| spawn(many_gets(Rc::clone(&answered)))).collect();
+            sleep(Duration::from_millis(20)).await;
+            sim::reset_connections_to(connector_address(1));
+            for client in clients {
+                timeout(Duration::from_secs(10), client).await.unwrap();
+            }
+            assert_eq!(answered.get(), 16 * 100);
+        });
+    }
+}
+
+async fn many_gets(answered: Rc<Cell<usize>>) {
+    let mut client = Client::new().await;
+    for _ in 0..100 {
+        client.get("/name");
+        let (head, body) = client.response().await.unwrap();
+        assert_eq!((head.status, &body[..3]), (200, &b"c1-"[..]));
+        answered.set(answered.get() + 1);
+    }
+}
+
+#[test]
+fn a_silent_connector_is_left_within_a_second() {
+    in_the_simulator(4, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        connect(&worker, 2).await;
+        sleep(Duration::from_secs(1)).await;
+        sim::stall_connections_to(connector_address(1), true);
+        let begun: Instant = now();
+        let clients: Vec<_> = (0..16).map(|_| spawn(many_gets(Rc::default()))).collect();
+        for client in clients {
+            timeout(Duration::from_secs(1), client).await.unwrap();
+        }
+        assert!(now().since(begun) < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn what_may_not_be_repeated_is_refused_and_a_begun_answer_is_cut() {
+    in_the_simulator(5, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut posting = Client::new().await;
+        posting.stream.queue(format!("POST /slow HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\nhi").as_bytes());
+        let mut reading = Client::new().await;
+        reading.get("/zeros/50000000");
+        reading.more().await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        connect(&worker, 2).await;
+        sim::reset_connections_to(connector_address(1));
+        let (head, body) = posting.response().await.unwrap();
+        assert_eq!(head.status, 502, "{}", String::from_utf8_lossy(&body));
+        let cut = reading.response().await;
+        assert!(cut.is_err(), "a part was presented as the whole");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_a_bounded_part_of_its_answer() {
+    in_the_simulator(6, async {
+        let worker = worker();
+        serve_clients(&worker);
+        let tunnel = connect(&worker, 1).await;
+        let stalled: Vec<Client> = {
+            let mut clients = Vec::new();
+            for _ in 0..64 {
+                let client = Client::new().await;
+                client.get("/zeros/5000000");
+                clients.push(client);
+            }
+            clients
+        };
+        sleep(Duration::from_secs(1)).await;
+        let usage = tunnel.with(|connection| connection.usage());
+        // Windows grew while the clients' sockets still took something; the answers are 64 × 5 MB.
+        assert!(usage.received_bytes <= 64 * 300_000, "{usage:?}");
+        let mut quick = Client::new().await;
+        let begun = now();
+        quick.get("/zeros/5000000");
+        assert_eq!(quick.response().await.unwrap().1.len(), 5_000_000);
+        assert!(now().since(begun) < Duration::from_secs(2), "{:?}", now().since(begun));
+        drop(stalled);
+    });
+}
+
+#[test]
+fn an_application_that_never_answers_is_a_504_after_its_time() {
+    in_the_simulator(7, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let begun = now();
+        client.get("/slow");
+        let (head, _) = client.response().await.unwrap();
+        assert_eq!(head.status, 504);
+        let waited = now().since(begun);
+        assert!((Duration::from_secs(85)..Duration::from_secs(86)).contains(&waited), "{waited:?}");
+    });
+}
+
+#[test]
+fn a_trickled_head_is_refused_in_time() {
+    in_the_simulator(8, async {
+        serve_clients(&worker());
+        let mut client = Client::new().await;
+        let stream = client.stream.clone();
+        let trickle = spawn(async move {
+            let mut rest = Bytes::from(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nx-long: {}", "a".repeat(100)));
+            while rest.has_remaining() {
+                stream.queue(&rest.split_to(1));
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let (head, _) = timeout(Duration::from_secs(20), client.response()).await.unwrap().unwrap();
+        assert_eq!(head.status, 408);
+        drop(trickle);
+    });
+}
