@@ -1,1 +1,156 @@
-//! To be described.
+//! postern-control: store, authorities, admin API, links to relays. The only writer of Postern's state, and never on the path of a
+//! request: relays keep serving when it is down.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
+
+mod admin;
+mod apps;
+mod args;
+mod authority;
+mod certificates;
+mod clock;
+mod control;
+mod enrol;
+mod fleet;
+mod limits;
+mod link;
+mod metrics;
+mod pem;
+mod problem;
+mod relays;
+mod store;
+mod tenants;
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use postern_service::failure::{Failure, OrFail as _};
+use postern_service::notify;
+use postern_service::signals::{AsyncSignals, Signal};
+use postern_service::state::StateDir;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+pub use args::Args;
+
+use admin::{Access, AdminSocket};
+use authority::Authority;
+use control::{Actor, Control};
+use store::{SqliteStore, Store, StoreError};
+
+/// Runs until a signal ends it. The caller parsed the command line and set logging up.
+///
+/// # Errors
+/// What kept it from starting: a [`Failure`] with its cure.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, serve(args))
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let state = StateDir::open(&args.state_dir)?;
+    let control = Rc::new(open(args, &state)?);
+    let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
+    add_relays(&control, &args.relay)?;
+    let mut signals = AsyncSignals::install()?;
+    let (shutdown, down) = watch::channel(false);
+    if let Some(address) = args.admin_listen {
+        let listener = metrics::bind(address).await?;
+        tokio::task::spawn_local(metrics::serve(listener, Rc::clone(&control), down.clone()));
+    }
+    let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
+    tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
+    tokio::task::spawn_local(keep_house(Rc::clone(&control)));
+    announce(&control, args);
+    wait_for_end(&mut signals).await;
+    notify::stopping();
+    tracing::info!("stopping: requests under way are finished first");
+    shutdown.send_replace(true);
+    tokio::select! {
+        _ = serving => {}
+        () = tokio::time::sleep(args.service.grace_period) => tracing::warn!("the grace period ended with requests under way"),
+        () = wait_for_second(&mut signals) => tracing::warn!("asked to end at once"),
+    }
+    Ok(())
+}
+
+fn open(args: &Args, state: &StateDir) -> anyhow::Result<Control> {
+    let path = args.sqlite_path()?;
+    let mut store = SqliteStore::open(&path).map_err(|error| unusable(&path, &error))?;
+    let existing = store.load().map_err(|error| unusable(&path, &error))?.is_some();
+    let authority = Authority::open(state, existing)?;
+    let folder = std::path::absolute(state.path()).unwrap_or_else(|_| state.path().to_owned());
+    Control::open(authority, Box::new(store), folder)
+        .with_context(|| format!("cannot use the store sqlite:{}", path.display()))
+}
+
+fn unusable(path: &Path, error: &StoreError) -> Failure {
+    Failure::new(format!("cannot use the store sqlite:{}: {error}", path.display())).code("state-damaged")
+}
+
+/// Relays named on the command line are known by their address.
+fn add_relays(control: &Control, addresses: &[String]) -> anyhow::Result<()> {
+    for address in addresses {
+        relays::check_address(address).map_err(|problem| Failure::usage(format!("--relay {}", problem.detail)))?;
+        let known = control.snapshot().relays.values().any(|relay| relay.address.as_ref() == Some(address));
+        if !known {
+            let name = link::admit::name_of(address);
+            relays::create(control, &Actor::Control, name, Some(address.clone()), None)
+                .or_fail("request-invalid", || format!("cannot add the relay {address}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn announce(control: &Control, args: &Args) {
+    if control.fresh {
+        let folder = control.state_dir.display();
+        tracing::info!(
+            ca_sha256 = control.authority.ca_sha256(),
+            "initialised {folder}: two authorities, tenant default, connector group default; relays on other hosts need {folder}/ca.pem as --trust-anchor"
+        );
+    }
+    let version = control.snapshot().version;
+    tracing::info!(version, socket = %args.socket().display(), store = control.store_description(), "ready");
+    notify::ready();
+}
+
+/// Renews issued certificates and tells systemd's watchdog.
+async fn keep_house(control: Rc<Control>) {
+    let watchdog = notify::watchdog_interval().unwrap_or(HOUSEKEEPING);
+    let mut watchdog = tokio::time::interval(watchdog.max(Duration::from_millis(10)));
+    let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            _ = watchdog.tick() => notify::watchdog(),
+            _ = housekeeping.tick() => {
+                let renewed = certificates::renew_due(&control, clock::now_unix());
+                if renewed > 0 {
+                    tracing::info!(renewed, "certificates of the web authority were renewed");
+                }
+            }
+        }
+    }
+}
+
+async fn wait_for_end(signals: &mut AsyncSignals) {
+    loop {
+        match signals.next().await {
+            Signal::Terminate | Signal::TerminateNow => return,
+            Signal::Reload => {
+                // Everything that may change lives in the store; flags need a restart.
+                tracing::info!("nothing to reload: settings of postern-control need a restart");
+            }
+            Signal::Upgrade => tracing::info!("postern-control is upgraded by a restart: relays keep serving"),
+        }
+    }
+}
+
+async fn wait_for_second(signals: &mut AsyncSignals) {
+    while signals.next().await != Signal::TerminateNow {}
+}
+
+const HOUSEKEEPING: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,174 @@
+//! From method and path to the operation. Synchronous: every answer comes from memory or SQLite.
+
+use hyper::{Method, StatusCode};
+use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, List, Problem, path};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::overview;
+use crate::control::{Actor, Control};
+use crate::problem::{not_found, problem};
+use crate::store::AuditQuery;
+use crate::{apps, certificates, relays, tenants};
+
+/// An answer that is not a refusal.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) json: Vec<u8>,
+}
+
+/// Answers one request.
+pub(super) fn answer(
+    control: &Control,
+    actor: &Actor,
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<Reply, Problem> {
+    let ask = Ask { control, actor, method, body };
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["v1", "tenants", rest @ ..] => ask.tenants(rest),
+        ["v1", "relays", rest @ ..] => ask.relays(rest),
+        _ => ask.whole(path, query),
+    }
+}
+
+struct Ask<'a> {
+    control: &'a Control,
+    actor: &'a Actor,
+    method: &'a Method,
+    body: &'a [u8],
+}
+
+impl Ask<'_> {
+    fn whole(&self, path: &str, query: &str) -> Result<Reply, Problem> {
+        match (self.method, path) {
+            (&Method::POST, path::INIT) => reply(&overview::initialised(self.control)?),
+            (&Method::GET, path::STATUS) => reply(&overview::status(self.control)),
+            (&Method::GET, path::READY) => {
+                let ready = overview::ready(self.control);
+                let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                Ok(Reply { status, ..reply(&ready)? })
+            }
+            (&Method::GET, path::AUDIT) => reply(&list(self.control.audit(&audit_query(self.control, query)?)?)),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn tenants(&self, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(tenants::list(control))),
+            (&Method::POST, []) => created(&tenants::create(control, actor, self.body()?)?),
+            (&Method::GET, [tenant]) => reply(&tenants::show(control, &tenants::find(control, tenant)?)),
+            (&Method::DELETE, [tenant]) => reply(&tenants::delete(control, actor, &tenants::find(control, tenant)?)?),
+            (_, [tenant, "connector-groups", rest @ ..]) => self.groups(tenant, rest),
+            (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
+            (_, [tenant, "apps", rest @ ..]) => self.apps(tenant, rest),
+            (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn groups(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(tenants::list_groups(control, &tenant)?)),
+            (&Method::POST, []) => created(&tenants::create_group(control, actor, &tenant, self.body()?)?),
+            (&Method::GET, [group]) => reply(&tenants::show_group(control, &tenant, group)?),
+            (&Method::DELETE, [group]) => reply(&tenants::delete_group(control, actor, &tenant, group)?),
+            (&Method::POST, [group, "tokens"]) => {
+                created(&tenants::create_token(control, actor, &tenant, group, self.body()?)?)
+            }
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn connectors(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(tenants::list_connectors(control, &tenant))),
+            (&Method::GET, [id]) => reply(&tenants::show_connector(control, &tenant, id)?),
+            (&Method::DELETE, [id]) => reply(&tenants::remove_connector(control, actor, &tenant, id)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn apps(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(apps::list(control, &tenant))),
+            (&Method::POST, []) => created(&apps::publish(control, actor, &tenant, self.body()?)?),
+            (&Method::GET, [app]) => reply(&apps::show(control, &tenant, app)?),
+            (&Method::PATCH, [app]) => reply(&apps::set(control, actor, &tenant, app, self.body()?)?),
+            (&Method::DELETE, [app]) => reply(&apps::unpublish(control, actor, &tenant, app)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn certificates(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(certificates::list(control, &tenant))),
+            (&Method::POST, []) => created(&certificates::add(control, actor, &tenant, &self.body()?)?),
+            (&Method::DELETE, [id]) => reply(&certificates::remove(control, actor, &tenant, id)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn relays(&self, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(relays::list(control))),
+            (&Method::POST, []) => created(&relays::add(control, actor, self.body()?)?),
+            (&Method::GET, [relay]) => reply(&relays::show(control, relay)?),
+            (&Method::DELETE, [relay]) => reply(&relays::remove(control, actor, relay)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    /// The body as JSON; an empty one stands for an empty object.
+    fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let body = if self.body.is_empty() { b"{}" } else { self.body };
+        serde_json::from_slice(body).map_err(|error| problem("request-invalid", format!("the request body: {error}")))
+    }
+
+    fn no_route(&self) -> Problem {
+        not_found("resource for this method", self.method.as_str())
+    }
+}
+
+fn audit_query(control: &Control, query: &str) -> Result<AuditQuery, Problem> {
+    let mut parsed = AuditQuery { limit: AUDIT_LIMIT_DEFAULT, ..AuditQuery::default() };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let wrong = || problem("request-invalid", format!("the query {pair:?} is not tenant=, before= or limit="));
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        match name {
+            "tenant" => parsed.tenant = Some(tenants::find(control, value)?.id),
+            "before" => parsed.before = Some(value.parse().map_err(|_| wrong())?),
+            "limit" => parsed.limit = value.parse::<u32>().map_err(|_| wrong())?.clamp(1, AUDIT_LIMIT_MAX),
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(parsed)
+}
+
+fn list<T>(items: Vec<T>) -> List<T> {
+    List { items }
+}
+
+fn reply(value: &impl Serialize) -> Result<Reply, Problem> {
+    let json = serde_json::to_vec(value);
+    let json = json.map_err(|error| problem("internal", error.to_string()))?;
+    Ok(Reply { status: StatusCode::OK, json })
+}
+
+fn created(value: &impl Serialize) -> Result<Reply, Problem> {
+    Ok(Reply { status: StatusCode::CREATED, ..reply(value)? })
+}

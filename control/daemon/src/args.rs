@@ -1,0 +1,66 @@
+//! The command line of `postern-control`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use postern_model::admin::SOCKET_NAME;
+use postern_service::ServiceArgs;
+use postern_service::failure::Failure;
+
+/// Keeps Postern's state, keys and audit log, and tells relays what to serve. Never on the path of a request.
+///
+/// Started on an empty state folder it initialises itself: two authorities, the tenant `default` and its group `default`.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "postern-control", version, after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Folder for state and keys; made with mode 0700
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// Unix socket for `postern` and for relays [default: STATE_DIR/admin.sock]
+    #[arg(long, value_name = "PATH")]
+    pub admin_socket: Option<PathBuf>,
+    /// Relay to dial; may be given several times. As `postern relay add`, trusting its key at first use
+    #[arg(long, value_name = "HOST:PORT")]
+    pub relay: Vec<String>,
+    /// Where the state is: sqlite:PATH [default: sqlite:STATE_DIR/control.db]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// Address for /healthz, /readyz and /metrics; off unless given
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// User id that may administer, besides root and this process's own; may be given several times
+    #[arg(long, value_name = "UID")]
+    pub admin_uid: Vec<u32>,
+    /// User id that relays on this host run as; may be given several times
+    #[arg(long, value_name = "UID")]
+    pub relay_uid: Vec<u32>,
+}
+
+impl Args {
+    /// The admin socket's path.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.admin_socket.clone().unwrap_or_else(|| self.state_dir.join(SOCKET_NAME))
+    }
+
+    /// The SQLite file.
+    pub(crate) fn sqlite_path(&self) -> Result<PathBuf, Failure> {
+        let Some(store) = &self.store else { return Ok(self.state_dir.join("control.db")) };
+        match store.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
+            Some(("postgres" | "postgresql", _)) => {
+                let refused = Failure::new("--store postgres:// is not available yet");
+                Err(refused.cure("use --store sqlite:PATH").code("not-yet-available"))
+            }
+            Some(_) | None => Err(Failure::usage(format!("--store {store}: it must be sqlite:PATH"))),
+        }
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  postern-control --state-dir /var/lib/postern/control
+  postern-control --state-dir ./control --relay relay.example.com:443
+  postern-control --state-dir ./control --admin-listen 127.0.0.1:9102";

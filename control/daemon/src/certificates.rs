@@ -1,0 +1,232 @@
+//! Certificates of external hosts: given by operators, or issued by the web CA and renewed through the log.
+
+use postern_model::admin::{AddCertificate, CertificateView, Changed, Problem};
+use postern_model::config::{Certificate, CertificateOrigin, Tenant};
+use postern_model::ids::{CertificateId, TenantId};
+use postern_model::plan::PlannedApp;
+use postern_model::secret::SecretText;
+use postern_model::{Change, Snapshot};
+
+use crate::authority::WEB_RENEWAL_LEFT_S;
+use crate::clock::now_unix;
+use crate::control::{Actor, Audit, Control, Draft, counter};
+use crate::limits::CERTIFICATES_MAX;
+use crate::pem::{Given, covers, leaf_sha256};
+use crate::problem::{not_found, problem};
+
+/// What was asked for an application's certificate.
+pub(crate) struct Choice {
+    pub(crate) chain_pem: Option<String>,
+    pub(crate) key_pem: Option<SecretText>,
+    /// The one it has.
+    pub(crate) current: Option<CertificateId>,
+}
+
+/// `cert add`.
+pub(crate) fn add(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    request: &AddCertificate,
+) -> Result<CertificateView, Problem> {
+    let given = Given::check(&request.certificate_pem, &request.key_pem, now_unix())?;
+    let mut draft = Draft::default();
+    let id = put_given(control, tenant.id, given, &mut draft)?;
+    control.commit(actor, draft)?;
+    Ok(view(&control.snapshot(), id))
+}
+
+/// `cert list`.
+pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<CertificateView> {
+    let snapshot = control.snapshot();
+    let own = snapshot.certificates.keys().filter(|id| id.tenant == tenant.id);
+    own.map(|id| view(&snapshot, *id)).collect()
+}
+
+/// `cert remove`.
+pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
+    let mut draft = Draft::default();
+    {
+        let snapshot = control.snapshot();
+        let own = snapshot.certificates.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
+        let certificate = own.ok_or_else(|| not_found("certificate", name))?;
+        if let Some(user) = view(&snapshot, certificate.id).apps.first() {
+            return Err(problem(
+                "still-used",
+                format!(
+                    "certificate {name} is shown by {user}: give it another with `postern app set {user} --cert`, or unpublish it"
+                ),
+            ));
+        }
+        draft.change(Change::CertificateRemoved { id: certificate.id });
+        draft.audit(audit("certificate.remove", certificate, Some(summary(certificate)), None));
+    }
+    let version = control.commit(actor, draft)?;
+    Ok(Changed { version, warnings: Vec::new() })
+}
+
+/// The certificate for an application: the one given, else one that covers its host already, else a new one of the web CA.
+pub(crate) fn choose(
+    control: &Control,
+    planned: &PlannedApp,
+    choice: Choice,
+    draft: &mut Draft,
+) -> Result<CertificateId, Problem> {
+    let host = planned.external.host_pattern();
+    match (choice.chain_pem, choice.key_pem) {
+        (Some(chain), Some(key)) => {
+            let given = Given::check(&chain, &key, now_unix())?;
+            given.must_cover(&host)?;
+            put_given(control, planned.tenant, given, draft)
+        }
+        (None, None) => {
+            let found = existing(&control.snapshot(), planned.tenant, &host, choice.current);
+            found.map_or_else(|| put_issued(control, planned.tenant, &host, draft), Ok)
+        }
+        (Some(_), None) => Err(problem("request-invalid", "--cert needs --key beside it")),
+        (None, Some(_)) => Err(problem("request-invalid", "--key needs --cert beside it")),
+    }
+}
+
+/// Removes an issued certificate that only `app` showed. Given ones stay until their operator removes them.
+pub(crate) fn drop_unused(snapshot: &Snapshot, id: CertificateId, app: postern_model::ids::AppId, draft: &mut Draft) {
+    let issued = snapshot.certificates.get(&id).is_some_and(|c| c.origin == CertificateOrigin::Issued);
+    let used = snapshot.apps.values().any(|other| other.certificate == id && other.id != app);
+    if issued && !used {
+        draft.change(Change::CertificateRemoved { id });
+    }
+}
+
+/// Renews every issued certificate that has less than a third of its life left. Gives how many.
+pub(crate) fn renew_due(control: &Control, now_unix: u64) -> usize {
+    let due: Vec<Certificate> = {
+        let snapshot = control.snapshot();
+        let near = |c: &&Certificate| c.not_after_unix < now_unix + WEB_RENEWAL_LEFT_S;
+        let issued = snapshot.certificates.values().filter(|c| c.origin == CertificateOrigin::Issued);
+        issued.filter(near).cloned().collect()
+    };
+    due.iter().filter(|certificate| renew(control, certificate).is_ok()).count()
+}
+
+/// What an operator should know about given certificates.
+pub(crate) fn warnings(snapshot: &Snapshot, now_unix: u64) -> Vec<String> {
+    let near = |c: &&Certificate| c.not_after_unix < now_unix + WARNED_BEFORE_S;
+    let given = snapshot.certificates.values().filter(|c| c.origin == CertificateOrigin::Given);
+    given
+        .filter(near)
+        .map(|c| {
+            let days = c.not_after_unix.saturating_sub(now_unix) / 86_400;
+            format!(
+                "certificate {} for {} ends in {days} days: give its successor with `postern cert add`",
+                c.id,
+                c.hosts.join(", ")
+            )
+        })
+        .collect()
+}
+
+/// A certificate for people.
+pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
+    let certificate = snapshot.certificates.get(&id);
+    CertificateView {
+        id,
+        hosts: certificate.map(|c| c.hosts.clone()).unwrap_or_default(),
+        origin: certificate.map_or(CertificateOrigin::Given, |c| c.origin),
+        not_after_unix: certificate.map_or(0, |c| c.not_after_unix),
+        sha256: certificate.map(|c| leaf_sha256(&c.chain_pem)).unwrap_or_default(),
+        apps: snapshot.apps.values().filter(|a| a.certificate == id).map(|a| a.name.clone()).collect(),
+    }
+}
+
+fn existing(
+    snapshot: &Snapshot,
+    tenant: TenantId,
+    host: &str,
+    current: Option<CertificateId>,
+) -> Option<CertificateId> {
+    let fits = |c: &&Certificate| c.id.tenant == tenant && covers(&c.hosts, host);
+    let current = current.and_then(|id| snapshot.certificates.get(&id)).filter(fits);
+    let best = || {
+        snapshot
+            .certificates
+            .values()
+            .filter(fits)
+            .max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
+    };
+    current.or_else(best).map(|certificate| certificate.id)
+}
+
+/// Replaces the given certificate for exactly the same hosts, so that a successor reaches every application that shows it.
+fn put_given(control: &Control, tenant: TenantId, given: Given, draft: &mut Draft) -> Result<CertificateId, Problem> {
+    let before = {
+        let snapshot = control.snapshot();
+        let same =
+            |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Given && c.hosts == given.hosts;
+        snapshot.certificates.values().find(same).cloned()
+    };
+    let id = match &before {
+        Some(before) => before.id,
+        None => next_id(control, tenant, draft)?,
+    };
+    let Given { hosts, not_after_unix, chain_pem, key_pem } = given;
+    let origin = CertificateOrigin::Given;
+    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin };
+    let after = Some(summary(&certificate));
+    draft.audit(audit("certificate.add", &certificate, before.as_ref().map(summary), after));
+    draft.change(Change::CertificatePut(certificate));
+    Ok(id)
+}
+
+fn put_issued(control: &Control, tenant: TenantId, host: &str, draft: &mut Draft) -> Result<CertificateId, Problem> {
+    let id = next_id(control, tenant, draft)?;
+    let certificate = issue(control, id, host)?;
+    draft.audit(audit("certificate.issue", &certificate, None, Some(summary(&certificate))));
+    draft.change(Change::CertificatePut(certificate));
+    Ok(id)
+}
+
+fn renew(control: &Control, before: &Certificate) -> Result<(), Problem> {
+    let Some(host) = before.hosts.first() else { return Ok(()) };
+    let certificate = issue(control, before.id, host)?;
+    let mut draft = Draft::default();
+    draft.audit(audit("certificate.renew", &certificate, Some(summary(before)), Some(summary(&certificate))));
+    draft.change(Change::CertificatePut(certificate));
+    control.commit(&Actor::Control, draft).map(drop)
+}
+
+fn issue(control: &Control, id: CertificateId, host: &str) -> Result<Certificate, Problem> {
+    let issued = control.authority.issue_web(host);
+    let issued =
+        issued.map_err(|error| problem("certificate-invalid", format!("no certificate for {host}: {error}")))?;
+    Ok(Certificate {
+        id,
+        hosts: vec![host.to_owned()],
+        chain_pem: issued.chain_pem,
+        key_pem: issued.key_pem,
+        not_after_unix: issued.not_after_unix,
+        origin: CertificateOrigin::Issued,
+    })
+}
+
+fn next_id(control: &Control, tenant: TenantId, draft: &mut Draft) -> Result<CertificateId, Problem> {
+    if control.snapshot().certificates.len() >= CERTIFICATES_MAX {
+        return Err(problem("limit-reached", format!("there are {CERTIFICATES_MAX} certificates already")));
+    }
+    Ok(CertificateId::new(tenant, control.next(counter("certificate", tenant), draft)?))
+}
+
+fn audit(action: &'static str, certificate: &Certificate, before: Option<String>, after: Option<String>) -> Audit {
+    let target = format!("certificate {}", certificate.id);
+    Audit { action, tenant: Some(certificate.id.tenant), target, before, after }
+}
+
+fn summary(certificate: &Certificate) -> String {
+    let until = time::OffsetDateTime::from_unix_timestamp(i64::try_from(certificate.not_after_unix).unwrap_or(0));
+    let until = until.map(|time| time.date().to_string()).unwrap_or_default();
+    let fingerprint = leaf_sha256(&certificate.chain_pem);
+    format!("{} until {until} sha256={fingerprint}", certificate.hosts.join(","))
+}
+
+/// Stands for "not chosen yet" in an application that is being published.
+pub(crate) const UNDECIDED: CertificateId = CertificateId::new(TenantId(0), 0);
+const WARNED_BEFORE_S: u64 = 14 * 86_400;

@@ -1,0 +1,316 @@
+//! The state and its only writer. Every change goes through [`Control::commit`]: stored with its audit record first, seen by others after.
+
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use postern_model::admin::{AuditRecord, Problem};
+use postern_model::config::{Group, Tenant};
+use postern_model::frame;
+use postern_model::group_config::{BackendApp, GroupConfig};
+use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
+use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
+use postern_model::{Change, Delta, Snapshot};
+use tokio::sync::watch;
+
+use crate::authority::Authority;
+use crate::clock::{now_unix, now_unix_ms};
+use crate::fleet::Fleet;
+use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
+use crate::problem::problem;
+use crate::store::{AuditEntry, AuditQuery, Commit, Pin, Store, StoreError, TokenRecord};
+
+/// The whole of control's state, shared by all tasks of its one thread.
+pub(crate) struct Control {
+    pub(crate) authority: Authority,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) started_unix_ms: u64,
+    pub(crate) initialised_unix_ms: u64,
+    /// Whether this process initialised the state.
+    pub(crate) fresh: bool,
+    pub(crate) fleet: RefCell<Fleet>,
+    inner: RefCell<Inner>,
+    version: watch::Sender<u64>,
+}
+
+struct Inner {
+    snapshot: Snapshot,
+    store: Box<dyn Store>,
+    pins: BTreeMap<RelayId, Pin>,
+    log_bytes: u64,
+    encoded: Option<(u64, Weak<Vec<u8>>)>,
+}
+
+/// Who asks for a change.
+#[derive(Debug, Clone)]
+pub(crate) enum Actor {
+    /// Someone at the admin socket.
+    Uid(u32),
+    /// A connector that proved who it is.
+    Connector(ConnectorId),
+    /// A relay, by its name.
+    Relay(String),
+    /// Control itself.
+    Control,
+}
+
+/// A change in the making.
+#[derive(Default)]
+pub(crate) struct Draft {
+    steps: Vec<Step>,
+    rest: Commit,
+}
+
+enum Step {
+    Change(Change),
+    /// Signed when its version is known.
+    Sign {
+        group: GroupId,
+        apps: Vec<BackendApp>,
+    },
+}
+
+/// What an audit record says.
+pub(crate) struct Audit {
+    pub(crate) action: &'static str,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) target: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+impl Control {
+    /// Takes over a store, initialising it when it is empty.
+    pub(crate) fn open(authority: Authority, mut store: Box<dyn Store>, state_dir: PathBuf) -> anyhow::Result<Self> {
+        let loaded = store.load()?;
+        let fresh = loaded.is_none();
+        let (snapshot, initialised, log_bytes) = match loaded {
+            Some(loaded) => (loaded.snapshot, loaded.initialised_unix_ms, loaded.log_bytes),
+            None => (Snapshot::default(), now_unix_ms(), 0),
+        };
+        let pins = store.pins()?.into_iter().collect();
+        let (version, _) = watch::channel(snapshot.version);
+        let control = Self {
+            authority,
+            state_dir,
+            started_unix_ms: now_unix_ms(),
+            initialised_unix_ms: initialised,
+            fresh,
+            fleet: RefCell::default(),
+            inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None }),
+            version,
+        };
+        if fresh {
+            control.initialise()?;
+        }
+        Ok(control)
+    }
+
+    /// The state now. Do not hold it across an await.
+    pub(crate) fn snapshot(&self) -> Ref<'_, Snapshot> {
+        Ref::map(self.inner.borrow(), |inner| &inner.snapshot)
+    }
+
+    /// Tells of every new version.
+    pub(crate) fn versions(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Stores a change, then lets everyone see it. Nothing is changed when it fails.
+    pub(crate) fn commit(&self, actor: &Actor, draft: Draft) -> Result<u64, Problem> {
+        let mut inner = self.inner.borrow_mut();
+        let commit = self.complete(actor, draft, inner.snapshot.version)?;
+        let mut next = inner.snapshot.clone();
+        for delta in &commit.deltas {
+            next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
+        }
+        inner.log_bytes += inner.store.commit(&commit).map_err(store_failed)?;
+        inner.snapshot = next;
+        for (relay, pin) in commit.pins {
+            match pin {
+                Some(pin) => drop(inner.pins.insert(relay, pin)),
+                None => drop(inner.pins.remove(&relay)),
+            }
+        }
+        inner.checkpoint_when_due();
+        let version = inner.snapshot.version;
+        drop(inner);
+        self.version.send_if_modified(|held| std::mem::replace(held, version) != version);
+        Ok(version)
+    }
+
+    /// The next number under `name`; taken once the draft is committed.
+    pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
+        let name = name.into();
+        let last = self.inner.borrow_mut().store.counter(&name).map_err(store_failed)?;
+        let next = last.checked_add(1).ok_or_else(|| problem("limit-reached", "no ids are left"))?;
+        draft.rest.counters.push((name, next));
+        Ok(next)
+    }
+
+    /// Deltas after `version`, a few at once; `None` when only a snapshot will do.
+    pub(crate) fn deltas_after(&self, version: u64, limit: u32) -> Result<Option<Vec<Delta>>, StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        if version == 0 || version > inner.snapshot.version {
+            return Ok(None);
+        }
+        let newest = inner.snapshot.version;
+        let deltas = inner.store.deltas_after(version, limit)?;
+        Ok(deltas.filter(|deltas| version == newest || !deltas.is_empty()))
+    }
+
+    /// The snapshot as a link message, encoded once for all relays that need it, and its version.
+    pub(crate) fn encoded_snapshot(&self) -> anyhow::Result<(u64, Rc<Vec<u8>>)> {
+        let mut inner = self.inner.borrow_mut();
+        let version = inner.snapshot.version;
+        let shared = inner.encoded.as_ref().filter(|(held, _)| *held == version);
+        if let Some(message) = shared.and_then(|(_, message)| message.upgrade()) {
+            return Ok((version, message));
+        }
+        let message = ToRelay::Snapshot(Box::new(inner.snapshot.clone()));
+        let message = Rc::new(frame::encode(&message, TO_RELAY_BYTES_MAX)?);
+        inner.encoded = Some((version, Rc::downgrade(&message)));
+        Ok((version, message))
+    }
+
+    /// A token by its id.
+    pub(crate) fn token(&self, id: &str) -> Result<Option<TokenRecord>, Problem> {
+        self.inner.borrow_mut().store.token(id).map_err(store_failed)
+    }
+
+    /// Tokens of a group that can still be used.
+    pub(crate) fn tokens_open(&self, group: GroupId) -> Result<u32, Problem> {
+        self.inner.borrow_mut().store.tokens_open(group, now_unix()).map_err(store_failed)
+    }
+
+    /// The key a relay is known by.
+    pub(crate) fn pin(&self, relay: RelayId) -> Option<Pin> {
+        self.inner.borrow().pins.get(&relay).cloned()
+    }
+
+    /// Audit records.
+    pub(crate) fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, Problem> {
+        self.inner.borrow_mut().store.audit(query).map_err(store_failed)
+    }
+
+    /// Where the state is.
+    pub(crate) fn store_description(&self) -> String {
+        self.inner.borrow().store.describe()
+    }
+
+    fn initialise(&self) -> anyhow::Result<()> {
+        let name: postern_model::ids::Name = DEFAULT_NAME.parse()?;
+        let mut draft = Draft::default();
+        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
+        draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name }));
+        draft.sign(GroupId::DEFAULT, Vec::new());
+        draft.rest.counters = vec![("tenant".into(), 1), (counter("group", TenantId::DEFAULT), 1)];
+        draft.audit(Audit {
+            action: "init",
+            tenant: Some(TenantId::DEFAULT),
+            target: format!("state {}", self.state_dir.display()),
+            before: None,
+            after: Some(format!("control CA {}", self.authority.ca_sha256())),
+        });
+        self.commit(&Actor::Control, draft)?;
+        Ok(())
+    }
+
+    fn complete(&self, actor: &Actor, draft: Draft, base: u64) -> Result<Commit, Problem> {
+        let Draft { steps, rest: mut commit } = draft;
+        commit.at_unix_ms = now_unix_ms();
+        for (step, version) in steps.into_iter().zip(base + 1..) {
+            let change = match step {
+                Step::Change(change) => change,
+                Step::Sign { group, apps } => self.signed(group, version, apps)?,
+            };
+            let tenant = change.tenant();
+            commit.deltas.push(Delta { version, at_unix_ms: commit.at_unix_ms, tenant, change });
+        }
+        let last = commit.deltas.last().map(|delta| delta.version);
+        for entry in &mut commit.audit {
+            entry.actor = actor.to_string();
+            entry.version = last;
+        }
+        Ok(commit)
+    }
+
+    fn signed(&self, group: GroupId, version: u64, apps: Vec<BackendApp>) -> Result<Change, Problem> {
+        let config = GroupConfig { tenant: group.tenant, group, version, apps };
+        let config = self.authority.sign(&config);
+        let config = config.map_err(|error| problem("internal", error.to_string()))?;
+        Ok(Change::GroupConfigPut { group, config })
+    }
+}
+
+impl Inner {
+    fn checkpoint_when_due(&mut self) {
+        if self.log_bytes < LOG_BYTES_MAX {
+            return;
+        }
+        let keep_after = self.snapshot.version.saturating_sub(LOG_DELTAS_KEPT);
+        match self.store.checkpoint(&self.snapshot, keep_after) {
+            Ok(()) => self.log_bytes = 0,
+            Err(error) => tracing::warn!(%error, "no checkpoint could be made; the log grows until one can"),
+        }
+    }
+}
+
+impl Draft {
+    pub(crate) fn change(&mut self, change: Change) {
+        self.steps.push(Step::Change(change));
+    }
+
+    /// Signs what a group may reach. Before an application's own change when it is added, after it when it is removed,
+    /// so that connectors know it as long as relays route to it.
+    pub(crate) fn sign(&mut self, group: GroupId, apps: Vec<BackendApp>) {
+        self.steps.push(Step::Sign { group, apps });
+    }
+
+    pub(crate) fn token(&mut self, token: TokenRecord) {
+        self.rest.tokens.push(token);
+    }
+
+    pub(crate) fn remove_tokens(&mut self, group: GroupId) {
+        self.rest.tokens_removed.push(group);
+    }
+
+    pub(crate) fn pin(&mut self, relay: RelayId, pin: Option<Pin>) {
+        self.rest.pins.push((relay, pin));
+    }
+
+    pub(crate) fn audit(&mut self, audit: Audit) {
+        let Audit { action, tenant, target, before, after } = audit;
+        let actor = String::new();
+        self.rest.audit.push(AuditEntry { actor, action, tenant, target, before, after, version: None });
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => match nix::unistd::User::from_uid((*uid).into()) {
+                Ok(Some(user)) => write!(f, "uid {uid} ({})", user.name),
+                Ok(None) | Err(_) => write!(f, "uid {uid}"),
+            },
+            Self::Connector(id) => write!(f, "connector {id}"),
+            Self::Relay(name) => write!(f, "relay {name}"),
+            Self::Control => f.write_str("control"),
+        }
+    }
+}
+
+/// The name under which ids of one kind are counted in a tenant.
+pub(crate) fn counter(kind: &str, tenant: TenantId) -> String {
+    format!("{kind}/{tenant}")
+}
+
+fn store_failed(error: StoreError) -> Problem {
+    tracing::error!(%error, "the store failed");
+    problem("store-failed", format!("the change was not stored: {error}"))
+}
+
+/// Name of the first tenant and of every tenant's first group.
+pub(crate) const DEFAULT_NAME: &str = "default";

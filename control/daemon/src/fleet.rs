@@ -1,0 +1,164 @@
+//! What relays said last, in memory only: links, their state, connectors online. Gone with the process, back within seconds.
+
+use std::collections::BTreeMap;
+
+use postern_model::ids::{ConnectorId, GroupId, RelayId};
+use postern_model::link::{CLOCK_SKEW_MS_MAX, ConnectorStatus, RelayStatus};
+use tokio::sync::oneshot;
+
+use crate::clock::now_unix_ms;
+
+/// Every relay that was heard of since the start.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    relays: BTreeMap<RelayId, RelayLink>,
+    sessions: u64,
+}
+
+/// One relay's link.
+#[derive(Default)]
+pub(crate) struct RelayLink {
+    pub(crate) connected: bool,
+    pub(crate) since_unix_ms: u64,
+    pub(crate) software: String,
+    pub(crate) status: Option<RelayStatus>,
+    pub(crate) applied_version: u64,
+    /// Why the link is down.
+    pub(crate) problem: Option<String>,
+    /// The version it refused and why, until it applies a later one.
+    pub(crate) rejected: Option<(u64, String)>,
+    /// Its clock less ours.
+    pub(crate) skew_ms: i64,
+    session: u64,
+    stop: Option<oneshot::Sender<String>>,
+}
+
+/// Which of a relay's sessions is speaking: an older one is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) relay: RelayId,
+    number: u64,
+}
+
+impl Fleet {
+    /// A link is up. A session of the same relay that was up ends with a reason, which the receiver gets.
+    pub(crate) fn linked(&mut self, relay: RelayId, software: String) -> (Session, oneshot::Receiver<String>) {
+        self.sessions += 1;
+        let (stop, stopped) = oneshot::channel();
+        let link = self.relays.entry(relay).or_default();
+        if let Some(stop) = link.stop.replace(stop) {
+            let _ = stop.send("another link of the same relay took over".into());
+        }
+        link.connected = true;
+        link.since_unix_ms = now_unix_ms();
+        link.software = software;
+        link.problem = None;
+        link.session = self.sessions;
+        (Session { relay, number: self.sessions }, stopped)
+    }
+
+    /// A link is down.
+    pub(crate) fn unlinked(&mut self, session: Session, reason: &str) {
+        let Some(link) = self.current(session) else { return };
+        link.connected = false;
+        link.since_unix_ms = now_unix_ms();
+        link.problem = Some(reason.into());
+        link.stop = None;
+    }
+
+    /// A relay could not be linked.
+    pub(crate) fn failed(&mut self, relay: RelayId, reason: &str) {
+        let link = self.relays.entry(relay).or_default();
+        if !link.connected {
+            link.problem = Some(reason.into());
+        }
+    }
+
+    /// A relay was removed: its session ends.
+    pub(crate) fn removed(&mut self, relay: RelayId, reason: &str) {
+        let link = self.relays.remove(&relay);
+        if let Some(stop) = link.and_then(|link| link.stop) {
+            let _ = stop.send(reason.into());
+        }
+    }
+
+    pub(crate) fn reported(&mut self, session: Session, status: RelayStatus) {
+        let Some(link) = self.current(session) else { return };
+        link.applied_version = status.applied_version;
+        link.note_clock(status.time_unix_ms);
+        link.status = Some(status);
+    }
+
+    pub(crate) fn applied(&mut self, session: Session, version: u64) {
+        let Some(link) = self.current(session) else { return };
+        link.applied_version = version;
+        if link.rejected.as_ref().is_some_and(|(rejected, _)| *rejected <= version) {
+            link.rejected = None;
+        }
+    }
+
+    pub(crate) fn rejected(&mut self, session: Session, version: u64, reason: String) {
+        let Some(link) = self.current(session) else { return };
+        link.rejected = Some((version, reason));
+    }
+
+    pub(crate) fn clock(&mut self, session: Session, time_unix_ms: u64) {
+        if let Some(link) = self.current(session) {
+            link.note_clock(time_unix_ms);
+        }
+    }
+
+    pub(crate) fn relay(&self, relay: RelayId) -> Option<&RelayLink> {
+        self.relays.get(&relay)
+    }
+
+    /// Where a connector was reported, and how. Reports of relays whose link is down do not count.
+    pub(crate) fn connector(&self, connector: ConnectorId) -> impl Iterator<Item = (RelayId, &ConnectorStatus)> {
+        self.reports().filter(move |(_, status)| status.id == connector)
+    }
+
+    /// Connectors online at one relay or more.
+    pub(crate) fn online(&self) -> std::collections::BTreeSet<ConnectorId> {
+        self.reports().filter(|(_, status)| status.online).map(|(_, status)| status.id).collect()
+    }
+
+    fn reports(&self) -> impl Iterator<Item = (RelayId, &ConnectorStatus)> {
+        let linked = self.relays.iter().filter(|(_, link)| link.connected);
+        let reports = linked.filter_map(|(id, link)| Some((*id, link.status.as_ref()?)));
+        reports.flat_map(|(id, status)| status.connectors.iter().map(move |status| (id, status)))
+    }
+
+    fn current(&mut self, session: Session) -> Option<&mut RelayLink> {
+        self.relays.get_mut(&session.relay).filter(|link| link.session == session.number)
+    }
+}
+
+impl RelayLink {
+    /// What to do about the relay's clock, if anything.
+    pub(crate) fn clock_warning(&self, name: &str) -> Option<String> {
+        if self.skew_ms.unsigned_abs() <= CLOCK_SKEW_MS_MAX {
+            return None;
+        }
+        let direction = if self.skew_ms > 0 { "ahead of" } else { "behind" };
+        let seconds = self.skew_ms.unsigned_abs() / 1000;
+        Some(format!(
+            "the clock of relay {name} is {seconds} s {direction} control's: certificates will be refused; synchronise both (timedatectl set-ntp true)"
+        ))
+    }
+
+    fn note_clock(&mut self, time_unix_ms: u64) {
+        if time_unix_ms != 0 {
+            let difference = i128::from(time_unix_ms) - i128::from(now_unix_ms());
+            self.skew_ms = i64::try_from(difference).unwrap_or(i64::MAX);
+        }
+    }
+}
+
+/// Counts by group.
+pub(crate) fn by_group(groups: impl IntoIterator<Item = GroupId>) -> BTreeMap<GroupId, u32> {
+    let mut counts = BTreeMap::new();
+    for group in groups {
+        *counts.entry(group).or_insert(0) += 1;
+    }
+    counts
+}

@@ -1,0 +1,48 @@
+//! Every bound of control, with its arithmetic. RSS stays under 64 MiB at 1,000 applications: a snapshot of those is about
+//! 4 MB in memory and 4 MB encoded, encoded once for all relays and cloned once while a change is made.
+
+use std::time::Duration;
+
+/// Tenants.
+pub(crate) const TENANTS_MAX: usize = 1_000;
+/// Applications, all tenants. At about 3.5 KB each the snapshot of all is near 35 MB: the link's message limit is 32 MiB, so half.
+pub(crate) const APPS_MAX: usize = 5_000;
+/// Connector groups, all tenants.
+pub(crate) const GROUPS_MAX: usize = 1_000;
+/// Connectors, all tenants: 20,000 at about 200 bytes fit a relay's status message of 4 MiB.
+pub(crate) const CONNECTORS_MAX: usize = 20_000;
+/// Certificates, all tenants.
+pub(crate) const CERTIFICATES_MAX: usize = 5_000;
+/// Relays: each costs a task, two buffers and a TLS session of together about 64 KiB.
+pub(crate) const RELAYS_MAX: usize = 256;
+/// Tokens of one group that are neither used nor expired.
+pub(crate) const TOKENS_OPEN_MAX: u32 = 1_000;
+
+/// Admin connections at once.
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// A client that is slower with its request head is dropped.
+pub(crate) const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that is slower with its request body is dropped.
+pub(crate) const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A checkpoint is made once the log since the last one is longer.
+pub(crate) const LOG_BYTES_MAX: u64 = 8 << 20;
+/// Deltas kept behind a checkpoint, for relays that are a little behind.
+pub(crate) const LOG_DELTAS_KEPT: u64 = 64;
+/// Deltas read from the log at once.
+pub(crate) const DELTAS_AT_ONCE: u32 = 16;
+
+/// Establishing a link: TCP, TLS and the relay's `Hello`.
+pub(crate) const LINK_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A relay that takes longer to read a message is dropped.
+pub(crate) const LINK_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pings.
+pub(crate) const LINK_PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes read from a link at once.
+pub(crate) const LINK_READ_BYTES: usize = 16 << 10;
+/// First pause before a relay is dialled again; doubles up to the next.
+pub(crate) const REDIAL_MIN: Duration = Duration::from_millis(200);
+/// Longest pause before a relay is dialled again.
+pub(crate) const REDIAL_MAX: Duration = Duration::from_secs(10);
+/// A connector signing up for 1,000 certificates a second would be an attack: enrolments in this second from one relay.
+pub(crate) const ENROLMENTS_PER_S: u32 = 200;

@@ -1,0 +1,313 @@
+//! One relay's link from `Hello` to its end: the same over TLS and over the Unix socket. Writes wait for the relay, bounded by a
+//! timeout; what a slow relay misses stays in the log, so that nothing queues here.
+
+pub(crate) mod admit;
+pub(crate) mod dial;
+pub(crate) mod pin;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use postern_model::enrol::{EnrolError, EnrolResponse, code};
+use postern_model::frame::{self, FrameInvalid, Frames};
+use postern_model::link::{
+    Hello, PONG_TIMEOUT_MS, PROTOCOL, TO_CONTROL_BYTES_MAX, TO_RELAY_BYTES_MAX, ToControl, ToRelay, Welcome,
+};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, interval_at, timeout};
+
+use crate::authority::RELAY_RENEWAL;
+use crate::clock::now_unix_ms;
+use crate::control::Control;
+use crate::enrol;
+use crate::fleet::Session;
+use crate::limits::{
+    DELTAS_AT_ONCE, ENROLMENTS_PER_S, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT,
+};
+use admit::{Admitted, Peer};
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkEnded {
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// The relay closed it.
+    #[error("the relay closed the link")]
+    Closed,
+    /// The relay says nothing, or does not read.
+    #[error("the relay does not answer: no {0} in time")]
+    Silent(&'static str),
+    /// The relay sends what is no message of the link.
+    #[error("the relay does not speak the link: {0}")]
+    Misbehaved(#[from] FrameInvalid),
+    /// Control does not want the relay.
+    #[error("{0}")]
+    Refused(String),
+    /// Something inside control.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Serves a link until it ends. The caller has established who the peer is.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
+    control: Rc<Control>,
+    stream: S,
+    peer: Peer,
+    mut shutdown: watch::Receiver<bool>,
+) -> LinkEnded {
+    let (reader, writer) = tokio::io::split(stream);
+    let mut wire = Wire { reader, writer, frames: Frames::new(TO_CONTROL_BYTES_MAX) };
+    let hello = match timeout(LINK_OPEN_TIMEOUT, wire.hello()).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(ended)) => return ended,
+        Err(_) => return LinkEnded::Silent("Hello"),
+    };
+    let admitted = match admit::admit(&control, &peer, &hello) {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            let _ = wire.send(&ToRelay::Refused { reason: reason.clone() }).await;
+            return LinkEnded::Refused(reason);
+        }
+    };
+    let (session, stopped) = control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone());
+    control.fleet.borrow_mut().clock(session, hello.time_unix_ms);
+    let name = admitted.relay.name.clone();
+    tracing::info!(relay = %name, software = hello.software, version = hello.last_version, "relay linked");
+    warn_about_clock(&control, session, name.as_str());
+    let mut link = Link {
+        control,
+        wire,
+        admitted,
+        session,
+        sent: hello.last_version,
+        snapshot_due: false,
+        pinged: 0,
+        ponged: Instant::now(),
+        enrolments: Enrolments::default(),
+    };
+    let ended = tokio::select! {
+        ended = link.run(stopped) => ended,
+        _ = shutdown.wait_for(|down| *down) => LinkEnded::Closed,
+    };
+    let _ = timeout(CLOSE_TIMEOUT, link.wire.writer.shutdown()).await;
+    link.control.fleet.borrow_mut().unlinked(session, &ended.to_string());
+    tracing::warn!(relay = %name, "link ended: {ended}");
+    ended
+}
+
+struct Link<R, W> {
+    control: Rc<Control>,
+    wire: Wire<R, W>,
+    admitted: Admitted,
+    session: Session,
+    /// Version that the relay has, or will have once it read what was written.
+    sent: u64,
+    /// The relay refused a version: deltas do not fit any more.
+    snapshot_due: bool,
+    pinged: u64,
+    ponged: Instant,
+    enrolments: Enrolments,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
+    async fn run(&mut self, stopped: oneshot::Receiver<String>) -> LinkEnded {
+        match self.try_run(stopped).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn try_run(&mut self, mut stopped: oneshot::Receiver<String>) -> Result<std::convert::Infallible, LinkEnded> {
+        let mut versions = self.control.versions();
+        self.welcome().await?;
+        self.catch_up().await?;
+        let mut pings = interval_at(Instant::now() + LINK_PING_INTERVAL, LINK_PING_INTERVAL);
+        let mut renewals = interval_at(Instant::now() + RELAY_RENEWAL, RELAY_RENEWAL);
+        loop {
+            tokio::select! {
+                message = self.wire.receive() => self.handle(message?).await?,
+                _ = versions.changed() => self.catch_up().await?,
+                _ = pings.tick() => self.ping().await?,
+                _ = renewals.tick() => self.welcome().await?,
+                reason = &mut stopped => {
+                    let reason = reason.unwrap_or_else(|_| "control forgot this link".into());
+                    self.wire.send(&ToRelay::Refused { reason: reason.clone() }).await?;
+                    return Err(LinkEnded::Refused(reason));
+                }
+            }
+        }
+    }
+
+    async fn welcome(&mut self) -> Result<(), LinkEnded> {
+        let Admitted { relay, key } = &self.admitted;
+        let certificate = self.control.authority.issue_relay(relay.id, key);
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            relay_id: relay.id,
+            relay_name: relay.name.to_string(),
+            ca_pem: self.control.authority.ca_pem().to_owned(),
+            certificate_pem: certificate.map_err(|error| LinkEnded::Internal(error.to_string()))?,
+            server_time_unix_ms: now_unix_ms(),
+        };
+        self.wire.send(&ToRelay::Welcome(welcome)).await
+    }
+
+    /// Sends what the relay misses: deltas while the log has them, else the snapshot.
+    async fn catch_up(&mut self) -> Result<(), LinkEnded> {
+        while self.snapshot_due || self.sent != self.control.snapshot().version {
+            let deltas = match self.snapshot_due {
+                true => None,
+                false => self
+                    .control
+                    .deltas_after(self.sent, DELTAS_AT_ONCE)
+                    .map_err(|error| LinkEnded::Internal(error.to_string()))?,
+            };
+            let Some(deltas) = deltas else {
+                let (version, message) =
+                    self.control.encoded_snapshot().map_err(|error| LinkEnded::Internal(error.to_string()))?;
+                self.wire.write(&message).await?;
+                (self.sent, self.snapshot_due) = (version, false);
+                continue;
+            };
+            for delta in deltas {
+                let version = delta.version;
+                self.wire.send(&ToRelay::Delta(Box::new(delta))).await?;
+                self.sent = version;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<(), LinkEnded> {
+        if self.ponged.elapsed() > Duration::from_millis(PONG_TIMEOUT_MS) {
+            return Err(LinkEnded::Silent("Pong"));
+        }
+        self.pinged += 1;
+        self.wire.send(&ToRelay::Ping { n: self.pinged }).await
+    }
+
+    async fn handle(&mut self, message: ToControl) -> Result<(), LinkEnded> {
+        // Whatever comes shows that the relay lives.
+        self.ponged = Instant::now();
+        let name = self.admitted.relay.name.as_str();
+        match message {
+            ToControl::Applied { version } => {
+                self.control.fleet.borrow_mut().applied(self.session, version);
+            }
+            ToControl::Rejected { version, reason } => {
+                tracing::error!(
+                    relay = name,
+                    version,
+                    "the relay refused a version and serves the one before: {reason}"
+                );
+                self.snapshot_due = self.sent != self.control.snapshot().version;
+                self.control.fleet.borrow_mut().rejected(self.session, version, reason);
+            }
+            ToControl::Status(status) => {
+                self.control.fleet.borrow_mut().reported(self.session, status);
+            }
+            ToControl::EnrolRequest { id, body } => {
+                let body = match self.enrolments.allow(Instant::now()) {
+                    true => enrol::answer(&self.control, name, &body),
+                    false => too_many_enrolments(),
+                };
+                self.wire.send(&ToRelay::EnrolReply { id, body }).await?;
+            }
+            ToControl::Hello(_) | ToControl::Pong { .. } | ToControl::Unknown => {}
+        }
+        Ok(())
+    }
+}
+
+/// Messages over a byte stream.
+struct Wire<R, W> {
+    reader: R,
+    writer: W,
+    frames: Frames,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
+    async fn hello(&mut self) -> Result<Hello, LinkEnded> {
+        match self.receive().await? {
+            ToControl::Hello(hello) => Ok(hello),
+            ToControl::Applied { .. }
+            | ToControl::Rejected { .. }
+            | ToControl::Status(_)
+            | ToControl::EnrolRequest { .. }
+            | ToControl::Pong { .. }
+            | ToControl::Unknown => Err(FrameInvalid::Malformed("the first message is not Hello".into()).into()),
+        }
+    }
+
+    /// The next message. Cancel-safe: what was read stays in `frames`.
+    async fn receive(&mut self) -> Result<ToControl, LinkEnded> {
+        loop {
+            if let Some(message) = self.frames.next_message()? {
+                return Ok(message);
+            }
+            let mut buffer = [0; LINK_READ_BYTES];
+            let read = self.reader.read(&mut buffer).await?;
+            if read == 0 {
+                return Err(LinkEnded::Closed);
+            }
+            self.frames.push(&buffer[..read]);
+        }
+    }
+
+    async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), LinkEnded> {
+        let bytes =
+            frame::encode(message, TO_RELAY_BYTES_MAX).map_err(|error| LinkEnded::Internal(error.to_string()))?;
+        self.write(&bytes).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkEnded> {
+        let written = async {
+            self.writer.write_all(bytes).await?;
+            self.writer.flush().await
+        };
+        match timeout(LINK_WRITE_TIMEOUT, written).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(LinkEnded::Silent("reading")),
+        }
+    }
+}
+
+/// Enrolments of the second that runs.
+struct Enrolments {
+    since: Instant,
+    count: u32,
+}
+
+impl Default for Enrolments {
+    fn default() -> Self {
+        Self { since: Instant::now(), count: 0 }
+    }
+}
+
+impl Enrolments {
+    fn allow(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) >= Duration::from_secs(1) {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count += 1;
+        self.count <= ENROLMENTS_PER_S
+    }
+}
+
+fn too_many_enrolments() -> String {
+    let message = "too many connectors enrol through this relay at once: try again in a second";
+    let error = EnrolError { code: code::CONTROL_UNAVAILABLE.into(), message: message.into() };
+    serde_json::to_string(&EnrolResponse::Error(error)).unwrap_or_default()
+}
+
+fn warn_about_clock(control: &Control, session: Session, name: &str) {
+    let fleet = control.fleet.borrow();
+    if let Some(warning) = fleet.relay(session.relay).and_then(|link| link.clock_warning(name)) {
+        tracing::warn!("{warning}");
+    }
+}
+
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

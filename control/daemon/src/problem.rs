@@ -1,0 +1,47 @@
+//! Refusals: what an administrator gets instead of a change. Title and status come from the catalogue of codes.
+
+use postern_model::admin::Problem;
+use postern_model::codes;
+
+/// A refusal with a catalogued code.
+pub(crate) fn problem(code: &'static str, detail: impl Into<String>) -> Problem {
+    let entry = codes::lookup(code);
+    Problem {
+        code: code.into(),
+        title: entry.map_or(code, |entry| entry.title).into(),
+        detail: detail.into(),
+        status: entry.and_then(|entry| entry.status).unwrap_or(500),
+    }
+}
+
+/// There is no `what` called `name`.
+pub(crate) fn not_found(what: &str, name: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    problem("not-found", format!("there is no {what} {name:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_used_here_is_catalogued() {
+        let sources = [
+            include_str!("apps.rs"),
+            include_str!("certificates.rs"),
+            include_str!("tenants.rs"),
+            include_str!("relays.rs"),
+            include_str!("control.rs"),
+            include_str!("admin/mod.rs"),
+            include_str!("admin/routes.rs"),
+            include_str!("pem.rs"),
+        ];
+        for source in sources {
+            for rest in source.split("problem(\"").skip(1) {
+                let code = rest.split('"').next().unwrap_or_default();
+                let entry = codes::lookup(code).unwrap_or_else(|| panic!("{code} is missing"));
+                assert!(entry.status.is_some(), "{code} has no status");
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Relays: which there are, by which key each is known, and how they are.
+
+use postern_model::admin::{AddRelay, Changed, Pinned, Problem, RelayView};
+use postern_model::config::Relay;
+use postern_model::ids::{Name, RelayId};
+use postern_model::{Change, Snapshot};
+
+use crate::control::{Actor, Audit, Control, Draft};
+use crate::fleet::RelayLink;
+use crate::limits::RELAYS_MAX;
+use crate::problem::{not_found, problem};
+use crate::store::Pin;
+
+/// `relay add`: control dials it from now on.
+pub(crate) fn add(control: &Control, actor: &Actor, request: AddRelay) -> Result<RelayView, Problem> {
+    check_address(&request.address)?;
+    let fingerprint = request.fingerprint.as_deref().map(parse_fingerprint).transpose()?;
+    {
+        let snapshot = control.snapshot();
+        if let Ok(other) = find(&snapshot, request.name.as_str()) {
+            return Err(problem("name-taken", format!("a relay {} exists already ({})", other.name, other.id)));
+        }
+        let same = snapshot.relays.values().find(|relay| relay.address.as_deref() == Some(&request.address));
+        if let Some(other) = same {
+            return Err(problem("name-taken", format!("{} is the relay {} already", request.address, other.name)));
+        }
+    }
+    let pin = fingerprint.map(|key_sha256| Pin { key_sha256, how: Pinned::Given });
+    let relay = create(control, actor, request.name, Some(request.address), pin)?;
+    Ok(view(control, &control.snapshot(), &relay))
+}
+
+/// `relay list`.
+pub(crate) fn list(control: &Control) -> Vec<RelayView> {
+    let snapshot = control.snapshot();
+    snapshot.relays.values().map(|relay| view(control, &snapshot, relay)).collect()
+}
+
+/// `relay show`.
+pub(crate) fn show(control: &Control, name: &str) -> Result<RelayView, Problem> {
+    let snapshot = control.snapshot();
+    Ok(view(control, &snapshot, find(&snapshot, name)?))
+}
+
+/// `relay remove`: its link is closed and its key forgotten.
+pub(crate) fn remove(control: &Control, actor: &Actor, name: &str) -> Result<Changed, Problem> {
+    let relay = find(&control.snapshot(), name)?.clone();
+    let mut draft = Draft::default();
+    draft.change(Change::RelayRemoved { id: relay.id });
+    draft.pin(relay.id, None);
+    draft.audit(audit("relay.remove", &relay, Some(summary(&relay, control.pin(relay.id).as_ref())), None));
+    let version = control.commit(actor, draft)?;
+    control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
+    let socket = relay.address.is_none();
+    let warning = "it came through the Unix socket and links again as long as it runs: stop it";
+    Ok(Changed { version, warnings: socket.then(|| warning.to_owned()).into_iter().collect() })
+}
+
+/// Makes a relay known.
+pub(crate) fn create(
+    control: &Control,
+    actor: &Actor,
+    name: Name,
+    address: Option<String>,
+    pin: Option<Pin>,
+) -> Result<Relay, Problem> {
+    if control.snapshot().relays.len() >= RELAYS_MAX {
+        return Err(problem("limit-reached", format!("there are {RELAYS_MAX} relays already")));
+    }
+    let mut draft = Draft::default();
+    let relay = Relay { id: RelayId(control.next("relay", &mut draft)?), name, address };
+    draft.change(Change::RelayPut(relay.clone()));
+    draft.audit(audit("relay.add", &relay, None, Some(summary(&relay, pin.as_ref()))));
+    draft.pin(relay.id, pin);
+    control.commit(actor, draft)?;
+    Ok(relay)
+}
+
+/// Remembers the key a relay is known by from now on.
+pub(crate) fn pin(control: &Control, relay: &Relay, pin: Pin) -> Result<(), Problem> {
+    let before = control.pin(relay.id).map(|pin| summary(relay, Some(&pin)));
+    let mut draft = Draft::default();
+    draft.audit(audit("relay.pin", relay, before, Some(summary(relay, Some(&pin)))));
+    draft.pin(relay.id, Some(pin));
+    control.commit(&Actor::Relay(relay.name.to_string()), draft).map(drop)
+}
+
+/// A relay by name or id.
+pub(crate) fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Relay, Problem> {
+    let by_name = snapshot.relays.values().find(|relay| relay.name.as_str() == name);
+    let found = by_name.or_else(|| snapshot.relays.values().find(|relay| relay.id.to_string() == name));
+    found.ok_or_else(|| not_found("relay", name))
+}
+
+/// A relay for people.
+pub(crate) fn view(control: &Control, snapshot: &Snapshot, relay: &Relay) -> RelayView {
+    let fleet = control.fleet.borrow();
+    let link = fleet.relay(relay.id);
+    let pin = control.pin(relay.id);
+    RelayView {
+        id: relay.id,
+        name: relay.name.clone(),
+        address: relay.address.clone(),
+        pinned: pin.as_ref().map_or(Pinned::No, |pin| pin.how),
+        fingerprint: pin.map(|pin| pin.key_sha256),
+        connected: link.is_some_and(|link| link.connected),
+        since_unix_ms: link.map_or(0, |link| link.since_unix_ms),
+        software: link.map(|link| link.software.clone()).unwrap_or_default(),
+        status: link.and_then(|link| link.status.clone()),
+        problem: link_problem(link, snapshot.version),
+    }
+}
+
+fn link_problem(link: Option<&RelayLink>, version: u64) -> Option<String> {
+    let Some(link) = link else { return Some("it was not linked since control started".into()) };
+    if let Some((rejected, reason)) = &link.rejected {
+        let applied = link.applied_version;
+        return Some(format!("it refused version {rejected} ({reason}) and serves {applied} of {version}"));
+    }
+    link.problem.clone().filter(|_| !link.connected)
+}
+
+/// `HOST:PORT`, with a DNS name, IPv4 or bracketed IPv6 address.
+pub(crate) fn check_address(address: &str) -> Result<(), Problem> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let number = port.parse::<u16>().is_ok_and(|port| port != 0);
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '_';
+    let host_good = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.len() <= 253 && host.chars().all(letter),
+    };
+    if number && host_good {
+        return Ok(());
+    }
+    let address: String = address.chars().take(80).collect();
+    Err(problem("request-invalid", format!("{address:?} is not HOST:PORT, such as relay.example.com:443")))
+}
+
+fn parse_fingerprint(text: &str) -> Result<String, Problem> {
+    let hex: String = text.strip_prefix("SHA256:").unwrap_or(text).chars().filter(|c| *c != ':').collect();
+    if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(hex.to_ascii_lowercase());
+    }
+    Err(problem(
+        "request-invalid",
+        "--fingerprint is the SHA-256 of the relay's key: 64 hex digits, as the relay logs at its start",
+    ))
+}
+
+fn audit(action: &'static str, relay: &Relay, before: Option<String>, after: Option<String>) -> Audit {
+    Audit { action, tenant: None, target: format!("relay {} ({})", relay.name, relay.id), before, after }
+}
+
+fn summary(relay: &Relay, pin: Option<&Pin>) -> String {
+    let address = relay.address.as_deref().unwrap_or("unix");
+    match pin {
+        Some(pin) => format!("{address} key={} ({:?})", pin.key_sha256, pin.how),
+        None => format!("{address} key not seen yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        for right in ["relay.example.com:443", "10.0.0.1:8443", "[::1]:443", "localhost:1"] {
+            assert!(check_address(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "relay", "relay:", "relay:0", "relay:70000", ":443", "::1:443", "a b:1", "[x]:1"] {
+            assert!(check_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_have_one_spelling() {
+        let hex = "AB".repeat(32);
+        assert_eq!(parse_fingerprint(&hex).unwrap(), "ab".repeat(32));
+        assert_eq!(parse_fingerprint(&format!("SHA256:{hex}")).unwrap(), "ab".repeat(32));
+        assert!(parse_fingerprint("ab").is_err());
+    }
+}

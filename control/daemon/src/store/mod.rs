@@ -1,0 +1,126 @@
+//! Where the state lives. One contract, one conformance suite; an acknowledged commit survives the process's end at any moment.
+
+#[cfg(test)]
+mod conformance;
+mod sqlite;
+
+use postern_model::admin::{AuditRecord, Pinned};
+use postern_model::ids::{GroupId, RelayId, TenantId};
+use postern_model::{Delta, Snapshot};
+
+pub(crate) use sqlite::SqliteStore;
+
+/// A place for the state. Every method is whole or without effect.
+pub(crate) trait Store {
+    /// The state as of the last commit; `None` when nothing was ever committed.
+    fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
+
+    /// Writes deltas, everything beside them and the audit record in one transaction. Durable when it returns.
+    /// Gives the bytes that the log grew by.
+    fn commit(&mut self, commit: &Commit) -> Result<u64, StoreError>;
+
+    /// At most `limit` deltas after `version`, none when the log ends there; `None` when it no longer reaches back that far.
+    fn deltas_after(&mut self, version: u64, limit: u32) -> Result<Option<Vec<Delta>>, StoreError>;
+
+    /// The last number given out under a name, 0 when none was: an id is never used twice.
+    fn counter(&mut self, name: &str) -> Result<u32, StoreError>;
+
+    /// Makes `snapshot` the checkpoint and drops deltas before `keep_after`.
+    fn checkpoint(&mut self, snapshot: &Snapshot, keep_after: u64) -> Result<(), StoreError>;
+
+    /// A token by its id.
+    fn token(&mut self, id: &str) -> Result<Option<TokenRecord>, StoreError>;
+
+    /// Tokens of a group that are neither used nor expired.
+    fn tokens_open(&mut self, group: GroupId, now_unix: u64) -> Result<u32, StoreError>;
+
+    /// The keys that relays are known by.
+    fn pins(&mut self) -> Result<Vec<(RelayId, Pin)>, StoreError>;
+
+    /// Records before `before`, newest first.
+    fn audit(&mut self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// What is shown as `store` in the status.
+    fn describe(&self) -> String;
+}
+
+/// What is there at start.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) initialised_unix_ms: u64,
+    /// Bytes of the log since the checkpoint.
+    pub(crate) log_bytes: u64,
+}
+
+/// One change: all of it is written, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    pub(crate) deltas: Vec<Delta>,
+    /// Last numbers given out: see [`Store::counter`].
+    pub(crate) counters: Vec<(String, u32)>,
+    pub(crate) tokens: Vec<TokenRecord>,
+    /// Groups whose tokens go.
+    pub(crate) tokens_removed: Vec<GroupId>,
+    pub(crate) pins: Vec<(RelayId, Option<Pin>)>,
+    pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) at_unix_ms: u64,
+}
+
+/// An enrolment token as control keeps it: never its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenRecord {
+    pub(crate) id: String,
+    /// SHA-256 of the secret.
+    pub(crate) key: [u8; 32],
+    pub(crate) group: GroupId,
+    pub(crate) expires_unix: u64,
+    /// The connector that used it and the SHA-256 of its key.
+    pub(crate) used: Option<(postern_model::ids::ConnectorId, String)>,
+}
+
+/// The key a relay is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pin {
+    /// SHA-256 of its SubjectPublicKeyInfo, hex.
+    pub(crate) key_sha256: String,
+    pub(crate) how: Pinned,
+}
+
+/// An audit record before it has a number and a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditEntry {
+    pub(crate) actor: String,
+    pub(crate) action: &'static str,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) target: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) version: Option<u64>,
+}
+
+/// Which audit records.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AuditQuery {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) before: Option<u64>,
+    pub(crate) limit: u32,
+}
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// SQLite says no.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// What is stored cannot be read as what it should be.
+    #[error("the stored state is damaged: {0}")]
+    Damaged(String),
+    /// Written by a later version.
+    #[error("the store has schema {found}, this version knows {known}: use a newer postern-control")]
+    Newer {
+        /// What is stored.
+        found: i64,
+        /// What this version writes.
+        known: i64,
+    },
+}
