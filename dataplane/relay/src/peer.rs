@@ -10,20 +10,18 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 /// The connector that a certificate names: exactly one URI of the documented form, and nothing else.
 #[must_use]
 pub fn connector(certificate: &CertificateDer<'_>) -> Option<(ConnectorId, GroupId)> {
-    only_name(certificate, |name| match name {
-        GeneralName::URI(uri) => parse_connector_uri(uri),
-        _ => None, // any other kind of name is not a connector's
+    only_name(certificate, |name| {
+        let GeneralName::URI(uri) = name else { return None };
+        parse_connector_uri(uri)
     })
 }
 
 /// Whether a certificate is control's own.
 #[must_use]
 pub(crate) fn is_control(certificate: &CertificateDer<'_>) -> bool {
-    let named = only_name(certificate, |name| match name {
-        GeneralName::DNSName(name) => (*name == CONTROL_NAME).then_some(()),
-        _ => None, // any other kind of name is not control's
-    });
-    named.is_some()
+    let named =
+        only_name(certificate, |name| Some(matches!(name, GeneralName::DNSName(name) if *name == CONTROL_NAME)));
+    named == Some(true)
 }
 
 /// What `read` makes of the certificate's only subject alternative name.

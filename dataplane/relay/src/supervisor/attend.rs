@@ -128,10 +128,7 @@ impl Supervisor {
                     None if end_by.is_some() => return Ending::Asked,
                     None => return Ending::Unasked,
                 },
-                connected = async { connecting.as_mut().expect("polled only when there is one").await }, if connecting.is_some() => {
-                    connecting = None;
-                    answer_connected(dataplane, connected).await;
-                }
+                connected = settle(&mut connecting), if connecting.is_some() => answer_connected(dataplane, connected).await,
                 signal = self.signals.next() => match signal {
                     Signal::Terminate => end_by = Some(self.drain(dataplane).await),
                     Signal::TerminateNow => return Ending::Asked,
@@ -212,6 +209,14 @@ impl Supervisor {
         }
         notify::ready();
     }
+}
+
+/// The attempt's outcome, after which there is none. Never comes when there is none.
+async fn settle(connecting: &mut Option<Connecting>) -> io::Result<UnixStream> {
+    let Some(attempt) = connecting else { return std::future::pending().await };
+    let outcome = attempt.await;
+    *connecting = None;
+    outcome
 }
 
 async fn answer_connected(dataplane: &DataplaneProcess, connected: io::Result<UnixStream>) {

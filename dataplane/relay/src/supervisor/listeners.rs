@@ -121,14 +121,18 @@ const PREDECESSOR_TIME: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 fn refused(address: SocketAddr, error: &io::Error) -> Failure {
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return Failure::new(format!("cannot listen on {address}: the port is in use")).code("port-in-use");
+    }
     let failure = Failure::new(format!("cannot listen on {address}: {error}"));
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            Failure::new(format!("cannot listen on {address}: the port is in use")).code("port-in-use")
-        }
-        io::ErrorKind::PermissionDenied => failure.code("port-not-permitted"),
-        io::ErrorKind::AddrNotAvailable => failure.code("address-unavailable"),
-        _ => failure, // every other error speaks for itself
+    let code = [
+        (io::ErrorKind::PermissionDenied, "port-not-permitted"),
+        (io::ErrorKind::AddrNotAvailable, "address-unavailable"),
+    ];
+    match code.into_iter().find(|(known, _)| *known == kind) {
+        Some((_, code)) => failure.code(code),
+        None => failure, // every other error speaks for itself
     }
 }
 

@@ -59,10 +59,9 @@ impl Control {
     }
 
     fn hello_version(&mut self) -> u64 {
-        match self.receive() {
-            ToControl::Hello(hello) => hello.last_version,
-            other => panic!("not a hello: {other:?}"),
-        }
+        let message = self.receive();
+        let ToControl::Hello(hello) = message else { panic!("not a hello: {message:?}") };
+        hello.last_version
     }
 }
 
