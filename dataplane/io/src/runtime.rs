@@ -54,7 +54,7 @@ impl Runtime {
         let (backend, now) = match options.backend {
             BackendKind::Uring => (Backend::Uring(Box::new(Uring::new()?)), monotonic_now()),
             BackendKind::Sim => (
-                Backend::Sim(SimBackend::new(rng.clone())),
+                Backend::Sim(Box::new(SimBackend::new(rng.clone()))),
                 // Not zero, so that "a second ago" exists at the start.
                 Instant::from_nanos(1_000_000_000_000),
             ),

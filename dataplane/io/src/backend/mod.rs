@@ -38,7 +38,7 @@ pub fn probe_uring() -> io::Result<()> {
 
 pub(crate) enum Backend {
     Uring(Box<uring::Uring>),
-    Sim(SimBackend),
+    Sim(Box<SimBackend>),
 }
 
 /// Dispatches one operation; each backend reports its completion to [`Core`].

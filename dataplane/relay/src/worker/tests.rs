@@ -143,6 +143,7 @@ impl FakeConnector {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other events do not concern a fake")]
     fn take(&mut self, event: Event) {
         match event {
             Event::Open { stream, head, end, .. } => self.open(stream, &head, end),

@@ -20,6 +20,9 @@ use super::exchange::{Exchange, StreamEvent};
 use crate::limits::{PROBE_INTERVAL, TUNNEL_SILENCE_MAX, TUNNEL_SUSPECT_AFTER};
 use crate::side::TunnelState;
 
+/// The open streams' requests, by [`StreamId::slot`].
+type Slots = Vec<Option<(StreamId, Rc<Exchange>)>>;
+
 /// How far a tunnel can be trusted.
 ///
 /// ```text
@@ -43,7 +46,7 @@ pub(crate) struct Tunnel {
     stream: Stream,
     connection: RefCell<Connection>,
     output: RefCell<Output>,
-    exchanges: RefCell<Vec<Option<(StreamId, Rc<Exchange>)>>>,
+    exchanges: RefCell<Slots>,
     health: Cell<Health>,
     flush_due: Cell<bool>,
     blocked: Notify,
