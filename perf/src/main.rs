@@ -85,61 +85,29 @@ struct Urls {
 }
 
 fn publish(world: &World, leaf: &Certificate, external: &str, internal: &str) -> Result<()> {
-    let (certificate, key) = (
-        leaf.certificate.display().to_string(),
-        leaf.key.display().to_string(),
-    );
-    let what = [
-        "app",
-        "publish",
-        "perf",
-        "--external",
-        external,
-        "--internal",
-        internal,
-        "--preauth",
-        "passthrough",
-    ];
+    let (certificate, key) = (leaf.certificate.display().to_string(), leaf.key.display().to_string());
+    let what = ["app", "publish", "perf", "--external", external, "--internal", internal, "--preauth", "passthrough"];
     let files = ["--cert", certificate.as_str(), "--key", key.as_str()];
     world.cli(&[&what[..], &files[..]].concat())?;
     let answers = |_: &World| wrk::run(external, 1, 1).is_ok_and(|run| run.requests > 0);
     world.expect_within(START_TIMEOUT, "the chain answers", answers)
 }
 
-fn round(
-    arguments: &Arguments,
-    world: &World,
-    haproxy: &Process,
-    urls: &Urls,
-    postern_first: bool,
-) -> Result<Round> {
-    let processes = world
-        .control
-        .iter()
-        .chain(&world.relay)
-        .chain(&world.connectors);
+fn round(arguments: &Arguments, world: &World, haproxy: &Process, urls: &Urls, postern_first: bool) -> Result<Round> {
+    let processes = world.control.iter().chain(&world.relay).chain(&world.connectors);
     let postern: Vec<u32> = processes.flat_map(Process::tree).collect();
     if postern_first {
         let first = side(arguments, &urls.postern, &postern)?;
         let second = side(arguments, &urls.peer, &haproxy.tree())?;
-        return Ok(Round {
-            postern: first,
-            peer: second,
-        });
+        return Ok(Round { postern: first, peer: second });
     }
     let first = side(arguments, &urls.peer, &haproxy.tree())?;
     let second = side(arguments, &urls.postern, &postern)?;
-    Ok(Round {
-        postern: second,
-        peer: first,
-    })
+    Ok(Round { postern: second, peer: first })
 }
 
 fn side(arguments: &Arguments, url: &str, pids: &[u32]) -> Result<Side> {
     let before = cpu::time(pids);
     let run = wrk::run(url, arguments.connections, arguments.seconds)?;
-    Ok(Side {
-        cpu: cpu::time(pids).saturating_sub(before),
-        run,
-    })
+    Ok(Side { cpu: cpu::time(pids).saturating_sub(before), run })
 }

@@ -24,22 +24,11 @@ http {{
 }}
 "
     );
-    start(
-        "origin",
-        "/usr/sbin/nginx",
-        &text,
-        address,
-        Path::new(&folder.to_string()),
-        &["-e", "stderr", "-c"],
-    )
+    start("origin", "/usr/sbin/nginx", &text, address, Path::new(&folder.to_string()), &["-e", "stderr", "-c"])
 }
 
 /// HAProxy, one thread, TLS towards clients, plain towards the origin.
-pub fn haproxy(
-    folder: &Path,
-    leaf: &Certificate,
-    origin: SocketAddr,
-) -> Result<(Process, SocketAddr)> {
+pub fn haproxy(folder: &Path, leaf: &Certificate, origin: SocketAddr) -> Result<(Process, SocketAddr)> {
     let address = world::free_address(Ipv4Addr::LOCALHOST)?;
     let both = folder.join("both.pem");
     let pem = std::fs::read_to_string(&leaf.certificate)? + &std::fs::read_to_string(&leaf.key)?;
@@ -66,14 +55,7 @@ backend b
 ",
         both.display()
     );
-    start(
-        "haproxy",
-        "/usr/sbin/haproxy",
-        &text,
-        address,
-        folder,
-        &["-db", "-f"],
-    )
+    start("haproxy", "/usr/sbin/haproxy", &text, address, folder, &["-db", "-f"])
 }
 
 fn start(
@@ -89,9 +71,7 @@ fn start(
     let mut command = Command::new(program);
     command.args(arguments).arg(&file);
     let process = Process::spawn(name, command, &folder.join(format!("{name}.log")))?;
-    if !within(Duration::from_secs(5), || {
-        TcpStream::connect(address).is_ok()
-    }) {
+    if !within(Duration::from_secs(5), || TcpStream::connect(address).is_ok()) {
         bail!("{name} does not start: {}", process.log_tail());
     }
     Ok((process, address))

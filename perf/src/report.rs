@@ -73,17 +73,9 @@ mod tests {
 
     #[test]
     fn the_ratio_is_taken_per_round_and_its_median_said() {
-        let side = |us: u64| Side {
-            cpu: Duration::from_micros(us * 100),
-            run: Run {
-                requests: 100,
-                ..Run::default()
-            },
-        };
-        let round = |postern, peer| Round {
-            postern: side(postern),
-            peer: side(peer),
-        };
+        let side =
+            |us: u64| Side { cpu: Duration::from_micros(us * 100), run: Run { requests: 100, ..Run::default() } };
+        let round = |postern, peer| Round { postern: side(postern), peer: side(peer) };
         let rounds = [round(10, 10), round(30, 20), round(40, 10)];
         assert!(text(&rounds).lines().last().unwrap().ends_with("1.50"));
     }

@@ -17,13 +17,7 @@ pub struct Run {
 pub fn run(url: &str, connections: usize, seconds: u64) -> Result<Run> {
     let output = Command::new("wrk")
         .args(["--threads", "1", "--latency", "--timeout", "10s"])
-        .args([
-            "--connections",
-            &connections.to_string(),
-            "--duration",
-            &format!("{seconds}s"),
-            url,
-        ])
+        .args(["--connections", &connections.to_string(), "--duration", &format!("{seconds}s"), url])
         .output()
         .context("wrk")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -34,30 +28,14 @@ pub fn run(url: &str, connections: usize, seconds: u64) -> Result<Run> {
 }
 
 fn parse(text: &str) -> Result<Run> {
-    if let Some(errors) = text
-        .lines()
-        .find(|line| line.contains("Socket errors") || line.contains("Non-2xx"))
-    {
+    if let Some(errors) = text.lines().find(|line| line.contains("Socket errors") || line.contains("Non-2xx")) {
         bail!("wrk met errors: {}", errors.trim());
     }
-    let word = |line: &str, index: usize| {
-        line.split_whitespace()
-            .nth(index)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let line = |wanted: &str| {
-        text.lines()
-            .find(|line| line.contains(wanted))
-            .unwrap_or_default()
-    };
+    let word = |line: &str, index: usize| line.split_whitespace().nth(index).unwrap_or_default().to_owned();
+    let line = |wanted: &str| text.lines().find(|line| line.contains(wanted)).unwrap_or_default();
     Ok(Run {
-        requests: word(line(" requests in "), 0)
-            .parse()
-            .with_context(|| format!("no count in {text}"))?,
-        per_second: word(line("Requests/sec:"), 1)
-            .parse()
-            .with_context(|| format!("no rate in {text}"))?,
+        requests: word(line(" requests in "), 0).parse().with_context(|| format!("no count in {text}"))?,
+        per_second: word(line("Requests/sec:"), 1).parse().with_context(|| format!("no rate in {text}"))?,
         p50: word(line(" 50%"), 1),
         p99: word(line(" 99%"), 1),
     })
@@ -72,10 +50,7 @@ mod tests {
     #[test]
     fn a_report_is_read_and_one_with_errors_refused() {
         let run = parse(REPORT).unwrap();
-        assert_eq!(
-            (run.requests, run.p50.as_str(), run.p99.as_str()),
-            (60234, "1.05ms", "3.20ms")
-        );
+        assert_eq!((run.requests, run.p50.as_str(), run.p99.as_str()), (60234, "1.05ms", "3.20ms"));
         assert!(parse(&format!("{REPORT}  Non-2xx or 3xx responses: 12\n")).is_err());
     }
 }

@@ -32,10 +32,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_one() {
         command.arg("--config").arg(&file);
         let (status, said) = outcome(&world, program, command);
         assert_eq!(status, Some(2), "{said}");
-        assert!(
-            said.contains("config.toml:2") && said.contains(nearest),
-            "{said}"
-        );
+        assert!(said.contains("config.toml:2") && said.contains(nearest), "{said}");
         assert_eq!(said.trim().lines().count(), 1, "{said}");
     }
 }
@@ -48,21 +45,13 @@ fn a_port_in_use_is_named() {
     let (status, said) = outcome(&world, "relay", world.relay_command());
     drop(taken);
     assert_eq!(status, Some(1), "{said}");
-    assert!(
-        said.contains(&world.relay_address.to_string()) && said.contains("port-in-use"),
-        "{said}"
-    );
+    assert!(said.contains(&world.relay_address.to_string()) && said.contains("port-in-use"), "{said}");
 }
 
 #[test]
 fn wrong_usage_is_status_2() {
     let world = World::bare(Options::default()).unwrap();
-    for program in [
-        "postern-control",
-        "postern-relay",
-        "postern-connector",
-        "postern",
-    ] {
+    for program in ["postern-control", "postern-relay", "postern-connector", "postern"] {
         let mut command = programs::command(program);
         command.arg("--no-such-flag");
         let (status, said) = outcome(&world, program, command);
@@ -93,27 +82,16 @@ fn what_is_not_there_yet_is_refused_not_ignored() {
         "http://127.0.0.1:1/",
         "--preauth",
     ];
-    let oidc = world
-        .cli_output(&[&publish[..], &["oidc"]].concat())
-        .unwrap();
+    let oidc = world.cli_output(&[&publish[..], &["oidc"]].concat()).unwrap();
     assert_eq!(oidc.status.code(), Some(1));
     let said = String::from_utf8_lossy(&oidc.stderr).into_owned();
-    assert!(
-        said.contains("not-yet-available") || said.contains("not yet available"),
-        "{said}"
-    );
+    assert!(said.contains("not-yet-available") || said.contains("not yet available"), "{said}");
 
     let mut postgres = programs::command("postern-control");
-    postgres
-        .arg("--state-dir")
-        .arg(world.path("other"))
-        .args(["--store", "postgres://localhost/postern"]);
+    postgres.arg("--state-dir").arg(world.path("other")).args(["--store", "postgres://localhost/postern"]);
     let (status, said) = outcome(&world, "postgres", postgres);
     assert_eq!(status, Some(1), "{said}");
-    assert!(
-        said.contains("not yet available") || said.contains("not-yet-available"),
-        "{said}"
-    );
+    assert!(said.contains("not yet available") || said.contains("not-yet-available"), "{said}");
 }
 
 #[test]
@@ -138,29 +116,14 @@ fn a_certificate_that_does_not_match_its_key_or_host_is_refused() {
             "--preauth",
             "passthrough",
         ];
-        let files = [
-            "--cert",
-            certificate.to_str().unwrap(),
-            "--key",
-            key.to_str().unwrap(),
-        ];
-        world
-            .cli_output(&[&arguments[..], &files[..]].concat())
-            .unwrap()
+        let files = ["--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+        world.cli_output(&[&arguments[..], &files[..]].concat()).unwrap()
     };
     assert!(publish("one", "one", "one").status.success());
-    for (host, certificate, key) in [
-        ("two", "two", "one"),
-        ("three", "two", "two"),
-        ("two", "missing", "two"),
-    ] {
+    for (host, certificate, key) in [("two", "two", "one"), ("three", "two", "two"), ("two", "missing", "two")] {
         let output = publish(host, certificate, key);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{host} {certificate} {key}: {said}"
-        );
+        assert_eq!(output.status.code(), Some(1), "{host} {certificate} {key}: {said}");
         assert_eq!(said.trim().lines().count(), 1, "{said}");
     }
 }
@@ -171,11 +134,7 @@ fn a_relay_needs_an_address_that_is_here() {
     world.start_control().unwrap();
     let port = free_address(Ipv4Addr::LOCALHOST).unwrap().port();
     let mut command = programs::command("postern-relay");
-    command
-        .arg("--state-dir")
-        .arg(world.path("r"))
-        .arg("--control")
-        .arg(format!("unix:{}", world.socket().display()));
+    command.arg("--state-dir").arg(world.path("r")).arg("--control").arg(format!("unix:{}", world.socket().display()));
     command.args(["--listen", &format!("192.0.2.1:{port}")]);
     let (status, said) = outcome(&world, "relay", command);
     assert_eq!(status, Some(1), "{said}");

@@ -14,27 +14,15 @@ const TEN_MIB: usize = 10 << 20;
 fn ten_mib_go_up_and_down_unchanged_through_nginx() {
     let world = World::usual().unwrap();
     let nginx = Nginx::start(world.folder()).unwrap();
-    let client = world
-        .publish("files", &format!("http://{}/", nginx.address()))
-        .unwrap();
+    let client = world.publish("files", &format!("http://{}/", nginx.address())).unwrap();
     let body = pattern::bytes(TEN_MIB);
 
     let down = client.get("/10m").unwrap();
-    assert_eq!(
-        (down.status, pattern::sha256(&down.body)),
-        (200, pattern::sha256(&body))
-    );
+    assert_eq!((down.status, pattern::sha256(&down.body)), (200, pattern::sha256(&body)));
 
-    let up = client
-        .connect()
-        .unwrap()
-        .request("PUT", "/uploaded", &[], &body)
-        .unwrap();
+    let up = client.connect().unwrap().request("PUT", "/uploaded", &[], &body).unwrap();
     assert_eq!(up.status, 201, "{}", up.text());
-    assert_eq!(
-        pattern::sha256(&std::fs::read(nginx.file("uploaded")).unwrap()),
-        pattern::sha256(&body)
-    );
+    assert_eq!(pattern::sha256(&std::fs::read(nginx.file("uploaded")).unwrap()), pattern::sha256(&body));
 }
 
 #[test]
@@ -43,18 +31,13 @@ fn chunked_bodies_go_both_ways_unchanged() {
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
     let mut connection = client.connect().unwrap();
-    connection
-        .send_head("POST", "/sha", &[("Transfer-Encoding", "chunked")])
-        .unwrap();
+    connection.send_head("POST", "/sha", &[("Transfer-Encoding", "chunked")]).unwrap();
     let body = pattern::bytes(TEN_MIB);
     for piece in body.chunks(70_001) {
         connection.send_chunk(piece).unwrap();
     }
     connection.send(b"0\r\n\r\n").unwrap();
-    assert_eq!(
-        connection.answer("POST").unwrap().text(),
-        format!("{} {TEN_MIB}", pattern::sha256(&body))
-    );
+    assert_eq!(connection.answer("POST").unwrap().text(), format!("{} {TEN_MIB}", pattern::sha256(&body)));
 
     let down = connection.get(&format!("/chunked/{TEN_MIB}")).unwrap();
     assert_eq!(pattern::sha256(&down.body), pattern::sha256(&body));
@@ -64,32 +47,19 @@ fn chunked_bodies_go_both_ways_unchanged() {
 fn sixty_four_bodies_at_once_each_way() {
     let world = World::usual().unwrap();
     let origin = Origin::start().unwrap();
-    let client = world
-        .publish("app", &origin.url())
-        .unwrap()
-        .timeout(Duration::from_secs(100));
+    let client = world.publish("app", &origin.url()).unwrap().timeout(Duration::from_secs(100));
     let body = pattern::bytes(TEN_MIB);
     let sum = format!("{} {TEN_MIB}", pattern::sha256(&body));
     std::thread::scope(|scope| {
         for index in 0..64 {
             let (client, body, sum) = (&client, &body, &sum);
-            scope.spawn(move || {
-                if index % 2 == 0 {
-                    up(client, body, sum)
-                } else {
-                    down(client)
-                }
-            });
+            scope.spawn(move || if index % 2 == 0 { up(client, body, sum) } else { down(client) });
         }
     });
 }
 
 fn up(client: &Client, body: &[u8], sum: &str) {
-    let answer = client
-        .connect()
-        .unwrap()
-        .request("POST", "/sha", &[], body)
-        .unwrap();
+    let answer = client.connect().unwrap().request("POST", "/sha", &[], body).unwrap();
     assert_eq!(answer.text(), sum);
 }
 
@@ -104,9 +74,7 @@ fn a_body_comes_back_while_it_is_still_sent() {
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
     let mut connection = client.connect().unwrap();
-    connection
-        .send_head("POST", "/echo", &[("Transfer-Encoding", "chunked")])
-        .unwrap();
+    connection.send_head("POST", "/echo", &[("Transfer-Encoding", "chunked")]).unwrap();
     connection.send_chunk(b"first").unwrap();
     let head = connection.head("POST").unwrap();
     let mut received = Vec::new();
@@ -125,13 +93,7 @@ fn expect_continue_is_answered_before_the_body() {
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
     let mut connection = client.connect().unwrap();
-    connection
-        .send_head(
-            "POST",
-            "/sha",
-            &[("Content-Length", "5"), ("Expect", "100-continue")],
-        )
-        .unwrap();
+    connection.send_head("POST", "/sha", &[("Content-Length", "5"), ("Expect", "100-continue")]).unwrap();
     // Whoever says it, relay or application: it comes before the body is sent.
     let interim = connection.interim().unwrap();
     assert_eq!(interim, 100);
@@ -150,13 +112,7 @@ fn a_connection_serves_on_after_each_kind_of_body() {
         let body = pattern::bytes(size);
         let answer = connection.request("POST", "/check", &[], &body).unwrap();
         assert_eq!(answer.text(), size.to_string());
-        assert_eq!(
-            connection.get(&format!("/bytes/{size}")).unwrap().body,
-            body
-        );
-        assert_eq!(
-            connection.get(&format!("/chunked/{size}")).unwrap().body,
-            body
-        );
+        assert_eq!(connection.get(&format!("/bytes/{size}")).unwrap().body, body);
+        assert_eq!(connection.get(&format!("/chunked/{size}")).unwrap().body, body);
     }
 }

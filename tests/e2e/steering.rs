@@ -41,16 +41,10 @@ fn nothing_stays_pinned_after_a_stop() {
         return;
     }
     let before = pins();
-    let world = World::start(Options {
-        workers: 8,
-        relay: vec!["--ebpf".into(), "require".into()],
-        ..Options::default()
-    })
-    .unwrap();
-    assert!(
-        pins().len() > before.len(),
-        "with --ebpf require maps are pinned under {PINS}"
-    );
+    let world =
+        World::start(Options { workers: 8, relay: vec!["--ebpf".into(), "require".into()], ..Options::default() })
+            .unwrap();
+    assert!(pins().len() > before.len(), "with --ebpf require maps are pinned under {PINS}");
     drop(world);
     assert_eq!(pins(), before);
 }
@@ -62,11 +56,8 @@ fn after_a_killed_supervisor_the_next_start_cleans_up() {
         return;
     }
     let before = pins();
-    let mut world = World::start(Options {
-        relay: vec!["--ebpf".into(), "require".into()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut world =
+        World::start(Options { relay: vec!["--ebpf".into(), "require".into()], ..Options::default() }).unwrap();
     let running = pins();
     world.relay().kill();
     world.start_relay().unwrap();
@@ -85,42 +76,22 @@ fn a_thousand_idle_connections_are_spread_evenly_by_steer_only() {
     let hashed = imbalance_of_idle_connections("off");
     eprintln!("max/mean over {WORKERS} workers: steer {steered:.3}, the kernel's hash {hashed:.3}");
     assert!(steered <= IMBALANCE_MAX, "{steered:.3}");
-    assert!(
-        hashed > IMBALANCE_MAX,
-        "the kernel's hash does as well ({hashed:.3}): this run proves nothing"
-    );
+    assert!(hashed > IMBALANCE_MAX, "the kernel's hash does as well ({hashed:.3}): this run proves nothing");
 }
 
 fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
     let admin = free_address(Ipv4Addr::LOCALHOST).unwrap();
-    let relay = vec![
-        "--ebpf".into(),
-        ebpf.into(),
-        "--admin-listen".into(),
-        admin.to_string(),
-    ];
-    let world = World::start(Options {
-        workers: WORKERS,
-        relay,
-        ..Options::default()
-    })
-    .unwrap();
+    let relay = vec!["--ebpf".into(), ebpf.into(), "--admin-listen".into(), admin.to_string()];
+    let world = World::start(Options { workers: WORKERS, relay, ..Options::default() }).unwrap();
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
     let before = open_connections(admin);
     let idle: Vec<Connection> = (0..IDLE).map(|_| client.connect().unwrap()).collect();
-    let all_counted = |_: &World| {
-        open_connections(admin).iter().sum::<i64>() >= before.iter().sum::<i64>() + IDLE as i64
-    };
-    world
-        .expect_within(START_TIMEOUT, "all connections counted", all_counted)
-        .unwrap();
+    let all_counted =
+        |_: &World| open_connections(admin).iter().sum::<i64>() >= before.iter().sum::<i64>() + IDLE as i64;
+    world.expect_within(START_TIMEOUT, "all connections counted", all_counted).unwrap();
     let after = open_connections(admin);
-    let added: Vec<_> = after
-        .iter()
-        .zip(&before)
-        .map(|(after, before)| after - before)
-        .collect();
+    let added: Vec<_> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
     drop(idle);
     assert_eq!(added.len(), WORKERS, "{added:?}");
     eprintln!("--ebpf {ebpf}: {added:?}");
@@ -130,10 +101,8 @@ fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
 
 /// Open connections of each worker, as the relay's metrics say.
 fn open_connections(admin: SocketAddr) -> Vec<i64> {
-    let output = Command::new("curl")
-        .args(["--silent", "--fail", &format!("http://{admin}/metrics")])
-        .output()
-        .unwrap();
+    let output =
+        Command::new("curl").args(["--silent", "--fail", &format!("http://{admin}/metrics")]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines()
         .filter(|line| line.starts_with("postern_relay_connections_open{"))

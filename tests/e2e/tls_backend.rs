@@ -16,25 +16,15 @@ fn a_backend_certificate_is_verified_by_default() {
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert!(answer.text().contains("backend-tls"), "{}", answer.text());
 
-    let unverified = world
-        .publish_with(
-            "unverified",
-            &internal,
-            &["--set", "backend_tls_verify=false"],
-        )
-        .unwrap();
+    let unverified = world.publish_with("unverified", &internal, &["--set", "backend_tls_verify=false"]).unwrap();
     assert_eq!(unverified.get("/small").unwrap().status, 200);
 
     let authority = format!("backend_ca=@{}", leaf.certificate.display());
-    let trusted = world
-        .publish_with("trusted", &internal, &["--set", &authority])
-        .unwrap();
+    let trusted = world.publish_with("trusted", &internal, &["--set", &authority]).unwrap();
     let answer = trusted.get("/small").unwrap();
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), world.logs());
 
     let misnamed = format!("https://127.0.0.1:{}/", nginx.address().port());
-    let misnamed = world
-        .publish_with("misnamed", &misnamed, &["--set", &authority])
-        .unwrap();
+    let misnamed = world.publish_with("misnamed", &misnamed, &["--set", &authority]).unwrap();
     assert_eq!(misnamed.get("/small").unwrap().status, 502);
 }

@@ -13,28 +13,10 @@ pub struct Certificate {
 
 /// A P-256 leaf for one DNS name, `folder/NAME.pem` and `folder/NAME.key`.
 pub fn self_signed(folder: &Path, name: &str) -> Result<Certificate> {
-    let made = Certificate {
-        certificate: folder.join(format!("{name}.pem")),
-        key: folder.join(format!("{name}.key")),
-    };
+    let made = Certificate { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
     let output = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            &format!("/CN={name}"),
-            "-addext",
-            &format!("subjectAltName=DNS:{name}"),
-        ])
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", &format!("/CN={name}"), "-addext", &format!("subjectAltName=DNS:{name}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(&made.key)
         .arg("-out")

@@ -49,8 +49,8 @@ impl Client {
     /// A client that trusts the authorities in a PEM file, and connects to `relay` for whatever `host`.
     pub fn new(relay: SocketAddr, host: &str, authority: &Path) -> Result<Client> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(authority)
-            .map_err(|error| anyhow!("{}: {error:?}", authority.display()))?
+        for certificate in
+            CertificateDer::pem_file_iter(authority).map_err(|error| anyhow!("{}: {error:?}", authority.display()))?
         {
             roots.add(certificate.map_err(|error| anyhow!("{error:?}"))?)?;
         }
@@ -60,20 +60,12 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Client {
-            relay,
-            host: host.to_owned(),
-            tls: Arc::new(tls),
-            timeout: Duration::from_secs(20),
-        })
+        Ok(Client { relay, host: host.to_owned(), tls: Arc::new(tls), timeout: Duration::from_secs(20) })
     }
 
     /// The same for another host; TLS session tickets are not shared with it.
     pub fn for_host(&self, host: &str) -> Client {
-        Client {
-            host: host.to_owned(),
-            ..self.clone()
-        }
+        Client { host: host.to_owned(), ..self.clone() }
     }
 
     /// Reads and writes that take longer than this fail.
@@ -93,20 +85,12 @@ impl Client {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(self.timeout))?;
         socket.set_write_timeout(Some(self.timeout))?;
-        let tls =
-            ClientConnection::new(Arc::clone(&self.tls), ServerName::try_from(sni.to_owned())?)?;
+        let tls = ClientConnection::new(Arc::clone(&self.tls), ServerName::try_from(sni.to_owned())?)?;
         let mut stream = StreamOwned::new(tls, socket);
         while stream.conn.is_handshaking() {
-            stream
-                .conn
-                .complete_io(&mut stream.sock)
-                .context("TLS handshake")?;
+            stream.conn.complete_io(&mut stream.sock).context("TLS handshake")?;
         }
-        Ok(Connection {
-            stream,
-            host: self.host.clone(),
-            buffer: Vec::new(),
-        })
+        Ok(Connection { stream, host: self.host.clone(), buffer: Vec::new() })
     }
 
     /// One GET on a connection of its own.
@@ -136,10 +120,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub fn text(&self) -> String {
@@ -170,13 +151,7 @@ impl Connection {
     }
 
     /// One request with a body of known length, and its complete answer.
-    pub fn request(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Answer> {
+    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let length = body.len().to_string();
         let mut headers = headers.to_vec();
         if !body.is_empty() {
@@ -220,13 +195,7 @@ impl Connection {
             body.extend_from_slice(piece);
             true
         })?;
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-            trailers,
-            informational: head.informational,
-        })
+        Ok(Answer { status: head.status, headers: head.headers, body, trailers, informational: head.informational })
     }
 
     /// The head of the final answer.
@@ -267,11 +236,7 @@ impl Connection {
     }
 
     /// Hands over the body piece by piece until it ends or `take` returns false; returns its trailers.
-    pub fn body(
-        &mut self,
-        head: &Head,
-        mut take: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Vec<(String, String)>> {
+    pub fn body(&mut self, head: &Head, mut take: impl FnMut(&[u8]) -> bool) -> Result<Vec<(String, String)>> {
         let mut received = 0;
         match head.framing {
             Framing::None => Ok(Vec::new()),
@@ -284,22 +249,13 @@ impl Connection {
         }
     }
 
-    fn counted(
-        &mut self,
-        length: u64,
-        received: &mut u64,
-        take: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<bool> {
+    fn counted(&mut self, length: u64, received: &mut u64, take: &mut impl FnMut(&[u8]) -> bool) -> Result<bool> {
         let mut left = length;
         while left > 0 {
             if self.buffer.is_empty() && !matches!(self.fill(), Ok(1..)) {
-                bail!(Broken::Cut {
-                    received: *received
-                });
+                bail!(Broken::Cut { received: *received });
             }
-            let piece = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(self.buffer.len());
+            let piece = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             *received += piece as u64;
             left -= piece as u64;
             let go_on = take(&self.buffer[..piece]);
@@ -311,16 +267,11 @@ impl Connection {
         Ok(true)
     }
 
-    fn chunked(
-        &mut self,
-        received: &mut u64,
-        take: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<Vec<(String, String)>> {
+    fn chunked(&mut self, received: &mut u64, take: &mut impl FnMut(&[u8]) -> bool) -> Result<Vec<(String, String)>> {
         loop {
             let line = self.line(*received)?;
             let digits = line.split(';').next().unwrap_or_default().trim();
-            let length =
-                u64::from_str_radix(digits, 16).with_context(|| format!("chunk size {line:?}"))?;
+            let length = u64::from_str_radix(digits, 16).with_context(|| format!("chunk size {line:?}"))?;
             if length == 0 {
                 break;
             }
@@ -358,9 +309,7 @@ impl Connection {
                 Ok(0) => return Ok(Vec::new()),
                 Ok(_) => {}
                 // Without close_notify it is cut, not complete.
-                Err(_) => bail!(Broken::Cut {
-                    received: *received
-                }),
+                Err(_) => bail!(Broken::Cut { received: *received }),
             }
         }
     }
@@ -396,10 +345,7 @@ impl Connection {
                 Ok(0) => return (std::mem::take(&mut self.buffer), true),
                 Ok(_) => {}
                 Err(error) => {
-                    let silent = matches!(
-                        error.kind(),
-                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                    );
+                    let silent = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
                     return (std::mem::take(&mut self.buffer), !silent);
                 }
             }
@@ -421,18 +367,11 @@ fn parse_head(text: &str, method: &str) -> Result<Head> {
         .with_context(|| format!("no status line: {first:?}"))?;
     let mut headers = Vec::new();
     for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = line
-            .split_once(':')
-            .with_context(|| format!("no header: {line:?}"))?;
+        let (name, value) = line.split_once(':').with_context(|| format!("no header: {line:?}"))?;
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
     let framing = framing(status, method, &headers)?;
-    Ok(Head {
-        status,
-        headers,
-        informational: Vec::new(),
-        framing,
-    })
+    Ok(Head { status, headers, informational: Vec::new(), framing })
 }
 
 fn framing(status: u16, method: &str, headers: &[(String, String)]) -> Result<Framing> {
@@ -440,16 +379,9 @@ fn framing(status: u16, method: &str, headers: &[(String, String)]) -> Result<Fr
         return Ok(Framing::None);
     }
     let values = |wanted: &str| -> Vec<&str> {
-        headers
-            .iter()
-            .filter(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
-            .collect()
+        headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).collect()
     };
-    match (
-        values("transfer-encoding").as_slice(),
-        values("content-length").as_slice(),
-    ) {
+    match (values("transfer-encoding").as_slice(), values("content-length").as_slice()) {
         (["chunked"], []) => Ok(Framing::Chunked),
         ([], [length]) => Ok(Framing::Length(length.parse()?)),
         ([], []) => Ok(Framing::UntilClose),
@@ -458,7 +390,5 @@ fn framing(status: u16, method: &str, headers: &[(String, String)]) -> Result<Fr
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -69,11 +69,7 @@ impl Cut {
 
     /// Ends every connection there is.
     pub fn cut(&self) {
-        let mut streams = self
-            .shared
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in streams.drain(..) {
             // An error says that it has ended already.
             let _ = stream.shutdown(Shutdown::Both);
@@ -93,16 +89,10 @@ fn join(inward: TcpStream, target: SocketAddr, shared: &Arc<Shared>) -> std::io:
     let outward = TcpStream::connect(target)?;
     for stream in [&inward, &outward] {
         stream.set_nodelay(true)?;
-        let mut streams = shared
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut streams = shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.push(stream.try_clone()?);
     }
-    let pairs = [
-        (inward.try_clone()?, outward.try_clone()?),
-        (outward, inward),
-    ];
+    let pairs = [(inward.try_clone()?, outward.try_clone()?), (outward, inward)];
     for (from, to) in pairs {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || forward(from, to, &shared));
@@ -137,8 +127,7 @@ mod tests {
         let cut = Cut::to(listener.local_addr().unwrap()).unwrap();
         let mut near = TcpStream::connect(cut.address()).unwrap();
         let (mut far, _) = listener.accept().unwrap();
-        far.set_read_timeout(Some(Duration::from_millis(300)))
-            .unwrap();
+        far.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         near.write_all(b"a").unwrap();
         let mut byte = [0];
         far.read_exact(&mut byte).unwrap();

@@ -1,10 +1,7 @@
 //! The test world: starts the real programs on free loopback ports in a temporary folder, with real and fake applications,
 //! clients of its own, and faults. It depends on none of the product's crates: what it checks is what users see.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod certificate;
 pub mod client;

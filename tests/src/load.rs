@@ -61,11 +61,7 @@ impl Load {
                 }
             }));
         }
-        Load {
-            stop,
-            tally,
-            threads,
-        }
+        Load { stop, tally, threads }
     }
 
     /// How many right answers so far.
@@ -95,13 +91,7 @@ impl Drop for Load {
     }
 }
 
-fn one(
-    client: &Client,
-    connection: &mut Option<Connection>,
-    path: &str,
-    length: usize,
-    tally: &Tally,
-) {
+fn one(client: &Client, connection: &mut Option<Connection>, path: &str, length: usize, tally: &Tally) {
     let mut open = match connection.take() {
         Some(open) => open,
         None => match client.connect() {
@@ -153,8 +143,7 @@ impl Tally {
         self.right.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let last = self.last_right_us.fetch_max(now, Ordering::Relaxed);
-        self.gap_us
-            .fetch_max(now.saturating_sub(last), Ordering::Relaxed);
+        self.gap_us.fetch_max(now.saturating_sub(last), Ordering::Relaxed);
     }
 
     fn fail(&self, reason: String) {
@@ -171,11 +160,7 @@ impl Tally {
             wrong: self.wrong.load(Ordering::Relaxed),
             cut: self.cut.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
-            reasons: self
-                .reasons
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            reasons: self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             gap: Duration::from_micros(self.gap_us.load(Ordering::Relaxed)),
         }
     }

@@ -17,10 +17,7 @@ impl Netns {
     /// True where namespaces can be made.
     pub fn is_possible() -> bool {
         nix::unistd::geteuid().is_root()
-            && Command::new("ip")
-                .arg("-V")
-                .output()
-                .is_ok_and(|output| output.status.success())
+            && Command::new("ip").arg("-V").output().is_ok_and(|output| output.status.success())
     }
 
     /// `subnet` is the third octet of its own /30 in 10.213.0.0/16.
@@ -39,15 +36,7 @@ impl Netns {
         ip(&["link", "set", &peer, "netns", name])?;
         ip(&["addr", "add", &format!("{}/30", netns.outside), "dev", link])?;
         ip(&["link", "set", link, "up"])?;
-        ip(&[
-            "-n",
-            name,
-            "addr",
-            "add",
-            &format!("{}/30", netns.inside),
-            "dev",
-            &peer,
-        ])?;
+        ip(&["-n", name, "addr", "add", &format!("{}/30", netns.inside), "dev", &peer])?;
         ip(&["-n", name, "link", "set", &peer, "up"])?;
         ip(&["-n", name, "link", "set", "lo", "up"])?;
         Ok(netns)
@@ -74,23 +63,15 @@ impl Netns {
 impl Drop for Netns {
     fn drop(&mut self) {
         // What was never made cannot be removed: no news.
-        let _ = Command::new("ip")
-            .args(["link", "del", &self.link])
-            .output();
-        let _ = Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .output();
+        let _ = Command::new("ip").args(["link", "del", &self.link]).output();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
     }
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(arguments).output().context("ip")?;
     if !output.status.success() {
-        bail!(
-            "ip {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }
@@ -109,11 +90,7 @@ mod tests {
         let listener = std::net::TcpListener::bind((netns.outside(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let mut command = netns.command("bash");
-        command.arg("-c").arg(format!(
-            "exec 3<>/dev/tcp/{}/{}",
-            address.ip(),
-            address.port()
-        ));
+        command.arg("-c").arg(format!("exec 3<>/dev/tcp/{}/{}", address.ip(), address.port()));
         assert!(command.status().unwrap().success());
         assert_eq!(listener.accept().unwrap().1.ip(), netns.inside());
         let name = netns.name.clone();

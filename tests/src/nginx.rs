@@ -35,36 +35,19 @@ impl Nginx {
         for path in [&folder, &folder.join("files")] {
             std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
         }
-        for (file, size) in [
-            ("small", 100),
-            ("1k", 1024),
-            ("16k", 16 * 1024),
-            ("10m", 10 << 20),
-        ] {
+        for (file, size) in [("small", 100), ("1k", 1024), ("16k", 16 * 1024), ("10m", 10 << 20)] {
             std::fs::write(folder.join("files").join(file), pattern::bytes(size))?;
         }
         let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let config = folder.join("nginx.conf");
         std::fs::write(&config, configuration(&folder, address, tls))?;
         let mut command = Command::new(program());
-        command
-            .arg("-c")
-            .arg(&config)
-            .arg("-p")
-            .arg(&folder)
-            .args(["-e", "stderr"]);
+        command.arg("-c").arg(&config).arg("-p").arg(&folder).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, &folder.join("log"))?;
-        if !within(Duration::from_secs(5), || {
-            TcpStream::connect(address).is_ok()
-        }) || !process.is_alive()
-        {
+        if !within(Duration::from_secs(5), || TcpStream::connect(address).is_ok()) || !process.is_alive() {
             bail!("nginx does not start: {}", process.log_tail());
         }
-        Ok(Nginx {
-            process,
-            folder,
-            address,
-        })
+        Ok(Nginx { process, folder, address })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -83,11 +66,7 @@ impl Nginx {
 
 fn program() -> &'static str {
     // Not in the path of ordinary users.
-    if Path::new("/usr/sbin/nginx").exists() {
-        "/usr/sbin/nginx"
-    } else {
-        "nginx"
-    }
+    if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
 fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>) -> String {
@@ -95,11 +74,7 @@ fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>) 
     let (ssl, certificates) = match tls {
         Some(leaf) => (
             " ssl",
-            format!(
-                "ssl_certificate {}; ssl_certificate_key {};",
-                leaf.certificate.display(),
-                leaf.key.display()
-            ),
+            format!("ssl_certificate {}; ssl_certificate_key {};", leaf.certificate.display(), leaf.key.display()),
         ),
         None => ("", String::new()),
     };
@@ -129,27 +104,15 @@ mod tests {
     #[test]
     fn files_go_up_and_down_over_tls() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(
-            folder.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let made = certificate::self_signed(folder.path(), "x.test").unwrap();
         let nginx = Nginx::start_tls(folder.path(), &made).unwrap();
         let client = Client::new(nginx.address(), "x.test", &made.certificate).unwrap();
         let mut connection = client.connect().unwrap();
-        assert_eq!(
-            connection.get("/16k").unwrap().body,
-            pattern::bytes(16 * 1024)
-        );
-        let up = connection
-            .request("PUT", "/up", &[], &pattern::bytes(100_000))
-            .unwrap();
+        assert_eq!(connection.get("/16k").unwrap().body, pattern::bytes(16 * 1024));
+        let up = connection.request("PUT", "/up", &[], &pattern::bytes(100_000)).unwrap();
         assert_eq!(up.status, 201);
-        assert_eq!(
-            std::fs::read(nginx.file("up")).unwrap(),
-            pattern::bytes(100_000)
-        );
+        assert_eq!(std::fs::read(nginx.file("up")).unwrap(), pattern::bytes(100_000));
         assert!(client.for_host("y.test").connect().is_err());
     }
 }

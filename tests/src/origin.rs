@@ -84,11 +84,7 @@ impl Origin {
 
     /// The heads of all requests so far, as they arrived.
     pub fn heads(&self) -> Vec<String> {
-        self.counters
-            .heads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.counters.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -109,12 +105,7 @@ mod tests {
         socket.read_to_end(&mut answers).unwrap();
         let text = String::from_utf8_lossy(&answers);
         let sum = format!("{} 5", crate::pattern::sha256(b"hello"));
-        assert!(
-            text.contains(&sum)
-                && text.contains("x-sum: 3")
-                && text.contains("Content-Length: 1000"),
-            "{text}"
-        );
+        assert!(text.contains(&sum) && text.contains("x-sum: 3") && text.contains("Content-Length: 1000"), "{text}");
         assert_eq!((origin.requests(), origin.connections()), (3, 1));
     }
 }

@@ -13,9 +13,7 @@ fn table() -> &'static [u8] {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         (0..PERIOD)
             .map(|_| {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 state.to_be_bytes()[0]
             })
             .collect()

@@ -31,19 +31,9 @@ impl Process {
             .append(true)
             .open(log)
             .with_context(|| format!("cannot write {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}: {:?}", command.get_program()))?;
-        Ok(Process {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        })
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = command.spawn().with_context(|| format!("cannot start {name}: {:?}", command.get_program()))?;
+        Ok(Process { name: name.to_owned(), child, log: log.to_owned() })
     }
 
     pub fn name(&self) -> &str {
@@ -60,9 +50,7 @@ impl Process {
 
     /// What it has written so far.
     pub fn log(&self) -> String {
-        std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     pub fn log_tail(&self) -> String {
@@ -143,12 +131,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let descendants: Vec<_> = self
-            .tree()
-            .into_iter()
-            .skip(1)
-            .map(|pid| (pid, start_time(pid)))
-            .collect();
+        let descendants: Vec<_> = self.tree().into_iter().skip(1).map(|pid| (pid, start_time(pid))).collect();
         for pid in self.tree() {
             signal_pid(pid, Signal::SIGCONT);
         }
@@ -184,10 +167,7 @@ fn children(pid: u32) -> Vec<u32> {
     };
     for task in tasks.flatten() {
         let list = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        found.extend(
-            list.split_whitespace()
-                .filter_map(|pid| pid.parse::<u32>().ok()),
-        );
+        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
     found
 }
@@ -195,8 +175,7 @@ fn children(pid: u32) -> Vec<u32> {
 fn rss_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// When it was started, in clock ticks: with its number, its identity.
@@ -225,13 +204,9 @@ mod tests {
         assert!(within(Duration::from_secs(5), || process.tree().len() == 2));
         let tree = process.tree();
         process.pause();
-        assert!(within(Duration::from_secs(5), || stat_field(tree[1], 0)
-            .as_deref()
-            == Some("T")));
+        assert!(within(Duration::from_secs(5), || stat_field(tree[1], 0).as_deref() == Some("T")));
         assert!(process.rss_kib() > 0);
         drop(process);
-        assert!(within(Duration::from_secs(5), || tree
-            .iter()
-            .all(|pid| !exists(*pid))));
+        assert!(within(Duration::from_secs(5), || tree.iter().all(|pid| !exists(*pid))));
     }
 }

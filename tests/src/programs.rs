@@ -6,19 +6,12 @@ use std::sync::OnceLock;
 
 /// A folder that holds programs already built; without it they are built here.
 pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_PROGRAMS";
-const PACKAGES: &[&str] = &[
-    "postern-control",
-    "postern-relay",
-    "postern-connector",
-    "postern-cli",
-];
+const PACKAGES: &[&str] = &["postern-control", "postern-relay", "postern-connector", "postern-cli"];
 
 /// A command for one of them, without whatever `POSTERN_…` this shell holds.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(path(name));
-    for (key, _) in
-        std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_"))
-    {
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_")) {
         command.env_remove(key);
     }
     command.env("NO_COLOR", "1").env_remove("NOTIFY_SOCKET");
@@ -42,21 +35,14 @@ pub fn path(name: &str) -> PathBuf {
 fn build() -> PathBuf {
     let binary = std::env::current_exe().expect("the running program has a path");
     let beside = binary.parent().expect("a program lies in a folder");
-    let folder = if beside.ends_with("deps") {
-        beside.parent().expect("deps lies in TARGET/PROFILE")
-    } else {
-        beside
-    };
+    let folder = if beside.ends_with("deps") { beside.parent().expect("deps lies in TARGET/PROFILE") } else { beside };
     let target = folder.parent().expect("TARGET/PROFILE has a parent");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--quiet", "--profile", profile])
-        .arg("--target-dir")
-        .arg(target);
+    cargo.args(["build", "--quiet", "--profile", profile]).arg("--target-dir").arg(target);
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     for package in PACKAGES {
         cargo.args(["--package", package]);

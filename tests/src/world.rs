@@ -69,9 +69,7 @@ impl World {
             world.start_connector(index, &token)?;
         }
         let wanted = world.options.connectors;
-        world.expect_within(START_TIMEOUT, "connectors online", |world| {
-            world.connectors_online() == wanted
-        })?;
+        world.expect_within(START_TIMEOUT, "connectors online", |world| world.connectors_online() == wanted)?;
         Ok(world)
     }
 
@@ -85,10 +83,7 @@ impl World {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new().prefix("postern-test-").tempdir()?;
         // The relay's dataplane may run as another user.
-        std::fs::set_permissions(
-            folder.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )?;
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(World {
             connectors: Vec::new(),
             relay: None,
@@ -107,47 +102,28 @@ impl World {
         let command = self.control_command();
         let control = Process::spawn("postern-control", command, &self.path("control.log"))?;
         self.control = Some(control);
-        self.expect_within(START_TIMEOUT, "control answers", |world| {
-            world.cli(&["init"]).is_ok()
-        })
+        self.expect_within(START_TIMEOUT, "control answers", |world| world.cli(&["init"]).is_ok())
     }
 
     pub fn control_command(&self) -> Command {
         let mut command = programs::command("postern-control");
-        command
-            .arg("--state-dir")
-            .arg(self.path("control"))
-            .arg("--admin-socket")
-            .arg(self.socket());
+        command.arg("--state-dir").arg(self.path("control")).arg("--admin-socket").arg(self.socket());
         command
     }
 
     pub fn start_relay(&mut self) -> Result<()> {
-        let relay = Process::spawn(
-            "postern-relay",
-            self.relay_command(),
-            &self.path("relay.log"),
-        )?;
+        let relay = Process::spawn("postern-relay", self.relay_command(), &self.path("relay.log"))?;
         self.relay = Some(relay);
         let address = self.relay_address;
-        self.expect_within(START_TIMEOUT, "relay accepts", |_| {
-            TcpStream::connect(address).is_ok()
-        })
+        self.expect_within(START_TIMEOUT, "relay accepts", |_| TcpStream::connect(address).is_ok())
     }
 
     pub fn relay_command(&self) -> Command {
         let mut command = programs::command("postern-relay");
         command.arg("--state-dir").arg(self.path("relay"));
-        command
-            .arg("--control")
-            .arg(format!("unix:{}", self.socket().display()));
+        command.arg("--control").arg(format!("unix:{}", self.socket().display()));
         command.args(["--listen", &self.relay_address.to_string()]);
-        command.args([
-            "--workers",
-            &self.options.workers.to_string(),
-            "--grace-period",
-            GRACE_PERIOD_S,
-        ]);
+        command.args(["--workers", &self.options.workers.to_string(), "--grace-period", GRACE_PERIOD_S]);
         command.args(&self.options.relay);
         command
     }
@@ -157,11 +133,7 @@ impl World {
         let file = self.path(&format!("token-{index}"));
         write_secret(&file, token)?;
         let log = self.path(&format!("connector-{index}.log"));
-        let process = Process::spawn(
-            &format!("postern-connector {index}"),
-            self.connector_command(index),
-            &log,
-        )?;
+        let process = Process::spawn(&format!("postern-connector {index}"), self.connector_command(index), &log)?;
         if index < self.connectors.len() {
             self.connectors[index] = process;
         } else {
@@ -174,32 +146,17 @@ impl World {
     pub fn restart_connector(&mut self, index: usize) -> Result<()> {
         self.connectors[index].kill();
         let log = self.path(&format!("connector-{index}.log"));
-        self.connectors[index] = Process::spawn(
-            &format!("postern-connector {index}"),
-            self.connector_command(index),
-            &log,
-        )?;
+        self.connectors[index] =
+            Process::spawn(&format!("postern-connector {index}"), self.connector_command(index), &log)?;
         Ok(())
     }
 
     pub fn connector_command(&self, index: usize) -> Command {
-        let relay = self
-            .options
-            .relay_seen_by_connectors
-            .unwrap_or(self.relay_address);
+        let relay = self.options.relay_seen_by_connectors.unwrap_or(self.relay_address);
         let mut command = programs::command("postern-connector");
-        command.args([
-            "--relay",
-            &relay.to_string(),
-            "--grace-period",
-            GRACE_PERIOD_S,
-        ]);
-        command
-            .arg("--token-file")
-            .arg(self.path(&format!("token-{index}")));
-        command
-            .arg("--state-dir")
-            .arg(self.path(&format!("connector-{index}")));
+        command.args(["--relay", &relay.to_string(), "--grace-period", GRACE_PERIOD_S]);
+        command.arg("--token-file").arg(self.path(&format!("token-{index}")));
+        command.arg("--state-dir").arg(self.path(&format!("connector-{index}")));
         command.args(&self.options.connector);
         command
     }
@@ -212,10 +169,7 @@ impl World {
     pub fn token(&self, group: &str) -> Result<String> {
         let text = self.cli(&["connector", "token", "--group", group, "-o", "json"])?;
         let json: serde_json::Value = serde_json::from_str(&text).with_context(|| text.clone())?;
-        Ok(json["token"]
-            .as_str()
-            .context("no token in the answer")?
-            .to_owned())
+        Ok(json["token"].as_str().context("no token in the answer")?.to_owned())
     }
 
     /// Publishes `internal` as `https://NAME.example.test:PORT/` and waits until the relay knows it.
@@ -226,17 +180,8 @@ impl World {
     pub fn publish_with(&self, name: &str, internal: &str, more: &[&str]) -> Result<Client> {
         let host = format!("{name}.example.test:{}", self.relay_address.port());
         let external = format!("https://{host}/");
-        let mut arguments = vec![
-            "app",
-            "publish",
-            name,
-            "--external",
-            &external,
-            "--internal",
-            internal,
-            "--preauth",
-            "passthrough",
-        ];
+        let mut arguments =
+            vec!["app", "publish", name, "--external", &external, "--internal", internal, "--preauth", "passthrough"];
         arguments.extend_from_slice(more);
         self.cli(&arguments)?;
         let client = self.client(&host)?;
@@ -257,28 +202,15 @@ impl World {
 
     /// Arguments for curl to reach a host at the relay.
     pub fn curl(&self, host: &str) -> Vec<String> {
-        let resolve = format!(
-            "{host}:{}:{}",
-            self.relay_address.port(),
-            self.relay_address.ip()
-        );
-        vec![
-            "--cacert".into(),
-            self.authority().display().to_string(),
-            "--resolve".into(),
-            resolve,
-        ]
+        let resolve = format!("{host}:{}:{}", self.relay_address.port(), self.relay_address.ip());
+        vec!["--cacert".into(), self.authority().display().to_string(), "--resolve".into(), resolve]
     }
 
     /// What the CLI prints; an error holds what it said on stderr.
     pub fn cli(&self, arguments: &[&str]) -> Result<String> {
         let output = self.cli_output(arguments)?;
         if !output.status.success() {
-            bail!(
-                "postern {}: {}",
-                arguments.join(" "),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("postern {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8(output.stdout)?)
     }
@@ -286,10 +218,7 @@ impl World {
     pub fn cli_output(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = programs::command("postern");
         command.arg("--socket").arg(self.socket()).args(arguments);
-        command
-            .stdin(std::process::Stdio::null())
-            .output()
-            .context("postern")
+        command.stdin(std::process::Stdio::null()).output().context("postern")
     }
 
     pub fn json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
@@ -304,23 +233,12 @@ impl World {
         let Ok(list) = self.json(&["connector", "list"]) else {
             return 0;
         };
-        let items = list["items"]
-            .as_array()
-            .or(list.as_array())
-            .map_or(&[][..], Vec::as_slice);
-        items
-            .iter()
-            .filter(|connector| connector["online"] == true)
-            .count()
+        let items = list["items"].as_array().or(list.as_array()).map_or(&[][..], Vec::as_slice);
+        items.iter().filter(|connector| connector["online"] == true).count()
     }
 
     /// Polls, and fails with the tails of all logs.
-    pub fn expect_within(
-        &self,
-        limit: Duration,
-        what: &str,
-        is_true: impl Fn(&World) -> bool,
-    ) -> Result<()> {
+    pub fn expect_within(&self, limit: Duration, what: &str, is_true: impl Fn(&World) -> bool) -> Result<()> {
         if within(limit, || is_true(self)) {
             return Ok(());
         }
@@ -342,14 +260,8 @@ impl World {
 
     /// The ends of all logs, for messages.
     pub fn logs(&self) -> String {
-        let daemons = self
-            .control
-            .iter()
-            .chain(&self.relay)
-            .chain(&self.connectors);
-        daemons
-            .map(|daemon| format!("── {}\n{}\n", daemon.name(), daemon.log_tail()))
-            .collect()
+        let daemons = self.control.iter().chain(&self.relay).chain(&self.connectors);
+        daemons.map(|daemon| format!("── {}\n{}\n", daemon.name(), daemon.log_tail())).collect()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -383,12 +295,7 @@ pub fn write_secret(file: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

@@ -33,24 +33,14 @@ pub(super) fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<
         }
     }
     let mut first = head.split(' ');
-    let (method, path) = (
-        first.next().unwrap_or_default(),
-        first.next().unwrap_or_default(),
-    );
-    let chunked = header(&head, "transfer-encoding")
-        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-    let length = header(&head, "content-length")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(0);
+    let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let chunked = header(&head, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let length = header(&head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
     Ok(Some(Request {
         method: method.to_owned(),
         path: path.to_owned(),
         expects_continue: header(&head, "expect").is_some(),
-        framing: if chunked {
-            Framing::Chunked
-        } else {
-            Framing::Length(length)
-        },
+        framing: if chunked { Framing::Chunked } else { Framing::Length(length) },
         head,
     }))
 }

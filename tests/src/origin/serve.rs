@@ -24,11 +24,7 @@ pub(super) fn connection(stream: TcpStream, counters: &Counters) -> std::io::Res
     let mut reader = BufReader::with_capacity(READ_BYTES, stream);
     while let Some(request) = request::read(&mut reader)? {
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        counters
-            .heads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(request.head.clone());
+        counters.heads.lock().unwrap_or_else(PoisonError::into_inner).push(request.head.clone());
         if !answer(&request, &mut reader, &mut writer, counters)? {
             break;
         }
@@ -46,10 +42,7 @@ fn answer(
     let path = request.path.split('?').next().unwrap_or_default();
     let mut parts = path.trim_start_matches('/').split('/');
     let action = parts.next().unwrap_or_default();
-    let number = parts
-        .next()
-        .and_then(|number| number.parse::<u64>().ok())
-        .unwrap_or(0);
+    let number = parts.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
     match action {
         "ignore" => return wait_for_close(reader),
         "vanish" => return Ok(false),
@@ -72,9 +65,7 @@ fn answer(
         "head" => text(request, writer, &request.head)?,
         "status" => status(writer, number)?,
         "hints" => {
-            writer.write_all(
-                b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
-            )?;
+            writer.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")?;
             text(request, writer, "after the hints")?;
         }
         "stall" => {
@@ -97,10 +88,7 @@ fn answer(
 }
 
 fn sized(request: &Request, writer: &mut TcpStream, length: u64) -> std::io::Result<()> {
-    write!(
-        writer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
-    )?;
+    write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n")?;
     if request.method == "HEAD" {
         return Ok(());
     }
@@ -121,10 +109,7 @@ fn chunked(writer: &mut TcpStream, length: u64) -> std::io::Result<()> {
     writer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n")?;
     let mut sent = 0;
     while sent < length {
-        let piece = pattern::piece(
-            sent,
-            CHUNK_BYTES.min(usize::try_from(length - sent).unwrap_or(CHUNK_BYTES)),
-        );
+        let piece = pattern::piece(sent, CHUNK_BYTES.min(usize::try_from(length - sent).unwrap_or(CHUNK_BYTES)));
         chunk(writer, piece)?;
         sent += piece.len() as u64;
     }
@@ -141,26 +126,15 @@ fn chunk(writer: &mut TcpStream, piece: &[u8]) -> std::io::Result<()> {
 fn text(request: &Request, writer: &mut TcpStream, words: &str) -> std::io::Result<()> {
     let body = if request.method == "HEAD" { "" } else { words };
     let length = words.len();
-    write!(
-        writer,
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
+    write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
 fn status(writer: &mut TcpStream, number: u64) -> std::io::Result<()> {
-    let length = if number == 204 || number == 304 {
-        ""
-    } else {
-        "Content-Length: 0\r\n"
-    };
+    let length = if number == 204 || number == 304 { "" } else { "Content-Length: 0\r\n" };
     write!(writer, "HTTP/1.1 {number} As Asked\r\n{length}\r\n")
 }
 
-fn sha(
-    request: &Request,
-    reader: &mut BufReader<TcpStream>,
-    writer: &mut TcpStream,
-) -> std::io::Result<bool> {
+fn sha(request: &Request, reader: &mut BufReader<TcpStream>, writer: &mut TcpStream) -> std::io::Result<bool> {
     let (mut sum, mut length) = (digest::Context::new(&digest::SHA256), 0);
     request.body(reader, |piece| {
         sum.update(piece);
@@ -171,11 +145,7 @@ fn sha(
     text(request, writer, &words).map(|()| true)
 }
 
-fn check(
-    request: &Request,
-    reader: &mut BufReader<TcpStream>,
-    writer: &mut TcpStream,
-) -> std::io::Result<bool> {
+fn check(request: &Request, reader: &mut BufReader<TcpStream>, writer: &mut TcpStream) -> std::io::Result<bool> {
     let mut right = 0;
     request.body(reader, |piece| {
         if pattern::matches(right, piece) {
@@ -195,19 +165,13 @@ fn count(
     let mut length = 0;
     request.body(reader, |piece| {
         length += piece.len() as u64;
-        counters
-            .received
-            .fetch_add(piece.len() as u64, Ordering::Relaxed);
+        counters.received.fetch_add(piece.len() as u64, Ordering::Relaxed);
         Ok(())
     })?;
     text(request, writer, &length.to_string()).map(|()| true)
 }
 
-fn echo(
-    request: &Request,
-    reader: &mut BufReader<TcpStream>,
-    writer: &mut TcpStream,
-) -> std::io::Result<bool> {
+fn echo(request: &Request, reader: &mut BufReader<TcpStream>, writer: &mut TcpStream) -> std::io::Result<bool> {
     writer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
     request.body(reader, |piece| chunk(writer, piece))?;
     writer.write_all(b"0\r\n\r\n").map(|()| true)
