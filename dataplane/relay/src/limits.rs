@@ -125,3 +125,6 @@ pub const TUNNEL_SILENCE_MAX: Duration = Duration::from_secs(10);
 pub const CLIENT_QUEUE_BYTES: usize = 64 * 1024;
 /// An answer of stated length up to this is passed on whole.
 pub const HELD_BYTES_MAX: u64 = 16 * 1024;
+
+/// From a dataplane's start until all its workers accept; a saved state of 32 MiB takes a few seconds to check.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(60);

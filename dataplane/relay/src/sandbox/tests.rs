@@ -97,6 +97,7 @@ fn the_child() {
             assert_eq!(TcpListener::bind("127.0.0.1:0").unwrap_err().raw_os_error(), Some(libc::EPERM));
             assert_eq!(nix::unistd::chdir("/").unwrap_err(), nix::errno::Errno::EPERM);
             serves(listener);
+            assert_eq!(thread::spawn(|| 7).join().unwrap(), 7, "threads can be made");
         }
         "exec" => {
             enter(&folder).unwrap();

@@ -13,7 +13,7 @@ use postern_ebpf_loader::WorkerState;
 use postern_service::failure::Failure;
 use postern_service::notify;
 use postern_service::signals::{AsyncSignals, Signal};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Interval, sleep_until, timeout};
 
 use super::child::DataplaneProcess;
 use super::control;
@@ -24,7 +24,7 @@ use super::state_dir::StateDir;
 use super::steering::Steering;
 use super::user::DataplaneUser;
 use crate::args::{ControlLink, Options};
-use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN};
+use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, READY_TIMEOUT};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 
 /// All that outlives a dataplane.
@@ -118,11 +118,16 @@ impl Supervisor {
         }
         let mut connecting: Option<Connecting> = None;
         let mut end_by: Option<Instant> = None;
-        let watchdog = notify::watchdog_interval();
+        let ready_by = Instant::now() + READY_TIMEOUT;
+        let mut is_ready = false;
+        let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
         loop {
             tokio::select! {
                 message = dataplane.receive() => match message {
-                    Some(ToSupervisor::Ready) => self.ready(),
+                    Some(ToSupervisor::Ready) => {
+                        is_ready = true;
+                        self.ready();
+                    }
                     Some(ToSupervisor::ConnectControl) => connecting = self.connect_control(),
                     Some(ToSupervisor::Fatal { message }) => return Ending::Fatal(message),
                     None if end_by.is_some() => return Ending::Asked,
@@ -139,7 +144,11 @@ impl Supervisor {
                     tracing::warn!("the dataplane outlived the grace period and is killed");
                     return Ending::Asked;
                 }
-                () = sleep(watchdog.unwrap_or_default()), if watchdog.is_some() => notify::watchdog(),
+                () = sleep_until(ready_by), if !is_ready => {
+                    tracing::error!("the dataplane does not become ready and is killed");
+                    return Ending::Unasked;
+                }
+                () = tick(&mut watchdog) => notify::watchdog(),
             }
         }
     }
@@ -208,6 +217,13 @@ impl Supervisor {
             Err(error) => tracing::error!("SIGHUP changes nothing: {error}"),
         }
         notify::ready();
+    }
+}
+
+async fn tick(watchdog: &mut Option<Interval>) {
+    match watchdog {
+        Some(watchdog) => drop(watchdog.tick().await),
+        None => std::future::pending().await, // nobody watches
     }
 }
 

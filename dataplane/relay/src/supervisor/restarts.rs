@@ -18,12 +18,15 @@ impl Restarts {
             return Duration::ZERO;
         }
         self.short_lives = self.short_lives.saturating_add(1);
-        match self.short_lives {
-            1 => Duration::ZERO, // a single early crash, such as a kill right after the start, costs nothing
-            n => RESTART_PAUSE_MIN.saturating_mul(1 << (n - 2).min(16)).min(RESTART_PAUSE_MAX),
+        match self.short_lives.checked_sub(FREE_OF_CHARGE + 1) {
+            None => Duration::ZERO, // such as kills right after the start
+            Some(n) => RESTART_PAUSE_MIN.saturating_mul(1 << n.min(16)).min(RESTART_PAUSE_MAX),
         }
     }
 }
+
+/// Short lives in a row that are no pattern yet.
+const FREE_OF_CHARGE: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -34,7 +37,7 @@ mod tests {
         let mut restarts = Restarts::default();
         let short = Duration::from_millis(10);
         let pauses: Vec<_> = (0..12).map(|_| restarts.pause_after(short)).collect();
-        assert_eq!(pauses[..4], [0, 100, 200, 400].map(Duration::from_millis));
+        assert_eq!(pauses[..6], [0, 0, 0, 100, 200, 400].map(Duration::from_millis));
         assert_eq!(pauses[11], RESTART_PAUSE_MAX);
         assert_eq!(restarts.pause_after(DATAPLANE_LIFE_MIN), Duration::ZERO);
         assert_eq!(restarts.pause_after(short), Duration::ZERO);
