@@ -111,23 +111,26 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
 /// Labels of letters, digits, `-` and `_`, none empty, with an optional final dot.
 fn is_name(host: &[u8]) -> bool {
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let mut label_bytes = 0;
-    for &byte in host {
-        match byte {
-            b'.' if label_bytes == 0 => return false,
-            b'.' => label_bytes = 0,
-            b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => label_bytes += 1,
-            // Sub-delimiters and escapes are legal in a reg-name, but no DNS name needs them.
-            _ => return false,
-        }
-    }
-    label_bytes > 0
+    // Sub-delimiters and escapes are legal in a reg-name, but no DNS name needs them.
+    let is_label = |label: &[u8]| !label.is_empty() && label.iter().all(|&byte| LABEL[usize::from(byte)]);
+    host.split(|&byte| byte == b'.').all(is_label)
 }
 
 fn parse_port(text: &str) -> Option<u16> {
     let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     canonical.then(|| text.parse().ok())?
 }
+
+static LABEL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -154,9 +157,38 @@ mod tests {
     fn odd_forms_are_refused() {
         let long = "a".repeat(300);
         let table = [
-            "", ":80", "a:", "a:0", "a:080", "a:65536", "a:+80", "a:80:80", "a b", "a,b", "a/b", "a@b", "user:pw@a", ".a", "a..b",
-            ".", "[::1", "::1", "[::1]x", "[::1%25eth0]", "[1.2.3.4]", "[]", "a%2e", "a\0", "\u{e4}.de", "a?b", "a#b", "a\\b",
-            "http://a", "[::1]:", "a\t", &long,
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:080",
+            "a:65536",
+            "a:+80",
+            "a:80:80",
+            "a b",
+            "a,b",
+            "a/b",
+            "a@b",
+            "user:pw@a",
+            ".a",
+            "a..b",
+            ".",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1%25eth0]",
+            "[1.2.3.4]",
+            "[]",
+            "a%2e",
+            "a\0",
+            "\u{e4}.de",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "http://a",
+            "[::1]:",
+            "a\t",
+            &long,
         ];
         for raw in table {
             assert_eq!(Authority::parse(raw.as_bytes()), Err(Rule::HostInvalid), "{raw}");

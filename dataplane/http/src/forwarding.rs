@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::field::FieldRef;
 use crate::head::Scheme;
-use crate::headers::{FieldRef, Headers};
+use crate::headers::Headers;
 use crate::known::{Known, NameSet};
 
 /// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*` and the `also`
@@ -44,7 +45,7 @@ pub fn add_forwarding(headers: &mut Headers, client: SocketAddr, scheme: Scheme,
 
 fn extend_list(headers: &mut Headers, name: Known, value: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     value.clear();
-    for element in headers.get_all(name) {
+    for element in headers.values(name) {
         value.extend_from_slice(element);
         value.extend_from_slice(b", ");
     }
@@ -78,8 +79,25 @@ fn write_forwarded(value: &mut Vec<u8>, address: IpAddr, scheme: Scheme, host: &
 }
 
 fn write_address(value: &mut Vec<u8>, address: IpAddr) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(value, "{address}");
+    match address {
+        IpAddr::V4(address) => {
+            let mut text = [b'.'; 15];
+            let mut at = 0;
+            for octet in address.octets() {
+                for (unit, shown) in [(100, octet > 99), (10, octet > 9), (1, true)] {
+                    text[at] = b'0' + octet / unit % 10;
+                    at += usize::from(shown);
+                }
+                if let Some(dot) = text.get_mut(at) {
+                    *dot = b'.';
+                }
+                at += 1;
+            }
+            value.extend_from_slice(&text[..at - 1]);
+        }
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(address) => drop(write!(value, "{address}")),
+    }
 }
 
 /// Whether `name` begins with `prefix` when every byte but letters and digits counts as `-`.
@@ -112,8 +130,19 @@ mod tests {
     fn every_spelling_of_a_protected_name_is_removed() {
         let mut headers = Headers::default();
         let protected = [
-            "Forwarded", "X-Forwarded-For", "x_forwarded_for", "X-Forwarded_Proto", "x-forwarded-anything", "X-Real-IP", "x_real_ip",
-            "x-postern-user", "X_Postern_Groups", "x.forwarded.for", "x-forwarded", "X-Remote-User", "x_remote-user",
+            "Forwarded",
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "X-Forwarded_Proto",
+            "x-forwarded-anything",
+            "X-Real-IP",
+            "x_real_ip",
+            "x-postern-user",
+            "X_Postern_Groups",
+            "x.forwarded.for",
+            "x-forwarded",
+            "X-Remote-User",
+            "x_remote-user",
         ];
         for name in protected {
             headers.append(name, "evil").unwrap();
@@ -144,6 +173,16 @@ mod tests {
         assert_eq!(headers.get_str("x-forwarded-for"), Some("192.0.2.7"));
         assert_eq!(headers.get_str("x-forwarded-proto"), Some("https"));
         assert_eq!(headers.get_str("x-forwarded-host"), Some("app.example.com"));
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_library_does() {
+        for octets in [[0, 0, 0, 0], [1, 22, 133, 244], [255, 255, 255, 255], [10, 100, 9, 99], [127, 0, 0, 1]] {
+            let address = IpAddr::from(octets);
+            let mut value = b"x".to_vec();
+            write_address(&mut value, address);
+            assert_eq!(value, format!("x{address}").into_bytes());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::field::{Field, FieldRef, Name};
 use crate::known::{Known, NameSet};
 use crate::limits::NAME_BYTES_MAX;
 use crate::scan;
@@ -17,31 +18,6 @@ pub struct Headers {
     fields: Vec<Field>,
     /// Which known names may be among the fields.
     names: NameSet,
-}
-
-#[derive(Clone, Copy)]
-struct Field {
-    start: u32,
-    value_bytes: u32,
-    name_bytes: u16,
-    known: Option<Known>,
-}
-
-/// One field.
-#[derive(Clone, Copy)]
-pub struct FieldRef<'a> {
-    line: &'a [u8],
-    name_bytes: usize,
-    known: Option<Known>,
-}
-
-/// A name to look up or to append: a [`Known`] one, or text in any case.
-#[derive(Debug, Clone, Copy)]
-pub enum Name<'a> {
-    /// A name with a number.
-    Known(Known),
-    /// Any other.
-    Other(&'a str),
 }
 
 /// The name is not a token of at most 256 bytes, or the value holds a control character or surrounding white space.
@@ -167,6 +143,13 @@ impl Headers {
         out.extend_from_slice(&self.text[start..end]);
     }
 
+    /// Every value of a known name, for the codec's own look-ups.
+    #[inline]
+    pub(crate) fn values(&self, name: Known) -> impl Iterator<Item = &[u8]> {
+        let fields = if self.names.has(name) { self.fields.as_slice() } else { &[] };
+        fields.iter().filter(move |field| field.known == Some(name)).map(|field| field.view(&self.text).value())
+    }
+
     /// The known names that may be among the fields.
     pub(crate) fn names(&self) -> NameSet {
         self.names
@@ -186,11 +169,21 @@ impl Headers {
         self.fields.reserve(fields);
     }
 
+    /// Adds `name: value\r\n` that the caller has checked; the name may be in any case.
+    pub(crate) fn push_line(&mut self, line: &[u8], name_bytes: usize) {
+        let start = self.text.len();
+        self.text.extend_from_slice(line);
+        let name = &mut self.text[start..start + name_bytes];
+        scan::make_lowercase(name);
+        let known = Known::find(name);
+        self.push(Field::new(start, name_bytes, line.len() - name_bytes - 4, known));
+    }
+
     /// Adds a field that the caller has checked; `name` may be in any case.
     pub(crate) fn push_checked(&mut self, name: &[u8], value: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(name);
-        self.text[start..].make_ascii_lowercase();
+        scan::make_lowercase(&mut self.text[start..]);
         let known = Known::find(&self.text[start..]);
         self.text.extend_from_slice(b": ");
         let field = self.close_line(start, name.len(), value, known);
@@ -213,7 +206,7 @@ impl Headers {
         }
         let start = self.text.len();
         self.text.extend_from_slice(bytes);
-        self.text[start..].make_ascii_lowercase();
+        scan::make_lowercase(&mut self.text[start..]);
         let known = Known::find(&self.text[start..]);
         self.text.extend_from_slice(b": ");
         Ok(self.close_line(start, bytes.len(), value, known))
@@ -222,8 +215,7 @@ impl Headers {
     fn close_line(&mut self, start: usize, name_bytes: usize, value: &[u8], known: Option<Known>) -> Field {
         self.text.extend_from_slice(value);
         self.text.extend_from_slice(b"\r\n");
-        assert!(self.text.len() <= u32::MAX as usize, "limits keep a head far below 4 GiB");
-        Field { start: start as u32, value_bytes: value.len() as u32, name_bytes: name_bytes as u16, known }
+        Field::new(start, name_bytes, value.len(), known)
     }
 
     fn push(&mut self, field: Field) {
@@ -241,80 +233,6 @@ impl Headers {
     }
 }
 
-impl Field {
-    fn line_bytes(&self) -> usize {
-        usize::from(self.name_bytes) + 2 + self.value_bytes as usize + 2
-    }
-
-    fn view<'a>(&self, text: &'a [u8]) -> FieldRef<'a> {
-        let start = self.start as usize;
-        let line = &text[start..start + self.line_bytes() - 2];
-        FieldRef { line, name_bytes: usize::from(self.name_bytes), known: self.known }
-    }
-
-    fn is_named(&self, text: &[u8], name: Name<'_>) -> bool {
-        match (self.known, name) {
-            (Some(known), Name::Known(wanted)) => known == wanted,
-            (None, Name::Other(wanted)) => self.view(text).name_bytes().eq_ignore_ascii_case(wanted.as_bytes()),
-            (Some(_), Name::Other(_)) | (None, Name::Known(_)) => false,
-        }
-    }
-}
-
-impl<'a> FieldRef<'a> {
-    /// The name in lower case.
-    pub fn name(self) -> &'a str {
-        // A name is a token, so it is ASCII.
-        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
-    }
-
-    /// The name in lower case, as bytes.
-    pub fn name_bytes(self) -> &'a [u8] {
-        &self.line[..self.name_bytes]
-    }
-
-    /// The name's number, if it has one.
-    pub fn known(self) -> Option<Known> {
-        self.known
-    }
-
-    /// The value.
-    pub fn value(self) -> &'a [u8] {
-        &self.line[self.name_bytes + 2..]
-    }
-}
-
-impl<'a> Name<'a> {
-    fn as_str(self) -> &'a str {
-        match self {
-            Name::Known(known) => known.as_str(),
-            Name::Other(text) => text,
-        }
-    }
-
-    /// `Known` whenever the name has a number, so that comparison need not look at both forms.
-    fn resolved(self) -> Self {
-        let Name::Other(text) = self else { return self };
-        let mut lower = [0; NAME_BYTES_MAX];
-        let Some(lower) = lower.get_mut(..text.len()) else { return self };
-        lower.copy_from_slice(text.as_bytes());
-        lower.make_ascii_lowercase();
-        Known::find(lower).map_or(self, Name::Known)
-    }
-}
-
-impl From<Known> for Name<'_> {
-    fn from(known: Known) -> Self {
-        Name::Known(known)
-    }
-}
-
-impl<'a> From<&'a str> for Name<'a> {
-    fn from(text: &'a str) -> Self {
-        Name::Other(text)
-    }
-}
-
 impl PartialEq for Headers {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().zip(other.iter()).all(|(a, b)| a.line == b.line)
@@ -328,19 +246,6 @@ impl fmt::Debug for Headers {
         f.debug_list().entries(self.iter()).finish()
     }
 }
-
-/// Shows credentials by their length only.
-impl fmt::Debug for FieldRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.known.is_some_and(|known| SECRETS.has(known)) {
-            return write!(f, "{}: ({} bytes)", self.name(), self.value().len());
-        }
-        write!(f, "{}: {}", self.name(), self.value().escape_ascii())
-    }
-}
-
-const SECRETS: NameSet =
-    NameSet::of(&[Known::Authorization, Known::ProxyAuthorization, Known::Cookie, Known::SetCookie]);
 
 #[cfg(test)]
 mod tests {
@@ -402,9 +307,16 @@ mod tests {
     #[test]
     fn refuses_what_would_break_a_head() {
         let mut headers = Headers::default();
-        for (name, value) in
-            [("", "v"), ("a b", "v"), ("a:", "v"), ("a", "x\r\ny: z"), ("a", "\0"), ("a", " v"), ("a", "v\t"), ("ä", "v")]
-        {
+        for (name, value) in [
+            ("", "v"),
+            ("a b", "v"),
+            ("a:", "v"),
+            ("a", "x\r\ny: z"),
+            ("a", "\0"),
+            ("a", " v"),
+            ("a", "v\t"),
+            ("ä", "v"),
+        ] {
             assert_eq!(headers.append(name, value), Err(InvalidField), "{name}: {value}");
             assert_eq!(headers.set(name, value), Err(InvalidField), "{name}: {value}");
         }

@@ -1,6 +1,7 @@
 //! Fields that concern one connection only (RFC 9110 §7.6.1) and fields that a trailer section may not hold (§6.5.1).
 
-use crate::headers::{FieldRef, Headers};
+use crate::field::FieldRef;
+use crate::headers::Headers;
 use crate::known::{Known, NameSet};
 use crate::limits::CONNECTION_OPTIONS_MAX;
 use crate::malformed::Rule;
@@ -21,15 +22,18 @@ pub(crate) struct ConnectionOptions {
 ///
 /// The HTTP/1.1 parsers have done so already; this is for heads from other sources.
 pub fn strip_hop_by_hop(headers: &mut Headers, keep_upgrade: bool) {
-    if !headers.names().meets(HOP_BY_HOP) {
-        return;
-    }
-    if let Ok(ConnectionOptions { names_fields: true, .. }) | Err(_) = connection_options(headers) {
+    let names_fields = connection_options(headers).map_or(true, |options| options.names_fields);
+    strip(headers, names_fields, keep_upgrade, NameSet::default());
+}
+
+/// As [`strip_hop_by_hop`], and removes `also`, in one pass.
+pub(crate) fn strip(headers: &mut Headers, names_fields: bool, keep_upgrade: bool, also: NameSet) {
+    if names_fields {
         remove_listed(headers);
     }
-    let trailers = headers.get_all(Known::Te).any(says_trailers);
-    let upgrade = keep_upgrade.then(|| headers.get(Known::Upgrade).map(<[u8]>::to_vec)).flatten();
-    headers.remove_known(HOP_BY_HOP);
+    let trailers = headers.values(Known::Te).any(says_trailers);
+    let upgrade = if keep_upgrade { headers.values(Known::Upgrade).next().map(<[u8]>::to_vec) } else { None };
+    headers.remove_known(HOP_BY_HOP.union(also));
     if trailers {
         headers.push_known_checked(Known::Te, b"trailers");
     }
@@ -49,27 +53,40 @@ pub fn is_forbidden_trailer(field: FieldRef<'_>) -> bool {
 pub(crate) fn connection_options(headers: &Headers) -> Result<ConnectionOptions, Rule> {
     let mut options = ConnectionOptions::default();
     let mut count = 0;
-    for option in headers.get_all(Known::Connection).flat_map(list) {
-        count += 1;
-        if count > CONNECTION_OPTIONS_MAX || !scan::is_token(option) {
-            return Err(Rule::Connection);
+    for value in headers.values(Known::Connection) {
+        // All that most clients ever say.
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            options.keep_alive = true;
+            continue;
         }
-        match option {
-            _ if option.eq_ignore_ascii_case(b"close") => options.close = true,
-            _ if option.eq_ignore_ascii_case(b"keep-alive") => options.keep_alive = true,
-            _ if option.eq_ignore_ascii_case(b"upgrade") => options.upgrade = true,
-            // `te` has its own rule.
-            _ if option.eq_ignore_ascii_case(b"te") => {}
-            _ => options.names_fields = true,
+        for option in list(value) {
+            count += 1;
+            if count > CONNECTION_OPTIONS_MAX || !scan::is_token(option) {
+                return Err(Rule::Connection);
+            }
+            options.take(option);
         }
     }
     Ok(options)
 }
 
+impl ConnectionOptions {
+    fn take(&mut self, option: &[u8]) {
+        match option {
+            _ if option.eq_ignore_ascii_case(b"close") => self.close = true,
+            _ if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+            _ if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            // `te` has its own rule.
+            _ if option.eq_ignore_ascii_case(b"te") => {}
+            _ => self.names_fields = true,
+        }
+    }
+}
+
 /// Removes the fields that `Connection` lists, but not those with a rule of their own.
 pub(crate) fn remove_listed(headers: &mut Headers) {
     let listed: Vec<String> = headers
-        .get_all(Known::Connection)
+        .values(Known::Connection)
         .flat_map(list)
         .take(CONNECTION_OPTIONS_MAX)
         .filter_map(|option| Some(std::str::from_utf8(option).ok()?.to_ascii_lowercase()))
@@ -198,7 +215,8 @@ mod tests {
 
     #[test]
     fn connection_is_a_bounded_list_of_tokens() {
-        let options = connection_options(&headers(&[("connection", "Keep-Alive,, UPGRADE ,"), ("connection", "te")])).unwrap();
+        let options =
+            connection_options(&headers(&[("connection", "Keep-Alive,, UPGRADE ,"), ("connection", "te")])).unwrap();
         assert_eq!(options, ConnectionOptions { keep_alive: true, upgrade: true, ..Default::default() });
         let many = ["a"; CONNECTION_OPTIONS_MAX + 1].join(",");
         for value in ["a b", "close;x", "\"close\"", &many] {

@@ -21,8 +21,8 @@ macro_rules! known {
             }
         }
 
-        const TEXT: &[&str] = &[$($text),*];
-        const LINE_STARTS: &[&str] = &[$(concat!($text, ": ")),*];
+        static TEXT: &[&str] = &[$($text),*];
+        static LINE_STARTS: &[&str] = &[$(concat!($text, ": ")),*];
     };
 }
 
@@ -207,6 +207,10 @@ impl NameSet {
         Self(self.0 & !name.bit())
     }
 
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(crate) const fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -220,7 +224,7 @@ const fn slot(len: usize, first: u8, middle: u8, last: u8) -> usize {
 const SLOT_COUNT: usize = 512;
 
 /// Open addressing, filled to less than a quarter: most lookups compare one name.
-const SLOTS: [Option<Known>; SLOT_COUNT] = {
+static SLOTS: [Option<Known>; SLOT_COUNT] = {
     assert!(Known::ALL.len() <= 127, "numbers fit a NameSet and leave 0 for unknown names");
     let mut slots = [None; SLOT_COUNT];
     let mut at = 0;

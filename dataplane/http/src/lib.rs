@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod authority;
+mod field;
 mod forwarding;
 pub mod h1;
 mod head;
@@ -29,9 +30,10 @@ mod target;
 mod wire;
 
 pub use authority::Authority;
+pub use field::{FieldRef, Name};
 pub use forwarding::{add_forwarding, is_protected, strip_inbound};
 pub use head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
-pub use headers::{FieldRef, Headers, InvalidField, Name};
+pub use headers::{Headers, InvalidField};
 pub use hop::{is_forbidden_trailer, strip_hop_by_hop};
 pub use known::Known;
 pub use limits::Limits;

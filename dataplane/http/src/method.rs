@@ -87,7 +87,7 @@ impl fmt::Debug for Method {
 }
 
 /// Their order gives the numbers of the tunnel's contract: only add at the end.
-const COMMON: [(Method, &str); 9] = [
+static COMMON: [(Method, &str); 9] = [
     (Method::Get, "GET"),
     (Method::Post, "POST"),
     (Method::Head, "HEAD"),

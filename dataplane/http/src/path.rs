@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::malformed::Rule;
+use crate::scan;
 
 /// What an application may allow in paths beyond the strict default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +31,10 @@ pub(crate) fn check(target: &[u8], rules: PathRules) -> Result<PathFacts, Rule> 
     }
     let mut deep = false;
     let mut path_bytes = target.len();
-    for (at, &byte) in target.iter().enumerate() {
-        match CLASS[usize::from(byte)] {
+    let mut at = 0;
+    while let Some(plain) = target[at..].iter().position(|&byte| CLASS[usize::from(byte)] != Class::Plain) {
+        at += plain;
+        match CLASS[usize::from(target[at])] {
             Class::Plain => {}
             Class::Query => {
                 path_bytes = at;
@@ -43,6 +46,7 @@ pub(crate) fn check(target: &[u8], rules: PathRules) -> Result<PathFacts, Rule> 
             Class::Fragment => return Err(Rule::TargetFragment),
             Class::Refused => return Err(Rule::TargetByte),
         }
+        at += 1;
     }
     check_query(&target[path_bytes..])?;
     let encoded_slash = deep && check_segments(&target[..path_bytes], rules)?;
@@ -83,15 +87,12 @@ fn canonical(path: &[u8]) -> String {
 }
 
 fn check_query(query: &[u8]) -> Result<(), Rule> {
-    for &byte in query {
-        match byte {
-            b'#' => return Err(Rule::TargetFragment),
-            0x21..=0x7e => {}
-            // Controls, spaces and everything beyond ASCII.
-            _ => return Err(Rule::TargetByte),
-        }
+    if scan::is_query(query) {
+        return Ok(());
     }
-    Ok(())
+    // The first byte that does not fit decides.
+    let refused = query.iter().find(|&&byte| !byte.is_ascii_graphic() || byte == b'#');
+    Err(if refused == Some(&b'#') { Rule::TargetFragment } else { Rule::TargetByte })
 }
 
 /// Checks escapes and dot segments; says whether there is an encoded slash.
@@ -164,7 +165,7 @@ enum Class {
     Refused,
 }
 
-const CLASS: [Class; 256] = {
+static CLASS: [Class; 256] = {
     let mut table = [Class::Refused; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
@@ -192,8 +193,24 @@ mod tests {
     #[test]
     fn ordinary_paths_pass_unchanged() {
         let table = [
-            "/", "/a", "/a/b.html", "/a.b/c..d/e...", "/...", "/.well-known/x", "/..a/.b", "//a//b", "/a;v=1/b", "/a|b[c]^`{d}",
-            "/%E4%f6", "/%41%2e%41", "/?", "/?q=../../x&y=%zz\\|<>\"", "/a?x?y/..", "/a%3b..%3b", "/%25%32%65", "/*~!$&'()+,:@=",
+            "/",
+            "/a",
+            "/a/b.html",
+            "/a.b/c..d/e...",
+            "/...",
+            "/.well-known/x",
+            "/..a/.b",
+            "//a//b",
+            "/a;v=1/b",
+            "/a|b[c]^`{d}",
+            "/%E4%f6",
+            "/%41%2e%41",
+            "/?",
+            "/?q=../../x&y=%zz\\|<>\"",
+            "/a?x?y/..",
+            "/a%3b..%3b",
+            "/%25%32%65",
+            "/*~!$&'()+,:@=",
         ];
         for path in table {
             let facts = check(path.as_bytes(), PathRules::default()).unwrap_or_else(|rule| panic!("{path}: {rule}"));

@@ -109,7 +109,10 @@ fn prefers_html(accept: &[u8]) -> bool {
         let weight = parts.find_map(weight).unwrap_or(1000);
         if [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|name| media.eq_ignore_ascii_case(name)) {
             html = html.max(weight);
-        } else if [&b"application/json"[..], b"application/problem+json"].iter().any(|name| media.eq_ignore_ascii_case(name)) {
+        } else if [&b"application/json"[..], b"application/problem+json"]
+            .iter()
+            .any(|name| media.eq_ignore_ascii_case(name))
+        {
             json = json.max(weight);
         }
     }
@@ -183,7 +186,13 @@ mod tests {
 
     #[test]
     fn programs_get_a_problem() {
-        for accept in [None, Some("*/*"), Some("application/json"), Some("application/json, text/html;q=0.9"), Some("text/html;q=0")] {
+        for accept in [
+            None,
+            Some("*/*"),
+            Some("application/json"),
+            Some("application/json, text/html;q=0.9"),
+            Some("text/html;q=0"),
+        ] {
             let page = PROBLEM.render(accept.map(str::as_bytes));
             assert_eq!(page.content_type, "application/problem+json", "{accept:?}");
             assert_eq!(

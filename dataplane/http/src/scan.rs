@@ -1,7 +1,7 @@
 //! Byte classes and word-at-a-time scanning; allocates nothing and knows no protocol beyond RFC 9110's character sets.
 
 /// RFC 9110 `tchar`.
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
@@ -12,6 +12,10 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 
 /// No control character but HTAB: what a field value may hold once its surrounding white space is gone.
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    if !blocks.iter().any(block_has_control) && !rest.iter().any(u8::is_ascii_control) {
+        return true;
+    }
     let mut at = 0;
     loop {
         at = control(bytes, at);
@@ -24,7 +28,13 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
 }
 
 /// Position of the first control character (below 0x20, or 0x7f) from `at` on, or the length.
+#[inline]
 pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)
+        && !block_has_control(block)
+    {
+        at += BLOCK;
+    }
     while let Some(word) = word(bytes, at) {
         let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
         let del = word ^ (ONES * 0x7f);
@@ -37,6 +47,15 @@ pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
     }
     let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
+}
+
+/// Position of the first space or control character.
+pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
+    let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let clear = blocks.iter().take_while(|block| !block.iter().fold(false, |found, byte| found | is_blank(byte)));
+    let at = clear.count() * BLOCK;
+    bytes[at..].iter().position(is_blank).map(|found| at + found)
 }
 
 /// Position of the first LF from `at` on.
@@ -61,6 +80,31 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+/// As `make_ascii_lowercase`, a word at a time: names are too short for the library's loop to gain speed.
+pub(crate) fn make_lowercase(bytes: &mut [u8]) {
+    if bytes.len() < 8 {
+        bytes.iter_mut().for_each(|byte| *byte = byte.to_ascii_lowercase());
+        return;
+    }
+    let last = bytes.len() - 8;
+    for at in (0..last).step_by(8).chain([last]) {
+        if let Some(word) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<8>) {
+            let value = u64::from_le_bytes(*word);
+            // Bit 7 of each byte: at least `A`, at most `Z`, and ASCII.
+            let low = value & !HIGHS;
+            let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !value & HIGHS;
+            *word = (value | upper >> 2).to_le_bytes();
+        }
+    }
+}
+
+/// Whether all bytes are visible ASCII other than `#`.
+pub(crate) fn is_query(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let fits = |fits, &byte: &u8| fits & byte.is_ascii_graphic() & (byte != b'#');
+    blocks.iter().all(|block| block.iter().fold(true, fits)) && rest.iter().fold(true, fits)
 }
 
 /// Decimal digits only, no sign, no overflow.
@@ -89,15 +133,22 @@ pub(crate) fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Compares all bytes of a block at once: compiled to vector instructions, which the early exit of a search prevents.
+#[inline]
+fn block_has_control(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(false, |found, byte| found | byte.is_ascii_control())
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     let chunk = bytes.get(at..)?.first_chunk::<8>()?;
     Some(u64::from_le_bytes(*chunk))
 }
 
+const BLOCK: usize = 16;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-const TOKEN: [bool; 256] = {
+static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -135,8 +186,34 @@ mod tests {
         }
 
         #[test]
+        fn lower_case_agrees_with_the_library(mut bytes: Vec<u8>) {
+            let mut expected = bytes.clone();
+            expected.make_ascii_lowercase();
+            make_lowercase(&mut bytes);
+            prop_assert_eq!(bytes, expected);
+        }
+
+        #[test]
+        fn queries_are_visible_ascii(mut bytes in proptest::collection::vec(0x21u8..0x7f, 0..64), at in 0usize..64, byte: u8) {
+            bytes.retain(|&byte| byte != b'#');
+            prop_assert!(is_query(&bytes));
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+                prop_assert_eq!(is_query(&bytes), (0x21..0x7f).contains(&byte) && byte != b'#');
+            }
+        }
+
+        #[test]
         fn line_feed_agrees_with_a_plain_loop(bytes in proptest::collection::vec(0u8..16, 0..64)) {
             prop_assert_eq!(line_feed(&bytes, 0), bytes.iter().position(|&b| b == b'\n'));
+        }
+
+        #[test]
+        fn blank_agrees_with_a_plain_loop(mut bytes in proptest::collection::vec(0x21u8..0x7f, 0..64), at in 0usize..64, byte: u8) {
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+            }
+            prop_assert_eq!(blank(&bytes), bytes.iter().position(|&b| b <= b' ' || b == 0x7f));
         }
 
         #[test]

@@ -11,10 +11,10 @@
 //! flags     bits 0-1 version; of a request: bits 2-3 scheme + 1, bit 4 upgrade, bit 5 expects 100 Continue
 //! ```
 
-use crate::authority::Authority;
+use crate::field::FieldRef;
 use crate::h1::holds_typed_fields;
 use crate::head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
-use crate::headers::{FieldRef, Headers};
+use crate::headers::Headers;
 use crate::hop;
 use crate::known::{Known, NameSet};
 use crate::limits::{Limits, METHOD_BYTES_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, WIRE_BYTES_MAX};
@@ -59,8 +59,16 @@ impl RequestHead {
     /// Reads what [`RequestHead::encode`] wrote, and refuses whatever the parser would have refused. `%2f` is accepted:
     /// whether it is allowed was decided where the application was known.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes)?;
         let mut head = Self::default();
+        head.decode_again(bytes, limits)?;
+        Ok(head)
+    }
+
+    /// As [`RequestHead::decode`], in the memory of a head that is done with. Not to be used after an error.
+    pub fn decode_again(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Malformed> {
+        self.clear();
+        let head = self;
+        let mut reader = Reader::new(bytes)?;
         let flags = reader.byte()?;
         head.version = version(flags)?;
         head.scheme = match flags >> 2 & 3 {
@@ -72,23 +80,22 @@ impl RequestHead {
         };
         (head.upgrade, head.expect_continue) = (flags & 0x10 != 0, flags & 0x20 != 0);
         head.method = match reader.byte()? {
-            0 => Some(Method::parse(reader.text(METHOD_BYTES_MAX)?)?).filter(|method| method.number().is_none()).ok_or(Rule::Tunnel)?,
+            0 => Some(Method::parse(reader.text(METHOD_BYTES_MAX)?)?)
+                .filter(|method| method.number().is_none())
+                .ok_or(Rule::Tunnel)?,
             number => Method::from_number(number).ok_or(Rule::Tunnel)?,
         };
         head.body = reader.body()?;
-        read_origin(&mut head, &mut reader, limits)?;
+        read_origin(head, &mut reader, limits)?;
         reader.fields(&mut head.headers, limits)?;
         reader.finish()?;
         let contradicts = flags & 0xc0 != 0
             || matches!(head.body, BodyKind::UntilClose | BodyKind::Upgrade)
-            || !offers_upgrade_properly(&head)
+            || !offers_upgrade_properly(head)
             || (head.expect_continue && head.body.is_empty())
             || (head.method == Method::Connect && head.body != BodyKind::None)
             || holds_typed_fields(&head.headers);
-        if contradicts {
-            return Err(Rule::Tunnel.into());
-        }
-        Ok(head)
+        if contradicts { Err(Rule::Tunnel.into()) } else { Ok(()) }
     }
 }
 
@@ -105,8 +112,16 @@ impl ResponseHead {
 
     /// Reads what [`ResponseHead::encode`] wrote, and refuses whatever the parser would have refused.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes)?;
         let mut head = Self::default();
+        head.decode_again(bytes, limits)?;
+        Ok(head)
+    }
+
+    /// As [`ResponseHead::decode`], in the memory of a head that is done with. Not to be used after an error.
+    pub fn decode_again(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Malformed> {
+        self.clear();
+        let head = self;
+        let mut reader = Reader::new(bytes)?;
         let flags = reader.byte()?;
         head.version = version(flags)?;
         head.status = u16::from_be_bytes([reader.byte()?, reader.byte()?]);
@@ -122,11 +137,8 @@ impl ResponseHead {
             || !(100..1000).contains(&head.status)
             || (head.headers.contains(Known::Upgrade) && !matches!(head.status, 101 | 426))
             || !body_fits_status(head.body, head.status)
-            || !describes_length_properly(&head);
-        if contradicts {
-            return Err(Rule::Tunnel.into());
-        }
-        Ok(head)
+            || !describes_length_properly(head);
+        if contradicts { Err(Rule::Tunnel.into()) } else { Ok(()) }
     }
 }
 
@@ -153,7 +165,7 @@ impl Headers {
 fn read_origin(head: &mut RequestHead, reader: &mut Reader<'_>, limits: &Limits) -> Result<(), Rule> {
     let authority = reader.text(WIRE_BYTES_MAX)?;
     if !authority.is_empty() {
-        head.authority = Authority::parse(authority)?;
+        head.authority.assign(authority)?;
     }
     if head.authority.as_str().as_bytes() != authority {
         return Err(Rule::HostInvalid);
@@ -179,7 +191,7 @@ fn read_origin(head: &mut RequestHead, reader: &mut Reader<'_>, limits: &Limits)
 }
 
 fn offers_upgrade_properly(head: &RequestHead) -> bool {
-    let mut protocols = head.headers.get_all(Known::Upgrade);
+    let mut protocols = head.headers.values(Known::Upgrade);
     match (protocols.next(), protocols.next()) {
         (None, _) => !head.upgrade,
         (Some(protocol), None) => head.upgrade && head.body.is_empty() && hop::is_safe_protocol(protocol),
@@ -197,7 +209,7 @@ fn body_fits_status(body: BodyKind, status: u16) -> bool {
 
 /// `content-length` is a field of its own only where no content follows that it could contradict.
 fn describes_length_properly(head: &ResponseHead) -> bool {
-    let mut lengths = head.headers.get_all(Known::ContentLength);
+    let mut lengths = head.headers.values(Known::ContentLength);
     let Some(length) = lengths.next() else { return true };
     let may_describe = head.body == BodyKind::None && head.status >= 200 && head.status != 204;
     may_describe && scan::decimal(length).is_some() && lengths.next().is_none()
@@ -335,7 +347,7 @@ impl<'a> Reader<'a> {
             self.field(headers)?;
         }
         let foreign = headers.names().meets(FOREIGN);
-        let te_is_plain = headers.get_all(Known::Te).all(|value| value == b"trailers");
+        let te_is_plain = headers.values(Known::Te).all(|value| value == b"trailers");
         if foreign || !te_is_plain {
             return Err(Rule::Tunnel);
         }

@@ -53,7 +53,9 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// When the content is `UntilClose` or `Upgrade`, which no request can have.
 pub fn encode_request(head: &RequestHead, out: &mut Vec<u8>) -> BodyEncoder {
     out.reserve(head.headers.text_bytes() + head.target.as_str().len() + START_BYTES);
-    for part in [head.method.as_str(), " ", head.target.as_str(), " HTTP/1.1\r\nhost: ", head.authority.as_str(), "\r\n"] {
+    for part in
+        [head.method.as_str(), " ", head.target.as_str(), " HTTP/1.1\r\nhost: ", head.authority.as_str(), "\r\n"]
+    {
         out.extend_from_slice(part.as_bytes());
     }
     head.headers.write_text(out);

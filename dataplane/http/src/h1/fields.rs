@@ -87,8 +87,21 @@ fn try_read_field(input: &[u8], at: usize, headers: &mut Headers) -> Result<Line
     let Some(colon) = find_colon(input, at)? else { return Ok(Line::Incomplete) };
     let value_end = find_value_end(input, colon + 1);
     let Line::Whole((), next) = line_end(input, value_end, Rule::FieldValue)? else { return Ok(Line::Incomplete) };
-    headers.push_checked(&input[at..colon], scan::trim(&input[colon + 1..value_end]));
+    push(&input[at..next], colon - at, headers);
     Ok(Line::Whole(Parsed::Field, next))
+}
+
+/// Mostly the line already has the form in which it is kept: one space before the value, none behind.
+fn push(line: &[u8], name_bytes: usize, headers: &mut Headers) {
+    let value = &line[name_bytes + 1..line.len() - 2];
+    if let [b' ', first, .., last] = value
+        && !matches!(first, b' ' | b'\t')
+        && !matches!(last, b' ' | b'\t')
+    {
+        headers.push_line(line, name_bytes);
+    } else {
+        headers.push_checked(&line[..name_bytes], scan::trim(value));
+    }
 }
 
 fn find_colon(input: &[u8], at: usize) -> Result<Option<usize>, Rule> {

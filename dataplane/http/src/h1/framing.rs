@@ -28,7 +28,7 @@ pub(super) fn stated(headers: &Headers, version: Version) -> Result<Stated, Rule
 
 /// One field of decimal digits. Equal duplicates are refused too: what comes next may read them otherwise.
 fn content_length(headers: &Headers) -> Result<Option<u64>, Rule> {
-    let mut values = headers.get_all(Known::ContentLength);
+    let mut values = headers.values(Known::ContentLength);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Rule::ContentLengthDuplicate);
@@ -38,7 +38,7 @@ fn content_length(headers: &Headers) -> Result<Option<u64>, Rule> {
 
 /// One field that says `chunked` and nothing else.
 fn is_chunked(headers: &Headers, version: Version) -> Result<bool, Rule> {
-    let mut values = headers.get_all(Known::TransferEncoding);
+    let mut values = headers.values(Known::TransferEncoding);
     let Some(value) = values.next() else { return Ok(false) };
     if version != Version::Http11 {
         return Err(Rule::TransferEncodingVersion);

@@ -115,8 +115,7 @@ impl RequestParser {
         };
         head.expect_continue = expects_continue(head)?;
         head.upgrade = offers_upgrade(head, options);
-        hop::strip_hop_by_hop(&mut head.headers, head.upgrade);
-        head.headers.remove_known(TYPED);
+        hop::strip(&mut head.headers, options.names_fields, head.upgrade, TYPED);
         Ok(())
     }
 }
@@ -130,7 +129,9 @@ struct RequestLine<'a> {
 /// `method SP target SP version CRLF`.
 fn split_request_line(input: &[u8], at: usize) -> Result<Line<RequestLine<'_>>, Rule> {
     let rest = input.get(at..).unwrap_or_default();
-    let Some(method_end) = rest.iter().position(|&byte| !scan::is_token_byte(byte)) else { return Ok(Line::Incomplete) };
+    let Some(method_end) = rest.iter().position(|&byte| !scan::is_token_byte(byte)) else {
+        return Ok(Line::Incomplete);
+    };
     match rest[method_end] {
         b' ' if method_end > 0 => {}
         b'\n' => return Err(Rule::BareLf),
@@ -139,7 +140,7 @@ fn split_request_line(input: &[u8], at: usize) -> Result<Line<RequestLine<'_>>, 
         _ => return Err(Rule::Method),
     }
     let target = &rest[method_end + 1..];
-    let Some(target_end) = target.iter().position(|byte| matches!(byte, 0..=b' ' | 0x7f)) else { return Ok(Line::Incomplete) };
+    let Some(target_end) = scan::blank(target) else { return Ok(Line::Incomplete) };
     match target[target_end] {
         b' ' if target_end > 0 => {}
         b'\n' if !target[..target_end].ends_with(b"\r") => return Err(Rule::BareLf),
@@ -149,7 +150,9 @@ fn split_request_line(input: &[u8], at: usize) -> Result<Line<RequestLine<'_>>, 
     }
     let version_at = at + method_end + 1 + target_end + 1;
     let version_end = scan::control(input, version_at);
-    let Line::Whole((), next) = fields::line_end(input, version_end, Rule::RequestLine)? else { return Ok(Line::Incomplete) };
+    let Line::Whole((), next) = fields::line_end(input, version_end, Rule::RequestLine)? else {
+        return Ok(Line::Incomplete);
+    };
     let version = version(&input[version_at..version_end]).ok_or(Rule::RequestLine)??;
     Ok(Line::Whole(RequestLine { method: &rest[..method_end], target: &target[..target_end], version }, next))
 }
@@ -168,7 +171,7 @@ pub(super) fn version(bytes: &[u8]) -> Option<Result<Version, Rule>> {
 }
 
 fn assign_host(head: &mut RequestHead, origin: Origin) -> Result<(), Rule> {
-    let mut hosts = head.headers.get_all(Known::Host);
+    let mut hosts = head.headers.values(Known::Host);
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(Rule::HostDuplicate);
@@ -199,7 +202,7 @@ fn body(stated: Stated, method: &Method, limits: &Limits) -> Result<BodyKind, Ru
 
 /// An HTTP/1.0 client's expectation is ignored (RFC 9110 §10.1.1), as is one without content.
 fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
-    let mut values = head.headers.get_all(Known::Expect);
+    let mut values = head.headers.values(Known::Expect);
     let Some(value) = values.next() else { return Ok(false) };
     if !value.eq_ignore_ascii_case(b"100-continue") || values.next().is_some() {
         return Err(Rule::Expectation);
@@ -208,7 +211,7 @@ fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
 }
 
 fn offers_upgrade(head: &RequestHead, options: ConnectionOptions) -> bool {
-    let mut values = head.headers.get_all(Known::Upgrade);
+    let mut values = head.headers.values(Known::Upgrade);
     let (Some(protocol), None) = (values.next(), values.next()) else { return false };
     options.upgrade && head.version == Version::Http11 && head.body.is_empty() && hop::is_safe_protocol(protocol)
 }
@@ -222,5 +225,5 @@ const FIELDS_RESERVED: usize = 16;
 
 /// Fields that a request head from elsewhere must not hold either.
 pub(crate) fn holds_typed_fields(headers: &Headers) -> bool {
-    headers.iter().any(|field| field.known().is_some_and(|known| TYPED.has(known)))
+    headers.names().meets(TYPED)
 }

@@ -102,12 +102,10 @@ impl ResponseParser {
         head.keep_alive = !options.close
             && (head.version == Version::Http11 || options.keep_alive)
             && !matches!(head.body, BodyKind::UntilClose | BodyKind::Upgrade);
-        hop::strip_hop_by_hop(&mut head.headers, matches!(head.status, 101 | 426));
         // An answer to HEAD, and a 304, state the length that content would have had.
         let describes = head.body == BodyKind::None && head.status >= 200 && head.status != 204;
-        if !describes {
-            head.headers.remove_known(LENGTH);
-        }
+        let typed = if describes { NameSet::default() } else { LENGTH };
+        hop::strip(&mut head.headers, options.names_fields, matches!(head.status, 101 | 426), typed);
         Ok(())
     }
 }
@@ -118,7 +116,11 @@ fn body(status: u16, stated: Stated, method: &Method) -> Result<BodyKind, Rule> 
     let connected = *method == Method::Connect && (200..300).contains(&status);
     match stated {
         _ if status == 101 || connected => {
-            if stated == Stated::Nothing { Ok(BodyKind::Upgrade) } else { Err(Rule::BodyForbidden) }
+            if stated == Stated::Nothing {
+                Ok(BodyKind::Upgrade)
+            } else {
+                Err(Rule::BodyForbidden)
+            }
         }
         Stated::Nothing | Stated::Length(0) if status < 200 || status == 204 => Ok(BodyKind::None),
         _ if status < 200 || status == 204 => Err(Rule::BodyForbidden),

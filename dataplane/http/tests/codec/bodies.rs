@@ -45,7 +45,11 @@ fn each_kind_ends_where_it_should() {
     ];
     for (kind, text, content, done, rest) in table {
         let decoded = decode_with(kind, text, Limits::default()).unwrap();
-        assert_eq!((decoded.content, decoded.done, decoded.rest), (content.into(), done, Bytes::from(rest)), "{kind:?} {text:?}");
+        assert_eq!(
+            (decoded.content, decoded.done, decoded.rest),
+            (content.into(), done, Bytes::from(rest)),
+            "{kind:?} {text:?}"
+        );
         assert!(decoded.trailers.is_none());
     }
 }

@@ -50,7 +50,10 @@ fn requests() {
     head.headers.append_static(Known::Upgrade, "websocket");
     let mut out = Vec::new();
     encode_request(&head, &mut out);
-    assert_eq!(text(out), "GET /ws HTTP/1.1\r\nhost: app.internal:8080\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+    assert_eq!(
+        text(out),
+        "GET /ws HTTP/1.1\r\nhost: app.internal:8080\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+    );
 }
 
 #[test]
@@ -111,7 +114,11 @@ fn responses_by_version_and_method() {
         let head = ResponseHead::new(status, body);
         let (written, kept_now, content_now) = response_text(&head, method, version, keep_alive);
         let expected = format!("HTTP/1.1 {status} {}\r\n{lines}\r\n", head.reason());
-        assert_eq!((written, kept_now, content_now), (expected, kept, content), "{status} {body:?} {method} {version:?}");
+        assert_eq!(
+            (written, kept_now, content_now),
+            (expected, kept, content),
+            "{status} {body:?} {method} {version:?}"
+        );
     }
 }
 
@@ -146,7 +153,9 @@ fn interim_responses_are_not_for_http_1_0() {
 fn what_a_browser_sends_is_forwarded_unchanged() {
     let fields = "user-agent: Mozilla/5.0 (X11; Linux x86_64)\r\naccept: text/html, */*;q=0.8\r\naccept-language: de,en;q=0.5\r\n\
                   cookie: a=b; c=\"d\"\r\nsec-fetch-mode: navigate\r\nx-unknown: \t.\r\n";
-    let text_in = format!("GET /p%C3%A4th/..a?q=%%20 HTTP/1.1\r\nHost: app.example.com\r\nConnection: keep-alive\r\n{fields}\r\n");
+    let text_in = format!(
+        "GET /p%C3%A4th/..a?q=%%20 HTTP/1.1\r\nHost: app.example.com\r\nConnection: keep-alive\r\n{fields}\r\n"
+    );
     let (head, _) = RequestParser::new(Limits::default()).parse(text_in.as_bytes()).unwrap().unwrap();
     let mut out = Vec::new();
     encode_request(&head, &mut out);

@@ -34,10 +34,10 @@ fn request_text() -> impl Strategy<Value = Vec<u8>> {
         "Via: 1.1 z\r\n",
     ]);
     let host = select(vec!["Host: a\r\n", "Host: A:1\r\n", "HOST: [::1]\r\n", ""]);
-    let rest = select(vec!["", "hello", "5\r\nhello\r\n0\r\n\r\n", "1\r\na\r\n0\r\nx: y\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"]);
-    (start, host, vec(line, 0..6), rest).prop_map(|(start, host, lines, rest)| {
-        [start, host, &lines.concat(), "\r\n", rest].concat().into_bytes()
-    })
+    let rest =
+        select(vec!["", "hello", "5\r\nhello\r\n0\r\n\r\n", "1\r\na\r\n0\r\nx: y\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"]);
+    (start, host, vec(line, 0..6), rest)
+        .prop_map(|(start, host, lines, rest)| [start, host, &lines.concat(), "\r\n", rest].concat().into_bytes())
 }
 
 fn response_text() -> impl Strategy<Value = Vec<u8>> {

@@ -111,7 +111,11 @@ fn what_smuggles_or_confuses_is_refused() {
     for (lines, rule) in table {
         assert_eq!(with(lines).err(), Some(*rule), "{lines:?}");
         // Nor may it hide behind other fields.
-        assert_eq!(with(&format!("Accept: */*\r\nX-A: {}\r\n{lines}X-B: c\r\n", "b".repeat(99))).err(), Some(*rule), "{lines:?}");
+        assert_eq!(
+            with(&format!("Accept: */*\r\nX-A: {}\r\n{lines}X-B: c\r\n", "b".repeat(99))).err(),
+            Some(*rule),
+            "{lines:?}"
+        );
     }
 }
 
@@ -268,7 +272,8 @@ fn expectations_need_content_and_http_1_1() {
 
 #[test]
 fn limits_hold_to_the_byte() {
-    let limits = Limits { head_bytes_max: 100, fields_max: 3, target_bytes_max: 10, body_bytes_max: 5, ..Limits::default() };
+    let limits =
+        Limits { head_bytes_max: 100, fields_max: 3, target_bytes_max: 10, body_bytes_max: 5, ..Limits::default() };
     let run = |text: &str| RequestParser::new(limits).parse(text.as_bytes()).map_err(|malformed| malformed.rule);
     let start = "GET /123456789 HTTP/1.1\r\nHost: a\r\nX: ";
     let fill = |bytes: usize| format!("{start}{}\r\n\r\n", "y".repeat(bytes - start.len() - 4));

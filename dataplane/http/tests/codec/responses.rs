@@ -107,11 +107,15 @@ fn framing_depends_on_status_and_method() {
 
 #[test]
 fn an_upgrade_keeps_its_name() {
-    let text = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n";
+    let text =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n";
     let head = parse_for(format!("{text}\r\n"), &Method::Get, true).unwrap();
     assert_eq!((head.body, head.keep_alive, head.is_interim()), (BodyKind::Upgrade, false, false));
     assert_eq!(head.headers.get_str("upgrade"), Some("websocket"));
-    assert_eq!(parse_for(format!("{text}Content-Length: 5\r\n\r\n"), &Method::Get, true).err(), Some(Rule::BodyForbidden));
+    assert_eq!(
+        parse_for(format!("{text}Content-Length: 5\r\n\r\n"), &Method::Get, true).err(),
+        Some(Rule::BodyForbidden)
+    );
     let head = parse("HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert!(!head.headers.contains("upgrade"));
 }

@@ -26,7 +26,8 @@ fn the_layout_is_pinned() {
     assert_eq!(encoded(&sample_request()), expected);
 
     let text = "HTTP/1.1 404 Nope\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (head, _) = ResponseParser::new(Limits::default()).parse(text.as_bytes(), &Method::Get, false).unwrap().unwrap();
+    let (head, _) =
+        ResponseParser::new(Limits::default()).parse(text.as_bytes(), &Method::Get, false).unwrap().unwrap();
     let mut out = Vec::new();
     head.encode(&mut out);
     let server = 1 + Known::ALL.iter().position(|&known| known == Known::Server).unwrap() as u8;
@@ -160,7 +161,9 @@ fn responses_are_validated_again() {
 
 #[test]
 fn trailers_are_validated_again() {
-    let decode = |fields: &[u8]| Headers::decode(&[&[1], fields].concat(), &Limits::default()).map_err(|malformed| malformed.rule);
+    let decode = |fields: &[u8]| {
+        Headers::decode(&[&[1], fields].concat(), &Limits::default()).map_err(|malformed| malformed.rule)
+    };
     let good = [vec![1], other("x-sum", "1")].concat();
     assert_eq!(decode(&good).unwrap().get_str("x-sum"), Some("1"));
     assert_eq!(decode(&[vec![1], known(Known::SetCookie, "a=b")].concat()), Err(Rule::TrailerForbidden));

@@ -111,7 +111,10 @@ fn request_survives_the_encoder(head: &RequestHead) {
     assert_eq!(consumed, text.len());
     let expect_continue = again.expect_continue;
     assert!(!expect_continue || head.expect_continue);
-    assert_eq!(RequestHead { version: head.version, scheme: head.scheme, expect_continue: head.expect_continue, ..again }, *head);
+    assert_eq!(
+        RequestHead { version: head.version, scheme: head.scheme, expect_continue: head.expect_continue, ..again },
+        *head
+    );
 }
 
 fn response_survives_the_encoder(head: &ResponseHead, method: &Method, upgrade: bool) {
