@@ -12,6 +12,8 @@ pub mod counters;
 mod download;
 pub mod drain;
 mod exchange;
+#[cfg(debug_assertions)]
+mod fault;
 mod forward;
 mod hub;
 pub mod peers;
@@ -97,6 +99,8 @@ async fn live(ctx: WorkerContext) {
     }
     spawn(Rc::clone(&worker).housekeep()).detach();
     worker.side.report(WorkerReport::Ready { io_backend: "uring" });
+    #[cfg(debug_assertions)]
+    fault::stall_if_told(index);
     let mut draining = false;
     while worker.drain.state() != DrainState::Ended {
         match inbox.recv().await {
