@@ -89,4 +89,11 @@ impl Drop for DataplaneProcess {
 }
 
 /// The rest of the environment may hold secrets that are none of the dataplane's business.
-const PASSED_VARIABLES: [&str; 4] = ["POSTERN_LOG", "POSTERN_LOG_FORMAT", "NO_COLOR", "RUST_BACKTRACE"];
+const PASSED_VARIABLES: &[&str] = &[
+    "POSTERN_LOG",
+    "POSTERN_LOG_FORMAT",
+    "NO_COLOR",
+    "RUST_BACKTRACE",
+    #[cfg(debug_assertions)]
+    "POSTERN_FAULT_STALL",
+];
