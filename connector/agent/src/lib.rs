@@ -1,1 +1,41 @@
-//! To be described.
+//! `postern-connector`: inside the private network. It dials out to relays, verifies what they may ask for against the
+//! control authority's signature, and carries their requests to the applications. Nothing listens.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that unwraps or meets the unexpected fails loudly")
+)]
+
+mod admin;
+pub mod args;
+mod backend;
+mod counters;
+mod dial;
+mod enrol;
+mod exchange;
+mod failure;
+mod identity;
+mod incoming;
+mod keeper;
+pub mod limits;
+mod placement;
+mod pool;
+mod process;
+mod resolve;
+mod tls;
+mod transactions;
+mod translate;
+mod tunnel;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    postern_service::failure::run("postern-connector", process::main)
+}

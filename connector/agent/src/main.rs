@@ -1,2 +1,11 @@
-//! To be described.
-fn main() {}
+//! The program `postern-connector`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    postern_connector::main()
+}

@@ -1,0 +1,226 @@
+//! The connector's command line: what people write ([`Args`]) and what it means once checked ([`Options`]).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use postern_service::ServiceArgs;
+use postern_service::failure::Failure;
+
+use crate::limits::{RELAYS_MAX, WORKERS_DEFAULT_MAX, WORKERS_MAX};
+
+/// Postern's connector: dials out to relays and carries their requests to private applications. It listens nowhere.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "postern-connector", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// What every daemon has.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Relays to dial
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    pub relay: Vec<RelayAddress>,
+    /// The enrolment token that `postern connector token` wrote; needed until the connector is enrolled
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where the connector keeps its key, its certificate and the last good configuration (made if missing, mode 0700)
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// Worker threads; default: one per CPU this process may run on, at most 4
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: Option<u16>,
+    /// The I/O engine
+    #[arg(long, value_enum, default_value_t = IoBackend::Auto)]
+    pub io: IoBackend,
+    /// Serve /healthz, /readyz and /metrics here; a loopback address
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Write one JSON line per request to this file; - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub transaction_log: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  Enrol and serve; later starts need no token:
+    postern-connector --relay relay.example.com:443 --token-file token --state-dir /var/lib/postern-connector
+  Two relays, and a record of every request:
+    postern-connector --relay edge1.example.com:443,edge2.example.com:443 --token-file token \\
+      --state-dir /var/lib/postern-connector --transaction-log /var/log/postern/transactions.jsonl";
+
+/// The I/O engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IoBackend {
+    /// io_uring where the kernel allows it, else epoll.
+    Auto,
+    /// io_uring.
+    Uring,
+    /// epoll (not yet available).
+    Epoll,
+}
+
+/// Where a relay listens: `HOST:PORT`, IPv6 addresses in brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// A DNS name, or an IP address without brackets.
+    pub host: Box<str>,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Text that is no `HOST:PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write it as HOST:PORT, an IPv6 address in brackets: [2001:db8::1]:443")]
+pub struct NotARelayAddress;
+
+impl FromStr for RelayAddress {
+    type Err = NotARelayAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotARelayAddress> {
+        let (host, port) = text.rsplit_once(':').ok_or(NotARelayAddress)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(NotARelayAddress)?;
+        let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+            Some(inner) => {
+                let inner = inner.ok_or(NotARelayAddress)?;
+                inner.parse::<Ipv6Addr>().map_err(|_| NotARelayAddress)?;
+                inner
+            }
+            None => host,
+        };
+        let named = |host: &str| {
+            (1..=253).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        };
+        if host.parse::<IpAddr>().is_err() && !named(host) {
+            return Err(NotARelayAddress);
+        }
+        Ok(Self { host: host.into(), port })
+    }
+}
+
+impl fmt::Display for RelayAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The command line, checked. What it names may still be missing or unreadable.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `--relay`, without duplicates
+    pub relays: Vec<RelayAddress>,
+    /// `--token-file`
+    pub token_file: Option<PathBuf>,
+    /// `--state-dir`
+    pub state_dir: PathBuf,
+    /// `--workers`, or its default
+    pub workers: u16,
+    /// `--admin-listen`
+    pub admin_listen: Option<SocketAddr>,
+    /// `--transaction-log`
+    pub transaction_log: Option<PathBuf>,
+    /// `--grace-period`
+    pub grace_period: Duration,
+}
+
+/// A command line that asks for what cannot be done. One line that says what and what to do; exit 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refused {
+    #[error("{what} is not yet available")]
+    NotYetAvailable { what: &'static str },
+    #[error("--relay names {count} relays, at most {RELAYS_MAX} are possible")]
+    TooManyRelays { count: usize },
+    #[error("--relay {relay} is given twice")]
+    RelayTwice { relay: RelayAddress },
+    #[error("--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]")]
+    AdminNotLoopback { address: SocketAddr },
+}
+
+impl Refused {
+    /// The line that ends the program.
+    pub(crate) fn into_failure(self) -> Failure {
+        let failure = Failure::new(self.to_string());
+        match self {
+            Self::NotYetAvailable { .. } => failure.code("not-yet-available"),
+            Self::TooManyRelays { .. } | Self::RelayTwice { .. } | Self::AdminNotLoopback { .. } => failure,
+        }
+    }
+}
+
+impl Args {
+    /// Checks what needs no look at the machine. `cpus` is how many CPUs this process may run on.
+    ///
+    /// # Errors
+    /// The first thing that cannot be done.
+    pub fn check(self, cpus: u16) -> Result<Options, Refused> {
+        if self.io == IoBackend::Epoll {
+            return Err(Refused::NotYetAvailable { what: "--io epoll" });
+        }
+        if self.relay.len() > RELAYS_MAX {
+            return Err(Refused::TooManyRelays { count: self.relay.len() });
+        }
+        if let Some((at, relay)) = self.relay.iter().enumerate().find(|(at, relay)| self.relay[..*at].contains(relay)) {
+            debug_assert!(at > 0);
+            return Err(Refused::RelayTwice { relay: relay.clone() });
+        }
+        if let Some(address) = self.admin_listen.filter(|address| !address.ip().is_loopback()) {
+            return Err(Refused::AdminNotLoopback { address });
+        }
+        Ok(Options {
+            relays: self.relay,
+            token_file: self.token_file,
+            state_dir: self.state_dir,
+            workers: self.workers.unwrap_or(cpus.clamp(1, WORKERS_DEFAULT_MAX)),
+            admin_listen: self.admin_listen,
+            transaction_log: self.transaction_log,
+            grace_period: self.service.grace_period,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(more: &[&str]) -> Result<Options, Refused> {
+        let base = ["postern-connector", "--state-dir", "/s", "--relay", "r.example:443,[::1]:8443"];
+        Args::try_parse_from(base.iter().chain(more)).unwrap().check(64)
+    }
+
+    #[test]
+    fn defaults_are_bounded() {
+        let options = check(&[]).unwrap();
+        assert_eq!((options.workers, options.relays.len()), (4, 2));
+        assert_eq!(options.relays[1].to_string(), "[::1]:8443");
+        assert_eq!(check(&["--workers", "7"]).unwrap().workers, 7);
+    }
+
+    #[test]
+    fn relay_addresses_are_parsed_strictly() {
+        for good in ["a:1", "10.0.0.1:443", "[2001:db8::1]:443", "a-b.example.com:65535"] {
+            assert_eq!(good.parse::<RelayAddress>().unwrap().to_string(), good);
+        }
+        for bad in ["a", "a:", "a:0", "a:65536", ":1", "a b:1", "[::1:1", "[a]:1", "https://a:1", "a/b:1"] {
+            assert!(bad.parse::<RelayAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_named() {
+        assert_eq!(check(&["--io", "epoll"]).unwrap_err().to_string(), "--io epoll is not yet available");
+        let refused = check(&["--admin-listen", "0.0.0.0:1"]).unwrap_err().to_string();
+        assert!(refused.contains("not a loopback address"), "{refused}");
+        let refused = check(&["--relay", "r.example:443"]).unwrap_err();
+        assert!(matches!(refused, Refused::RelayTwice { .. }), "{refused}");
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,240 @@
+//! The private applications as the group's signed configuration names them: parsed once, then only looked up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use postern_http::Authority;
+use postern_model::app_url::{ExternalUrl, InternalUrl};
+use postern_model::group_config::{BackendApp, GroupConfig};
+use postern_model::ids::{AppId, GroupId};
+use postern_model::settings::AppSettings;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+/// Every application of the group.
+#[derive(Debug)]
+pub(crate) struct BackendTable {
+    pub(crate) version: u64,
+    pub(crate) group: GroupId,
+    pub(crate) apps: HashMap<AppId, Arc<Backend>>,
+}
+
+/// One application.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// As configured; two backends with the same are interchangeable.
+    pub(crate) app: BackendApp,
+    pub(crate) internal: InternalUrl,
+    pub(crate) external: ExternalUrl,
+    /// What the backend gets as Host.
+    pub(crate) authority: Authority,
+    pub(crate) silence_max: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) connections_max: usize,
+    pub(crate) tls: Option<BackendTls>,
+}
+
+/// How TLS with a backend is spoken.
+#[derive(Debug, Clone)]
+pub(crate) struct BackendTls {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) server_name: ServerName<'static>,
+}
+
+impl BackendTable {
+    /// Parses a verified configuration. What cannot be used is left out and said; the other applications go on.
+    /// `before` lends the backends that did not change.
+    pub(crate) fn build(config: &GroupConfig, before: Option<&Self>) -> Self {
+        let mut apps = HashMap::with_capacity(config.apps.len());
+        for app in &config.apps {
+            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| held.app == *app);
+            match same.map_or_else(|| Backend::build(app).map(Arc::new), |held| Ok(Arc::clone(held))) {
+                Ok(backend) => {
+                    apps.insert(app.id, backend);
+                }
+                Err(reason) => tracing::error!(app = %app.name, reason, "group config: this application cannot be served"),
+            }
+        }
+        Self { version: config.version, group: config.group, apps }
+    }
+}
+
+impl Backend {
+    fn build(app: &BackendApp) -> Result<Self, String> {
+        let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
+        let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
+        let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
+        warn_of_weakness(app, &internal, &settings);
+        let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
+        Ok(Self {
+            authority: authority(&internal)?,
+            app: app.clone(),
+            internal,
+            external,
+            silence_max: Duration::from_millis(settings.backend_timeout_ms.into()),
+            connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
+            connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
+            tls,
+        })
+    }
+}
+
+fn warn_of_weakness(app: &BackendApp, internal: &InternalUrl, settings: &AppSettings) {
+    if !internal.tls {
+        tracing::warn!(app = %app.name, backend = %internal, "this backend is reached by plain HTTP: others on its network can read and change it");
+    } else if !settings.backend_tls_verify {
+        tracing::warn!(app = %app.name, backend = %internal, "the certificate of this backend is not verified: others on its network can take its place");
+    }
+}
+
+/// `host[:port]`, without the port where it is the scheme's own.
+fn authority(internal: &InternalUrl) -> Result<Authority, String> {
+    let (open, close) = if internal.host.contains(':') { ("[", "]") } else { ("", "") };
+    let default_port = if internal.tls { 443 } else { 80 };
+    let port = if internal.port == default_port { String::new() } else { format!(":{}", internal.port) };
+    let text = format!("{open}{}{close}{port}", internal.host);
+    Authority::parse(text.as_bytes()).map_err(|_| format!("{text} cannot be a Host"))
+}
+
+impl BackendTls {
+    fn build(internal: &InternalUrl, settings: &AppSettings) -> Result<Self, String> {
+        let server_name = ServerName::try_from(internal.host.to_string()).map_err(|error| error.to_string())?;
+        let provider = Arc::new(provider::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let mut config = match (settings.backend_tls_verify, &settings.backend_ca) {
+            (false, _) => {
+                let anybody = Arc::new(Anybody { provider });
+                builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+            }
+            (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?).with_no_client_auth(),
+            (true, None) => builder.with_root_certificates(system_roots()).with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS);
+        Ok(Self { config: Arc::new(config), server_name })
+    }
+}
+
+fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// The host's own authorities (`/etc/ssl/certs`, or `SSL_CERT_FILE`), read when the first backend needs them.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    Arc::clone(ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        let loaded = rustls_native_certs::load_native_certs();
+        let (good, _) = roots.add_parsable_certificates(loaded.certs);
+        if good == 0 {
+            tracing::error!("this host has no certificate authorities: install ca-certificates, or set backend_ca for each backend");
+        }
+        Arc::new(roots)
+    }))
+}
+
+/// For `backend_tls_verify=false`: any certificate, though the handshake's signature must be its owner's.
+#[derive(Debug)]
+struct Anybody {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// TLS sessions remembered per backend.
+const RESUMED_SESSIONS: usize = 32;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    pub(crate) fn app(seq: u32, internal: &str, settings: &[(&str, &str)]) -> BackendApp {
+        BackendApp {
+            id: AppId::new(postern_model::ids::TenantId::DEFAULT, seq),
+            name: format!("app{seq}").parse().unwrap(),
+            external_url: format!("https://app{seq}.example.com/"),
+            internal_url: internal.into(),
+            settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    pub(crate) fn config(version: u64, apps: Vec<BackendApp>) -> GroupConfig {
+        GroupConfig { tenant: postern_model::ids::TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_left_out_and_the_rest_serves() {
+        let apps = vec![
+            app(1, "http://10.0.0.1:8080/base/", &[]),
+            app(2, "gopher://x/", &[]),
+            app(3, "https://[::1]/", &[("backend_tls_verify", "false")]),
+            app(4, "http://x/", &[("of_the_future", "1")]),
+        ];
+        let table = BackendTable::build(&config(3, apps), None);
+        let mut seqs: Vec<_> = table.apps.keys().map(|id| id.seq).collect();
+        seqs.sort_unstable();
+        assert_eq!(seqs, [1, 3]);
+        let of = |seq| &table.apps[&AppId::new(postern_model::ids::TenantId::DEFAULT, seq)];
+        assert_eq!(of(1).authority.as_str(), "10.0.0.1:8080");
+        assert_eq!((of(3).authority.as_str(), of(3).tls.is_some()), ("[::1]", true));
+        assert_eq!(of(1).silence_max, Duration::from_secs(75));
+    }
+
+    #[test]
+    fn what_did_not_change_is_kept() {
+        let first = BackendTable::build(&config(1, vec![app(1, "http://a/", &[]), app(2, "http://b/", &[])]), None);
+        let second = config(2, vec![app(1, "http://a/", &[]), app(2, "http://c/", &[])]);
+        let second = BackendTable::build(&second, Some(&first));
+        let same = |seq| {
+            let id = AppId::new(postern_model::ids::TenantId::DEFAULT, seq);
+            Arc::ptr_eq(&first.apps[&id], &second.apps[&id])
+        };
+        assert_eq!((same(1), same(2)), (true, false));
+    }
+}

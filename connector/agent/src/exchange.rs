@@ -1,0 +1,179 @@
+//! One request: from the relay's OPEN to a backend's whole answer. One task; both bodies stream at once, each as fast as
+//! its slower end.
+
+mod download;
+mod raw;
+mod record;
+mod silence;
+mod upload;
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use postern_http::h1::{BodyEncoder, encode_request};
+use postern_http::{Limits, Method, RequestHead};
+use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
+
+use crate::failure::{Failed, Fault};
+use crate::incoming::Incoming;
+use crate::pool::{BackendConnection, Pool};
+use crate::translate::{self, External};
+use crate::tunnel::Tunnel;
+use download::Answered;
+use record::Record;
+use silence::Silence;
+
+/// A request in progress. Dropping it gives the request up: the backend's connection closes, the record is written.
+pub(crate) struct Exchange {
+    tunnel: Rc<Tunnel>,
+    stream: StreamId,
+    incoming: Rc<Incoming>,
+    meta: OpenMeta,
+    record: Record,
+}
+
+/// What of the request is needed until the answer is complete.
+struct Asked {
+    method: Method,
+    upgrade: bool,
+    external: External,
+    /// It may be sent again although a backend may have seen it.
+    idempotent: bool,
+}
+
+/// An attempt that came to nothing.
+struct Lost {
+    failed: Failed,
+    /// Something of an answer had come: the backend has seen the request.
+    answered: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(tunnel: Rc<Tunnel>, stream: StreamId, incoming: Rc<Incoming>, meta: OpenMeta) -> Self {
+        let record = Record::begin(&tunnel, &meta);
+        Self { tunnel, stream, incoming, meta, record }
+    }
+}
+
+/// Serves one request to its end.
+pub(crate) async fn serve(exchange: Exchange, head: Bytes, end: bool) {
+    if let Err(failed) = exchange.run(&head, end).await {
+        exchange.tunnel.cancel(exchange.stream, &failed.cancel());
+        exchange.record.failed(failed);
+    } else {
+        exchange.record.done();
+    }
+    exchange.tunnel.finished(exchange.stream);
+}
+
+impl Exchange {
+    async fn run(&self, head: &[u8], end: bool) -> Result<(), Failed> {
+        let mut head = RequestHead::decode(head, &REQUEST_LIMITS).map_err(Failed::malformed_request)?;
+        self.record.request(&head);
+        let worker = &self.tunnel.worker;
+        let pool = worker.pool(self.meta.app).ok_or_else(|| {
+            Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed()
+        })?;
+        let external = translate::request(&mut head, &pool.backend)?;
+        head.keep_alive = true;
+        let has_body = !end && !head.body.is_empty();
+        let asked = Asked {
+            idempotent: head.method.is_idempotent() && !head.upgrade,
+            method: head.method.clone(),
+            upgrade: head.upgrade,
+            external,
+        };
+        self.attempts(&pool, &head, &asked, has_body).await
+    }
+
+    /// A kept connection may turn out to be closed by the backend: then once more on a fresh one (RFC 9110 §9.2.2).
+    async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
+        let names = &self.tunnel.worker.names;
+        let connection = pool.acquire(names, false).await?;
+        self.record.connected(connection.reused);
+        let reused = connection.reused;
+        let lost = match self.attempt(pool, connection, head, asked, has_body).await {
+            Ok(()) => return Ok(()),
+            Err(lost) => lost,
+        };
+        let may_repeat = reused && !lost.answered && asked.idempotent && !self.incoming.is_taken();
+        if !may_repeat || lost.failed.fault != Fault::BackendBroken {
+            return Err(lost.failed);
+        }
+        self.tunnel.worker.shared.counters.requests_retried.increment();
+        let connection = pool.acquire(names, true).await?;
+        self.record.connected(false);
+        self.attempt(pool, connection, head, asked, has_body).await.map_err(|lost| lost.failed)
+    }
+
+    async fn attempt(
+        &self,
+        pool: &Rc<Pool>,
+        mut connection: Box<BackendConnection>,
+        head: &RequestHead,
+        asked: &Asked,
+        has_body: bool,
+    ) -> Result<(), Lost> {
+        let encoder = self.tunnel.worker.with_scratch(|scratch| {
+            let encoder = encode_request(head, scratch);
+            connection.stream.queue(scratch);
+            encoder
+        });
+        let silence = Silence::new(pool.backend.silence_max);
+        let (answered, whole) = if has_body {
+            self.both(&mut connection, encoder, (asked, pool, &silence)).await?
+        } else {
+            (self.download(&mut connection, asked, pool, &silence).await?, true)
+        };
+        match answered {
+            Answered::Upgraded => return self.raw(&mut connection).await.map_err(|failed| Lost { failed, answered: true }),
+            Answered::Whole { keep: true } if whole => pool.release(connection),
+            Answered::Whole { .. } => drop(connection),
+        }
+        if !self.incoming.is_ended() {
+            // The answer is complete; the rest of the request's body is of no use to anybody.
+            self.tunnel.cancel(self.stream, &Cancel::new(Culprit::Connector, CancelCode::UNWANTED));
+        }
+        Ok(())
+    }
+
+    /// The request's body and the answer at once. Also says whether all of the body went out.
+    async fn both(
+        &self,
+        connection: &mut BackendConnection,
+        encoder: BodyEncoder,
+        (asked, pool, silence): (&Asked, &Rc<Pool>, &Silence),
+    ) -> Result<(Answered, bool), Lost> {
+        let stream = connection.stream.clone();
+        let mut upload = pin!(self.upload(&stream, encoder, silence));
+        let mut download = pin!(self.download(connection, asked, pool, silence));
+        let mut uploaded = None;
+        poll_fn(|cx| {
+            if uploaded.is_none()
+                && let Poll::Ready(result) = upload.as_mut().poll(cx)
+            {
+                match result {
+                    Ok(()) => uploaded = Some(true),
+                    // A backend that takes no more may still answer; if not, the answer's half says so.
+                    Err(failed) if failed.fault == Fault::BackendBroken => uploaded = Some(false),
+                    Err(failed) => return Poll::Ready(Err(Lost { failed, answered: true })),
+                }
+            }
+            download.as_mut().poll(cx).map_ok(|answered| (answered, uploaded == Some(true)))
+        })
+        .await
+    }
+}
+
+/// What a relay may have accepted, with the fields that it adds.
+const REQUEST_LIMITS: Limits = Limits {
+    head_bytes_max: 64 << 10,
+    fields_max: 192,
+    target_bytes_max: 16 << 10,
+    chunk_line_bytes_max: 256,
+    trailer_bytes_max: 16 << 10,
+    body_bytes_max: u64::MAX,
+};

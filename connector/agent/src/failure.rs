@@ -1,0 +1,163 @@
+//! Why a request could not be answered: whose fault it is, and what the relay is told about it.
+
+use std::io;
+
+use postern_http::Malformed;
+use postern_io::TlsFailure;
+use postern_tunnel::{Cancel, CancelCode, Culprit, SendError};
+
+/// The end of a request that has no answer, or not a whole one.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    pub(crate) fault: Fault,
+    /// For people; never a path, cookie or address of a client.
+    pub(crate) detail: String,
+    /// Nothing was done with the request: it may go to another connector.
+    pub(crate) unprocessed: bool,
+}
+
+/// Kinds of [`Failed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    BackendRefused,
+    BackendUnreachable,
+    BackendTls,
+    BackendBroken,
+    BackendTimeout,
+    ConfigMissing,
+    Overloaded,
+    ClientBroken,
+    Internal,
+    /// The relay gave the request up, or the tunnel is gone: nobody is told.
+    Cancelled,
+}
+
+impl Fault {
+    /// The stable code, as in the catalogue.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::BackendRefused => "backend-refused",
+            Self::BackendUnreachable => "backend-unreachable",
+            Self::BackendTls => "backend-tls",
+            Self::BackendBroken => "backend-broken",
+            Self::BackendTimeout => "backend-timeout",
+            Self::ConfigMissing => "backend-config-missing",
+            Self::Overloaded => "overloaded",
+            Self::ClientBroken | Self::Cancelled => "request-cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn cancel(self) -> Cancel {
+        let (culprit, code) = match self {
+            Self::BackendRefused => (Culprit::Backend, CancelCode::REFUSED),
+            Self::BackendUnreachable => (Culprit::Backend, CancelCode::UNREACHABLE),
+            Self::BackendTls => (Culprit::Backend, CancelCode::TLS),
+            Self::BackendBroken => (Culprit::Backend, CancelCode::BROKEN),
+            Self::BackendTimeout => (Culprit::Backend, CancelCode::TIMEOUT),
+            Self::ConfigMissing => (Culprit::Connector, CancelCode::APP_UNKNOWN),
+            Self::Overloaded => (Culprit::Connector, CancelCode::OVERLOADED),
+            Self::ClientBroken => (Culprit::Client, CancelCode::BROKEN),
+            Self::Internal => (Culprit::Connector, CancelCode::INTERNAL),
+            Self::Cancelled => (Culprit::Client, CancelCode::GONE),
+        };
+        Cancel::new(culprit, code)
+    }
+}
+
+impl Failed {
+    pub(crate) fn new(fault: Fault, detail: impl Into<String>) -> Self {
+        Self { fault, detail: detail.into(), unprocessed: false }
+    }
+
+    /// States that nothing was done.
+    pub(crate) fn unprocessed(mut self) -> Self {
+        self.unprocessed = true;
+        self
+    }
+
+    /// For the relay.
+    pub(crate) fn cancel(&self) -> Cancel {
+        let cancel = self.fault.cancel().with_detail(&self.detail);
+        if self.unprocessed { cancel.unprocessed() } else { cancel }
+    }
+
+    /// A connection that could not be made. `ConnectionRefused` is the host's own word, the rest is the network's.
+    pub(crate) fn connecting(error: &io::Error) -> Self {
+        let fault = match error.kind() {
+            io::ErrorKind::ConnectionRefused => Fault::BackendRefused,
+            io::ErrorKind::InvalidData => Fault::BackendTls,
+            // Unresolved, unroutable, timed out, or whatever the kernel says else.
+            _ => Fault::BackendUnreachable,
+        };
+        Self::new(fault, error.to_string()).unprocessed()
+    }
+
+    /// A TLS handshake that failed: whatever ends it then is about TLS.
+    pub(crate) fn handshaking(error: &io::Error) -> Self {
+        Self::new(Fault::BackendTls, error.to_string()).unprocessed()
+    }
+
+    /// A connection that failed in use.
+    pub(crate) fn using(error: &io::Error) -> Self {
+        let tls = error.get_ref().is_some_and(|inner| inner.is::<TlsFailure>());
+        let fault = if tls { Fault::BackendTls } else { Fault::BackendBroken };
+        Self::new(fault, error.to_string())
+    }
+
+    /// An answer that is not HTTP, or contradicts itself.
+    pub(crate) fn malformed_answer(malformed: Malformed) -> Self {
+        Self::new(Fault::BackendBroken, format!("{}: {}", malformed.code(), malformed.detail()))
+    }
+
+    /// A request that a relay should never have sent on.
+    pub(crate) fn malformed_request(malformed: Malformed) -> Self {
+        Self::new(Fault::Internal, format!("the relay sent what it should have refused: {}", malformed.code()))
+    }
+
+    /// The tunnel did not take something.
+    pub(crate) fn sending(error: SendError) -> Self {
+        match error {
+            SendError::Closed => Self::new(Fault::Cancelled, error.to_string()),
+            SendError::HeadTooLong { .. } | SendError::TooManyInformational { .. } => {
+                Self::new(Fault::BackendBroken, error.to_string())
+            }
+            SendError::Ended
+            | SendError::HeadMissing
+            | SendError::HeadTwice
+            | SendError::WrongRole
+            | SendError::Upgraded => Self::new(Fault::Internal, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_catalogue() {
+        for fault in [
+            Fault::BackendRefused,
+            Fault::BackendUnreachable,
+            Fault::BackendTls,
+            Fault::BackendBroken,
+            Fault::BackendTimeout,
+            Fault::ConfigMissing,
+            Fault::Overloaded,
+            Fault::ClientBroken,
+            Fault::Internal,
+            Fault::Cancelled,
+        ] {
+            assert!(postern_model::codes::lookup(fault.code()).is_some(), "{}", fault.code());
+        }
+    }
+
+    #[test]
+    fn the_kernels_words_are_told_apart() {
+        let fault = |kind: io::ErrorKind| Failed::connecting(&io::Error::from(kind)).fault;
+        assert_eq!(fault(io::ErrorKind::ConnectionRefused), Fault::BackendRefused);
+        assert_eq!(fault(io::ErrorKind::TimedOut), Fault::BackendUnreachable);
+        assert_eq!(fault(io::ErrorKind::HostUnreachable), Fault::BackendUnreachable);
+    }
+}

@@ -1,0 +1,83 @@
+//! Every bound of the connector, with its arithmetic.
+//!
+//! Tunnels: at most 8 relays × 64 workers. Each is bounded by `postern_tunnel::Limits`: 1,024 streams that may hold 64 KiB
+//! each of request body, and 64 MiB of grown windows, reached only if every backend stalls while every client sends.
+//!
+//! A request in progress holds its head (≤ 32 KiB), at most one received piece of the answer (64 KiB, what the engine lets
+//! a socket hold unread) that waits for room in the tunnel, and what the backend's socket has not taken yet
+//! (≤ `OUTPUT_HIGH_WATER_BYTES` of the engine, 256 KiB, and one piece more). So 1,024 stalled uploads cost at most
+//! 1,024 × (64 + 256 + 64) KiB = 384 MiB, and as many stalled downloads 64 MiB; one of each kind less than 0.5 MiB.
+//!
+//! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
+//! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
+//! worker, each for at most the application's connect time-out.
+
+use std::time::Duration;
+
+/// Relays of one connector.
+pub const RELAYS_MAX: usize = 8;
+/// `--workers`.
+pub const WORKERS_MAX: u16 = 64;
+/// Workers unless `--workers` says otherwise: 4 carry several GB/s, and each costs 1 MiB of receive buffers.
+pub const WORKERS_DEFAULT_MAX: u16 = 4;
+/// Workers of one relay that are dialled: more tunnels than that to one relay would only cost memory.
+pub const RELAY_WORKERS_MAX: u16 = 64;
+
+/// First wait after a lost tunnel or a failed dial; it doubles up to [`BACKOFF_MAX`], each time jittered to 50–100 %.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// The longest wait between two dials.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A tunnel that lived so long was good: its loss begins a new series of waits.
+pub const TUNNEL_GOOD_AFTER: Duration = Duration::from_secs(5);
+/// TCP and TLS of one dial, name resolution apart.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A tunnel silent for so long is probed by the connector.
+pub const SILENCE_PROBED: Duration = Duration::from_secs(5);
+/// A tunnel silent for so long although it was probed is dead.
+pub const SILENCE_DEAD: Duration = Duration::from_secs(15);
+/// How often a tunnel looks at its clocks and reports its status.
+pub const TUNNEL_TICK: Duration = Duration::from_secs(1);
+/// Reads of one tunnel handled before other tasks get their turn.
+pub const TUNNEL_READS_PER_TURN: usize = 16;
+
+/// Commands waiting for one worker: dials (≤ relays × their workers), tables and state changes.
+pub const WORKER_MAILBOX: usize = 2048;
+/// Reports of tunnels waiting for the dialler: a few per tunnel.
+pub const REPORTS_MAILBOX: usize = 4096;
+/// Group configurations waiting to be verified; each tunnel brings one.
+pub const CONFIGS_WAITING: usize = 64;
+
+/// Requests of one application that wait for a backend connection, per worker.
+pub const WAITERS_MAX: usize = 1024;
+/// A pooled backend connection unused for so long is closed: below the 75 s after which common servers close it.
+pub const BACKEND_IDLE: Duration = Duration::from_secs(60);
+/// How often idle backend connections are looked at.
+pub const BACKEND_SWEEP: Duration = Duration::from_secs(1);
+/// Addresses of one name that are tried.
+pub const ADDRESSES_TRIED_MAX: usize = 4;
+/// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
+pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
+
+/// How long a resolved backend name is used.
+pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
+/// Names that one worker remembers.
+pub const RESOLVED_MAX: usize = 1024;
+/// Look-ups waiting for the resolver's threads.
+pub const LOOKUPS_WAITING: usize = 256;
+/// Threads for look-ups: a name server that hangs holds up one name, not all.
+pub const RESOLVER_THREADS: usize = 2;
+
+/// Records waiting for the transaction log's writer, about 300 bytes each: 2.4 MiB. Beyond it they are dropped and counted.
+pub const TRANSACTIONS_WAITING: usize = 8192;
+/// A path in the transaction log is cut to this.
+pub const TRANSACTION_PATH_BYTES: usize = 256;
+
+/// One exchange with a relay's enrolment service, in all.
+pub const ENROL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Clocks that differ by more are warned about.
+pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
+/// A group configuration on disk.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Connections of the admin listener served at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 8;

@@ -1,0 +1,6 @@
+//! The connector's own code between a fake relay and a fake backend, on the simulator: virtual clock, seeded network.
+
+mod failures;
+mod requests;
+mod tunnels;
+mod world;

@@ -1,0 +1,370 @@
+//! A relay that speaks the tunnel's protocol, a backend that does as it is told, and a worker of the connector between.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_http::{Authority, BodyKind, Limits, Method, PathRules, RequestHead, ResponseHead, Target};
+use postern_io::mailbox::mailbox;
+use postern_io::{
+    BackendKind, Listener, NullIdentity, Runtime, RuntimeOptions, Stream, now, sleep, sleep_until, spawn,
+};
+use postern_model::ids::{AppId, RelayId, RequestId, TenantId};
+use postern_tunnel::{
+    Connection, Event, ExternalScheme, Hello, Identity, OpenMeta, Output, PeerHello, Sent, StreamId, StreamKind,
+};
+
+use crate::backend::BackendTable;
+use crate::backend::tests::{app, config};
+use crate::counters::Counters;
+use crate::dial::Relay;
+use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::resolve::Resolver;
+use crate::transactions::TransactionLog;
+use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
+
+pub(super) const BACKEND: &str = "10.0.0.2:80";
+const RELAY: &str = "10.0.0.1:443";
+
+/// Runs `test` in the simulator.
+pub(super) fn sim<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
+    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed) };
+    Runtime::new(options).unwrap().run(test).unwrap()
+}
+
+/// The connector with one application, and a relay that holds one tunnel to it.
+pub(super) struct World {
+    pub(super) shared: Arc<Shared>,
+    pub(super) relay: Rc<FakeRelay>,
+}
+
+impl World {
+    pub(super) async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::with_relay(settings, 1).await
+    }
+
+    /// `workers`: what the relay says it has.
+    pub(super) async fn with_relay(settings: &[(&str, &str)], workers: u16) -> Self {
+        let relay = FakeRelay::listen(workers);
+        let shared = connector(settings);
+        relay.tunnels_up(usize::from(workers)).await;
+        Self { shared, relay }
+    }
+}
+
+/// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
+fn connector(settings: &[(&str, &str)]) -> Arc<Shared> {
+    let counters = Arc::new(Counters::default());
+    let (sender, orders) = mailbox(WORKER_MAILBOX);
+    let shared = Shared::new(SharedParts {
+        counters: Arc::clone(&counters),
+        transactions: TransactionLog::off(counters),
+        connector: "c1-9".parse().unwrap(),
+        transport: Transport::Null("c1-9".parse().unwrap()),
+        workers: vec![sender],
+        offer: Box::new(|_| {}),
+    });
+    let worker = Worker::new(0, Arc::clone(&shared), Resolver::none());
+    spawn(worker.run(orders, Default::default())).detach();
+    let relay = Relay {
+        address: Arc::new(RELAY.parse().unwrap()),
+        shared: Arc::clone(&shared),
+        reports: mailbox(REPORTS_MAILBOX),
+        first_tunnel: 0,
+    };
+    spawn(relay.keep()).detach();
+    let table = config(1, vec![app(1, &format!("http://{BACKEND}/"), settings)]);
+    shared.install(&Arc::new(BackendTable::build(&table, None)));
+    shared
+}
+
+/// Accepts tunnels, and keeps what happens on them.
+pub(super) struct FakeRelay {
+    workers: Cell<u16>,
+    pub(super) generation: Cell<u32>,
+    pub(super) tunnels: RefCell<Vec<Rc<FakeTunnel>>>,
+    /// Server names dialled.
+    pub(super) names: RefCell<Vec<String>>,
+}
+
+pub(super) struct FakeTunnel {
+    pub(super) connection: RefCell<Connection>,
+    pub(super) stream: Stream,
+    events: RefCell<VecDeque<Event>>,
+    waker: RefCell<Option<Waker>>,
+    pub(super) closed: Cell<bool>,
+    pub(super) hello: RefCell<Option<Box<PeerHello>>>,
+}
+
+impl FakeRelay {
+    fn listen(workers: u16) -> Rc<Self> {
+        let relay = Rc::new(Self {
+            workers: Cell::new(workers),
+            generation: Cell::new(1),
+            tunnels: RefCell::default(),
+            names: RefCell::default(),
+        });
+        let listener = Listener::sim(RELAY.parse().unwrap()).unwrap();
+        let accepting = Rc::clone(&relay);
+        spawn(async move {
+            loop {
+                let socket = listener.accept().await.unwrap();
+                spawn(Rc::clone(&accepting).serve(socket)).detach();
+            }
+        })
+        .detach();
+        relay
+    }
+
+    async fn serve(self: Rc<Self>, socket: postern_io::Socket) {
+        // The simulator's stand-in for TLS hides the server name: it is read from the first bytes.
+        let mut socket = socket;
+        let first = socket.recv().await.unwrap().unwrap().to_vec();
+        let (peer, _) = NullIdentity::parse(&first).unwrap().unwrap();
+        let worker = peer.server_name.strip_prefix('w').and_then(|name| name.split_once("-g"));
+        let worker = worker.and_then(|(worker, _)| worker.parse().ok()).unwrap_or(0) % self.workers.get();
+        self.names.borrow_mut().push(peer.server_name);
+        let own = NullIdentity { alpn: b"postern-tunnel/1".to_vec(), ..NullIdentity::default() };
+        let stream = Stream::tls_null(socket, &own, first).await.unwrap();
+        let identity =
+            Identity::Relay { relay: RelayId(3), generation: self.generation.get(), workers: self.workers.get(), worker };
+        let hello = Hello { identity, software: "fake".into() };
+        let tunnel = Rc::new(FakeTunnel {
+            connection: RefCell::new(Connection::new(&hello, Default::default(), now().since_origin())),
+            stream,
+            events: RefCell::default(),
+            waker: RefCell::default(),
+            closed: Cell::new(false),
+            hello: RefCell::default(),
+        });
+        self.tunnels.borrow_mut().push(Rc::clone(&tunnel));
+        tunnel.run().await;
+    }
+
+    /// Waits until as many tunnels introduced themselves and live.
+    pub(super) async fn tunnels_up(&self, count: usize) {
+        let up = |tunnel: &&Rc<FakeTunnel>| !tunnel.closed.get() && tunnel.hello.borrow().is_some();
+        for _ in 0..10_000 {
+            if self.tunnels.borrow().iter().filter(up).count() == count {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        panic!("{} tunnels are not up: {:?}", count, self.names.borrow());
+    }
+
+    pub(super) fn tunnel(&self) -> Rc<FakeTunnel> {
+        Rc::clone(self.tunnels.borrow().last().unwrap())
+    }
+
+    pub(super) fn restart(&self, generation: u32, workers: u16) {
+        self.generation.set(generation);
+        self.workers.set(workers);
+    }
+}
+
+impl FakeTunnel {
+    async fn run(&self) {
+        self.flush();
+        while let Ok(input) = self.stream.read().await {
+            if input.is_empty() {
+                break;
+            }
+            self.connection.borrow_mut().handle_input(input, now().since_origin()).unwrap();
+            self.collect();
+        }
+        self.closed.set(true);
+        self.wake();
+    }
+
+    fn collect(&self) {
+        loop {
+            let event = self.connection.borrow_mut().poll_event();
+            match event {
+                Some(Event::Hello(hello)) => drop(self.hello.replace(Some(hello))),
+                Some(event) => self.events.borrow_mut().push_back(event),
+                None => break,
+            }
+        }
+        self.flush();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        let mut output = Output::new();
+        self.connection.borrow_mut().poll_output(&mut output);
+        for segment in output.drain() {
+            self.stream.queue_bytes(&segment);
+        }
+    }
+
+    /// The next event that `wanted` picks; others stay.
+    pub(super) async fn event<T>(&self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let mut patience = Box::pin(sleep_until(now().after(Duration::from_secs(1_000))));
+        poll_fn(|cx| {
+            let mut events = self.events.borrow_mut();
+            let found = events.iter().enumerate().find_map(|(at, event)| wanted(event).map(|value| (at, value)));
+            if let Some((at, value)) = found {
+                events.remove(at);
+                return Poll::Ready(value);
+            }
+            assert!(!self.closed.get(), "the tunnel was closed");
+            assert!(patience.as_mut().poll(cx).is_pending(), "waited in vain; there are {events:?}");
+            self.waker.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Opens a stream for a request.
+    pub(super) fn open(&self, head: &RequestHead, end: bool) -> StreamId {
+        let mut encoded = Vec::new();
+        head.encode(&mut encoded);
+        let meta = OpenMeta {
+            app: AppId::new(TenantId::DEFAULT, 1),
+            request: RequestId(7),
+            client: "192.0.2.1:5000".parse::<SocketAddr>().unwrap(),
+            scheme: ExternalScheme::Https,
+            kind: StreamKind::Http,
+            session: None,
+        };
+        let stream = self.connection.borrow_mut().open(&meta, &encoded, end).unwrap();
+        self.flush();
+        stream
+    }
+
+    /// Sends all of `data` under credit.
+    pub(super) async fn send(&self, stream: StreamId, mut data: Bytes, end: bool) {
+        loop {
+            let sent = self.connection.borrow_mut().send_data(stream, &mut data, end).unwrap();
+            self.flush();
+            self.collect();
+            if sent == Sent::All {
+                return;
+            }
+            self.event(|event| matches!(event, Event::Writable { stream: ready } if *ready == stream).then_some(())).await;
+        }
+    }
+
+    /// The answer's head and whether it is all.
+    pub(super) async fn head(&self, stream: StreamId) -> (ResponseHead, bool) {
+        let (head, end) = self
+            .event(|event| match event {
+                Event::Head { stream: of, head, end } if *of == stream => Some((head.clone(), *end)),
+                Event::Cancelled { stream: of, cancel } if *of == stream => panic!("cancelled: {cancel:?}"),
+                _ => None,
+            })
+            .await;
+        (ResponseHead::decode(&head, &Limits::default()).unwrap(), end)
+    }
+
+    /// The answer's body, consumed as it comes after `pause` each.
+    pub(super) async fn body(&self, stream: StreamId, pause: Duration) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let (data, end) = self
+                .event(|event| match event {
+                    Event::Data { stream: of, data, end } if *of == stream => Some((data.clone(), *end)),
+                    Event::Trailers { stream: of, .. } if *of == stream => Some((Bytes::new(), true)),
+                    Event::Cancelled { stream: of, cancel } if *of == stream => panic!("cancelled: {cancel:?}"),
+                    _ => None,
+                })
+                .await;
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            self.connection.borrow_mut().consumed(stream, data.len());
+            self.collect();
+            body.extend_from_slice(&data);
+            if end {
+                return body;
+            }
+        }
+    }
+
+    /// The cancel that ends a stream.
+    pub(super) async fn cancelled(&self, stream: StreamId) -> postern_tunnel::Cancel {
+        self.event(|event| match event {
+            Event::Cancelled { stream: of, cancel } if *of == stream => Some(cancel.clone()),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// A GET as a relay forwards it.
+pub(super) fn get(target: &str) -> RequestHead {
+    request(Method::Get, target, BodyKind::None)
+}
+
+pub(super) fn request(method: Method, target: &str, body: BodyKind) -> RequestHead {
+    let target = Target::parse(target.as_bytes(), &method, PathRules::default()).unwrap();
+    RequestHead { body, ..RequestHead::new(method, Authority::parse(b"app1.example.com").unwrap(), target) }
+}
+
+/// Bytes that differ at every position a mix-up could move them to.
+pub(super) fn pattern(len: usize) -> Bytes {
+    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect::<Vec<_>>().into()
+}
+
+/// A backend whose connections are served by `serve`, one after the other or at once.
+pub(super) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
+    let listener = Listener::sim(BACKEND.parse().unwrap()).unwrap();
+    spawn(async move {
+        for number in 0.. {
+            let stream = Stream::plain(listener.accept().await.unwrap());
+            spawn(serve(number, stream)).detach();
+        }
+    })
+    .detach();
+}
+
+/// Reads until the head's end; what came behind it is left in `rest`.
+pub(super) async fn read_head(stream: &Stream, rest: &mut Vec<u8>) -> Option<String> {
+    loop {
+        if let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8(rest[..end + 4].to_vec()).unwrap();
+            rest.drain(..end + 4);
+            return Some(head);
+        }
+        let more = stream.read().await.ok()?;
+        if more.is_empty() {
+            return None;
+        }
+        rest.extend_from_slice(&more);
+    }
+}
+
+/// Answers every request with 200 and `body`.
+pub(super) async fn answer_all(stream: Stream, body: &'static str) {
+    let mut rest = Vec::new();
+    while read_head(&stream, &mut rest).await.is_some() {
+        stream.queue(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    }
+}
+
+/// Sends a GET and expects 200.
+pub(super) async fn fetch(tunnel: &FakeTunnel) -> Vec<u8> {
+    let stream = tunnel.open(&get("/"), true);
+    let (head, end) = tunnel.head(stream).await;
+    assert_eq!(head.status, 200);
+    if end { Vec::new() } else { tunnel.body(stream, Duration::ZERO).await }
+}
+
+/// Drains the connector and waits until its worker has returned its tunnels.
+pub(super) fn drain(shared: &Shared) {
+    shared.drain();
+    let _ = shared.send(0, ToWorker::Drain);
+}

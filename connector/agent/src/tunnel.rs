@@ -1,0 +1,415 @@
+//! One tunnel to one worker of a relay: its protocol's state on a stream, and the requests it carries. What the requests
+//! of a turn send shares the turn's TLS records and its one send.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use postern_io::time::{Sleep, now, sleep_until};
+use postern_io::turn::{TurnEnd, at_turn_end};
+use postern_io::{OUTPUT_HIGH_WATER_BYTES, Stream, Task, spawn};
+use postern_model::ids::RelayId;
+use postern_tunnel::{
+    Cancel, CancelCode, Connection, Culprit, Event, GoAwayReason, Hello, Identity, Limits, OpenMeta, Output, PeerHello, RevokeScope,
+    SendError, Sent, Status, StreamId, StreamKind, TunnelError,
+};
+
+use crate::dial::{Report, TunnelId};
+use crate::enrol::SOFTWARE;
+use crate::exchange::{self, Exchange};
+use crate::failure::{Failed, Fault};
+use crate::incoming::Incoming;
+use crate::limits::{SILENCE_DEAD, SILENCE_PROBED, TUNNEL_READS_PER_TURN, TUNNEL_TICK};
+use crate::worker::Worker;
+
+/// One tunnel, shared by its task and the tasks of its requests.
+pub(crate) struct Tunnel {
+    pub(crate) worker: Rc<Worker>,
+    id: TunnelId,
+    stream: Stream,
+    connection: RefCell<Connection>,
+    requests: RefCell<Vec<Slot>>,
+    output: RefCell<Output>,
+    /// The end of this turn will send.
+    flushing: Cell<bool>,
+    /// The stream holds as much as it should: nothing is sent before it is writable again.
+    blocked: Cell<bool>,
+    draining: Cell<bool>,
+    relay: Cell<Option<RelayId>>,
+    reported: Cell<Option<Status>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Of the stream with the same slot number.
+#[derive(Default)]
+struct Slot {
+    stream: Option<StreamId>,
+    meta: Option<OpenMeta>,
+    incoming: Rc<Incoming>,
+    task: Option<Task<()>>,
+}
+
+/// How a tunnel ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("drained")]
+    Drained,
+    #[error("the relay closed it")]
+    Closed,
+    #[error("nothing came for {} s although it was probed", SILENCE_DEAD.as_secs())]
+    Silent,
+    #[error("{0}")]
+    Protocol(#[from] TunnelError),
+    #[error("{0}")]
+    Connection(#[from] io::Error),
+}
+
+impl Tunnel {
+    /// A tunnel on an established stream.
+    pub(crate) fn new(worker: Rc<Worker>, id: TunnelId, stream: Stream) -> Rc<Self> {
+        let identity = Identity::Connector { connector: worker.shared.connector() };
+        let hello = Hello { identity, software: String::from(SOFTWARE) };
+        let connection = Connection::new(&hello, Limits::default(), now().since_origin());
+        Rc::new(Self {
+            worker,
+            id,
+            stream,
+            connection: RefCell::new(connection),
+            requests: RefCell::default(),
+            output: RefCell::default(),
+            flushing: Cell::new(false),
+            blocked: Cell::new(false),
+            draining: Cell::new(false),
+            relay: Cell::new(None),
+            reported: Cell::new(None),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// Serves it to its end.
+    pub(crate) async fn run(self: Rc<Self>) -> Ended {
+        self.flush();
+        let mut tick = sleep_until(now().after(TUNNEL_TICK));
+        let ended = poll_fn(|cx| self.poll(cx, &mut tick)).await;
+        self.requests.take();
+        self.flush_now();
+        self.stream.finish();
+        ended
+    }
+
+    /// Which relay it leads to, once that is known.
+    pub(crate) fn relay(&self) -> Option<RelayId> {
+        self.relay.get()
+    }
+
+    /// Takes nothing new; ends when what is open has ended.
+    pub(crate) fn drain(self: &Rc<Self>, reason: GoAwayReason) {
+        if !self.draining.replace(true) {
+            self.connection.borrow_mut().go_away(reason, "");
+            self.flush();
+            self.wake();
+        }
+    }
+
+    fn poll(self: &Rc<Self>, cx: &mut Context<'_>, tick: &mut Sleep) -> Poll<Ended> {
+        self.register(cx);
+        if let Err(ended) = self.read(cx) {
+            return Poll::Ready(ended);
+        }
+        self.handle_events();
+        if self.blocked.get() && self.stream.poll_writable(cx).is_ready() {
+            self.blocked.set(false);
+            self.flush();
+        }
+        while Pin::new(&mut *tick).poll(cx).is_ready() {
+            if let Err(ended) = self.tick() {
+                return Poll::Ready(ended);
+            }
+            tick.reset(now().after(TUNNEL_TICK));
+        }
+        if self.is_drained() {
+            return Poll::Ready(Ended::Drained);
+        }
+        Poll::Pending
+    }
+
+    fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn read(self: &Rc<Self>, cx: &mut Context<'_>) -> Result<(), Ended> {
+        for _ in 0..TUNNEL_READS_PER_TURN {
+            let Poll::Ready(received) = self.stream.poll_read(cx) else { return Ok(()) };
+            let received = received?;
+            if received.is_empty() {
+                return Err(Ended::Closed);
+            }
+            let handled = self.connection.borrow_mut().handle_input(received, now().since_origin());
+            self.handle_events();
+            handled?;
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn handle_events(self: &Rc<Self>) {
+        loop {
+            let event = self.connection.borrow_mut().poll_event();
+            let Some(event) = event else { break };
+            self.handle(event);
+        }
+        if self.connection.borrow().has_output() {
+            self.flush();
+        }
+    }
+
+    fn handle(self: &Rc<Self>, event: Event) {
+        match event {
+            Event::Open { stream, meta, head, end } => self.opened(stream, meta, head, end),
+            Event::Data { stream, data, end } => self.received(stream, data, end),
+            Event::Trailers { stream, trailers } => self.with_incoming(stream, |incoming| incoming.end(Some(trailers))),
+            Event::Writable { stream } => self.with_incoming(stream, Incoming::wake),
+            Event::Cancelled { stream, .. } => self.forget(stream),
+            Event::Hello(hello) => self.introduced(&hello),
+            Event::Config(config) => self.worker.shared.offer_config(config),
+            Event::Revoke(scope) => self.revoked(scope),
+            Event::Generation(generation) => self.report(Report::Generation(generation)),
+            Event::GoAway(away) => {
+                tracing::info!(tunnel = %self.id, reason = ?away.reason, detail = away.detail.as_str(), "the relay drains the tunnel");
+                self.report(Report::Leaving { tunnel: self.id });
+            }
+            Event::LaneRequest(_) => tracing::debug!("raw lanes are not yet available"),
+            Event::ProbeReply(_) => {}
+            // Of a relay only; the state machine refuses them from one.
+            Event::Head { .. } | Event::Informational { .. } | Event::Upgraded { .. } | Event::Stopped { .. } | Event::Status(_) => {}
+        }
+    }
+
+    fn introduced(self: &Rc<Self>, hello: &PeerHello) {
+        let Identity::Relay { relay, generation, workers, worker } = hello.identity else { return };
+        self.relay.set(Some(relay));
+        tracing::debug!(tunnel = %self.id, %relay, generation, worker, software = hello.software, "tunnel up");
+        self.report(Report::Up { tunnel: self.id, relay, generation, workers, worker });
+        self.report_status();
+    }
+
+    fn report(&self, report: Report) {
+        self.worker.report(self.id, report);
+    }
+
+    fn opened(self: &Rc<Self>, stream: StreamId, meta: OpenMeta, head: Bytes, end: bool) {
+        if meta.kind == StreamKind::Raw {
+            let failed = Failed::new(Fault::Internal, "raw streams are not yet available").unprocessed();
+            return self.cancel(stream, &failed.cancel());
+        }
+        let mut requests = self.requests.borrow_mut();
+        let index = stream.slot();
+        if requests.len() <= index {
+            requests.resize_with(index + 1, Slot::default);
+        }
+        let incoming = Rc::new(Incoming::default());
+        if end {
+            incoming.end(None);
+        }
+        let exchange = Exchange::new(Rc::clone(self), stream, Rc::clone(&incoming), meta);
+        let task = spawn(exchange::serve(exchange, head, end));
+        requests[index] = Slot { stream: Some(stream), meta: Some(meta), incoming, task: Some(task) };
+    }
+
+    fn received(&self, stream: StreamId, data: Bytes, end: bool) {
+        self.with_incoming(stream, |incoming| {
+            incoming.push(data);
+            if end {
+                incoming.end(None);
+            }
+        });
+    }
+
+    fn with_incoming(&self, stream: StreamId, act: impl FnOnce(&Incoming)) {
+        let requests = self.requests.borrow();
+        if let Some(slot) = requests.get(stream.slot()).filter(|slot| slot.stream == Some(stream)) {
+            act(&slot.incoming);
+        }
+    }
+
+    /// The stream is over for the relay: its task is dropped, and with it the backend's connection.
+    fn forget(&self, stream: StreamId) {
+        let dropped = self.take_slot(stream);
+        drop(dropped);
+    }
+
+    fn take_slot(&self, stream: StreamId) -> Option<Slot> {
+        let mut requests = self.requests.borrow_mut();
+        let slot = requests.get_mut(stream.slot()).filter(|slot| slot.stream == Some(stream))?;
+        Some(std::mem::take(slot))
+    }
+
+    /// The task of a stream says that it is done.
+    pub(crate) fn finished(&self, stream: StreamId) {
+        if let Some(task) = self.take_slot(stream).and_then(|slot| slot.task) {
+            task.detach();
+        }
+        if self.draining.get() || self.connection.borrow().is_draining() {
+            self.wake();
+        }
+    }
+
+    fn revoked(self: &Rc<Self>, scope: RevokeScope<StreamId>) {
+        let is_meant = |slot: &Slot| match scope {
+            RevokeScope::Stream(stream) => slot.stream == Some(stream),
+            RevokeScope::App(app) => slot.meta.is_some_and(|meta| meta.app == app),
+            RevokeScope::Session(session) => slot.meta.is_some_and(|meta| meta.session == Some(session)),
+        };
+        let meant: Vec<StreamId> =
+            self.requests.borrow().iter().filter(|slot| is_meant(slot)).filter_map(|slot| slot.stream).collect();
+        for stream in meant {
+            self.cancel(stream, &Cancel::new(Culprit::Relay, CancelCode::REVOKED));
+            self.forget(stream);
+        }
+    }
+
+    fn tick(self: &Rc<Self>) -> Result<(), Ended> {
+        let at = now().since_origin();
+        let mut connection = self.connection.borrow_mut();
+        connection.handle_timeout(at)?;
+        let silence = at.saturating_sub(connection.last_input());
+        if silence > SILENCE_DEAD {
+            return Err(Ended::Silent);
+        }
+        if silence > SILENCE_PROBED {
+            connection.probe(at);
+        }
+        drop(connection);
+        self.report_status();
+        self.flush();
+        Ok(())
+    }
+
+    /// Tells the relay how this connector is, if that changed.
+    pub(crate) fn report_status(self: &Rc<Self>) {
+        let status = self.worker.shared.status();
+        if self.relay.get().is_some() && self.reported.replace(Some(status)) != Some(status) {
+            self.connection.borrow_mut().report_status(status);
+            self.flush();
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let connection = self.connection.borrow();
+        connection.is_draining() && connection.usage().streams == 0 && !connection.has_output()
+    }
+
+    /// Sends an answer's head.
+    pub(crate) fn send_head(self: &Rc<Self>, stream: StreamId, head: &[u8], end: bool) -> Result<(), SendError> {
+        self.flush();
+        self.connection.borrow_mut().send_head(stream, head, end)
+    }
+
+    /// Sends an interim answer.
+    pub(crate) fn send_informational(self: &Rc<Self>, stream: StreamId, head: &[u8]) -> Result<(), SendError> {
+        self.flush();
+        self.connection.borrow_mut().send_informational(stream, head)
+    }
+
+    /// Sends the head after which both directions carry bytes only.
+    pub(crate) fn send_upgrade(self: &Rc<Self>, stream: StreamId, head: &[u8]) -> Result<(), SendError> {
+        self.flush();
+        self.connection.borrow_mut().send_upgrade(stream, head)
+    }
+
+    /// Sends trailers, and with them the end.
+    pub(crate) fn send_trailers(self: &Rc<Self>, stream: StreamId, trailers: &[u8]) -> Result<(), SendError> {
+        self.flush();
+        self.connection.borrow_mut().send_trailers(stream, trailers)
+    }
+
+    /// Ends the answer.
+    pub(crate) fn end(self: &Rc<Self>, stream: StreamId) -> Result<(), SendError> {
+        self.flush();
+        self.connection.borrow_mut().end(stream)
+    }
+
+    /// Sends all of `data`, as fast as the relay takes it.
+    pub(crate) fn poll_send(
+        self: &Rc<Self>,
+        stream: StreamId,
+        data: &mut Bytes,
+        end: bool,
+        (incoming, cx): (&Incoming, &Context<'_>),
+    ) -> Poll<Result<(), SendError>> {
+        let sent = self.connection.borrow_mut().send_data(stream, data, end);
+        self.flush();
+        match sent {
+            Ok(Sent::All) => Poll::Ready(Ok(())),
+            Ok(Sent::Partly) => {
+                incoming.register(cx);
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// `bytes` of the request's body are with the backend.
+    pub(crate) fn consumed(self: &Rc<Self>, stream: StreamId, bytes: usize) {
+        let mut connection = self.connection.borrow_mut();
+        connection.consumed(stream, bytes);
+        if connection.has_output() {
+            self.flush();
+        }
+    }
+
+    /// Ends a stream both ways.
+    pub(crate) fn cancel(self: &Rc<Self>, stream: StreamId, cancel: &Cancel) {
+        self.connection.borrow_mut().cancel(stream, cancel);
+        self.flush();
+    }
+
+    /// Sends what is queued at the end of this turn.
+    fn flush(self: &Rc<Self>) {
+        if !self.flushing.replace(true) {
+            at_turn_end(Rc::clone(self) as Rc<dyn TurnEnd>);
+        }
+    }
+
+    fn flush_now(&self) {
+        let mut output = self.output.borrow_mut();
+        self.connection.borrow_mut().poll_output(&mut output);
+        for segment in output.drain() {
+            self.stream.queue_bytes(&segment);
+        }
+    }
+}
+
+impl TurnEnd for Tunnel {
+    fn turn_end(self: Rc<Self>) {
+        self.flushing.set(false);
+        if self.stream.queued_bytes() >= OUTPUT_HIGH_WATER_BYTES {
+            self.blocked.set(true);
+            return self.wake();
+        }
+        self.flush_now();
+        if self.connection.borrow().has_events() || self.draining.get() {
+            self.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tunnel({})", self.id)
+    }
+}
