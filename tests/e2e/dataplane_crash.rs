@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use postern_tests::origin::Origin;
 use postern_tests::process::{exists, signal_pid};
 use postern_tests::within;
-use postern_tests::world::{START_TIMEOUT, World};
+use postern_tests::world::{Options, START_TIMEOUT, World};
 
 #[test]
 fn a_killed_dataplane_is_replaced_within_200_ms_and_no_connection_refused() {
@@ -52,7 +52,7 @@ fn a_killed_dataplane_is_replaced_within_200_ms_and_no_connection_refused() {
 
 #[test]
 fn stopping_the_relay_ends_its_dataplane() {
-    let mut world = World::usual().unwrap();
+    let mut world = World::start(Options { connectors: 0, ..Options::default() }).unwrap();
     let dataplane = world.dataplane().unwrap();
     let status = world.relay().terminate(Duration::from_secs(10)).expect("it ends within its grace period");
     assert!(status.success(), "{status}");

@@ -41,9 +41,13 @@ fn nothing_stays_pinned_after_a_stop() {
         return;
     }
     let before = pins();
-    let world =
-        World::start(Options { workers: 8, relay: vec!["--ebpf".into(), "require".into()], ..Options::default() })
-            .unwrap();
+    let world = World::start(Options {
+        connectors: 0,
+        workers: 8,
+        relay: vec!["--ebpf".into(), "require".into()],
+        ..Options::default()
+    })
+    .unwrap();
     assert!(pins().len() > before.len(), "with --ebpf require maps are pinned under {PINS}");
     drop(world);
     assert_eq!(pins(), before);
@@ -57,7 +61,8 @@ fn after_a_killed_supervisor_the_next_start_cleans_up() {
     }
     let before = pins();
     let mut world =
-        World::start(Options { relay: vec!["--ebpf".into(), "require".into()], ..Options::default() }).unwrap();
+        World::start(Options { connectors: 0, relay: vec!["--ebpf".into(), "require".into()], ..Options::default() })
+            .unwrap();
     let running = pins();
     world.relay().kill();
     world.start_relay().unwrap();

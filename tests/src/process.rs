@@ -21,6 +21,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where this process's part of the log begins.
+    log_begin: usize,
 }
 
 impl Process {
@@ -32,8 +34,9 @@ impl Process {
             .open(log)
             .with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let log_begin = usize::try_from(file_length(log)).unwrap_or(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}: {:?}", command.get_program()))?;
-        Ok(Process { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Process { name: name.to_owned(), child, log: log.to_owned(), log_begin })
     }
 
     pub fn name(&self) -> &str {
@@ -50,7 +53,8 @@ impl Process {
 
     /// What it has written so far.
     pub fn log(&self) -> String {
-        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(self.log_begin..).unwrap_or_default()).into_owned()
     }
 
     pub fn log_tail(&self) -> String {
@@ -145,6 +149,10 @@ impl Drop for Process {
             }
         }
     }
+}
+
+fn file_length(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| metadata.len())
 }
 
 /// Sends a signal to a process that a test found among its own descendants.

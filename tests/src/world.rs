@@ -1,6 +1,6 @@
 //! A whole installation on loopback, in one temporary folder: control, relay, connectors, as a user would start them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -114,8 +114,8 @@ impl World {
     pub fn start_relay(&mut self) -> Result<()> {
         let relay = Process::spawn("postern-relay", self.relay_command(), &self.path("relay.log"))?;
         self.relay = Some(relay);
-        let address = self.relay_address;
-        self.expect_within(START_TIMEOUT, "relay accepts", |_| TcpStream::connect(address).is_ok())
+        let is_ready = |world: &World| world.relay.as_ref().is_some_and(|relay| relay.log().contains("\"ready\""));
+        self.expect_within(START_TIMEOUT, "the relay is ready", is_ready)
     }
 
     pub fn relay_command(&self) -> Command {
