@@ -52,6 +52,7 @@ fn inherited_channel() -> io::Result<(Channel, Channel)> {
 }
 
 fn run(channel: Channel) -> anyhow::Result<()> {
+    prctl::set_name(c"relay-dataplane")?; // instead of "exe", which /proc/self/exe would leave
     leave_signals_to_the_supervisor()?;
     let Some(handed) = Handed::receive(&channel)? else { return Ok(()) };
     die_with_supervisor(handed.bootstrap.supervisor_pid)?;

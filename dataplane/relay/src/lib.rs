@@ -1,4 +1,4 @@
-//! `postern-relay`: the public edge. A small privileged [supervisor] owns what needs rights (listeners, BPF programs, the
+//! `postern-relay`: the public edge. A small privileged supervisor owns what needs rights (listeners, BPF programs, the
 //! socket of control) and starts an unprivileged, sandboxed dataplane: worker threads on rings, and one side thread.
 
 #![forbid(unsafe_code)]

@@ -128,3 +128,6 @@ pub const HELD_BYTES_MAX: u64 = 16 * 1024;
 
 /// From a dataplane's start until all its workers accept; a saved state of 32 MiB takes a few seconds to check.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is queued for control is written within this time at the end of the process.
+pub const LINK_CLOSE_TIME: Duration = Duration::from_millis(200);

@@ -100,7 +100,7 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<To
         });
         written.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "control does not read"))??;
     }
-    Ok(())
+    writer.shutdown().await
 }
 
 const READ_BYTES: usize = 64 * 1024;

@@ -9,6 +9,7 @@ mod identity;
 mod keeper;
 mod link;
 mod pace;
+mod reception;
 mod run;
 mod seal;
 mod sender;

@@ -7,25 +7,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use postern_model::link::{ToControl, ToRelay};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::accept::{Replayed, accept};
+use super::accept::Replayed;
 use super::admin::{self, AdminView, Shown};
 use super::disk::Folder;
-use super::enrol::{self, EnrolDesk};
 use super::keeper::Keeper;
 use super::link::{Duplex, Link, LinkEvent};
 use super::pace::Pace;
-use super::sender::{self, HandOver, HandOverKind, SideReceiver, SideSender};
+use super::reception::Reception;
+use super::sender::{self, SideReceiver, SideSender};
 use super::status::{Constant, StatusBook};
 use crate::handover::{AsyncChannel, Channel, Received};
-use crate::limits::{
-    CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX, LINK_QUEUE_MAX,
-};
+use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
-use crate::peer;
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
 use crate::workers::Running;
@@ -51,9 +48,7 @@ pub(crate) struct Side {
     constant: Constant,
     book: StatusBook,
     view: Arc<AdminView>,
-    desk: Arc<EnrolDesk>,
-    enrolments: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    reception: Reception,
     link: Option<Link>,
     links_opened: u64,
     /// Control has welcomed this relay on the present link.
@@ -97,9 +92,7 @@ impl Side {
             receiver,
             constant: Constant { generation, workers, ebpf, warnings },
             book: StatusBook::default(),
-            desk: Arc::default(),
-            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
-            handshakes: Arc::new(Semaphore::new(CONTROL_HANDSHAKES_MAX)),
+            reception: Reception::new(),
             link: None,
             links_opened: 0,
             linked: false,
@@ -135,19 +128,35 @@ impl Side {
         let (events, mut happened) = mpsc::channel(LINK_QUEUE_MAX);
         let (dialled, mut arrived) = mpsc::channel(CONTROL_HANDSHAKES_MAX);
         let inboxes = Inboxes { events, dialled };
-        let mut batch = Vec::new();
         if self.connects {
             self.pace.connect_now();
         }
+        self.until_told(channel, &mut running, &inboxes, (&mut happened, &mut arrived)).await?;
+        if self.link.is_some() {
+            self.close_link();
+            // The link says goodbye; or it does not, and control notices anyway.
+            let _ = timeout(LINK_CLOSE_TIME, happened.recv()).await;
+        }
+        Ok(())
+    }
+
+    async fn until_told(
+        &mut self,
+        channel: &AsyncChannel,
+        running: &mut Running,
+        inboxes: &Inboxes,
+        (happened, arrived): (&mut mpsc::Receiver<LinkEvent>, &mut mpsc::Receiver<TlsStream<Replayed>>),
+    ) -> anyhow::Result<()> {
+        let mut batch = Vec::new();
         loop {
             tokio::select! {
                 message = channel.receive() => match message? {
-                    Some(message) => self.on_supervisor(message, &inboxes)?,
+                    Some(message) => self.on_supervisor(message, inboxes)?,
                     None => return Ok(()), // it has ended
                 },
                 _ = happened.recv_many(&mut batch, LINK_QUEUE_MAX) => self.on_link_events(&mut batch),
-                Some(stream) = arrived.recv() => self.open_link(stream, &inboxes),
-                Some(connection) = self.receiver.connections.recv() => self.on_handed_over(connection, &inboxes),
+                Some(stream) = arrived.recv() => self.open_link(stream, inboxes),
+                Some(connection) = self.receiver.connections.recv() => self.reception.admit(connection, &self.keeper, &inboxes.dialled),
                 () = self.receiver.reports.changed() => self.on_reports(channel).await?,
                 () = sleep_until(self.pace.next()) => self.on_time(channel).await?,
                 () = running.all_ended() => return Ok(()), // one that ends unasked takes the process with it
@@ -214,7 +223,7 @@ impl Side {
     fn close_link(&mut self) {
         self.link = None;
         self.linked = false;
-        self.desk.link(None);
+        self.reception.desk().link(None);
         self.pace.status_soon();
     }
 
@@ -247,7 +256,7 @@ impl Side {
                     self.reconnect();
                 }
             }
-            ToRelay::EnrolReply { id, body } => self.desk.reply(id, body),
+            ToRelay::EnrolReply { id, body } => self.reception.desk().reply(id, body),
             ToRelay::Ping { n } => self.tell_control(ToControl::Pong { n }),
             ToRelay::Refused { reason } => tracing::error!(reason, "control refuses this relay"),
             ToRelay::Unknown => {} // of a newer control
@@ -261,7 +270,7 @@ impl Side {
                 self.linked = true;
                 self.unreachable = None;
                 self.pace.welcomed();
-                self.desk.link(self.link.as_ref().map(Link::sender));
+                self.reception.desk().link(self.link.as_ref().map(Link::sender));
                 self.drain.wake_all();
             }
             Err(error) => {
@@ -299,54 +308,6 @@ impl Side {
         }
     }
 
-    fn on_handed_over(&self, connection: HandOver, inboxes: &Inboxes) {
-        match connection.kind {
-            HandOverKind::Enrol => self.enrol(connection),
-            HandOverKind::Control => self.admit_control(connection, inboxes),
-        }
-    }
-
-    fn enrol(&self, connection: HandOver) {
-        let Some(config) = self.keeper.enrolment_tls() else {
-            return tracing::debug!("an enrolment before control has issued this relay's certificate");
-        };
-        let Ok(slot) = Arc::clone(&self.enrolments).try_acquire_owned() else {
-            return tracing::warn!("too many enrolments at a time; one was closed");
-        };
-        let desk = Arc::clone(&self.desk);
-        tokio::spawn(async move {
-            let _slot = slot;
-            let served =
-                timeout(ENROLMENT_TIMEOUT, async { enrol::serve(accept(connection, config).await?, desk).await });
-            match served.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "an enrolment failed"),
-                Err(_) => tracing::debug!("an enrolment took too long"),
-            }
-        });
-    }
-
-    fn admit_control(&self, connection: HandOver, inboxes: &Inboxes) {
-        let Some(config) = self.keeper.control_tls() else {
-            return tracing::debug!("this relay connects to control itself; a control that dials in is not admitted");
-        };
-        let Ok(slot) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-            return tracing::debug!("too many control links in their handshake");
-        };
-        let dialled = inboxes.dialled.clone();
-        tokio::spawn(async move {
-            let _slot = slot;
-            match timeout(CONTROL_HANDSHAKE_TIMEOUT, accept(connection, config)).await {
-                Ok(Ok(stream)) if is_control(&stream) => drop(dialled.send(stream).await),
-                Ok(Ok(_)) => {
-                    tracing::warn!("a certificate of the control CA that is not control's own wanted to be control")
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "a control link's handshake failed"),
-                Err(_) => tracing::debug!("a control link's handshake took too long"),
-            }
-        });
-    }
-
     async fn on_reports(&mut self, channel: &AsyncChannel) -> anyhow::Result<()> {
         self.pace.status_soon();
         let accepting = self.receiver.reports.states().iter().all(|worker| worker.io_backend.is_some());
@@ -381,11 +342,6 @@ impl Side {
         }
         self.view.show(Shown { accepting: self.told_ready, linked: self.linked, status });
     }
-}
-
-fn is_control(stream: &TlsStream<Replayed>) -> bool {
-    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    leaf.is_some_and(peer::is_control)
 }
 
 fn unix_ms() -> u64 {

@@ -1,0 +1,89 @@
+//! Takes the connections that workers hand over: proves who is there, a bounded number at a time, and passes on.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use super::accept::{Replayed, accept};
+use super::enrol::{self, EnrolDesk};
+use super::keeper::Keeper;
+use super::sender::{HandOver, HandOverKind};
+use crate::limits::{CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX};
+use crate::peer;
+
+/// The connections in their handshake, and the enrolments in progress.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    desk: Arc<EnrolDesk>,
+    enrolments: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Reception {
+    pub(crate) fn new() -> Self {
+        Self {
+            desk: Arc::default(),
+            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+            handshakes: Arc::new(Semaphore::new(CONTROL_HANDSHAKES_MAX)),
+        }
+    }
+
+    /// Where enrolments meet control's replies.
+    pub(crate) fn desk(&self) -> &EnrolDesk {
+        &self.desk
+    }
+
+    /// Starts what the connection is for, or closes it. Links of control come out of `dialled`.
+    pub(crate) fn admit(&self, connection: HandOver, keeper: &Keeper, dialled: &mpsc::Sender<TlsStream<Replayed>>) {
+        match connection.kind {
+            HandOverKind::Enrol => self.enrol(connection, keeper),
+            HandOverKind::Control => self.admit_control(connection, keeper, dialled.clone()),
+        }
+    }
+
+    fn enrol(&self, connection: HandOver, keeper: &Keeper) {
+        let Some(config) = keeper.enrolment_tls() else {
+            return tracing::debug!("an enrolment before control has issued this relay's certificate");
+        };
+        let Ok(slot) = Arc::clone(&self.enrolments).try_acquire_owned() else {
+            return tracing::warn!("too many enrolments at a time; one was closed");
+        };
+        let desk = Arc::clone(&self.desk);
+        tokio::spawn(async move {
+            let _slot = slot;
+            let served = async { enrol::serve(accept(connection, config).await?, desk).await };
+            match timeout(ENROLMENT_TIMEOUT, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "an enrolment failed"),
+                Err(_) => tracing::debug!("an enrolment took too long"),
+            }
+        });
+    }
+
+    fn admit_control(&self, connection: HandOver, keeper: &Keeper, dialled: mpsc::Sender<TlsStream<Replayed>>) {
+        let Some(config) = keeper.control_tls() else {
+            return tracing::debug!("this relay connects to control itself; a control that dials in is not admitted");
+        };
+        let Ok(slot) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+            return tracing::debug!("too many control links in their handshake");
+        };
+        tokio::spawn(async move {
+            let _slot = slot;
+            match timeout(CONTROL_HANDSHAKE_TIMEOUT, accept(connection, config)).await {
+                Ok(Ok(stream)) if is_control(&stream) => drop(dialled.send(stream).await),
+                Ok(Ok(_)) => {
+                    tracing::warn!("a certificate of the control CA that is not control's own wanted to be control");
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a control link's handshake failed"),
+                Err(_) => tracing::debug!("a control link's handshake took too long"),
+            }
+        });
+    }
+}
+
+fn is_control(stream: &TlsStream<Replayed>) -> bool {
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    leaf.is_some_and(peer::is_control)
+}
