@@ -141,11 +141,8 @@ impl Connection {
 
     /// The next thing that the owner should know.
     pub fn poll_event(&mut self) -> Option<Event> {
-        while let Some(event) = self.events.pop_front() {
-            let wanted = event.stream().is_none_or(|stream| self.slots.wants_events(stream));
-            if wanted {
-                return Some(event);
-            }
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
         }
         self.next_writable().map(|stream| Event::Writable { stream })
     }
@@ -404,6 +401,11 @@ impl Connection {
             return Some(id);
         }
         None
+    }
+
+    /// Takes back what waits to be polled of a stream that the owner gave up. Cancels are few, and so are events that wait.
+    fn drop_events(&mut self, id: StreamId) {
+        self.events.retain(|event| event.stream() != Some(id));
     }
 
     /// Forgets a stream: its slot, its window's growth, its share of the output.

@@ -80,6 +80,8 @@ pub(crate) struct SendHalf {
     pub(crate) credit: u32,
     pub(crate) informational: u8,
     pub(crate) waiting: Waiting,
+    /// The peer wants no more: what the owner sends before it learns so finds the stream closed.
+    pub(crate) stopped: bool,
     pub(crate) turn: Turn,
 }
 
@@ -104,8 +106,6 @@ struct Slot {
     /// Of the stream that is here or was here last; 0 before the first.
     generation: u64,
     stream: Option<Stream>,
-    /// The generation that this end cancelled last: events of it are not wanted any more.
-    dropped: u64,
     /// Of the stream that was here last: if its end is queued behind its payload, the next OPEN must be too.
     turn: Turn,
 }
@@ -202,17 +202,6 @@ impl Slots {
             self.free.push(id.slot() as u16);
         }
         Some(stream)
-    }
-
-    /// Notes that this end wants no more events of a stream.
-    pub(crate) fn drop_events(&mut self, id: StreamId) {
-        if let Some(slot) = self.slots.get_mut(id.slot()) {
-            slot.dropped = slot.dropped.max(id.generation());
-        }
-    }
-
-    pub(crate) fn wants_events(&self, id: StreamId) -> bool {
-        self.slots.get(id.slot()).is_some_and(|slot| slot.dropped != id.generation())
     }
 
     /// What an id in a frame means.

@@ -281,6 +281,7 @@ impl Connection {
         open.receive.phase = Phase::Ended;
         if answered {
             open.send.phase = Phase::Ended;
+            open.send.stopped = true;
             self.outbox.release(&mut open.send.turn);
             self.close_if_done(stream);
             self.events.push_back(Event::Stopped { stream, cancel });

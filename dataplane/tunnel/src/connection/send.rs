@@ -89,7 +89,14 @@ impl Connection {
                 informational: 0,
                 credit_due: false,
             },
-            send: SendHalf { phase: send, credit, informational: 0, waiting: Waiting::No, turn: Default::default() },
+            send: SendHalf {
+                phase: send,
+                credit,
+                informational: 0,
+                waiting: Waiting::No,
+                stopped: false,
+                turn: Default::default(),
+            },
             ordinal,
             opened_in_turn: self.outbox.turn(),
         }
@@ -320,7 +327,7 @@ impl Connection {
     /// Ends a stream both ways, at once; no further event comes for it. On a stream that is closed already, nothing.
     pub fn cancel(&mut self, stream: StreamId, cancel: &Cancel) {
         let Some(open) = self.slots.get_mut(stream) else {
-            self.slots.drop_events(stream);
+            self.drop_events(stream);
             return;
         };
         if !open.ended_both_ways() {
@@ -333,7 +340,7 @@ impl Connection {
             };
             self.outbox.stream_frame(&mut open.send.turn, header, &payload);
         }
-        self.slots.drop_events(stream);
+        self.drop_events(stream);
         self.close(stream);
     }
 
@@ -341,7 +348,7 @@ impl Connection {
         if self.failed.is_some() {
             return Err(SendError::Closed);
         }
-        self.slots.get_mut(stream).ok_or(SendError::Closed)
+        self.slots.get_mut(stream).filter(|stream| !stream.send.stopped).ok_or(SendError::Closed)
     }
 
     pub(super) fn check_output(&self) -> Result<(), TunnelError> {

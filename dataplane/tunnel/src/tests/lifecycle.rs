@@ -220,7 +220,7 @@ fn an_answer_that_came_whole_survives_the_connectors_cancel() {
     );
     let relay = &mut pair.relay.connection;
     let refused = relay.send_data(stream, &mut Bytes::from_static(b"more"), false);
-    assert_eq!(refused, Err(SendError::Ended));
+    assert_eq!(refused, Err(SendError::Closed));
     assert_eq!(relay.usage().streams, 1, "the slot bounds what is held");
     relay.consumed(stream, 9);
     assert_eq!(relay.usage().streams, 0);

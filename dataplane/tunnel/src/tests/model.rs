@@ -384,7 +384,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
     #[test]
     fn random_steps_keep_every_promise(steps in prop::collection::vec(step(), 1..300)) {
         let mut world = World::new();
@@ -395,4 +395,9 @@ proptest! {
         world.finish();
         world.check_nothing_is_left();
     }
+}
+
+/// `PROPTEST_CASES` for a longer run.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
 }
