@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use postern_tests::client::Connection;
 use postern_tests::origin::Origin;
@@ -10,6 +11,7 @@ use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
 
 const WORKERS: usize = 8;
 const IDLE: usize = 1000;
+const TRIES: usize = 24;
 /// The most loaded worker beside the mean.
 const IMBALANCE_MAX: f64 = 1.05;
 
@@ -102,6 +104,34 @@ fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
     eprintln!("--ebpf {ebpf}: {added:?}");
     let mean = added.iter().sum::<i64>() as f64 / added.len() as f64;
     *added.iter().max().unwrap() as f64 / mean
+}
+
+#[test]
+fn a_stalled_worker_gets_no_new_connection() {
+    if !can_load_bpf() {
+        eprintln!("passed over: loading BPF programs needs root");
+        return;
+    }
+    let steered = failed_beside_a_stalled_worker("require");
+    let hashed = failed_beside_a_stalled_worker("off");
+    eprintln!(
+        "of {TRIES} connections beside a stalled worker, not answered: steer {steered}, the kernel's hash {hashed}"
+    );
+    assert_eq!(steered, 0);
+    assert!(hashed > 0, "no worker was stalled: this run proves nothing");
+}
+
+/// How many handshakes of new connections are not answered while one worker of four spins.
+fn failed_beside_a_stalled_worker(ebpf: &str) -> usize {
+    let relay_environment = vec![("POSTERN_FAULT_STALL".to_owned(), "1:20".to_owned())];
+    let relay = vec!["--ebpf".into(), ebpf.into()];
+    let mut world = World::bare(Options { workers: 4, relay, relay_environment, ..Options::default() }).unwrap();
+    world.start_control().unwrap();
+    world.start_relay().unwrap();
+    let stalled = world.relay().logs_within(START_TIMEOUT, "stalled on purpose");
+    assert!(stalled, "only debug builds can be told to stall\n{}", world.logs());
+    let client = world.publish("app", "http://127.0.0.1:1/").unwrap().timeout(Duration::from_millis(700));
+    (0..TRIES).filter(|_| client.connect().is_err()).count()
 }
 
 /// Open connections of each worker, as the relay's metrics say.

@@ -26,6 +26,8 @@ pub struct Options {
     pub workers: usize,
     /// Further arguments for the relay.
     pub relay: Vec<String>,
+    /// Environment for the relay.
+    pub relay_environment: Vec<(String, String)>,
     /// Further arguments for the connectors.
     pub connector: Vec<String>,
     /// Where the relay listens; a free loopback port without.
@@ -40,6 +42,7 @@ impl Default for Options {
             connectors: 1,
             workers: 2,
             relay: Vec::new(),
+            relay_environment: Vec::new(),
             connector: Vec::new(),
             listen: None,
             relay_seen_by_connectors: None,
@@ -124,7 +127,7 @@ impl World {
         command.arg("--control").arg(format!("unix:{}", self.socket().display()));
         command.args(["--listen", &self.relay_address.to_string()]);
         command.args(["--workers", &self.options.workers.to_string(), "--grace-period", GRACE_PERIOD_S]);
-        command.args(&self.options.relay);
+        command.args(&self.options.relay).envs(self.options.relay_environment.clone());
         command
     }
 
