@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{fs, io, vec};
@@ -10,7 +11,7 @@ use std::{fs, io, vec};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{dup2_stdin, getppid};
+use nix::unistd::{dup2_stdin, fchdir, getppid};
 use postern_ebpf_loader::{LoadMap, Slot};
 
 use crate::handover::Channel;
@@ -59,9 +60,10 @@ fn run(channel: Channel) -> anyhow::Result<()> {
     let Handed { bootstrap, descriptors } = handed;
     let mut sockets = Sockets::unpack(&bootstrap, descriptors)?;
     // The last thing that needs more than the state folder: the load map is a descriptor to map, the CPUs a list to read.
+    fchdir(&sockets.state_dir).context("the state folder cannot be entered")?;
     let loads = sockets.map_loads(&bootstrap)?;
     let plan = workers::Placement::of_this_process();
-    let active = sandbox::enter(&bootstrap.state_dir).context("the sandbox cannot be entered")?;
+    let active = sandbox::enter(Path::new(".")).context("the sandbox cannot be entered")?;
     tracing::info!(files = ?active.files, syscalls = ?active.syscalls, generation = bootstrap.generation, "the dataplane is locked in");
 
     // From here on threads, and then network input.
@@ -122,6 +124,7 @@ impl Handed {
 
 /// The descriptors by what they are.
 struct Sockets {
+    state_dir: OwnedFd,
     /// By worker.
     listeners: Vec<Vec<WorkerListener>>,
     admin: Option<TcpListener>,
@@ -129,9 +132,10 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// The reverse of the supervisor's order: address by address, within it worker by worker; then the others.
+    /// The reverse of the supervisor's order: the folder; address by address, within it worker by worker; the others.
     fn unpack(bootstrap: &Bootstrap, descriptors: Vec<OwnedFd>) -> anyhow::Result<Self> {
         let mut descriptors: vec::IntoIter<OwnedFd> = descriptors.into_iter();
+        let state_dir = descriptors.next().context("the state folder is missing")?;
         let mut listeners: Vec<Vec<WorkerListener>> = (0..bootstrap.workers).map(|_| Vec::new()).collect();
         for address in &bootstrap.listen {
             for own in &mut listeners {
@@ -147,7 +151,7 @@ impl Sockets {
         let load_map =
             if bootstrap.load_map { Some(descriptors.next().context("the load map is missing")?) } else { None };
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
-        Ok(Self { listeners, admin, load_map })
+        Ok(Self { state_dir, listeners, admin, load_map })
     }
 
     /// One cell per worker, in the kernel's map or in plain memory.

@@ -48,14 +48,15 @@ pub(crate) enum ToSupervisor {
     },
 }
 
-/// What a dataplane starts with. Descriptors follow: for each address of `listen` one per worker, then the admin listener,
-/// then `steer`'s load map.
+/// What a dataplane starts with. Descriptors follow: the state folder, for each address of `listen` one socket per worker,
+/// the admin listener, `steer`'s load map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bootstrap {
     pub(crate) supervisor_pid: u32,
     pub(crate) generation: u32,
     pub(crate) workers: u16,
     pub(crate) name: String,
+    /// For messages: the folder itself comes as a descriptor, since the way to it may be closed to the dataplane's user.
     pub(crate) state_dir: PathBuf,
     pub(crate) io: IoBackend,
     pub(crate) listen: Vec<SocketAddr>,
@@ -72,6 +73,6 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// How many descriptors follow.
     pub(crate) fn descriptors(&self) -> usize {
-        self.listen.len() * usize::from(self.workers) + usize::from(self.admin) + usize::from(self.load_map)
+        1 + self.listen.len() * usize::from(self.workers) + usize::from(self.admin) + usize::from(self.load_map)
     }
 }

@@ -9,11 +9,19 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
+    /// For messages.
+    shown: PathBuf,
 }
 
 impl Folder {
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    /// The current folder, which people know as `shown`.
+    pub(crate) fn here(shown: &Path) -> Self {
+        Self { path: PathBuf::from("."), shown: shown.to_owned() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), shown: path.to_owned() }
     }
 
     /// A file of at most `bytes_max`; `None` when there is none.
@@ -42,15 +50,15 @@ impl Folder {
         File::open(&self.path)?.sync_all()
     }
 
-    /// For messages.
+    /// A file's path for messages.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.shown.join(name)
     }
 }
 
 impl AsRef<Path> for Folder {
     fn as_ref(&self) -> &Path {
-        &self.path
+        &self.shown
     }
 }
 

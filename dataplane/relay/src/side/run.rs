@@ -69,7 +69,7 @@ impl Side {
     /// Loads everything from disk; no thread and no network yet.
     pub(crate) fn prepare(parts: SideParts<'_>) -> anyhow::Result<(Self, Vec<SideSender>)> {
         let SideParts { channel, admin, mut warnings, bootstrap } = parts;
-        let (keeper, damage) = Keeper::load(Folder::new(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
+        let (keeper, damage) = Keeper::load(Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
         warnings.extend(damage);
         for warning in &warnings {
             tracing::warn!("{warning}");

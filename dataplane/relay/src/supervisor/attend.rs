@@ -169,7 +169,9 @@ impl Supervisor {
             ebpf: self.steering.describe(),
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
-        let mut descriptors: Vec<BorrowedFd<'_>> = self.listeners.descriptors();
+        let state_dir = self.state_dir.descriptor()?;
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![state_dir.as_fd()];
+        descriptors.extend(self.listeners.descriptors());
         descriptors.extend(load_map.as_ref().map(|map| map.as_fd()));
         dataplane.bootstrap(bootstrap, &descriptors).await
     }

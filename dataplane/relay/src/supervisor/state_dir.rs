@@ -43,6 +43,11 @@ impl StateDir {
         Ok(Self { path, _lock: folder })
     }
 
+    /// The folder for the dataplane. Opened anew: a duplicate of the locked one would keep the lock when this is gone.
+    pub(crate) fn descriptor(&self) -> io::Result<File> {
+        File::open(&self.path)
+    }
+
     /// Where it is, without links.
     pub(crate) fn path(&self) -> &Path {
         &self.path

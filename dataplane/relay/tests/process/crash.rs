@@ -1,6 +1,7 @@
 //! Processes that are killed, and told to end.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,20 @@ fn a_killed_dataplane_is_replaced_at_once_and_nobody_is_refused() {
     // The quickest, since this machine may be busy with other tests; a pause that is built in would be in all of them.
     let quickest = pauses.iter().min().unwrap();
     assert!(*quickest < Duration::from_millis(200), "{pauses:?}");
+}
+
+/// A dataplane of another user than the supervisor's cannot even walk to the program and the state folder here.
+#[test]
+fn it_starts_in_a_folder_that_only_its_starter_can_enter() {
+    let mut relay = Relay::new();
+    let program = program_for_everybody(relay.folder.path());
+    std::fs::set_permissions(relay.folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = std::process::Command::new(program);
+    command.args(relay.command().get_args()).env("POSTERN_LOG_FORMAT", "text");
+    relay.start_as(command);
+    assert!(!relay.log().contains("without Landlock"), "{}", relay.log());
+    let state = relay.folder.path().join("state/relay.key");
+    assert!(state.exists(), "{}", relay.log());
 }
 
 #[test]
