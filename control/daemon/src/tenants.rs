@@ -35,8 +35,8 @@ pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> 
     let group = Group { id: GroupId::new(tenant.id, seq), name };
     draft.audit(audit("tenant.create", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     draft.change(Change::TenantPut(tenant.clone()));
+    draft.change(Change::GroupPut(group.clone()));
     draft.sign(group.id, Vec::new());
-    draft.change(Change::GroupPut(group));
     control.commit(actor, draft)?;
     Ok(tenant_view(&control.snapshot(), &tenant))
 }

@@ -8,6 +8,7 @@ pub(crate) mod pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use postern_model::Delta;
 use postern_model::enrol::{EnrolError, EnrolResponse, code};
 use postern_model::frame::{self, FrameInvalid, Frames};
 use postern_model::link::{
@@ -83,7 +84,8 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
         admitted,
         session,
         sent: hello.last_version,
-        snapshot_due: false,
+        snapshot_sent: 0,
+        refused: false,
         pinged: 0,
         ponged: Instant::now(),
         enrolments: Enrolments::default(),
@@ -105,8 +107,10 @@ struct Link<R, W> {
     session: Session,
     /// Version that the relay has, or will have once it read what was written.
     sent: u64,
-    /// The relay refused a version: deltas do not fit any more.
-    snapshot_due: bool,
+    /// Version of the last snapshot sent; 0 when there was none.
+    snapshot_sent: u64,
+    /// The relay refused what was sent and holds an older version.
+    refused: bool,
     pinged: u64,
     ponged: Instant,
     enrolments: Enrolments,
@@ -155,29 +159,39 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
         self.wire.send(&ToRelay::Welcome(welcome)).await
     }
 
-    /// Sends what the relay misses: deltas while the log has them, else the snapshot.
+    /// Sends what the relay misses: deltas while the log has them, else the snapshot. After a refusal deltas fit no more and the
+    /// snapshot is sent, but never the same one twice.
     async fn catch_up(&mut self) -> Result<(), LinkEnded> {
-        while self.snapshot_due || self.sent != self.control.snapshot().version {
-            let deltas = match self.snapshot_due {
-                true => None,
-                false => self
-                    .control
-                    .deltas_after(self.sent, DELTAS_AT_ONCE)
-                    .map_err(|error| LinkEnded::Internal(error.to_string()))?,
-            };
-            let Some(deltas) = deltas else {
-                let (version, message) =
-                    self.control.encoded_snapshot().map_err(|error| LinkEnded::Internal(error.to_string()))?;
-                self.wire.write(&message).await?;
-                (self.sent, self.snapshot_due) = (version, false);
-                continue;
-            };
-            for delta in deltas {
-                let version = delta.version;
-                self.wire.send(&ToRelay::Delta(Box::new(delta))).await?;
-                self.sent = version;
+        loop {
+            let newest = self.control.snapshot().version;
+            if self.refused && self.snapshot_sent != newest {
+                self.send_snapshot().await?;
+            } else if self.refused || self.sent == newest {
+                return Ok(());
+            } else {
+                let deltas = self.control.deltas_after(self.sent, DELTAS_AT_ONCE);
+                match deltas.map_err(|error| LinkEnded::Internal(error.to_string()))? {
+                    Some(deltas) => self.send_deltas(deltas).await?,
+                    None => self.send_snapshot().await?,
+                }
             }
         }
+    }
+
+    async fn send_deltas(&mut self, deltas: Vec<Delta>) -> Result<(), LinkEnded> {
+        for delta in deltas {
+            let version = delta.version;
+            self.wire.send(&ToRelay::Delta(Box::new(delta))).await?;
+            self.sent = version;
+        }
+        Ok(())
+    }
+
+    async fn send_snapshot(&mut self) -> Result<(), LinkEnded> {
+        let encoded = self.control.encoded_snapshot();
+        let (version, message) = encoded.map_err(|error| LinkEnded::Internal(error.to_string()))?;
+        self.wire.write(&message).await?;
+        (self.sent, self.snapshot_sent, self.refused) = (version, version, false);
         Ok(())
     }
 
@@ -203,8 +217,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                     version,
                     "the relay refused a version and serves the one before: {reason}"
                 );
-                self.snapshot_due = self.sent != self.control.snapshot().version;
+                self.refused = true;
                 self.control.fleet.borrow_mut().rejected(self.session, version, reason);
+                self.catch_up().await?;
             }
             ToControl::Status(status) => {
                 self.control.fleet.borrow_mut().reported(self.session, status);

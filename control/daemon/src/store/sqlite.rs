@@ -286,3 +286,64 @@ const PRAGMAS: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA s
     PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=256;";
 const SCHEMA: i64 = 1;
 const TOKEN_KEPT_S: u64 = 7 * 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> SqliteStore {
+        SqliteStore::open(path).unwrap()
+    }
+
+    #[test]
+    fn conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.db");
+        super::super::conformance::run(&|| Box::new(open(&path)));
+    }
+
+    #[test]
+    fn the_file_is_private_and_writes_are_synchronous() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.db");
+        let store = open(&path);
+        for file in ["control.db", "control.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        let pragma = |name: &str| {
+            store
+                .connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), rusqlite::types::Value::Text("wal".into()));
+        assert_eq!(pragma("synchronous"), rusqlite::types::Value::Integer(2));
+    }
+
+    #[test]
+    fn the_audit_log_is_append_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder.path().join("control.db"));
+        let insert = "INSERT INTO audit (at, actor, action, target) VALUES (1, 'a', 'b', 'c')";
+        store.connection.execute(insert, []).unwrap();
+        for change in ["UPDATE audit SET actor='x'", "DELETE FROM audit"] {
+            let refused = store.connection.execute(change, []).unwrap_err().to_string();
+            assert!(refused.contains("append-only"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_newer_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.db");
+        std::fs::write(&path, "x".repeat(5_000)).unwrap();
+        let refused = SqliteStore::open(&path).err().unwrap().to_string();
+        assert!(refused.contains("not a database"), "{refused}");
+        let path = folder.path().join("newer.db");
+        open(&path).connection.execute_batch("PRAGMA user_version=99").unwrap();
+        let refused = SqliteStore::open(&path).err().unwrap().to_string();
+        assert!(refused.contains("schema 99"), "{refused}");
+    }
+}

@@ -1,0 +1,10 @@
+//! postern-control as a program: started on state folders of its own, asked over its socket, linked to relays that tests play.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
+
+mod administration;
+mod durability;
+mod enrolment;
+mod link;
+mod peer;
+mod world;
