@@ -55,8 +55,8 @@ impl AdminView {
 
     fn metrics(&self, shown: &Shown) -> String {
         let mut text = String::new();
-        for (name, (kind, help, sum)) in self.sums() {
-            metric(&mut text, name, kind, help, sum);
+        for (name, (kind, help, values)) in self.by_name() {
+            per_worker(&mut text, name, kind, help, &values);
         }
         let status = &shown.status;
         let online = status.connectors.iter().filter(|connector| connector.online).count();
@@ -93,12 +93,22 @@ impl AdminView {
         text
     }
 
-    fn sums(&self) -> BTreeMap<&'static str, (&'static str, &'static str, u64)> {
-        let mut sums = BTreeMap::new();
+    /// Each counter with its value in every worker, in the workers' order.
+    fn by_name(&self) -> BTreeMap<&'static str, (&'static str, &'static str, Vec<u64>)> {
+        let mut counters = BTreeMap::new();
         for (name, kind, help, value) in self.counters.iter().flat_map(|worker| worker.list()) {
-            sums.entry(name).or_insert((kind, help, 0_u64)).2 += value;
+            counters.entry(name).or_insert_with(|| (kind, help, Vec::new())).2.push(value);
         }
-        sums
+        counters
+    }
+}
+
+/// One metric with a sample for each worker: how even they are is worth seeing, and their sum is easily had.
+fn per_worker(text: &mut String, name: &str, kind: &str, help: &str, values: &[u64]) {
+    // Writing to a string does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    for (worker, value) in values.iter().enumerate() {
+        let _ = writeln!(text, "{name}{{worker=\"{worker}\"}} {value}");
     }
 }
 
@@ -180,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_add_the_workers_up() {
+    async fn metrics_show_every_worker() {
         let counters: Vec<Arc<WorkerCounters>> = vec![Arc::default(), Arc::default()];
         counters[0].requests.add(2);
         counters[1].requests.add(3);
@@ -191,6 +201,8 @@ mod tests {
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.contains("\npostern_relay_requests_total 5\n"), "{answer}");
+        for sample in ["\npostern_relay_requests_total{worker=\"0\"} 2\n", "\npostern_relay_requests_total{worker=\"1\"} 3\n"] {
+            assert!(answer.contains(sample), "{answer}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker counts. Each counter has one writer, the worker; `/metrics` adds them up.
+//! What a worker counts. Each counter has one writer, the worker; `/metrics` shows them worker by worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
