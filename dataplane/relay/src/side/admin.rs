@@ -201,7 +201,9 @@ mod tests {
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
-        for sample in ["\npostern_relay_requests_total{worker=\"0\"} 2\n", "\npostern_relay_requests_total{worker=\"1\"} 3\n"] {
+        for sample in
+            ["\npostern_relay_requests_total{worker=\"0\"} 2\n", "\npostern_relay_requests_total{worker=\"1\"} 3\n"]
+        {
             assert!(answer.contains(sample), "{answer}");
         }
     }
