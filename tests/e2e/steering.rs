@@ -89,7 +89,7 @@ fn a_thousand_idle_connections_are_spread_evenly_by_steer_only() {
 fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
     let admin = free_address(Ipv4Addr::LOCALHOST).unwrap();
     let relay = vec!["--ebpf".into(), ebpf.into(), "--admin-listen".into(), admin.to_string()];
-    let world = World::start(Options { workers: WORKERS, relay, ..Options::default() }).unwrap();
+    let world = World::start(Options { connectors: 0, workers: WORKERS, relay, ..Options::default() }).unwrap();
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
     let before = open_connections(admin);
