@@ -161,13 +161,16 @@ impl Control {
         Ok(deltas.filter(|deltas| version == newest || !deltas.is_empty()))
     }
 
-    /// The snapshot as a link message, encoded once for all relays that need it, and its version.
-    pub(crate) fn encoded_snapshot(&self) -> anyhow::Result<(u64, Rc<Vec<u8>>)> {
+    /// The snapshot as a link message and its version. Encoded once for all relays that need it at a time: one of a few versions
+    /// ago that is still being sent will do, for the deltas since follow, unless `newest` is asked for.
+    pub(crate) fn encoded_snapshot(&self, newest: bool) -> anyhow::Result<(u64, Rc<Vec<u8>>)> {
         let mut inner = self.inner.borrow_mut();
         let version = inner.snapshot.version;
-        let shared = inner.encoded.as_ref().filter(|(held, _)| *held == version);
-        if let Some(message) = shared.and_then(|(_, message)| message.upgrade()) {
-            return Ok((version, message));
+        let oldest = if newest { version } else { version.saturating_sub(LOG_DELTAS_KEPT / 2) };
+        let shared = inner.encoded.as_ref().filter(|(held, _)| *held >= oldest);
+        let shared = shared.and_then(|(held, message)| Some((*held, message.upgrade()?)));
+        if let Some(shared) = shared {
+            return Ok(shared);
         }
         let message = ToRelay::Snapshot(Box::new(inner.snapshot.clone()));
         let message = Rc::new(frame::encode(&message, TO_RELAY_BYTES_MAX)?);

@@ -51,11 +51,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
+    let mut signals = AsyncSignals::install()?;
     let state = StateDir::open(&args.state_dir)?;
     let control = Rc::new(open(args, &state)?);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;
-    let mut signals = AsyncSignals::install()?;
     let (shutdown, down) = watch::channel(false);
     if let Some(address) = args.admin_listen {
         let listener = metrics::bind(address).await?;

@@ -188,7 +188,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
     }
 
     async fn send_snapshot(&mut self) -> Result<(), LinkEnded> {
-        let encoded = self.control.encoded_snapshot();
+        let encoded = self.control.encoded_snapshot(self.refused);
         let (version, message) = encoded.map_err(|error| LinkEnded::Internal(error.to_string()))?;
         self.wire.write(&message).await?;
         (self.sent, self.snapshot_sent, self.refused) = (version, version, false);

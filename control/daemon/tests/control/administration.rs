@@ -18,7 +18,8 @@ fn init_reports_what_the_first_start_made() {
         let pem = std::fs::read_to_string(first[file].as_str().unwrap()).unwrap();
         assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"));
     }
-    assert!(world.terminate() < std::time::Duration::from_secs(3));
+    let took = world.terminate();
+    assert!(took < std::time::Duration::from_secs(15), "idle, it waits for nothing: {took:?}");
     world.restart(&[]);
     let second: Value = world.done("POST", "/v1/init", &Value::Null);
     assert_eq!(second["fresh"], false);
