@@ -1,5 +1,7 @@
 //! The program `postern-control`; see the library.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 #[global_allocator]
