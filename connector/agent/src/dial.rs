@@ -67,7 +67,7 @@ impl Relay {
         let mut said = Said::default();
         loop {
             self.dial_what_is_due(&mut placement);
-            let due = placement.next_due();
+            let due = placement.next_due().filter(|_| !self.shared.is_draining());
             let next = async {
                 match due {
                     Some(due) => timeout(due.since(now()), self.reports.1.recv()).await.ok(),

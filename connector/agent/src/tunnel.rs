@@ -402,7 +402,8 @@ impl TurnEnd for Tunnel {
             return self.wake();
         }
         self.flush_now();
-        if self.connection.borrow().has_events() || self.draining.get() {
+        let connection = self.connection.borrow();
+        if connection.has_events() || connection.is_draining() {
             self.wake();
         }
     }

@@ -155,13 +155,15 @@ fn interim_answers_trailers_and_early_hints_go_through() {
         tunnel.event(|event| matches!(event, Event::Informational { .. }).then_some(())).await;
         let (head, _) = tunnel.head(stream).await;
         assert_eq!(head.body, BodyKind::Chunked);
-        let data = tunnel
-            .event(|event| match event {
+        let mut body = Vec::new();
+        while body.len() < 3 {
+            let data = tunnel.event(|event| match event {
                 Event::Data { data, .. } => Some(data.clone()),
                 _ => None,
-            })
-            .await;
-        assert_eq!(data, "abc");
+            });
+            body.extend_from_slice(&data.await);
+        }
+        assert_eq!(body, b"abc");
         let trailers = tunnel
             .event(|event| match event {
                 Event::Trailers { trailers, .. } => Some(trailers.clone()),

@@ -125,8 +125,14 @@ impl FakeRelay {
     async fn serve(self: Rc<Self>, socket: postern_io::Socket) {
         // The simulator's stand-in for TLS hides the server name: it is read from the first bytes.
         let mut socket = socket;
-        let first = socket.recv().await.unwrap().unwrap().to_vec();
-        let (peer, _) = NullIdentity::parse(&first).unwrap().unwrap();
+        let mut first = Vec::new();
+        let peer = loop {
+            let Ok(Some(more)) = socket.recv().await else { return };
+            first.extend_from_slice(&more);
+            if let Some((peer, _)) = NullIdentity::parse(&first).unwrap() {
+                break peer;
+            }
+        };
         let worker = peer.server_name.strip_prefix('w').and_then(|name| name.split_once("-g"));
         let worker = worker.and_then(|(worker, _)| worker.parse().ok()).unwrap_or(0) % self.workers.get();
         self.names.borrow_mut().push(peer.server_name);
