@@ -41,7 +41,9 @@ fn ambiguous_requests_never_reach_the_application() {
         let mut connection = client.connect().unwrap();
         connection.send(bytes.as_bytes()).unwrap();
         let answer = connection.answer("GET").unwrap_or_else(|error| panic!("{what}: {error:#}\n{}", world.logs()));
-        assert_eq!(answer.status, 400, "{what}: {}", answer.text());
+        // RFC 9112, 6.1: what cannot be decoded is not implemented.
+        let status = if what == "unknown transfer coding" { 501 } else { 400 };
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
         let (_, closed) = connection.drain();
         assert!(closed, "{what}: the connection stays open");
     }

@@ -130,3 +130,20 @@ fn the_longest_path_wins_and_what_is_unpublished_is_gone() {
     let gone = |_: &World| client.get("/head").is_ok_and(|answer| answer.status == 404);
     world.expect_within(std::time::Duration::from_secs(5), "404 outside what is published", gone).unwrap();
 }
+
+#[test]
+fn what_is_ready_serves_at_once() {
+    let world = World::usual().unwrap();
+    let origin = Origin::start().unwrap();
+    for index in 0..5 {
+        let name = format!("app{index}");
+        let host = format!("{name}.example.test:{}", world.relay_address.port());
+        let external = format!("https://{host}/");
+        let publish =
+            ["app", "publish", &name, "--external", &external, "--internal", &origin.url(), "--preauth", "passthrough"];
+        world.cli(&publish).unwrap();
+        world.cli(&["ready", "--wait", "10s"]).unwrap();
+        let answer = world.client(&host).unwrap().get("/bytes/3").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}

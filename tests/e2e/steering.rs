@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use postern_tests::client::Connection;
-use postern_tests::origin::Origin;
+use postern_tests::client::{Client, Connection};
 use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
 
 const WORKERS: usize = 8;
@@ -90,8 +89,7 @@ fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
     let admin = free_address(Ipv4Addr::LOCALHOST).unwrap();
     let relay = vec!["--ebpf".into(), ebpf.into(), "--admin-listen".into(), admin.to_string()];
     let world = World::start(Options { connectors: 0, workers: WORKERS, relay, ..Options::default() }).unwrap();
-    let origin = Origin::start().unwrap();
-    let client = world.publish("app", &origin.url()).unwrap();
+    let client = published_without_connectors(&world);
     let before = open_connections(admin);
     let idle: Vec<Connection> = (0..IDLE).map(|_| client.connect().unwrap()).collect();
     let all_counted =
@@ -130,8 +128,18 @@ fn failed_beside_a_stalled_worker(ebpf: &str) -> usize {
     world.start_relay().unwrap();
     let stalled = world.relay().logs_within(START_TIMEOUT, "stalled on purpose");
     assert!(stalled, "only debug builds can be told to stall\n{}", world.logs());
-    let client = world.publish("app", "http://127.0.0.1:1/").unwrap().timeout(Duration::from_millis(700));
+    let client = published_without_connectors(&world).timeout(Duration::from_millis(700));
     (0..TRIES).filter(|_| client.connect().is_err()).count()
+}
+
+/// Handshakes need no more than the relay's knowing the name.
+fn published_without_connectors(world: &World) -> Client {
+    let external = format!("https://app.example.test:{}/", world.relay_address.port());
+    let publish = ["app", "publish", "app", "--external", &external, "--internal", "http://127.0.0.1:1/"];
+    world.cli(&[&publish[..], &["--preauth", "passthrough"]].concat()).unwrap();
+    let client = world.client("app.example.test").unwrap();
+    world.expect_within(START_TIMEOUT, "the relay knows the name", |_| client.connect().is_ok()).unwrap();
+    client
 }
 
 /// Open connections of each worker, as the relay's metrics say.

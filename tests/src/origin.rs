@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
+/// A path that is answered without being counted.
+pub const PROBE: &str = "/probe";
+
 /// What it does by path; every path takes any method.
 ///
 /// | path | what it does |
@@ -27,7 +30,7 @@ use anyhow::Result;
 /// | `/silent` | reads the request, never answers |
 /// | `/ignore` | reads no body and never answers |
 /// | `/vanish` | closes without an answer |
-/// | `/short` | promises 1,000 bytes, sends 500, closes |
+/// | `/short` | promises 1,000,000 bytes, sends half, closes |
 /// | `/garbage` | sends what is not HTTP |
 pub struct Origin {
     address: SocketAddr,
@@ -105,7 +108,7 @@ mod tests {
         socket.read_to_end(&mut answers).unwrap();
         let text = String::from_utf8_lossy(&answers);
         let sum = format!("{} 5", crate::pattern::sha256(b"hello"));
-        assert!(text.contains(&sum) && text.contains("x-sum: 3") && text.contains("Content-Length: 1000"), "{text}");
+        assert!(text.contains(&sum) && text.contains("x-sum: 3") && text.contains("Content-Length: 1000000"), "{text}");
         assert_eq!((origin.requests(), origin.connections()), (3, 1));
     }
 }

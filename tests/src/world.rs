@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::client::Client;
 use crate::process::Process;
-use crate::{programs, within};
+use crate::{origin, programs, within};
 
 /// How long a daemon may take to come up, on a busy machine with unoptimised programs.
 pub const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -188,9 +188,14 @@ impl World {
         arguments.extend_from_slice(more);
         self.cli(&arguments)?;
         let client = self.client(&host)?;
-        let known = |_: &World| client.connect().is_ok();
-        self.expect_within(START_TIMEOUT, "the relay knows the application", known)?;
+        self.wait_published(&client)?;
         Ok(client)
+    }
+
+    /// Until every worker knows the application, and every tunnel's connector.
+    pub fn wait_published(&self, client: &Client) -> Result<()> {
+        let known = |world: &World| (0..4 * world.options.workers).all(|_| is_known(client));
+        self.expect_within(START_TIMEOUT, "relay and connectors know the application", known)
     }
 
     /// A client for whatever host at the relay.
@@ -286,6 +291,13 @@ impl Drop for World {
             eprintln!("{}", self.logs());
         }
     }
+}
+
+/// True when an answer comes that could not come without the application: its own, or what became of asking it.
+fn is_known(client: &Client) -> bool {
+    client
+        .get(origin::PROBE)
+        .is_ok_and(|answer| answer.status != 421 && !answer.text().contains("backend-config-missing"))
 }
 
 /// A loopback port that was free a moment ago.

@@ -23,6 +23,10 @@ pub(super) fn connection(stream: TcpStream, counters: &Counters) -> std::io::Res
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::with_capacity(READ_BYTES, stream);
     while let Some(request) = request::read(&mut reader)? {
+        if request.path == super::PROBE {
+            text(&request, &mut writer, "here")?;
+            continue;
+        }
         counters.requests.fetch_add(1, Ordering::Relaxed);
         counters.heads.lock().unwrap_or_else(PoisonError::into_inner).push(request.head.clone());
         if !answer(&request, &mut reader, &mut writer, counters)? {
@@ -75,8 +79,8 @@ fn answer(
         }
         "silent" => return wait_for_close(reader),
         "short" => {
-            writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")?;
-            return writer.write_all(pattern::piece(0, 500)).map(|()| false);
+            writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
+            return stream_pattern(writer, 500_000).map(|()| false);
         }
         "close" => {
             writer.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
