@@ -161,7 +161,9 @@ impl Pump {
         plain: &mut BytesMut,
         out: &mut OutBuf,
     ) -> Result<(), TlsFailure> {
-        if !self.incoming.is_empty() {
+        // Record by record, until what is left of the input begins with a whole one: no record that is complete may
+        // stay in `incoming`, because sealing shows it to the library, which would open it there and then.
+        while !self.incoming.is_empty() && !input.is_empty() {
             let missing = self.missing_bytes();
             let (head, rest) = input.split_at_mut(missing.min(input.len()));
             self.incoming.extend_from_slice(head);
@@ -169,16 +171,12 @@ impl Pump {
             let mut incoming = std::mem::take(&mut self.incoming);
             let used = self.step(&mut incoming, plain, out)?;
             incoming.drain(..used);
-            if !incoming.is_empty() {
-                incoming.extend_from_slice(input);
-                if incoming.len() > TLS_INCOMING_BYTES_MAX {
-                    return Err(TlsFailure::TooLarge);
-                }
-                input = &mut [];
+            if incoming.len() > TLS_INCOMING_BYTES_MAX {
+                return Err(TlsFailure::TooLarge);
             }
             self.incoming = incoming;
         }
-        if !input.is_empty() || !self.established {
+        if self.incoming.is_empty() && (!input.is_empty() || !self.established) {
             let used = self.step(input, plain, out)?;
             self.incoming.extend_from_slice(&input[used..]);
         }
@@ -304,8 +302,7 @@ fn drive<S: Side>(
                 return Err(rustls::Error::General("unexpected TLS state".into()).into());
             }
             Err(error) => {
-                let rest = (progress.used + discard).min(buffer.len());
-                drain_alert(side, &mut buffer[rest..], out);
+                drain_alert(side, out);
                 return Err(error.into());
             }
         }
@@ -316,18 +313,12 @@ fn drive<S: Side>(
     }
 }
 
-/// Collects the alert that a failed connection still has to send.
-fn drain_alert<S: Side>(side: &mut S, rest: &mut [u8], out: &mut OutBuf) {
-    for _ in 0..4 {
-        match side.process(rest).state {
-            Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                if encode(&mut data, out).is_err() {
-                    return;
-                }
-            }
-            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-            Ok(_) | Err(_) => return,
-        }
+/// Collects the alert that a failed connection still has to send. Once, and without input: the library panics when it
+/// meets the broken record again.
+fn drain_alert<S: Side>(side: &mut S, out: &mut OutBuf) {
+    if let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(&mut []).state {
+        // The connection has failed already: without an alert it ends all the same.
+        let _ = encode(&mut data, out);
     }
 }
 

@@ -495,3 +495,50 @@ fn h2_request() -> http::Request<()> {
 fn h2_response() -> http::Response<()> {
     http::Response::builder().status(200).body(()).unwrap()
 }
+
+/// A client of the library's own, whose records can be cut anywhere.
+fn cut_up_client(address: SocketAddr, config: Arc<ClientConfig>) {
+    use std::io::{Read, Write};
+    let name = ServerName::try_from("app.example").unwrap();
+    let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket).unwrap();
+    }
+    for round in 0..50_u8 {
+        let mut records = Vec::new();
+        for record in 0..3 {
+            tls.writer().write_all(&[round, record]).unwrap();
+            tls.write_tls(&mut records).unwrap();
+        }
+        // In the middle of the first record's header; then its rest with two whole records.
+        let (head, rest) = records.split_at(3);
+        socket.write_all(head).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        socket.write_all(rest).unwrap();
+        let mut echoed = [0; 6];
+        rustls::Stream::new(&mut tls, &mut socket).read_exact(&mut echoed).unwrap();
+        assert_eq!(echoed, [round, 0, round, 1, round, 2]);
+    }
+    // A record that cannot be opened: an alert and the end.
+    socket.write_all(&[&[23, 3, 3, 0, 32][..], &[7; 32]].concat()).unwrap();
+    let error = rustls::Stream::new(&mut tls, &mut socket).read_exact(&mut [0]).unwrap_err();
+    assert!(error.to_string().contains("BadRecordMac"), "{error}");
+}
+
+#[test]
+fn records_cut_in_their_headers_are_read_at_once_and_broken_ones_refused() {
+    let (server_config, client_config) = tls_configs();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = std::thread::spawn(move || cut_up_client(address, client_config));
+    on(BackendKind::Uring, 1, async move {
+        let listener = Listener::from_std(listener).unwrap();
+        let socket = listener.accept().await.unwrap();
+        let stream = Stream::tls_server(socket, server_config, Vec::new()).await.unwrap();
+        timeout(Duration::from_secs(20), spawn(echo(stream))).await.unwrap();
+    });
+    client.join().unwrap();
+}
