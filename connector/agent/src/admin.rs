@@ -62,7 +62,12 @@ fn respond(request: &[u8], shared: &Shared) -> (&'static str, &'static str, Stri
 
 fn metrics(shared: &Shared) -> String {
     let mut page = String::new();
-    let version = ("postern_connector_config_version", "gauge", "Version of the group configuration in force.", shared.config_version());
+    let version = (
+        "postern_connector_config_version",
+        "gauge",
+        "Version of the group configuration in force.",
+        shared.config_version(),
+    );
     for (name, kind, help, value) in shared.counters.list().into_iter().chain([version]) {
         // Writing to a string cannot fail.
         let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");

@@ -89,7 +89,8 @@ impl FromStr for RelayAddress {
             None => host,
         };
         let named = |host: &str| {
-            (1..=253).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            (1..=253).contains(&host.len())
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         };
         if host.parse::<IpAddr>().is_err() && !named(host) {
             return Err(NotARelayAddress);
@@ -136,7 +137,9 @@ pub enum Refused {
     TooManyRelays { count: usize },
     #[error("--relay {relay} is given twice")]
     RelayTwice { relay: RelayAddress },
-    #[error("--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]")]
+    #[error(
+        "--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]"
+    )]
     AdminNotLoopback { address: SocketAddr },
 }
 

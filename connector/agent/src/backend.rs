@@ -9,8 +9,8 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::AppSettings;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
@@ -57,7 +57,9 @@ impl BackendTable {
                 Ok(backend) => {
                     apps.insert(app.id, backend);
                 }
-                Err(reason) => tracing::error!(app = %app.name, reason, "group config: this application cannot be served"),
+                Err(reason) => {
+                    tracing::error!(app = %app.name, reason, "group config: this application cannot be served")
+                }
             }
         }
         Self { version: config.version, group: config.group, apps }
@@ -139,7 +141,9 @@ fn system_roots() -> Arc<RootCertStore> {
         let loaded = rustls_native_certs::load_native_certs();
         let (good, _) = roots.add_parsable_certificates(loaded.certs);
         if good == 0 {
-            tracing::error!("this host has no certificate authorities: install ca-certificates, or set backend_ca for each backend");
+            tracing::error!(
+                "this host has no certificate authorities: install ca-certificates, or set backend_ca for each backend"
+            );
         }
         Arc::new(roots)
     }))

@@ -43,12 +43,23 @@ pub(crate) struct Order {
 /// What a tunnel tells its relay's task.
 #[derive(Debug)]
 pub(crate) enum Report {
-    Up { tunnel: TunnelId, relay: RelayId, generation: u32, workers: u16, worker: u16 },
+    Up {
+        tunnel: TunnelId,
+        relay: RelayId,
+        generation: u32,
+        workers: u16,
+        worker: u16,
+    },
     Generation(Generation),
     /// The relay drains it: another is needed now.
-    Leaving { tunnel: TunnelId },
+    Leaving {
+        tunnel: TunnelId,
+    },
     /// The dial failed, or the tunnel ended.
-    Ended { tunnel: TunnelId, reason: String },
+    Ended {
+        tunnel: TunnelId,
+        reason: String,
+    },
 }
 
 /// Keeps the tunnels to one relay as long as the process lives.
@@ -204,7 +215,8 @@ async fn dial(worker: &Worker, order: &Order) -> io::Result<Stream> {
 }
 
 async fn establish(worker: &Worker, order: &Order, address: SocketAddr) -> io::Result<Stream> {
-    let socket = Socket::connect(address, &ConnectOptions { timeout: DIAL_TIMEOUT, ..ConnectOptions::default() }).await?;
+    let socket =
+        Socket::connect(address, &ConnectOptions { timeout: DIAL_TIMEOUT, ..ConnectOptions::default() }).await?;
     match worker.shared.transport() {
         Transport::Tls(identity) => {
             let expected = Expected::Authority(identity.authority.clone());

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use postern_model::enrol::{
-    ALPN, EnrolError, EnrolRequest, EnrolResponse, Enrolled, MESSAGE_BYTES_MAX, PROTOCOL, Proof, SERVER_NAME, Token, code,
-    renewal_bytes, token_mac,
+    ALPN, EnrolError, EnrolRequest, EnrolResponse, Enrolled, MESSAGE_BYTES_MAX, PROTOCOL, Proof, SERVER_NAME, Token,
+    code, renewal_bytes, token_mac,
 };
 use postern_model::frame;
 use postern_service::failure::Failure;
@@ -78,7 +78,10 @@ fn warn_of_skew(control_unix_ms: u64) {
     let own = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let skew = own.abs_diff(Duration::from_millis(control_unix_ms));
     if skew > CLOCK_SKEW_WARNED {
-        tracing::warn!(skew_s = skew.as_secs(), "this host's clock differs from control's; run: timedatectl set-ntp true");
+        tracing::warn!(
+            skew_s = skew.as_secs(),
+            "this host's clock differs from control's; run: timedatectl set-ntp true"
+        );
     }
 }
 

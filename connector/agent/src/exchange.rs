@@ -74,9 +74,9 @@ impl Exchange {
         let mut head = RequestHead::decode(head, &REQUEST_LIMITS).map_err(Failed::malformed_request)?;
         self.record.request(&head);
         let worker = &self.tunnel.worker;
-        let pool = worker.pool(self.meta.app).ok_or_else(|| {
-            Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed()
-        })?;
+        let pool = worker
+            .pool(self.meta.app)
+            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
         let external = translate::request(&mut head, &pool.backend)?;
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
@@ -104,7 +104,9 @@ impl Exchange {
             return Err(lost.failed);
         }
         self.tunnel.worker.shared.counters.requests_retried.increment();
-        let connection = pool.acquire(names, true).await?;
+        // A backend may have seen the request already: it is not unprocessed, whatever goes wrong now.
+        let fresh = pool.acquire(names, true).await.map_err(|failed| Failed { unprocessed: false, ..failed });
+        let connection = fresh?;
         self.record.connected(false);
         self.attempt(pool, connection, head, asked, has_body).await.map_err(|lost| lost.failed)
     }
@@ -117,6 +119,7 @@ impl Exchange {
         asked: &Asked,
         has_body: bool,
     ) -> Result<(), Lost> {
+        connection.busy = true;
         let encoder = self.tunnel.worker.with_scratch(|scratch| {
             let encoder = encode_request(head, scratch);
             connection.stream.queue(scratch);
@@ -129,7 +132,11 @@ impl Exchange {
             (self.download(&mut connection, asked, pool, &silence).await?, true)
         };
         match answered {
-            Answered::Upgraded => return self.raw(&mut connection).await.map_err(|failed| Lost { failed, answered: true }),
+            Answered::Upgraded => {
+                self.raw(&mut connection).await.map_err(|failed| Lost { failed, answered: true })?;
+                connection.busy = false;
+                return Ok(());
+            }
             Answered::Whole { keep: true } if whole => pool.release(connection),
             Answered::Whole { .. } => drop(connection),
         }

@@ -96,8 +96,9 @@ impl Identity {
             key_pem: SecretText::new(self.key.serialize_pem()),
         };
         let json = zeroize::Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
-        secret::write(&path, &json)
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())).code("state-dir-unusable"))
+        secret::write(&path, &json).map_err(|error| {
+            Failure::new(format!("cannot write {}: {error}", path.display())).code("state-dir-unusable")
+        })
     }
 
     /// For TLS.
@@ -133,8 +134,9 @@ pub(crate) fn enrolment_key(state: &StateDir) -> Result<KeyPair, Failure> {
     }
     let key = KeyPair::generate().map_err(|error| Failure::new(format!("no key could be made: {error}")))?;
     let pem = zeroize::Zeroizing::new(key.serialize_pem());
-    secret::write(&path, pem.as_bytes())
-        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())).code("state-dir-unusable"))?;
+    secret::write(&path, pem.as_bytes()).map_err(|error| {
+        Failure::new(format!("cannot write {}: {error}", path.display())).code("state-dir-unusable")
+    })?;
     Ok(key)
 }
 
@@ -163,7 +165,8 @@ fn unix(time: SystemTime) -> u64 {
 fn pem(certificate: &CertificateDer<'_>) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 

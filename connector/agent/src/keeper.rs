@@ -1,7 +1,7 @@
 //! The thread beside the rings for what blocks: verifying and keeping group configurations, and renewing the certificate.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::args::RelayAddress;
 use crate::backend::BackendTable;
 use crate::enrol::{self, NotEnrolled};
 use crate::identity::Identity;
-use crate::limits::{BACKOFF_MAX, CONFIG_FILE_BYTES_MAX};
+use crate::limits::{BACKOFF_MAX, CONFIG_BYTES_WAITING, CONFIG_FILE_BYTES_MAX};
 use crate::worker::Shared;
 
 /// Verifies group configurations and remembers the last good one.
@@ -59,14 +59,12 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Serves until the process ends.
-    pub(crate) fn run(mut self, configs: &Receiver<Bytes>) {
+    pub(crate) fn run(mut self, offers: &Offers) {
         self.load_last_good();
         let mut renewal = Renewal::of(&self.identity);
         loop {
-            match configs.recv_timeout(renewal.wait()) {
-                Ok(config) => self.take(&config),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if let Some(config) = offers.next(renewal.wait()) {
+                self.take(&config);
             }
             if renewal.is_due() && !self.shared.is_draining() {
                 self.renew(&mut renewal);
@@ -114,12 +112,18 @@ impl Keeper {
                 self.identity = Arc::new(renewed);
                 self.shared.renewed(Arc::clone(&self.identity));
                 *renewal = Renewal::of(&self.identity);
-                tracing::info!(days_left = self.identity.left(SystemTime::now()).as_secs() / 86_400, "certificate renewed");
+                tracing::info!(
+                    days_left = self.identity.left(SystemTime::now()).as_secs() / 86_400,
+                    "certificate renewed"
+                );
             }
             Err(reason) => {
                 let left_s = self.identity.left(SystemTime::now()).as_secs();
                 if left_s == 0 {
-                    tracing::error!(reason, "the certificate has expired: enrol anew with a new token and an empty state folder");
+                    tracing::error!(
+                        reason,
+                        "the certificate has expired: enrol anew with a new token and an empty state folder"
+                    );
                 } else {
                     tracing::warn!(reason, left_s, "the certificate could not be renewed yet");
                 }
@@ -169,13 +173,39 @@ impl Renewal {
     }
 }
 
-/// Hands configurations to the keeper's thread without ever waiting; every tunnel brings the same ones.
-pub(crate) fn offer(configs: SyncSender<Bytes>) -> Box<dyn Fn(Bytes) + Send + Sync> {
-    Box::new(move |config| {
-        if configs.try_send(config).is_err() {
-            tracing::warn!("group config: too many at once; the relay will send it again");
+/// Configurations on their way from the tunnels to the keeper's thread. Every tunnel brings the same one: it waits once.
+#[derive(Debug, Default)]
+pub(crate) struct Offers {
+    waiting: Mutex<VecDeque<Bytes>>,
+    came: Condvar,
+}
+
+impl Offers {
+    /// Adds one without ever waiting for the keeper.
+    pub(crate) fn offer(&self, config: Bytes) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.contains(&config) {
+            return;
         }
-    })
+        let bytes: usize = waiting.iter().map(Bytes::len).sum();
+        if bytes + config.len() > CONFIG_BYTES_WAITING {
+            return tracing::warn!("group config: too many different ones at once; this one is dropped");
+        }
+        waiting.push_back(config);
+        self.came.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The next one, if it comes within `patience`.
+    fn next(&self, patience: Duration) -> Option<Bytes> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.came.wait_timeout_while(waiting, patience, |waiting| waiting.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.pop_front()
+    }
 }
 
 const CONFIG_FILE: &str = "group-config.json";

@@ -4,7 +4,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test that unwraps or meets the unexpected fails loudly")
+    allow(
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm,
+        reason = "a test that unwraps or meets the unexpected fails loudly"
+    )
 )]
 
 mod admin;

@@ -44,8 +44,8 @@ pub const TUNNEL_READS_PER_TURN: usize = 16;
 pub const WORKER_MAILBOX: usize = 2048;
 /// Reports of tunnels waiting for the dialler: a few per tunnel.
 pub const REPORTS_MAILBOX: usize = 4096;
-/// Group configurations waiting to be verified; each tunnel brings one.
-pub const CONFIGS_WAITING: usize = 64;
+/// Different group configurations waiting to be verified, each at most 16 MiB.
+pub const CONFIG_BYTES_WAITING: usize = 64 << 20;
 
 /// Requests of one application that wait for a backend connection, per worker.
 pub const WAITERS_MAX: usize = 1024;

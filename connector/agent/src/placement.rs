@@ -191,7 +191,8 @@ impl Slot {
 /// After a good tunnel almost none, so that a relay whose dataplane was restarted is back at once; then doubling, each
 /// wait between half and all of it.
 fn wait(failures: u32, jitter: Duration) -> Duration {
-    let longest = (BACKOFF_MIN * 2u32.saturating_pow(failures.min(16))).min(BACKOFF_MAX) / if failures == 0 { 4 } else { 1 };
+    let longest =
+        (BACKOFF_MIN * 2u32.saturating_pow(failures.min(16))).min(BACKOFF_MAX) / if failures == 0 { 4 } else { 1 };
     let half = longest / 2;
     half + Duration::from_nanos((jitter.as_nanos() % (half.as_nanos().max(1))) as u64)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Pool {
     waiters: RefCell<VecDeque<OneSender<Grant>>>,
 }
 
-/// A connection that speaks HTTP/1.1 with a backend. Dropping it closes it.
+/// A connection that speaks HTTP/1.1 with a backend. Dropping it closes it; in the middle of a request, at once.
 #[derive(Debug)]
 pub(crate) struct BackendConnection {
     pub(crate) stream: Stream,
@@ -36,8 +36,11 @@ pub(crate) struct BackendConnection {
     pub(crate) parser: ResponseParser,
     /// It served a request before.
     pub(crate) reused: bool,
+    /// In the middle of a request: what is queued must not be sent any more when it is dropped.
+    pub(crate) busy: bool,
     idle_since: Instant,
-    permit: Permit,
+    /// Gone only when another connection takes this one's place.
+    permit: Option<Permit>,
 }
 
 /// The right to one connection.
@@ -68,11 +71,11 @@ impl Pool {
             return Ok(kept);
         }
         let permit = match self.permit(fresh) {
-            Some(permit) => permit,
+            Some(permit) => Some(permit),
             None => match self.wait().await? {
                 Grant::Connection(kept) if !fresh && kept.is_quiet() => return Ok(kept),
-                Grant::Connection(kept) => kept.permit,
-                Grant::Permit(permit) => permit,
+                Grant::Connection(mut kept) => kept.permit.take(),
+                Grant::Permit(permit) => Some(permit),
             },
         };
         self.connect(names, permit).await
@@ -83,7 +86,7 @@ impl Pool {
         if !connection.inbox.is_empty() || !connection.is_quiet() {
             return;
         }
-        connection.reused = true;
+        (connection.reused, connection.busy) = (true, false);
         connection.idle_since = now();
         match self.next_waiter() {
             Some(waiter) => waiter.send(Grant::Connection(connection)),
@@ -136,7 +139,7 @@ impl Pool {
         self.waiters.borrow_mut().pop_front()
     }
 
-    async fn connect(&self, names: &Names, permit: Permit) -> Result<Box<BackendConnection>, Failed> {
+    async fn connect(&self, names: &Names, permit: Option<Permit>) -> Result<Box<BackendConnection>, Failed> {
         let longest = self.backend.connect_timeout;
         let Ok(connected) = timeout(longest, self.connect_to_any(names)).await else {
             let detail = format!("no connection within {} ms", longest.as_millis());
@@ -147,6 +150,7 @@ impl Pool {
             inbox: Inbox::default(),
             parser: ResponseParser::new(Limits::default()),
             reused: false,
+            busy: false,
             idle_since: now(),
             permit,
         }))
@@ -155,7 +159,8 @@ impl Pool {
     async fn connect_to_any(&self, names: &Names) -> Result<Stream, Failed> {
         let internal = &self.backend.internal;
         let addresses = names.addresses(&internal.host).await.map_err(|error| {
-            Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host)).unprocessed()
+            Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
+                .unprocessed()
         })?;
         let each = self.backend.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -181,6 +186,14 @@ impl BackendConnection {
     /// Nothing came and the backend did not close it. A look also keeps a receive armed, so that the next one notices.
     fn is_quiet(&self) -> bool {
         self.stream.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+}
+
+impl Drop for BackendConnection {
+    fn drop(&mut self) {
+        if self.busy {
+            self.stream.abort();
+        }
     }
 }
 

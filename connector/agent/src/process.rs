@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,8 +23,8 @@ use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::enrol::{self, NotEnrolled};
 use crate::identity::{self, Identity};
-use crate::keeper::{Keeper, Verifier, offer};
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CONFIGS_WAITING, REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::keeper::{Keeper, Offers, Verifier};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, REPORTS_MAILBOX, WORKER_MAILBOX};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
@@ -37,7 +36,8 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let options = args.check(allowed_cpus()).map_err(|refused| refused.into_failure())?;
     let mut signals = Signals::install()?;
     let state = StateDir::open(&options.state_dir)?;
-    probe_uring().or_fail("io-backend-unavailable", || String::from("io_uring cannot be used and epoll is not yet available"))?;
+    probe_uring()
+        .or_fail("io-backend-unavailable", || String::from("io_uring cannot be used and epoll is not yet available"))?;
     raise_descriptor_limit();
     let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
     tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, "enrolled");
@@ -53,7 +53,8 @@ fn allowed_cpus() -> u16 {
 
 fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it was");
     }
@@ -68,7 +69,9 @@ fn identity(options: &Options, state: &StateDir, signals: &mut Signals) -> Resul
         }
         if options.token_file.is_none() {
             let failure = Failure::new("the connector's certificate has expired").code("certificate-refused");
-            return Err(failure.cure("enrol anew: make a token with `postern connector token` and give it with --token-file"));
+            return Err(
+                failure.cure("enrol anew: make a token with `postern connector token` and give it with --token-file")
+            );
         }
         tracing::warn!("the connector's certificate has expired; enrolling anew with the token");
     }
@@ -91,7 +94,12 @@ fn token(file: Option<&Path>) -> Result<Token, Failure> {
 }
 
 /// Asks one relay after the other until one answers, or the answer is final.
-fn enrol(relays: &[RelayAddress], token: &Token, state: &StateDir, signals: &mut Signals) -> Result<Option<Identity>, Failure> {
+fn enrol(
+    relays: &[RelayAddress],
+    token: &Token,
+    state: &StateDir,
+    signals: &mut Signals,
+) -> Result<Option<Identity>, Failure> {
     let key = identity::enrolment_key(state)?;
     let mut said = String::new();
     let mut longest = BACKOFF_MIN;
@@ -137,21 +145,22 @@ impl Running {
         let counters = Arc::new(Counters::default());
         let (log, transactions) = transaction_log(options.transaction_log.as_deref(), &counters)?;
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.workers).map(|_| mailbox(WORKER_MAILBOX)).unzip();
-        let (configs, offered) = sync_channel(CONFIGS_WAITING);
+        let offers = Arc::new(Offers::default());
+        let offering = Arc::clone(&offers);
         let shared = Shared::new(SharedParts {
             counters,
             transactions: log,
             connector: identity.connector,
             transport: Transport::Tls(Arc::clone(&identity)),
             workers: senders,
-            offer: offer(configs),
+            offer: Box::new(move |config| offering.offer(config)),
         });
         if let Some(address) = options.admin_listen {
             admin::listen(address, Arc::clone(&shared))?;
         }
         let verifier = Verifier::new(&identity);
         let keeper = Keeper { state, relays: options.relays.clone(), identity, verifier, shared: Arc::clone(&shared) };
-        thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&offered))?;
+        thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&offers))?;
         let workers = start_workers(&options.relays, &shared, receivers)?;
         Ok(Self { shared, workers, transactions })
     }
@@ -193,7 +202,8 @@ fn transaction_log(
 ) -> Result<(TransactionLog, Option<JoinHandle<()>>), Failure> {
     let Some(path) = path else { return Ok((TransactionLog::off(Arc::clone(counters)), None)) };
     let opened = TransactionLog::to(path, Arc::clone(counters));
-    let (log, writer) = opened.or_fail("file-unreadable", || format!("cannot write the transaction log {}", path.display()))?;
+    let (log, writer) =
+        opened.or_fail("file-unreadable", || format!("cannot write the transaction log {}", path.display()))?;
     Ok((log, Some(writer)))
 }
 

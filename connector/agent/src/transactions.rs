@@ -101,7 +101,9 @@ fn write_all(records: &Receiver<Transaction>, target: Box<dyn Write + Send>) {
             Err(RecvTimeoutError::Disconnected) => break,
         };
         let written = match next {
-            Some(record) => serde_json::to_writer(&mut target, &record).map_err(io::Error::from).and_then(|()| target.write_all(b"\n")),
+            Some(record) => serde_json::to_writer(&mut target, &record)
+                .map_err(io::Error::from)
+                .and_then(|()| target.write_all(b"\n")),
             None => target.flush(),
         };
         if let Err(error) = written

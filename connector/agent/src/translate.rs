@@ -73,7 +73,10 @@ impl External {
     fn outwards(&self, url: &str, backend: &Backend) -> Option<String> {
         let (origin, rest) = match url.strip_prefix(&internal_origin(backend)) {
             Some(rest) => (format!("https://{}", self.authority.as_str()), rest),
-            None if url.starts_with('/') && !url.starts_with("//") && backend.internal.path != backend.external.path => {
+            None if url.starts_with('/')
+                && !url.starts_with("//")
+                && backend.internal.path != backend.external.path =>
+            {
                 (String::new(), url)
             }
             None => return None,
@@ -114,9 +117,12 @@ mod tests {
     #[test]
     fn host_and_path_become_the_backends() {
         let backend = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/v1/");
-        for (from, to) in
-            [("/shop", "/base/v1/"), ("/shop/", "/base/v1/"), ("/shop/a%20b?q=/shop", "/base/v1/a%20b?q=/shop"), ("/shop?x", "/base/v1/?x")]
-        {
+        for (from, to) in [
+            ("/shop", "/base/v1/"),
+            ("/shop/", "/base/v1/"),
+            ("/shop/a%20b?q=/shop", "/base/v1/a%20b?q=/shop"),
+            ("/shop?x", "/base/v1/?x"),
+        ] {
             let mut head = asked(from);
             request(&mut head, &backend).unwrap();
             assert_eq!((head.target.as_str(), head.authority.as_str()), (to, "10.0.0.1:81"), "{from}");

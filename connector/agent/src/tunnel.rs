@@ -15,8 +15,8 @@ use postern_io::turn::{TurnEnd, at_turn_end};
 use postern_io::{OUTPUT_HIGH_WATER_BYTES, Stream, Task, spawn};
 use postern_model::ids::RelayId;
 use postern_tunnel::{
-    Cancel, CancelCode, Connection, Culprit, Event, GoAwayReason, Hello, Identity, Limits, OpenMeta, Output, PeerHello, RevokeScope,
-    SendError, Sent, Status, StreamId, StreamKind, TunnelError,
+    Cancel, CancelCode, Connection, Culprit, Event, GoAwayReason, Hello, Identity, Limits, OpenMeta, Output, PeerHello,
+    RevokeScope, SendError, Sent, Status, StreamId, StreamKind, TunnelError,
 };
 
 use crate::dial::{Report, TunnelId};
@@ -195,7 +195,11 @@ impl Tunnel {
             Event::LaneRequest(_) => tracing::debug!("raw lanes are not yet available"),
             Event::ProbeReply(_) => {}
             // Of a relay only; the state machine refuses them from one.
-            Event::Head { .. } | Event::Informational { .. } | Event::Upgraded { .. } | Event::Stopped { .. } | Event::Status(_) => {}
+            Event::Head { .. }
+            | Event::Informational { .. }
+            | Event::Upgraded { .. }
+            | Event::Stopped { .. }
+            | Event::Status(_) => {}
         }
     }
 

@@ -232,14 +232,16 @@ impl Worker {
 
     /// Pools of backends that did not change stay; the others close when their last request is done.
     fn install(self: &Rc<Self>, table: Arc<BackendTable>) {
-        let same = |app: &AppId, pool: &mut Rc<Pool>| table.apps.get(app).is_some_and(|new| Arc::ptr_eq(new, &pool.backend));
+        let same =
+            |app: &AppId, pool: &mut Rc<Pool>| table.apps.get(app).is_some_and(|new| Arc::ptr_eq(new, &pool.backend));
         self.pools.borrow_mut().retain(same);
         self.table.replace(Some(table));
         self.each_tunnel(Tunnel::report_status);
     }
 
     fn each_tunnel(&self, act: impl Fn(&Rc<Tunnel>)) {
-        let tunnels: Vec<Rc<Tunnel>> = self.tunnels.borrow().values().filter_map(|(_, tunnel)| tunnel.clone()).collect();
+        let tunnels: Vec<Rc<Tunnel>> =
+            self.tunnels.borrow().values().filter_map(|(_, tunnel)| tunnel.clone()).collect();
         tunnels.iter().for_each(act);
     }
 

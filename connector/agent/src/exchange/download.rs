@@ -38,7 +38,12 @@ impl Exchange {
     }
 
     /// The final head; interim ones are sent on.
-    async fn head(&self, backend: &mut BackendConnection, asked: &Asked, silence: &Silence) -> Result<ResponseHead, Lost> {
+    async fn head(
+        &self,
+        backend: &mut BackendConnection,
+        asked: &Asked,
+        silence: &Silence,
+    ) -> Result<ResponseHead, Lost> {
         let mut answered = false;
         loop {
             let parsed = backend.parser.parse(backend.inbox.as_slice(), &asked.method, asked.upgrade);
@@ -55,7 +60,8 @@ impl Exchange {
                     answered |= !backend.inbox.is_empty();
                     let more = self.read(&backend.stream, silence).await.map_err(|failed| Lost { failed, answered })?;
                     if more.is_empty() {
-                        let failed = Failed::new(Fault::BackendBroken, "the backend closed the connection before it answered");
+                        let failed =
+                            Failed::new(Fault::BackendBroken, "the backend closed the connection before it answered");
                         return Err(Lost { failed, answered });
                     }
                     backend.inbox.push(more);
@@ -72,7 +78,12 @@ impl Exchange {
         sent.map_err(Failed::sending)
     }
 
-    async fn answer(&self, backend: &mut BackendConnection, head: ResponseHead, silence: &Silence) -> Result<Answered, Failed> {
+    async fn answer(
+        &self,
+        backend: &mut BackendConnection,
+        head: ResponseHead,
+        silence: &Silence,
+    ) -> Result<Answered, Failed> {
         let (body, keep) = (head.body, head.keep_alive);
         let upgraded = body == BodyKind::Upgrade;
         let sent = self.tunnel.worker.with_scratch(|scratch| {

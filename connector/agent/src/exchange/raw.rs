@@ -1,8 +1,8 @@
 //! After an upgrade: bytes both ways, each direction until its sender ends it.
 
 use bytes::Bytes;
-use postern_io::sync::join;
 use postern_io::Stream;
+use postern_io::sync::join;
 use std::future::poll_fn;
 
 use super::Exchange;

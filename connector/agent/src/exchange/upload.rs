@@ -13,7 +13,12 @@ use crate::failure::{Failed, Fault};
 use crate::incoming::Piece;
 
 impl Exchange {
-    pub(super) async fn upload(&self, backend: &Stream, mut encoder: BodyEncoder, silence: &Silence) -> Result<(), Failed> {
+    pub(super) async fn upload(
+        &self,
+        backend: &Stream,
+        mut encoder: BodyEncoder,
+        silence: &Silence,
+    ) -> Result<(), Failed> {
         loop {
             let piece = self.next_piece(silence).await;
             let (trailers, bytes) = match &piece {

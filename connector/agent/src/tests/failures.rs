@@ -32,7 +32,10 @@ fn an_unknown_application_is_the_configurations_fault() {
         let tunnel = world.relay.tunnel();
         let stream = tunnel.open(&get("/"), true);
         let cancel = tunnel.cancelled(stream).await;
-        assert_eq!((cancel.culprit, cancel.code, cancel.unprocessed), (Culprit::Connector, CancelCode::APP_UNKNOWN, true));
+        assert_eq!(
+            (cancel.culprit, cancel.code, cancel.unprocessed),
+            (Culprit::Connector, CancelCode::APP_UNKNOWN, true)
+        );
     });
 }
 
@@ -105,7 +108,10 @@ fn a_body_that_stops_is_cut_visibly() {
         assert_eq!((head.status, end), (200, false));
         let cancel = tunnel.cancelled(stream).await;
         assert_eq!((cancel.culprit, cancel.code), (Culprit::Backend, CancelCode::BROKEN));
-        assert!(cancel.detail.as_str().starts_with("truncated") || cancel.detail.as_str().contains("body"), "{cancel:?}");
+        assert!(
+            cancel.detail.as_str().starts_with("truncated") || cancel.detail.as_str().contains("body"),
+            "{cancel:?}"
+        );
     });
 }
 
@@ -289,7 +295,10 @@ fn those_who_wait_too_long_are_told() {
         sleep(Duration::from_millis(100)).await;
         let second = tunnel.open(&get("/"), true);
         let cancel = tunnel.cancelled(second).await;
-        assert_eq!((cancel.culprit, cancel.code, cancel.unprocessed), (Culprit::Connector, CancelCode::OVERLOADED, true));
+        assert_eq!(
+            (cancel.culprit, cancel.code, cancel.unprocessed),
+            (Culprit::Connector, CancelCode::OVERLOADED, true)
+        );
     });
 }
 

@@ -9,7 +9,7 @@ use postern_tunnel::{Event, Generation, GoAwayReason, Identity};
 use super::world::{World, answer_all, backend, drain, fetch, get, sim};
 use crate::backend::tests::{app, config};
 use crate::identity::tests::enrolled;
-use crate::keeper::Verifier;
+use crate::keeper::{Offers, Verifier};
 
 #[test]
 fn every_worker_of_the_relay_gets_one_tunnel() {
@@ -147,4 +147,17 @@ fn only_the_control_authority_names_backends_and_never_older_ones() {
     assert_eq!(verifier.take(tampered.as_bytes()).unwrap_err(), GroupConfigInvalid::SignatureWrong);
     assert!(matches!(verifier.take(b"{}"), Err(GroupConfigInvalid::Malformed(_))));
     assert_eq!(verifier.take(&sign(&at(6))).unwrap().unwrap().version, 6, "what was held stayed in force");
+}
+
+#[test]
+fn the_same_configuration_from_every_tunnel_waits_once_and_floods_are_bounded() {
+    let offers = Offers::default();
+    for _ in 0..1000 {
+        offers.offer(bytes::Bytes::from_static(b"same"));
+    }
+    assert_eq!(offers.waiting(), 1);
+    for number in 0..100u8 {
+        offers.offer(vec![number; 16 << 20].into());
+    }
+    assert!(offers.waiting() <= 4, "{}", offers.waiting());
 }

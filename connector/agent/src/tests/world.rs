@@ -138,8 +138,12 @@ impl FakeRelay {
         self.names.borrow_mut().push(peer.server_name);
         let own = NullIdentity { alpn: b"postern-tunnel/1".to_vec(), ..NullIdentity::default() };
         let stream = Stream::tls_null(socket, &own, first).await.unwrap();
-        let identity =
-            Identity::Relay { relay: RelayId(3), generation: self.generation.get(), workers: self.workers.get(), worker };
+        let identity = Identity::Relay {
+            relay: RelayId(3),
+            generation: self.generation.get(),
+            workers: self.workers.get(),
+            worker,
+        };
         let hello = Hello { identity, software: "fake".into() };
         let tunnel = Rc::new(FakeTunnel {
             connection: RefCell::new(Connection::new(&hello, Default::default(), now().since_origin())),
@@ -260,7 +264,8 @@ impl FakeTunnel {
             if sent == Sent::All {
                 return;
             }
-            self.event(|event| matches!(event, Event::Writable { stream: ready } if *ready == stream).then_some(())).await;
+            self.event(|event| matches!(event, Event::Writable { stream: ready } if *ready == stream).then_some(()))
+                .await;
         }
     }
 
