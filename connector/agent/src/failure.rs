@@ -84,11 +84,10 @@ impl Failed {
 
     /// A connection that could not be made. `ConnectionRefused` is the host's own word, the rest is the network's.
     pub(crate) fn connecting(error: &io::Error) -> Self {
-        let fault = match error.kind() {
-            io::ErrorKind::ConnectionRefused => Fault::BackendRefused,
-            io::ErrorKind::InvalidData => Fault::BackendTls,
-            // Unresolved, unroutable, timed out, or whatever the kernel says else.
-            _ => Fault::BackendUnreachable,
+        let fault = if error.kind() == io::ErrorKind::ConnectionRefused {
+            Fault::BackendRefused
+        } else {
+            Fault::BackendUnreachable
         };
         Self::new(fault, error.to_string()).unprocessed()
     }

@@ -24,6 +24,7 @@ pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
     connections_max: usize,
     open: Cell<usize>,
+    #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
     waiters: RefCell<VecDeque<OneSender<Grant>>>,
 }

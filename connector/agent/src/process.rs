@@ -33,6 +33,7 @@ use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
 pub(crate) fn main() -> anyhow::Result<()> {
     let args = config::parse::<Args>()?;
     logging::init("postern-connector");
+    use_small_pages();
     let options = args.check(allowed_cpus()).map_err(|refused| refused.into_failure())?;
     let mut signals = Signals::install()?;
     let state = StateDir::open(&options.state_dir)?;
@@ -49,6 +50,13 @@ fn allowed_cpus() -> u16 {
     let Ok(mask) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
     let cpus = (0..CpuSet::count()).filter(|cpu| mask.is_set(*cpu).unwrap_or(false)).count();
     u16::try_from(cpus).unwrap_or(u16::MAX)
+}
+
+/// The allocator asks for huge pages: with a handful of threads that is 10 MiB for a connector that idles.
+fn use_small_pages() {
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        tracing::debug!(%error, "huge pages stay as they were");
+    }
 }
 
 fn raise_descriptor_limit() {

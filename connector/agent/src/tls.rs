@@ -137,18 +137,28 @@ impl RelayVerifier {
 
     fn explain(&self, error: rustls::Error, leaf: &CertificateDer<'_>) -> rustls::Error {
         let rustls::Error::InvalidCertificate(reason) = &error else { return error };
-        match reason {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => refused(self.refuse(leaf)),
-            CertificateError::Expired
+        if is_about_issuer(reason) {
+            return refused(self.refuse(leaf));
+        }
+        if is_about_time(reason) {
+            return refused(RelayRefused::OutsideValidity { relay: self.relay.clone() });
+        }
+        error
+    }
+}
+
+fn is_about_issuer(reason: &CertificateError) -> bool {
+    matches!(reason, CertificateError::UnknownIssuer | CertificateError::BadSignature)
+}
+
+fn is_about_time(reason: &CertificateError) -> bool {
+    matches!(
+        reason,
+        CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                refused(RelayRefused::OutsideValidity { relay: self.relay.clone() })
-            }
-            // The rest, and what later versions of the library add, speaks for itself.
-            _ => error,
-        }
-    }
+            | CertificateError::NotValidYetContext { .. }
+    )
 }
 
 fn refused(reason: RelayRefused) -> rustls::Error {

@@ -172,10 +172,16 @@ pub(crate) struct Worker {
     index: usize,
     table: RefCell<Option<Arc<BackendTable>>>,
     pools: RefCell<HashMap<AppId, Rc<Pool>>>,
-    tunnels: RefCell<HashMap<TunnelId, (Sender<Report>, Option<Rc<Tunnel>>)>>,
+    tunnels: RefCell<HashMap<TunnelId, Dialled>>,
     scratch: RefCell<Vec<u8>>,
     draining: Cell<bool>,
     changed: Notify,
+}
+
+/// A dial, and the tunnel once it led to one.
+struct Dialled {
+    reports: Sender<Report>,
+    tunnel: Option<Rc<Tunnel>>,
 }
 
 impl Worker {
@@ -225,7 +231,7 @@ impl Worker {
                 self.draining.set(true);
                 self.each_tunnel(|tunnel| tunnel.drain(GoAwayReason::SHUTDOWN));
                 // Dials that lead to no tunnel any more.
-                self.tunnels.borrow_mut().retain(|_, (_, tunnel)| tunnel.is_some());
+                self.tunnels.borrow_mut().retain(|_, dialled| dialled.tunnel.is_some());
             }
         }
     }
@@ -241,7 +247,7 @@ impl Worker {
 
     fn each_tunnel(&self, act: impl Fn(&Rc<Tunnel>)) {
         let tunnels: Vec<Rc<Tunnel>> =
-            self.tunnels.borrow().values().filter_map(|(_, tunnel)| tunnel.clone()).collect();
+            self.tunnels.borrow().values().filter_map(|dialled| dialled.tunnel.clone()).collect();
         tunnels.iter().for_each(act);
     }
 
@@ -269,13 +275,13 @@ impl Worker {
 
     /// A dial began.
     pub(crate) fn expect(&self, tunnel: TunnelId, reports: Sender<Report>) {
-        self.tunnels.borrow_mut().insert(tunnel, (reports, None));
+        self.tunnels.borrow_mut().insert(tunnel, Dialled { reports, tunnel: None });
     }
 
     /// It led to a tunnel.
     pub(crate) fn add(&self, id: TunnelId, tunnel: Rc<Tunnel>) {
-        if let Some((_, place)) = self.tunnels.borrow_mut().get_mut(&id) {
-            *place = Some(tunnel);
+        if let Some(dialled) = self.tunnels.borrow_mut().get_mut(&id) {
+            dialled.tunnel = Some(tunnel);
         }
     }
 
@@ -287,12 +293,12 @@ impl Worker {
     }
 
     fn tunnel(&self, id: TunnelId) -> Option<Rc<Tunnel>> {
-        self.tunnels.borrow().get(&id)?.1.clone()
+        self.tunnels.borrow().get(&id)?.tunnel.clone()
     }
 
     /// Tells the task that keeps the relay's tunnels.
     pub(crate) fn report(&self, id: TunnelId, report: Report) {
-        let reports = self.tunnels.borrow().get(&id).map(|(reports, _)| reports.clone());
+        let reports = self.tunnels.borrow().get(&id).map(|dialled| dialled.reports.clone());
         if reports.is_some_and(|reports| reports.send(report).is_err()) {
             tracing::error!("the dialler's mailbox is full");
         }
