@@ -24,7 +24,7 @@ fn killed_connectors_lose_nothing_that_had_not_begun_to_arrive() {
         let before = load.right();
         world.expect_within(START_TIMEOUT, "load flows", |_| load.right() > before + 200).unwrap();
         world.connectors[victim].kill();
-        std::thread::sleep(Duration::from_millis(200));
+        world.expect_within(START_TIMEOUT, "its loss noticed", |world| world.connectors_online() == 1).unwrap();
         world.restart_connector(victim).unwrap();
         world
             .expect_within(START_TIMEOUT, "both connectors online again", |world| world.connectors_online() == 2)

@@ -46,7 +46,7 @@ fn cut_tunnels_come_back_and_lose_no_request() {
         let before = load.right();
         world.expect_within(START_TIMEOUT, "load flows", |_| load.right() > before + 200).unwrap();
         cut.cut();
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(300));
         world
             .expect_within(START_TIMEOUT, "both connectors online again", |world| world.connectors_online() == 2)
             .unwrap();

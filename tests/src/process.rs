@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::within;
 
-const LOG_TAIL_LINES: usize = 40;
+const LOG_TAIL_LINES: usize = 80;
 /// Longer than the grace period that the world starts daemons with.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 

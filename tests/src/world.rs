@@ -236,13 +236,18 @@ impl World {
         serde_json::from_str(&text).with_context(|| text.clone())
     }
 
-    /// How many connectors control knows to be online, probes through their tunnels included.
+    /// How many connectors are online, as control knows, with a tunnel to every worker.
     pub fn connectors_online(&self) -> usize {
         let Ok(list) = self.json(&["connector", "list"]) else {
             return 0;
         };
-        let items = list["items"].as_array().or(list.as_array()).map_or(&[][..], Vec::as_slice);
-        items.iter().filter(|connector| connector["online"] == true).count()
+        let workers = self.options.workers as u64;
+        let is_complete = |connector: &&serde_json::Value| {
+            let at = connector["relays"].as_array().map_or(&[][..], Vec::as_slice);
+            let tunnels: u64 = at.iter().filter_map(|relay| relay["tunnels"].as_u64()).sum();
+            connector["online"] == true && tunnels >= workers
+        };
+        list["items"].as_array().map_or(0, |items| items.iter().filter(is_complete).count())
     }
 
     /// Polls, and fails with the tails of all logs.
