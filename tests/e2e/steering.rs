@@ -129,6 +129,8 @@ fn failed_beside_a_stalled_worker(ebpf: &str) -> usize {
     let stalled = world.relay().logs_within(START_TIMEOUT, "stalled on purpose");
     assert!(stalled, "only debug builds can be told to stall\n{}", world.logs());
     let client = published_without_connectors(&world);
+    // A worker counts as stalled when a turn of its loop takes longer than 50 ms.
+    std::thread::sleep(Duration::from_millis(300));
     let failed: Vec<_> =
         (0..TRIES).filter_map(|index| Some(format!("{index}: {:#}", client.connect().err()?))).collect();
     eprintln!("--ebpf {ebpf}: {failed:?}");
