@@ -69,12 +69,7 @@ impl ExternalUrl {
         };
         let host = dns_name(name, false).map_err(malformed)?;
         external_host(&host, wildcard).map_err(malformed)?;
-        Ok(Self {
-            host,
-            wildcard,
-            port: parts.port.unwrap_or(443),
-            path: parts.path.into(),
-        })
+        Ok(Self { host, wildcard, port: parts.port.unwrap_or(443), path: parts.path.into() })
     }
 
     /// The host as certificates and people write it: with `*.` when it is a wildcard.
@@ -98,33 +93,20 @@ impl InternalUrl {
             "https" => true,
             "tls" => return Err(not_yet("tls:// (TLS passthrough)", "use https://")),
             "tcp" => {
-                return Err(not_yet(
-                    "tcp:// (TCP applications)",
-                    "use http:// or https://",
-                ));
+                return Err(not_yet("tcp:// (TCP applications)", "use http:// or https://"));
             }
             _ => return Err(malformed("an internal URL begins with http:// or https://")),
         };
         let parts = Parts::split(rest).map_err(malformed)?;
         let default_port = if tls { 443 } else { 80 };
         let host = internal_host(parts.host).map_err(malformed)?;
-        Ok(Self {
-            tls,
-            host,
-            port: parts.port.unwrap_or(default_port),
-            path: parts.path.into(),
-        })
+        Ok(Self { tls, host, port: parts.port.unwrap_or(default_port), path: parts.path.into() })
     }
 }
 
 impl fmt::Display for ExternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "https://{}{}",
-            if self.wildcard { "*." } else { "" },
-            self.host
-        )?;
+        write!(f, "https://{}{}", if self.wildcard { "*." } else { "" }, self.host)?;
         if self.port != 443 {
             write!(f, ":{}", self.port)?;
         }
@@ -134,16 +116,8 @@ impl fmt::Display for ExternalUrl {
 
 impl fmt::Display for InternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default_port) = if self.tls {
-            ("https", 443)
-        } else {
-            ("http", 80)
-        };
-        let (open, close) = if self.host.contains(':') {
-            ("[", "]")
-        } else {
-            ("", "")
-        };
+        let (scheme, default_port) = if self.tls { ("https", 443) } else { ("http", 80) };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         write!(f, "{scheme}://{open}{}{close}", self.host)?;
         if self.port != default_port {
             write!(f, ":{}", self.port)?;
@@ -169,11 +143,7 @@ impl<'a> Parts<'a> {
             return Err("leave out user name and password");
         }
         let (host, port) = host_and_port(authority)?;
-        Ok(Self {
-            host,
-            port,
-            path: path_prefix(path)?,
-        })
+        Ok(Self { host, port, path: path_prefix(path)? })
     }
 }
 
@@ -186,12 +156,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("the IPv6 address lacks its ]")?;
-            (
-                host,
-                after
-                    .strip_prefix(':')
-                    .or(if after.is_empty() { None } else { Some("") }),
-            )
+            (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") }))
         }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -202,12 +167,8 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
         return Ok((host, None));
     };
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    let port = digits
-        .then(|| port.parse().ok())
-        .flatten()
-        .filter(|port| *port != 0);
-    port.map(|port| (host, Some(port)))
-        .ok_or("the port is not a number from 1 to 65535")
+    let port = digits.then(|| port.parse().ok()).flatten().filter(|port| *port != 0);
+    port.map(|port| (host, Some(port))).ok_or("the port is not a number from 1 to 65535")
 }
 
 /// Checks a path prefix and takes the slashes off its end. The same strictness as for requests, so that each prefix can match.
@@ -220,11 +181,7 @@ fn path_prefix(path: &str) -> Result<&str, &'static str> {
     if !path.bytes().all(allowed) {
         return Err("the path has characters other than letters, digits and -._~!$&'()*+,;=:@/");
     }
-    if path.contains("//")
-        || path
-            .split('/')
-            .any(|segment| segment == "." || segment == "..")
-    {
+    if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
         return Err("the path has empty or dot segments");
     }
     Ok(path)
@@ -240,10 +197,7 @@ fn dns_name(name: &str, underscore: bool) -> Result<Box<str>, &'static str> {
     }
     let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || (underscore && b == b'_');
     let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(letter)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
     };
     if name.len() > HOST_BYTES_MAX || !name.split('.').all(label) {
         return Err("the host is not a DNS name");
@@ -254,9 +208,7 @@ fn dns_name(name: &str, underscore: bool) -> Result<Box<str>, &'static str> {
 fn external_host(host: &str, wildcard: bool) -> Result<(), &'static str> {
     let last = host.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(
-            "the external host must be a name, not an IP address: browsers send no name (SNI) for addresses",
-        );
+        return Err("the external host must be a name, not an IP address: browsers send no name (SNI) for addresses");
     }
     if wildcard && !host.contains('.') {
         return Err("a wildcard needs at least two labels after *.");
@@ -269,33 +221,23 @@ fn external_host(host: &str, wildcard: bool) -> Result<(), &'static str> {
 
 fn internal_host(host: &str) -> Result<Box<str>, &'static str> {
     if host.contains(':') {
-        let address: std::net::Ipv6Addr = host
-            .parse()
-            .map_err(|_| "the host is not an IPv6 address")?;
+        let address: std::net::Ipv6Addr = host.parse().map_err(|_| "the host is not an IPv6 address")?;
         return Ok(address.to_string().into());
     }
     let last = host.rsplit('.').next().unwrap_or_default();
     if !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()) {
-        let address: std::net::Ipv4Addr = host
-            .parse()
-            .map_err(|_| "the host is not an IPv4 address")?;
+        let address: std::net::Ipv4Addr = host.parse().map_err(|_| "the host is not an IPv4 address")?;
         return Ok(address.to_string().into());
     }
     dns_name(host, true)
 }
 
 fn malformed(url: &str, reason: &'static str) -> UrlInvalid {
-    UrlInvalid::Malformed {
-        url: url.chars().take(200).collect(),
-        reason,
-    }
+    UrlInvalid::Malformed { url: url.chars().take(200).collect(), reason }
 }
 
 fn not_yet(what: &str, instead: &'static str) -> UrlInvalid {
-    UrlInvalid::NotYetAvailable {
-        what: what.into(),
-        instead,
-    }
+    UrlInvalid::NotYetAvailable { what: what.into(), instead }
 }
 
 /// RFC 1035 §2.3.4 less the final dot.
@@ -313,14 +255,8 @@ mod tests {
     fn external_urls_are_normalised() {
         for (given, kept) in [
             ("https://App.Example.com", "https://app.example.com/"),
-            (
-                "HTTPS://app.example.com:443/crm/",
-                "https://app.example.com/crm/",
-            ),
-            (
-                "https://*.example.com:8443/a/b",
-                "https://*.example.com:8443/a/b/",
-            ),
+            ("HTTPS://app.example.com:443/crm/", "https://app.example.com/crm/"),
+            ("https://*.example.com:8443/a/b", "https://*.example.com:8443/a/b/"),
             ("https://app.localhost:8443", "https://app.localhost:8443/"),
         ] {
             assert_eq!(ExternalUrl::parse(given).unwrap().to_string(), kept);
@@ -331,10 +267,7 @@ mod tests {
     fn internal_urls_are_normalised() {
         for (given, kept) in [
             ("http://10.0.0.7:8080", "http://10.0.0.7:8080/"),
-            (
-                "https://[2001:DB8::1]:8443/x/",
-                "https://[2001:db8::1]:8443/x/",
-            ),
+            ("https://[2001:DB8::1]:8443/x/", "https://[2001:db8::1]:8443/x/"),
             ("http://my_host", "http://my_host/"),
         ] {
             assert_eq!(InternalUrl::parse(given).unwrap().to_string(), kept);

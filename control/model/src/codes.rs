@@ -29,13 +29,7 @@ impl Code {
 }
 
 /// Every code, group by group.
-pub const CODES: &[&[Code]] = &[
-    requests::CODES,
-    http::CODES,
-    programs::STARTING,
-    programs::ENROLMENT,
-    programs::ADMIN,
-];
+pub const CODES: &[&[Code]] = &[requests::CODES, http::CODES, programs::STARTING, programs::ENROLMENT, programs::ADMIN];
 
 /// All codes in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Code> {
@@ -53,10 +47,7 @@ pub fn markdown() -> String {
     for (group, heading) in CODES.iter().zip(HEADINGS) {
         page.push_str(&format!("\n## {heading}\n"));
         for entry in *group {
-            let status = entry
-                .status
-                .map(|status| format!(" ({status})"))
-                .unwrap_or_default();
+            let status = entry.status.map(|status| format!(" ({status})")).unwrap_or_default();
             page.push_str(&format!(
                 "\n### `{}`{status}\n\n{}.\n\n{}\n\n**Cure:** {}\n",
                 entry.code,
@@ -72,10 +63,7 @@ pub fn markdown() -> String {
 /// The text with a capital first letter.
 pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 const HEADINGS: [&str; 5] = [
@@ -102,18 +90,8 @@ mod tests {
         for entry in all() {
             assert!(seen.insert(entry.code), "{} stands twice", entry.code);
             let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            assert!(
-                !entry.code.is_empty() && entry.code.chars().all(kebab),
-                "{}",
-                entry.code
-            );
-            assert!(
-                entry
-                    .status
-                    .is_none_or(|status| (400..600).contains(&status)),
-                "{}",
-                entry.code
-            );
+            assert!(!entry.code.is_empty() && entry.code.chars().all(kebab), "{}", entry.code);
+            assert!(entry.status.is_none_or(|status| (400..600).contains(&status)), "{}", entry.code);
         }
     }
 
@@ -134,10 +112,7 @@ mod tests {
 
     #[test]
     fn lookup_finds_what_is_there() {
-        assert_eq!(
-            lookup("host-unknown").and_then(|entry| entry.status),
-            Some(421)
-        );
+        assert_eq!(lookup("host-unknown").and_then(|entry| entry.status), Some(421));
         assert_eq!(lookup("nonsense"), None);
     }
 

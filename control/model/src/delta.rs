@@ -101,9 +101,7 @@ impl Change {
             Self::ConnectorRemoved { id } => Some(id.tenant),
             Self::CertificatePut(certificate) => Some(certificate.id.tenant),
             Self::CertificateRemoved { id } => Some(id.tenant),
-            Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => {
-                Some(group.tenant)
-            }
+            Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => Some(group.tenant),
             Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
         }
     }
@@ -126,34 +124,16 @@ impl TryFrom<Wire> for Delta {
     type Error = String;
 
     fn try_from(wire: Wire) -> Result<Self, String> {
-        let Wire {
-            version,
-            at_unix_ms,
-            tenant,
-            change,
-            optional,
-        } = wire;
-        let kind = change
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let Wire { version, at_unix_ms, tenant, change, optional } = wire;
+        let kind = change.get("kind").and_then(Value::as_str).unwrap_or_default();
         let change = if KINDS.contains(&kind) {
             Change::deserialize(&change).map_err(|error| format!("change {version}: {error}"))?
         } else if optional {
-            Change::Skipped {
-                skipped: kind.chars().take(64).collect(),
-            }
+            Change::Skipped { skipped: kind.chars().take(64).collect() }
         } else {
-            return Err(format!(
-                "change {version} is of kind {kind:?}, which this version does not know: upgrade"
-            ));
+            return Err(format!("change {version} is of kind {kind:?}, which this version does not know: upgrade"));
         };
-        Ok(Self {
-            version,
-            at_unix_ms,
-            tenant,
-            change,
-        })
+        Ok(Self { version, at_unix_ms, tenant, change })
     }
 }
 
@@ -162,13 +142,7 @@ impl From<Delta> for Wire {
         let optional = matches!(delta.change, Change::Skipped { .. });
         // A change is plain data with text keys: it always has a JSON form.
         let change = serde_json::to_value(&delta.change).unwrap_or_default();
-        Self {
-            version: delta.version,
-            at_unix_ms: delta.at_unix_ms,
-            tenant: delta.tenant,
-            change,
-            optional,
-        }
+        Self { version: delta.version, at_unix_ms: delta.at_unix_ms, tenant: delta.tenant, change, optional }
     }
 }
 

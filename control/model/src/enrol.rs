@@ -47,13 +47,8 @@ impl Token {
     /// # Errors
     /// When it is no token or a damaged one.
     pub fn parse(text: &str) -> Result<Self, TokenInvalid> {
-        let body = text
-            .trim()
-            .strip_prefix(TOKEN_PREFIX)
-            .ok_or(TokenInvalid::NotAToken)?;
-        let json = URL_SAFE_NO_PAD
-            .decode(body)
-            .map_err(|_| TokenInvalid::Damaged)?;
+        let body = text.trim().strip_prefix(TOKEN_PREFIX).ok_or(TokenInvalid::NotAToken)?;
+        let json = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenInvalid::Damaged)?;
         let json = zeroize::Zeroizing::new(json);
         serde_json::from_slice(&json).map_err(|_| TokenInvalid::Damaged)
     }
@@ -160,10 +155,7 @@ pub fn token_key(secret: &str) -> [u8; 32] {
 #[must_use]
 pub fn token_mac(secret: &str, csr_pem: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &token_key(secret));
-    hex::encode(hmac::sign(
-        &key,
-        &[TOKEN_CONTEXT, csr_pem.as_bytes()].concat(),
-    ))
+    hex::encode(hmac::sign(&key, &[TOKEN_CONTEXT, csr_pem.as_bytes()].concat()))
 }
 
 /// Whether `mac` (hex) is the proof for this key and certificate request. Takes the same time for every wrong one.
@@ -250,20 +242,11 @@ mod tests {
             protocol: 1,
             csr_pem: "C".into(),
             software: "s".into(),
-            proof: Proof::Token {
-                id: "i".into(),
-                mac: "m".into(),
-            },
+            proof: Proof::Token { id: "i".into(), mac: "m".into() },
         };
         let json = serde_json::to_string(&request).unwrap();
-        assert_eq!(
-            json,
-            r#"{"protocol":1,"csr_pem":"C","software":"s","proof":{"token":{"id":"i","mac":"m"}}}"#
-        );
-        let error = EnrolError {
-            code: "token-used".into(),
-            message: "m".into(),
-        };
+        assert_eq!(json, r#"{"protocol":1,"csr_pem":"C","software":"s","proof":{"token":{"id":"i","mac":"m"}}}"#);
+        let error = EnrolError { code: "token-used".into(), message: "m".into() };
         let json = serde_json::to_string(&EnrolResponse::Error(error)).unwrap();
         assert_eq!(json, r#"{"error":{"code":"token-used","message":"m"}}"#);
     }
@@ -273,17 +256,8 @@ mod tests {
         let connector = ConnectorId::new(TenantId(1), 9);
         let uri = connector_uri(connector, GroupId::DEFAULT);
         assert_eq!(uri, "postern://connector/c1-9/group/g1-1");
-        assert_eq!(
-            parse_connector_uri(&uri),
-            Some((connector, GroupId::DEFAULT))
-        );
-        assert_eq!(
-            parse_connector_uri("postern://connector/c1-9/group/g2-1"),
-            None
-        );
-        assert_eq!(
-            parse_connector_uri("postern://connector/c1-9/group/g1-1/x"),
-            None
-        );
+        assert_eq!(parse_connector_uri(&uri), Some((connector, GroupId::DEFAULT)));
+        assert_eq!(parse_connector_uri("postern://connector/c1-9/group/g2-1"), None);
+        assert_eq!(parse_connector_uri("postern://connector/c1-9/group/g1-1/x"), None);
     }
 }

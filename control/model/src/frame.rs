@@ -25,8 +25,7 @@ pub enum FrameInvalid {
 /// When it exceeds `limit`.
 pub fn encode<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, FrameInvalid> {
     let mut frame = vec![0; PREFIX_BYTES];
-    serde_json::to_writer(&mut frame, message)
-        .map_err(|error| FrameInvalid::Malformed(error.to_string()))?;
+    serde_json::to_writer(&mut frame, message).map_err(|error| FrameInvalid::Malformed(error.to_string()))?;
     let length = frame.len() - PREFIX_BYTES;
     let prefix = u32::try_from(length).ok().filter(|_| length <= limit);
     let prefix = prefix.ok_or(FrameInvalid::TooLong { length, limit })?;
@@ -46,11 +45,7 @@ impl Frames {
     /// Accepts messages of at most `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self {
-            buffer: Vec::new(),
-            start: 0,
-            limit,
-        }
+        Self { buffer: Vec::new(), start: 0, limit }
     }
 
     /// Adds bytes as read from the peer.
@@ -73,10 +68,7 @@ impl Frames {
         };
         let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
         if length > self.limit {
-            return Err(FrameInvalid::TooLong {
-                length,
-                limit: self.limit,
-            });
+            return Err(FrameInvalid::TooLong { length, limit: self.limit });
         }
         if rest.len() < length {
             return Ok(None);
@@ -94,9 +86,7 @@ impl Frames {
         let Some(frame) = self.next_frame()? else {
             return Ok(None);
         };
-        serde_json::from_slice(frame)
-            .map(Some)
-            .map_err(|error| FrameInvalid::Malformed(error.to_string()))
+        serde_json::from_slice(frame).map(Some).map_err(|error| FrameInvalid::Malformed(error.to_string()))
     }
 }
 
@@ -112,13 +102,7 @@ mod tests {
     fn too_long_is_refused_from_its_prefix_alone() {
         let mut frames = Frames::new(10);
         frames.push(&11u32.to_be_bytes());
-        assert_eq!(
-            frames.next_frame(),
-            Err(FrameInvalid::TooLong {
-                length: 11,
-                limit: 10
-            })
-        );
+        assert_eq!(frames.next_frame(), Err(FrameInvalid::TooLong { length: 11, limit: 10 }));
         assert!(encode(&"123456789", 10).is_err());
         assert!(encode(&"12345678", 10).is_ok());
     }

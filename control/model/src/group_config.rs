@@ -84,50 +84,30 @@ impl SignedGroupConfig {
     ///
     /// # Errors
     /// When no randomness could be had for the signature.
-    pub fn sign(
-        config: &GroupConfig,
-        key: &EcdsaKeyPair,
-    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn sign(config: &GroupConfig, key: &EcdsaKeyPair) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let body = serde_json::to_string(config).map_err(|_| aws_lc_rs::error::Unspecified)?;
         let signature = key.sign(&SystemRandom::new(), &signed_bytes(&body))?;
-        Ok(Self {
-            body,
-            signature: STANDARD.encode(signature.as_ref()),
-        })
+        Ok(Self { body, signature: STANDARD.encode(signature.as_ref()) })
     }
 
     /// Verifies the signature with the CA certificate (DER), then that it is for `group` and not older than `held_version`.
     ///
     /// # Errors
     /// The first check that failed; nothing of the body may be used then.
-    pub fn verify(
-        &self,
-        ca_der: &[u8],
-        group: GroupId,
-        held_version: u64,
-    ) -> Result<GroupConfig, GroupConfigInvalid> {
+    pub fn verify(&self, ca_der: &[u8], group: GroupId, held_version: u64) -> Result<GroupConfig, GroupConfigInvalid> {
         let ca = CertificateDer::from(ca_der);
-        let ca =
-            webpki::EndEntityCert::try_from(&ca).map_err(|_| GroupConfigInvalid::CaUnreadable)?;
-        let signature = STANDARD
-            .decode(&self.signature)
-            .map_err(|_| GroupConfigInvalid::SignatureWrong)?;
+        let ca = webpki::EndEntityCert::try_from(&ca).map_err(|_| GroupConfigInvalid::CaUnreadable)?;
+        let signature = STANDARD.decode(&self.signature).map_err(|_| GroupConfigInvalid::SignatureWrong)?;
         let message = signed_bytes(&self.body);
         ca.verify_signature(webpki::aws_lc_rs::ECDSA_P256_SHA256, &message, &signature)
             .map_err(|_| GroupConfigInvalid::SignatureWrong)?;
-        let config: GroupConfig = serde_json::from_str(&self.body)
-            .map_err(|error| GroupConfigInvalid::Malformed(error.to_string()))?;
+        let config: GroupConfig =
+            serde_json::from_str(&self.body).map_err(|error| GroupConfigInvalid::Malformed(error.to_string()))?;
         if config.group != group {
-            return Err(GroupConfigInvalid::OtherGroup {
-                expected: group,
-                found: config.group,
-            });
+            return Err(GroupConfigInvalid::OtherGroup { expected: group, found: config.group });
         }
         if config.version < held_version {
-            return Err(GroupConfigInvalid::Older {
-                held: held_version,
-                found: config.version,
-            });
+            return Err(GroupConfigInvalid::Older { held: held_version, found: config.version });
         }
         Ok(config)
     }
@@ -148,9 +128,7 @@ mod tests {
 
     fn ca() -> (Vec<u8>, EcdsaKeyPair) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::default()
-            .self_signed(&key)
-            .unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.serialized_der());
         (certificate.der().to_vec(), pair.unwrap())
     }
@@ -163,12 +141,7 @@ mod tests {
             internal_url: "http://crm/".into(),
             settings: BTreeMap::new(),
         };
-        GroupConfig {
-            tenant: TenantId::DEFAULT,
-            group: GroupId::DEFAULT,
-            version,
-            apps: vec![app],
-        }
+        GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app] }
     }
 
     #[test]
@@ -181,31 +154,13 @@ mod tests {
         assert_eq!(older, GroupConfigInvalid::Older { held: 6, found: 5 });
         let other = GroupId::new(TenantId::DEFAULT, 2);
         let refused = signed.verify(&der, other, 0).unwrap_err();
-        assert_eq!(
-            refused,
-            GroupConfigInvalid::OtherGroup {
-                expected: other,
-                found: GroupId::DEFAULT
-            }
-        );
+        assert_eq!(refused, GroupConfigInvalid::OtherGroup { expected: other, found: GroupId::DEFAULT });
 
-        let invented = SignedGroupConfig {
-            body: signed.body.replace("http://crm/", "http://evil/"),
-            ..signed.clone()
-        };
-        assert_eq!(
-            invented.verify(&der, GroupId::DEFAULT, 0),
-            Err(GroupConfigInvalid::SignatureWrong)
-        );
+        let invented = SignedGroupConfig { body: signed.body.replace("http://crm/", "http://evil/"), ..signed.clone() };
+        assert_eq!(invented.verify(&der, GroupId::DEFAULT, 0), Err(GroupConfigInvalid::SignatureWrong));
         let (another, _) = ca();
-        assert_eq!(
-            signed.verify(&another, GroupId::DEFAULT, 0),
-            Err(GroupConfigInvalid::SignatureWrong)
-        );
-        assert_eq!(
-            signed.verify(b"x", GroupId::DEFAULT, 0),
-            Err(GroupConfigInvalid::CaUnreadable)
-        );
+        assert_eq!(signed.verify(&another, GroupId::DEFAULT, 0), Err(GroupConfigInvalid::SignatureWrong));
+        assert_eq!(signed.verify(b"x", GroupId::DEFAULT, 0), Err(GroupConfigInvalid::CaUnreadable));
     }
 
     #[test]
@@ -213,13 +168,7 @@ mod tests {
         let (der, key) = ca();
         let body = serde_json::to_string(&config(1)).unwrap();
         let signature = key.sign(&SystemRandom::new(), body.as_bytes()).unwrap();
-        let signed = SignedGroupConfig {
-            body,
-            signature: STANDARD.encode(signature.as_ref()),
-        };
-        assert_eq!(
-            signed.verify(&der, GroupId::DEFAULT, 0),
-            Err(GroupConfigInvalid::SignatureWrong)
-        );
+        let signed = SignedGroupConfig { body, signature: STANDARD.encode(signature.as_ref()) };
+        assert_eq!(signed.verify(&der, GroupId::DEFAULT, 0), Err(GroupConfigInvalid::SignatureWrong));
     }
 }

@@ -18,10 +18,7 @@ pub struct IdInvalid {
 
 impl IdInvalid {
     fn new(text: &str, expected: &'static str) -> Self {
-        Self {
-            text: text.chars().take(64).collect(),
-            expected,
-        }
+        Self { text: text.chars().take(64).collect(), expected }
     }
 }
 
@@ -165,8 +162,7 @@ impl FromStr for RequestId {
     fn from_str(text: &str) -> Result<Self, IdInvalid> {
         let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let id = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        id.map(Self)
-            .ok_or_else(|| IdInvalid::new(text, "a request id of 32 hex digits"))
+        id.map(Self).ok_or_else(|| IdInvalid::new(text, "a request id of 32 hex digits"))
     }
 }
 
@@ -195,15 +191,11 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, IdInvalid> {
         let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = text.as_bytes();
-        let ends =
-            bytes.first().is_some_and(|b| letter(*b)) && bytes.last().is_some_and(|b| letter(*b));
+        let ends = bytes.first().is_some_and(|b| letter(*b)) && bytes.last().is_some_and(|b| letter(*b));
         if ends && bytes.len() <= NAME_BYTES_MAX && bytes.iter().all(|b| letter(*b) || *b == b'-') {
             return Ok(Self(text.into()));
         }
-        Err(IdInvalid::new(
-            text,
-            "a name: 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'",
-        ))
+        Err(IdInvalid::new(text, "a name: 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'"))
     }
 }
 
@@ -232,20 +224,8 @@ mod tests {
     fn ids_have_one_spelling() {
         assert_eq!("a1-7".parse(), Ok(AppId::new(TenantId(1), 7)));
         assert_eq!("r3".parse(), Ok(RelayId(3)));
-        for wrong in [
-            "",
-            "a",
-            "a1",
-            "a1-",
-            "a-7",
-            "a01-7",
-            "a1-07",
-            "a1-+7",
-            "g1-7",
-            "a1-7-",
-            "a1-99999999999",
-            "A1-7",
-        ] {
+        for wrong in ["", "a", "a1", "a1-", "a-7", "a01-7", "a1-07", "a1-+7", "g1-7", "a1-7-", "a1-99999999999", "A1-7"]
+        {
             assert!(wrong.parse::<AppId>().is_err(), "{wrong:?}");
         }
         assert!("t0".parse::<TenantId>().is_err());
@@ -266,10 +246,7 @@ mod tests {
         let map = std::collections::BTreeMap::from([(GroupId::DEFAULT, RequestId(255))]);
         let json = serde_json::to_string(&map).unwrap();
         assert_eq!(json, r#"{"g1-1":"000000000000000000000000000000ff"}"#);
-        assert_eq!(
-            serde_json::from_str::<std::collections::BTreeMap<GroupId, RequestId>>(&json).unwrap(),
-            map
-        );
+        assert_eq!(serde_json::from_str::<std::collections::BTreeMap<GroupId, RequestId>>(&json).unwrap(), map);
     }
 
     proptest! {

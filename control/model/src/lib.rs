@@ -3,10 +3,7 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod admin;
 pub mod app_url;

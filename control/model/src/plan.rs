@@ -127,16 +127,12 @@ impl Plan {
     /// The first thing found that cannot be served.
     pub fn build(snapshot: &Snapshot) -> Result<Self, ConfigInvalid> {
         snapshot.check_known()?;
-        let mut plan = Self {
-            version: snapshot.version,
-            ..Self::default()
-        };
+        let mut plan = Self { version: snapshot.version, ..Self::default() };
         let mut decoded = BTreeMap::new();
         for (id, certificate) in &snapshot.certificates {
             let certificate_decoded = Arc::new(PlannedCertificate::decode(certificate)?);
             for host in &certificate.hosts {
-                plan.certificates
-                    .insert(host, Arc::clone(&certificate_decoded));
+                plan.certificates.insert(host, Arc::clone(&certificate_decoded));
             }
             decoded.insert(*id, certificate_decoded);
         }
@@ -182,10 +178,7 @@ impl Plan {
         snapshot: &Snapshot,
         certificates: &BTreeMap<CertificateId, Arc<PlannedCertificate>>,
     ) -> Result<(), ConfigInvalid> {
-        let missing = |missing: String| ConfigInvalid::Missing {
-            app: app.name.clone(),
-            missing,
-        };
+        let missing = |missing: String| ConfigInvalid::Missing { app: app.name.clone(), missing };
         if !snapshot.groups.contains_key(&app.group) {
             return Err(missing(app.group.to_string()));
         }
@@ -197,11 +190,7 @@ impl Plan {
         if let Some(other) = routes.insert(Arc::clone(&planned)) {
             // Applications come newest first: the one that was there is the later one.
             let url = planned.external.to_string();
-            return Err(ConfigInvalid::Conflict {
-                app: other.name.clone(),
-                url,
-                other: app.name.clone(),
-            });
+            return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
         }
         self.certificates.insert(&pattern, Arc::clone(certificate));
         self.apps.insert(app.id, planned);
@@ -214,17 +203,10 @@ impl HostRoutes {
     #[must_use]
     pub fn route(&self, path: &str) -> Option<&Arc<PlannedApp>> {
         let mut found = self.routes.get("");
-        let ends = path
-            .bytes()
-            .enumerate()
-            .skip(1)
-            .filter(|(_, byte)| *byte == b'/');
+        let ends = path.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/');
         let ends = ends.map(|(at, _)| at).chain(std::iter::once(path.len()));
         for end in ends.take(self.depth_max) {
-            found = path
-                .get(..end)
-                .and_then(|prefix| self.routes.get(prefix))
-                .or(found);
+            found = path.get(..end).and_then(|prefix| self.routes.get(prefix)).or(found);
         }
         found
     }
@@ -247,23 +229,15 @@ impl PlannedApp {
     /// # Errors
     /// The first part that cannot be served.
     pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
-        let url = |error| ConfigInvalid::Url {
-            app: app.name.clone(),
-            error,
-        };
+        let url = |error| ConfigInvalid::Url { app: app.name.clone(), error };
         match app.preauth {
             Preauth::Passthrough => {}
             Preauth::Oidc => {
-                return Err(ConfigInvalid::PreauthNotAvailable {
-                    app: app.name.clone(),
-                });
+                return Err(ConfigInvalid::PreauthNotAvailable { app: app.name.clone() });
             }
         }
-        let settings =
-            AppSettings::parse(&app.settings).map_err(|error| ConfigInvalid::Setting {
-                app: app.name.clone(),
-                error,
-            })?;
+        let settings = AppSettings::parse(&app.settings)
+            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         Ok(Self {
             id: app.id,
             name: app.name.clone(),
@@ -282,9 +256,15 @@ impl PlannedApp {
         let name = &self.name;
         let mut warnings = Vec::new();
         if !self.internal.tls {
-            warnings.push(format!("{name}: the connector reaches {} in plain text: anyone on the way can read and change it", self.internal));
+            warnings.push(format!(
+                "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",
+                self.internal
+            ));
         } else if !self.settings.backend_tls_verify {
-            warnings.push(format!("{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead", self.internal));
+            warnings.push(format!(
+                "{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead",
+                self.internal
+            ));
         }
         warnings
     }
@@ -292,23 +272,15 @@ impl PlannedApp {
 
 impl PlannedCertificate {
     fn decode(certificate: &Certificate) -> Result<Self, ConfigInvalid> {
-        let invalid = |reason| ConfigInvalid::Certificate {
-            id: certificate.id,
-            reason,
-        };
-        let chain: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect();
+        let invalid = |reason| ConfigInvalid::Certificate { id: certificate.id, reason };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect();
         let chain = chain.map_err(|_| invalid("its chain is not PEM"))?;
         if chain.is_empty() {
             return Err(invalid("its chain has no certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes())
             .map_err(|_| invalid("its key is not a PEM private key"))?;
-        Ok(Self {
-            id: certificate.id,
-            chain,
-            key,
-        })
+        Ok(Self { id: certificate.id, chain, key })
     }
 }
 
@@ -350,20 +322,14 @@ impl<T> ByHost<T> {
         if self.wildcards.is_empty() {
             return None;
         }
-        let dots = host
-            .match_indices('.')
-            .take(labels_max.min(HOST_LABELS_MAX));
-        dots.filter(|(at, _)| *at > 0)
-            .find_map(|(at, _)| self.wildcards.get(&host[at + 1..]))
+        let dots = host.match_indices('.').take(labels_max.min(HOST_LABELS_MAX));
+        dots.filter(|(at, _)| *at > 0).find_map(|(at, _)| self.wildcards.get(&host[at + 1..]))
     }
 }
 
 impl<T> Default for ByHost<T> {
     fn default() -> Self {
-        Self {
-            exact: HashMap::default(),
-            wildcards: HashMap::default(),
-        }
+        Self { exact: HashMap::default(), wildcards: HashMap::default() }
     }
 }
 

@@ -106,8 +106,7 @@ fn connections(value: &str) -> Result<u32, SettingInvalid> {
 fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
     let expected = "must be PEM with at least one certificate";
     let fits = value.len() <= CA_BYTES_MAX;
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(value.as_bytes()).collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(value.as_bytes()).collect();
     match certificates {
         Ok(certificates) if fits && !certificates.is_empty() => Ok(value.to_owned()),
         Ok(_) | Err(_) => Err(unfit(BACKEND_CA, value, expected)),
@@ -115,34 +114,18 @@ fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
 }
 
 fn unknown(name: &str) -> SettingInvalid {
-    let near = SETTINGS
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(known, name), *known));
-    let nearest = near
-        .min()
-        .filter(|(distance, known)| *distance * 2 <= known.len());
-    SettingInvalid::Unknown {
-        name: name.chars().take(64).collect(),
-        nearest: nearest.map(|(_, known)| known),
-    }
+    let near = SETTINGS.iter().map(|known| (strsim::damerau_levenshtein(known, name), *known));
+    let nearest = near.min().filter(|(distance, known)| *distance * 2 <= known.len());
+    SettingInvalid::Unknown { name: name.chars().take(64).collect(), nearest: nearest.map(|(_, known)| known) }
 }
 
 fn unfit(name: &'static str, value: &str, expected: &'static str) -> SettingInvalid {
-    SettingInvalid::Value {
-        name,
-        value: value.chars().take(64).collect(),
-        expected,
-    }
+    SettingInvalid::Value { name, value: value.chars().take(64).collect(), expected }
 }
 
 /// Every name.
-pub const SETTINGS: &[&str] = &[
-    BACKEND_TLS_VERIFY,
-    BACKEND_CA,
-    BACKEND_TIMEOUT_MS,
-    CONNECT_TIMEOUT_MS,
-    BACKEND_CONNECTIONS_MAX,
-];
+pub const SETTINGS: &[&str] =
+    &[BACKEND_TLS_VERIFY, BACKEND_CA, BACKEND_TIMEOUT_MS, CONNECT_TIMEOUT_MS, BACKEND_CONNECTIONS_MAX];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
 const BACKEND_TIMEOUT_MS: &str = "backend_timeout_ms";
@@ -160,30 +143,15 @@ mod tests {
 
     #[test]
     fn known_names_are_parsed() {
-        assert_eq!(
-            AppSettings::parse(&BTreeMap::new()),
-            Ok(AppSettings::default())
-        );
-        assert!(
-            !parse("backend_tls_verify", "false")
-                .unwrap()
-                .backend_tls_verify
-        );
-        assert_eq!(
-            parse("backend_timeout_ms", "10")
-                .unwrap()
-                .backend_timeout_ms,
-            10
-        );
+        assert_eq!(AppSettings::parse(&BTreeMap::new()), Ok(AppSettings::default()));
+        assert!(!parse("backend_tls_verify", "false").unwrap().backend_tls_verify);
+        assert_eq!(parse("backend_timeout_ms", "10").unwrap().backend_timeout_ms, 10);
     }
 
     #[test]
     fn unknown_names_get_the_nearest() {
         let error = parse("backend_tls_verfy", "true").unwrap_err().to_string();
-        assert!(
-            error.ends_with("did you mean backend_tls_verify?"),
-            "{error}"
-        );
+        assert!(error.ends_with("did you mean backend_tls_verify?"), "{error}");
         let error = parse("zzz", "1").unwrap_err().to_string();
         assert_eq!(error, "there is no setting \"zzz\"");
     }

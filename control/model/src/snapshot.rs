@@ -87,10 +87,7 @@ impl Snapshot {
     /// When the version is not exactly the next or the change does not fit; `self` is unchanged then.
     pub fn apply(&mut self, delta: &Delta) -> Result<(), DeltaError> {
         if self.version.checked_add(1) != Some(delta.version) {
-            return Err(DeltaError::NotNext {
-                held: self.version,
-                found: delta.version,
-            });
+            return Err(DeltaError::NotNext { held: self.version, found: delta.version });
         }
         self.check(&delta.change)?;
         self.store(&delta.change);
@@ -103,11 +100,7 @@ impl Snapshot {
     /// # Errors
     /// Names the first unknown requirement.
     pub fn check_known(&self) -> Result<(), DeltaError> {
-        match self
-            .requires
-            .iter()
-            .find(|name| !KNOWN_REQUIREMENTS.contains(&name.as_str()))
-        {
+        match self.requires.iter().find(|name| !KNOWN_REQUIREMENTS.contains(&name.as_str())) {
             Some(name) => Err(DeltaError::UnknownRequirement(name.clone())),
             None => Ok(()),
         }
@@ -127,35 +120,21 @@ impl Snapshot {
             Change::AppPut(app) => self.check_app(app),
             Change::AppRemoved { id } => present(&self.apps, id, "removal"),
             Change::ConnectorPut(connector) => {
-                same_tenant(
-                    &connector.id,
-                    connector.id.tenant,
-                    &connector.group,
-                    connector.group.tenant,
-                )?;
+                same_tenant(&connector.id, connector.id.tenant, &connector.group, connector.group.tenant)?;
                 present(&self.groups, &connector.group, &connector.id)
             }
             Change::ConnectorRemoved { id } => present(&self.connectors, id, "removal"),
             Change::RelayRemoved { id } => present(&self.relays, id, "removal"),
-            Change::CertificatePut(certificate) => {
-                self.need_tenant(&certificate.id, certificate.id.tenant)
-            }
+            Change::CertificatePut(certificate) => self.need_tenant(&certificate.id, certificate.id.tenant),
             Change::CertificateRemoved { id } => self.check_certificate_removed(*id),
             Change::GroupConfigPut { group, .. } => present(&self.groups, group, "group config"),
-            Change::GroupConfigRemoved { group } => {
-                present(&self.group_configs, group, "group config removal")
-            }
+            Change::GroupConfigRemoved { group } => present(&self.group_configs, group, "group config removal"),
         }
     }
 
     fn check_app(&self, app: &App) -> Result<(), DeltaError> {
         same_tenant(&app.id, app.id.tenant, &app.group, app.group.tenant)?;
-        same_tenant(
-            &app.id,
-            app.id.tenant,
-            &app.certificate,
-            app.certificate.tenant,
-        )?;
+        same_tenant(&app.id, app.id.tenant, &app.certificate, app.certificate.tenant)?;
         present(&self.groups, &app.group, &app.id)?;
         present(&self.certificates, &app.certificate, &app.id)
     }
@@ -163,10 +142,7 @@ impl Snapshot {
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
         present(&self.tenants, &id, "removal")?;
         let group = self.groups.keys().find(|group| group.tenant == id);
-        let certificate = self
-            .certificates
-            .keys()
-            .find(|certificate| certificate.tenant == id);
+        let certificate = self.certificates.keys().find(|certificate| certificate.tenant == id);
         unused(&id, group)?;
         unused(&id, certificate)
     }
@@ -174,31 +150,15 @@ impl Snapshot {
     fn check_group_removed(&self, id: GroupId) -> Result<(), DeltaError> {
         present(&self.groups, &id, "removal")?;
         unused(&id, self.apps_of(id).map(|app| app.id).next())?;
-        unused(
-            &id,
-            self.connectors
-                .values()
-                .find(|c| c.group == id)
-                .map(|c| c.id),
-        )
+        unused(&id, self.connectors.values().find(|c| c.group == id).map(|c| c.id))
     }
 
     fn check_certificate_removed(&self, id: CertificateId) -> Result<(), DeltaError> {
         present(&self.certificates, &id, "removal")?;
-        unused(
-            &id,
-            self.apps
-                .values()
-                .find(|app| app.certificate == id)
-                .map(|app| app.id),
-        )
+        unused(&id, self.apps.values().find(|app| app.certificate == id).map(|app| app.id))
     }
 
-    fn need_tenant(
-        &self,
-        what: &dyn std::fmt::Display,
-        tenant: TenantId,
-    ) -> Result<(), DeltaError> {
+    fn need_tenant(&self, what: &dyn std::fmt::Display, tenant: TenantId) -> Result<(), DeltaError> {
         present(&self.tenants, &tenant, what)
     }
 
@@ -221,9 +181,7 @@ impl Snapshot {
                 put(&mut self.certificates, certificate.id, certificate);
             }
             Change::CertificateRemoved { id } => drop(self.certificates.remove(id)),
-            Change::GroupConfigPut { group, config } => {
-                put(&mut self.group_configs, *group, config)
-            }
+            Change::GroupConfigPut { group, config } => put(&mut self.group_configs, *group, config),
             Change::GroupConfigRemoved { group } => drop(self.group_configs.remove(group)),
             Change::Skipped { .. } => {}
         }
@@ -242,18 +200,12 @@ fn present<K: Ord + ToString, V>(
     if map.contains_key(key) {
         return Ok(());
     }
-    Err(DeltaError::Missing {
-        what: what.to_string(),
-        missing: key.to_string(),
-    })
+    Err(DeltaError::Missing { what: what.to_string(), missing: key.to_string() })
 }
 
 fn unused(what: &impl ToString, user: Option<impl ToString>) -> Result<(), DeltaError> {
     match user {
-        Some(user) => Err(DeltaError::InUse {
-            what: what.to_string(),
-            user: user.to_string(),
-        }),
+        Some(user) => Err(DeltaError::InUse { what: what.to_string(), user: user.to_string() }),
         None => Ok(()),
     }
 }
@@ -267,10 +219,7 @@ fn same_tenant(
     if tenant == other_tenant {
         return Ok(());
     }
-    Err(DeltaError::OtherTenant {
-        what: what.to_string(),
-        other: other.to_string(),
-    })
+    Err(DeltaError::OtherTenant { what: what.to_string(), other: other.to_string() })
 }
 
 /// What a snapshot's `requires` may name. Nothing yet: the base is understood by every version.

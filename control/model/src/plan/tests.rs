@@ -13,21 +13,10 @@ fn snapshot(external_urls: &[String]) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let name = |text: &str| text.parse::<Name>().unwrap();
     let tenant = TenantId::DEFAULT;
-    snapshot.tenants.insert(
-        tenant,
-        Tenant {
-            id: tenant,
-            name: name("default"),
-        },
-    );
-    let group = Group {
-        id: GroupId::DEFAULT,
-        name: name("default"),
-    };
+    snapshot.tenants.insert(tenant, Tenant { id: tenant, name: name("default") });
+    let group = Group { id: GroupId::DEFAULT, name: name("default") };
     snapshot.groups.insert(group.id, group);
-    snapshot
-        .certificates
-        .insert(certificate(1, &[]).id, certificate(1, &[]));
+    snapshot.certificates.insert(certificate(1, &[]).id, certificate(1, &[]));
     for (seq, url) in (1u32..).zip(external_urls) {
         let app = app(seq, url);
         snapshot.apps.insert(app.id, app);
@@ -60,9 +49,7 @@ fn app(seq: u32, url: &str) -> App {
 }
 
 fn plan(urls: &[&str]) -> Result<Plan, ConfigInvalid> {
-    Plan::build(&snapshot(
-        &urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    ))
+    Plan::build(&snapshot(&urls.iter().map(ToString::to_string).collect::<Vec<_>>()))
 }
 
 fn routed(plan: &Plan, host: &str, path: &str) -> Option<u32> {
@@ -106,10 +93,7 @@ fn the_most_specific_wins() {
 fn conflicts_name_the_other_application() {
     let error = plan(&["https://a.example.com/x", "https://A.example.com:8443/x/"]).unwrap_err();
     let text = error.to_string();
-    assert_eq!(
-        text,
-        "https://a.example.com/x/ is already published as app1"
-    );
+    assert_eq!(text, "https://a.example.com/x/ is already published as app1");
     assert!(plan(&["https://a.example.com/x", "https://a.example.com/xy"]).is_ok());
 }
 
@@ -123,49 +107,26 @@ fn what_cannot_be_served_is_refused_by_name() {
         Plan::build(&state).unwrap_err().to_string()
     };
     let oidc = refused(&|app| app.preauth = Preauth::Oidc);
-    assert!(
-        oidc.starts_with("app1: --preauth oidc is not available yet"),
-        "{oidc}"
-    );
+    assert!(oidc.starts_with("app1: --preauth oidc is not available yet"), "{oidc}");
     let setting = refused(&|app| drop(app.settings.insert("backend_tls".into(), "1".into())));
-    assert!(
-        setting.starts_with("app1: there is no setting"),
-        "{setting}"
-    );
+    assert!(setting.starts_with("app1: there is no setting"), "{setting}");
     let group = refused(&|app| app.group.seq = 9);
     assert_eq!(group, "app1: g1-9 does not exist");
-    state
-        .certificates
-        .values_mut()
-        .for_each(|c| c.chain_pem = "hello".into());
+    state.certificates.values_mut().for_each(|c| c.chain_pem = "hello".into());
     let certificate = Plan::build(&state).unwrap_err().to_string();
-    assert!(
-        certificate.starts_with("certificate k1-1: its chain"),
-        "{certificate}"
-    );
+    assert!(certificate.starts_with("certificate k1-1: its chain"), "{certificate}");
 }
 
 #[test]
 fn the_certificate_is_the_applications_own() {
-    let mut state = snapshot(&[
-        "https://a.example.com/".into(),
-        "https://*.example.org/".into(),
-    ]);
+    let mut state = snapshot(&["https://a.example.com/".into(), "https://*.example.org/".into()]);
     let other = certificate(2, &["a.example.com", "*.example.com"]);
     state.certificates.insert(other.id, other);
     let plan = Plan::build(&state).unwrap();
     let shown = |name: &str| plan.certificate(name).map(|certificate| certificate.id.seq);
-    assert_eq!(
-        shown("A.example.com"),
-        Some(1),
-        "its own before another that covers it"
-    );
+    assert_eq!(shown("A.example.com"), Some(1), "its own before another that covers it");
     assert_eq!(shown("b.example.com"), Some(2));
-    assert_eq!(
-        shown("c.b.example.com"),
-        None,
-        "a wildcard covers one label"
-    );
+    assert_eq!(shown("c.b.example.com"), None, "a wildcard covers one label");
     assert_eq!(shown("x.example.org"), Some(1));
     assert_eq!(shown("example.org"), None);
 }
@@ -176,8 +137,7 @@ fn plain_backends_are_warned_about() {
     assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("plain text"));
     app.internal_url = "https://backend/".into();
     assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty());
-    app.settings
-        .insert("backend_tls_verify".into(), "false".into());
+    app.settings.insert("backend_tls_verify".into(), "false".into());
     assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("not verified"));
 }
 
@@ -203,13 +163,9 @@ fn naive(apps: &[Arc<PlannedApp>], host: &str, path: &str) -> Option<u32> {
     let fits = |app: &&Arc<PlannedApp>| {
         let rest = path.strip_prefix(&*app.external.path);
         strength(app) == Some(best)
-            && rest
-                .is_some_and(|r| r.is_empty() || r.starts_with('/') || app.external.path.is_empty())
+            && rest.is_some_and(|r| r.is_empty() || r.starts_with('/') || app.external.path.is_empty())
     };
-    apps.iter()
-        .filter(fits)
-        .max_by_key(|app| app.external.path.len())
-        .map(|app| app.id.seq)
+    apps.iter().filter(fits).max_by_key(|app| app.external.path.len()).map(|app| app.id.seq)
 }
 
 proptest! {

@@ -9,18 +9,12 @@ use crate::config::{CertificateOrigin, Preauth};
 use crate::secret::SecretText;
 
 fn tenant(tenant: u32) -> Tenant {
-    Tenant {
-        id: TenantId(tenant),
-        name: format!("t{tenant}").parse().unwrap(),
-    }
+    Tenant { id: TenantId(tenant), name: format!("t{tenant}").parse().unwrap() }
 }
 
 fn group(tenant: u32, seq: u32) -> Group {
     let id = GroupId::new(TenantId(tenant), seq);
-    Group {
-        id,
-        name: id.to_string().parse().unwrap(),
-    }
+    Group { id, name: id.to_string().parse().unwrap() }
 }
 
 fn certificate(tenant: u32, seq: u32) -> Certificate {
@@ -49,12 +43,7 @@ fn app(tenant: u32, seq: u32, group: (u32, u32), certificate: u32) -> App {
 }
 
 fn next(snapshot: &Snapshot, change: Change) -> Delta {
-    Delta {
-        version: snapshot.version + 1,
-        at_unix_ms: 5,
-        tenant: change.tenant(),
-        change,
-    }
+    Delta { version: snapshot.version + 1, at_unix_ms: 5, tenant: change.tenant(), change }
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -63,36 +52,23 @@ fn any_change() -> impl Strategy<Value = Change> {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
-        3 => Change::GroupRemoved {
-            id: GroupId::new(TenantId(t), a),
-        },
+        3 => Change::GroupRemoved { id: GroupId::new(TenantId(t), a) },
         4 => Change::CertificatePut(certificate(t, a)),
-        5 => Change::CertificateRemoved {
-            id: CertificateId::new(TenantId(t), a),
-        },
+        5 => Change::CertificateRemoved { id: CertificateId::new(TenantId(t), a) },
         6 | 7 => Change::AppPut(app(t, a, (t, b), c)),
-        8 => Change::AppRemoved {
-            id: AppId::new(TenantId(t), a),
-        },
+        8 => Change::AppRemoved { id: AppId::new(TenantId(t), a) },
         9 => Change::ConnectorPut(Connector {
             id: ConnectorId::new(TenantId(t), a),
             group: GroupId::new(TenantId(b), c),
             key_sha256: String::new(),
             enrolled_unix_ms: 0,
         }),
-        10 => Change::ConnectorRemoved {
-            id: ConnectorId::new(TenantId(t), a),
-        },
+        10 => Change::ConnectorRemoved { id: ConnectorId::new(TenantId(t), a) },
         11 => Change::GroupConfigPut {
             group: GroupId::new(TenantId(t), a),
-            config: SignedGroupConfig {
-                body: c.to_string(),
-                signature: String::new(),
-            },
+            config: SignedGroupConfig { body: c.to_string(), signature: String::new() },
         },
-        _ => Change::GroupConfigRemoved {
-            group: GroupId::new(TenantId(t), a),
-        },
+        _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
 
@@ -106,20 +82,9 @@ fn assert_whole(snapshot: &Snapshot) {
         assert_eq!(connector.group.tenant, connector.id.tenant);
     }
     let groups = snapshot.groups.keys().map(|id| id.tenant);
-    let tenants: Vec<_> = groups
-        .chain(snapshot.certificates.keys().map(|id| id.tenant))
-        .collect();
-    assert!(
-        tenants
-            .iter()
-            .all(|tenant| snapshot.tenants.contains_key(tenant))
-    );
-    assert!(
-        snapshot
-            .group_configs
-            .keys()
-            .all(|group| snapshot.groups.contains_key(group))
-    );
+    let tenants: Vec<_> = groups.chain(snapshot.certificates.keys().map(|id| id.tenant)).collect();
+    assert!(tenants.iter().all(|tenant| snapshot.tenants.contains_key(tenant)));
+    assert!(snapshot.group_configs.keys().all(|group| snapshot.groups.contains_key(group)));
 }
 
 proptest! {
@@ -152,17 +117,8 @@ fn only_the_next_version_fits() {
     let mut snapshot = Snapshot::default();
     let first = next(&snapshot, Change::TenantPut(tenant(1)));
     for version in [0, 2, u64::MAX] {
-        let wrong = Delta {
-            version,
-            ..first.clone()
-        };
-        assert_eq!(
-            snapshot.apply(&wrong),
-            Err(DeltaError::NotNext {
-                held: 0,
-                found: version
-            })
-        );
+        let wrong = Delta { version, ..first.clone() };
+        assert_eq!(snapshot.apply(&wrong), Err(DeltaError::NotNext { held: 0, found: version }));
     }
     snapshot.apply(&first).unwrap();
     assert!(snapshot.apply(&first).is_err(), "twice");
@@ -175,41 +131,18 @@ fn an_unknown_change_is_skipped_only_when_it_says_so() {
     assert!(refused.contains("upgrade"), "{refused}");
     let wire = wire.replace("\"change\"", "\"optional\":true,\"change\"");
     let delta: Delta = serde_json::from_str(&wire).unwrap();
-    assert_eq!(
-        delta.change,
-        Change::Skipped {
-            skipped: "colour_put".into()
-        }
-    );
+    assert_eq!(delta.change, Change::Skipped { skipped: "colour_put".into() });
     let mut snapshot = Snapshot::default();
     snapshot.apply(&delta).unwrap();
-    assert_eq!(
-        snapshot,
-        Snapshot {
-            version: 1,
-            ..Snapshot::default()
-        }
-    );
+    assert_eq!(snapshot, Snapshot { version: 1, ..Snapshot::default() });
 }
 
 #[test]
 fn every_kind_of_change_is_known_on_the_wire() {
-    let relay = Relay {
-        id: RelayId(1),
-        name: "r".parse().unwrap(),
-        address: None,
-    };
-    let more = [
-        Change::RelayPut(relay),
-        Change::RelayRemoved { id: RelayId(1) },
-    ];
+    let relay = Relay { id: RelayId(1), name: "r".parse().unwrap(), address: None };
+    let more = [Change::RelayPut(relay), Change::RelayRemoved { id: RelayId(1) }];
     for change in more {
-        let delta = Delta {
-            version: 1,
-            at_unix_ms: 0,
-            tenant: change.tenant(),
-            change,
-        };
+        let delta = Delta { version: 1, at_unix_ms: 0, tenant: change.tenant(), change };
         let json = serde_json::to_string(&delta).unwrap();
         assert_eq!(serde_json::from_str::<Delta>(&json).unwrap(), delta);
     }
@@ -220,11 +153,5 @@ fn a_state_that_needs_more_is_refused() {
     let mut snapshot = Snapshot::default();
     assert_eq!(snapshot.check_known(), Ok(()));
     snapshot.requires.insert("policies".into());
-    assert!(
-        snapshot
-            .check_known()
-            .unwrap_err()
-            .to_string()
-            .contains("upgrade")
-    );
+    assert!(snapshot.check_known().unwrap_err().to_string().contains("upgrade"));
 }
