@@ -62,6 +62,8 @@ fn system_packages() -> Result<()> {
 fn deny() -> Result<()> {
     // Without optimisation: it compiles in half the time and runs for a second.
     packages::ensure_cargo_program("cargo-deny", &["--debug"])?;
+    // It reads the manifests of all targets' dependencies, those that no build here needs included.
+    shell::run(shell::cargo().args(["fetch", "--quiet", "--locked"]))?;
     let program = packages::cargo_program("cargo-deny").context("cargo-deny is not found")?;
     let mut check = Command::new(program);
     check.args(["--log-level", "error", "--workspace", "--offline", "check", "bans", "licenses", "sources"]);

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::{Document, Finding};
 
-/// In halves, so that this file does not find itself.
+/// In halves, so that this file does not find itself. A test may be ignored with a reason, not without.
 const UNFINISHED: &[&[&str]] =
-    &[&["TO", "DO"], &["FIX", "ME"], &["XX", "X"], &["to", "do!("], &["unimpl", "emented!("], &["#[ig", "nore"]];
+    &[&["TO", "DO"], &["FIX", "ME"], &["XX", "X"], &["to", "do!("], &["unimpl", "emented!("], &["#[ig", "nore]"]];
 const REGISTRIES: &[&[&str]] = &[&["arti", "factory"], &["jf", "rog"], &["index.cra", "tes.io"]];
 const HOMES: &[&[&str]] = &[&["/ro", "ot/"], &["/Us", "ers/"], &["/ho", "me/"]];
 /// Folders so common that a clone in one of them proves nothing.
@@ -71,7 +71,7 @@ fn stands_alone(line: &str, word: &str) -> bool {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
         let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '/');
-        let open = word.ends_with(['(', '/']) || word.starts_with('#');
+        let open = word.ends_with(['(', '/', ']']);
         !part(before) && (open || !part(after))
     })
 }
@@ -105,7 +105,7 @@ mod tests {
         let found = words(&document("a.rs", marks), &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].place, "a.rs:1");
-        let ignored = format!("{}]\nfn f() {{}}", UNFINISHED[5].concat());
+        let ignored = format!("{}\nfn f() {{}}", UNFINISHED[5].concat());
         assert_eq!(words(&document("a.rs", ignored), &[]).len(), 1);
     }
 
