@@ -129,6 +129,10 @@ impl Pool {
             Failed::new(Fault::Overloaded, detail).unprocessed()
         };
         if self.waiters.borrow().len() >= WAITERS_MAX {
+            // Those that were given up or came too late leave their place to those that wait.
+            self.waiters.borrow_mut().retain(|waiter| !waiter.is_closed());
+        }
+        if self.waiters.borrow().len() >= WAITERS_MAX {
             return Err(busy());
         }
         let (sender, receiver) = oneshot();
@@ -137,7 +141,13 @@ impl Pool {
     }
 
     fn next_waiter(&self) -> Option<OneSender<Grant>> {
-        self.waiters.borrow_mut().pop_front()
+        let mut waiters = self.waiters.borrow_mut();
+        while let Some(waiter) = waiters.pop_front() {
+            if !waiter.is_closed() {
+                return Some(waiter);
+            }
+        }
+        None
     }
 
     async fn connect(&self, names: &Names, permit: Option<Permit>) -> Result<Box<BackendConnection>, Failed> {

@@ -70,6 +70,12 @@ pub fn oneshot<T>() -> (OneSender<T>, OneReceiver<T>) {
 }
 
 impl<T> OneSender<T> {
+    /// Whether nobody waits for the value any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// Hands the value over; it is dropped when nobody waits for it any more.
     pub fn send(self, value: T) {
         self.0.borrow_mut().value = Some(value);

@@ -36,6 +36,10 @@ pub(crate) struct Window {
     /// Consumed since `since`; at a whole window growth is decided.
     epoch_bytes: u32,
     since: Duration,
+    /// The least that lay unconsumed after any step since `since`.
+    least: u32,
+    /// What the window is still to shrink by: so much of what is consumed next is not returned.
+    surplus: u32,
 }
 
 impl Window {
@@ -47,6 +51,8 @@ impl Window {
             returned: 0,
             epoch_bytes: 0,
             since: now,
+            least: u32::MAX,
+            surplus: 0,
         }
     }
 
@@ -73,7 +79,12 @@ impl Window {
         assert!(bytes <= self.unconsumed as usize, "{bytes} bytes consumed where {} were handed out", self.unconsumed);
         let bytes = bytes as u32;
         self.unconsumed -= bytes;
-        self.returned += bytes;
+        self.least = self.least.min(self.unconsumed);
+        let kept = self.surplus.min(bytes);
+        self.surplus -= kept;
+        self.size -= kept;
+        pool.free += kept;
+        self.returned += bytes - kept;
         self.epoch_bytes = self.epoch_bytes.saturating_add(bytes);
         if self.epoch_bytes >= self.size {
             self.end_epoch(pool, now, rtt);
@@ -81,12 +92,17 @@ impl Window {
         self.returned >= (self.size / 4).min(CREDIT_STEP_MAX)
     }
 
-    /// A consumer that takes a whole window within two round trips and leaves little lying is held up by the window.
+    /// A consumer that takes a whole window within two round trips and leaves little lying is held up by the window. Where
+    /// more than a quarter always lies, the window is larger than the consumer needs: half of that goes back to the pool.
     fn end_epoch(&mut self, pool: &mut Pool, now: Duration, rtt: Option<Duration>) {
         let quick = 2 * rtt.unwrap_or(RTT_ASSUMED).max(RTT_FLOOR);
         if now.saturating_sub(self.since) <= quick && self.unconsumed <= self.size / 4 {
+            self.surplus = 0;
             self.grow(pool);
+        } else if self.least > self.size / 4 {
+            self.surplus = (self.least / 2).min(self.size - pool.stream_window);
         }
+        self.least = u32::MAX;
         self.since = now;
         self.epoch_bytes = 0;
     }
@@ -178,6 +194,25 @@ mod tests {
             assert!(window.receive(more as usize));
         }
         assert_eq!(window.size(), 65_536, "three quarters always lie there");
+    }
+
+    #[test]
+    fn a_window_shrinks_when_its_consumer_falls_behind() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        run(&mut window, &mut pool, Duration::ZERO, 20);
+        assert!(window.size() > 12_000_000);
+        let credit = window.credit();
+        assert!(window.receive(credit as usize));
+        let mut now = Duration::ZERO;
+        for _ in 0..20_000 {
+            now += Duration::from_millis(16);
+            window.consume(16_384, &mut pool, now, RTT);
+            let more = window.take_returned();
+            assert!(window.receive(window.credit() as usize), "{more}");
+        }
+        assert!(window.size() < 200_000, "{}", window.size());
+        assert_eq!(pool.free, (64 << 20) - (window.size() - 65_536), "what it gave up is the pool's again");
     }
 
     #[test]

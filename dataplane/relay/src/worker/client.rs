@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use postern_http::h1::{Inbox, RequestParser, ResponseContext, encode_response};
 use postern_http::{Known, Malformed, Method, RequestHead, Version};
-use postern_io::{Stream, now, random_u64, sleep_until};
+use postern_io::{Stream, now, random_u64, sleep_until, timeout, yield_now};
 use postern_model::ids::RequestId;
 
 use super::Worker;
@@ -18,7 +18,10 @@ use super::forward::{Outcome, forward};
 use super::reject::Reject;
 use super::route::route;
 use super::throttle::throttle;
-use crate::limits::{CLOSE_LINGER, HEAD_TIMEOUT, HTTP, IDLE_TIMEOUT, PIPELINED_BYTES_MAX};
+use crate::limits::{
+    CLIENT_QUEUE_BYTES, CLIENT_STALL_MAX, CLOSE_LINGER, HEAD_TIMEOUT, HTTP, IDLE_TIMEOUT, PIPELINED_BYTES_MAX,
+    REQUESTS_IN_A_ROW_MAX,
+};
 
 /// What belongs to one client's connection.
 pub(crate) struct ClientConnection {
@@ -47,7 +50,17 @@ impl ClientConnection {
     /// Serves requests until the connection ends.
     pub(crate) async fn serve(mut self, worker: Rc<Worker>) {
         let mut parser = RequestParser::new(HTTP);
+        let mut in_a_row = 0;
         loop {
+            // Answers pile up for a client that sends requests and reads nothing: none is begun meanwhile.
+            let room = poll_fn(|cx| self.stream.poll_queued_below(cx, CLIENT_QUEUE_BYTES));
+            if !matches!(timeout(CLIENT_STALL_MAX, room).await, Ok(Ok(()))) {
+                return self.stream.abort();
+            }
+            in_a_row += 1;
+            if in_a_row % REQUESTS_IN_A_ROW_MAX == 0 {
+                yield_now().await;
+            }
             let mut head = match self.next(&mut parser, &worker).await {
                 Next::Request(head) => head,
                 Next::Refuse(reject) => {
@@ -93,6 +106,7 @@ impl ClientConnection {
     /// The next request head. Between requests the connection may idle; a head that has begun must be complete soon.
     async fn next(&mut self, parser: &mut RequestParser, worker: &Worker) -> Next {
         let mut timer = pin!(sleep_until(now().after(IDLE_TIMEOUT)));
+        let mut drain = worker.watch_drain();
         let mut begun = false;
         loop {
             match self.parse(parser) {
@@ -111,7 +125,7 @@ impl ClientConnection {
                 if timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Input::TooLate);
                 }
-                if !begun && worker.poll_draining(cx).is_ready() {
+                if !begun && drain.poll(cx).is_ready() {
                     return Poll::Ready(Input::Draining);
                 }
                 Poll::Pending

@@ -20,8 +20,8 @@ pub(crate) struct Download {
     encoder: Option<BodyEncoder>,
     /// A short answer that is not complete yet.
     held: Option<Held>,
-    /// Payload that waits until the client reads.
-    waiting: Option<(Bytes, bool)>,
+    /// Nothing goes on until the client reads.
+    blocked: bool,
     /// The status sent, once a final head was.
     pub(crate) status: Option<u16>,
     upgraded: bool,
@@ -56,12 +56,25 @@ pub(crate) enum Step {
 
 impl Download {
     pub(crate) fn new(method: Method, version: Version, keep_alive: bool) -> Self {
-        Self { method, version, keep_alive, encoder: None, held: None, waiting: None, status: None, upgraded: false }
+        Self { method, version, keep_alive, encoder: None, held: None, blocked: false, status: None, upgraded: false }
     }
 
     /// Whether the client was sent bytes of the final response: another try would mix two answers.
     pub(crate) fn has_begun(&self) -> bool {
         self.status.is_some()
+    }
+
+    /// Forgets what an attempt that reached no client had collected.
+    pub(crate) fn restart(&mut self) {
+        assert!(!self.has_begun(), "an answer that has begun is not answered again");
+        self.held = None;
+        self.encoder = None;
+        self.upgraded = false;
+    }
+
+    /// Whether it is the client that holds things up.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     pub(crate) fn is_upgraded(&self) -> bool {
@@ -77,33 +90,29 @@ impl Download {
         progress: &mut bool,
     ) -> Poll<Step> {
         loop {
-            if let Some((data, end)) = self.waiting.take() {
-                match client.stream.poll_queued_below(cx, CLIENT_QUEUE_BYTES) {
-                    Poll::Pending => {
-                        self.waiting = Some((data, end));
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Err(_)) => return Poll::Ready(Step::ClientGone),
-                    Poll::Ready(Ok(())) => {}
+            // Whatever it is, a head or payload: nothing is added for a client that does not read.
+            match client.stream.poll_queued_below(cx, CLIENT_QUEUE_BYTES) {
+                Poll::Ready(Ok(())) => self.blocked = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(Step::ClientGone),
+                Poll::Pending => {
+                    self.blocked = true;
+                    // The tunnel may still have room for the request's content.
+                    stream.exchange.register(cx);
+                    return Poll::Pending;
                 }
-                *progress = true;
-                if let Some(step) = self.write(&data, end, client, stream) {
-                    return Poll::Ready(step);
-                }
-                continue;
             }
             let Some(event) = stream.exchange.pop() else {
                 stream.exchange.register(cx);
                 return Poll::Pending;
             };
             *progress = true;
-            if let Some(step) = self.take(event, client) {
+            if let Some(step) = self.take(event, client, stream) {
                 return Poll::Ready(step);
             }
         }
     }
 
-    fn take(&mut self, event: StreamEvent, client: &mut ClientConnection) -> Option<Step> {
+    fn take(&mut self, event: StreamEvent, client: &mut ClientConnection, stream: &OpenStream) -> Option<Step> {
         match event {
             StreamEvent::Informational(head) => self.interim(&head, client),
             StreamEvent::Head { head, end } => self.head(&head, end, client),
@@ -111,10 +120,7 @@ impl Download {
                 self.upgraded = true;
                 self.head(&head, false, client).or(Some(Step::Upgraded))
             }
-            StreamEvent::Data { data, end } => {
-                self.waiting = Some((data, end));
-                None
-            }
+            StreamEvent::Data { data, end } => self.write(&data, end, client, stream),
             StreamEvent::Trailers(trailers) => self.trailers(&trailers, client),
             StreamEvent::Cancelled(cancel) => Some(Step::Cancelled(cancel)),
             StreamEvent::Lost { sent_nothing } => Some(Step::Lost { sent_nothing }),

@@ -18,7 +18,7 @@ use super::reject::Reject;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upload::{Upload, UploadError};
-use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, HTTP};
+use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX, HTTP, UPGRADED_IDLE_MAX};
 
 /// How a request ended.
 pub(crate) enum Outcome {
@@ -65,7 +65,7 @@ pub(crate) async fn forward(
         worker,
         admitted,
         request,
-        upload: Upload::new(head.body, HTTP),
+        upload: Upload::new(head.body, head.upgrade, HTTP),
         download: Download::new(head.method.clone(), head.version, keep_alive),
         head,
     };
@@ -87,6 +87,7 @@ impl Forwarding<'_> {
                 Attempt::Retry(reject) => refusal = reject,
             }
             tracing::debug!(request = %self.request, connector = %stream.tunnel.connector, "tried on another connector");
+            self.download.restart();
             if !self.upload.rewind() {
                 break;
             }
@@ -110,7 +111,7 @@ impl Forwarding<'_> {
         let mut full = false;
         while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {
             tried.push(tunnel.connector);
-            match tunnel.open(&meta, &client.scratch, self.head.body.is_empty()) {
+            match tunnel.open(&meta, &client.scratch, self.upload.opens_ended()) {
                 Ok(stream) => return Ok(Some(stream)),
                 Err(OpenRefused::TooManyStreams { .. } | OpenRefused::OutputFull { .. }) => full = true,
                 Err(OpenRefused::HeadTooLong { .. }) => {
@@ -126,16 +127,25 @@ impl Forwarding<'_> {
         let settings = &self.admitted.app().settings;
         let patience = Duration::from_millis(u64::from(settings.backend_timeout_ms)) + BACKEND_TIMEOUT_MARGIN;
         let tried = [stream.tunnel.connector];
-        let mut timer = pin!(sleep_until(now().after(patience)));
+        let mut moved_at = now();
+        let mut timer = pin!(sleep_until(moved_at.after(patience)));
         let ended = poll_fn(|cx| {
             let mut progress = false;
             if let Poll::Ready(ended) = self.poll_both(cx, client, stream, &tried, &mut progress) {
                 return Poll::Ready(ended);
             }
             if progress {
-                timer.as_mut().get_mut().reset(now().after(patience));
+                moved_at = now();
             }
-            timer.as_mut().poll(cx).map(|()| self.timed_out())
+            // The timer is moved only when it fires: that is seldom, while content moves all the time.
+            while timer.as_mut().poll(cx).is_ready() {
+                let deadline = moved_at.after(self.patience(patience));
+                if deadline <= now() {
+                    return Poll::Ready(self.timed_out());
+                }
+                timer.set(sleep_until(deadline));
+            }
+            Poll::Pending
         })
         .await;
         if !matches!(ended, Ended::Complete { .. }) || !self.upload.is_sent() {
@@ -176,7 +186,10 @@ impl Forwarding<'_> {
                         return Poll::Ready(Ended::Lost { sent_nothing: false });
                     }
                 }
-                Poll::Ready(Step::Complete { keep_alive }) => return Poll::Ready(Ended::Complete { keep_alive }),
+                Poll::Ready(Step::Complete { keep_alive }) => {
+                    self.upload.end_held(stream);
+                    return Poll::Ready(Ended::Complete { keep_alive });
+                }
                 Poll::Ready(Step::Cancelled(cancel)) => return Poll::Ready(Ended::Cancelled(cancel)),
                 Poll::Ready(Step::Lost { sent_nothing }) => return Poll::Ready(Ended::Lost { sent_nothing }),
                 Poll::Ready(Step::Broken) => return Poll::Ready(Ended::Broken),
@@ -185,8 +198,21 @@ impl Forwarding<'_> {
         }
     }
 
+    /// How long nothing may move, by whom it waits for.
+    fn patience(&self, application: Duration) -> Duration {
+        if self.download.is_upgraded() {
+            UPGRADED_IDLE_MAX
+        } else if self.download.is_blocked() {
+            CLIENT_STALL_MAX
+        } else {
+            application
+        }
+    }
+
     fn timed_out(&self) -> Ended {
-        if self.upload.is_sent() || self.download.has_begun() {
+        if self.download.is_upgraded() || self.download.is_blocked() {
+            Ended::ClientGone
+        } else if self.upload.is_sent() || self.download.has_begun() {
             Ended::Refused(Reject::backend_timeout())
         } else {
             Ended::Refused(Reject::request_timeout())

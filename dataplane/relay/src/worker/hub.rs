@@ -18,14 +18,21 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Adds a tunnel. An older one of the same connector drains: the connector would not dial while it still used that.
+    /// Adds a tunnel.
     pub(crate) fn add(&self, tunnel: Rc<Tunnel>) {
-        let mut groups = self.groups.borrow_mut();
-        let group = groups.entry(tunnel.group).or_default();
-        let old: Vec<_> = group.iter().filter(|other| other.connector == tunnel.connector).cloned().collect();
-        group.push(tunnel);
+        self.groups.borrow_mut().entry(tunnel.group).or_default().push(tunnel);
+    }
+
+    /// Older tunnels of the same connector drain once a newer one is online: the connector would not have dialled again
+    /// while it still used them.
+    pub(crate) fn replace_older(&self, newer: &Tunnel) {
+        let older = |other: &&Rc<Tunnel>| other.connector == newer.connector && other.created < newer.created;
+        let groups = self.groups.borrow();
+        let group = groups.get(&newer.group).map(Vec::as_slice).unwrap_or_default();
+        let older: Vec<_> =
+            group.iter().filter(older).filter(|other| other.health() != Health::Draining).cloned().collect();
         drop(groups);
-        for other in old {
+        for other in older {
             other.go_away(GoAwayReason::REPLACED);
         }
     }

@@ -29,15 +29,16 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use postern_io::mailbox::{Refused, Sender};
-use postern_io::sync::Notify;
 use postern_io::turn::{LoadProbe, publish_load};
 use postern_io::{BackendKind, Listener, Runtime, RuntimeOptions, sleep, spawn};
 use postern_tunnel::GoAwayReason;
+use slab::Slab;
 
+use crate::limits::DRAIN_CHECK_INTERVAL;
 use crate::published::{ConfigHandle, Published};
 use crate::side::{SideSender, WorkerReport};
 use accept::Target;
@@ -70,7 +71,10 @@ pub(crate) struct Worker {
     current: RefCell<Arc<Published>>,
     senders: Vec<Sender<ToWorker>>,
     drain: Drain,
-    drain_begun: Notify,
+    /// Who is to be woken when the process begins to drain.
+    drain_watchers: RefCell<Slab<Waker>>,
+    /// Draining, and nothing is left to finish.
+    idle: Cell<bool>,
     load: WorkerLoad,
     open: Rc<Cell<usize>>,
     open_max: usize,
@@ -102,7 +106,7 @@ async fn live(ctx: WorkerContext) {
     #[cfg(debug_assertions)]
     fault::stall_if_told(index);
     let mut draining = false;
-    while worker.drain.state() != DrainState::Ended {
+    while worker.drain.state() != DrainState::Ended && !worker.idle.get() {
         match inbox.recv().await {
             Some(ToWorker::Connection(moved)) => accept::take_moved(&worker, moved),
             Some(ToWorker::Look) => worker.look(&mut draining),
@@ -138,7 +142,8 @@ impl Worker {
             config,
             senders,
             drain,
-            drain_begun: Notify::default(),
+            drain_watchers: RefCell::default(),
+            idle: Cell::new(false),
             load,
             open: Rc::default(),
             open_max: limits.connections_max,
@@ -162,17 +167,14 @@ impl Worker {
         self.drain.state() != DrainState::Running
     }
 
-    /// Ready when the process drains.
-    pub(crate) fn poll_draining(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_draining() {
-            return Poll::Ready(());
-        }
-        self.drain_begun.register(cx);
-        Poll::Pending
+    /// To be told when the process drains.
+    pub(crate) fn watch_drain(&self) -> DrainWatch<'_> {
+        DrainWatch { worker: self, key: None }
     }
 
     pub(crate) async fn draining(&self) {
-        poll_fn(|cx| self.poll_draining(cx)).await;
+        let mut watch = self.watch_drain();
+        poll_fn(|cx| watch.poll(cx)).await;
     }
 
     /// Whether a tunnel's hint means another worker of this generation.
@@ -207,9 +209,6 @@ impl Worker {
         if let Some(config) = published.group_configs.get(&tunnel.group) {
             tunnel.send_config(config);
         }
-        if self.is_draining() {
-            tunnel.go_away(GoAwayReason::SHUTDOWN);
-        }
         Rc::clone(&tunnel).run().await;
         self.hub.remove(&tunnel);
         self.counters().tunnels_open.decrement();
@@ -227,6 +226,9 @@ impl Worker {
 
     fn report(&self, tunnel: &Tunnel) {
         let connector = tunnel.connector;
+        if tunnel.health() == Health::Online {
+            self.hub.replace_older(tunnel);
+        }
         if tunnel.health() != Health::Gone {
             self.side.report(WorkerReport::Tunnel { connector, state: tunnel.state() });
         } else if !self.hub.has_other(tunnel) {
@@ -245,21 +247,27 @@ impl Worker {
     fn look(self: &Rc<Self>, draining: &mut bool) {
         self.hub.reconfigure(&self.published());
         if self.is_draining() && !std::mem::replace(draining, true) {
-            self.drain_begun.notify();
-            for tunnel in self.hub.tunnels() {
-                tunnel.go_away(GoAwayReason::SHUTDOWN);
+            for watcher in self.drain_watchers.borrow_mut().drain() {
+                watcher.wake();
             }
             spawn(Rc::clone(self).end_when_idle()).detach();
         }
     }
 
-    /// Ends the worker when only tunnels are left.
+    /// Ends this worker when only tunnels are left; until then their connectors serve what was begun. Other workers may
+    /// still have work.
     async fn end_when_idle(self: Rc<Self>) {
         loop {
-            sleep(Duration::from_millis(50)).await;
+            sleep(DRAIN_CHECK_INTERVAL).await;
             let tunnels = self.hub.tunnels();
             if self.open.get() <= tunnels.len() && tunnels.iter().all(|tunnel| tunnel.open_streams() == 0) {
-                self.drain.advance(DrainState::Ended);
+                for tunnel in tunnels {
+                    tunnel.go_away(GoAwayReason::SHUTDOWN);
+                }
+                sleep(DRAIN_CHECK_INTERVAL).await;
+                self.idle.set(true);
+                // A full mailbox has a reason to look in it already.
+                let _ = self.send_to(self.index, ToWorker::Look);
                 return;
             }
         }
@@ -273,6 +281,36 @@ impl Worker {
             for tunnel in self.hub.tunnels() {
                 self.report(&tunnel);
             }
+        }
+    }
+}
+
+/// A registration that ends with its owner.
+pub(crate) struct DrainWatch<'a> {
+    worker: &'a Worker,
+    key: Option<usize>,
+}
+
+impl DrainWatch<'_> {
+    /// Ready when the process drains.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.worker.is_draining() {
+            return Poll::Ready(());
+        }
+        let mut watchers = self.worker.drain_watchers.borrow_mut();
+        match self.key {
+            Some(key) => watchers[key].clone_from(cx.waker()),
+            None => self.key = Some(watchers.insert(cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for DrainWatch<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            // At drain all were taken out.
+            self.worker.drain_watchers.borrow_mut().try_remove(key);
         }
     }
 }

@@ -178,7 +178,15 @@ impl FakeConnector {
                 let name = Bytes::from(self.id.to_string());
                 (BodyKind::Length(name.len() as u64), Answer { pending: vec![name], ended: true })
             }
-            None if path == "/slow" => return,
+            None if path == "/slow" || (path == "/second" && self.id.seq == 1) => return,
+            None if path == "/half" && self.id.seq == 1 => {
+                let pending = vec![Bytes::from(vec![b'A'; 500])];
+                (BodyKind::Length(1000), Answer { pending, ended: false })
+            }
+            None if path == "/half" => {
+                (BodyKind::Chunked, Answer { pending: vec![Bytes::from(vec![b'B'; 500])], ended: true })
+            }
+            None if path == "/switch" => return self.switch(stream, end),
             None => (BodyKind::Chunked, Answer { pending: Vec::new(), ended: end }),
         };
         let mut encoded = Vec::new();
@@ -186,6 +194,16 @@ impl FakeConnector {
         self.connection.send_head(stream, &encoded, false).unwrap();
         self.streams.insert(stream, answer);
         self.pump(stream);
+    }
+
+    fn switch(&mut self, stream: StreamId, end: bool) {
+        assert!(!end, "a stream that may be upgraded stays open");
+        let mut head = ResponseHead::new(101, BodyKind::Upgrade);
+        head.headers.append(Known::Upgrade, "echo").unwrap();
+        let mut encoded = Vec::new();
+        head.encode(&mut encoded);
+        self.connection.send_upgrade(stream, &encoded).unwrap();
+        self.streams.insert(stream, Answer::default());
     }
 
     fn pump(&mut self, stream: StreamId) {
@@ -466,6 +484,107 @@ fn an_application_that_never_answers_is_a_504_after_its_time() {
         assert_eq!(head.status, 504);
         let waited = now().since(begun);
         assert!((Duration::from_secs(85)..Duration::from_secs(86)).contains(&waited), "{waited:?}");
+    });
+}
+
+/// Connector 1 has a request and part of a short answer when it is lost; connector 2's answer is the only one seen.
+#[test]
+fn a_second_answer_has_nothing_of_the_first() {
+    in_the_simulator(9, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        client.get("/half");
+        sleep(Duration::from_millis(50)).await;
+        connect(&worker, 2).await;
+        sim::reset_connections_to(connector_address(1));
+        let (head, body) = client.response().await.unwrap();
+        assert_eq!((head.body, body), (BodyKind::Chunked, vec![b'B'; 500]));
+        client.get("/name");
+        assert_eq!(client.response().await.unwrap().1, b"c1-2");
+    });
+}
+
+#[test]
+fn content_that_was_empty_ends_on_the_second_try_too() {
+    in_the_simulator(10, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let head = format!("PUT /second HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+        client.stream.queue(head.as_bytes());
+        sleep(Duration::from_millis(50)).await;
+        connect(&worker, 2).await;
+        sim::reset_connections_to(connector_address(1));
+        let answer = timeout(Duration::from_secs(5), client.response()).await.unwrap();
+        assert_eq!(answer.unwrap().0.status, 200);
+    });
+}
+
+#[test]
+fn a_client_that_sends_requests_and_reads_nothing_is_not_answered_on_and_on() {
+    in_the_simulator(11, async {
+        let worker = worker();
+        serve_clients(&worker);
+        let mut client = Client::new().await;
+        let request = "GET / HTTP/1.1\r\nhost: other.example\r\n\r\n";
+        client.stream.queue(request.repeat(20_000).as_bytes());
+        sleep(Duration::from_secs(10)).await;
+        let answered = worker.counters().requests_refused.value();
+        assert!(answered < 3_000, "{answered} answers for a client that reads none");
+        for _ in 0..20_000 {
+            assert_eq!(client.response().await.unwrap().0.status, 421);
+        }
+    });
+}
+
+/// The client sends all before it reads anything: the answer that waits for it must not hold its content up.
+#[test]
+fn content_goes_on_while_the_answer_waits() {
+    in_the_simulator(12, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let data = pattern(8_000_000);
+        let head = format!("POST /echo HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: {}\r\n\r\n", data.len());
+        client.stream.queue(head.as_bytes());
+        client.stream.queue(&data);
+        timeout(Duration::from_secs(60), client.stream.flushed()).await.unwrap().unwrap();
+        let (_, body) = client.response().await.unwrap();
+        assert!(body == data, "the echo differs");
+    });
+}
+
+#[test]
+fn after_a_101_both_directions_are_raw() {
+    in_the_simulator(13, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let offer =
+            |path| format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
+        // Not taken first: then the connection goes on as HTTP.
+        client.stream.queue(offer("/name").as_bytes());
+        assert_eq!(client.response().await.unwrap().0.status, 200);
+        client.stream.queue(offer("/switch").as_bytes());
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            seen.extend_from_slice(&client.stream.read().await.unwrap());
+        }
+        assert!(seen.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&seen));
+        for message in ["ping", "pong"] {
+            client.stream.queue(message.as_bytes());
+            let mut echoed = Vec::new();
+            while echoed.len() < 4 {
+                echoed.extend_from_slice(&client.stream.read().await.unwrap());
+            }
+            assert_eq!(echoed, message.as_bytes());
+            sleep(Duration::from_secs(600)).await;
+        }
     });
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use postern_io::turn::{TurnEnd, at_turn_end};
-use postern_io::{OUTPUT_HIGH_WATER_BYTES, Stream, now, sleep, spawn, sync::Notify};
+use postern_io::{Instant, OUTPUT_HIGH_WATER_BYTES, Stream, now, sleep, spawn, sync::Notify};
 use postern_model::group_config::SignedGroupConfig;
 use postern_model::ids::{ConnectorId, GroupId};
 use postern_tunnel::{
@@ -43,6 +43,7 @@ pub(crate) enum Health {
 pub(crate) struct Tunnel {
     pub(crate) connector: ConnectorId,
     pub(crate) group: GroupId,
+    pub(crate) created: Instant,
     stream: Stream,
     connection: RefCell<Connection>,
     output: RefCell<Output>,
@@ -78,6 +79,7 @@ impl Tunnel {
         Rc::new(Self {
             connector,
             group,
+            created: now(),
             stream,
             connection: RefCell::new(connection),
             output: RefCell::default(),

@@ -20,14 +20,26 @@ pub(crate) struct Upload {
     queue: VecDeque<Bytes>,
     end: End,
     replay: Replay,
+    begin: Begin,
 }
 
-/// `Open → Known (decoded) → Sent (the tunnel has it)`.
+/// `Open → Known (decoded) → Sent (the tunnel has it)`; `Held` while an offered upgrade may turn the stream raw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Open,
+    Held,
     Known(Option<Bytes>),
     Sent,
+}
+
+/// How a stream for this content is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// Nothing follows the head.
+    Ended,
+    /// Nothing follows unless the protocol is switched.
+    Held,
+    Open,
 }
 
 /// What was taken from the client so far, for a second try.
@@ -47,20 +59,40 @@ pub(crate) enum UploadError {
 }
 
 impl Upload {
-    pub(crate) fn new(kind: BodyKind, limits: Limits) -> Self {
+    pub(crate) fn new(kind: BodyKind, upgrade: bool, limits: Limits) -> Self {
         let decoder = BodyDecoder::new(kind, limits);
-        let end = if decoder.is_done() { End::Sent } else { End::Open };
+        let begin = match (decoder.is_done(), upgrade) {
+            (true, false) => Begin::Ended,
+            (true, true) => Begin::Held,
+            (false, _) => Begin::Open,
+        };
+        let end = begin.end();
         Self {
             decoder,
             queue: VecDeque::new(),
             end,
             replay: Replay::Kept { pieces: Vec::new(), bytes: 0, trailers: None },
+            begin,
         }
+    }
+
+    /// Whether the stream is opened with its end.
+    pub(crate) fn opens_ended(&self) -> bool {
+        self.begin == Begin::Ended
     }
 
     /// Nothing is to come, or all of it was handed to the tunnel.
     pub(crate) fn is_sent(&self) -> bool {
-        self.end == End::Sent
+        matches!(self.end, End::Sent | End::Held)
+    }
+
+    /// The offered upgrade was not taken: says that nothing follows.
+    pub(crate) fn end_held(&mut self, stream: &OpenStream) {
+        if self.end == End::Held {
+            self.end = End::Sent;
+            // A stream that is over already needs no end.
+            let _ = stream.tunnel.with(|connection| connection.end(stream.id));
+        }
     }
 
     /// All of it was taken from the client's connection.
@@ -79,11 +111,9 @@ impl Upload {
     pub(crate) fn rewind(&mut self) -> bool {
         let Replay::Kept { pieces, trailers, .. } = &self.replay else { return false };
         self.queue = pieces.iter().cloned().collect();
-        self.end = match (self.decoder.is_done(), self.queue.is_empty() && trailers.is_none() && self.end == End::Sent)
-        {
-            (true, true) => End::Sent,
-            (true, false) => End::Known(trailers.clone()),
-            (false, _) => End::Open,
+        self.end = match self.begin {
+            Begin::Open if self.decoder.is_done() => End::Known(trailers.clone()),
+            Begin::Open | Begin::Held | Begin::Ended => self.begin.end(),
         };
         true
     }
@@ -103,7 +133,7 @@ impl Upload {
         progress: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
         loop {
-            if self.end == End::Sent {
+            if self.is_sent() {
                 return Poll::Ready(Ok(()));
             }
             if !self.queue.is_empty() || self.end != End::Open {
@@ -166,7 +196,8 @@ impl Upload {
             match client.stream.poll_read(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => client.inbox.push(bytes),
-                Poll::Ready(_) => {
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(UploadError::ClientGone)),
+                Poll::Ready(Ok(_)) => {
                     return Poll::Ready(match self.decoder.end_of_input() {
                         Ok(()) => {
                             self.end = End::Known(None);
@@ -202,6 +233,16 @@ impl Upload {
                     self.end = End::Known(None);
                 }
             }
+        }
+    }
+}
+
+impl Begin {
+    fn end(self) -> End {
+        match self {
+            Self::Ended => End::Sent,
+            Self::Held => End::Held,
+            Self::Open => End::Open,
         }
     }
 }
