@@ -22,11 +22,14 @@ const HOST: &str = "demo.localhost";
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) fn run(check: bool) -> Result<()> {
+/// Without `programs` they are built first.
+pub(crate) fn run(check: bool, programs: Option<PathBuf>) -> Result<()> {
     let interrupt = Interrupt::listen()?;
-    shell::step("what it needs", || packages::ensure(&[packages::BUILD, packages::DEMO]))?;
-    shell::step("cargo build --release", || shell::run(&mut test::build("release")))?;
-    let demo = Demo::start(&interrupt, shell::target_dir().join("release"))?;
+    let programs = match programs {
+        Some(folder) => folder.canonicalize().with_context(|| folder.display().to_string())?,
+        None => build()?,
+    };
+    let demo = Demo::start(&interrupt, programs)?;
     demo.request_once()?;
     demo.describe();
     if check {
@@ -37,10 +40,10 @@ pub(crate) fn run(check: bool) -> Result<()> {
     demo.wait(&interrupt)
 }
 
-/// The same as `demo --check`, with programs already built.
-pub(crate) fn check(programs: PathBuf) -> Result<()> {
-    let interrupt = Interrupt::listen()?;
-    Demo::start(&interrupt, programs)?.request_once()
+fn build() -> Result<PathBuf> {
+    shell::step("what it needs", || packages::ensure(&[packages::BUILD, packages::DEMO]))?;
+    shell::step("cargo build --release", || shell::run(&mut test::build("release")))?;
+    Ok(shell::target_dir().join("release"))
 }
 
 /// The running chain. Fields are dropped in order: daemons first, their folder last.

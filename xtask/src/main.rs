@@ -27,6 +27,9 @@ enum Task {
         /// Unattended: make one real request through the chain, check the answer, exit.
         #[arg(long)]
         check: bool,
+        /// Use the programs in this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        programs: Option<std::path::PathBuf>,
     },
     /// Every check and test there is, with headings and timings. What is missing is installed when run as root.
     Test,
@@ -42,7 +45,7 @@ enum Task {
 
 fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Demo { check } => demo::run(check),
+        Task::Demo { check, programs } => demo::run(check, programs),
         Task::Test => test::run(),
         Task::Ebpf { check } => ebpf::run(check),
         Task::Tidy => tidy::run(),

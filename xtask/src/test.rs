@@ -26,7 +26,9 @@ pub(crate) fn run() -> Result<()> {
     shell::step("licences, bans and sources of dependencies", deny)?;
     shell::step("the BPF object comes from its sources", || ebpf::run(true))?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
-    shell::step("the demonstration, on the programs just built", || demo::check(shell::target_dir().join("debug")))?;
+    shell::step("the demonstration, on the programs just built", || {
+        demo::run(true, Some(shell::target_dir().join("debug")))
+    })?;
     shell::step("build the tests", || {
         let mut tests = shell::cargo();
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))

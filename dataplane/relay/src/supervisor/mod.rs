@@ -15,7 +15,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use postern_service::failure::Failure;
+use postern_io::backend::probe_uring;
+use postern_service::failure::{Failure, OrFail as _};
 use postern_service::{config, logging};
 
 use crate::args::{Args, ControlLink, Options, Refused};
@@ -33,6 +34,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let cpus = u16::try_from(allowed_cpus().len()).unwrap_or(u16::MAX);
     let machine = rustix::system::uname();
     let options = args.check(cpus, &machine.nodename().to_string_lossy()).map_err(Refused::into_failure)?;
+    probe_uring().or_fail("io-backend-unavailable", || String::from("io_uring cannot be used"))?;
     // The dataplane is a child of this thread; the kernel kills it when this thread ends, whatever else goes on.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(supervise(options))
