@@ -8,7 +8,7 @@ mod interrupt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -20,6 +20,7 @@ use interrupt::Interrupt;
 /// Names under `localhost` resolve to loopback in every browser, without touching any file.
 const HOST: &str = "demo.localhost";
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(6);
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Without `programs` they are built first.
@@ -149,15 +150,18 @@ impl Demo {
         println!("and look  {} --socket {} status", cli.display(), self.socket().display());
     }
 
-    /// What the relay says of its BPF programs.
+    /// What the relay says of its BPF programs, in its first report.
     fn ebpf(&self) -> String {
-        let status = self.cli(&["relay", "list", "-o", "json"]).unwrap_or_default();
-        let said = status.split("\"ebpf\"").nth(1).and_then(|rest| rest.split('"').nth(1));
-        match said {
-            Some(words) if !words.is_empty() => words.to_owned(),
-            _ if shell::is_root() => "unknown: see the relay's log".to_owned(),
-            _ => "off: not started as root".to_owned(),
+        let begun = Instant::now();
+        while begun.elapsed() < REPORT_TIMEOUT {
+            let list = self.cli(&["relay", "list", "-o", "json"]).unwrap_or_default();
+            let said = list.split("\"ebpf\"").nth(1).and_then(|rest| rest.split('"').nth(1));
+            if let Some(words) = said.filter(|words| !words.is_empty()) {
+                return words.to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(200));
         }
+        "not said: see the relay's log".to_owned()
     }
 
     fn wait(mut self, interrupt: &Interrupt) -> Result<()> {

@@ -4,30 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
-/// While it lives, this thread is not ended by these signals.
+/// While it lives, these signals do not end the program. They are handled, not blocked: children would inherit a block.
 pub(super) struct Interrupt {
     arrived: Arc<AtomicBool>,
-    signals: SigSet,
+    over: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Before any other thread is there, so that all of them inherit the blocked signals. Children start with none blocked.
     pub(super) fn listen() -> Result<Interrupt> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            signals.add(signal);
+        let interrupt = Interrupt { arrived: Arc::default(), over: Arc::default() };
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register_conditional_default(signal, Arc::clone(&interrupt.over)).context("signals")?;
+            flag::register(signal, Arc::clone(&interrupt.arrived)).context("signals")?;
         }
-        signals.thread_block().context("cannot block signals")?;
-        let flag = Arc::new(AtomicBool::new(false));
-        let raised = Arc::clone(&flag);
-        std::thread::spawn(move || {
-            while signals.wait().is_ok() {
-                raised.store(true, Ordering::Relaxed);
-            }
-        });
-        Ok(Interrupt { arrived: flag, signals })
+        Ok(interrupt)
     }
 
     pub(super) fn arrived(&self) -> bool {
@@ -37,7 +30,6 @@ impl Interrupt {
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        // It was possible to block them: it is possible to undo it.
-        let _ = self.signals.thread_unblock();
+        self.over.store(true, Ordering::Relaxed);
     }
 }
