@@ -47,7 +47,7 @@ fn tunnel_seeds_are_current() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/tunnel-connection");
     let bless = std::env::var_os("POSTERN_BLESS").is_some();
     for (name, bytes) in super::misbehaviour::seeds() {
-        let path = folder.join(&name);
+        let path = folder.join(name);
         if bless {
             std::fs::write(&path, &bytes).unwrap();
         }
