@@ -208,6 +208,8 @@ impl Tunnel {
         self.relay.set(Some(relay));
         tracing::debug!(tunnel = %self.id, %relay, generation, worker, software = hello.software, "tunnel up");
         self.report(Report::Up { tunnel: self.id, relay, generation, workers, worker });
+        // Upload windows are sized by the round trip; until one is known they take it for a long one.
+        self.connection.borrow_mut().probe(now().since_origin());
         self.report_status();
     }
 

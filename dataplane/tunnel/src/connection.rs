@@ -82,7 +82,34 @@ struct Probes {
     waiting: VecDeque<(u64, Duration)>,
     reply_due: Option<u64>,
     rtt: Option<Duration>,
+    least: LeastRtt,
 }
+
+/// The shortest round trip lately. The smoothed one contains the tunnel's own queue: windows sized by it would grow
+/// because they had grown.
+#[derive(Debug, Default)]
+struct LeastRtt {
+    known: Option<Duration>,
+    /// Of the samples that will decide next.
+    next: Option<Duration>,
+    samples: u32,
+}
+
+impl LeastRtt {
+    fn add(&mut self, rtt: Duration) {
+        let lesser = |old: Option<Duration>| Some(old.map_or(rtt, |old| old.min(rtt)));
+        self.known = lesser(self.known);
+        self.next = lesser(self.next);
+        self.samples += 1;
+        if self.samples == LEAST_RTT_SAMPLES {
+            self.known = self.next.take();
+            self.samples = 0;
+        }
+    }
+}
+
+/// After so many samples (at one probe in 150 ms, 38 s) those before are forgotten: paths change.
+const LEAST_RTT_SAMPLES: u32 = 256;
 
 /// A configuration on its way, and the newest one after it: those between are never sent.
 #[derive(Debug, Default)]
@@ -345,6 +372,7 @@ impl Connection {
                 let rtt = self.now.saturating_sub(at);
                 let smoothed = self.probes.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8);
                 self.probes.rtt = Some(smoothed);
+                self.probes.least.add(rtt);
                 self.events.push_back(Event::ProbeReply(ProbeReply { nonce, rtt }));
             }
         }

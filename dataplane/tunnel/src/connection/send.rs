@@ -309,7 +309,7 @@ impl Connection {
     /// # Panics
     /// If it says so of more than it was handed.
     pub fn consumed(&mut self, stream: StreamId, bytes: usize) {
-        let rtt = self.probes.rtt;
+        let rtt = self.probes.least.known;
         let Some(open) = self.slots.get_mut(stream) else {
             return;
         };
