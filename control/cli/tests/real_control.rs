@@ -124,7 +124,7 @@ fn relays(control: &Control) {
 fn apps(control: &Control) {
     let forms = "--external https://wiki.example.com/ --internal http://127.0.0.1:9/";
     let refused = control.refused(&format!("app publish wiki {forms} --preauth oidc"));
-    assert!(refused.contains("not yet available"), "{refused}");
+    assert!(refused.contains("not available yet"), "{refused}");
     control.done(&format!("app publish wiki {forms} --preauth passthrough"));
     control.refused(&format!("app publish other {forms} --preauth passthrough"));
     control.refused("app publish odd --external nonsense --internal http://127.0.0.1:9/ --preauth passthrough");
