@@ -43,7 +43,14 @@ fn unknown_hosts_and_paths() {
         ])
         .unwrap();
     let part = client.for_host(&format!("part.example.test:{}", world.relay_address.port()));
-    world.expect_within(START_TIMEOUT, "the application", |_| part.connect().is_ok()).unwrap();
+    // Every worker, and there are several: until it knows the application it does not know the host either.
+    let known = |_: &World| {
+        (0..16).all(|_| {
+            let answer = part.connect().and_then(|mut connection| connection.request("GET", "/inside/", JSON, b""));
+            answer.is_ok_and(|answer| answer.status != 421)
+        })
+    };
+    world.expect_within(START_TIMEOUT, "every worker to know the application", known).unwrap();
     let outside = part.connect().unwrap().request("GET", "/outside", JSON, b"").unwrap();
     assert_refusal(&outside, 404, "path-unpublished");
     let beside = part.connect().unwrap().request("GET", "/insider", JSON, b"").unwrap();

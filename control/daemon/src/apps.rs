@@ -14,7 +14,7 @@ use crate::certificates::{self, Choice};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::fleet::by_group;
 use crate::limits::APPS_MAX;
-use crate::problem::{not_found, problem};
+use crate::problem::{not_found_among, problem};
 use crate::tenants::{self, find_group};
 
 /// `app publish`.
@@ -226,7 +226,10 @@ fn refused(error: ConfigInvalid) -> Problem {
 fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {
     let own = || snapshot.apps.values().filter(|app| app.id.tenant == tenant.id);
     let by_name = own().find(|app| app.name.as_str() == name);
-    by_name.or_else(|| own().find(|app| app.id.to_string() == name)).ok_or_else(|| not_found("application", name))
+    by_name.or_else(|| own().find(|app| app.id.to_string() == name)).ok_or_else(|| {
+        let known: Vec<&str> = own().map(|app| app.name.as_str()).collect();
+        not_found_among("application", name, known)
+    })
 }
 
 fn view(snapshot: &Snapshot, app: &App, online: &BTreeMap<GroupId, u32>) -> AppView {

@@ -2,6 +2,7 @@
 
 use postern_model::admin::Problem;
 use postern_model::codes;
+use postern_service::suggest::nearest;
 
 /// A refusal with a catalogued code.
 pub(crate) fn problem(code: &'static str, detail: impl Into<String>) -> Problem {
@@ -18,6 +19,15 @@ pub(crate) fn problem(code: &'static str, detail: impl Into<String>) -> Problem 
 pub(crate) fn not_found(what: &str, name: &str) -> Problem {
     let name: String = name.chars().take(80).collect();
     problem("not-found", format!("there is no {what} {name:?}"))
+}
+
+/// The same, with the nearest of the names there are.
+pub(crate) fn not_found_among<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
+    let mut problem = not_found(what, name);
+    if let Some(nearest) = nearest(name, known) {
+        problem.detail.push_str(&format!("; did you mean {nearest:?}?"));
+    }
+    problem
 }
 
 #[cfg(test)]
