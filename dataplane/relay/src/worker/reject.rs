@@ -60,7 +60,8 @@ impl Reject {
     }
 
     pub(crate) fn connector_lost() -> Self {
-        let detail = "The connector was lost before the application answered, and repeating the request is not safe.";
+        let detail =
+            "The connector was lost before the application answered; whether it acted on the request is unknown.";
         Self::new(502, "connector-lost", detail)
     }
 
