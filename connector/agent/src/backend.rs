@@ -10,11 +10,12 @@ use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::AppSettings;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::handshake::{HandshakeVerifier, Judge};
 
 /// Every application of the group.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl BackendTls {
             .map_err(|error| error.to_string())?;
         let mut config = match (settings.backend_tls_verify, &settings.backend_ca) {
             (false, _) => {
-                let anybody = Arc::new(Anybody { provider });
+                let anybody = Arc::new(HandshakeVerifier { judge: Anybody, provider });
                 builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
             }
             (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?).with_no_client_auth(),
@@ -151,42 +152,18 @@ fn system_roots() -> Arc<RootCertStore> {
 
 /// For `backend_tls_verify=false`: any certificate, though the handshake's signature must be its owner's.
 #[derive(Debug)]
-struct Anybody {
-    provider: Arc<CryptoProvider>,
-}
+struct Anybody;
 
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
+impl Judge for Anybody {
+    fn judge(
         &self,
+        _provider: &Arc<CryptoProvider>,
         _leaf: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    ) -> Result<(), rustls::Error> {
+        Ok(())
     }
 }
 

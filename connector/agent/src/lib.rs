@@ -19,6 +19,7 @@ mod dial;
 mod enrol;
 mod exchange;
 mod failure;
+mod handshake;
 mod identity;
 mod incoming;
 mod keeper;

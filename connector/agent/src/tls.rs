@@ -7,14 +7,15 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_io::TlsFailure;
 use postern_service::failure::Failure;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::version::TLS13;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::args::RelayAddress;
+use crate::handshake::{HandshakeVerifier, Judge};
 
 /// ALPN of tunnels.
 pub(crate) const TUNNEL_ALPN: &[u8] = b"postern-tunnel/1";
@@ -93,7 +94,8 @@ pub(crate) fn client_config(
     alpn: &[u8],
 ) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(provider::default_provider());
-    let verifier = Arc::new(RelayVerifier { relay: relay.clone(), expected, provider: Arc::clone(&provider) });
+    let judge = TheRelay { relay: relay.clone(), expected };
+    let verifier = Arc::new(HandshakeVerifier { judge, provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13])?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match own {
@@ -110,14 +112,14 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     hex::encode(digest(&SHA256, certificate))
 }
 
+/// The relay at this address, with the certificate expected of it.
 #[derive(Debug)]
-struct RelayVerifier {
+struct TheRelay {
     relay: RelayAddress,
     expected: Expected,
-    provider: Arc<CryptoProvider>,
 }
 
-impl RelayVerifier {
+impl TheRelay {
     /// The authority to verify with; none when the chain does not hold the one that is expected.
     fn authority<'a>(&'a self, chain: &'a [CertificateDer<'a>]) -> Option<&'a CertificateDer<'a>> {
         match &self.expected {
@@ -165,45 +167,24 @@ fn refused(reason: RelayRefused) -> rustls::Error {
     rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(reason))))
 }
 
-impl ServerCertVerifier for RelayVerifier {
-    fn verify_server_cert(
+impl Judge for TheRelay {
+    fn judge(
         &self,
+        provider: &Arc<CryptoProvider>,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let Some(authority) = self.authority(intermediates) else { return Err(refused(self.refuse(leaf))) };
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone().into_owned())?;
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?
-            .verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)
+            .verify_server_cert(leaf, intermediates, server_name, &[], now)
+            .map(drop)
             .map_err(|error| self.explain(error, leaf))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken with relays".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -269,9 +250,9 @@ pub(crate) mod tests {
 
     fn verify(expected: Expected, chain: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
         let relay: RelayAddress = "relay.example:443".parse().unwrap();
-        let verifier = RelayVerifier { relay, expected, provider: Arc::new(provider::default_provider()) };
+        let provider = Arc::new(provider::default_provider());
         let name = ServerName::try_from("tunnel.postern.internal").unwrap();
-        verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()).map(drop)
+        TheRelay { relay, expected }.judge(&provider, &chain[0], &chain[1..], &name, UnixTime::now())
     }
 
     #[test]
