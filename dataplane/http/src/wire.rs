@@ -26,32 +26,22 @@ use crate::status;
 use crate::target::TargetForm;
 
 const FORMAT: u8 = 1;
+/// Values by their numbers.
+const VERSIONS: [Version; 3] = [Version::Http10, Version::Http11, Version::Http2];
+const SCHEMES: [Option<Scheme>; 3] = [None, Some(Scheme::Http), Some(Scheme::Https)];
+const FORMS: [TargetForm; 3] = [TargetForm::Origin, TargetForm::Asterisk, TargetForm::Authority];
 
 impl RequestHead {
     /// Appends the tunnel's form. `keep_alive` stays behind: it concerns the client's connection.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.headers.text_bytes() + self.target.as_str().len() + 64);
-        let scheme = match self.scheme {
-            None => 0,
-            Some(Scheme::Http) => 1,
-            Some(Scheme::Https) => 2,
-        };
         let flags = u8::from(self.upgrade) << 4 | u8::from(self.expect_continue) << 5;
-        out.extend_from_slice(&[FORMAT, version_bits(self.version) | scheme << 2 | flags]);
-        match self.method.number() {
-            Some(number) => out.push(number),
-            None => {
-                out.push(0);
-                put_text(self.method.as_str().as_bytes(), out);
-            }
-        }
+        let scheme = number(self.scheme, &SCHEMES) << 2;
+        out.extend_from_slice(&[FORMAT, number(self.version, &VERSIONS) | scheme | flags]);
+        put_name(self.method.number(), self.method.as_str().as_bytes(), out);
         put_body(self.body, out);
         put_text(self.authority.as_str().as_bytes(), out);
-        out.push(match self.target.form() {
-            TargetForm::Origin => 0,
-            TargetForm::Asterisk => 1,
-            TargetForm::Authority => 2,
-        });
+        out.push(number(self.target.form(), &FORMS));
         put_text(self.target.as_str().as_bytes(), out);
         put_fields(&self.headers, out);
     }
@@ -70,32 +60,26 @@ impl RequestHead {
         let head = self;
         let mut reader = Reader::new(bytes)?;
         let flags = reader.byte()?;
-        head.version = version(flags)?;
-        head.scheme = match flags >> 2 & 3 {
-            0 => None,
-            1 => Some(Scheme::Http),
-            2 => Some(Scheme::Https),
-            // Two bits, so 3.
-            _ => return Err(Rule::Tunnel.into()),
-        };
+        head.version = numbered(flags & 3, &VERSIONS)?;
+        head.scheme = numbered(flags >> 2 & 3, &SCHEMES)?;
         (head.upgrade, head.expect_continue) = (flags & 0x10 != 0, flags & 0x20 != 0);
-        head.method = match reader.byte()? {
-            0 => Some(Method::parse(reader.text(METHOD_BYTES_MAX)?)?)
-                .filter(|method| method.number().is_none())
-                .ok_or(Rule::Tunnel)?,
-            number => Method::from_number(number).ok_or(Rule::Tunnel)?,
-        };
+        head.method = match reader.name(METHOD_BYTES_MAX)? {
+            Name::Text(text) => Some(Method::parse(text)?).filter(|method| method.number().is_none()),
+            Name::Number(number) => Method::from_number(number),
+        }
+        .ok_or(Rule::Tunnel)?;
         head.body = reader.body()?;
         read_origin(head, &mut reader, limits)?;
         reader.fields(&mut head.headers, limits)?;
         reader.finish()?;
-        let contradicts = flags & 0xc0 != 0
-            || matches!(head.body, BodyKind::UntilClose | BodyKind::Upgrade)
-            || !offers_upgrade_properly(head)
-            || (head.expect_continue && head.body.is_empty())
-            || (head.method == Method::Connect && head.body != BodyKind::None)
-            || holds_typed_fields(&head.headers);
-        if contradicts { Err(Rule::Tunnel.into()) } else { Ok(()) }
+        ensure(
+            flags & 0xc0 == 0
+                && !matches!(head.body, BodyKind::UntilClose | BodyKind::Upgrade)
+                && offers_upgrade_properly(head)
+                && (!head.expect_continue || !head.body.is_empty())
+                && (head.method != Method::Connect || head.body == BodyKind::None)
+                && !holds_typed_fields(&head.headers),
+        )
     }
 }
 
@@ -103,7 +87,7 @@ impl ResponseHead {
     /// Appends the tunnel's form. `keep_alive` stays behind: it concerns the backend's connection.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.headers.text_bytes() + 64);
-        out.extend_from_slice(&[FORMAT, version_bits(self.version)]);
+        out.extend_from_slice(&[FORMAT, number(self.version, &VERSIONS)]);
         out.extend_from_slice(&self.status.to_be_bytes());
         put_body(self.body, out);
         put_text(self.reason.as_bytes(), out);
@@ -123,7 +107,7 @@ impl ResponseHead {
         let head = self;
         let mut reader = Reader::new(bytes)?;
         let flags = reader.byte()?;
-        head.version = version(flags)?;
+        head.version = numbered(flags & 3, &VERSIONS)?;
         head.status = u16::from_be_bytes([reader.byte()?, reader.byte()?]);
         head.body = reader.body()?;
         let reason = reader.text(REASON_BYTES_MAX)?;
@@ -133,12 +117,13 @@ impl ResponseHead {
         head.reason.push_str(std::str::from_utf8(reason).map_err(|_| Rule::Tunnel)?);
         reader.fields(&mut head.headers, limits)?;
         reader.finish()?;
-        let contradicts = flags & !3 != 0
-            || !(100..1000).contains(&head.status)
-            || (head.headers.contains(Known::Upgrade) && !matches!(head.status, 101 | 426))
-            || !body_fits_status(head.body, head.status)
-            || !describes_length_properly(head);
-        if contradicts { Err(Rule::Tunnel.into()) } else { Ok(()) }
+        ensure(
+            flags & !3 == 0
+                && (100..1000).contains(&head.status)
+                && (!head.headers.contains(Known::Upgrade) || matches!(head.status, 101 | 426))
+                && body_fits_status(head.body, head.status)
+                && describes_length_properly(head),
+        )
     }
 }
 
@@ -170,24 +155,18 @@ fn read_origin(head: &mut RequestHead, reader: &mut Reader<'_>, limits: &Limits)
     if head.authority.as_str().as_bytes() != authority {
         return Err(Rule::HostInvalid);
     }
-    let form = reader.byte()?;
+    let form = numbered(reader.byte()?, &FORMS);
     let target = reader.text(limits.target_bytes_max as usize)?;
-    match form {
-        2 if head.method == Method::Connect => {
-            if head.target.assign_authority(target)? != head.authority {
-                return Err(Rule::TargetAuthority);
-            }
-        }
-        0 | 1 if head.method != Method::Connect => {
-            head.target.assign_path(target, &head.method, PathRules { allow_encoded_slash: true })?;
-            if (form == 1) != (head.target.form() == TargetForm::Asterisk) {
-                return Err(Rule::TargetForm);
-            }
-        }
-        // Unknown forms, and those that the method does not allow.
-        _ => return Err(Rule::TargetForm),
+    let form = form.map_err(|_| Rule::TargetForm)?;
+    if (form == TargetForm::Authority) != (head.method == Method::Connect) {
+        return Err(Rule::TargetForm);
     }
-    Ok(())
+    if form == TargetForm::Authority {
+        let authority = head.target.assign_authority(target)?;
+        return if authority == head.authority { Ok(()) } else { Err(Rule::TargetAuthority) };
+    }
+    head.target.assign_path(target, &head.method, PathRules { allow_encoded_slash: true })?;
+    if head.target.form() == form { Ok(()) } else { Err(Rule::TargetForm) }
 }
 
 fn offers_upgrade_properly(head: &RequestHead) -> bool {
@@ -215,22 +194,21 @@ fn describes_length_properly(head: &ResponseHead) -> bool {
     may_describe && scan::decimal(length).is_some() && lengths.next().is_none()
 }
 
-fn version_bits(version: Version) -> u8 {
-    match version {
-        Version::Http10 => 0,
-        Version::Http11 => 1,
-        Version::Http2 => 2,
+/// The number that stands for a value: its place in the table.
+fn number<T: PartialEq + Copy, const N: usize>(value: T, table: &[T; N]) -> u8 {
+    match table.iter().position(|entry| *entry == value) {
+        Some(place) => place as u8,
+        None => unreachable!("every value has its place in the table"),
     }
 }
 
-fn version(flags: u8) -> Result<Version, Rule> {
-    match flags & 3 {
-        0 => Ok(Version::Http10),
-        1 => Ok(Version::Http11),
-        2 => Ok(Version::Http2),
-        // Two bits, so 3.
-        _ => Err(Rule::Tunnel),
-    }
+fn numbered<T: Copy, const N: usize>(number: u8, table: &[T; N]) -> Result<T, Rule> {
+    table.get(usize::from(number)).copied().ok_or(Rule::Tunnel)
+}
+
+/// What passes is well-formed by itself; its parts may still contradict each other.
+fn ensure(agrees: bool) -> Result<(), Malformed> {
+    if agrees { Ok(()) } else { Err(Rule::Tunnel.into()) }
 }
 
 fn put_varint(mut value: u64, out: &mut Vec<u8>) {
@@ -244,6 +222,14 @@ fn put_varint(mut value: u64, out: &mut Vec<u8>) {
 fn put_text(text: &[u8], out: &mut Vec<u8>) {
     put_varint(text.len() as u64, out);
     out.extend_from_slice(text);
+}
+
+/// A name that may have a number; no number is 0.
+fn put_name(number: Option<u8>, name: &[u8], out: &mut Vec<u8>) {
+    out.push(number.unwrap_or(0));
+    if number.is_none() {
+        put_text(name, out);
+    }
 }
 
 fn put_body(body: BodyKind, out: &mut Vec<u8>) {
@@ -265,14 +251,14 @@ fn put_fields(headers: &Headers, out: &mut Vec<u8>) {
 }
 
 fn put_field(field: FieldRef<'_>, out: &mut Vec<u8>) {
-    match field.known() {
-        Some(known) => out.push(known.number()),
-        None => {
-            out.push(0);
-            put_text(field.name_bytes(), out);
-        }
-    }
+    put_name(field.known().map(Known::number), field.name_bytes(), out);
     put_text(field.value(), out);
+}
+
+/// A name by its number, never 0, or in full.
+enum Name<'a> {
+    Number(u8),
+    Text(&'a [u8]),
 }
 
 /// Reads from the front; everything that is missing or too large is an error.
@@ -325,6 +311,14 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
+    /// The reverse of [`put_name`].
+    fn name(&mut self, bytes_max: usize) -> Result<Name<'a>, Rule> {
+        match self.byte()? {
+            0 => Ok(Name::Text(self.text(bytes_max)?)),
+            number => Ok(Name::Number(number)),
+        }
+    }
+
     fn body(&mut self) -> Result<BodyKind, Rule> {
         match self.byte()? {
             0 => Ok(BodyKind::None),
@@ -355,15 +349,17 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&mut self, headers: &mut Headers) -> Result<(), Rule> {
-        let number = self.byte()?;
-        let name = if number == 0 { Some(self.text(NAME_BYTES_MAX)?) } else { None };
+        let name = self.name(NAME_BYTES_MAX)?;
         let value = self.text(WIRE_BYTES_MAX)?;
         if !scan::is_field_value(value) || scan::trim(value).len() != value.len() {
             return Err(Rule::FieldValue);
         }
-        let Some(name) = name else {
-            headers.push_known_checked(Known::from_number(number).ok_or(Rule::Tunnel)?, value);
-            return Ok(());
+        let name = match name {
+            Name::Text(name) => name,
+            Name::Number(number) => {
+                headers.push_known_checked(Known::from_number(number).ok_or(Rule::Tunnel)?, value);
+                return Ok(());
+            }
         };
         if !scan::is_token(name) || name.iter().any(u8::is_ascii_uppercase) || Known::find(name).is_some() {
             return Err(Rule::FieldName);

@@ -9,6 +9,7 @@ mod framing;
 mod inbox;
 mod request;
 mod response;
+mod section;
 
 pub use body::{BodyDecoder, BodyEvent};
 pub use encode::{

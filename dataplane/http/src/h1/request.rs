@@ -1,7 +1,8 @@
 //! Request heads from bytes. Every rule of DESIGN §9 that concerns a head is applied here.
 
-use crate::h1::fields::{self, Cursor, Line, Parsed};
+use crate::h1::fields::{self, Line};
 use crate::h1::framing::{self, Stated};
+use crate::h1::section::Section;
 use crate::head::{BodyKind, RequestHead, Version};
 use crate::headers::Headers;
 use crate::hop::{self, ConnectionOptions};
@@ -16,17 +17,16 @@ use crate::target::Origin;
 /// Parses one request head after the other from a connection's input.
 #[derive(Debug, Default)]
 pub struct RequestParser {
-    limits: Limits,
+    section: Section<RequestHead>,
     paths: PathRules,
-    head: RequestHead,
-    origin: Option<Origin>,
-    cursor: Cursor,
+    /// What the request line said of the origin, until the Host is known too.
+    origin: Origin,
 }
 
 impl RequestParser {
     /// A parser with the strict path rules.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { section: Section::new(limits), ..Self::default() }
     }
 
     /// With laxer path rules; the application's own are applied by [`crate::Target::admit`] once it is known.
@@ -36,16 +36,13 @@ impl RequestParser {
     }
 
     /// Lets the next head use the memory of one that is done with.
-    pub fn recycle(&mut self, mut head: RequestHead) {
-        if self.cursor.at == 0 {
-            head.clear();
-            self.head = head;
-        }
+    pub fn recycle(&mut self, head: RequestHead) {
+        self.section.recycle(head);
     }
 
     /// Whether no line of a head has been read: if no input waits either, the connection may end here.
     pub fn is_idle(&self) -> bool {
-        self.cursor.at == 0
+        self.section.is_idle()
     }
 
     /// The head at the start of `input` and its length in bytes, or `None` while it is incomplete: then call again with
@@ -53,61 +50,25 @@ impl RequestParser {
     ///
     /// After an error the connection must be closed: where the next message begins is unknown.
     pub fn parse(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Malformed> {
-        let bounded = &input[..input.len().min(self.limits.head_bytes_max as usize)];
-        if self.cursor.has_line(bounded)
-            && let Some(consumed) = self.read_lines(bounded)?
-        {
-            self.finish()?;
-            self.cursor = Cursor::default();
-            self.origin = None;
-            return Ok(Some((std::mem::take(&mut self.head), consumed)));
-        }
-        self.cursor.wait(bounded);
-        if bounded.len() < input.len() {
-            return Err(Rule::HeadTooLarge.into());
-        }
-        Ok(None)
-    }
-
-    fn read_lines(&mut self, input: &[u8]) -> Result<Option<usize>, Rule> {
-        if self.origin.is_none() {
-            let Some(next) = self.read_request_line(input)? else { return Ok(None) };
-            self.cursor.at = next;
-            self.head.headers.reserve((input.len() - next).min(TEXT_BYTES_RESERVED), FIELDS_RESERVED);
-        }
-        loop {
-            match fields::read_field(input, self.cursor.at, &mut self.head.headers)? {
-                Line::Incomplete => return Ok(None),
-                Line::Whole(Parsed::End, next) => return Ok(Some(next)),
-                Line::Whole(Parsed::Field, next) => self.cursor.at = next,
-            }
-            if self.head.headers.len() > self.limits.fields_max as usize {
-                return Err(Rule::TooManyFields);
-            }
-        }
-    }
-
-    fn read_request_line(&mut self, input: &[u8]) -> Result<Option<usize>, Rule> {
-        let at = if input.starts_with(b"\r\n") { 2 } else { 0 };
-        let line = fields::only_if_whole(input, at, split_request_line(input, at))?;
-        let Line::Whole(line, next) = line else { return Ok(None) };
-        if line.target.len() > self.limits.target_bytes_max as usize {
-            return Err(Rule::TargetTooLong);
-        }
-        let head = &mut self.head;
-        head.method = Method::parse(line.method)?;
-        head.version = line.version;
-        self.origin = Some(head.target.assign(line.target, &head.method, self.paths)?);
-        Ok(Some(next))
+        let (origin, paths) = (&mut self.origin, self.paths);
+        let read = self.section.read(input, |head, input, limits| {
+            let at = if input.starts_with(b"\r\n") { 2 } else { 0 };
+            let line = fields::only_if_whole(input, at, split_request_line(input, at))?;
+            let Line::Whole(line, next) = line else { return Ok(Line::Incomplete) };
+            *origin = line.assign(head, paths, limits)?;
+            Ok(Line::Whole((), next))
+        });
+        let Some(consumed) = read? else { return Ok(None) };
+        self.finish()?;
+        Ok(Some((self.section.take(), consumed)))
     }
 
     /// Turns the fields that concern this connection into typed ones.
     fn finish(&mut self) -> Result<(), Rule> {
-        let head = &mut self.head;
-        let origin = self.origin.take().unwrap_or_default();
-        assign_host(head, origin)?;
+        let Section { head, limits, .. } = &mut self.section;
+        assign_host(head, std::mem::take(&mut self.origin))?;
         let stated = framing::stated(&head.headers, head.version)?;
-        head.body = body(stated, &head.method, &self.limits)?;
+        head.body = body(stated, &head.method, limits)?;
         let options = hop::connection_options(&head.headers)?;
         head.keep_alive = match head.version {
             Version::Http10 => options.keep_alive && !options.close,
@@ -124,6 +85,17 @@ struct RequestLine<'a> {
     method: &'a [u8],
     target: &'a [u8],
     version: Version,
+}
+
+impl RequestLine<'_> {
+    fn assign(self, head: &mut RequestHead, paths: PathRules, limits: &Limits) -> Result<Origin, Rule> {
+        if self.target.len() > limits.target_bytes_max as usize {
+            return Err(Rule::TargetTooLong);
+        }
+        head.method = Method::parse(self.method)?;
+        head.version = self.version;
+        head.target.assign(self.target, &head.method, paths)
+    }
 }
 
 /// `method SP target SP version CRLF`.
@@ -218,10 +190,6 @@ fn offers_upgrade(head: &RequestHead, options: ConnectionOptions) -> bool {
 
 /// Taken from the fields into typed ones by [`RequestParser::finish`]; hop-by-hop ones go their own way.
 const TYPED: NameSet = NameSet::of(&[Known::Host, Known::ContentLength, Known::Expect]);
-
-/// Room made at once for a head of ordinary size.
-const TEXT_BYTES_RESERVED: usize = 1024;
-const FIELDS_RESERVED: usize = 16;
 
 /// Fields that a request head from elsewhere must not hold either.
 pub(crate) fn holds_typed_fields(headers: &Headers) -> bool {

@@ -1,8 +1,9 @@
 //! Response heads from bytes. How content is delimited depends on the request too, so it is asked for.
 
-use crate::h1::fields::{self, Cursor, Line, Parsed};
+use crate::h1::fields::{self, Line};
 use crate::h1::framing::{self, Stated};
 use crate::h1::request::version;
+use crate::h1::section::Section;
 use crate::head::{BodyKind, ResponseHead, Version};
 use crate::hop;
 use crate::known::{Known, NameSet};
@@ -15,29 +16,23 @@ use crate::status;
 /// Parses one response head after the other, interim ones included, from a connection's input.
 #[derive(Debug, Default)]
 pub struct ResponseParser {
-    limits: Limits,
-    head: ResponseHead,
-    started: bool,
-    cursor: Cursor,
+    section: Section<ResponseHead>,
 }
 
 impl ResponseParser {
     /// A parser that is told the bounds.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { section: Section::new(limits) }
     }
 
     /// Lets the next head use the memory of one that is done with.
-    pub fn recycle(&mut self, mut head: ResponseHead) {
-        if !self.started {
-            head.clear();
-            self.head = head;
-        }
+    pub fn recycle(&mut self, head: ResponseHead) {
+        self.section.recycle(head);
     }
 
     /// Whether no line of a head has been read.
     pub fn is_idle(&self) -> bool {
-        !self.started
+        self.section.is_idle()
     }
 
     /// The head at the start of `input` and its length in bytes, or `None` while it is incomplete: then call again with
@@ -50,51 +45,24 @@ impl ResponseParser {
         method: &Method,
         offered_upgrade: bool,
     ) -> Result<Option<(ResponseHead, usize)>, Malformed> {
-        let bounded = &input[..input.len().min(self.limits.head_bytes_max as usize)];
-        if self.cursor.has_line(bounded)
-            && let Some(consumed) = self.read_lines(bounded)?
-        {
-            self.finish(method, offered_upgrade)?;
-            self.cursor = Cursor::default();
-            self.started = false;
-            return Ok(Some((std::mem::take(&mut self.head), consumed)));
-        }
-        self.cursor.wait(bounded);
-        if bounded.len() < input.len() {
-            return Err(Rule::HeadTooLarge.into());
-        }
-        Ok(None)
-    }
-
-    fn read_lines(&mut self, input: &[u8]) -> Result<Option<usize>, Rule> {
-        if !self.started {
-            let read = read_status_line(input, &mut self.head);
-            let Line::Whole((), next) = fields::only_if_whole(input, 0, read)? else { return Ok(None) };
-            self.cursor.at = next;
-            self.started = true;
-            self.head.headers.reserve((input.len() - next).min(TEXT_BYTES_RESERVED), FIELDS_RESERVED);
-        }
-        loop {
-            match fields::read_field(input, self.cursor.at, &mut self.head.headers)? {
-                Line::Incomplete => return Ok(None),
-                Line::Whole(Parsed::End, next) => return Ok(Some(next)),
-                Line::Whole(Parsed::Field, next) => self.cursor.at = next,
-            }
-            if self.head.headers.len() > self.limits.fields_max as usize {
-                return Err(Rule::TooManyFields);
-            }
-        }
+        let read = self.section.read(input, |head, input, _| {
+            let read = read_status_line(input, head);
+            fields::only_if_whole(input, 0, read)
+        });
+        let Some(consumed) = read? else { return Ok(None) };
+        self.finish(method, offered_upgrade)?;
+        Ok(Some((self.section.take(), consumed)))
     }
 
     fn finish(&mut self, method: &Method, offered_upgrade: bool) -> Result<(), Rule> {
-        let head = &mut self.head;
+        let Section { head, limits, .. } = &mut self.section;
         if head.status == 101 && !offered_upgrade {
             return Err(Rule::UnexpectedUpgrade);
         }
         let stated = framing::stated(&head.headers, head.version)?;
         head.body = body(head.status, stated, method)?;
         if let BodyKind::Length(length) = head.body
-            && length > self.limits.body_bytes_max
+            && length > limits.body_bytes_max
         {
             return Err(Rule::ContentTooLarge);
         }
@@ -163,7 +131,3 @@ fn keep_unusual(head: &mut ResponseHead, reason: &[u8]) {
 }
 
 const LENGTH: NameSet = NameSet::of(&[Known::ContentLength]);
-
-/// Room made at once for a head of ordinary size.
-const TEXT_BYTES_RESERVED: usize = 1024;
-const FIELDS_RESERVED: usize = 16;
