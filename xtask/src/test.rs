@@ -7,9 +7,6 @@ use anyhow::{Context, Result};
 
 use crate::{demo, ebpf, packages, shell, tidy};
 
-/// The programs that the end-to-end tests start, by package.
-const PROGRAMS: &[&str] = &["postern-control", "postern-relay", "postern-connector", "postern-cli"];
-
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
     shell::step("system packages", system_packages)?;
@@ -40,13 +37,10 @@ pub(crate) fn run() -> Result<()> {
     tests()
 }
 
-/// `cargo build` of every program; `release` is what the demonstration runs.
+/// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
 pub(crate) fn build(profile: &str) -> Command {
     let mut command = shell::cargo();
     command.args(["build", "--locked", "--profile", profile]);
-    for package in PROGRAMS {
-        command.args(["--package", package]);
-    }
     command
 }
 
