@@ -17,7 +17,7 @@ use postern_tunnel::Identity;
 use postern_tunnel::client_hello::{ClientHello, ClientHelloInvalid, ClientHelloParser, Progress};
 
 use super::Worker;
-use super::client::ClientConnection;
+use super::h1::Http1Connection;
 use super::peers::{Moved, ToWorker};
 use super::reject::Reject;
 use super::tunnel::Tunnel;
@@ -153,7 +153,7 @@ async fn client(
     let config = worker.published().tls.clone();
     let handshake = timeout(HANDSHAKE_TIMEOUT, Stream::tls_server(socket, config, retained));
     let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    ClientConnection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+    Http1Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
     Ok(())
 }
 

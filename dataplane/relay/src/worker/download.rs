@@ -1,23 +1,20 @@
-//! A response on its way from the tunnel to the client: decoded, written in HTTP/1.1, never faster than the client reads.
+//! A response on its way from the tunnel to the client: checked, and never faster than the client reads.
 
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use postern_http::h1::{BodyEncoder, ResponseContext, encode_interim, encode_response};
-use postern_http::{BodyKind, Headers, Limits, Method, ResponseHead, Version};
+use postern_http::{BodyKind, Headers, Limits, ResponseHead};
 use postern_tunnel::Cancel;
 
-use super::client::ClientConnection;
+use super::client::{Client, Gone, Unfit};
 use super::exchange::StreamEvent;
 use super::tunnel::OpenStream;
-use crate::limits::{CLIENT_QUEUE_BYTES, HELD_BYTES_MAX};
+use crate::limits::HELD_BYTES_MAX;
 
 /// One response, as far as it was written.
 pub(crate) struct Download {
-    method: Method,
-    version: Version,
-    keep_alive: bool,
-    encoder: Option<BodyEncoder>,
+    /// The request was HEAD: the answer's length describes what is not sent.
+    head_only: bool,
     /// A short answer that is not complete yet.
     held: Option<Held>,
     /// Nothing goes on until the client reads.
@@ -25,6 +22,8 @@ pub(crate) struct Download {
     /// The status sent, once a final head was.
     pub(crate) status: Option<u16>,
     upgraded: bool,
+    /// Bytes of payload that were written.
+    pub(crate) bytes: u64,
 }
 
 /// An answer of a stated, small length is passed on whole: a connector that is lost in its middle has then cost nothing,
@@ -37,10 +36,8 @@ struct Held {
 
 /// What the stream's events came to.
 pub(crate) enum Step {
-    /// The response is complete. `keep_alive`: its form lets the connection serve another request.
-    Complete {
-        keep_alive: bool,
-    },
+    /// The response is complete.
+    Complete,
     /// Both directions are raw from now on.
     Upgraded,
     Cancelled(Cancel),
@@ -55,8 +52,8 @@ pub(crate) enum Step {
 }
 
 impl Download {
-    pub(crate) fn new(method: Method, version: Version, keep_alive: bool) -> Self {
-        Self { method, version, keep_alive, encoder: None, held: None, blocked: false, status: None, upgraded: false }
+    pub(crate) fn new(head_only: bool) -> Self {
+        Self { head_only, held: None, blocked: false, status: None, upgraded: false, bytes: 0 }
     }
 
     /// Whether the client was sent bytes of the final response: another try would mix two answers.
@@ -68,7 +65,6 @@ impl Download {
     pub(crate) fn restart(&mut self) {
         assert!(!self.has_begun(), "an answer that has begun is not answered again");
         self.held = None;
-        self.encoder = None;
         self.upgraded = false;
     }
 
@@ -82,18 +78,18 @@ impl Download {
     }
 
     /// Handles what arrived until there is nothing more, or something for the caller.
-    pub(crate) fn poll(
+    pub(crate) fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut ClientConnection,
+        client: &mut C,
         stream: &OpenStream,
         progress: &mut bool,
     ) -> Poll<Step> {
         loop {
             // Whatever it is, a head or payload: nothing is added for a client that does not read.
-            match client.stream.poll_queued_below(cx, CLIENT_QUEUE_BYTES) {
+            match client.poll_room(cx) {
                 Poll::Ready(Ok(())) => self.blocked = false,
-                Poll::Ready(Err(_)) => return Poll::Ready(Step::ClientGone),
+                Poll::Ready(Err(Gone)) => return Poll::Ready(Step::ClientGone),
                 Poll::Pending => {
                     self.blocked = true;
                     // The tunnel may still have room for the request's content.
@@ -112,15 +108,15 @@ impl Download {
         }
     }
 
-    fn take(&mut self, event: StreamEvent, client: &mut ClientConnection, stream: &OpenStream) -> Option<Step> {
+    fn take<C: Client>(&mut self, event: StreamEvent, client: &mut C, stream: &OpenStream) -> Option<Step> {
         match event {
-            StreamEvent::Informational(head) => self.interim(&head, client),
+            StreamEvent::Informational(head) => interim(&head, client),
             StreamEvent::Head { head, end } => self.head(&head, end, client),
             StreamEvent::Upgraded(head) => {
                 self.upgraded = true;
                 self.head(&head, false, client).or(Some(Step::Upgraded))
             }
-            StreamEvent::Data { data, end } => self.write(&data, end, client, stream),
+            StreamEvent::Data { data, end } => self.data(&data, end, client, stream),
             StreamEvent::Trailers(trailers) => self.trailers(&trailers, client),
             StreamEvent::Cancelled(cancel) => Some(Step::Cancelled(cancel)),
             StreamEvent::Lost { sent_nothing } => Some(Step::Lost { sent_nothing }),
@@ -128,15 +124,7 @@ impl Download {
         }
     }
 
-    fn interim(&mut self, head: &[u8], client: &mut ClientConnection) -> Option<Step> {
-        let Ok(head) = ResponseHead::decode(head, &Limits::default()) else { return Some(Step::Broken) };
-        client.scratch.clear();
-        encode_interim(&head, self.version, &mut client.scratch);
-        client.stream.queue(&client.scratch);
-        None
-    }
-
-    fn head(&mut self, head: &[u8], end: bool, client: &mut ClientConnection) -> Option<Step> {
+    fn head<C: Client>(&mut self, head: &[u8], end: bool, client: &mut C) -> Option<Step> {
         let Ok(mut head) = ResponseHead::decode(head, &Limits::default()) else { return Some(Step::Broken) };
         if self.status.is_some() || (head.body == BodyKind::Upgrade) != self.upgraded {
             return Some(Step::Broken);
@@ -147,7 +135,7 @@ impl Download {
         if let BodyKind::Length(length) = head.body
             && !end
             && length <= HELD_BYTES_MAX
-            && self.method != Method::Head
+            && !self.head_only
         {
             self.held = Some(Held { head, data: Vec::new(), bytes: 0 });
             return None;
@@ -155,23 +143,16 @@ impl Download {
         self.begin(&head, end, client)
     }
 
-    fn begin(&mut self, head: &ResponseHead, end: bool, client: &mut ClientConnection) -> Option<Step> {
-        let context = ResponseContext { method: &self.method, version: self.version, keep_alive: self.keep_alive };
-        client.scratch.clear();
-        let mut encoder = encode_response(head, context, &mut client.scratch);
-        let complete = end.then(|| encoder.end(None, &mut client.scratch));
-        client.stream.queue(&client.scratch);
+    fn begin<C: Client>(&mut self, head: &ResponseHead, end: bool, client: &mut C) -> Option<Step> {
         self.status = Some(head.status);
-        self.encoder = Some(encoder);
-        match complete {
-            None => None,
-            Some(Ok(())) => Some(Step::Complete { keep_alive: encoder.keep_alive() }),
-            Some(Err(_)) => Some(Step::Broken),
+        match client.begin(head, end) {
+            Ok(()) => end.then_some(Step::Complete),
+            Err(Unfit) => Some(Step::Broken),
         }
     }
 
     /// Writes payload; its credit goes back, since the client's own queue has room for it.
-    fn write(&mut self, data: &Bytes, end: bool, client: &mut ClientConnection, stream: &OpenStream) -> Option<Step> {
+    fn data<C: Client>(&mut self, data: &Bytes, end: bool, client: &mut C, stream: &OpenStream) -> Option<Step> {
         stream.tunnel.with(|connection| connection.consumed(stream.id, data.len()));
         if let Some(held) = &mut self.held {
             held.bytes += data.len();
@@ -179,13 +160,13 @@ impl Download {
             if held.bytes as u64 > HELD_BYTES_MAX {
                 return Some(Step::Broken);
             }
-            return if end { self.release(client) } else { None };
+            return if end { self.release(true, client) } else { None };
         }
-        self.write_now(data, end, client)
+        self.write(data, end, client)
     }
 
-    /// The short answer is complete.
-    fn release(&mut self, client: &mut ClientConnection) -> Option<Step> {
+    /// The short answer's content is complete; `end`: no trailers follow.
+    fn release<C: Client>(&mut self, end: bool, client: &mut C) -> Option<Step> {
         let held = self.held.take()?;
         if held.head.body != BodyKind::Length(held.bytes as u64) {
             return Some(Step::Broken);
@@ -195,43 +176,32 @@ impl Download {
         held.data
             .iter()
             .enumerate()
-            .fold(begun, |step, (nth, data)| step.or_else(|| self.write_now(data, nth + 1 == count, client)))
+            .fold(begun, |step, (nth, data)| step.or_else(|| self.write(data, end && nth + 1 == count, client)))
     }
 
-    fn write_now(&mut self, data: &Bytes, end: bool, client: &mut ClientConnection) -> Option<Step> {
-        let Some(encoder) = self.encoder.as_mut() else { return Some(Step::Broken) };
-        client.scratch.clear();
-        if encoder.begin(data.len(), &mut client.scratch).is_err() {
+    fn write<C: Client>(&mut self, data: &Bytes, end: bool, client: &mut C) -> Option<Step> {
+        if self.status.is_none() || client.data(data, end).is_err() {
             return Some(Step::Broken);
         }
-        if !client.scratch.is_empty() {
-            client.stream.queue(&client.scratch);
-        }
-        client.stream.queue_bytes(data);
-        client.scratch.clear();
-        encoder.close(data.len(), &mut client.scratch);
-        if end && encoder.end(None, &mut client.scratch).is_err() {
-            return Some(Step::Broken);
-        }
-        if !client.scratch.is_empty() {
-            client.stream.queue(&client.scratch);
-        }
-        end.then(|| Step::Complete { keep_alive: encoder.keep_alive() })
+        self.bytes += data.len() as u64;
+        end.then_some(Step::Complete)
     }
 
-    fn trailers(&mut self, trailers: &[u8], client: &mut ClientConnection) -> Option<Step> {
-        if self.held.is_some() {
-            return self.release(client); // no place for trailers behind a stated length
+    fn trailers<C: Client>(&mut self, trailers: &[u8], client: &mut C) -> Option<Step> {
+        let Ok(trailers) = Headers::decode(trailers, &Limits::default()) else { return Some(Step::Broken) };
+        let released = if self.held.is_some() { self.release(false, client) } else { None };
+        if released.is_some() {
+            return released;
         }
-        let (Ok(trailers), Some(encoder)) = (Headers::decode(trailers, &Limits::default()), self.encoder.as_mut())
-        else {
-            return Some(Step::Broken);
-        };
-        client.scratch.clear();
-        if encoder.end(Some(&trailers), &mut client.scratch).is_err() {
+        if self.status.is_none() || client.trailers(&trailers).is_err() {
             return Some(Step::Broken);
         }
-        client.stream.queue(&client.scratch);
-        Some(Step::Complete { keep_alive: encoder.keep_alive() })
+        Some(Step::Complete)
     }
+}
+
+fn interim<C: Client>(head: &[u8], client: &mut C) -> Option<Step> {
+    let Ok(head) = ResponseHead::decode(head, &Limits::default()) else { return Some(Step::Broken) };
+    client.interim(&head);
+    None
 }

@@ -6,38 +6,27 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postern_http::{RequestHead, Scheme, add_forwarding, strip_inbound};
+use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_inbound};
 use postern_io::{now, sleep_until};
-use postern_model::ids::{ConnectorId, RequestId};
+use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
-use super::client::ClientConnection;
+use super::client::Client;
 use super::download::{Download, Step};
 use super::reject::Reject;
+use super::request::{Outcome, Transaction};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upload::{Upload, UploadError};
-use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX, HTTP, UPGRADED_IDLE_MAX};
-
-/// How a request ended.
-pub(crate) enum Outcome {
-    /// Answered. `keep_alive`: the connection can serve another request.
-    Answered { keep_alive: bool },
-    /// Nothing was sent to the client yet: it gets this.
-    Refused(Reject),
-    /// The answer cannot be completed: the connection must end visibly.
-    Cut,
-    /// The client is gone.
-    ClientGone,
-}
+use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX, UPGRADED_IDLE_MAX};
 
 /// One request's state across attempts.
 struct Forwarding<'a> {
     worker: &'a Worker,
     admitted: Admitted,
     head: &'a RequestHead,
-    request: RequestId,
+    transaction: &'a mut Transaction,
     upload: Upload,
     download: Download,
 }
@@ -50,30 +39,34 @@ enum Attempt {
 }
 
 /// Forwards a request and its content, and writes the response.
-pub(crate) async fn forward(
+pub(crate) async fn forward<C: Client>(
     worker: &Worker,
-    client: &mut ClientConnection,
+    client: &mut C,
     admitted: Admitted,
     head: &mut RequestHead,
-    request: RequestId,
-) -> Outcome {
+    transaction: &mut Transaction,
+) {
     strip_inbound(&mut head.headers, &[]);
     let host = head.authority.as_str().to_owned();
-    add_forwarding(&mut head.headers, client.address, Scheme::Https, &host);
-    let keep_alive = head.keep_alive && !worker.is_draining();
-    let forwarding = Forwarding {
+    add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
+    let mut forwarding = Forwarding {
         worker,
         admitted,
-        request,
-        upload: Upload::new(head.body, head.upgrade, HTTP),
-        download: Download::new(head.method.clone(), head.version, keep_alive),
+        upload: Upload::new(client.has_no_content(), head.upgrade),
+        download: Download::new(head.method == Method::Head),
         head,
+        transaction,
     };
-    forwarding.run(client).await
+    let outcome = forwarding.run(client).await;
+    let Forwarding { upload, download, transaction, .. } = forwarding;
+    transaction.status = download.status;
+    transaction.request_bytes = upload.bytes;
+    transaction.response_bytes = download.bytes;
+    transaction.outcome = outcome;
 }
 
 impl Forwarding<'_> {
-    async fn run(mut self, client: &mut ClientConnection) -> Outcome {
+    async fn run<C: Client>(&mut self, client: &mut C) -> Outcome {
         let mut tried: Vec<ConnectorId> = Vec::new();
         let mut refusal = Reject::connector_unavailable();
         while tried.len() < ATTEMPTS_MAX {
@@ -82,11 +75,13 @@ impl Forwarding<'_> {
                 Ok(None) => break,
                 Err(reject) => return Outcome::Refused(reject),
             };
+            let connector = stream.tunnel.connector;
+            self.transaction.connector = Some(connector);
             match self.attempt(client, &stream).await {
                 Attempt::Over(outcome) => return outcome,
                 Attempt::Retry(reject) => refusal = reject,
             }
-            tracing::debug!(request = %self.request, connector = %stream.tunnel.connector, "tried on another connector");
+            tracing::debug!(request = %self.transaction.request, %connector, "tried on another connector");
             self.download.restart();
             if !self.upload.rewind() {
                 break;
@@ -96,14 +91,16 @@ impl Forwarding<'_> {
     }
 
     /// A stream on the best tunnel that was not tried; `None` when there is no other.
-    fn open(&self, client: &mut ClientConnection, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
+    fn open<C: Client>(&self, client: &mut C, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
         let app = self.admitted.app();
-        client.scratch.clear();
-        self.head.encode(&mut client.scratch);
+        let address = client.address();
+        let encoded = client.scratch();
+        encoded.clear();
+        self.head.encode(encoded);
         let meta = OpenMeta {
             app: app.id,
-            request: self.request,
-            client: client.address,
+            request: self.transaction.request,
+            client: address,
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
             session: None,
@@ -111,7 +108,7 @@ impl Forwarding<'_> {
         let mut full = false;
         while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {
             tried.push(tunnel.connector);
-            match tunnel.open(&meta, &client.scratch, self.upload.opens_ended()) {
+            match tunnel.open(&meta, encoded, self.upload.opens_ended()) {
                 Ok(stream) => return Ok(Some(stream)),
                 Err(OpenRefused::TooManyStreams { .. } | OpenRefused::OutputFull { .. }) => full = true,
                 Err(OpenRefused::HeadTooLong { .. }) => {
@@ -123,7 +120,7 @@ impl Forwarding<'_> {
         if full { Err(Reject::overloaded()) } else { Ok(None) }
     }
 
-    async fn attempt(&mut self, client: &mut ClientConnection, stream: &OpenStream) -> Attempt {
+    async fn attempt<C: Client>(&mut self, client: &mut C, stream: &OpenStream) -> Attempt {
         let settings = &self.admitted.app().settings;
         let patience = Duration::from_millis(u64::from(settings.backend_timeout_ms)) + BACKEND_TIMEOUT_MARGIN;
         let tried = [stream.tunnel.connector];
@@ -148,16 +145,16 @@ impl Forwarding<'_> {
             Poll::Pending
         })
         .await;
-        if !matches!(ended, Ended::Complete { .. }) || !self.upload.is_sent() {
+        if !matches!(ended, Ended::Complete) || !self.upload.is_sent() {
             stream.cancel(&ended.cancel());
         }
-        self.judge(ended, client)
+        self.judge(ended)
     }
 
-    fn poll_both(
+    fn poll_both<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut ClientConnection,
+        client: &mut C,
         stream: &OpenStream,
         tried: &[ConnectorId],
         progress: &mut bool,
@@ -172,23 +169,26 @@ impl Forwarding<'_> {
                 // The stream's events, next, say why.
                 Poll::Ready(Err(UploadError::StreamOver)) | Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
-                    if !self.download.is_upgraded() && client.is_gone(cx) {
+                    if !self.download.is_upgraded() && client.poll_gone(cx).is_ready() {
                         return Poll::Ready(Ended::ClientGone);
                     }
                 }
             }
             match self.download.poll(cx, client, stream, progress) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Step::Upgraded) => self.upload.switch_to_raw(),
+                Poll::Ready(Step::Upgraded) => {
+                    client.switch_to_raw();
+                    self.upload.switch_to_raw();
+                }
                 Poll::Ready(Step::Suspect) => {
                     let elsewhere = self.worker.hub.has_online(self.admitted.app().group, tried);
                     if elsewhere && !self.download.has_begun() && self.is_repeatable() {
                         return Poll::Ready(Ended::Lost { sent_nothing: false });
                     }
                 }
-                Poll::Ready(Step::Complete { keep_alive }) => {
+                Poll::Ready(Step::Complete) => {
                     self.upload.end_held(stream);
-                    return Poll::Ready(Ended::Complete { keep_alive });
+                    return Poll::Ready(Ended::Complete);
                 }
                 Poll::Ready(Step::Cancelled(cancel)) => return Poll::Ready(Ended::Cancelled(cancel)),
                 Poll::Ready(Step::Lost { sent_nothing }) => return Poll::Ready(Ended::Lost { sent_nothing }),
@@ -224,14 +224,11 @@ impl Forwarding<'_> {
         self.head.method.is_idempotent() && !self.head.upgrade && self.upload.is_replayable()
     }
 
-    fn judge(&self, ended: Ended, client: &ClientConnection) -> Attempt {
+    fn judge(&self, ended: Ended) -> Attempt {
         let begun = self.download.has_begun();
         let refuse = |reject: Reject| Attempt::Over(if begun { Outcome::Cut } else { Outcome::Refused(reject) });
         match ended {
-            Ended::Complete { keep_alive } => {
-                let reusable = keep_alive && self.upload.is_read() && self.upload.is_sent();
-                Attempt::Over(Outcome::Answered { keep_alive: reusable && !client.peer_closed })
-            }
+            Ended::Complete => Attempt::Over(Outcome::Answered),
             Ended::ClientGone => Attempt::Over(Outcome::ClientGone),
             Ended::Refused(reject) => refuse(reject),
             Ended::Broken => refuse(Reject::backend_broken()),
@@ -241,7 +238,7 @@ impl Forwarding<'_> {
             }
             Ended::Cancelled(cancel) => {
                 let reject = Reject::cancelled(&cancel);
-                tracing::debug!(request = %self.request, culprit = ?cancel.culprit, code = ?cancel.code, detail = cancel.detail.as_str(), "cancelled");
+                tracing::debug!(request = %self.transaction.request, culprit = ?cancel.culprit, code = ?cancel.code, detail = cancel.detail.as_str(), "cancelled");
                 let elsewhere = cancel.unprocessed || (cancel.culprit == Culprit::Connector && self.is_repeatable());
                 if elsewhere && !begun && self.upload.is_replayable() { Attempt::Retry(reject) } else { refuse(reject) }
             }
@@ -251,7 +248,7 @@ impl Forwarding<'_> {
 
 /// Why an attempt's pumping stopped.
 enum Ended {
-    Complete { keep_alive: bool },
+    Complete,
     Cancelled(Cancel),
     Lost { sent_nothing: bool },
     Refused(Reject),
@@ -266,7 +263,7 @@ impl Ended {
             Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
             Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
             Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
-            Self::Complete { .. } | Self::Cancelled(_) | Self::Lost { .. } => {
+            Self::Complete | Self::Cancelled(_) | Self::Lost { .. } => {
                 Cancel::new(Culprit::Relay, CancelCode::UNWANTED)
             }
         }

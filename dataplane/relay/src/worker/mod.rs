@@ -1,7 +1,8 @@
 //! The workers: threads that accept, decide and forward.
 //!
-//! A request goes through the files in this order: `accept` (what is this connection?), `client` (the next request),
-//! `route`, `authorise`, `throttle`, `forward` with `upload` and `download`; `reject` is what else a client may get.
+//! A request goes through the files in this order: `accept` (what is this connection?), `h1` (the next request), `request`
+//! with the stages `route`, `authorise`, `throttle`, and `forward` with `upload` and `download`; `reject` is what else a
+//! client may get.
 //! `hub` and `tunnel` are the other side: the connectors.
 
 mod accept;
@@ -15,9 +16,11 @@ mod exchange;
 #[cfg(debug_assertions)]
 mod fault;
 mod forward;
+mod h1;
 mod hub;
 pub mod peers;
 mod reject;
+mod request;
 mod route;
 #[cfg(test)]
 mod tests;

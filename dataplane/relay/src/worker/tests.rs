@@ -19,9 +19,9 @@ use postern_tunnel::{Connection, Event, Hello, Identity, Output, Sent, StreamId}
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
 
-use super::client::ClientConnection;
 use super::context::{WorkerLimits, WorkerLoad};
 use super::drain::Drain;
+use super::h1::Http1Connection;
 use super::peers::Peers;
 use super::tunnel::{Health, Tunnel};
 use super::{Worker, WorkerParts};
@@ -69,7 +69,7 @@ fn serve_clients(worker: &Rc<Worker>) {
     spawn(async move {
         while let Ok(socket) = listener.accept().await {
             let address: SocketAddr = "192.0.2.7:50000".parse().unwrap();
-            let client = ClientConnection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
+            let client = Http1Connection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
             spawn(client.serve(Rc::clone(&worker))).detach();
         }
     })

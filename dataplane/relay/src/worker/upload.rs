@@ -1,29 +1,31 @@
-//! A request's content on its way from the client to the tunnel: decoded, bounded by the tunnel's credit, and kept for a
-//! second try while it is small.
+//! A request's content on its way from the client to the tunnel: bounded by the tunnel's credit, and kept for a second try
+//! while it is small.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use postern_http::h1::{BodyDecoder, BodyEvent};
-use postern_http::{BodyKind, Limits, Malformed};
+use postern_http::{Headers, Malformed};
 use postern_tunnel::{SendError, Sent};
 
-use super::client::ClientConnection;
+use super::client::{Client, Content, ContentError};
 use super::tunnel::OpenStream;
 use crate::limits::REPLAY_BYTES_MAX;
 
 /// The content of one request.
 pub(crate) struct Upload {
-    decoder: BodyDecoder,
-    /// Decoded and not yet taken by the tunnel.
+    /// Not yet taken by the tunnel.
     queue: VecDeque<Bytes>,
     end: End,
     replay: Replay,
     begin: Begin,
+    /// Its end came from the client.
+    read: bool,
+    /// Bytes that came from the client.
+    pub(crate) bytes: u64,
 }
 
-/// `Open → Known (decoded) → Sent (the tunnel has it)`; `Held` while an offered upgrade may turn the stream raw.
+/// `Open → Known (it came) → Sent (the tunnel has it)`; `Held` while an offered upgrade may turn the stream raw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Open,
@@ -59,20 +61,20 @@ pub(crate) enum UploadError {
 }
 
 impl Upload {
-    pub(crate) fn new(kind: BodyKind, upgrade: bool, limits: Limits) -> Self {
-        let decoder = BodyDecoder::new(kind, limits);
-        let begin = match (decoder.is_done(), upgrade) {
+    /// `nothing`: the head was all of the request. `upgrade`: it offers to switch protocols.
+    pub(crate) fn new(nothing: bool, upgrade: bool) -> Self {
+        let begin = match (nothing, upgrade) {
+            (_, true) => Begin::Held,
             (true, false) => Begin::Ended,
-            (true, true) => Begin::Held,
-            (false, _) => Begin::Open,
+            (false, false) => Begin::Open,
         };
-        let end = begin.end();
         Self {
-            decoder,
             queue: VecDeque::new(),
-            end,
+            end: begin.end(),
             replay: Replay::Kept { pieces: Vec::new(), bytes: 0, trailers: None },
             begin,
+            read: nothing,
+            bytes: 0,
         }
     }
 
@@ -95,14 +97,8 @@ impl Upload {
         }
     }
 
-    /// All of it was taken from the client's connection.
-    pub(crate) fn is_read(&self) -> bool {
-        self.decoder.is_done()
-    }
-
     /// From here on both directions are raw.
     pub(crate) fn switch_to_raw(&mut self) {
-        self.decoder = BodyDecoder::new(BodyKind::Upgrade, Limits::default());
         self.end = End::Open;
         self.replay = Replay::TooLong;
     }
@@ -112,7 +108,7 @@ impl Upload {
         let Replay::Kept { pieces, trailers, .. } = &self.replay else { return false };
         self.queue = pieces.iter().cloned().collect();
         self.end = match self.begin {
-            Begin::Open if self.decoder.is_done() => End::Known(trailers.clone()),
+            Begin::Open if self.read => End::Known(trailers.clone()),
             Begin::Open | Begin::Held | Begin::Ended => self.begin.end(),
         };
         true
@@ -125,10 +121,10 @@ impl Upload {
 
     /// Moves content until something is lacking: `Ready` when the end was handed over, `Pending` when the task will be
     /// woken by the client's connection or by the tunnel.
-    pub(crate) fn poll(
+    pub(crate) fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut ClientConnection,
+        client: &mut C,
         stream: &OpenStream,
         progress: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
@@ -137,7 +133,7 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             if !self.queue.is_empty() || self.end != End::Open {
-                match self.hand_over(stream, progress) {
+                match self.hand_over(client, stream, progress) {
                     Ok(true) => continue,
                     Ok(false) => return Poll::Pending,
                     Err(_) => return Poll::Ready(Err(UploadError::StreamOver)),
@@ -147,22 +143,32 @@ impl Upload {
             if stream.tunnel.with(|connection| connection.capacity(stream.id)) == 0 {
                 return Poll::Pending;
             }
-            match self.read(cx, client) {
-                Poll::Ready(Ok(())) => *progress = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            match client.poll_content(cx) {
+                Poll::Ready(Ok(content)) => self.take(content),
+                Poll::Ready(Err(ContentError::Gone)) => return Poll::Ready(Err(UploadError::ClientGone)),
+                Poll::Ready(Err(ContentError::Malformed(malformed))) => {
+                    return Poll::Ready(Err(UploadError::Malformed(malformed)));
+                }
                 Poll::Pending => return Poll::Pending,
             }
+            *progress = true;
         }
     }
 
     /// Gives the tunnel what it takes; false when it has to make room first.
-    fn hand_over(&mut self, stream: &OpenStream, progress: &mut bool) -> Result<bool, SendError> {
+    fn hand_over<C: Client>(
+        &mut self,
+        client: &mut C,
+        stream: &OpenStream,
+        progress: &mut bool,
+    ) -> Result<bool, SendError> {
+        let last = self.queue.len() == 1 && self.end == End::Known(None);
         if let Some(piece) = self.queue.front_mut() {
             let before = piece.len();
-            let last = self.queue.len() == 1 && self.end == End::Known(None);
-            let Some(piece) = self.queue.front_mut() else { return Ok(true) };
             let sent = stream.tunnel.with(|connection| connection.send_data(stream.id, piece, last))?;
-            *progress |= piece.len() < before;
+            let taken = before - piece.len();
+            *progress |= taken > 0;
+            client.content_taken(taken);
             if sent == Sent::Partly {
                 return Ok(false);
             }
@@ -182,58 +188,32 @@ impl Upload {
         Ok(true)
     }
 
-    /// Decodes the next piece, reading from the connection when nothing is there.
-    fn read(&mut self, cx: &mut Context<'_>, client: &mut ClientConnection) -> Poll<Result<(), UploadError>> {
-        loop {
-            match self.decoder.decode(client.inbox.segment()) {
-                Err(malformed) => return Poll::Ready(Err(UploadError::Malformed(malformed))),
-                Ok(Some(event)) => {
-                    self.take(event);
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(None) => {}
-            }
-            match client.stream.poll_read(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => client.inbox.push(bytes),
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(UploadError::ClientGone)),
-                Poll::Ready(Ok(_)) => {
-                    return Poll::Ready(match self.decoder.end_of_input() {
-                        Ok(()) => {
-                            self.end = End::Known(None);
-                            Ok(())
-                        }
-                        Err(_) => Err(UploadError::ClientGone),
-                    });
+    fn take(&mut self, content: Content) {
+        match content {
+            Content::Data { data, end } => {
+                self.bytes += data.len() as u64;
+                self.replay.keep(&data);
+                self.queue.push_back(data);
+                if end {
+                    self.ended(None);
                 }
             }
+            Content::Trailers(trailers) => self.ended(Some(&trailers)),
+            Content::End => self.ended(None),
         }
     }
 
-    fn take(&mut self, event: BodyEvent) {
-        match event {
-            BodyEvent::Data(data) => {
-                self.replay.keep(&data);
-                self.queue.push_back(data);
-                if self.decoder.is_done() {
-                    self.end = End::Known(None);
-                }
-            }
-            BodyEvent::Trailers(trailers) => {
-                let mut encoded = Vec::new();
-                trailers.encode(&mut encoded);
-                let encoded = Bytes::from(encoded);
-                if let Replay::Kept { trailers, .. } = &mut self.replay {
-                    *trailers = Some(encoded.clone());
-                }
-                self.end = End::Known(Some(encoded));
-            }
-            BodyEvent::End => {
-                if self.end == End::Open {
-                    self.end = End::Known(None);
-                }
-            }
+    fn ended(&mut self, trailers: Option<&Headers>) {
+        self.read = true;
+        let encoded = trailers.map(|trailers| {
+            let mut encoded = Vec::new();
+            trailers.encode(&mut encoded);
+            Bytes::from(encoded)
+        });
+        if let Replay::Kept { trailers, .. } = &mut self.replay {
+            trailers.clone_from(&encoded);
         }
+        self.end = End::Known(encoded);
     }
 }
 
