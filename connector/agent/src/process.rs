@@ -229,13 +229,15 @@ fn start_workers(
         let (heartbeat, relays) =
             if index == 0 { (heartbeat.clone(), relays.to_vec()) } else { (Heartbeat::default(), Vec::new()) };
         let live = move || {
-            let ended = Runtime::new(RuntimeOptions { backend: BackendKind::Uring, seed: None }).and_then(|runtime| {
-                runtime.run(async move {
-                    let worker = Worker::new(index, Arc::clone(&shared), resolver);
-                    keep_relays(relays, &shared);
-                    worker.run(orders, heartbeat).await;
-                })
-            });
+            let ended =
+                Runtime::new(RuntimeOptions { backend: BackendKind::Uring, seed: None, ..RuntimeOptions::default() })
+                    .and_then(|runtime| {
+                        runtime.run(async move {
+                            let worker = Worker::new(index, Arc::clone(&shared), resolver);
+                            keep_relays(relays, &shared);
+                            worker.run(orders, heartbeat).await;
+                        })
+                    });
             if let Err(error) = ended {
                 tracing::error!(worker = index, %error, "the ring failed");
             }

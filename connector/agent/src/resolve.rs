@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn addresses_need_no_look_up_and_unknown_names_fail() {
-        let runtime = Runtime::new(RuntimeOptions { backend: BackendKind::Sim, seed: Some(1) }).unwrap();
+        let runtime =
+            Runtime::new(RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() })
+                .unwrap();
         runtime
             .run(async {
                 let names = Names::new(Resolver::none());

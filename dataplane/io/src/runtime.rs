@@ -31,11 +31,13 @@ pub struct RuntimeOptions {
     pub backend: BackendKind,
     /// Seeds [`random_u64`] (and, in the simulator, every fault); `None` asks the kernel.
     pub seed: Option<u64>,
+    /// Whether its tasks may call [`crate::Socket::connect`]. A ring that does not connect cannot be made to.
+    pub connects: bool,
 }
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { backend: BackendKind::Uring, seed: None }
+        Self { backend: BackendKind::Uring, seed: None, connects: true }
     }
 }
 
@@ -52,7 +54,7 @@ impl Runtime {
     pub fn new(options: RuntimeOptions) -> io::Result<Self> {
         let rng = Rng::new(options.seed)?;
         let (backend, now) = match options.backend {
-            BackendKind::Uring => (Backend::Uring(Box::new(Uring::new()?)), monotonic_now()),
+            BackendKind::Uring => (Backend::Uring(Box::new(Uring::new(options.connects)?)), monotonic_now()),
             BackendKind::Sim => (
                 Backend::Sim(Box::new(SimBackend::new(rng.clone()))),
                 // Not zero, so that "a second ago" exists at the start.
@@ -74,6 +76,14 @@ impl Runtime {
                 rng: RefCell::new(rng),
             }),
         })
+    }
+
+    /// One line for operators when the kernel cannot restrict the ring to the engine's own operations; the runtime works
+    /// without.
+    #[must_use]
+    pub fn restriction_warning(&self) -> Option<String> {
+        let error = self.core.backend.unrestricted()?;
+        Some(format!("ring operations are not restricted: {error} (IORING_REGISTER_RESTRICTIONS)"))
     }
 
     /// Runs `future` to its end, and every task spawned meanwhile as far as it got by then.

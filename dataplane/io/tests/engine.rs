@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 
 fn on<T: 'static>(backend: BackendKind, seed: u64, test: impl Future<Output = T> + 'static) -> T {
-    let options = RuntimeOptions { backend, seed: Some(seed) };
+    let options = RuntimeOptions { backend, seed: Some(seed), ..RuntimeOptions::default() };
     Runtime::new(options).unwrap().run(test).unwrap()
 }
 

@@ -80,6 +80,7 @@ fn run(channel: Channel) -> anyhow::Result<()> {
         senders,
         listeners: sockets.listeners,
         loads,
+        gate: sandbox::Gate::new(bootstrap.workers, active.syscalls.is_ok()),
     };
     let running = workers::start(parts, &plan).context("a worker cannot be started")?;
     side.run(running)

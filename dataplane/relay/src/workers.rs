@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::messages::Bootstrap;
 use crate::published::ConfigHandle;
+use crate::sandbox::Gate;
 use crate::side::SideSender;
 use crate::worker;
 use crate::worker::context::{WorkerContext, WorkerLimits, WorkerListener, WorkerLoad};
@@ -55,6 +56,7 @@ pub(crate) struct WorkerParts<'a> {
     pub(crate) senders: Vec<SideSender>,
     pub(crate) listeners: Vec<Vec<WorkerListener>>,
     pub(crate) loads: Vec<WorkerLoad>,
+    pub(crate) gate: Gate,
 }
 
 /// The running workers.
@@ -90,7 +92,7 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
 }
 
 fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext> {
-    let WorkerParts { bootstrap, config, drain, senders, listeners, loads } = parts;
+    let WorkerParts { bootstrap, config, drain, senders, listeners, loads, gate } = parts;
     let peers = Peers::mesh(bootstrap.workers);
     let own = senders.into_iter().zip(listeners).zip(loads).zip(peers).zip(0..bootstrap.workers);
     let context = |((((side, listeners), load), peers), index)| WorkerContext {
@@ -105,6 +107,7 @@ fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext>
         side,
         drain: drain.clone(),
         load,
+        gate: gate.clone(),
         limits: placement.limits(bootstrap.workers),
     };
     own.map(context).collect()

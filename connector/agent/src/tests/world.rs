@@ -34,7 +34,7 @@ const RELAY: &str = "10.0.0.1:443";
 
 /// Runs `test` in the simulator.
 pub(super) fn sim<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
-    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed) };
+    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed), ..RuntimeOptions::default() };
     Runtime::new(options).unwrap().run(test).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! What carries out the operations: the kernel's ring, or the simulator.
 
+mod restriction;
 pub(crate) mod uring;
 
 use std::{io, time::Duration};
@@ -33,7 +34,7 @@ impl std::fmt::Display for BackendKind {
 /// The kernel's refusal (for example `EPERM` under a container's seccomp filter or the
 /// `io_uring_disabled` sysctl, `EINVAL` below kernel 6.1).
 pub fn probe_uring() -> io::Result<()> {
-    uring::Uring::new().map(drop)
+    uring::Uring::new(true).map(drop)
 }
 
 pub(crate) enum Backend {
@@ -93,6 +94,14 @@ impl Backend {
     /// Cancels everything and waits until the kernel holds nothing any more.
     pub(crate) fn quiesce(&self, core: &Core) {
         each!(self, backend => backend.quiesce(core));
+    }
+
+    /// Why operations are not restricted to the engine's own, where they could be.
+    pub(crate) fn unrestricted(&self) -> Option<&io::Error> {
+        match self {
+            Self::Uring(backend) => backend.unrestricted(),
+            Self::Sim(_) => None,
+        }
     }
 
     pub(crate) fn kind(&self) -> BackendKind {

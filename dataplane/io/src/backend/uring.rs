@@ -14,6 +14,7 @@ use std::{
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+use super::restriction;
 use crate::{
     buffer::{BufferPool, GROUP},
     core::{Accepted, Core, End, Sock},
@@ -55,10 +56,12 @@ pub(crate) struct Uring {
     wake_armed: Cell<bool>,
     wake_value: Box<Cell<u64>>,
     completions: RefCell<Vec<cqueue::Entry>>,
+    unrestricted: Option<io::Error>,
 }
 
 impl Uring {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A ring whose operations are limited to the engine's, `connect` among them only where asked for.
+    pub(crate) fn new(connects: bool) -> io::Result<Self> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
@@ -67,16 +70,31 @@ impl Uring {
             .setup_cqsize(RING_ENTRIES * 4)
             .setup_submit_all()
             .setup_clamp()
+            // Until it is restricted.
+            .setup_r_disabled()
             .dontfork();
         let ring = builder.clone().setup_no_sqarray().build(RING_ENTRIES).or_else(|_| builder.build(RING_ENTRIES))?;
         let pool = BufferPool::register(&ring)?;
+        let unrestricted = restriction::restrict(&ring, connects).err();
+        ring.submitter().register_enable_rings()?;
         Ok(Self {
             ring: RefCell::new(ring),
             pool,
             wake_armed: Cell::new(false),
             wake_value: Box::new(Cell::new(0)),
             completions: RefCell::new(Vec::new()),
+            unrestricted,
         })
+    }
+
+    /// Why this ring could not be restricted; `None` when it is.
+    pub(crate) fn unrestricted(&self) -> Option<&io::Error> {
+        self.unrestricted.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_for_tests(&self) -> &RefCell<IoUring> {
+        &self.ring
     }
 
     fn push(&self, entry: &squeue::Entry) {

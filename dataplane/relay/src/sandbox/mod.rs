@@ -2,11 +2,14 @@
 //! signals, seccomp for system calls. Entered on the only thread there is; all later threads inherit it.
 
 mod files;
+mod gate;
 mod syscalls;
 
 use std::path::Path;
 
 use nix::sys::prctl;
+
+pub(crate) use gate::Gate;
 
 /// What holds, for the log and `postern status`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,15 +1,24 @@
 //! seccomp: the system calls that ring workers, the side thread, the allocator and the cryptography need; everything else
-//! fails with `EPERM`, and what only an intruder asks for ends the process. io_uring operations do not pass here: Landlock
-//! holds for them.
+//! fails with `EPERM`, and what only an intruder asks for ends the process. io_uring operations do not pass here: each
+//! worker's ring is restricted to those of the engine, and [`close_rings`] forbids to make another one.
 
 use std::collections::BTreeMap;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
+    apply_filter, apply_filter_all_threads,
 };
 
-/// Three filters, of which the kernel takes the strictest answer. The last forbids to add a further one.
+/// A fourth filter, on every thread, once each worker has its ring: no further ring, nothing registered with those that
+/// there are, no further filter.
+pub(super) fn close_rings() -> Result<(), String> {
+    let calls = [libc::SYS_io_uring_setup, libc::SYS_io_uring_register, libc::SYS_seccomp];
+    let rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    let filter = compile(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
+    apply_filter_all_threads(&filter).map_err(|error| error.to_string())
+}
+
+/// Three filters, of which the kernel takes the strictest answer.
 pub(super) fn restrict() -> Result<(), String> {
     for filter in [deadly()?, absent()?, allowed()?] {
         apply_filter(&filter).map_err(|error| error.to_string())?;
@@ -92,10 +101,11 @@ const DEADLY: &[i64] = &[
 ];
 
 const ALLOWED: &[i64] = &[
-    // Rings. A ring of an intruder could connect sockets: that is Landlock's to refuse.
-    libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
+    // Until `close_rings`.
+    libc::SYS_io_uring_setup,
     libc::SYS_io_uring_register,
+    libc::SYS_seccomp,
     // Polling: the epoll engine, tokio.
     libc::SYS_epoll_create1,
     libc::SYS_epoll_ctl,

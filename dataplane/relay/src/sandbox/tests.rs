@@ -52,6 +52,11 @@ fn seccomp_alone_refuses_new_sockets_and_lets_the_rest_work() {
 }
 
 #[test]
+fn no_thread_makes_a_ring_once_all_workers_have_theirs() {
+    passes("rings");
+}
+
+#[test]
 fn executing_a_program_ends_the_process() {
     let (status, text) = child("exec");
     assert_eq!(status.signal(), Some(libc::SIGSYS), "{text}");
@@ -99,6 +104,10 @@ fn the_child() {
             serves(listener);
             assert_eq!(thread::spawn(|| 7).join().unwrap(), 7, "threads can be made");
         }
+        "rings" => {
+            enter(&folder).unwrap();
+            rings_are_made_before_the_gate_only();
+        }
         "exec" => {
             enter(&folder).unwrap();
             let _ = nix::unistd::execv(c"/bin/true", &[c"true"]);
@@ -116,6 +125,23 @@ fn only_the_folder(folder: &Path) {
     assert!(denied(fs::read_dir("/").map(drop)), "/ can be listed");
     assert!(denied(fs::write("/tmp/postern-sandbox-probe", b"x")), "/tmp can be written");
     assert!(denied(fs::create_dir(folder.join("folder"))), "folders can be made");
+}
+
+fn rings_are_made_before_the_gate_only() {
+    use postern_io::{Runtime, RuntimeOptions, sleep};
+    let options = RuntimeOptions { connects: false, ..RuntimeOptions::default() };
+    let gate = Gate::new(2, true);
+    let other_gate = gate.clone();
+    let worker = thread::spawn(move || {
+        let runtime = Runtime::new(options).unwrap();
+        assert_eq!(other_gate.pass(), None);
+        assert_eq!(Runtime::new(options).err().and_then(|error| error.raw_os_error()), Some(libc::EPERM));
+        runtime.run(async { sleep(std::time::Duration::from_millis(1)).await }).unwrap(); // its own goes on
+    });
+    let _ring = Runtime::new(options).unwrap();
+    assert_eq!(gate.pass(), None);
+    assert_eq!(Runtime::new(options).err().and_then(|error| error.raw_os_error()), Some(libc::EPERM));
+    worker.join().unwrap();
 }
 
 /// A tokio runtime and a connection that was there before.

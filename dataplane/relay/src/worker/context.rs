@@ -8,6 +8,7 @@ use postern_ebpf_loader::{LoadMap, Slot, WorkerLoadCell};
 
 use crate::args::IoBackend;
 use crate::published::ConfigHandle;
+use crate::sandbox::Gate;
 use crate::side::SideSender;
 use crate::worker::drain::Drain;
 use crate::worker::peers::Peers;
@@ -38,6 +39,8 @@ pub struct WorkerContext {
     pub load: WorkerLoad,
     /// The ways to and from the other workers.
     pub peers: Peers,
+    /// Where it waits until all workers have their rings.
+    pub(crate) gate: Gate,
     /// This worker's share of the process's resources.
     pub limits: WorkerLimits,
 }

@@ -55,8 +55,15 @@ use tunnel::{Health, Tunnel};
 
 /// Runs one worker until it is told to end.
 pub fn run(ctx: WorkerContext) {
-    let options = RuntimeOptions { backend: BackendKind::Uring, seed: None };
-    let ended = Runtime::new(options).and_then(|runtime| runtime.run(live(ctx)));
+    let options = RuntimeOptions { backend: BackendKind::Uring, seed: None, connects: false };
+    let runtime = Runtime::new(options);
+    let unclosed = ctx.gate.pass();
+    let unrestricted = runtime.as_ref().ok().and_then(Runtime::restriction_warning);
+    if ctx.index == 0 {
+        ctx.side.report(WorkerReport::Warning { key: "gate", text: unclosed });
+        ctx.side.report(WorkerReport::Warning { key: "ring", text: unrestricted });
+    }
+    let ended = runtime.and_then(|runtime| runtime.run(live(ctx)));
     if let Err(error) = ended {
         tracing::error!("the worker's engine failed: {error}");
     }

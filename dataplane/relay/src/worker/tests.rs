@@ -31,7 +31,7 @@ use crate::side::testing::{HOST, snapshot};
 const CLIENTS: &str = "10.0.0.1:443";
 
 fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
-    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed) };
+    let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed), ..RuntimeOptions::default() };
     Runtime::new(options).unwrap().run(test).unwrap()
 }
 
