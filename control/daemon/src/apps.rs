@@ -223,7 +223,7 @@ fn refused(error: ConfigInvalid) -> Problem {
     problem(code, error.to_string())
 }
 
-fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {
+pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {
     let own = || snapshot.apps.values().filter(|app| app.id.tenant == tenant.id);
     let by_name = own().find(|app| app.name.as_str() == name);
     by_name.or_else(|| own().find(|app| app.id.to_string() == name)).ok_or_else(|| {

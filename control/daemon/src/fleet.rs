@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use postern_model::ids::{ConnectorId, GroupId, RelayId};
 use postern_model::link::{CLOCK_SKEW_MS_MAX, ConnectorStatus, RelayStatus};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::now_unix_ms;
+use crate::limits::QUESTIONS_QUEUED_MAX;
+use crate::link::asked::Ask;
 
 /// Every relay that was heard of since the start.
 #[derive(Default)]
@@ -31,6 +33,15 @@ pub(crate) struct RelayLink {
     pub(crate) skew_ms: i64,
     session: u64,
     stop: Option<oneshot::Sender<String>>,
+    asks: Option<mpsc::Sender<Ask>>,
+}
+
+/// What a session listens to besides its relay.
+pub(crate) struct Signals {
+    /// It is to end, for this reason.
+    pub(crate) stopped: oneshot::Receiver<String>,
+    /// Questions to its relay.
+    pub(crate) asks: mpsc::Receiver<Ask>,
 }
 
 /// Which of a relay's sessions is speaking: an older one is ignored.
@@ -42,9 +53,10 @@ pub(crate) struct Session {
 
 impl Fleet {
     /// A link is up. A session of the same relay that was up ends with a reason, which the receiver gets.
-    pub(crate) fn linked(&mut self, relay: RelayId, software: String) -> (Session, oneshot::Receiver<String>) {
+    pub(crate) fn linked(&mut self, relay: RelayId, software: String) -> (Session, Signals) {
         self.sessions += 1;
         let (stop, stopped) = oneshot::channel();
+        let (ask, asks) = mpsc::channel(QUESTIONS_QUEUED_MAX);
         let link = self.relays.entry(relay).or_default();
         if let Some(stop) = link.stop.replace(stop) {
             let _ = stop.send("another link of the same relay took over".into());
@@ -54,7 +66,8 @@ impl Fleet {
         link.software = software;
         link.problem = None;
         link.session = self.sessions;
-        (Session { relay, number: self.sessions }, stopped)
+        link.asks = Some(ask);
+        (Session { relay, number: self.sessions }, Signals { stopped, asks })
     }
 
     /// A link is down.
@@ -64,6 +77,7 @@ impl Fleet {
         link.since_unix_ms = now_unix_ms();
         link.problem = Some(reason.into());
         link.stop = None;
+        link.asks = None;
     }
 
     /// A relay could not be linked.
@@ -110,6 +124,11 @@ impl Fleet {
 
     pub(crate) fn relay(&self, relay: RelayId) -> Option<&RelayLink> {
         self.relays.get(&relay)
+    }
+
+    /// Relays whose link is up, and the way to ask them.
+    pub(crate) fn askable(&self) -> Vec<(RelayId, mpsc::Sender<Ask>)> {
+        self.relays.iter().filter_map(|(id, link)| Some((*id, link.asks.clone()?))).collect()
     }
 
     /// Where a connector was reported, and how. Reports of relays whose link is down do not count.

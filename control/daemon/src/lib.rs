@@ -18,6 +18,7 @@ mod link;
 mod metrics;
 mod pem;
 mod problem;
+mod questions;
 mod relays;
 mod store;
 mod tenants;

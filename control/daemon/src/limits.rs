@@ -46,3 +46,7 @@ pub(crate) const REDIAL_MIN: Duration = Duration::from_millis(200);
 pub(crate) const REDIAL_MAX: Duration = Duration::from_secs(10);
 /// A connector signing up for 1,000 certificates a second would be an attack: enrolments in this second from one relay.
 pub(crate) const ENROLMENTS_PER_S: u32 = 200;
+/// Questions waiting to be written to one relay. Administrators' requests are bounded by [`ADMIN_CONNECTIONS_MAX`].
+pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
+/// Questions that one relay has not answered yet; older ones are given up.
+pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;

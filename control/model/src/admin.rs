@@ -14,6 +14,8 @@
 //! | `GET /v1/tenants/T/apps/A` · `PATCH` · `DELETE` | – → [`AppView`] · [`SetApp`] → [`AppPublished`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/certificates` · `POST` | – → `List<CertificateView>` · [`AddCertificate`] → [`CertificateView`] |
 //! | `DELETE /v1/tenants/T/certificates/K` | – → [`Changed`] |
+//! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
+//! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
@@ -481,6 +483,18 @@ pub mod path {
     #[must_use]
     pub fn certificates(tenant: &str) -> String {
         format!("{TENANTS}/{tenant}/certificates")
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn histograms(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/histograms")
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn request(tenant: &str, id: crate::ids::RequestId) -> String {
+        format!("{TENANTS}/{tenant}/requests/{id}")
     }
 
     /// `DELETE`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delta::Delta;
 use crate::ids::{ConnectorId, RelayId};
+use crate::question::{Answer, Question};
 use crate::snapshot::Snapshot;
 
 /// From relay to control.
@@ -35,6 +36,13 @@ pub enum ToControl {
         id: u64,
         /// JSON of [`crate::enrol::EnrolRequest`].
         body: String,
+    },
+    /// Answer to `Ask`.
+    Answer {
+        /// The question's id.
+        id: u64,
+        /// What the relay knows.
+        answer: Answer,
     },
     /// Answer to `Ping`.
     Pong {
@@ -84,6 +92,13 @@ pub enum ToRelay {
         id: u64,
         /// JSON of [`crate::enrol::EnrolResponse`].
         body: String,
+    },
+    /// A question; relays that do not know questions at all ignore it.
+    Ask {
+        /// Chosen by control, echoed in the answer.
+        id: u64,
+        /// What control wants to know.
+        question: Question,
     },
     /// Is the relay there? Answered by `Pong` within [`PONG_TIMEOUT_MS`].
     Ping {

@@ -1,5 +1,6 @@
 //! The admin socket: who may ask (peer credentials), HTTP/1.1 around the routes, and the upgrade to a relay's link.
 
+mod figures;
 pub(crate) mod overview;
 mod routes;
 
@@ -198,7 +199,10 @@ impl Client {
         let body =
             body.ok_or_else(|| problem("request-invalid", "the body is larger than 1 MiB or did not come whole"))?;
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-        let reply = routes::answer(&self.control, &Actor::Uid(self.uid), &head.method, path, query, &body)?;
+        let reply = match figures::answer(&self.control, &head.method, path, query).await {
+            Some(reply) => reply?,
+            None => routes::answer(&self.control, &Actor::Uid(self.uid), &head.method, path, query, &body)?,
+        };
         Ok(render(reply.status, "application/json", reply.json))
     }
 

@@ -163,7 +163,7 @@ fn list<T>(items: Vec<T>) -> List<T> {
     List { items }
 }
 
-fn reply(value: &impl Serialize) -> Result<Reply, Problem> {
+pub(super) fn reply(value: &impl Serialize) -> Result<Reply, Problem> {
     let json = serde_json::to_vec(value);
     let json = json.map_err(|error| problem("internal", error.to_string()))?;
     Ok(Reply { status: StatusCode::OK, json })

@@ -2,6 +2,7 @@
 //! timeout; what a slow relay misses stays in the log, so that nothing queues here.
 
 pub(crate) mod admit;
+pub(crate) mod asked;
 pub(crate) mod dial;
 pub(crate) mod pin;
 
@@ -16,18 +17,19 @@ use postern_model::link::{
 };
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::authority::RELAY_RENEWAL;
 use crate::clock::now_unix_ms;
 use crate::control::Control;
 use crate::enrol;
-use crate::fleet::Session;
+use crate::fleet::{Session, Signals};
 use crate::limits::{
     DELTAS_AT_ONCE, ENROLMENTS_PER_S, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT,
 };
 use admit::{Admitted, Peer};
+use asked::{Ask, Asked};
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
             return LinkEnded::Refused(reason);
         }
     };
-    let (session, stopped) = control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone());
+    let (session, signals) = control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone());
     control.fleet.borrow_mut().clock(session, hello.time_unix_ms);
     let name = admitted.relay.name.clone();
     tracing::info!(relay = %name, software = hello.software, version = hello.last_version, "relay linked");
@@ -89,9 +91,10 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
         pinged: 0,
         ponged: Instant::now(),
         enrolments: Enrolments::default(),
+        asked: Asked::default(),
     };
     let ended = tokio::select! {
-        ended = link.run(stopped) => ended,
+        ended = link.run(signals) => ended,
         _ = shutdown.wait_for(|down| *down) => LinkEnded::Closed,
     };
     let _ = timeout(CLOSE_TIMEOUT, link.wire.writer.shutdown()).await;
@@ -114,17 +117,19 @@ struct Link<R, W> {
     pinged: u64,
     ponged: Instant,
     enrolments: Enrolments,
+    asked: Asked,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
-    async fn run(&mut self, stopped: oneshot::Receiver<String>) -> LinkEnded {
-        match self.try_run(stopped).await {
+    async fn run(&mut self, signals: Signals) -> LinkEnded {
+        match self.try_run(signals).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn try_run(&mut self, mut stopped: oneshot::Receiver<String>) -> Result<std::convert::Infallible, LinkEnded> {
+    async fn try_run(&mut self, signals: Signals) -> Result<std::convert::Infallible, LinkEnded> {
+        let Signals { mut stopped, mut asks } = signals;
         let mut versions = self.control.versions();
         self.welcome().await?;
         self.catch_up().await?;
@@ -136,6 +141,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 _ = versions.changed() => self.catch_up().await?,
                 _ = pings.tick() => self.ping().await?,
                 _ = renewals.tick() => self.welcome().await?,
+                Some(ask) = asks.recv() => self.ask(ask).await?,
                 reason = &mut stopped => {
                     let reason = reason.unwrap_or_else(|_| "control forgot this link".into());
                     self.wire.send(&ToRelay::Refused { reason: reason.clone() }).await?;
@@ -203,6 +209,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
         self.wire.send(&ToRelay::Ping { n: self.pinged }).await
     }
 
+    async fn ask(&mut self, ask: Ask) -> Result<(), LinkEnded> {
+        let question = ask.question.clone();
+        let id = self.asked.asked(ask);
+        self.wire.send(&ToRelay::Ask { id, question }).await
+    }
+
     async fn handle(&mut self, message: ToControl) -> Result<(), LinkEnded> {
         // Whatever comes shows that the relay lives.
         self.ponged = Instant::now();
@@ -231,6 +243,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 };
                 self.wire.send(&ToRelay::EnrolReply { id, body }).await?;
             }
+            ToControl::Answer { id, answer } => self.asked.answered(id, answer),
             ToControl::Hello(_) | ToControl::Pong { .. } | ToControl::Unknown => {}
         }
         Ok(())
@@ -252,6 +265,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             | ToControl::Rejected { .. }
             | ToControl::Status(_)
             | ToControl::EnrolRequest { .. }
+            | ToControl::Answer { .. }
             | ToControl::Pong { .. }
             | ToControl::Unknown => Err(FrameInvalid::Malformed("the first message is not Hello".into()).into()),
         }

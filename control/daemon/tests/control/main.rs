@@ -7,4 +7,5 @@ mod durability;
 mod enrolment;
 mod link;
 mod peer;
+mod questions;
 mod world;

@@ -3,6 +3,7 @@
 
 mod accept;
 mod admin;
+mod answers;
 mod disk;
 mod enrol;
 mod identity;

@@ -257,6 +257,10 @@ impl Side {
                 }
             }
             ToRelay::EnrolReply { id, body } => self.reception.desk().reply(id, body),
+            ToRelay::Ask { id, question } => {
+                let answer = self.answer(&question);
+                self.tell_control(ToControl::Answer { id, answer });
+            }
             ToRelay::Ping { n } => self.tell_control(ToControl::Pong { n }),
             ToRelay::Refused { reason } => tracing::error!(reason, "control refuses this relay"),
             ToRelay::Unknown => {} // of a newer control
