@@ -143,6 +143,16 @@ impl Headers {
         out.extend_from_slice(&self.text[start..end]);
     }
 
+    /// Takes the text out, for [`Headers::views`].
+    pub(crate) fn take_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
+    }
+
+    /// Every field in order, in text that was taken out.
+    pub(crate) fn views<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = FieldRef<'a>> {
+        self.fields.iter().map(move |field| field.view(text))
+    }
+
     /// Every value of a known name, for the codec's own look-ups.
     #[inline]
     pub(crate) fn values(&self, name: Known) -> impl Iterator<Item = &[u8]> {

@@ -1,6 +1,7 @@
 //! Fields that concern one connection only (RFC 9110 §7.6.1) and fields that a trailer section may not hold (§6.5.1).
 
 use crate::field::FieldRef;
+use crate::forwarding;
 use crate::headers::Headers;
 use crate::known::{Known, NameSet};
 use crate::limits::CONNECTION_OPTIONS_MAX;
@@ -47,6 +48,17 @@ pub(crate) fn strip(headers: &mut Headers, names_fields: bool, keep_upgrade: boo
 /// routing and drops the others.
 pub fn is_forbidden_trailer(field: FieldRef<'_>) -> bool {
     field.known().is_some_and(|known| REFUSED_TRAILERS.has(known) || DROPPED_TRAILERS.has(known))
+}
+
+/// Fields of framing and routing are refused, others that a trailer may not hold are dropped: RFC 9110 §6.5.1 lets a
+/// recipient discard them. An attack is not worth carrying on, an unwise `Date` not worth losing the answer.
+pub(crate) fn check_trailers(trailers: &mut Headers) -> Result<(), Rule> {
+    if trailers.names().meets(REFUSED_TRAILERS) {
+        return Err(Rule::TrailerForbidden);
+    }
+    trailers.remove_known(DROPPED_TRAILERS);
+    trailers.retain(|field| !forwarding::is_protected(field, &[]));
+    Ok(())
 }
 
 /// Reads every `Connection` field.

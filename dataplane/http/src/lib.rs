@@ -3,7 +3,8 @@
 //!
 //! Order of calls on a server connection: [`h1::RequestParser::parse`] until it yields a [`RequestHead`], then
 //! [`h1::BodyDecoder`] made from `head.body` until `End`; the answer is written with [`h1::encode_response`] and
-//! [`h1::BodyEncoder`]. A client connection mirrors it with [`h1::encode_request`] and [`h1::ResponseParser`].
+//! [`h1::BodyEncoder`]. A client connection mirrors it with [`h1::encode_request`] and [`h1::ResponseParser`]. For HTTP/2
+//! [`h2`] makes the same heads from what an HTTP/2 library decodes.
 //!
 //! A head holds end-to-end information only. Host, framing, `Expect`, `Connection` and everything it lists are taken
 //! out of [`Headers`] by the parsers and stand in typed fields, from which the encoders write them again: there is one
@@ -15,6 +16,7 @@ mod authority;
 mod field;
 mod forwarding;
 pub mod h1;
+pub mod h2;
 mod head;
 mod headers;
 mod hop;

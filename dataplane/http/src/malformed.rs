@@ -107,6 +107,7 @@ rules! {
     BodyForbidden "http-body-forbidden" 400 "the message announces content where its status allows none";
     ContentTooLarge "http-content-too-large" 413 "the content is larger than allowed";
     UnexpectedUpgrade "http-unexpected-upgrade" 400 "the response switches to a protocol that the request did not offer";
+    Protocol "http-protocol-unsupported" 501 "an extended CONNECT asks for another protocol than websocket";
     Connection "http-connection" 400 "Connection is not a short list of tokens";
     Expectation "http-expectation" 417 "Expect is not `100-continue`";
     ChunkSize "http-chunk-size" 400 "a chunk size is not 1 to 16 hexadecimal digits";

@@ -254,6 +254,13 @@ pub(super) const CODES: &[Code] = &[
         ..MALFORMED
     },
     Code {
+        code: "http-protocol-unsupported",
+        status: Some(501),
+        title: "The protocol of an extended CONNECT is not supported",
+        cause: "An HTTP/2 client asked by CONNECT with `:protocol` (RFC 8441) for another protocol than websocket.",
+        cure: "use WebSocket over HTTP/2, or another upgrade over HTTP/1.1.",
+    },
+    Code {
         code: "http-connection",
         title: "Connection is malformed",
         cause: "The Connection field is not a short list of tokens.",

@@ -2,7 +2,6 @@
 
 use bytes::{Buf, Bytes};
 
-use crate::forwarding;
 use crate::h1::chunk::SizeLine;
 use crate::h1::fields::{self, Cursor, Line, Parsed};
 use crate::head::BodyKind;
@@ -207,14 +206,8 @@ impl Section {
         }
     }
 
-    /// Fields of framing and routing are refused, others that a trailer may not hold are dropped: RFC 9110 §6.5.1 lets a
-    /// recipient discard them. An attack is not worth carrying on, an unwise `Date` not worth losing the answer.
     fn checked(&mut self) -> Result<Headers, Rule> {
-        if self.headers.names().meets(hop::REFUSED_TRAILERS) {
-            return Err(Rule::TrailerForbidden);
-        }
-        self.headers.remove_known(hop::DROPPED_TRAILERS);
-        self.headers.retain(|field| !forwarding::is_protected(field, &[]));
+        hop::check_trailers(&mut self.headers)?;
         Ok(std::mem::take(&mut self.headers))
     }
 }

@@ -8,14 +8,14 @@ use crate::scan;
 
 /// What the framing fields say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stated {
+pub(crate) enum Stated {
     Nothing,
     Length(u64),
     Chunked,
 }
 
 /// Reads `Content-Length` and `Transfer-Encoding`.
-pub(super) fn stated(headers: &Headers, version: Version) -> Result<Stated, Rule> {
+pub(crate) fn stated(headers: &Headers, version: Version) -> Result<Stated, Rule> {
     let length = content_length(headers)?;
     let chunked = is_chunked(headers, version)?;
     match (length, chunked) {

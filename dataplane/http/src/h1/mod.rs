@@ -5,7 +5,7 @@ mod body;
 mod chunk;
 mod encode;
 mod fields;
-mod framing;
+pub(crate) mod framing;
 mod inbox;
 mod request;
 mod response;
@@ -18,5 +18,5 @@ pub use encode::{
 };
 pub use inbox::Inbox;
 pub use request::RequestParser;
-pub(crate) use request::holds_typed_fields;
+pub(crate) use request::{body, expects_continue, holds_typed_fields};
 pub use response::ResponseParser;

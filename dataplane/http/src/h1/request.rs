@@ -162,7 +162,7 @@ fn assign_host(head: &mut RequestHead, origin: Origin) -> Result<(), Rule> {
     Ok(())
 }
 
-fn body(stated: Stated, method: &Method, limits: &Limits) -> Result<BodyKind, Rule> {
+pub(crate) fn body(stated: Stated, method: &Method, limits: &Limits) -> Result<BodyKind, Rule> {
     match stated {
         Stated::Nothing => Ok(BodyKind::None),
         _ if *method == Method::Connect => Err(Rule::BodyForbidden),
@@ -173,13 +173,13 @@ fn body(stated: Stated, method: &Method, limits: &Limits) -> Result<BodyKind, Ru
 }
 
 /// An HTTP/1.0 client's expectation is ignored (RFC 9110 §10.1.1), as is one without content.
-fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
+pub(crate) fn expects_continue(head: &RequestHead) -> Result<bool, Rule> {
     let mut values = head.headers.values(Known::Expect);
     let Some(value) = values.next() else { return Ok(false) };
     if !value.eq_ignore_ascii_case(b"100-continue") || values.next().is_some() {
         return Err(Rule::Expectation);
     }
-    Ok(head.version == Version::Http11 && !head.body.is_empty())
+    Ok(head.version != Version::Http10 && !head.body.is_empty())
 }
 
 fn offers_upgrade(head: &RequestHead, options: ConnectionOptions) -> bool {

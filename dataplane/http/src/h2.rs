@@ -1,0 +1,341 @@
+//! Heads of HTTP/2 (RFC 9113 §8) under the rules of HTTP/1.1's: pseudo fields and fields become the same [`RequestHead`].
+//! Frames, HPACK and flow control belong to the h2 library.
+
+use bytes::Bytes;
+
+use crate::field::FieldRef;
+use crate::h1::framing;
+use crate::h1::{body, expects_continue};
+use crate::head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
+use crate::headers::Headers;
+use crate::hop;
+use crate::known::{Known, NameSet};
+use crate::limits::Limits;
+use crate::malformed::{Malformed, Rule};
+use crate::method::Method;
+use crate::path::PathRules;
+use crate::scan;
+
+/// The pseudo fields of a request (RFC 9113 §8.3.1), with `:protocol` of RFC 8441.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs, reason = "each field is the pseudo field of its name")]
+pub struct Pseudo<'a> {
+    pub method: &'a [u8],
+    pub scheme: Option<&'a [u8]>,
+    pub authority: Option<&'a [u8]>,
+    pub path: Option<&'a [u8]>,
+    pub protocol: Option<&'a [u8]>,
+}
+
+/// Makes a request's head. `fields` are the regular fields in order; `end` says that no content follows; `memory` is a head
+/// that is done with, whose memory is used again.
+///
+/// `CONNECT` with `:protocol: websocket` becomes what it means in HTTP/1.1 (RFC 8441 §5): a GET that offers the upgrade,
+/// whose `Sec-WebSocket-Key` is the caller's to add.
+///
+/// # Errors
+/// The rule that the request breaks. The connection stays usable: frames delimit messages, whatever these hold.
+pub fn request<'a>(
+    memory: RequestHead,
+    pseudo: Pseudo<'_>,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    end: bool,
+    limits: &Limits,
+) -> Result<RequestHead, Malformed> {
+    let mut head = memory;
+    head.clear();
+    head.version = Version::Http2;
+    head.method = Method::parse(pseudo.method)?;
+    read_fields(&mut head.headers, fields, limits)?;
+    join_cookies(&mut head.headers);
+    assign_target(&mut head, pseudo, limits)?;
+    assign_authority(&mut head, pseudo.authority)?;
+    head.body = content(&head, end, limits)?;
+    head.expect_continue = expects_continue(&head)?;
+    if let Some(protocol) = pseudo.protocol {
+        offer_upgrade(&mut head, protocol)?;
+    }
+    hop::strip(&mut head.headers, false, head.upgrade, TYPED);
+    Ok(head)
+}
+
+/// Makes a trailer section.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn trailers<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, limits: &Limits) -> Result<Headers, Malformed> {
+    let mut headers = Headers::default();
+    read_fields(&mut headers, fields, limits)?;
+    if headers.text_bytes() > limits.trailer_bytes_max as usize {
+        return Err(Rule::TrailersTooLarge.into());
+    }
+    hop::check_trailers(&mut headers)?;
+    Ok(headers)
+}
+
+/// The fields of a response, each value a part of one allocation. The length is stated as HTTP/1.1 would; `upgrade`, which
+/// HTTP/2 does not know, is left out.
+pub fn response_fields(head: ResponseHead) -> (Option<u64>, Shared) {
+    let length = match head.body {
+        BodyKind::Length(length) => Some(length),
+        BodyKind::None | BodyKind::Chunked | BodyKind::UntilClose | BodyKind::Upgrade => None,
+    };
+    let mut headers = head.headers;
+    headers.remove(Known::Upgrade);
+    if length.is_some() {
+        headers.remove(Known::ContentLength);
+    }
+    (length, headers.share())
+}
+
+/// Fields whose text is one shared allocation.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    headers: Headers,
+    text: Bytes,
+}
+
+impl Headers {
+    /// Lets values outlive the fields without a copy of each.
+    pub fn share(mut self) -> Shared {
+        let text = Bytes::from(self.take_text());
+        Shared { headers: self, text }
+    }
+}
+
+impl Shared {
+    /// Every name, in lower case, and value in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        self.headers.views(&self.text).map(|field: FieldRef<'_>| (field.name(), self.text.slice_ref(field.value())))
+    }
+
+    /// Fields in all.
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
+
+fn read_fields<'a>(
+    headers: &mut Headers,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    limits: &Limits,
+) -> Result<(), Rule> {
+    for (name, value) in fields {
+        if headers.len() == limits.fields_max as usize {
+            return Err(Rule::TooManyFields);
+        }
+        if !scan::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+            return Err(Rule::FieldName);
+        }
+        if name.len() > crate::limits::NAME_BYTES_MAX {
+            return Err(Rule::FieldNameTooLong);
+        }
+        if !scan::is_field_value(value) || scan::trim(value).len() != value.len() {
+            return Err(Rule::FieldValue);
+        }
+        headers.push_checked(name, value);
+    }
+    // RFC 9113 §8.2.2: a connection has no fields of its own here, apart from `te: trailers`.
+    let te_is_plain = headers.values(Known::Te).all(|value| value.eq_ignore_ascii_case(b"trailers"));
+    if headers.names().meets(CONNECTION_SPECIFIC) || !te_is_plain {
+        return Err(Rule::Connection);
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2.
+fn join_cookies(headers: &mut Headers) {
+    let mut crumbs = headers.values(Known::Cookie);
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let mut whole = first.to_vec();
+        for crumb in std::iter::once(second).chain(crumbs) {
+            whole.extend_from_slice(b"; ");
+            whole.extend_from_slice(crumb);
+        }
+        let set = headers.set(Known::Cookie, whole);
+        assert!(set.is_ok(), "values that were joined were valid");
+    }
+}
+
+fn assign_target(head: &mut RequestHead, pseudo: Pseudo<'_>, limits: &Limits) -> Result<(), Rule> {
+    let plain_connect = head.method == Method::Connect && pseudo.protocol.is_none();
+    if plain_connect {
+        let (Some(authority), None, None) = (pseudo.authority, pseudo.path, pseudo.scheme) else {
+            return Err(Rule::TargetForm);
+        };
+        return head.target.assign_authority(authority).map(|_| ());
+    }
+    let (Some(path), Some(scheme)) = (pseudo.path, pseudo.scheme) else { return Err(Rule::TargetForm) };
+    if path.len() > limits.target_bytes_max as usize {
+        return Err(Rule::TargetTooLong);
+    }
+    head.scheme = match scheme {
+        b"https" => Some(Scheme::Https),
+        b"http" => Some(Scheme::Http),
+        // What else a gateway may be asked for is not published here.
+        _ => return Err(Rule::TargetForm),
+    };
+    head.target.assign_path(path, &head.method, PathRules::default())
+}
+
+/// `:authority` and Host, if both are there, must be the same.
+fn assign_authority(head: &mut RequestHead, authority: Option<&[u8]>) -> Result<(), Rule> {
+    let mut hosts = head.headers.values(Known::Host);
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Rule::HostDuplicate);
+    }
+    let Some(authority) = authority else {
+        return head.authority.assign(host.ok_or(Rule::HostMissing)?);
+    };
+    head.authority.assign(authority)?;
+    match host {
+        Some(host) if crate::Authority::parse(host)? != head.authority => Err(Rule::TargetAuthority),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn content(head: &RequestHead, end: bool, limits: &Limits) -> Result<BodyKind, Rule> {
+    let stated = framing::stated(&head.headers, head.version)?;
+    let extended = head.method == Method::Connect;
+    match (body(stated, &head.method, limits)?, end) {
+        (BodyKind::Length(1..), true) => Err(Rule::TruncatedBody),
+        (stated @ (BodyKind::None | BodyKind::Length(_)), true) => Ok(stated),
+        // What follows a CONNECT is not content.
+        (BodyKind::None, false) if extended => Ok(BodyKind::None),
+        (BodyKind::None, false) => Ok(BodyKind::Chunked),
+        (stated, _) => Ok(stated),
+    }
+}
+
+fn offer_upgrade(head: &mut RequestHead, protocol: &[u8]) -> Result<(), Rule> {
+    if head.method != Method::Connect || protocol != b"websocket" {
+        return Err(Rule::Protocol);
+    }
+    head.method = Method::Get;
+    head.upgrade = true;
+    head.headers.remove(Known::SecWebsocketKey);
+    head.headers.push_known_checked(Known::Upgrade, protocol);
+    Ok(())
+}
+
+/// Taken from the fields into typed ones.
+const TYPED: NameSet = NameSet::of(&[Known::Host, Known::ContentLength, Known::Expect]);
+
+const CONNECTION_SPECIFIC: NameSet = hop::HOP_BY_HOP.without(Known::Te);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: Pseudo<'static> = Pseudo {
+        method: b"GET",
+        scheme: Some(b"https"),
+        authority: Some(b"a.example"),
+        path: Some(b"/x?y"),
+        protocol: None,
+    };
+
+    fn made(pseudo: Pseudo<'_>, fields: &[(&str, &str)], end: bool) -> Result<RequestHead, Rule> {
+        let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        request(RequestHead::default(), pseudo, fields, end, &Limits::default()).map_err(|malformed| malformed.rule)
+    }
+
+    #[test]
+    fn an_ordinary_request_is_as_in_http_1() {
+        let fields = [("accept", "*/*"), ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("te", "trailers")];
+        let head = made(GET, &fields, true).unwrap();
+        assert_eq!((head.method.as_str(), head.target.as_str(), head.authority.as_str()), ("GET", "/x?y", "a.example"));
+        assert_eq!((head.body, head.version, head.scheme), (BodyKind::None, Version::Http2, Some(Scheme::Https)));
+        let fields: Vec<_> = head.headers.iter().map(|f| (f.name(), String::from_utf8_lossy(f.value()))).collect();
+        let wanted = [("accept", "*/*"), ("cookie", "a=1; b=2"), ("x", "y"), ("te", "trailers")];
+        assert_eq!(fields, wanted.map(|(name, value)| (name, value.into())));
+        let mut encoded = Vec::new();
+        head.encode(&mut encoded);
+        assert_eq!(RequestHead::decode(&encoded, &Limits::default()).unwrap(), head);
+    }
+
+    #[test]
+    fn content_is_as_stated_or_of_unknown_length() {
+        let post = Pseudo { method: b"POST", ..GET };
+        assert_eq!(made(post, &[], false).unwrap().body, BodyKind::Chunked);
+        assert_eq!(made(post, &[("content-length", "5")], false).unwrap().body, BodyKind::Length(5));
+        assert_eq!(made(post, &[("content-length", "0")], true).unwrap().body, BodyKind::Length(0));
+        assert_eq!(made(post, &[("content-length", "5")], true), Err(Rule::TruncatedBody));
+        let expecting = made(post, &[("expect", "100-continue")], false).unwrap();
+        assert!(expecting.expect_continue && !expecting.headers.contains("expect"));
+    }
+
+    #[test]
+    fn what_http_2_forbids_and_what_http_1_forbids_is_refused() {
+        let table: [(Pseudo<'_>, &[(&str, &str)], Rule); 17] = [
+            (GET, &[("connection", "close")], Rule::Connection),
+            (GET, &[("transfer-encoding", "chunked")], Rule::Connection),
+            (GET, &[("upgrade", "websocket")], Rule::Connection),
+            (GET, &[("te", "gzip")], Rule::Connection),
+            (GET, &[("Accept", "x")], Rule::FieldName),
+            (GET, &[(":path", "x")], Rule::FieldName),
+            (GET, &[("a", " x")], Rule::FieldValue),
+            (GET, &[("a", "x\0")], Rule::FieldValue),
+            (GET, &[("host", "b.example")], Rule::TargetAuthority),
+            (GET, &[("host", "a.example"), ("host", "a.example")], Rule::HostDuplicate),
+            (Pseudo { authority: None, ..GET }, &[], Rule::HostMissing),
+            (Pseudo { authority: Some(b"u@a.example"), ..GET }, &[], Rule::HostInvalid),
+            (Pseudo { path: Some(b"/a/../b"), ..GET }, &[], Rule::PathDotSegment),
+            (Pseudo { path: Some(b"https://a.example/"), ..GET }, &[], Rule::TargetForm),
+            (Pseudo { path: None, ..GET }, &[], Rule::TargetForm),
+            (Pseudo { scheme: Some(b"ftp"), ..GET }, &[], Rule::TargetForm),
+            (Pseudo { method: b"GE T", ..GET }, &[], Rule::Method),
+        ];
+        for (pseudo, fields, rule) in table {
+            assert_eq!(made(pseudo, fields, true), Err(rule), "{pseudo:?} {fields:?}");
+        }
+        let many: Vec<_> = (0..200).map(|_| ("a", "b")).collect();
+        assert_eq!(made(GET, &many, true), Err(Rule::TooManyFields));
+        assert!(made(GET, &[("host", "A.example")], true).is_ok());
+    }
+
+    #[test]
+    fn an_extended_connect_offers_the_upgrade_that_http_1_would() {
+        let connect = Pseudo { method: b"CONNECT", protocol: Some(b"websocket"), ..GET };
+        let fields = [("sec-websocket-version", "13"), ("origin", "https://a.example"), ("cookie", "s=1")];
+        let head = made(connect, &fields, false).unwrap();
+        assert!(head.upgrade && head.method == Method::Get && head.body == BodyKind::None);
+        assert_eq!(head.headers.get_str("upgrade"), Some("websocket"));
+        assert_eq!(head.headers.get_str("cookie"), Some("s=1"));
+        let other = Pseudo { protocol: Some(b"connect-udp"), ..connect };
+        assert_eq!(made(other, &[], false), Err(Rule::Protocol));
+        assert_eq!(made(Pseudo { protocol: Some(b"websocket"), ..GET }, &[], false), Err(Rule::Protocol));
+        let plain = Pseudo { method: b"CONNECT", authority: Some(b"a.example:443"), ..Pseudo::default() };
+        assert_eq!(made(plain, &[], false).unwrap().target.as_str(), "a.example:443");
+    }
+
+    #[test]
+    fn trailers_hold_no_framing() {
+        let section = |name: &'static str| {
+            let fields = [(name.as_bytes(), &b"v"[..])];
+            trailers(fields.into_iter(), &Limits::default()).map_err(|malformed| malformed.rule)
+        };
+        assert_eq!(section("grpc-status").unwrap().len(), 1);
+        assert_eq!(section("authorization").unwrap().len(), 0);
+        assert_eq!(section("content-length"), Err(Rule::TrailerForbidden));
+    }
+
+    #[test]
+    fn values_of_a_response_share_one_allocation() {
+        let mut head = ResponseHead::new(426, BodyKind::Length(7));
+        for (name, value) in [("server", "x"), ("upgrade", "websocket"), ("x-own", "\u{e4}")] {
+            head.headers.append(name, value).unwrap();
+        }
+        let (length, fields) = response_fields(head);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(length, Some(7));
+        let wanted = [("server", "x"), ("x-own", "\u{e4}")];
+        assert_eq!(fields, wanted.map(|(name, value)| (name.to_owned(), Bytes::from(value))));
+    }
+}
