@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::group_config::SignedGroupConfig;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
+use crate::limit::{Limit, LimitScope};
+use crate::network::Network;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,24 @@ pub enum Change {
         /// Which group.
         group: GroupId,
     },
+    /// A limit was set. Optional: a relay that knows no limits serves without.
+    LimitPut(Limit),
+    /// A limit is at its default again. An application's limits go with it, a tenant's too.
+    LimitRemoved {
+        /// Whose.
+        tenant: TenantId,
+        /// What it limited.
+        scope: LimitScope,
+    },
+    /// A corporate network was named or changed. Optional: to a relay that knows none, nobody is in one.
+    NetworkPut(Network),
+    /// A network is no longer named.
+    NetworkRemoved {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: Name,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -102,8 +122,23 @@ impl Change {
             Self::CertificatePut(certificate) => Some(certificate.id.tenant),
             Self::CertificateRemoved { id } => Some(id.tenant),
             Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => Some(group.tenant),
+            Self::LimitPut(limit) => Some(limit.tenant),
+            Self::NetworkPut(network) => Some(network.tenant),
+            Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
         }
+    }
+
+    /// Whether a reader that does not know this kind of change may go on without it.
+    const fn is_optional(&self) -> bool {
+        matches!(
+            self,
+            Self::LimitPut(_)
+                | Self::LimitRemoved { .. }
+                | Self::NetworkPut(_)
+                | Self::NetworkRemoved { .. }
+                | Self::Skipped { .. }
+        )
     }
 }
 
@@ -139,7 +174,7 @@ impl TryFrom<Wire> for Delta {
 
 impl From<Delta> for Wire {
     fn from(delta: Delta) -> Self {
-        let optional = matches!(delta.change, Change::Skipped { .. });
+        let optional = delta.change.is_optional();
         // A change is plain data with text keys: it always has a JSON form.
         let change = serde_json::to_value(&delta.change).unwrap_or_default();
         Self { version: delta.version, at_unix_ms: delta.at_unix_ms, tenant: delta.tenant, change, optional }
@@ -162,4 +197,8 @@ const KINDS: &[&str] = &[
     "certificate_removed",
     "group_config_put",
     "group_config_removed",
+    "limit_put",
+    "limit_removed",
+    "network_put",
+    "network_removed",
 ];

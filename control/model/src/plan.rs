@@ -10,6 +10,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl, UrlInvalid};
 use crate::config::{App, Certificate, Preauth};
 use crate::ids::{AppId, CertificateId, GroupId, Name, TenantId};
+use crate::limit::{self, PlannedLimit};
+use crate::network::Network;
 use crate::settings::{AppSettings, SettingInvalid};
 use crate::snapshot::{DeltaError, Snapshot};
 
@@ -20,6 +22,8 @@ pub struct Plan {
     hosts: ByHost<HostRoutes>,
     certificates: ByHost<Arc<PlannedCertificate>>,
     apps: BTreeMap<AppId, Arc<PlannedApp>>,
+    limits: Vec<PlannedLimit>,
+    networks: BTreeMap<TenantId, Vec<Network>>,
 }
 
 /// The applications of one external host, by path prefix.
@@ -140,6 +144,10 @@ impl Plan {
         for app in snapshot.apps.values().rev() {
             plan.add_app(app, snapshot, &decoded)?;
         }
+        plan.limits = limit::planned(snapshot);
+        for network in snapshot.networks.values() {
+            plan.networks.entry(network.tenant).or_default().push(network.clone());
+        }
         Ok(plan)
     }
 
@@ -170,6 +178,18 @@ impl Plan {
     /// All applications, by id.
     pub fn apps(&self) -> impl Iterator<Item = &Arc<PlannedApp>> {
         self.apps.values()
+    }
+
+    /// Every limit that holds: of each tenant, each application, and what else was set.
+    #[must_use]
+    pub fn limits(&self) -> &[PlannedLimit] {
+        &self.limits
+    }
+
+    /// A tenant's corporate networks, by name.
+    #[must_use]
+    pub fn networks(&self, tenant: TenantId) -> &[Network] {
+        self.networks.get(&tenant).map_or(&[], Vec::as_slice)
     }
 
     fn add_app(

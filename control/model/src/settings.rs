@@ -18,6 +18,20 @@ pub struct AppSettings {
     pub connect_timeout_ms: u32,
     /// `backend_connections_max`: connections of one connector worker to this backend. Default 200.
     pub backend_connections_max: u32,
+    /// `corporate_network`: what becomes of requests from the tenant's corporate networks. Default `allow`.
+    pub corporate_network: CorporateNetwork,
+}
+
+/// What becomes of a request from a corporate network, where the application could be reached without Postern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CorporateNetwork {
+    /// Nothing special.
+    #[default]
+    Allow,
+    /// It is served, counted and marked in the access log.
+    Warn,
+    /// It is sent to the internal URL.
+    Redirect,
 }
 
 /// Why a setting was refused.
@@ -51,6 +65,7 @@ impl Default for AppSettings {
             backend_timeout_ms: 75_000,
             connect_timeout_ms: 5_000,
             backend_connections_max: 200,
+            corporate_network: CorporateNetwork::Allow,
         }
     }
 }
@@ -79,6 +94,7 @@ impl AppSettings {
                 self.connect_timeout_ms = milliseconds(CONNECT_TIMEOUT_MS, value)?;
             }
             BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
+            CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -103,6 +119,15 @@ fn connections(value: &str) -> Result<u32, SettingInvalid> {
     parsed.ok_or_else(|| unfit(BACKEND_CONNECTIONS_MAX, value, "must be from 1 to 10000"))
 }
 
+fn corporate_network(value: &str) -> Result<CorporateNetwork, SettingInvalid> {
+    match value {
+        "allow" => Ok(CorporateNetwork::Allow),
+        "warn" => Ok(CorporateNetwork::Warn),
+        "redirect" => Ok(CorporateNetwork::Redirect),
+        _ => Err(unfit(CORPORATE_NETWORK, value, "must be allow, warn or redirect")),
+    }
+}
+
 fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
     let expected = "must be PEM with at least one certificate";
     let fits = value.len() <= CA_BYTES_MAX;
@@ -124,13 +149,20 @@ fn unfit(name: &'static str, value: &str, expected: &'static str) -> SettingInva
 }
 
 /// Every name.
-pub const SETTINGS: &[&str] =
-    &[BACKEND_TLS_VERIFY, BACKEND_CA, BACKEND_TIMEOUT_MS, CONNECT_TIMEOUT_MS, BACKEND_CONNECTIONS_MAX];
+pub const SETTINGS: &[&str] = &[
+    BACKEND_TLS_VERIFY,
+    BACKEND_CA,
+    BACKEND_TIMEOUT_MS,
+    CONNECT_TIMEOUT_MS,
+    BACKEND_CONNECTIONS_MAX,
+    CORPORATE_NETWORK,
+];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
 const BACKEND_TIMEOUT_MS: &str = "backend_timeout_ms";
 const CONNECT_TIMEOUT_MS: &str = "connect_timeout_ms";
 const BACKEND_CONNECTIONS_MAX: &str = "backend_connections_max";
+const CORPORATE_NETWORK: &str = "corporate_network";
 const CA_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
@@ -164,6 +196,7 @@ mod tests {
             ("connect_timeout_ms", "-1"),
             ("backend_connections_max", "10001"),
             ("backend_ca", "hello"),
+            ("corporate_network", "deny"),
         ] {
             assert!(parse(name, value).is_err(), "{name}={value}");
         }

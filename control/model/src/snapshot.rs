@@ -8,6 +8,8 @@ use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::group_config::SignedGroupConfig;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId};
+use crate::limit::{Limit, LimitKey};
+use crate::network::{Network, NetworkKey};
 
 /// Everything at one version of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,12 @@ pub struct Snapshot {
     /// What each connector group may reach, signed.
     #[serde(default)]
     pub group_configs: BTreeMap<GroupId, SignedGroupConfig>,
+    /// Limits that were set; see [`crate::limit::planned`] for all that hold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<LimitKey, Limit>,
+    /// Corporate networks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<NetworkKey, Network>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -129,6 +137,14 @@ impl Snapshot {
             Change::CertificateRemoved { id } => self.check_certificate_removed(*id),
             Change::GroupConfigPut { group, .. } => present(&self.groups, group, "group config"),
             Change::GroupConfigRemoved { group } => present(&self.group_configs, group, "group config removal"),
+            Change::LimitPut(limit) => self.check_limit(limit),
+            Change::LimitRemoved { tenant, scope } => {
+                present(&self.limits, &LimitKey { tenant: *tenant, scope: scope.clone() }, "removal")
+            }
+            Change::NetworkPut(network) => self.need_tenant(&network.key(), network.tenant),
+            Change::NetworkRemoved { tenant, name } => {
+                present(&self.networks, &NetworkKey { tenant: *tenant, name: name.clone() }, "removal")
+            }
         }
     }
 
@@ -137,6 +153,14 @@ impl Snapshot {
         same_tenant(&app.id, app.id.tenant, &app.certificate, app.certificate.tenant)?;
         present(&self.groups, &app.group, &app.id)?;
         present(&self.certificates, &app.certificate, &app.id)
+    }
+
+    fn check_limit(&self, limit: &Limit) -> Result<(), DeltaError> {
+        let key = limit.key();
+        self.need_tenant(&key, limit.tenant)?;
+        let Some(app) = limit.scope.app() else { return Ok(()) };
+        same_tenant(&key, limit.tenant, &app, app.tenant)?;
+        present(&self.apps, &app, &key)
     }
 
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
@@ -165,14 +189,21 @@ impl Snapshot {
     fn store(&mut self, change: &Change) {
         match change {
             Change::TenantPut(tenant) => put(&mut self.tenants, tenant.id, tenant),
-            Change::TenantRemoved { id } => drop(self.tenants.remove(id)),
+            Change::TenantRemoved { id } => {
+                self.tenants.remove(id);
+                self.limits.retain(|key, _| key.tenant != *id);
+                self.networks.retain(|key, _| key.tenant != *id);
+            }
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
             Change::GroupRemoved { id } => {
                 self.groups.remove(id);
                 self.group_configs.remove(id);
             }
             Change::AppPut(app) => put(&mut self.apps, app.id, app),
-            Change::AppRemoved { id } => drop(self.apps.remove(id)),
+            Change::AppRemoved { id } => {
+                self.apps.remove(id);
+                self.limits.retain(|key, _| key.scope.app() != Some(*id));
+            }
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
             Change::ConnectorRemoved { id } => drop(self.connectors.remove(id)),
             Change::RelayPut(relay) => put(&mut self.relays, relay.id, relay),
@@ -183,6 +214,14 @@ impl Snapshot {
             Change::CertificateRemoved { id } => drop(self.certificates.remove(id)),
             Change::GroupConfigPut { group, config } => put(&mut self.group_configs, *group, config),
             Change::GroupConfigRemoved { group } => drop(self.group_configs.remove(group)),
+            Change::LimitPut(limit) => put(&mut self.limits, limit.key(), limit),
+            Change::LimitRemoved { tenant, scope } => {
+                self.limits.remove(&LimitKey { tenant: *tenant, scope: scope.clone() });
+            }
+            Change::NetworkPut(network) => put(&mut self.networks, network.key(), network),
+            Change::NetworkRemoved { tenant, name } => {
+                self.networks.remove(&NetworkKey { tenant: *tenant, name: name.clone() });
+            }
             Change::Skipped { .. } => {}
         }
     }

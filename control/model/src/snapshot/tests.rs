@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{CertificateOrigin, Preauth};
+use crate::limit::{Allowance, LimitScope};
 use crate::secret::SecretText;
 
 fn tenant(tenant: u32) -> Tenant {
@@ -42,13 +43,26 @@ fn app(tenant: u32, seq: u32, group: (u32, u32), certificate: u32) -> App {
     }
 }
 
+fn limit(tenant: u32, kind: u32, app: u32) -> Limit {
+    let scope = match kind {
+        1 => LimitScope::App(AppId::new(TenantId(tenant), app)),
+        _ => LimitScope::Source { app: None },
+    };
+    Limit { rps: Some(Allowance::At(5)), ..Limit::new(TenantId(tenant), scope) }
+}
+
+fn network(tenant: u32, nth: u32) -> Network {
+    let prefixes = vec!["192.0.2.0/24".parse().unwrap()];
+    Network { tenant: TenantId(tenant), name: format!("n{nth}").parse().unwrap(), prefixes }
+}
+
 fn next(snapshot: &Snapshot, change: Change) -> Delta {
     Delta { version: snapshot.version + 1, at_unix_ms: 5, tenant: change.tenant(), change }
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..13, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..17, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -68,6 +82,10 @@ fn any_change() -> impl Strategy<Value = Change> {
             group: GroupId::new(TenantId(t), a),
             config: SignedGroupConfig { body: c.to_string(), signature: String::new() },
         },
+        12 => Change::LimitPut(limit(t, a, b)),
+        13 => Change::LimitRemoved { tenant: TenantId(t), scope: limit(t, a, b).scope },
+        14 => Change::NetworkPut(network(t, a)),
+        15 => Change::NetworkRemoved { tenant: TenantId(t), name: network(t, a).name },
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -85,6 +103,11 @@ fn assert_whole(snapshot: &Snapshot) {
     let tenants: Vec<_> = groups.chain(snapshot.certificates.keys().map(|id| id.tenant)).collect();
     assert!(tenants.iter().all(|tenant| snapshot.tenants.contains_key(tenant)));
     assert!(snapshot.group_configs.keys().all(|group| snapshot.groups.contains_key(group)));
+    for key in snapshot.limits.keys() {
+        assert!(snapshot.tenants.contains_key(&key.tenant), "{key}");
+        assert!(key.scope.app().is_none_or(|app| snapshot.apps.contains_key(&app)), "{key}");
+    }
+    assert!(snapshot.networks.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
 }
 
 proptest! {
@@ -135,6 +158,19 @@ fn an_unknown_change_is_skipped_only_when_it_says_so() {
     let mut snapshot = Snapshot::default();
     snapshot.apply(&delta).unwrap();
     assert_eq!(snapshot, Snapshot { version: 1, ..Snapshot::default() });
+}
+
+#[test]
+fn a_reader_that_knows_no_limits_may_go_on_without_them() {
+    for change in [
+        Change::LimitPut(limit(1, 1, 1)),
+        Change::LimitRemoved { tenant: TenantId(1), scope: LimitScope::Tenant },
+        Change::NetworkPut(network(1, 1)),
+        Change::NetworkRemoved { tenant: TenantId(1), name: network(1, 1).name },
+    ] {
+        let json = serde_json::to_string(&next(&Snapshot::default(), change)).unwrap();
+        assert!(json.contains("\"optional\":true"), "{json}");
+    }
 }
 
 #[test]

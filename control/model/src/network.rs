@@ -1,0 +1,62 @@
+//! Corporate networks: address prefixes from which an application's users could reach it without Postern.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
+use crate::ids::{Name, TenantId};
+use crate::prefix::IpPrefix;
+
+/// A named corporate network of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Network {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name, unique in the tenant.
+    pub name: Name,
+    /// Its addresses as the relay sees them: usually those of its gateways to the internet.
+    pub prefixes: Vec<IpPrefix>,
+}
+
+/// A tenant's network by name. As text: `t1/hq`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkKey {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: Name,
+}
+
+impl Network {
+    /// Its place among all networks.
+    #[must_use]
+    pub fn key(&self) -> NetworkKey {
+        NetworkKey { tenant: self.tenant, name: self.name.clone() }
+    }
+}
+
+impl fmt::Display for NetworkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.name)
+    }
+}
+
+impl Serialize for NetworkKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NetworkKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (tenant, name) = text.split_once('/').ok_or_else(|| de::Error::custom("a network's key is TENANT/NAME"))?;
+        Ok(Self { tenant: tenant.parse().map_err(de::Error::custom)?, name: name.parse().map_err(de::Error::custom)? })
+    }
+}
+
+/// Networks of one tenant.
+pub const NETWORKS_MAX: usize = 64;
+/// Prefixes of one network: with [`NETWORKS_MAX`] at most 16,384 to look through, and only for applications that ask.
+pub const PREFIXES_MAX: usize = 256;
