@@ -60,10 +60,10 @@ impl Supervisor {
         listeners: Listeners,
         steering: Steering,
         trust_anchor_pem: Option<String>,
-    ) -> anyhow::Result<Self> {
-        let signals = AsyncSignals::install()?;
+        signals: AsyncSignals,
+    ) -> Self {
         let (generation, was_ready) = (0, false);
-        Ok(Self { options, user, state_dir, listeners, steering, trust_anchor_pem, signals, generation, was_ready })
+        Self { options, user, state_dir, listeners, steering, trust_anchor_pem, signals, generation, was_ready }
     }
 
     /// Runs dataplanes until the end, then cleans up.

@@ -17,6 +17,7 @@ use std::{fs, io};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use postern_io::backend::probe_uring;
 use postern_service::failure::{Failure, OrFail as _};
+use postern_service::signals::AsyncSignals;
 use postern_service::{config, logging};
 
 use crate::args::{Args, ControlLink, Options, Refused};
@@ -41,6 +42,8 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 async fn supervise(options: Options) -> anyhow::Result<()> {
+    // Before anything is made that has to be removed: a signal during the start ends the relay like a later one.
+    let signals = AsyncSignals::install()?;
     let user = user::choose(options.user.as_deref())?;
     let trust_anchor_pem = read_trust_anchor(&options.control)?;
     let state_dir = StateDir::open(&options.state_dir, user.as_ref())?;
@@ -54,7 +57,7 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
         Some(user) => tracing::info!(user = user.name, "the dataplane runs as"),
         None => tracing::info!("started without root: the dataplane runs as this user"),
     }
-    Supervisor::new(options, user, state_dir, listeners, steering, trust_anchor_pem)?.run().await
+    Supervisor::new(options, user, state_dir, listeners, steering, trust_anchor_pem, signals).run().await
 }
 
 /// The trust anchor's text, unread; `None` with a Unix link.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use postern_io::mailbox::{Refused, Sender};
+use postern_io::mailbox::{Receiver, Refused, Sender};
 use postern_io::turn::{LoadProbe, publish_load};
 use postern_io::{BackendKind, Listener, Runtime, RuntimeOptions, sleep, spawn};
 use postern_tunnel::GoAwayReason;
@@ -100,7 +100,7 @@ pub(crate) struct Place {
 
 async fn live(ctx: WorkerContext) {
     let WorkerContext { index, workers, generation, listeners, config, side, drain, load, limits, peers, .. } = ctx;
-    let Peers { senders, mut inbox } = peers;
+    let Peers { senders, inbox } = peers;
     load.cell().started();
     publish_load(Box::new(Probe(load.clone())));
     let worker = Worker::new(WorkerParts { index, workers, generation, side, config, senders, drain, load, limits });
@@ -115,14 +115,7 @@ async fn live(ctx: WorkerContext) {
     worker.side.report(WorkerReport::Ready { io_backend: "uring" });
     #[cfg(debug_assertions)]
     fault::stall_if_told(index);
-    let mut draining = false;
-    while worker.drain.state() != DrainState::Ended && !worker.idle.get() {
-        match inbox.recv().await {
-            Some(ToWorker::Connection(moved)) => accept::take_moved(&worker, moved),
-            Some(ToWorker::Look) => worker.look(&mut draining),
-            None => return,
-        }
-    }
+    worker.attend(inbox).await;
 }
 
 /// What a worker is made of.
@@ -243,6 +236,18 @@ impl Worker {
             self.side.report(WorkerReport::Tunnel { connector, state: tunnel.state() });
         } else if !self.hub.has_other(tunnel) {
             self.side.report(WorkerReport::TunnelGone { connector });
+        }
+    }
+
+    /// Takes what the other threads send, until it is told to end or nothing is left to finish.
+    async fn attend(self: Rc<Self>, mut inbox: Receiver<ToWorker>) {
+        let mut draining = false;
+        while self.drain.state() != DrainState::Ended && !self.idle.get() {
+            match inbox.recv().await {
+                Some(ToWorker::Connection(moved)) => accept::take_moved(&self, moved),
+                Some(ToWorker::Look) => self.look(&mut draining),
+                None => return,
+            }
         }
     }
 

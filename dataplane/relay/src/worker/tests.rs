@@ -1,6 +1,8 @@
 //! The worker in the simulator: clients and connectors on a virtual network, with faults.
 
-use std::cell::Cell;
+mod drain;
+
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +17,7 @@ use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, Runtim
 use postern_io::{now, sleep, spawn, timeout};
 use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
 use postern_model::plan::Plan;
-use postern_tunnel::{Connection, Event, Hello, Identity, Output, Sent, StreamId};
+use postern_tunnel::{Connection, Event, GoAwayReason, Hello, Identity, Output, Sent, StreamId};
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
 
@@ -36,17 +38,6 @@ fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output = T> + 'stat
 }
 
 fn worker() -> Rc<Worker> {
-    let tls = ServerConfig::builder().with_no_client_auth();
-    let published = Published {
-        sequence: 1,
-        version: 1,
-        relay: Some(RelayId(1)),
-        plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
-        tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
-        tunnel_tls: None,
-        group_configs: Default::default(),
-        connectors: Default::default(),
-    };
     let (mut senders, receiver) = crate::side::channel(1);
     std::mem::forget(receiver);
     Worker::new(WorkerParts {
@@ -54,7 +45,7 @@ fn worker() -> Rc<Worker> {
         workers: 1,
         generation: 1,
         side: senders.remove(0),
-        config: ConfigHandle::new(Arc::new(published)),
+        config: published(),
         senders: Peers::mesh(1).remove(0).senders,
         drain: Drain::default(),
         load: WorkerLoad::plain(),
@@ -62,15 +53,39 @@ fn worker() -> Rc<Worker> {
     })
 }
 
+/// What control published: one application.
+fn published() -> ConfigHandle {
+    let tls = ServerConfig::builder().with_no_client_auth();
+    ConfigHandle::new(Arc::new(Published {
+        sequence: 1,
+        version: 1,
+        relay: Some(RelayId(1)),
+        plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
+        tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
+        tunnel_tls: None,
+        group_configs: Default::default(),
+        connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
+    }))
+}
+
 /// Listens for clients; what they send is served by the worker, without TLS.
 fn serve_clients(worker: &Rc<Worker>) {
+    serve_clients_at(worker, CLIENTS);
+}
+
+fn serve_clients_at(worker: &Rc<Worker>, address: &str) {
     let worker = Rc::clone(worker);
-    let listener = Listener::sim(CLIENTS.parse().unwrap()).unwrap();
+    let listener = Listener::sim(address.parse().unwrap()).unwrap();
     spawn(async move {
         while let Ok(socket) = listener.accept().await {
             let address: SocketAddr = "192.0.2.7:50000".parse().unwrap();
             let client = Http1Connection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
-            spawn(client.serve(Rc::clone(&worker))).detach();
+            let worker = Rc::clone(&worker);
+            spawn(async move {
+                let _place = worker.place(false);
+                client.serve(Rc::clone(&worker)).await;
+            })
+            .detach();
         }
     })
     .detach();
@@ -82,21 +97,38 @@ fn connector_address(nth: u32) -> SocketAddr {
 
 /// Brings connector `nth` up: the relay's end and a fake connector that answers requests as their paths say.
 async fn connect(worker: &Rc<Worker>, nth: u32) -> Rc<Tunnel> {
-    let address = connector_address(nth);
+    let (tunnel, _) = dial(worker, nth, connector_address(nth)).await;
+    online(&tunnel).await;
+    tunnel
+}
+
+async fn online(tunnel: &Tunnel) {
+    while tunnel.health() != Health::Online {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Why a connector was told to go away, each time.
+type Told = Rc<RefCell<Vec<GoAwayReason>>>;
+
+/// A connector's new tunnel, not online yet, and what the connector will be told.
+async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>, Told) {
+    let told = Told::default();
     let listener = Listener::sim(address).unwrap();
     let connector = ConnectorId::new(TenantId::DEFAULT, nth);
     let dialled = spawn(async move { Socket::connect(address, &ConnectOptions::default()).await.unwrap() });
     let relay_end = Stream::plain(listener.accept().await.unwrap());
     let connector_end = Stream::plain(dialled.await);
-    spawn(FakeConnector::new(connector).run(connector_end)).detach();
+    spawn(FakeConnector::new(connector, Rc::clone(&told)).run(connector_end)).detach();
     let identity = Identity::Relay { relay: RelayId(1), generation: 1, workers: 1, worker: 0 };
     let tunnel = Tunnel::new(relay_end, connector, GroupId::DEFAULT, identity, worker.on_tunnel_changed());
     let served = (Rc::clone(worker), Rc::clone(&tunnel));
-    spawn(async move { served.0.serve_tunnel(served.1).await }).detach();
-    while tunnel.health() != Health::Online {
-        sleep(Duration::from_millis(1)).await;
-    }
-    tunnel
+    spawn(async move {
+        let _place = served.0.place(false);
+        served.0.serve_tunnel(served.1).await;
+    })
+    .detach();
+    (tunnel, told)
 }
 
 /// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id.
@@ -104,6 +136,7 @@ struct FakeConnector {
     id: ConnectorId,
     connection: Connection,
     streams: HashMap<StreamId, Answer>,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -113,10 +146,10 @@ struct Answer {
 }
 
 impl FakeConnector {
-    fn new(id: ConnectorId) -> Self {
+    fn new(id: ConnectorId, told: Told) -> Self {
         let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
-        Self { id, connection, streams: HashMap::new() }
+        Self { id, connection, streams: HashMap::new(), told }
     }
 
     async fn run(mut self, stream: Stream) {
@@ -160,6 +193,7 @@ impl FakeConnector {
                 self.pump(stream);
             }
             Event::Writable { stream } => self.pump(stream),
+            Event::GoAway(away) => self.told.borrow_mut().push(away.reason),
             Event::Cancelled { stream, .. } => drop(self.streams.remove(&stream)),
             _ => {}
         }
@@ -230,7 +264,11 @@ struct Client {
 
 impl Client {
     async fn new() -> Self {
-        let socket = Socket::connect(CLIENTS.parse().unwrap(), &ConnectOptions::default()).await.unwrap();
+        Self::at(CLIENTS).await
+    }
+
+    async fn at(address: &str) -> Self {
+        let socket = Socket::connect(address.parse().unwrap(), &ConnectOptions::default()).await.unwrap();
         Self { stream: Stream::plain(socket), inbox: Inbox::default() }
     }
 

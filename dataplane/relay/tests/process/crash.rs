@@ -118,3 +118,24 @@ fn without_ebpf_off(command: &std::process::Command) -> std::process::Command {
     }
     changed
 }
+
+/// With BPF the start takes a while: a signal that comes meanwhile ends the relay as a later one would.
+#[test]
+fn told_to_end_during_its_start_it_leaves_nothing_in_the_kernel() {
+    let name = format!("starting-{}", std::process::id());
+    for delay_ms in (0..150).step_by(15) {
+        let mut relay = Relay::new();
+        let mut command = crate::relay::program();
+        command.arg("--state-dir").arg(relay.folder.path().join("state"));
+        command.arg("--control").arg(format!("unix:{}", relay.control_socket().display()));
+        command.args(["--listen", &relay.address.to_string(), "--workers", "2", "--grace-period", "1"]);
+        command.args(["--ebpf", "auto", "--name", &name]);
+        relay.spawn(command);
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        relay.signal(Signal::SIGTERM);
+        relay.ended();
+        let pins = std::fs::read_dir("/sys/fs/bpf/postern").into_iter().flatten().flatten();
+        let left: Vec<_> = pins.filter(|pin| pin.file_name().to_string_lossy().starts_with(&name)).collect();
+        assert!(left.is_empty(), "told after {delay_ms} ms: {left:?}\n{}", relay.log());
+    }
+}

@@ -52,10 +52,15 @@ impl Relay {
         self.start_as(command);
     }
 
-    pub(crate) fn start_as(&mut self, mut command: Command) {
+    pub(crate) fn start_as(&mut self, command: Command) {
+        self.spawn(command);
+        eventually("the relay accepts", || self.metric("postern_relay_workers").is_some() && self.is_accepting());
+    }
+
+    /// Started, and no more.
+    pub(crate) fn spawn(&mut self, mut command: Command) {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         self.process = Some(command.stderr(log).spawn().unwrap());
-        eventually("the relay accepts", || self.metric("postern_relay_workers").is_some() && self.is_accepting());
     }
 
     fn log_path(&self) -> PathBuf {
