@@ -1,4 +1,4 @@
-//! Rebuilds the eBPF object in `ebpf/prebuilt` from its sources, or checks that it comes from them. Building the
+//! Rebuilds the eBPF objects in `ebpf/prebuilt` from their sources, or checks that they come from them. Building the
 //! programs needs no BPF toolchain; only this does, and it says or does what is missing.
 
 use std::{
@@ -16,7 +16,7 @@ use crate::{
     shell,
 };
 
-/// With `check`, compares instead of writing: the sources' hash always, the object's bytes when this machine's
+/// With `check`, compares instead of writing: the sources' hash always, the objects' bytes when this machine's
 /// toolchain is the recorded one.
 pub(crate) fn run(check: bool) -> Result<()> {
     let sources = sources_hash()?;
@@ -26,21 +26,26 @@ pub(crate) fn run(check: bool) -> Result<()> {
             recorded.sources == sources,
             "ebpf/prebuilt was not built from these sources: run `cargo xtask ebpf` and commit ebpf/prebuilt"
         );
-        ensure!(
-            recorded.object == sha256(&fs::read(prebuilt(OBJECT))?)?,
-            "ebpf/prebuilt/{OBJECT} is not what its manifest records: run `cargo xtask ebpf`"
-        );
+        for (program, hash) in &recorded.objects {
+            ensure!(
+                *hash == sha256(&fs::read(prebuilt(&object_file(program)))?)?,
+                "ebpf/prebuilt/{} is not what its manifest records: run `cargo xtask ebpf`",
+                object_file(program)
+            );
+        }
     }
     let toolchain = match Toolchain::ensure() {
         Err(error) if check && !shell::is_ci() => {
-            eprintln!("   only hashes were compared, the object was not rebuilt: {error:#}");
+            eprintln!("   only hashes were compared, the objects were not rebuilt: {error:#}");
             return Ok(());
         }
         toolchain => toolchain?,
     };
-    let object = fs::read(toolchain.build()?)?;
-    let built = Manifest { sources, object: sha256(&object)?, toolchain: toolchain.record()? };
-    if check { compare(&built) } else { publish(&built, &object) }
+    let folder = toolchain.build()?;
+    let hash_of = |program: &&str| Ok(((*program).to_owned(), sha256(&fs::read(folder.join(program))?)?));
+    let objects = PROGRAMS.iter().map(hash_of).collect::<Result<_>>()?;
+    let built = Manifest { sources, objects, toolchain: toolchain.record()? };
+    if check { compare(&built) } else { publish(&built, &folder) }
 }
 
 fn compare(built: &Manifest) -> Result<()> {
@@ -50,20 +55,29 @@ fn compare(built: &Manifest) -> Result<()> {
         eprintln!("   recorded {:?}\n   here     {:?}", recorded.toolchain, built.toolchain);
         return Ok(());
     }
-    ensure!(
-        built.object == recorded.object,
-        "the recorded toolchain builds another object than ebpf/prebuilt/{OBJECT}: run `cargo xtask ebpf` and commit it"
-    );
-    eprintln!("   rebuilt byte for byte: {}", built.object);
+    for (built, recorded) in built.objects.iter().zip(&recorded.objects) {
+        ensure!(
+            built == recorded,
+            "the recorded toolchain builds another object than ebpf/prebuilt/{}: run `cargo xtask ebpf` and commit it",
+            object_file(&recorded.0)
+        );
+        eprintln!("   rebuilt byte for byte: {} {}", object_file(&built.0), built.1);
+    }
     Ok(())
 }
 
-fn publish(built: &Manifest, object: &[u8]) -> Result<()> {
+fn publish(built: &Manifest, folder: &Path) -> Result<()> {
     fs::create_dir_all(prebuilt(""))?;
-    fs::write(prebuilt(OBJECT), object)?;
+    for (program, hash) in &built.objects {
+        let bytes = fs::copy(folder.join(program), prebuilt(&object_file(program)))?;
+        eprintln!("   ebpf/prebuilt/{}: {bytes} bytes, {hash}", object_file(program));
+    }
     fs::write(prebuilt(MANIFEST), built.text()?)?;
-    eprintln!("   ebpf/prebuilt/{OBJECT}: {} bytes, {}", object.len(), built.object);
     Ok(())
+}
+
+fn object_file(program: &str) -> String {
+    format!("{program}.bpf.o")
 }
 
 /// A compiler that has the sources of `core`, as BPF has no prebuilt one.
@@ -108,7 +122,7 @@ impl Toolchain {
         command
     }
 
-    /// Builds in a folder of its own, whose workspace holds both crates: names of symbols depend on where a crate
+    /// The folder with the built objects. Builds in a folder of its own, whose workspace holds both crates: names of symbols depend on where a crate
     /// stands relative to its workspace, and would carry the absolute path of one outside.
     fn build(&self) -> Result<PathBuf> {
         let stage = stage()?;
@@ -127,7 +141,7 @@ impl Toolchain {
             .env("RUSTFLAGS", rustflags(&stage))
             .stdin(Stdio::null());
         shell::run(&mut cargo)?;
-        Ok(target.join(TARGET).join("release/steer"))
+        Ok(target.join(TARGET).join("release"))
     }
 
     fn record(&self) -> Result<Vec<(String, String)>> {
@@ -226,11 +240,12 @@ fn sha256(bytes: &[u8]) -> Result<String> {
     Ok(hash.to_owned())
 }
 
-/// What the committed object was made from and with.
+/// What the committed objects were made from and with.
 #[derive(Debug)]
 struct Manifest {
     sources: String,
-    object: String,
+    /// Program and hash, in the order of [`PROGRAMS`].
+    objects: Vec<(String, String)>,
     toolchain: Vec<(String, String)>,
 }
 
@@ -243,22 +258,27 @@ impl Manifest {
             let value = table.get(key).and_then(toml::Value::as_str);
             Ok(value.with_context(|| format!("{} has no {key}", path.display()))?.to_owned())
         };
-        let Some(toml::Value::Table(toolchain)) = table.get("toolchain") else {
-            bail!("{} has no toolchain", path.display());
+        let values = |name: &str, keys: &[&str]| -> Result<Vec<(String, String)>> {
+            let Some(toml::Value::Table(table)) = table.get(name) else {
+                bail!("{} has no {name}", path.display());
+            };
+            keys.iter().map(|key| Ok(((*key).to_owned(), value(table, key)?))).collect()
         };
-        let toolchain = ["rustc", "llvm", "cargo", "linker"].map(|key| Ok((key.to_owned(), value(toolchain, key)?)));
         Ok(Self {
             sources: value(&table, "sources_sha256")?,
-            object: value(&table, "object_sha256")?,
-            toolchain: toolchain.into_iter().collect::<Result<_>>()?,
+            objects: values("objects_sha256", PROGRAMS)?,
+            toolchain: values("toolchain", &["rustc", "llvm", "cargo", "linker"])?,
         })
     }
 
     fn text(&self) -> Result<String> {
         let mut text = "# Written by `cargo xtask ebpf`; `cargo xtask ebpf --check` compares.\n".to_owned();
-        writeln!(text, "sources_sha256 = \"{}\"\nobject_sha256 = \"{}\"\n\n[toolchain]", self.sources, self.object)?;
-        for (name, version) in &self.toolchain {
-            writeln!(text, "{name} = \"{version}\"")?;
+        writeln!(text, "sources_sha256 = \"{}\"", self.sources)?;
+        for (head, table) in [("objects_sha256", &self.objects), ("toolchain", &self.toolchain)] {
+            writeln!(text, "\n[{head}]")?;
+            for (name, value) in table {
+                writeln!(text, "{name} = \"{value}\"")?;
+            }
         }
         Ok(text)
     }
@@ -268,7 +288,7 @@ fn prebuilt(file: &str) -> PathBuf {
     shell::root().join("ebpf/prebuilt").join(file)
 }
 
-const OBJECT: &str = "steer.bpf.o";
+const PROGRAMS: &[&str] = &["steer", "guard"];
 const MANIFEST: &str = "MANIFEST.toml";
 const TARGET: &str = "bpfel-unknown-none";
 const LINKER: &str = "bpf-linker";

@@ -55,7 +55,6 @@ pub struct SteerConfig {
     /// Number of valid positions in the list of active slots.
     pub active: u32,
     pub stall_limit_ns: u64,
-    /// Room for the rate of new connections per source.
     pub reserved: [u64; 6],
 }
 
@@ -79,7 +78,15 @@ pub struct SteerCounters {
     pub stalled_skipped: u64,
     /// Looks at a worker that was draining.
     pub draining_skipped: u64,
-    pub reserved: [u64; 8],
+    /// Refused: the source is on the deny list. What is refused is in no counter above.
+    pub denied: u64,
+    /// Refused: the source is to be dropped for a while.
+    pub banned: u64,
+    /// Refused: more new connections than the source may open.
+    pub connection_rate: u64,
+    /// Let through although the source has no bucket, because the map took no further one; counted above as well.
+    pub untracked: u64,
+    pub reserved: [u64; 4],
 }
 
 impl SteerCounters {
@@ -95,8 +102,18 @@ impl SteerCounters {
             not_syn: self.not_syn.wrapping_add(other.not_syn),
             stalled_skipped: self.stalled_skipped.wrapping_add(other.stalled_skipped),
             draining_skipped: self.draining_skipped.wrapping_add(other.draining_skipped),
+            denied: self.denied.wrapping_add(other.denied),
+            banned: self.banned.wrapping_add(other.banned),
+            connection_rate: self.connection_rate.wrapping_add(other.connection_rate),
+            untracked: self.untracked.wrapping_add(other.untracked),
             reserved: self.reserved,
         }
+    }
+
+    /// New connections that were refused, for whatever reason.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.denied.wrapping_add(self.banned).wrapping_add(self.connection_rate)
     }
 }
 

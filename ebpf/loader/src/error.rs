@@ -2,11 +2,12 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use postern_ebpf_common::{GROUPS_MAX, SLOTS_MAX};
+use postern_ebpf_common::{DENIED_MAX, GROUPS_MAX, INTERFACES_MAX, SLOTS_MAX};
 
-/// Why steering could not be set up or changed. The relay works without it (`--ebpf off`), only less evenly.
+/// Why the programs could not be set up, or their maps not be read or changed. The relay works without them
+/// (`--ebpf off`), only less evenly, and unguarded.
 #[derive(Debug, thiserror::Error)]
-pub enum SteerError {
+pub enum BpfError {
     #[error("instance name `{0}` cannot be pinned: use 1 to 64 letters, digits, `-` or `_`")]
     InstanceName(String),
     #[error("instance `{instance}` is already steered by a running relay ({}): stop it or choose another name", path.display())]
@@ -29,6 +30,18 @@ pub enum SteerError {
     SlotsExhausted,
     #[error("{0} cannot be steered: {GROUPS_MAX} addresses are steered already")]
     GroupsExhausted(SocketAddr),
+    #[error("there is no interface `{0}`")]
+    InterfaceUnknown(String),
+    #[error("another XDP program is on interface `{0}` already: `ip link show dev {0}` names it")]
+    InterfaceTaken(String),
+    #[error("`{0}` cannot be guarded: {INTERFACES_MAX} interfaces are guarded already")]
+    InterfacesExhausted(String),
+    #[error("the deny list holds {DENIED_MAX} prefixes, as many as it can: deny shorter prefixes instead")]
+    DenyListFull,
+    #[error("the pinned maps in {} cannot be reached", path.display())]
+    Pins { path: PathBuf, source: io::Error },
+    #[error("the relay `{instance}` has maps of another version ({version}): use the `postern` of the relay's version")]
+    OtherVersion { instance: String, version: String },
     #[error("slot {0} holds no worker: join a listener first")]
     SlotEmpty(u32),
 }

@@ -11,7 +11,7 @@ use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 use postern_ebpf_common::map;
 
-use crate::SteerError;
+use crate::BpfError;
 
 /// The ring buffer of the programs' events. Lives on a plain thread: [`SteerLog::wait`], then [`SteerLog::drain`];
 /// or poll its descriptor together with others.
@@ -20,9 +20,8 @@ pub struct SteerLog {
 }
 
 impl SteerLog {
-    pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, SteerError> {
-        let logger =
-            EbpfLogger::init_with_logger(ebpf, CurrentLogger).map_err(|_| SteerError::ObjectPart(map::LOGS))?;
+    pub(crate) fn new(ebpf: &mut Ebpf) -> Result<Self, BpfError> {
+        let logger = EbpfLogger::init_with_logger(ebpf, CurrentLogger).map_err(|_| BpfError::ObjectPart(map::LOGS))?;
         Ok(Self { logger })
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use postern_ebpf_common::ABI_VERSION;
 
-use crate::SteerError;
+use crate::BpfError;
 
 /// Where the BPF filesystem is mounted.
 pub(crate) const BPFFS: &str = "/sys/fs/bpf";
@@ -27,16 +27,16 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
-    pub(crate) fn claim(instance: &str) -> Result<Self, SteerError> {
+    pub(crate) fn claim(instance: &str) -> Result<Self, BpfError> {
         if !valid(instance) {
-            return Err(SteerError::InstanceName(instance.to_owned()));
+            return Err(BpfError::InstanceName(instance.to_owned()));
         }
         mount_bpffs()?;
         let directory = Path::new(BPFFS).join("postern").join(instance);
-        let at = |path: &Path, source| SteerError::Bpffs { path: path.to_owned(), source };
+        let at = |path: &Path, source| BpfError::Bpffs { path: path.to_owned(), source };
         let lock = lock(&directory).map_err(|source| at(&directory, source))?;
         let Some(lock) = lock else {
-            return Err(SteerError::InstanceInUse { instance: instance.to_owned(), path: directory });
+            return Err(BpfError::InstanceInUse { instance: instance.to_owned(), path: directory });
         };
         let pins = Self { directory, removed: false, _lock: lock };
         pins.clear().map_err(|source| at(&pins.directory, source))?;
@@ -60,7 +60,7 @@ impl Pins {
 
     /// Removes the directory, and the parent when no other instance is there. Once only: afterwards the name may
     /// be another process's.
-    pub(crate) fn remove(&mut self) -> Result<(), SteerError> {
+    pub(crate) fn remove(&mut self) -> Result<(), BpfError> {
         if self.removed {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Pins {
             // Fails while another instance is pinned, as it should.
             let _ = fs::remove_dir(parent);
         }
-        result.map_err(|source| SteerError::Bpffs { path: self.directory.clone(), source })
+        result.map_err(|source| BpfError::Bpffs { path: self.directory.clone(), source })
     }
 }
 
@@ -110,7 +110,7 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn mount_bpffs() -> Result<(), SteerError> {
+fn mount_bpffs() -> Result<(), BpfError> {
     let path = Path::new(BPFFS);
     if is_bpffs(path) {
         return Ok(());
@@ -122,7 +122,7 @@ fn mount_bpffs() -> Result<(), SteerError> {
     if result == 0 {
         return Ok(());
     }
-    Err(SteerError::Bpffs { path: path.to_owned(), source: io::Error::last_os_error() })
+    Err(BpfError::Bpffs { path: path.to_owned(), source: io::Error::last_os_error() })
 }
 
 pub(crate) fn is_bpffs(path: &Path) -> bool {

@@ -1,24 +1,29 @@
 //! `steer` chooses the worker that gets a new connection: it runs in the kernel for every first packet to a
-//! steered address, and for every connection that a closing listener leaves. It refuses nothing: where it finds no
-//! fit worker, the kernel's hash decides.
+//! steered address, and for every connection that a closing listener leaves. Where it finds no fit worker, the kernel's
+//! hash decides. It refuses connections of sources that are denied, to be dropped for a while, or open too many.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-use core::{arch::asm, ffi::c_void, ptr};
+mod sources;
+
+use core::{arch::asm, ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
-    Global,
-    bindings::sk_action::SK_PASS,
-    helpers::{bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_loop},
+    EbpfContext as _, Global,
+    bindings::sk_action::{SK_DROP, SK_PASS},
+    helpers::{
+        bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+        generated::{bpf_loop, bpf_skb_load_bytes_relative},
+    },
     macros::{map, sk_reuseport},
-    maps::{Array, PerCpuArray, ReusePortSockArray},
+    maps::{Array, LruHashMap, PerCpuArray, ReusePortSockArray},
     programs::SkReuseportContext,
 };
 use aya_log_ebpf::warn;
 use postern_ebpf_common::{
-    CPUS_MAX, Candidate, REPORT_INTERVAL_NS, Ranked, SCAN_MAX, SLOTS_MAX, SOCKETS_MAX, SteerConfig, SteerCounters,
-    Unfit, WorkerLoad, WorkerState, load, random_index, socket_index, two_positions,
+    CPUS_MAX, Candidate, REPORT_INTERVAL_NS, Ranked, SCAN_MAX, SLOTS_MAX, SOCKETS_MAX, SOURCES_MAX, Source,
+    SteerConfig, SteerCounters, Unfit, WorkerLoad, WorkerState, load, random_index, socket_index, two_positions,
 };
 
 #[map]
@@ -35,6 +40,8 @@ static SOCKETS: ReusePortSockArray = ReusePortSockArray::pinned(SOCKETS_MAX, 0);
 static COUNTERS: PerCpuArray<SteerCounters> = PerCpuArray::pinned(1, 0);
 #[map]
 static REPORTED: Array<u64> = Array::pinned(1, 0);
+#[map]
+static CONNECTIONS: LruHashMap<Source, u64> = LruHashMap::pinned(SOURCES_MAX, 0);
 
 /// Which part of the socket array holds this address's listeners; set by the loader.
 #[unsafe(no_mangle)]
@@ -43,7 +50,13 @@ static GROUP: Global<u32> = Global::new(0);
 #[sk_reuseport(migrate)]
 pub fn steer(ctx: SkReuseportContext) -> u32 {
     if let Some(mut moment) = Moment::now() {
-        if !moment.steer(&ctx) {
+        let migrating = ctx.migrating_sk().is_some();
+        let opens = migrating || opens_connection(&ctx);
+        // A connection that moves was let in before.
+        if opens && !migrating && is_refused(&ctx, moment.now_ns, moment.counters) {
+            return SK_DROP;
+        }
+        if !moment.steer(&ctx, opens, migrating) {
             report_fall_through(moment.active, moment.now_ns);
         }
         if moment.stalled != 0 {
@@ -86,9 +99,7 @@ impl Moment {
 
     /// False when no worker could be selected.
     #[inline(always)]
-    fn steer(&mut self, ctx: &SkReuseportContext) -> bool {
-        let migrating = ctx.migrating_sk().is_some();
-        let opens = migrating || opens_connection(ctx);
+    fn steer(&mut self, ctx: &SkReuseportContext, opens: bool, migrating: bool) -> bool {
         let selected = self.select(ctx);
         match selected {
             Some(worker) if opens => {
@@ -221,6 +232,77 @@ unsafe extern "C" fn scan_step(_step: u32, scan: *mut c_void) -> i64 {
     0
 }
 
+/// Whether the source of this first packet may not open a connection now. Never inlined, so that the verifier follows
+/// the choice of a worker once, not on every path through here.
+#[inline(never)]
+fn is_refused(ctx: &SkReuseportContext, now_ns: u64, counters: *mut SteerCounters) -> bool {
+    let Some(source) = source(ctx) else {
+        return false;
+    };
+    let site = source.site();
+    // SAFETY: fields of this CPU's own map value; the program is not preempted by itself. The bucket is a map value.
+    unsafe {
+        if sources::is_denied(source) {
+            *(&raw mut (*counters).denied) += 1;
+            return true;
+        }
+        if sources::is_banned(&site, now_ns) {
+            *(&raw mut (*counters).banned) += 1;
+            return true;
+        }
+        let Some(limits) = sources::limits() else {
+            return false;
+        };
+        if !limits.connections.limits() {
+            return false;
+        }
+        let Some(bucket) = bucket(&site) else {
+            *(&raw mut (*counters).untracked) += 1;
+            return false;
+        };
+        let refused = !sources::take(bucket, now_ns, &limits.connections);
+        if refused {
+            *(&raw mut (*counters).connection_rate) += 1;
+        }
+        refused
+    }
+}
+
+/// The site's bucket, a full one if it is new. Nothing when the map has no room.
+#[inline(always)]
+fn bucket(site: &Source) -> Option<*mut u64> {
+    if let Some(known) = CONNECTIONS.get_ptr_mut(site) {
+        return Some(known);
+    }
+    // Another CPU may have been faster: then its entry stays.
+    let _ = CONNECTIONS.insert(site, 0, BPF_NOEXIST);
+    CONNECTIONS.get_ptr_mut(site)
+}
+
+/// The source address in the packet's network header.
+#[inline(always)]
+fn source(ctx: &SkReuseportContext) -> Option<Source> {
+    match u16::from_be(ctx.eth_protocol() as u16) {
+        ETH_IPV4 => Some(Source::v4(load_from_network_header(ctx, 12)?)),
+        ETH_IPV6 => Some(Source::v6(load_from_network_header(ctx, 8)?)),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn load_from_network_header<const N: usize>(ctx: &SkReuseportContext, offset: u32) -> Option<[u8; N]> {
+    let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    // SAFETY: the context, and room for as many bytes as asked for.
+    let result = unsafe {
+        bpf_skb_load_bytes_relative(ctx.as_ptr(), offset, bytes.as_mut_ptr().cast(), N as u32, BPF_HDR_START_NET)
+    };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: the helper filled it.
+    Some(unsafe { bytes.assume_init() })
+}
+
 /// Reports a stalled worker. Never inlined: the verifier then follows the logger once, not on every path to it.
 #[inline(never)]
 fn report_stall(slot: u32, now_ns: u64) {
@@ -288,6 +370,10 @@ unsafe fn increment(value: *mut u64) {
 }
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
+const BPF_NOEXIST: u64 = 1;
+const BPF_HDR_START_NET: u32 = 1;
+const ETH_IPV4: u16 = 0x0800;
+const ETH_IPV6: u16 = 0x86dd;
 const TCP_FLAGS: usize = 13;
 const TCP_SYN: u8 = 0x02;
 const TARGET: &str = "postern::steer";

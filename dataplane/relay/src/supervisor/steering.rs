@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use aws_lc_rs::digest;
-use postern_ebpf_loader::{Slot, Steer, SteerError, SteerLog, SteerOptions, Support, WorkerState, probe};
+use postern_ebpf_loader::{BpfError, Slot, Steer, SteerLog, SteerOptions, Support, WorkerState, probe};
 use postern_service::failure::Failure;
 
 use super::listeners::Listeners;
@@ -105,7 +105,7 @@ impl Steering {
 }
 
 impl Steered {
-    fn load(instance: &str, listeners: &Listeners) -> Result<Self, SteerError> {
+    fn load(instance: &str, listeners: &Listeners) -> Result<Self, BpfError> {
         let mut steer = Steer::load(instance, SteerOptions::default())?;
         let mut slots = Vec::new();
         for group in listeners.groups() {
@@ -122,7 +122,7 @@ impl Steered {
         Ok(steered)
     }
 
-    fn attach(&mut self, listeners: &Listeners) -> Result<(), SteerError> {
+    fn attach(&mut self, listeners: &Listeners) -> Result<(), BpfError> {
         for socket in listeners.groups().iter().filter_map(|group| group.sockets.first()) {
             self.steer.attach(socket)?;
         }
@@ -148,7 +148,7 @@ pub(crate) fn instance_name(name: &str, state_dir: &Path) -> String {
     format!("{name}-{}", hex::encode(&digest.as_ref()[..4]))
 }
 
-fn explain(error: &SteerError) -> String {
+fn explain(error: &BpfError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

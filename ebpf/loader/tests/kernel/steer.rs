@@ -1,7 +1,4 @@
-//! The program in the real kernel: needs root. Without it these tests say that they are skipped; in CI they fail.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
-
-mod world;
+//! `steer`'s choice of a worker.
 
 use std::{
     fs,
@@ -13,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use postern_ebpf_loader::{LoadMap, Slot, Steer, SteerError, SteerOptions, WorkerState, monotonic_ns};
-use world::{
+use crate::world::{
     INSTANCE, Relay, able, accept, child, connect, eventually, gone, instance, listen, listener, logged, map_id,
     max_over_mean, programs_with, send_stray_ack, spawn,
 };
+use postern_ebpf_loader::{ABI_VERSION, BpfError, LoadMap, Slot, Steer, SteerOptions, WorkerState, monotonic_ns};
 
 #[test]
 fn idle_connections_are_even_and_the_kernels_hash_is_not() {
@@ -200,7 +197,7 @@ fn a_new_generation_takes_over_with_slots_of_its_own() {
     assert_eq!(by_worker, [5, 5]);
     relay.set_state(0, WorkerState::Absent);
     let error = relay.steer.set_state(relay.slots[0], WorkerState::Active).unwrap_err();
-    assert!(matches!(error, SteerError::SlotEmpty(0)), "{error}");
+    assert!(matches!(error, BpfError::SlotEmpty(0)), "{error}");
     relay.stop();
 }
 
@@ -248,7 +245,7 @@ fn an_unprivileged_worker_reaches_its_load_through_the_descriptor() {
     };
     let (_clients, _) = relay.connect(10);
     let descriptor = relay.steer.load_map_fd().unwrap();
-    let status = spawn("map", "an_unprivileged_worker_reaches_its_load_through_the_descriptor")
+    let status = spawn("map", "steer::an_unprivileged_worker_reaches_its_load_through_the_descriptor")
         .stdin(Stdio::from(descriptor))
         .status()
         .unwrap();
@@ -267,13 +264,13 @@ fn what_a_crashed_predecessor_left_is_cleaned_at_the_next_start() {
         return;
     }
     let instance = instance("crash");
-    let status = spawn("crash", "what_a_crashed_predecessor_left_is_cleaned_at_the_next_start")
+    let status = spawn("crash", "steer::what_a_crashed_predecessor_left_is_cleaned_at_the_next_start")
         .env(INSTANCE, &instance)
         .stderr(Stdio::null())
         .status()
         .unwrap();
     assert_eq!(status.signal(), Some(libc::SIGABRT));
-    let before = map_id(&format!("/sys/fs/bpf/postern/{instance}/v1/LOADS"));
+    let before = map_id(&format!("/sys/fs/bpf/postern/{instance}/v{ABI_VERSION}/LOADS"));
 
     let steer = Steer::load(&instance, SteerOptions::default()).unwrap();
     let after = map_id(&format!("{}/LOADS", steer.pin_directory().display()));
@@ -308,7 +305,7 @@ fn an_instance_belongs_to_one_process() {
     let instance = instance("twice");
     let first = Steer::load(&instance, SteerOptions::default()).unwrap();
     let second = Steer::load(&instance, SteerOptions::default()).err().unwrap();
-    assert!(matches!(second, SteerError::InstanceInUse { .. }), "{second}");
+    assert!(matches!(second, BpfError::InstanceInUse { .. }), "{second}");
     drop(first);
     Steer::load(&instance, SteerOptions::default()).unwrap().remove().unwrap();
 }
