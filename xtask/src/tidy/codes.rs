@@ -7,7 +7,9 @@ use super::{Document, Finding, source};
 const CATALOGUE: &str = "control/model/src/codes";
 const PAGE: &str = "docs/errors.md";
 /// What stands before a code where one is used.
-const INTRODUCERS: &[&str] = &[".code(", ".or_fail(", "code: ", "code = ", "lookup("];
+const INTRODUCERS: &[&str] = &[".code(", ".or_fail(", "code: ", "code = ", "lookup(", "problem("];
+/// Where codes are constants, and what stands before them there.
+const CONSTANTS: (&str, &str) = ("control/model/src/enrol.rs", "&str = ");
 
 pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
     let mut catalogue = BTreeSet::new();
@@ -50,7 +52,8 @@ fn used(document: &Document) -> Vec<(usize, String)> {
     let code = source::code_only(text);
     let product: usize = source::product_lines(&code).map(|(_, line)| line.len() + 1).sum();
     let mut found = Vec::new();
-    for introducer in INTRODUCERS {
+    let constants = (document.path == CONSTANTS.0).then_some(CONSTANTS.1);
+    for introducer in INTRODUCERS.iter().copied().chain(constants) {
         for (at, _) in code[..product.min(code.len())].match_indices(introducer) {
             // Blanked text has the same characters, not the same bytes: find the place again by line.
             let line = code[..at].matches('\n').count();
@@ -97,5 +100,17 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0].place, "control/cli/src/main.rs:4");
         assert!(found[0].what.contains("three-code") && found[1].what.contains("two-code"));
+    }
+
+    #[test]
+    fn codes_that_are_constants_or_problems_count_too() {
+        let documents = [
+            document("control/model/src/codes/a.rs", "Code { code: \"one-code\" }"),
+            document(PAGE, "### `one-code`"),
+            document("control/model/src/enrol.rs", "pub const X: &str = \"five-code\";"),
+            document("control/daemon/src/apps.rs", "problem(\"six-code\", \"in words\")"),
+        ];
+        let found = check(&documents);
+        assert!(found[0].what.contains("five-code") && found[1].what.contains("six-code"), "{found:?}");
     }
 }

@@ -46,7 +46,7 @@ impl Reject {
     }
 
     pub(crate) fn preauth_unavailable() -> Self {
-        Self::new(503, "not-yet-available", "This application demands a sign-in, which this relay cannot do yet.")
+        Self::new(501, "not-yet-available", "This application demands a sign-in, which this relay cannot do yet.")
     }
 
     pub(crate) fn overloaded() -> Self {
@@ -122,3 +122,44 @@ impl Reject {
 
 /// How long a connector typically takes to come back.
 const RETRY_AFTER_S: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_http::Rule;
+
+    fn in_catalogue(code: &str, status: u16) {
+        let entry = codes::lookup(code).unwrap_or_else(|| panic!("{code} is not in the catalogue"));
+        assert_eq!(entry.status, Some(status), "{code}");
+    }
+
+    #[test]
+    fn every_rule_of_http_is_in_the_catalogue_with_its_status() {
+        for rule in Rule::ALL {
+            in_catalogue(rule.code(), rule.status());
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_in_the_catalogue_with_its_status() {
+        let own = [
+            Reject::host_unknown(),
+            Reject::path_unpublished(),
+            Reject::plain_http(),
+            Reject::preauth_unavailable(),
+            Reject::overloaded(),
+            Reject::connector_unavailable(),
+            Reject::connector_lost(),
+            Reject::backend_timeout(),
+            Reject::request_timeout(),
+            Reject::backend_broken(),
+        ];
+        let culprits = [Culprit::Client, Culprit::Relay, Culprit::Connector, Culprit::Backend];
+        let cancels = culprits.iter().flat_map(|culprit| {
+            (0..=u16::from(u8::MAX)).map(|code| Reject::cancelled(&Cancel::new(*culprit, CancelCode(code))))
+        });
+        for reject in own.into_iter().chain(cancels) {
+            in_catalogue(reject.code, reject.status);
+        }
+    }
+}
