@@ -44,10 +44,10 @@ pub struct Args {
 
 const EXAMPLES: &str = "Examples:
   Enrol and serve; later starts need no token:
-    postern-connector --relay relay.example.com:443 --token-file token --state-dir /var/lib/postern-connector
+    postern-connector --relay relay.example.com:443 --token-file token --state-dir /var/lib/postern/connector
   Two relays, and a record of every request:
     postern-connector --relay edge1.example.com:443,edge2.example.com:443 --token-file token \\
-      --state-dir /var/lib/postern-connector --transaction-log /var/log/postern/transactions.jsonl";
+      --state-dir /var/lib/postern/connector --transaction-log /var/log/postern/transactions.jsonl";
 
 /// The I/O engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -225,5 +225,27 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
+    }
+
+    /// The packaged file, as it is and with every suggestion in it taken.
+    #[test]
+    fn the_packaged_configuration_is_understood() {
+        let packaged = include_str!("../../../packaging/etc/connector.toml");
+        let suggested = packaged.lines().map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") => setting,
+            _ => line,
+        });
+        let all: Vec<&str> = suggested.collect();
+        for text in [packaged.to_owned(), all.join("\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("connector.toml");
+            std::fs::write(&file, &text).unwrap();
+            let words =
+                ["postern-connector", "--config", file.to_str().unwrap(), "--state-dir", "/s", "--token-file", "/t"];
+            let argv: Vec<std::ffi::OsString> = words.map(Into::into).into();
+            let sources = postern_service::config::Sources { argv: &argv, environment: &|_| None };
+            let args: Args = postern_service::config::parse_from(sources).unwrap_or_else(|e| panic!("{e}: {text}"));
+            args.check(4).unwrap();
+        }
     }
 }

@@ -94,3 +94,47 @@ fn each_program_finds_its_configuration_and_user() {
         assert!(unit(&format!("postern-{program}.service")).contains(&format!("/etc/postern/{program}.toml")));
     }
 }
+
+/// Examples in help and documents name the folders and the socket of the units, so that what is copied works.
+#[test]
+fn every_path_in_help_and_documents_is_a_units_path() {
+    let root = packaging().join("..");
+    let places = ["README.md", "docs", "packaging", "control", "connector", "dataplane/relay"];
+    let mut seen = 0;
+    for text in places.iter().flat_map(|place| texts(&root.join(place))) {
+        for prefix in ["/var/lib/postern", "/run/postern"] {
+            for (at, _) in text.1.match_indices(prefix) {
+                let path: &str =
+                    text.1[at..].split(|c: char| !c.is_ascii_alphanumeric() && !"/.-_".contains(c)).next().unwrap();
+                let known = KNOWN_PATHS.contains(&path.trim_end_matches(['.', '/']));
+                assert!(known, "{}: {path}", text.0.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "the examples have moved: {seen}");
+}
+
+/// The units' folders and socket; `/var/lib/postern/PROGRAM` stands for all.
+const KNOWN_PATHS: [&str; 7] = [
+    "/var/lib/postern",
+    "/var/lib/postern/PROGRAM",
+    "/var/lib/postern/control",
+    "/var/lib/postern/relay",
+    "/var/lib/postern/connector",
+    "/run/postern",
+    "/run/postern/control/admin.sock",
+];
+
+/// A file, or all files below a folder that people or programs read, this test apart.
+fn texts(path: &Path) -> Vec<(PathBuf, String)> {
+    if path.is_file() {
+        let read =
+            ["md", "rs", "toml", "service", "conf"].iter().any(|kind| path.extension().is_some_and(|e| e == *kind));
+        return match read && !path.ends_with("tests/packaging.rs") {
+            true => vec![(path.to_owned(), std::fs::read_to_string(path).unwrap())],
+            false => Vec::new(),
+        };
+    }
+    std::fs::read_dir(path).unwrap().flat_map(|entry| texts(&entry.unwrap().path())).collect()
+}

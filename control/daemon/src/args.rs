@@ -64,3 +64,30 @@ const EXAMPLES: &str = "Examples:
   postern-control --state-dir /var/lib/postern/control
   postern-control --state-dir ./control --relay relay.example.com:443
   postern-control --state-dir ./control --admin-listen 127.0.0.1:9102";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The packaged file, as it is and with every suggestion in it taken.
+    #[test]
+    fn the_packaged_configuration_is_understood() {
+        let packaged = include_str!("../../../packaging/etc/control.toml");
+        let suggested = packaged.lines().map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") => setting,
+            _ => line,
+        });
+        let all: Vec<&str> = suggested.collect();
+        for text in [packaged.to_owned(), all.join("\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("control.toml");
+            std::fs::write(&file, &text).unwrap();
+            let words =
+                ["postern-control", "--config", file.to_str().unwrap(), "--state-dir", "/s", "--admin-socket", "/a"];
+            let argv: Vec<std::ffi::OsString> = words.map(Into::into).into();
+            let sources = postern_service::config::Sources { argv: &argv, environment: &|_| None };
+            let args: Args = postern_service::config::parse_from(sources).unwrap_or_else(|e| panic!("{e}: {text}"));
+            args.sqlite_path().unwrap();
+        }
+    }
+}

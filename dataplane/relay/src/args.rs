@@ -59,9 +59,9 @@ pub struct Args {
 
 const EXAMPLES: &str = "Examples:
   Control on the same machine:
-    postern-relay --state-dir /var/lib/postern-relay --control unix:/run/postern/control.sock --listen 0.0.0.0:443,[::]:443
+    postern-relay --state-dir /var/lib/postern/relay --control unix:/run/postern/control/admin.sock --listen 0.0.0.0:443,[::]:443
   Control elsewhere, dialling in (then: postern relay add edge1 edge1.example.com:443):
-    postern-relay --state-dir /var/lib/postern-relay --trust-anchor /etc/postern/ca.pem --listen 0.0.0.0:443";
+    postern-relay --state-dir /var/lib/postern/relay --trust-anchor /etc/postern/ca.pem --listen 0.0.0.0:443";
 
 /// The I/O engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -293,5 +293,26 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
+    }
+
+    /// The packaged file, as it is and with every suggestion in it taken.
+    #[test]
+    fn the_packaged_configuration_is_understood() {
+        let packaged = include_str!("../../../packaging/etc/relay.toml");
+        let suggested = packaged.lines().map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") => setting,
+            _ => line,
+        });
+        let all: Vec<&str> = suggested.filter(|line| !line.starts_with("control =")).collect();
+        for text in [packaged.to_owned(), all.join("\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("relay.toml");
+            std::fs::write(&file, &text).unwrap();
+            let words = ["postern-relay", "--config", file.to_str().unwrap(), "--state-dir", "/s"];
+            let argv: Vec<std::ffi::OsString> = words.map(Into::into).into();
+            let sources = postern_service::config::Sources { argv: &argv, environment: &|_| None };
+            let args: Args = postern_service::config::parse_from(sources).unwrap_or_else(|e| panic!("{e}: {text}"));
+            args.check(4, "edge").unwrap();
+        }
     }
 }
