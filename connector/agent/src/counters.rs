@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use postern_service::metrics::{Kind, Page};
+
+use crate::failure::Fault;
+
 /// Defines [`Counters`] and its list of names from one table.
 macro_rules! counters {
     ($($(#[$doc:meta])* $field:ident: $kind:ident $metric:literal $help:literal,)*) => {
@@ -9,29 +13,48 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $field: Counter,)*
+            failures: [Counter; Fault::ALL.len()],
         }
 
         impl Counters {
-            /// Every counter: metric name, type, help and value.
-            pub(crate) fn list(&self) -> Vec<(&'static str, &'static str, &'static str, u64)> {
-                vec![$(($metric, stringify!($kind), $help, self.$field.value()),)*]
+            /// Writes every counter.
+            pub(crate) fn describe(&self, page: &mut Page) {
+                $(page.single($metric, Kind::$kind, $help, self.$field.value());)*
+                self.describe_failures(page);
             }
         }
     };
 }
 
 counters! {
-    tunnels: gauge "postern_connector_tunnels" "Tunnels up now.",
-    tunnels_lost: counter "postern_connector_tunnels_lost_total" "Tunnels that ended without being asked to.",
-    dials_failed: counter "postern_connector_dials_failed_total" "Dials that led to no tunnel.",
-    requests: gauge "postern_connector_requests" "Requests in progress now.",
-    requests_total: counter "postern_connector_requests_total" "Requests begun.",
-    requests_failed: counter "postern_connector_requests_failed_total" "Requests without a whole answer.",
-    requests_retried: counter "postern_connector_requests_retried_total" "Requests sent again because the backend had closed a kept connection.",
-    request_bytes: counter "postern_connector_request_bytes_total" "Request bodies sent to backends.",
-    response_bytes: counter "postern_connector_response_bytes_total" "Response bodies taken from backends.",
-    backend_connections: counter "postern_connector_backend_connections_total" "Connections made to backends.",
-    transactions_dropped: counter "postern_connector_transactions_dropped_total" "Records that the transaction log could not take in time.",
+    tunnels: Gauge "postern_connector_tunnels" "Tunnels up now.",
+    tunnels_lost: Counter "postern_connector_tunnels_lost_total" "Tunnels that ended without being asked to.",
+    dials_failed: Counter "postern_connector_dials_failed_total" "Dials that led to no tunnel.",
+    requests: Gauge "postern_connector_requests" "Requests in progress now.",
+    requests_total: Counter "postern_connector_requests_total" "Requests begun.",
+    requests_failed: Counter "postern_connector_requests_failed_total" "Requests without a whole answer.",
+    requests_retried: Counter "postern_connector_requests_retried_total" "Requests sent again because the backend had closed a kept connection.",
+    request_bytes: Counter "postern_connector_request_bytes_total" "Request bodies sent to backends.",
+    response_bytes: Counter "postern_connector_response_bytes_total" "Response bodies taken from backends.",
+    backend_connections_open: Gauge "postern_connector_backend_connections_open" "Connections to backends open now, in use or kept.",
+    backend_connections: Counter "postern_connector_backend_connections_total" "Connections made to backends.",
+    transactions_dropped: Counter "postern_connector_transactions_dropped_total" "Records that the transaction log could not take in time.",
+}
+
+impl Counters {
+    /// A request came to no whole answer.
+    pub(crate) fn failed(&self, fault: Fault) {
+        self.requests_failed.increment();
+        self.failures[fault as usize].increment();
+    }
+
+    fn describe_failures(&self, page: &mut Page) {
+        let help = "Requests without a whole answer, by what went wrong.";
+        let mut family = page.family("postern_connector_failures_total", Kind::Counter, help);
+        for (fault, count) in Fault::ALL.into_iter().zip(&self.failures) {
+            family.sample(&[("kind", fault.kind())], count.value());
+        }
+    }
 }
 
 /// A number that many threads change.

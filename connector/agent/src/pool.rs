@@ -14,6 +14,7 @@ use postern_io::sync::{OneSender, oneshot};
 use postern_io::{ConnectOptions, Instant, Socket, Stream, now, timeout};
 
 use crate::backend::Backend;
+use crate::counters::Counters;
 use crate::failure::{Failed, Fault};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
 use crate::resolve::Names;
@@ -23,6 +24,7 @@ use crate::resolve::Names;
 pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
     connections_max: usize,
+    counters: Arc<Counters>,
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
@@ -40,8 +42,26 @@ pub(crate) struct BackendConnection {
     /// In the middle of a request: what is queued must not be sent any more when it is dropped.
     pub(crate) busy: bool,
     idle_since: Instant,
+    _counted: Counted,
     /// Gone only when another connection takes this one's place.
     permit: Option<Permit>,
+}
+
+/// Stands in the gauge of open connections while it lives.
+#[derive(Debug)]
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.backend_connections_open.increment();
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.backend_connections_open.decrement();
+    }
 }
 
 /// The right to one connection.
@@ -56,10 +76,11 @@ enum Grant {
 
 impl Pool {
     /// `share`: over how many workers the backend's connections are spread.
-    pub(crate) fn new(backend: Arc<Backend>, share: usize) -> Rc<Self> {
+    pub(crate) fn new(backend: Arc<Backend>, share: usize, counters: Arc<Counters>) -> Rc<Self> {
         Rc::new(Self {
             connections_max: (backend.connections_max / share).max(1),
             backend,
+            counters,
             open: Cell::new(0),
             idle: RefCell::default(),
             waiters: RefCell::default(),
@@ -163,6 +184,7 @@ impl Pool {
             reused: false,
             busy: false,
             idle_since: now(),
+            _counted: Counted::new(&self.counters),
             permit,
         }))
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use postern_io::time::{Sleep, now, sleep_until};
@@ -317,6 +318,12 @@ impl Tunnel {
     fn is_drained(&self) -> bool {
         let connection = self.connection.borrow();
         connection.is_draining() && connection.usage().streams == 0 && !connection.has_output()
+    }
+
+    /// States how long the backend took for its answer's head, which is sent next.
+    pub(crate) fn send_timing(self: &Rc<Self>, stream: StreamId, backend: Duration) -> Result<(), SendError> {
+        let us = u32::try_from(backend.as_micros()).unwrap_or(u32::MAX);
+        self.connection.borrow_mut().send_timing(stream, us)
     }
 
     /// Sends an answer's head.

@@ -257,7 +257,7 @@ impl Worker {
             return Some(Rc::clone(pool));
         }
         let backend = Arc::clone(self.table.borrow().as_ref()?.apps.get(&app)?);
-        let pool = Pool::new(backend, self.shared.workers.len());
+        let pool = Pool::new(backend, self.shared.workers.len(), Arc::clone(&self.shared.counters));
         self.pools.borrow_mut().insert(app, Rc::clone(&pool));
         Some(pool)
     }

@@ -36,6 +36,7 @@ pub mod config;
 pub mod duration;
 pub mod failure;
 pub mod logging;
+pub mod metrics;
 pub mod notify;
 pub mod secret;
 pub mod signals;

@@ -39,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) backend: Backend,
     pub(crate) hooks: RefCell<Vec<Rc<dyn TurnEnd>>>,
     pub(crate) outputs: RefCell<Vec<Rc<dyn TurnEnd>>>,
+    pub(crate) after_output: RefCell<Vec<Rc<dyn TurnEnd>>>,
     pub(crate) spares: RefCell<OutBufs>,
     pub(crate) load: RefCell<Option<Box<dyn LoadProbe>>>,
     pub(crate) rng: RefCell<crate::runtime::Rng>,

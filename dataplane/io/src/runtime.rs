@@ -71,6 +71,7 @@ impl Runtime {
                 backend,
                 hooks: RefCell::new(Vec::new()),
                 outputs: RefCell::new(Vec::new()),
+                after_output: RefCell::new(Vec::new()),
                 spares: RefCell::new(OutBufs::default()),
                 load: RefCell::new(None),
                 rng: RefCell::new(rng),
@@ -144,11 +145,20 @@ impl Runtime {
         loop {
             let outputs = self.core.outputs.take();
             if outputs.is_empty() {
-                return;
+                break;
             }
             for output in outputs {
                 output.turn_end();
             }
+        }
+        let mut after = self.core.after_output.take();
+        for hook in after.drain(..) {
+            hook.turn_end();
+        }
+        // The memory is used again, unless a hook asked for the next turn.
+        let mut next = self.core.after_output.borrow_mut();
+        if next.is_empty() {
+            *next = after;
         }
     }
 
@@ -200,6 +210,7 @@ impl Drop for Runtime {
         }
         self.core.hooks.take();
         self.core.outputs.take();
+        self.core.after_output.take();
         self.core.backend.quiesce(&self.core);
         enter(previous);
     }
@@ -213,7 +224,7 @@ impl Drop for Leave {
     }
 }
 
-fn monotonic_now() -> Instant {
+pub(crate) fn monotonic_now() -> Instant {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec to write to; CLOCK_MONOTONIC always exists.
     unsafe {

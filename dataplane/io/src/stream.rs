@@ -24,7 +24,7 @@ use crate::{
     limits::{LINGER_MS, OUTPUT_HIGH_WATER_BYTES, SEGMENT_DIRECT_BYTES},
     output::OutBuf,
     socket::Socket,
-    time::timeout,
+    time::{now, read_clock, timeout},
     tls::{NullIdentity, Pump, TlsFailure},
     turn::TurnEnd,
 };
@@ -132,6 +132,7 @@ impl Stream {
     async fn handshake(socket: Socket, pump: Pump) -> io::Result<Self> {
         let stream = Self::new(socket, Some(pump));
         let inner = &stream.0.inner;
+        let begun = now();
         inner.feed(&mut [])?;
         while !inner.is_established() {
             let received = poll_fn(|cx| inner.socket.borrow_mut().poll_recv(cx)).await?;
@@ -141,7 +142,8 @@ impl Stream {
             inner.feed(&mut chunk)?;
         }
         if let Some(pump) = inner.pump.borrow().as_ref() {
-            inner.summary.replace(Rc::new(pump.summary()));
+            let summary = TlsSummary { handshake: read_clock().since(begun), ..pump.summary() };
+            inner.summary.replace(Rc::new(summary));
         }
         Ok(stream)
     }

@@ -4,7 +4,7 @@
 //! unbuffered API: an idle connection then keeps no record buffers, and what follows a peer's
 //! `close_notify` is not lost.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use rustls::{
@@ -46,6 +46,10 @@ pub struct TlsSummary {
     pub peer_certificates: Vec<CertificateDer<'static>>,
     /// Whether the handshake resumed an earlier session.
     pub resumed: bool,
+    /// `TLSv1.2` or `TLSv1.3`; `None` in the simulator and without TLS.
+    pub version: Option<&'static str>,
+    /// From the beginning of the handshake (the first bytes may have come before) to its end.
+    pub handshake: Duration,
 }
 
 /// What a null-TLS endpoint says of itself, for the simulator: real handshakes vary in length
@@ -241,11 +245,15 @@ impl Pump {
                 alpn: c.alpn_protocol().map(<[u8]>::to_vec),
                 peer_certificates: owned(c.peer_certificates()),
                 resumed: c.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+                version: c.protocol_version().and_then(version_text),
+                handshake: Duration::ZERO,
             },
             Library::Server(c) => TlsSummary {
                 alpn: c.alpn_protocol().map(<[u8]>::to_vec),
                 peer_certificates: owned(c.peer_certificates()),
                 resumed: c.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+                version: c.protocol_version().and_then(version_text),
+                handshake: Duration::ZERO,
             },
             Library::Null(null) => {
                 let peer = null.peer.clone().unwrap_or_default();
@@ -253,9 +261,21 @@ impl Pump {
                     alpn: Some(peer.alpn),
                     peer_certificates: vec![CertificateDer::from(peer.certificate)],
                     resumed: false,
+                    version: None,
+                    handshake: Duration::ZERO,
                 }
             }
         }
+    }
+}
+
+fn version_text(version: rustls::ProtocolVersion) -> Option<&'static str> {
+    if version == rustls::ProtocolVersion::TLSv1_3 {
+        Some("TLSv1.3")
+    } else if version == rustls::ProtocolVersion::TLSv1_2 {
+        Some("TLSv1.2")
+    } else {
+        None
     }
 }
 

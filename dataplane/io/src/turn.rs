@@ -16,6 +16,12 @@ pub fn at_turn_end(hook: Rc<dyn TurnEnd>) {
     with_core(|core| core.hooks.borrow_mut().push(hook));
 }
 
+/// Calls `hook` once this turn's output is sealed, just before the system call that sends it: the moment to note when an
+/// answer left. What the hook queues leaves in the next turn.
+pub fn after_output(hook: Rc<dyn TurnEnd>) {
+    with_core(|core| core.after_output.borrow_mut().push(hook));
+}
+
 /// Receives what the steering program reads of a worker.
 pub trait LoadProbe {
     /// The loop began to work at `now_ns` (`CLOCK_MONOTONIC`).

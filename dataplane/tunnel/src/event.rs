@@ -35,6 +35,8 @@ pub enum Event {
         head: Bytes,
         /// No body follows.
         end: bool,
+        /// How long the backend took for it, µs, if the connector said so.
+        backend_us: Option<u32>,
     },
     /// Relay: an interim response.
     Informational {
@@ -65,6 +67,8 @@ pub enum Event {
         stream: StreamId,
         /// The response head that says so.
         head: Bytes,
+        /// How long the backend took for it, µs, if the connector said so.
+        backend_us: Option<u32>,
     },
     /// The peer ended the stream; its id means nothing any more.
     Cancelled {

@@ -25,10 +25,11 @@ pub enum FrameKind {
     Generation = 14,
     GoAway = 15,
     Status = 16,
+    Timing = 17,
 }
 
 impl FrameKind {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Hello,
         Self::Open,
         Self::Head,
@@ -46,6 +47,7 @@ impl FrameKind {
         Self::Generation,
         Self::GoAway,
         Self::Status,
+        Self::Timing,
     ];
 
     fn from_wire(byte: u8) -> Option<Self> {
@@ -62,7 +64,8 @@ impl FrameKind {
             | Self::Trailers
             | Self::Cancel
             | Self::Credit
-            | Self::Upgrade => true,
+            | Self::Upgrade
+            | Self::Timing => true,
             Self::Hello
             | Self::Probe
             | Self::ProbeReply
@@ -89,7 +92,8 @@ impl FrameKind {
             | Self::LaneRequest
             | Self::Generation
             | Self::GoAway
-            | Self::Status => CONTROL_BYTES_MAX,
+            | Self::Status
+            | Self::Timing => CONTROL_BYTES_MAX,
         }
     }
 }

@@ -70,6 +70,7 @@ fn react(end: &mut Connection, event: Event) {
     match event {
         Event::Open { stream, head, .. } => {
             let _ = end.send_informational(stream, b"103");
+            let _ = end.send_timing(stream, 7);
             let _ = end.send_head(stream, b"200", head.len() % 3 == 0);
             let _ = end.send_data(stream, &mut Bytes::from(vec![0; 10_000]), head.len() % 3 == 1);
         }

@@ -70,6 +70,8 @@ pub(crate) struct ReceiveHalf {
     pub(crate) phase: Phase,
     pub(crate) window: Window,
     pub(crate) informational: u8,
+    /// From TIMING, until the head comes.
+    pub(crate) backend_us: Option<u32>,
     /// A CREDIT frame is due and noted.
     pub(crate) credit_due: bool,
 }

@@ -86,6 +86,7 @@ impl Exchange {
     ) -> Result<Answered, Failed> {
         let (body, keep) = (head.body, head.keep_alive);
         let upgraded = body == BodyKind::Upgrade;
+        self.tunnel.send_timing(self.stream, self.record.backend_time()).map_err(Failed::sending)?;
         let sent = self.tunnel.worker.with_scratch(|scratch| {
             head.encode(scratch);
             if upgraded {

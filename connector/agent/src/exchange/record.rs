@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use postern_http::RequestHead;
 use postern_io::{Instant, now};
@@ -76,6 +76,11 @@ impl Record {
         self.status.set(Some(status));
     }
 
+    /// From the OPEN until the answer's head was here; what came in between was the backend's doing.
+    pub(super) fn backend_time(&self) -> Duration {
+        self.first_byte.get().unwrap_or_default().since(self.began)
+    }
+
     /// Of the request's body, to the backend.
     pub(super) fn sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);
@@ -134,7 +139,7 @@ impl Drop for Record {
             Outcome::Failed(failed) => Some(failed),
         };
         if let Some(failed) = &failed {
-            counters.requests_failed.increment();
+            counters.failed(failed.fault);
             tracing::trace!(request = %self.meta.request, code = failed.fault.code(), detail = failed.detail, "no whole answer");
         }
         if shared.transactions.is_on() {

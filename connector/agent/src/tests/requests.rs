@@ -27,6 +27,26 @@ fn a_get_goes_through_and_its_connection_is_kept() {
 }
 
 #[test]
+fn an_answer_says_how_long_the_backend_took() {
+    sim(9, async {
+        backend(|_, stream| async move {
+            read_head(&stream, &mut Vec::new()).await.unwrap();
+            sleep(Duration::from_millis(40)).await;
+            stream.queue(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+            sleep(Duration::from_millis(500)).await;
+            stream.queue(b"ok");
+            sleep(Duration::from_secs(1)).await;
+        });
+        let world = World::start(&[]).await;
+        let tunnel = world.relay.tunnel();
+        tunnel.open(&get("/"), true);
+        let took =
+            tunnel.event(|event| if let Event::Head { backend_us, .. } = event { *backend_us } else { None }).await;
+        assert!((40_000..60_000).contains(&took), "without the answer's body: {took}");
+    });
+}
+
+#[test]
 fn the_backend_sees_its_own_host_and_the_relays_fields() {
     sim(2, async {
         let (sender, mut seen) = postern_io::mailbox::mailbox(1);

@@ -273,7 +273,7 @@ impl FakeTunnel {
     pub(super) async fn head(&self, stream: StreamId) -> (ResponseHead, bool) {
         let (head, end) = self
             .event(|event| match event {
-                Event::Head { stream: of, head, end } if *of == stream => Some((head.clone(), *end)),
+                Event::Head { stream: of, head, end, .. } if *of == stream => Some((head.clone(), *end)),
                 Event::Cancelled { stream: of, cancel } if *of == stream => panic!("cancelled: {cancel:?}"),
                 _ => None,
             })

@@ -150,11 +150,11 @@ impl Tunnel {
                 tracing::info!(connector = %self.connector, reason = ?away.reason, detail = away.detail.as_str(), "tunnel drains");
                 self.set_health(Health::Draining);
             }
-            Event::Head { stream, head, end } => self.tell(stream, StreamEvent::Head { head, end }),
+            Event::Head { stream, head, end, .. } => self.tell(stream, StreamEvent::Head { head, end }),
             Event::Informational { stream, head } => self.tell(stream, StreamEvent::Informational(head)),
             Event::Data { stream, data, end } => self.tell(stream, StreamEvent::Data { data, end }),
             Event::Trailers { stream, trailers } => self.tell(stream, StreamEvent::Trailers(trailers)),
-            Event::Upgraded { stream, head } => self.tell(stream, StreamEvent::Upgraded(head)),
+            Event::Upgraded { stream, head, .. } => self.tell(stream, StreamEvent::Upgraded(head)),
             Event::Cancelled { stream, cancel } => self.tell(stream, StreamEvent::Cancelled(cancel)),
             Event::Writable { stream } => {
                 if let Some(exchange) = self.exchange(stream) {

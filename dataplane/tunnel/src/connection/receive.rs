@@ -60,6 +60,7 @@ impl Connection {
             | FrameKind::Trailers
             | FrameKind::Cancel
             | FrameKind::Credit
+            | FrameKind::Timing
             | FrameKind::Data
             | FrameKind::Hello => self.stream_frame(header, payload)?,
             FrameKind::Probe => {
@@ -94,7 +95,9 @@ impl Connection {
             | FrameKind::Revoke
             | FrameKind::LaneRequest
             | FrameKind::Generation => Role::Connector,
-            FrameKind::Head | FrameKind::Informational | FrameKind::Upgrade | FrameKind::Status => Role::Relay,
+            FrameKind::Head | FrameKind::Informational | FrameKind::Upgrade | FrameKind::Timing | FrameKind::Status => {
+                Role::Relay
+            }
             FrameKind::Hello
             | FrameKind::Data
             | FrameKind::Trailers
@@ -153,6 +156,7 @@ impl Connection {
                 Ok(())
             }
             FrameKind::Credit => self.credited(id, &payload),
+            FrameKind::Timing => self.timed(id, header, &payload),
             FrameKind::Head
             | FrameKind::Informational
             | FrameKind::Upgrade
@@ -203,7 +207,7 @@ impl Connection {
         check_phase(open.receive.phase, kind, stream)?;
         let event = if kind == FrameKind::Head {
             open.receive.phase = if end { Phase::Ended } else { Phase::Body };
-            Event::Head { stream: id, head, end }
+            Event::Head { stream: id, head, end, backend_us: open.receive.backend_us }
         } else if kind == FrameKind::Informational {
             open.receive.informational += 1;
             if open.receive.informational > max {
@@ -212,13 +216,23 @@ impl Connection {
             Event::Informational { stream: id, head }
         } else if kind == FrameKind::Upgrade {
             upgrade(open);
-            Event::Upgraded { stream: id, head }
+            Event::Upgraded { stream: id, head, backend_us: open.receive.backend_us }
         } else {
             open.receive.phase = Phase::Ended;
             Event::Trailers { stream: id, trailers: head }
         };
         self.events.push_back(event);
         self.close_if_done(id);
+        Ok(())
+    }
+
+    /// Kept until the head comes.
+    fn timed(&mut self, id: StreamId, header: Header, payload: &[u8]) -> Result<(), PeerMisbehaved> {
+        let backend_us = Reader::new(header.kind, payload).u32("backend")?;
+        if let Some(open) = self.slots.get_mut(id) {
+            check_phase(open.receive.phase, header.kind, header.stream)?;
+            open.receive.backend_us = Some(backend_us);
+        }
         Ok(())
     }
 
@@ -348,8 +362,9 @@ impl Connection {
 
 /// Whether the sender's half of a stream may carry this frame now.
 fn check_phase(phase: Phase, kind: FrameKind, stream: WireId) -> Result<(), PeerMisbehaved> {
-    let needs_head = kind == FrameKind::Head || kind == FrameKind::Informational || kind == FrameKind::Upgrade;
-    match (phase, needs_head) {
+    let before_body =
+        [FrameKind::Head, FrameKind::Informational, FrameKind::Upgrade, FrameKind::Timing].contains(&kind);
+    match (phase, before_body) {
         (Phase::Ended, _) => Err(PeerMisbehaved::AfterEnd { kind, stream }),
         (Phase::AwaitingHead, true) | (Phase::Body | Phase::Raw, false) => Ok(()),
         (Phase::AwaitingHead, false) => Err(PeerMisbehaved::BeforeHead { kind, stream }),

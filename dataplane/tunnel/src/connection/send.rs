@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use crate::error::{OpenRefused, SendError, TunnelError};
-use crate::frame::{END, FrameKind, Header, UNPROCESSED};
+use crate::frame::{END, FrameKind, Header, OPTIONAL, UNPROCESSED};
 use crate::limits::DATA_BYTES_MAX;
 use crate::message::control::Cancel;
 use crate::message::hello::Role;
@@ -87,6 +87,7 @@ impl Connection {
                 phase: receive,
                 window: Window::new(&self.pool, self.now),
                 informational: 0,
+                backend_us: None,
                 credit_due: false,
             },
             send: SendHalf {
@@ -100,6 +101,30 @@ impl Connection {
             ordinal,
             opened_in_turn: self.outbox.turn(),
         }
+    }
+
+    /// Connector: states how long the backend took until its answer's head was there, to be sent just before that head. A
+    /// relay of an older version skips it.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was queued.
+    pub fn send_timing(&mut self, stream: StreamId, backend_us: u32) -> Result<(), SendError> {
+        if self.role != Role::Connector {
+            return Err(SendError::WrongRole);
+        }
+        let send = &mut self.live(stream)?.send;
+        match send.phase {
+            Phase::AwaitingHead => {}
+            Phase::Body => return Err(SendError::HeadTwice),
+            Phase::Raw => return Err(SendError::Upgraded),
+            Phase::Ended => return Err(SendError::Ended),
+        }
+        let payload = backend_us.to_be_bytes();
+        let header = Header { length: payload.len(), kind: FrameKind::Timing, flags: OPTIONAL, stream: stream.wire() };
+        if let Some(stream) = self.slots.get_mut(stream) {
+            self.outbox.stream_frame(&mut stream.send.turn, header, &payload);
+        }
+        Ok(())
     }
 
     /// Connector: sends the final response head. `end`: the response has no body.

@@ -41,13 +41,15 @@ fn a_small_request_goes_there_and_back() {
     };
     assert_eq!((*got, &head[..]), (meta(), &b"GET /"[..]));
     let connection = &mut pair.connector.connection;
+    connection.send_timing(*at_connector, 1_234).unwrap();
     connection.send_head(*at_connector, b"200", false).unwrap();
     send(connection, *at_connector, b"hello", true);
     assert_eq!(connection.usage().streams, 0);
     pair.run();
     let head = Bytes::from_static(b"200");
     let data = Bytes::from_static(b"hello");
-    let expected = [Event::Head { stream, head, end: false }, Event::Data { stream, data, end: true }];
+    let expected =
+        [Event::Head { stream, head, end: false, backend_us: Some(1_234) }, Event::Data { stream, data, end: true }];
     assert_eq!(pair.relay.events(), expected);
     let relay = &mut pair.relay.connection;
     assert_eq!(relay.usage().streams, 1, "held until consumed");
@@ -306,6 +308,7 @@ fn heads_come_in_order_or_not_at_all() {
     let (at_relay, stream) = open(&mut pair, true);
     let relay = &mut pair.relay.connection;
     assert_eq!(relay.send_head(at_relay, b"", true), Err(SendError::WrongRole));
+    assert_eq!(relay.send_timing(at_relay, 1), Err(SendError::WrongRole));
     assert_eq!(relay.end(at_relay), Err(SendError::Ended));
     let connector = &mut pair.connector.connection;
     assert_eq!(connector.end(stream), Err(SendError::HeadMissing));
@@ -320,6 +323,7 @@ fn heads_come_in_order_or_not_at_all() {
     assert!(matches!(refused, Err(SendError::HeadTooLong { .. })), "{refused:?}");
     connector.send_head(stream, b"200", false).unwrap();
     assert_eq!(connector.send_head(stream, b"200", false), Err(SendError::HeadTwice));
+    assert_eq!(connector.send_timing(stream, 1), Err(SendError::HeadTwice));
     connector.end(stream).unwrap();
     pair.run();
     let events = pair.relay.events();

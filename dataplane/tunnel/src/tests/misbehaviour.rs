@@ -122,6 +122,11 @@ fn frames_have_known_kinds_lengths_and_places() {
     assert!(matches!(error, PeerMisbehaved::StreamOnWrongFrame { .. }));
     let error = relay_sends(&[frame(FrameKind::Probe, 0, 0, &[0; 7])]);
     assert!(matches!(error, PeerMisbehaved::Malformed { field: "nonce", length: 7, .. }));
+    let error = connector_sends(&[frame(FrameKind::Timing, 0x80, STREAM, &[0; 3])]);
+    assert!(matches!(error, PeerMisbehaved::Malformed { field: "backend", length: 3, .. }));
+    let error =
+        connector_sends(&[frame(FrameKind::Head, 0, STREAM, b"200"), frame(FrameKind::Timing, 0x80, STREAM, &[0; 4])]);
+    assert!(matches!(error, PeerMisbehaved::AfterHead { kind: FrameKind::Timing, .. }));
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn directions_are_kept() {
         let error = connector_sends(&[frame(kind, 0, stream, b"")]);
         assert_eq!(error, PeerMisbehaved::WrongDirection { kind });
     }
-    for kind in [FrameKind::Head, FrameKind::Informational, FrameKind::Upgrade, FrameKind::Status] {
+    for kind in [FrameKind::Head, FrameKind::Informational, FrameKind::Upgrade, FrameKind::Timing, FrameKind::Status] {
         let stream = if kind == FrameKind::Status { 0 } else { STREAM };
         let error = relay_sends(&[frame(kind, 0, stream, b"")]);
         assert_eq!(error, PeerMisbehaved::WrongDirection { kind });
@@ -344,6 +349,7 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("generation", relay(&[tunnel(FrameKind::Generation, &[0, 0, 0, 2, 0, 4])])),
         ("probe", relay(&[tunnel(FrameKind::Probe, &[0; 8])])),
         ("answer", connector(&[on(FrameKind::Informational, 0, b"103"), head.clone(), data.clone()])),
+        ("timed-answer", connector(&[on(FrameKind::Timing, 0x80, &[0, 0, 1, 2]), head.clone(), data.clone()])),
         ("upgrade", connector(&[on(FrameKind::Upgrade, 0, b"101"), data.clone()])),
         ("early-answer", connector(&[head.clone(), data.clone(), on(FrameKind::Cancel, 4, &cancel)])),
         ("go-away", connector(&[tunnel(FrameKind::GoAway, &away), head])),
