@@ -3,10 +3,12 @@
 mod app;
 mod connector;
 mod relay;
+mod throttle;
 
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
+pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,6 +100,13 @@ pub(crate) enum Command {
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Limits of requests, concurrency and bytes
+    #[command(subcommand)]
+    Throttle(ThrottleCommand),
+    /// Corporate networks, from which users could reach applications without Postern
+    #[command(subcommand)]
+    Network(NetworkCommand),
+    /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
     /// The whole at a glance
     #[command(after_help = "Examples:
   postern status

@@ -82,6 +82,10 @@ impl Client {
         self.request(Method::PATCH, path, serde_json::to_vec(body)?.into())?.value()
     }
 
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.request(Method::PUT, path, serde_json::to_vec(body)?.into())?.value()
+    }
+
     /// A request whose answer is looked at whatever its status.
     pub(crate) fn ask(&self, path: &str) -> Result<Answer> {
         self.request(Method::GET, path, Bytes::new())

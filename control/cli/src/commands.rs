@@ -6,9 +6,11 @@ mod connector;
 mod explain;
 mod generate;
 mod init;
+mod network;
 mod relay;
 mod status;
 mod tenant;
+mod throttle;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Connector(_)
         | Command::App(_)
         | Command::Cert(_)
+        | Command::Throttle(_)
+        | Command::Network(_)
         | Command::Status
         | Command::Ready(_)
         | Command::Audit(_) => {}
@@ -52,6 +56,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Connector(command) => connector::run(&context, command).map(done),
         Command::App(command) => app::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),
+        Command::Throttle(command) => throttle::run(&context, command).map(done),
+        Command::Network(command) => network::run(&context, command).map(done),
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command).map(done),

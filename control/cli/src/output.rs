@@ -31,6 +31,14 @@ impl Output {
         }
     }
 
+    /// As [`Output::show`], JSON on one line: for what is printed again and again.
+    pub(crate) fn show_line<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        match self.format {
+            Format::Json => print(&(serde_json::to_string(value)? + "\n")),
+            Format::Table => print(&table(value)),
+        }
+    }
+
     /// A change's outcome: JSON has the warnings inside, people get them on stderr.
     pub(crate) fn changed<T: Serialize>(self, value: &T, line: &str, warnings: &[String]) -> Result<()> {
         self.show(value, |_| format!("{line}\n"))?;

@@ -16,12 +16,14 @@ mod fleet;
 mod limits;
 mod link;
 mod metrics;
+mod networks;
 mod pem;
 mod problem;
 mod questions;
 mod relays;
 mod store;
 mod tenants;
+mod throttle;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -13,6 +13,10 @@ pub(crate) const GROUPS_MAX: usize = 1_000;
 pub(crate) const CONNECTORS_MAX: usize = 20_000;
 /// Certificates, all tenants.
 pub(crate) const CERTIFICATES_MAX: usize = 5_000;
+/// Limits that were set, all tenants: at about 150 bytes each 1.5 MB of the snapshot.
+pub(crate) const LIMITS_MAX: usize = 10_000;
+/// Limits of address prefixes of one tenant: relays look through them with every request.
+pub(crate) const PREFIX_LIMITS_MAX: usize = 256;
 /// Relays: each costs a task, two buffers and a TLS session of together about 64 KiB.
 pub(crate) const RELAYS_MAX: usize = 256;
 /// Tokens of one group that are neither used nor expired.

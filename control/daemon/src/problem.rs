@@ -41,6 +41,8 @@ mod tests {
             include_str!("certificates.rs"),
             include_str!("tenants.rs"),
             include_str!("relays.rs"),
+            include_str!("throttle.rs"),
+            include_str!("networks.rs"),
             include_str!("control.rs"),
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),

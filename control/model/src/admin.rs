@@ -14,6 +14,11 @@
 //! | `GET /v1/tenants/T/apps/A` · `PATCH` · `DELETE` | – → [`AppView`] · [`SetApp`] → [`AppPublished`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/certificates` · `POST` | – → `List<CertificateView>` · [`AddCertificate`] → [`CertificateView`] |
 //! | `DELETE /v1/tenants/T/certificates/K` | – → [`Changed`] |
+//! | `GET /v1/tenants/T/limits` · `PATCH` | – → `List<LimitView>` · [`SetLimit`] → [`LimitChanged`] |
+//! | `DELETE /v1/tenants/T/limits/SCOPE` | – → [`Changed`]; SCOPE as in [`SetLimit::scope`], slashes included |
+//! | `GET /v1/tenants/T/limiters` | – → [`LimitersView`] |
+//! | `GET /v1/tenants/T/networks` | – → `List<NetworkView>` |
+//! | `PUT /v1/tenants/T/networks/N` · `DELETE` | [`SetNetwork`] → [`Changed`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
@@ -26,6 +31,8 @@
 //! T, G, A, C, K and R are names or ids (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
 //! A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +41,8 @@ use crate::config::{CertificateOrigin, Preauth};
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
 use crate::link::RelayStatus;
 use crate::secret::SecretText;
+
+pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -483,6 +492,36 @@ pub mod path {
     #[must_use]
     pub fn certificates(tenant: &str) -> String {
         format!("{TENANTS}/{tenant}/certificates")
+    }
+
+    /// `GET`, `PATCH`.
+    #[must_use]
+    pub fn limits(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/limits")
+    }
+
+    /// `DELETE`; a scope's slashes stay.
+    #[must_use]
+    pub fn limit(tenant: &str, scope: &str) -> String {
+        format!("{TENANTS}/{tenant}/limits/{scope}")
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn limiters(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/limiters")
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn networks(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/networks")
+    }
+
+    /// `PUT`, `DELETE`.
+    #[must_use]
+    pub fn network(tenant: &str, network: &str) -> String {
+        format!("{TENANTS}/{tenant}/networks/{network}")
     }
 
     /// `GET`.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AppId, ConnectorId, RequestId, TenantId};
 
-/// A line of the access log. What is not known is left out: `app` of a request for an unknown host, `status` of one whose
-/// client went away before an answer.
+/// A line of the access log. What is not known is left out: `app` of a request for an unknown host, `method` of what
+/// was not understood, `status` of one whose client went away before an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// When its head had arrived, RFC 3339 UTC with ms.
@@ -24,12 +24,16 @@ pub struct RequestRecord {
     /// Address and port of the client.
     pub client: String,
     /// As sent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub method: String,
     /// The host that was asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub host: String,
     /// The path as sent; with `--access-log-query` with its query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// `HTTP/1.0`, `HTTP/1.1`, `HTTP/2`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub protocol: String,
     /// `TLSv1.2`, `TLSv1.3`; absent without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! Answers that come from the relays: asked all at once, put together here.
 
 use hyper::Method;
-use postern_model::admin::Problem;
+use postern_model::admin::{LimitersView, Problem};
 use postern_model::histogram;
 use postern_model::ids::{AppId, RequestId, TenantId};
 use postern_model::question::{Answer, HistogramReport, HistogramsView, Question, RequestView};
@@ -10,7 +10,7 @@ use super::routes::{Reply, reply};
 use crate::control::Control;
 use crate::problem::{not_found, problem};
 use crate::questions::{Answers, ask_all};
-use crate::{apps, tenants};
+use crate::{apps, tenants, throttle};
 
 /// Answers requests for such figures; `None` for all others.
 pub(super) async fn answer(
@@ -23,6 +23,7 @@ pub(super) async fn answer(
     let segments: Vec<&str> = rest.split('/').collect();
     match segments.as_slice() {
         [tenant, "histograms"] => Some(histograms(control, tenant, query).await),
+        [tenant, "limiters"] => Some(limiters(control, tenant).await),
         [tenant, "requests", id] => Some(request(control, tenant, id).await),
         _ => None, // what control answers by itself
     }
@@ -55,6 +56,24 @@ async fn histograms(control: &Control, tenant: &str, query: &str) -> Result<Repl
 fn histograms_of(answer: Answer, app: Option<AppId>) -> Option<Vec<HistogramReport>> {
     let Answer::Histograms { items } = answer else { return None };
     histogram::merged(app, &items).ok()
+}
+
+async fn limiters(control: &Control, tenant: &str) -> Result<Reply, Problem> {
+    let tenant = tenants::find(control, tenant)?;
+    let Answers { from, mut warnings } = ask_all(control, &Question::Limiters { tenant: tenant.id }).await;
+    let (mut relays, mut reports) = (Vec::new(), Vec::new());
+    for (relay, answer) in from {
+        match answer {
+            Answer::Limiters { items } => {
+                relays.push(relay);
+                reports.extend(items);
+            }
+            Answer::Histograms { .. } | Answer::Request { .. } | Answer::Unknown => {
+                warnings.push(format!("relay {relay} answers with what are no limiters"));
+            }
+        }
+    }
+    reply(&LimitersView { items: throttle::added_up(reports), relays, warnings })
 }
 
 async fn request(control: &Control, tenant: &str, id: &str) -> Result<Reply, Problem> {

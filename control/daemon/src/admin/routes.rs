@@ -1,7 +1,7 @@
 //! From method and path to the operation. Synchronous: every answer comes from memory or SQLite.
 
 use hyper::{Method, StatusCode};
-use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, List, Problem, path};
+use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, List, Problem, SetNetwork, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,7 +9,7 @@ use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
 use crate::store::AuditQuery;
-use crate::{apps, certificates, relays, tenants};
+use crate::{apps, certificates, networks, relays, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -68,6 +68,8 @@ impl Ask<'_> {
             (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
             (_, [tenant, "apps", rest @ ..]) => self.apps(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
+            (_, [tenant, "limits", rest @ ..]) => self.limits(tenant, rest),
+            (_, [tenant, "networks", rest @ ..]) => self.networks(tenant, rest),
             _ => Err(self.no_route()),
         }
     }
@@ -118,6 +120,31 @@ impl Ask<'_> {
             (&Method::GET, []) => reply(&list(certificates::list(control, &tenant))),
             (&Method::POST, []) => created(&certificates::add(control, actor, &tenant, &self.body()?)?),
             (&Method::DELETE, [id]) => reply(&certificates::remove(control, actor, &tenant, id)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn limits(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(throttle::list(control, &tenant))),
+            (&Method::PATCH, []) => reply(&throttle::set(control, actor, &tenant, &self.body()?)?),
+            (&Method::DELETE, [_, ..]) => reply(&throttle::unset(control, actor, &tenant, &rest.join("/"))?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    fn networks(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(networks::list(control, &tenant))),
+            (&Method::PUT, [name]) => {
+                let SetNetwork { prefixes } = self.body()?;
+                reply(&networks::set(control, actor, &tenant, name, prefixes)?)
+            }
+            (&Method::DELETE, [name]) => reply(&networks::remove(control, actor, &tenant, name)?),
             _ => Err(self.no_route()),
         }
     }

@@ -8,4 +8,5 @@ mod enrolment;
 mod link;
 mod peer;
 mod questions;
+mod throttle;
 mod world;

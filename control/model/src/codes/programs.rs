@@ -81,6 +81,13 @@ pub(super) const STARTING: &[Code] = &[
         cure: "use --ebpf auto, which works without, or start it by its systemd unit or as root.",
     },
     Code {
+        code: "interface-unknown",
+        status: None,
+        title: "There is no such network interface",
+        cause: "--xdp names an interface that this host, or this container, does not have.",
+        cure: "name one that `ip link` shows.",
+    },
+    Code {
         code: "not-yet-available",
         status: Some(501),
         title: "Not yet available",
@@ -192,6 +199,20 @@ pub(super) const ADMIN: &[Code] = &[
         cure: "start postern-control, or name its socket with --socket or POSTERN_SOCKET.",
     },
     Code {
+        code: "guard-unavailable",
+        status: None,
+        title: "No relay with BPF runs on this host",
+        cause: "`postern guard` works on the relay's own host, through the maps that its BPF programs use. There are none: the relay does not run, runs elsewhere, or runs without BPF.",
+        cure: "run it on the relay's host. `postern status` shows whether the relay has BPF.",
+    },
+    Code {
+        code: "guard-not-permitted",
+        status: None,
+        title: "The relay's BPF maps are root's",
+        cause: "`postern guard` reads and changes maps of the kernel, which need root, or CAP_BPF and access to /sys/fs/bpf.",
+        cure: "use sudo.",
+    },
+    Code {
         code: "permission-denied",
         status: Some(403),
         title: "This user may not administer Postern",
@@ -246,6 +267,13 @@ pub(super) const ADMIN: &[Code] = &[
         title: "The external URL is taken",
         cause: "Another application is published under the same host and path, or another tenant uses the host.",
         cure: "choose another host or path, or unpublish the other application.",
+    },
+    Code {
+        code: "limit-invalid",
+        status: Some(400),
+        title: "The limit cannot be set",
+        cause: "It names nothing that can be limited, or a value is zero, negative, absurd or of no effect.",
+        cure: "set what the error names within its bounds. `none` takes a limit away, `default` returns it to its default; `postern throttle list` shows what holds.",
     },
     Code {
         code: "setting-invalid",

@@ -88,6 +88,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "try again after the time in Retry-After. If it lasts, give the relay more cores or add a relay.",
     },
     Code {
+        code: "rate-limited",
+        status: Some(429),
+        title: "A limit of requests a second is used up",
+        cause: "More requests came than the limit named in the answer allows: of the application, its tenant, or the address they come from.",
+        cure: "try again after the time in Retry-After. `postern throttle show` shows what each limit lets through and refuses, `postern throttle set` changes it.",
+    },
+    Code {
+        code: "concurrency-limited",
+        status: Some(429),
+        title: "A limit of requests in progress is used up",
+        cause: "As many requests as the limit named in the answer allows are still being answered, upgraded connections included.",
+        cure: "try again when others have ended. `postern throttle show` shows how many are in progress, `postern throttle set` changes the limit.",
+    },
+    Code {
         code: "request-timeout",
         status: Some(408),
         title: "The request took too long to arrive",

@@ -1,0 +1,88 @@
+//! Corporate networks: where users could reach an application without Postern.
+
+use postern_model::Change;
+use postern_model::admin::{Changed, NetworkView, Problem};
+use postern_model::config::Tenant;
+use postern_model::ids::Name;
+use postern_model::network::{NETWORKS_MAX, Network, NetworkKey, PREFIXES_MAX};
+use postern_model::prefix::IpPrefix;
+
+use crate::control::{Actor, Audit, Control, Draft};
+use crate::problem::{not_found_among, problem};
+
+/// `network list`.
+pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<NetworkView> {
+    let snapshot = control.snapshot();
+    let own = snapshot.networks.values().filter(|network| network.tenant == tenant.id);
+    own.map(|network| NetworkView { name: network.name.clone(), prefixes: network.prefixes.clone() }).collect()
+}
+
+/// `network set`: a new network, or other addresses for one that is there.
+pub(crate) fn set(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &str,
+    mut prefixes: Vec<IpPrefix>,
+) -> Result<Changed, Problem> {
+    let name: Name = name.parse().map_err(|error| problem("request-invalid", format!("{error}")))?;
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    if prefixes.is_empty() || prefixes.len() > PREFIXES_MAX {
+        return Err(problem("request-invalid", format!("a network has from 1 to {PREFIXES_MAX} address prefixes")));
+    }
+    let network = Network { tenant: tenant.id, name, prefixes };
+    let before = control.snapshot().networks.get(&network.key()).cloned();
+    if before.as_ref() == Some(&network) {
+        return Ok(unchanged(control));
+    }
+    let own = control.snapshot().networks.keys().filter(|key| key.tenant == tenant.id).count();
+    if before.is_none() && own >= NETWORKS_MAX {
+        return Err(problem("limit-reached", format!("the tenant has {NETWORKS_MAX} networks already")));
+    }
+    let mut draft = Draft::default();
+    draft.audit(Audit {
+        action: "network.set",
+        tenant: Some(tenant.id),
+        target: format!("network {}", network.name),
+        before: before.as_ref().map(summary),
+        after: Some(summary(&network)),
+    });
+    draft.change(Change::NetworkPut(network));
+    let version = control.commit(actor, draft)?;
+    Ok(Changed { version, warnings: Vec::new() })
+}
+
+/// `network remove`.
+pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
+    let network = {
+        let snapshot = control.snapshot();
+        let key = name.parse().ok().map(|name| NetworkKey { tenant: tenant.id, name });
+        let found = key.and_then(|key| snapshot.networks.get(&key).cloned());
+        let own = snapshot.networks.keys().filter(|key| key.tenant == tenant.id).map(|key| key.name.as_str());
+        found.ok_or_else(|| not_found_among("network", name, own.collect::<Vec<_>>()))?
+    };
+    let mut draft = Draft::default();
+    draft.audit(Audit {
+        action: "network.remove",
+        tenant: Some(tenant.id),
+        target: format!("network {}", network.name),
+        before: Some(summary(&network)),
+        after: None,
+    });
+    draft.change(Change::NetworkRemoved { tenant: tenant.id, name: network.name });
+    let version = control.commit(actor, draft)?;
+    Ok(Changed { version, warnings: Vec::new() })
+}
+
+fn unchanged(control: &Control) -> Changed {
+    Changed { version: control.snapshot().version, warnings: Vec::new() }
+}
+
+fn summary(network: &Network) -> String {
+    let shown: Vec<String> = network.prefixes.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    let more = network.prefixes.len().saturating_sub(SHOWN_MAX);
+    if more > 0 { format!("{} and {more} more", shown.join(" ")) } else { shown.join(" ") }
+}
+
+const SHOWN_MAX: usize = 16;
