@@ -1,16 +1,104 @@
-//! CPU time of processes, and which core they run on.
+//! CPU time: of processes, of a core, and of everybody else; and which core a thread runs on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+
+/// The unit of `/proc/stat`, on every architecture that Postern builds for (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
 
 /// This thread, and whatever it starts from now on, runs on that core only.
 pub fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("cannot run on core {core}"))
+}
+
+/// A process, or several that are one program, as it is called in tables.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub name: String,
+    pub pids: Vec<u32>,
+}
+
+/// What is watched while something is measured: the proxies under test and the core they share.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pub parts: Vec<Part>,
+    pub core: usize,
+}
+
+/// All clocks at one moment.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    at: Instant,
+    parts: Vec<Duration>,
+    own: Duration,
+    core: Duration,
+    machine: Duration,
+}
+
+/// What passed between two readings.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    pub elapsed: Duration,
+    /// CPU time by part, in the order watched.
+    pub parts: Vec<(String, Duration)>,
+    /// Time in which the proxies' core was not idle, whoever used it: softirqs and kernel threads included.
+    pub core: Duration,
+    /// CPU time that neither the parts nor this process (load and origin) used, on all cores.
+    pub others: Duration,
+}
+
+impl Watch {
+    pub fn read(&self) -> Reading {
+        let (core, machine) = busy(self.core);
+        Reading {
+            at: Instant::now(),
+            parts: self.parts.iter().map(|part| time(&part.pids)).collect(),
+            own: time(&[std::process::id()]),
+            core,
+            machine,
+        }
+    }
+
+    pub fn usage(&self, from: &Reading, to: &Reading) -> Usage {
+        let times = to.parts.iter().zip(&from.parts).map(|(to, from)| to.saturating_sub(*from));
+        let parts: Vec<_> = self.parts.iter().map(|part| part.name.clone()).zip(times).collect();
+        let ours: Duration = parts.iter().map(|(_, time)| *time).sum();
+        let ours = ours + to.own.saturating_sub(from.own);
+        Usage {
+            elapsed: to.at - from.at,
+            parts,
+            core: to.core.saturating_sub(from.core),
+            others: to.machine.saturating_sub(from.machine).saturating_sub(ours),
+        }
+    }
+}
+
+impl Usage {
+    /// CPU time of all parts.
+    pub fn processes(&self) -> Duration {
+        self.parts.iter().map(|(_, time)| *time).sum()
+    }
+
+    /// How much of the core was used, 0 to 1.
+    pub fn core_share(&self) -> f64 {
+        self.core.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// How much of one core others used meanwhile.
+    pub fn others_share(&self) -> f64 {
+        self.others.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// True when the processes' own time says what the work cost: the core was full, and nearly all of it is theirs.
+    pub fn is_saturated(&self) -> bool {
+        let (core, processes) = (self.core.as_secs_f64(), self.processes().as_secs_f64());
+        self.core_share() >= 0.95 && (core - processes).abs() <= 0.05 * core
+    }
 }
 
 /// CPU time used so far by all threads of these processes.
@@ -29,16 +117,56 @@ fn nanoseconds(pid: u32) -> u64 {
         .sum()
 }
 
+/// Non-idle time of one core and of the machine.
+fn busy(core: usize) -> (Duration, Duration) {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let of = |name: &str| text.lines().find_map(|line| busy_ticks(line, name)).unwrap_or(0);
+    let time = |ticks| TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
+    (time(of(&format!("cpu{core}"))), time(of("cpu")))
+}
+
+/// user, nice, system, irq and softirq of a line of `/proc/stat`; not idle, iowait, steal (nobody's here) and guest (in user).
+fn busy_ticks(line: &str, name: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    if words.next() != Some(name) {
+        return None;
+    }
+    let ticks: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+    Some([0, 1, 2, 5, 6].iter().filter_map(|index| ticks.get(*index)).sum())
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn work_costs_time() {
-        let own = [std::process::id()];
-        let before = super::time(&own);
+        let watch = Watch { parts: vec![Part { name: "own".into(), pids: vec![std::process::id()] }], core: 0 };
+        let before = watch.read();
         let mut sum = 0u64;
         for number in 0..20_000_000u64 {
             sum = std::hint::black_box(sum ^ number);
         }
-        assert!(super::time(&own) > before, "{sum}");
+        let usage = watch.usage(&before, &watch.read());
+        assert!(usage.processes() > Duration::ZERO, "{sum}");
+    }
+
+    #[test]
+    fn idle_and_stolen_time_is_nobodys() {
+        assert_eq!(busy_ticks("cpu0 1 2 3 1000 2000 4 5 6000 7 8", "cpu0"), Some(15));
+        assert_eq!(busy_ticks("cpu1 1 2 3", "cpu0"), None);
+    }
+
+    #[test]
+    fn a_core_that_waits_or_works_for_others_is_not_saturated_by_the_parts() {
+        let usage = |core_ms, parts_ms| Usage {
+            elapsed: Duration::from_secs(1),
+            parts: vec![("a".into(), Duration::from_millis(parts_ms))],
+            core: Duration::from_millis(core_ms),
+            others: Duration::ZERO,
+        };
+        assert!(usage(980, 960).is_saturated());
+        assert!(!usage(900, 890).is_saturated());
+        assert!(!usage(980, 900).is_saturated());
     }
 }

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo|test|tidy|ebpf`.
+//! The project's own commands: `cargo xtask demo|test|perf|tidy|ebpf`.
 //! It owns set-up, checks and the demonstration; no product code lives here.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
@@ -6,6 +6,7 @@
 mod demo;
 mod ebpf;
 mod packages;
+mod perf;
 mod shell;
 mod test;
 mod tidy;
@@ -39,6 +40,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the chain, beside peers with --peers; or count what does not wobble with --check-counted.
+    Perf(perf::Perf),
     /// Check what the compiler does not: crate edges, `unsafe`, lengths, links, error codes.
     Tidy,
 }
@@ -48,6 +51,7 @@ fn main() -> std::process::ExitCode {
         Task::Demo { check, programs } => demo::run(check, programs),
         Task::Test => test::run(),
         Task::Ebpf { check } => ebpf::run(check),
+        Task::Perf(arguments) => perf::run(&arguments),
         Task::Tidy => tidy::run(),
     };
     match outcome {

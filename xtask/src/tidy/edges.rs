@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("postern-ebpf-loader", &["postern-ebpf-common"]),
     ("postern-ebpf-programs", &["postern-ebpf-common"]),
     ("postern-perf", EVERYTHING),
+    ("postern-counted", EVERYTHING),
     ("postern-tests", EVERYTHING),
     ("postern-fuzz", EVERYTHING),
     ("xtask", &[]),
