@@ -7,6 +7,7 @@
 pub mod args;
 mod dataplane;
 mod handover;
+mod limit;
 pub mod limits;
 mod messages;
 pub mod peer;

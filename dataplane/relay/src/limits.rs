@@ -139,3 +139,13 @@ pub const UPGRADED_IDLE_MAX: Duration = Duration::from_secs(3600);
 pub const REQUESTS_IN_A_ROW_MAX: u32 = 32;
 /// How often a draining worker looks whether anything is left.
 pub const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Sources whose limits are kept apart: sets of [`SOURCE_WAYS`] entries of 64 bytes each, 4 MiB together, made with the
+/// first limit on sources. Entries are reused only when they say nothing any more; who finds none shares a bucket.
+pub const SOURCE_SETS: usize = 8192;
+/// Places of one source.
+pub const SOURCE_WAYS: usize = 8;
+/// How often limiters' rates are looked at for `postern throttle`.
+pub const LIMITS_SAMPLED_EVERY: Duration = Duration::from_secs(1);
+/// Content that waits for its turn looks so often whether the limit was changed meanwhile.
+pub const PACED_LOOK_INTERVAL: Duration = Duration::from_millis(50);

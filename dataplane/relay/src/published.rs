@@ -10,6 +10,8 @@ use postern_model::ids::{ConnectorId, GroupId, RelayId};
 use postern_model::plan::Plan;
 use rustls::ServerConfig;
 
+use crate::limit::LimitTable;
+
 /// One version of everything workers decide by.
 pub struct Published {
     /// Counts publications from 1; 0 is "nothing yet". It is not the snapshot's version: certificates renew in between.
@@ -29,6 +31,8 @@ pub struct Published {
     pub group_configs: BTreeMap<GroupId, Arc<SignedGroupConfig>>,
     /// The connectors control knows, with their group. The tunnels of one that is no longer here are cut.
     pub connectors: BTreeMap<ConnectorId, GroupId>,
+    /// The limiters; those that stay are the same ones from one publication to the next.
+    pub(crate) limits: Arc<LimitTable>,
 }
 
 impl Published {

@@ -18,6 +18,7 @@ use super::identity::Identity;
 use super::seal::Seal;
 use super::state::{FollowedState, Saved, Settled};
 use super::tls::{Authority, ClientCertificates, TlsConfigs};
+use crate::limit::{LimitTable, monotonic_ns};
 use crate::limits::STATE_BYTES_MAX;
 use crate::published::{ConfigHandle, Published};
 
@@ -197,6 +198,8 @@ impl Keeper {
             ),
             false => (held.group_configs.clone(), held.connectors.clone()),
         };
+        // One plan, one table: while control's newest cannot be served, its limits are not in force either.
+        let limits = Arc::new(LimitTable::next(&held.limits, &served.plan, monotonic_ns()));
         let fallback = Arc::clone(self.identity.self_signed());
         let tls =
             self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
@@ -210,6 +213,7 @@ impl Keeper {
             tunnel_tls: own.and_then(|(own, authority)| self.configs.tunnels(own, authority).ok()),
             group_configs,
             connectors,
+            limits,
         }));
     }
 
@@ -251,6 +255,7 @@ fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
         tunnel_tls: None,
         group_configs: BTreeMap::new(),
         connectors: BTreeMap::new(),
+        limits: Arc::default(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::reception::Reception;
 use super::sender::{self, SideReceiver, SideSender};
 use super::status::{Constant, StatusBook};
 use crate::handover::{AsyncChannel, Channel, Received};
+use crate::limit;
 use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
@@ -120,6 +121,7 @@ impl Side {
             if let Some(listener) = self.admin.take() {
                 tokio::spawn(admin::serve(tokio::net::TcpListener::from_std(listener)?, Arc::clone(&self.view)));
             }
+            tokio::spawn(limit::keep_sampling(self.config()));
             self.run_loop(&channel, running).await
         })
     }

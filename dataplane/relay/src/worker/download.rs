@@ -8,6 +8,8 @@ use postern_tunnel::Cancel;
 
 use super::client::{Client, Gone, Unfit};
 use super::exchange::StreamEvent;
+use super::pacer::Pacer;
+use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use crate::limits::HELD_BYTES_MAX;
 
@@ -24,6 +26,7 @@ pub(crate) struct Download {
     upgraded: bool,
     /// Bytes of payload that were written.
     pub(crate) bytes: u64,
+    pacer: Pacer,
 }
 
 /// An answer of a stated, small length is passed on whole: a connector that is lost in its middle has then cost nothing,
@@ -53,7 +56,8 @@ pub(crate) enum Step {
 
 impl Download {
     pub(crate) fn new(head_only: bool) -> Self {
-        Self { head_only, held: None, blocked: false, status: None, upgraded: false, bytes: 0 }
+        let pacer = Pacer::default();
+        Self { head_only, held: None, blocked: false, status: None, upgraded: false, bytes: 0, pacer }
     }
 
     /// Whether the client was sent bytes of the final response: another try would mix two answers.
@@ -83,6 +87,7 @@ impl Download {
         cx: &mut Context<'_>,
         client: &mut C,
         stream: &OpenStream,
+        admitted: &Admitted,
         progress: &mut bool,
     ) -> Poll<Step> {
         loop {
@@ -96,6 +101,13 @@ impl Download {
                     stream.exchange.register(cx);
                     return Poll::Pending;
                 }
+            }
+            if let Some(bytes) = stream.exchange.next_payload()
+                && self.pacer.poll(cx, admitted, bytes).is_pending()
+            {
+                *progress = true; // it is a limit that holds it up: neither end is to blame
+                stream.exchange.register(cx);
+                return Poll::Pending;
             }
             let Some(event) = stream.exchange.pop() else {
                 stream.exchange.register(cx);

@@ -56,6 +56,20 @@ impl Exchange {
         }
     }
 
+    /// Bytes of payload in what comes next, if it is payload.
+    pub(crate) fn next_payload(&self) -> Option<usize> {
+        match self.events.borrow().front()? {
+            StreamEvent::Data { data, .. } => Some(data.len()),
+            StreamEvent::Informational(_)
+            | StreamEvent::Head { .. }
+            | StreamEvent::Upgraded { .. }
+            | StreamEvent::Trailers(_)
+            | StreamEvent::Cancelled(_)
+            | StreamEvent::Lost { .. }
+            | StreamEvent::Suspect => None,
+        }
+    }
+
     pub(crate) fn pop(&self) -> Option<StreamEvent> {
         self.events.borrow_mut().pop_front()
     }

@@ -160,7 +160,7 @@ impl Forwarding<'_> {
         progress: &mut bool,
     ) -> Poll<Ended> {
         loop {
-            let uploaded = self.upload.poll(cx, client, stream, progress);
+            let uploaded = self.upload.poll(cx, client, stream, &self.admitted, progress);
             match uploaded {
                 Poll::Ready(Err(UploadError::ClientGone)) => return Poll::Ready(Ended::ClientGone),
                 Poll::Ready(Err(UploadError::Malformed(malformed))) => {
@@ -174,7 +174,7 @@ impl Forwarding<'_> {
                     }
                 }
             }
-            match self.download.poll(cx, client, stream, progress) {
+            match self.download.poll(cx, client, stream, &self.admitted, progress) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Step::Upgraded) => {
                     client.switch_to_raw();

@@ -18,6 +18,7 @@ mod fault;
 mod forward;
 mod h1;
 mod hub;
+mod pacer;
 pub mod peers;
 mod reject;
 mod request;

@@ -11,6 +11,8 @@ use postern_tunnel::{Cancel, CancelCode, Culprit};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::limit::{Limited, Refused};
+
 /// Why a request gets no answer from its application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reject {
@@ -52,6 +54,29 @@ impl Reject {
     pub(crate) fn overloaded() -> Self {
         let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
         Self { retry_after_s: Some(1), ..Self::new(503, "overloaded", detail) }
+    }
+
+    /// A limit is used up.
+    pub(crate) fn limited(limited: &Limited) -> Self {
+        let limit = &limited.limit;
+        let (code, detail, retry_after_s) = match limited.refused {
+            Refused::Rate { rps, wait_ns } => {
+                let seconds = u32::try_from(wait_ns.div_ceil(1_000_000_000)).unwrap_or(u32::MAX).max(1);
+                let detail = format!(
+                    "The limit {limit} ({}) is used up. Try again in {}.",
+                    per_second(rps),
+                    in_seconds(seconds)
+                );
+                ("rate-limited", detail, seconds)
+            }
+            Refused::Concurrency { conns } => {
+                let detail =
+                    format!("The limit {limit} ({conns} requests at a time) is used up. Try again in a moment.");
+                ("concurrency-limited", detail, 1)
+            }
+        };
+        let retry_after_s = Some(retry_after_s);
+        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, close: false }
     }
 
     pub(crate) fn connector_unavailable() -> Self {
@@ -118,6 +143,14 @@ impl Reject {
         }
         (head, body)
     }
+}
+
+fn per_second(rps: u64) -> String {
+    if rps == 1 { String::from("1 request a second") } else { format!("{rps} requests a second") }
+}
+
+fn in_seconds(seconds: u32) -> String {
+    if seconds == 1 { String::from("1 second") } else { format!("{seconds} seconds") }
 }
 
 /// How long a connector typically takes to come back.

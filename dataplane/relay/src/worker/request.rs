@@ -88,7 +88,9 @@ pub(crate) async fn answer<C: Client>(
     let admitted = route(&published.plan, head, server_name)
         .inspect(|routed| transaction.app = Some(routed.app.id))
         .and_then(authorise)
-        .and_then(|permit| throttle(permit, &worker.in_progress));
+        .and_then(|permit| {
+            throttle(permit, &published.limits, client.address().ip(), worker.index, &worker.in_progress)
+        });
     drop(published);
     match admitted {
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,

@@ -65,6 +65,7 @@ fn published() -> ConfigHandle {
         tunnel_tls: None,
         group_configs: Default::default(),
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
+        limits: Default::default(),
     }))
 }
 

@@ -2,25 +2,35 @@
 //! nothing else.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use postern_io::now;
 use postern_model::plan::PlannedApp;
 
 use super::authorise::Permit;
 use super::reject::Reject;
+use crate::limit::{Admission, LimitTable};
 use crate::limits::REQUESTS_PER_WORKER_MAX;
 
-/// A request that is let through; holds its place until dropped.
+/// A request that is let through; holds its place everywhere until dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     permit: Permit,
+    /// `None` where nothing is limited at all: in tests.
+    limits: Option<Admission>,
     _place: Place,
 }
 
 impl Admitted {
     pub(crate) fn app(&self) -> &Arc<PlannedApp> {
         self.permit.app()
+    }
+
+    /// The limiters that pace its content; `None` when none does.
+    pub(crate) fn pacing(&self) -> Option<&Admission> {
+        self.limits.as_ref().filter(|limits| limits.paces())
     }
 }
 
@@ -31,13 +41,25 @@ pub(crate) struct InProgress(Rc<Cell<usize>>);
 #[derive(Debug)]
 struct Place(Rc<Cell<usize>>);
 
-/// Admits a request while the worker has room.
-pub(crate) fn throttle(permit: Permit, in_progress: &InProgress) -> Result<Admitted, Reject> {
+/// Admits a request while the worker has room and no limit of the application, its tenant or the source is used up.
+pub(crate) fn throttle(
+    permit: Permit,
+    limits: &LimitTable,
+    address: IpAddr,
+    worker: u16,
+    in_progress: &InProgress,
+) -> Result<Admitted, Reject> {
     if in_progress.0.get() >= REQUESTS_PER_WORKER_MAX {
         return Err(Reject::overloaded());
     }
+    let limits = match limits.app(permit.app().id) {
+        Some(limits) => Some(
+            Admission::enter(limits, address, worker, now().as_nanos()).map_err(|limited| Reject::limited(&limited))?,
+        ),
+        None => None,
+    };
     in_progress.0.set(in_progress.0.get() + 1);
-    Ok(Admitted { permit, _place: Place(Rc::clone(&in_progress.0)) })
+    Ok(Admitted { permit, limits, _place: Place(Rc::clone(&in_progress.0)) })
 }
 
 impl Drop for Place {

@@ -2,13 +2,15 @@
 //! while it is small.
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use postern_http::{Headers, Malformed};
 use postern_tunnel::{SendError, Sent};
 
 use super::client::{Client, Content, ContentError};
+use super::pacer::Pacer;
+use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use crate::limits::REPLAY_BYTES_MAX;
 
@@ -23,6 +25,9 @@ pub(crate) struct Upload {
     read: bool,
     /// Bytes that came from the client.
     pub(crate) bytes: u64,
+    pacer: Pacer,
+    /// The first piece of the queue may pass.
+    has_turn: bool,
 }
 
 /// `Open → Known (it came) → Sent (the tunnel has it)`; `Held` while an offered upgrade may turn the stream raw.
@@ -75,6 +80,8 @@ impl Upload {
             begin,
             read: nothing,
             bytes: 0,
+            pacer: Pacer::default(),
+            has_turn: false,
         }
     }
 
@@ -107,6 +114,7 @@ impl Upload {
     pub(crate) fn rewind(&mut self) -> bool {
         let Replay::Kept { pieces, trailers, .. } = &self.replay else { return false };
         self.queue = pieces.iter().cloned().collect();
+        self.has_turn = false;
         self.end = match self.begin {
             Begin::Open if self.read => End::Known(trailers.clone()),
             Begin::Open | Begin::Held | Begin::Ended => self.begin.end(),
@@ -126,11 +134,16 @@ impl Upload {
         cx: &mut Context<'_>,
         client: &mut C,
         stream: &OpenStream,
+        admitted: &Admitted,
         progress: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
         loop {
             if self.is_sent() {
                 return Poll::Ready(Ok(()));
+            }
+            if self.poll_turn(cx, admitted).is_pending() {
+                *progress = true; // it is a limit that holds it up: neither end is to blame
+                return Poll::Pending;
             }
             if !self.queue.is_empty() || self.end != End::Open {
                 match self.hand_over(client, stream, progress) {
@@ -155,6 +168,17 @@ impl Upload {
         }
     }
 
+    /// Waits for the first piece's turn, once for each piece.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, admitted: &Admitted) -> Poll<()> {
+        if let Some(piece) = self.queue.front()
+            && !self.has_turn
+        {
+            ready!(self.pacer.poll(cx, admitted, piece.len()));
+            self.has_turn = true;
+        }
+        Poll::Ready(())
+    }
+
     /// Gives the tunnel what it takes; false when it has to make room first.
     fn hand_over<C: Client>(
         &mut self,
@@ -173,6 +197,7 @@ impl Upload {
                 return Ok(false);
             }
             self.queue.pop_front();
+            self.has_turn = false;
             if last {
                 self.end = End::Sent;
             }

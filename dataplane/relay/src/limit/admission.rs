@@ -1,0 +1,257 @@
+//! One request's way through its limiters: in at all of them or at none. It holds its places until dropped.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::limiter::{Entered, Limiter, Refused};
+use super::sources::{SourceEntered, SourceRefused};
+use super::table::{AppLimits, NamedRule};
+
+/// Places at every limiter that a request meets. A request in progress is counted for as long as this lives.
+pub(crate) struct Admission {
+    limits: Arc<AppLimits>,
+    app_source: Option<SourceEntered>,
+    source: Option<SourceEntered>,
+    prefix: Option<(usize, Entered)>,
+    app: Option<Entered>,
+    tenant: Option<Entered>,
+    /// All limiters let it in.
+    whole: bool,
+}
+
+/// A request that one limiter refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limited {
+    /// The limit, as `postern throttle` names it.
+    pub(crate) limit: Arc<str>,
+    pub(crate) refused: Refused,
+    /// Its source sends so much more than it may that answering it is not worth while.
+    pub(crate) floods: bool,
+}
+
+impl Admission {
+    /// Asks the narrowest limiters first: a source that is refused by itself takes nothing from the others.
+    ///
+    /// # Errors
+    /// The first limiter that refuses; none counts the request then.
+    pub(crate) fn enter(limits: &Arc<AppLimits>, address: IpAddr, worker: u16, now_ns: u64) -> Result<Self, Limited> {
+        let mut admission = Self {
+            limits: Arc::clone(limits),
+            app_source: None,
+            source: None,
+            prefix: None,
+            app: None,
+            tenant: None,
+            whole: false,
+        };
+        admission.enter_sources(limits, address.to_canonical(), worker, now_ns)?;
+        let enter = |named: &super::table::Named| {
+            named.limiter.enter(worker, now_ns).map_err(|refused| Limited::new(&named.name, refused))
+        };
+        admission.app = Some(enter(&limits.app)?);
+        admission.tenant = Some(enter(&limits.tenant)?);
+        admission.whole = true;
+        admission.each_limiter(|limiter| limiter.admitted(worker));
+        Ok(admission)
+    }
+
+    fn enter_sources(&mut self, limits: &AppLimits, address: IpAddr, worker: u16, now_ns: u64) -> Result<(), Limited> {
+        let by_source = |rule: &Option<NamedRule>| match (rule, &limits.sources) {
+            (Some(named), Some(table)) => table
+                .enter(&named.rule, address, worker, now_ns)
+                .map(Some)
+                .map_err(|refused| Limited::source(&named.name, refused)),
+            (None, _) | (_, None) => Ok(None),
+        };
+        self.app_source = by_source(&limits.app_source)?;
+        match limits.prefix_of(address) {
+            Some(place) => {
+                let named = &limits.prefixes[place].1;
+                let entered = named.limiter.enter(worker, now_ns);
+                self.prefix = Some((place, entered.map_err(|refused| Limited::new(&named.name, refused))?));
+            }
+            None => self.source = by_source(&limits.source)?,
+        }
+        Ok(())
+    }
+
+    /// Whether any of its limiters paces content.
+    pub(crate) fn paces(&self) -> bool {
+        let mut paces = false;
+        self.each_limiter(|limiter| paces |= limiter.terms().paces());
+        paces
+    }
+
+    /// Counts content: gives the moment from which it may pass, in ns of the engine's clock.
+    pub(crate) fn reserve(&self, bytes: u64, now_ns: u64) -> u64 {
+        let limits = &*self.limits;
+        let by_source = |rule: &Option<NamedRule>, entered: Option<SourceEntered>| {
+            let (Some(named), Some(table), Some(entered)) = (rule, &limits.sources, entered) else { return 0 };
+            table.reserve(&named.rule, entered, bytes, now_ns)
+        };
+        let prefix = self.prefix.map_or(0, |(place, _)| limits.prefixes[place].1.limiter.reserve(bytes, now_ns));
+        let sources = by_source(&limits.app_source, self.app_source).max(by_source(&limits.source, self.source));
+        let wide = limits.app.limiter.reserve(bytes, now_ns).max(limits.tenant.limiter.reserve(bytes, now_ns));
+        sources.max(prefix).max(wide)
+    }
+
+    /// Changes when the terms of any of its limiters do.
+    pub(crate) fn terms_version(&self) -> u64 {
+        let mut version = 0u64;
+        self.each_limiter(|limiter| version = version.wrapping_add(limiter.terms().version()));
+        version
+    }
+
+    /// Those it is in.
+    fn each_limiter(&self, mut each: impl FnMut(&Limiter)) {
+        let limits = &*self.limits;
+        if let (Some(named), Some(_)) = (&limits.app_source, self.app_source) {
+            each(&named.rule.limiter);
+        }
+        if let (Some(named), Some(_)) = (&limits.source, self.source) {
+            each(&named.rule.limiter);
+        }
+        if let Some((place, _)) = self.prefix {
+            each(&limits.prefixes[place].1.limiter);
+        }
+        if self.app.is_some() {
+            each(&limits.app.limiter);
+        }
+        if self.tenant.is_some() {
+            each(&limits.tenant.limiter);
+        }
+    }
+
+    fn leave_source(&self, rule: &Option<NamedRule>, entered: Option<SourceEntered>) {
+        let (Some(named), Some(table), Some(entered)) = (rule, &self.limits.sources, entered) else { return };
+        if self.whole {
+            table.leave(&named.rule, entered);
+        } else {
+            table.turn_back(&named.rule, entered);
+        }
+    }
+
+    fn leave(&self, limiter: &Limiter, entered: Option<Entered>) {
+        match entered {
+            Some(entered) if self.whole => limiter.leave(entered),
+            Some(entered) => limiter.turn_back(entered),
+            None => {}
+        }
+    }
+}
+
+impl Limited {
+    fn new(name: &Arc<str>, refused: Refused) -> Self {
+        Self { limit: Arc::clone(name), refused, floods: false }
+    }
+
+    fn source(name: &Arc<str>, SourceRefused { refused, floods }: SourceRefused) -> Self {
+        Self { limit: Arc::clone(name), refused, floods }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.leave_source(&self.limits.app_source, self.app_source);
+        self.leave_source(&self.limits.source, self.source);
+        if let Some((place, entered)) = self.prefix {
+            self.leave(&self.limits.prefixes[place].1.limiter, Some(entered));
+        }
+        self.leave(&self.limits.app.limiter, self.app);
+        self.leave(&self.limits.tenant.limiter, self.tenant);
+    }
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("limit", &self.limits.app.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_model::Snapshot;
+    use postern_model::limit::{Allowance, Limit, LimitScope};
+    use postern_model::plan::Plan;
+
+    use super::*;
+    use crate::limit::LimitTable;
+    use crate::side::testing::{app, snapshot};
+
+    const NOW: u64 = 1 << 40;
+
+    fn set(snapshot: &mut Snapshot, scope: LimitScope, rps: u64, burst: u64) {
+        let tenant = postern_model::ids::TenantId::DEFAULT;
+        let limit = Limit { rps: Some(Allowance::At(rps)), burst: Some(burst), ..Limit::new(tenant, scope) };
+        snapshot.limits.insert(limit.key(), limit);
+    }
+
+    fn limits(held: &LimitTable, snapshot: &Snapshot) -> (LimitTable, Arc<AppLimits>) {
+        let table = LimitTable::next(held, &Plan::build(snapshot).unwrap(), NOW);
+        let limits = Arc::clone(table.app(app("http://x/").id).unwrap());
+        (table, limits)
+    }
+
+    fn tries(limits: &Arc<AppLimits>, address: &str, count: u32) -> (u32, Option<String>) {
+        let (mut admitted, mut by) = (0, None);
+        for _ in 0..count {
+            match Admission::enter(limits, address.parse().unwrap(), 0, NOW) {
+                Ok(_) => admitted += 1,
+                Err(limited) => by = Some(limited.limit.to_string()),
+            }
+        }
+        (admitted, by)
+    }
+
+    #[test]
+    fn the_narrowest_limit_refuses_and_the_others_lose_nothing() {
+        let mut snapshot = snapshot(1);
+        let id = app("http://x/").id;
+        set(&mut snapshot, LimitScope::Tenant, 1, 30);
+        set(&mut snapshot, LimitScope::App(id), 1, 20);
+        set(&mut snapshot, LimitScope::Source { app: None }, 1, 5);
+        set(&mut snapshot, LimitScope::Source { app: Some(id) }, 1, 8);
+        set(&mut snapshot, LimitScope::SourcePrefix("192.0.2.0/24".parse().unwrap()), 1, 7);
+        set(&mut snapshot, LimitScope::SourcePrefix("192.0.2.9/32".parse().unwrap()), 1, 2);
+        let (table, limits) = limits(&LimitTable::default(), &snapshot);
+        assert_eq!(tries(&limits, "10.0.0.1", 9), (5, Some("source".into())));
+        assert_eq!(tries(&limits, "192.0.2.9", 9), (2, Some("source/192.0.2.9/32".into())));
+        assert_eq!(tries(&limits, "192.0.2.1", 9), (7, Some("source/192.0.2.0/24".into())));
+        assert_eq!(tries(&limits, "192.0.2.2", 9), (0, Some("source/192.0.2.0/24".into())), "together");
+        assert_eq!(tries(&limits, "10.0.0.2", 9), (5, Some("source".into())));
+        assert_eq!(tries(&limits, "10.0.0.3", 9), (1, Some("app/app".into())), "20 in all");
+        let held = &table.all[&postern_model::limit::LimitKey { tenant: id.tenant, scope: LimitScope::Tenant }];
+        let figures = held.limiter.figures();
+        assert_eq!((figures.admitted, figures.refused, figures.in_progress), (20, 0, 0));
+    }
+
+    #[test]
+    fn limiters_keep_what_they_hold_when_the_configuration_changes() {
+        let mut snapshot = snapshot(1);
+        let id = app("http://x/").id;
+        set(&mut snapshot, LimitScope::App(id), 1, 5);
+        let (table, old) = limits(&LimitTable::default(), &snapshot);
+        assert_eq!(tries(&old, "10.0.0.1", 3).0, 3);
+        let (table, same) = limits(&table, &snapshot);
+        assert_eq!(tries(&same, "10.0.0.1", 9).0, 2);
+        set(&mut snapshot, LimitScope::App(id), 1000, 5);
+        let (_, _) = limits(&table, &snapshot);
+        let later = NOW + 2_000_000;
+        assert!(Admission::enter(&old, "10.0.0.1".parse().unwrap(), 0, later).is_ok(), "new terms hold in place");
+    }
+
+    #[test]
+    fn places_are_held_until_dropped() {
+        let mut snapshot = snapshot(1);
+        let scope = LimitScope::Source { app: None };
+        let limit = Limit { conns: Some(Allowance::At(1)), ..Limit::new(postern_model::ids::TenantId::DEFAULT, scope) };
+        snapshot.limits.insert(limit.key(), limit);
+        let (_, limits) = limits(&LimitTable::default(), &snapshot);
+        let address = "2001:db8::1".parse().unwrap();
+        let held = Admission::enter(&limits, address, 0, NOW).unwrap();
+        let refused = Admission::enter(&limits, address, 1, NOW).unwrap_err();
+        assert_eq!((&*refused.limit, refused.refused), ("source", Refused::Concurrency { conns: 1 }));
+        drop(held);
+        assert!(Admission::enter(&limits, address, 1, NOW).is_ok());
+    }
+}
