@@ -1,0 +1,33 @@
+//! What the requests of one client's connection have in common, for their records.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use postern_io::{Stream, TlsSummary};
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) address: SocketAddr,
+    tls: Rc<TlsSummary>,
+    handshake_told: Cell<bool>,
+}
+
+impl Session {
+    pub(crate) fn new(stream: &Stream, address: SocketAddr) -> Self {
+        Self { address, tls: stream.tls(), handshake_told: Cell::new(false) }
+    }
+
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        self.tls.version
+    }
+
+    /// How long its handshake took: for its first request only.
+    pub(crate) fn take_handshake(&self) -> Option<Duration> {
+        let told = self.handshake_told.replace(true);
+        (!told && self.tls.version.is_some()).then_some(self.tls.handshake)
+    }
+}
