@@ -8,7 +8,7 @@ use postern_http::Authority;
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::AppSettings;
+use postern_model::settings::{AppSettings, BackendHttp};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::{ClientConfig, RootCertStore};
@@ -37,13 +37,17 @@ pub(crate) struct Backend {
     pub(crate) silence_max: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
+    pub(crate) http: BackendHttp,
     pub(crate) tls: Option<BackendTls>,
 }
 
 /// How TLS with a backend is spoken.
 #[derive(Debug, Clone)]
 pub(crate) struct BackendTls {
+    /// Offers the versions of HTTP that the settings allow.
     pub(crate) config: Arc<ClientConfig>,
+    /// Offers HTTP/1.1 alone, for what HTTP/2 does not carry.
+    pub(crate) http1: Arc<ClientConfig>,
     pub(crate) server_name: ServerName<'static>,
 }
 
@@ -72,6 +76,7 @@ impl Backend {
         let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
         let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
+        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, &settings);
         let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
         Ok(Self {
@@ -82,6 +87,7 @@ impl Backend {
             silence_max: Duration::from_millis(settings.backend_timeout_ms.into()),
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
+            http: settings.backend_http,
             tls,
         })
     }
@@ -119,9 +125,19 @@ impl BackendTls {
             (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?).with_no_client_auth(),
             (true, None) => builder.with_root_certificates(system_roots()).with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS);
-        Ok(Self { config: Arc::new(config), server_name })
+        let offering = |versions: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
+            Arc::new(config)
+        };
+        let http1 = offering(&[HTTP1]);
+        let config = match settings.backend_http {
+            BackendHttp::Auto => offering(&[HTTP2, HTTP1]),
+            BackendHttp::Http2 => offering(&[HTTP2]),
+            BackendHttp::Http1 | BackendHttp::H2c => Arc::clone(&http1),
+        };
+        Ok(Self { config, http1, server_name })
     }
 }
 
@@ -166,6 +182,10 @@ impl Judge for Anybody {
         Ok(())
     }
 }
+
+/// ALPN's names.
+pub(crate) const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// TLS sessions remembered per backend.
 const RESUMED_SESSIONS: usize = 32;

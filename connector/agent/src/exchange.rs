@@ -2,6 +2,7 @@
 //! its slower end.
 
 mod download;
+mod http2;
 mod raw;
 mod record;
 mod silence;
@@ -19,7 +20,7 @@ use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
 use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
-use crate::pool::{BackendConnection, Pool};
+use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
 use crate::translate::{self, External};
 use crate::tunnel::Tunnel;
 use download::Answered;
@@ -89,26 +90,42 @@ impl Exchange {
         self.attempts(&pool, &head, &asked, has_body).await
     }
 
-    /// A kept connection may turn out to be closed by the backend: then once more on a fresh one (RFC 9110 §9.2.2).
+    /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a
+    /// fresh one (RFC 9110 §9.2.2, RFC 9113 §8.7).
     async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
         let names = &self.tunnel.worker.names;
-        let connection = pool.acquire(names, false).await?;
-        self.record.connected(connection.reused);
-        let reused = connection.reused;
-        let lost = match self.attempt(pool, connection, head, asked, has_body).await {
+        let wanted = Wanted { fresh: false, http1: asked.upgrade };
+        let acquired = pool.acquire(names, wanted).await?;
+        let reused = acquired.is_reused();
+        let lost = match self.attempt_on(pool, acquired, head, asked, has_body).await {
             Ok(()) => return Ok(()),
             Err(lost) => lost,
         };
-        let may_repeat = reused && !lost.answered && asked.idempotent && !self.incoming.is_taken();
-        if !may_repeat || lost.failed.fault != Fault::BackendBroken {
+        let broken = reused && asked.idempotent && lost.failed.fault == Fault::BackendBroken;
+        let may_repeat = (broken || lost.failed.unprocessed) && !lost.answered && !self.incoming.is_taken();
+        if !may_repeat {
             return Err(lost.failed);
         }
         self.tunnel.worker.shared.counters.requests_retried.increment();
         // A backend may have seen the request already: it is not unprocessed, whatever goes wrong now.
-        let fresh = pool.acquire(names, true).await.map_err(|failed| Failed { unprocessed: false, ..failed });
-        let connection = fresh?;
-        self.record.connected(false);
-        self.attempt(pool, connection, head, asked, has_body).await.map_err(|lost| lost.failed)
+        let fresh = pool.acquire(names, Wanted { fresh: true, ..wanted }).await;
+        let acquired = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
+        self.attempt_on(pool, acquired, head, asked, has_body).await.map_err(|lost| lost.failed)
+    }
+
+    async fn attempt_on(
+        &self,
+        pool: &Rc<Pool>,
+        acquired: Acquired,
+        head: &RequestHead,
+        asked: &Asked,
+        has_body: bool,
+    ) -> Result<(), Lost> {
+        self.record.connected(acquired.is_reused());
+        match acquired {
+            Acquired::Http1(connection) => self.attempt(pool, connection, head, asked, has_body).await,
+            Acquired::Http2(lease) => self.attempt_http2(pool, &lease, head, asked, has_body).await,
+        }
     }
 
     async fn attempt(
@@ -141,10 +158,14 @@ impl Exchange {
             Answered::Whole { .. } => drop(connection),
         }
         if !self.incoming.is_ended() {
-            // The answer is complete; the rest of the request's body is of no use to anybody.
-            self.tunnel.cancel(self.stream, &Cancel::new(Culprit::Connector, CancelCode::UNWANTED));
+            self.unwanted();
         }
         Ok(())
+    }
+
+    /// The answer is complete; the rest of the request's body is of no use to anybody.
+    fn unwanted(&self) {
+        self.tunnel.cancel(self.stream, &Cancel::new(Culprit::Connector, CancelCode::UNWANTED));
     }
 
     /// The request's body and the answer at once. Also says whether all of the body went out.

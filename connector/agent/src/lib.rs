@@ -20,6 +20,7 @@ mod enrol;
 mod exchange;
 mod failure;
 mod handshake;
+mod http2;
 mod identity;
 mod incoming;
 mod keeper;

@@ -58,6 +58,17 @@ pub const ADDRESSES_TRIED_MAX: usize = 4;
 /// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
 pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 
+/// Requests at a time on one HTTP/2 connection to a backend, if the backend takes as many.
+pub const HTTP2_REQUESTS_MAX: usize = 100;
+/// What a backend may send ahead for one request; what is not passed on yet waits here.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What a backend may send ahead on one connection.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// What of one request's body waits for the backend's window.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Fields of one head from a backend over HTTP/2, decoded.
+pub const BACKEND_HEAD_BYTES_MAX: u32 = 32 << 10;
+
 /// How long a resolved backend name is used.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
 /// Names that one worker remembers.

@@ -1,4 +1,5 @@
 //! Connections to one backend, kept between requests: the last used is used first, so that those not needed grow old.
+//! Those that speak HTTP/2 are shared by requests, up to what each takes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,10 +13,12 @@ use postern_http::Limits;
 use postern_http::h1::{Inbox, ResponseParser};
 use postern_io::sync::{OneSender, oneshot};
 use postern_io::{ConnectOptions, Instant, Socket, Stream, now, timeout};
+use postern_model::settings::BackendHttp;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
 use crate::failure::{Failed, Fault};
+use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
 use crate::resolve::Names;
 
@@ -28,6 +31,11 @@ pub(crate) struct Pool {
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
+    shared: RefCell<Vec<Rc<Http2Backend>>>,
+    /// The last connection spoke HTTP/2: the next will too.
+    speaks_http2: Cell<bool>,
+    /// A connection is being made that many can share.
+    dialling: Cell<bool>,
     waiters: RefCell<VecDeque<OneSender<Grant>>>,
 }
 
@@ -49,7 +57,7 @@ pub(crate) struct BackendConnection {
 
 /// Stands in the gauge of open connections while it lives.
 #[derive(Debug)]
-struct Counted(Arc<Counters>);
+pub(crate) struct Counted(Arc<Counters>);
 
 impl Counted {
     fn new(counters: &Arc<Counters>) -> Self {
@@ -64,13 +72,39 @@ impl Drop for Counted {
     }
 }
 
+/// What a request is sent on.
+#[derive(Debug)]
+pub(crate) enum Acquired {
+    Http1(Box<BackendConnection>),
+    Http2(Http2Lease),
+}
+
+impl Acquired {
+    /// The connection served a request before.
+    pub(crate) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.reused,
+            Self::Http2(lease) => lease.reused,
+        }
+    }
+}
+
+/// What a request demands of its connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// No kept one: it may have been closed meanwhile.
+    pub(crate) fresh: bool,
+    /// HTTP/1.1, for an upgrade.
+    pub(crate) http1: bool,
+}
+
 /// The right to one connection.
 #[derive(Debug)]
-struct Permit(Weak<Pool>);
+pub(crate) struct Permit(Weak<Pool>);
 
 #[derive(Debug)]
 enum Grant {
-    Connection(Box<BackendConnection>),
+    Acquired(Acquired),
     Permit(Permit),
 }
 
@@ -79,28 +113,66 @@ impl Pool {
     pub(crate) fn new(backend: Arc<Backend>, share: usize, counters: Arc<Counters>) -> Rc<Self> {
         Rc::new(Self {
             connections_max: (backend.connections_max / share).max(1),
+            speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
             counters,
             open: Cell::new(0),
             idle: RefCell::default(),
+            shared: RefCell::default(),
+            dialling: Cell::new(false),
             waiters: RefCell::default(),
         })
     }
 
-    /// A connection that nobody else uses: a kept one unless it must be `fresh`.
-    pub(crate) async fn acquire(self: &Rc<Self>, names: &Names, fresh: bool) -> Result<Box<BackendConnection>, Failed> {
-        if !fresh && let Some(kept) = self.take_idle() {
+    /// A connection: a kept one, or a part of a shared one, unless it must be fresh.
+    pub(crate) async fn acquire(self: &Rc<Self>, names: &Names, wanted: Wanted) -> Result<Acquired, Failed> {
+        if let Some(kept) = self.take_kept(wanted) {
             return Ok(kept);
         }
-        let permit = match self.permit(fresh) {
+        let permit = match self.permit(wanted) {
             Some(permit) => Some(permit),
             None => match self.wait().await? {
-                Grant::Connection(kept) if !fresh && kept.is_quiet() => return Ok(kept),
-                Grant::Connection(mut kept) => kept.permit.take(),
+                Grant::Acquired(Acquired::Http1(kept)) if !wanted.fresh && kept.is_quiet() => {
+                    return Ok(Acquired::Http1(kept));
+                }
+                Grant::Acquired(Acquired::Http1(mut kept)) => kept.permit.take(),
+                Grant::Acquired(shared @ Acquired::Http2(_)) if !wanted.http1 => return Ok(shared),
+                // One more, beyond what the backend is to have: WebSockets last, and must not wait for what is shared.
+                Grant::Acquired(Acquired::Http2(_)) => None,
                 Grant::Permit(permit) => Some(permit),
             },
         };
-        self.connect(names, permit).await
+        self.connect(names, permit, wanted).await
+    }
+
+    fn take_kept(&self, wanted: Wanted) -> Option<Acquired> {
+        if wanted.fresh {
+            return None;
+        }
+        if !wanted.http1
+            && let Some(lease) = self.share()
+        {
+            return Some(Acquired::Http2(lease));
+        }
+        self.take_idle().map(Acquired::Http1)
+    }
+
+    /// A place on the shared connection with the fewest requests.
+    fn share(&self) -> Option<Http2Lease> {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| !connection.is_retired());
+        let free = shared.iter().filter(|connection| connection.has_room());
+        free.min_by_key(|connection| connection.requests()).map(Http2Backend::lease)
+    }
+
+    /// A shared connection has room: those that wait may use it.
+    pub(crate) fn has_room(&self) {
+        while !self.waiters.borrow().is_empty()
+            && let Some(lease) = self.share()
+        {
+            let Some(waiter) = self.next_waiter() else { return };
+            waiter.send(Grant::Acquired(Acquired::Http2(lease)));
+        }
     }
 
     /// Keeps a connection for the next request, if it is good for one.
@@ -111,7 +183,7 @@ impl Pool {
         (connection.reused, connection.busy) = (true, false);
         connection.idle_since = now();
         match self.next_waiter() {
-            Some(waiter) => waiter.send(Grant::Connection(connection)),
+            Some(waiter) => waiter.send(Grant::Acquired(Acquired::Http1(connection))),
             None => self.idle.borrow_mut().push(connection),
         }
     }
@@ -120,6 +192,9 @@ impl Pool {
     pub(crate) fn sweep(&self) {
         let at = now();
         self.idle.borrow_mut().retain(|kept| at.since(kept.idle_since) < BACKEND_IDLE && kept.is_quiet());
+        self.shared.borrow_mut().retain(|connection| {
+            !connection.is_retired() && connection.idle_since().is_none_or(|since| at.since(since) < BACKEND_IDLE)
+        });
     }
 
     fn take_idle(&self) -> Option<Box<BackendConnection>> {
@@ -132,10 +207,14 @@ impl Pool {
     }
 
     /// A place for one more; an idle connection gives way to one that must be fresh.
-    fn permit(self: &Rc<Self>, fresh: bool) -> Option<Permit> {
-        if fresh && self.open.get() >= self.connections_max {
+    fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
+        if wanted.fresh && self.open.get() >= self.connections_max {
             let oldest = self.idle.borrow_mut().pop();
             drop(oldest);
+        }
+        // One connection carries many requests: they wait for it instead of making one each.
+        if self.dialling.get() && !wanted.http1 {
+            return None;
         }
         if self.open.get() >= self.connections_max {
             return None;
@@ -171,14 +250,33 @@ impl Pool {
         None
     }
 
-    async fn connect(&self, names: &Names, permit: Option<Permit>) -> Result<Box<BackendConnection>, Failed> {
+    async fn connect(
+        self: &Rc<Self>,
+        names: &Names,
+        permit: Option<Permit>,
+        wanted: Wanted,
+    ) -> Result<Acquired, Failed> {
+        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
-        let Ok(connected) = timeout(longest, self.connect_to_any(names)).await else {
+        let Ok(connected) = timeout(longest, self.connect_to_any(names, wanted)).await else {
             let detail = format!("no connection within {} ms", longest.as_millis());
             return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
         };
-        Ok(Box::new(BackendConnection {
-            stream: connected?,
+        let stream = connected?;
+        let http2 = self.backend.http == BackendHttp::H2c || stream.tls().alpn.as_deref() == Some(HTTP2);
+        if http2 && !wanted.http1 {
+            self.speaks_http2.set(true);
+            let connection = Http2Backend::begin(stream, self, permit, Counted::new(&self.counters)).await?;
+            let lease = Http2Backend::lease(&connection);
+            self.shared.borrow_mut().push(connection);
+            return Ok(Acquired::Http2(lease));
+        }
+        if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
+            let detail = "the backend does not choose h2, which backend_http=2 demands";
+            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
+        }
+        Ok(Acquired::Http1(Box::new(BackendConnection {
+            stream,
             inbox: Inbox::default(),
             parser: ResponseParser::new(Limits::default()),
             reused: false,
@@ -186,10 +284,10 @@ impl Pool {
             idle_since: now(),
             _counted: Counted::new(&self.counters),
             permit,
-        }))
+        })))
     }
 
-    async fn connect_to_any(&self, names: &Names) -> Result<Stream, Failed> {
+    async fn connect_to_any(&self, names: &Names, wanted: Wanted) -> Result<Stream, Failed> {
         let internal = &self.backend.internal;
         let addresses = names.addresses(&internal.host).await.map_err(|error| {
             Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
@@ -200,18 +298,43 @@ impl Pool {
         for address in addresses.iter() {
             let options = ConnectOptions { timeout: each, ..ConnectOptions::default() };
             match Socket::connect(SocketAddr::new(*address, internal.port), &options).await {
-                Ok(socket) => return self.secure(socket).await,
+                Ok(socket) => return self.secure(socket, wanted).await,
                 Err(error) => last = error,
             }
         }
         Err(Failed::connecting(&last))
     }
 
-    async fn secure(&self, socket: Socket) -> Result<Stream, Failed> {
+    async fn secure(&self, socket: Socket, wanted: Wanted) -> Result<Stream, Failed> {
         let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
-        Stream::tls_client(socket, Arc::clone(&tls.config), tls.server_name.clone())
+        let config = if wanted.http1 { &tls.http1 } else { &tls.config };
+        Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
             .await
             .map_err(|error| Failed::handshaking(&error))
+    }
+}
+
+/// While a connection is being made that many can share.
+struct Dialling(Rc<Pool>);
+
+impl Dialling {
+    fn begin(pool: &Rc<Pool>) -> Self {
+        pool.dialling.set(true);
+        Self(Rc::clone(pool))
+    }
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.0.dialling.set(false);
+        self.0.has_room();
+        // Whoever still waits makes its own attempt.
+        if let Some(waiter) = self.0.next_waiter() {
+            match self.0.permit(Wanted::default()) {
+                Some(permit) => waiter.send(Grant::Permit(permit)),
+                None => self.0.waiters.borrow_mut().push_front(waiter),
+            }
+        }
     }
 }
 

@@ -258,13 +258,17 @@ impl PlannedApp {
         }
         let settings = AppSettings::parse(&app.settings)
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
+        let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
+        settings
+            .check_backend(internal.tls)
+            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         Ok(Self {
             id: app.id,
             name: app.name.clone(),
             tenant: app.id.tenant,
             group: app.group,
             external: ExternalUrl::parse(&app.external_url).map_err(url)?,
-            internal: InternalUrl::parse(&app.internal_url).map_err(url)?,
+            internal,
             preauth: app.preauth,
             settings,
         })

@@ -18,8 +18,28 @@ pub struct AppSettings {
     pub connect_timeout_ms: u32,
     /// `backend_connections_max`: connections of one connector worker to this backend. Default 200.
     pub backend_connections_max: u32,
+    /// `backend_http`: the version of HTTP that the backend is spoken to in. Default `auto`.
+    pub backend_http: BackendHttp,
+    /// `websocket_idle_s`: how long nothing may pass either way after an upgrade. Default 3,600.
+    pub websocket_idle_s: u32,
+    /// `websocket_lifetime_s`: how long a connection may last after an upgrade. Default 86,400, a day.
+    pub websocket_lifetime_s: u32,
     /// `corporate_network`: what becomes of requests from the tenant's corporate networks. Default `allow`.
     pub corporate_network: CorporateNetwork,
+}
+
+/// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendHttp {
+    /// Over TLS what the backend chooses of `h2` and `http/1.1`; HTTP/1.1 without TLS.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 over TLS, and nothing else.
+    Http2,
+    /// HTTP/2 without TLS, with prior knowledge (RFC 9113 §3.3).
+    H2c,
 }
 
 /// What becomes of a request from a corporate network, where the application could be reached without Postern.
@@ -65,6 +85,9 @@ impl Default for AppSettings {
             backend_timeout_ms: 75_000,
             connect_timeout_ms: 5_000,
             backend_connections_max: 200,
+            backend_http: BackendHttp::Auto,
+            websocket_idle_s: 3600,
+            websocket_lifetime_s: 86_400,
             corporate_network: CorporateNetwork::Allow,
         }
     }
@@ -83,6 +106,24 @@ impl AppSettings {
         Ok(parsed)
     }
 
+    /// Whether they fit a backend that is reached with (`tls`) or without TLS.
+    ///
+    /// # Errors
+    /// The setting that does not.
+    pub fn check_backend(&self, tls: bool) -> Result<(), SettingInvalid> {
+        match (self.backend_http, tls) {
+            (BackendHttp::Http2, false) => {
+                Err(unfit(BACKEND_HTTP, "2", "needs an https:// internal URL; without TLS it is h2c"))
+            }
+            (BackendHttp::H2c, true) => {
+                Err(unfit(BACKEND_HTTP, "h2c", "needs an http:// internal URL; with TLS it is 2"))
+            }
+            (BackendHttp::Auto | BackendHttp::Http1, _) | (BackendHttp::Http2, true) | (BackendHttp::H2c, false) => {
+                Ok(())
+            }
+        }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), SettingInvalid> {
         match name {
             BACKEND_TLS_VERIFY => self.backend_tls_verify = boolean(BACKEND_TLS_VERIFY, value)?,
@@ -94,6 +135,9 @@ impl AppSettings {
                 self.connect_timeout_ms = milliseconds(CONNECT_TIMEOUT_MS, value)?;
             }
             BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
+            BACKEND_HTTP => self.backend_http = backend_http(value)?,
+            WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
+            WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             _ => return Err(unknown(name)),
         }
@@ -112,6 +156,21 @@ fn boolean(name: &'static str, value: &str) -> Result<bool, SettingInvalid> {
 fn milliseconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
     let parsed = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
     parsed.ok_or_else(|| unfit(name, value, "must be milliseconds from 1 to 3600000"))
+}
+
+fn seconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
+    let parsed = value.parse().ok().filter(|s| (1..=2_592_000).contains(s));
+    parsed.ok_or_else(|| unfit(name, value, "must be seconds from 1 to 2592000"))
+}
+
+fn backend_http(value: &str) -> Result<BackendHttp, SettingInvalid> {
+    match value {
+        "auto" => Ok(BackendHttp::Auto),
+        "1.1" => Ok(BackendHttp::Http1),
+        "2" => Ok(BackendHttp::Http2),
+        "h2c" => Ok(BackendHttp::H2c),
+        _ => Err(unfit(BACKEND_HTTP, value, "must be auto, 1.1, 2 or h2c")),
+    }
 }
 
 fn connections(value: &str) -> Result<u32, SettingInvalid> {
@@ -155,6 +214,9 @@ pub const SETTINGS: &[&str] = &[
     BACKEND_TIMEOUT_MS,
     CONNECT_TIMEOUT_MS,
     BACKEND_CONNECTIONS_MAX,
+    BACKEND_HTTP,
+    WEBSOCKET_IDLE_S,
+    WEBSOCKET_LIFETIME_S,
     CORPORATE_NETWORK,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
@@ -162,6 +224,9 @@ const BACKEND_CA: &str = "backend_ca";
 const BACKEND_TIMEOUT_MS: &str = "backend_timeout_ms";
 const CONNECT_TIMEOUT_MS: &str = "connect_timeout_ms";
 const BACKEND_CONNECTIONS_MAX: &str = "backend_connections_max";
+const BACKEND_HTTP: &str = "backend_http";
+const WEBSOCKET_IDLE_S: &str = "websocket_idle_s";
+const WEBSOCKET_LIFETIME_S: &str = "websocket_lifetime_s";
 const CORPORATE_NETWORK: &str = "corporate_network";
 const CA_BYTES_MAX: usize = 64 << 10;
 
@@ -181,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn http_2_agrees_with_the_internal_url() {
+        for (value, tls, fits) in [("2", true, true), ("2", false, false), ("h2c", false, true), ("h2c", true, false)] {
+            assert_eq!(parse("backend_http", value).unwrap().check_backend(tls).is_ok(), fits, "{value} {tls}");
+        }
+        assert!(
+            AppSettings::default().check_backend(true).is_ok() && AppSettings::default().check_backend(false).is_ok()
+        );
+    }
+
+    #[test]
     fn unknown_names_get_the_nearest() {
         let error = parse("backend_tls_verfy", "true").unwrap_err().to_string();
         assert!(error.ends_with("did you mean backend_tls_verify?"), "{error}");
@@ -196,6 +271,9 @@ mod tests {
             ("connect_timeout_ms", "-1"),
             ("backend_connections_max", "10001"),
             ("backend_ca", "hello"),
+            ("backend_http", "3"),
+            ("websocket_idle_s", "0"),
+            ("websocket_lifetime_s", "2592001"),
             ("corporate_network", "deny"),
         ] {
             assert!(parse(name, value).is_err(), "{name}={value}");

@@ -70,7 +70,7 @@ impl Exchange {
         }
     }
 
-    fn interim(&self, head: &ResponseHead) -> Result<(), Failed> {
+    pub(super) fn interim(&self, head: &ResponseHead) -> Result<(), Failed> {
         let sent = self.tunnel.worker.with_scratch(|scratch| {
             head.encode(scratch);
             self.tunnel.send_informational(self.stream, scratch)

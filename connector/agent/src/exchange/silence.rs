@@ -27,6 +27,11 @@ impl Silence {
         self.since.set(now());
     }
 
+    /// Since when it is the backend's turn.
+    pub(super) fn since(&self) -> Instant {
+        self.since.get()
+    }
+
     pub(super) fn client_owes(&self, owes: bool) {
         if self.client_owes.replace(owes) && !owes {
             self.broken();

@@ -46,7 +46,7 @@ impl Exchange {
         }
     }
 
-    async fn next_piece(&self, silence: &Silence) -> Piece {
+    pub(super) async fn next_piece(&self, silence: &Silence) -> Piece {
         let piece = poll_fn(|cx| {
             let piece = self.incoming.poll_next(cx);
             silence.client_owes(piece.is_pending());
