@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::field::{Field, FieldRef, Name};
 use crate::known::{Known, NameSet};
 use crate::limits::NAME_BYTES_MAX;
@@ -143,14 +145,13 @@ impl Headers {
         out.extend_from_slice(&self.text[start..end]);
     }
 
-    /// Takes the text out, for [`Headers::views`].
-    pub(crate) fn take_text(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.text)
-    }
-
-    /// Every field in order, in text that was taken out.
-    pub(crate) fn views<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = FieldRef<'a>> {
-        self.fields.iter().map(move |field| field.view(text))
+    /// Every name, in lower case, and value in order; the values share one allocation with each other.
+    pub(crate) fn shared(mut self) -> impl Iterator<Item = (Bytes, Bytes)> {
+        let text = Bytes::from(std::mem::take(&mut self.text));
+        self.fields.into_iter().map(move |field| {
+            let view = field.view(&text);
+            (text.slice_ref(view.name_bytes()), text.slice_ref(view.value()))
+        })
     }
 
     /// Every value of a known name, for the codec's own look-ups.

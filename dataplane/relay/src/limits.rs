@@ -149,3 +149,27 @@ pub const SOURCE_WAYS: usize = 8;
 pub const LIMITS_SAMPLED_EVERY: Duration = Duration::from_secs(1);
 /// Content that waits for its turn looks so often whether the limit was changed meanwhile.
 pub const PACED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Requests in progress on one HTTP/2 connection; RFC 9113 advises at least 100.
+pub const H2_STREAMS_MAX: u32 = 128;
+/// Fields of one HTTP/2 head, decoded, each with 32 bytes of overhead (RFC 9113 §6.5.2).
+pub const H2_HEAD_BYTES_MAX: u32 = 16 << 10;
+/// What one request may send ahead of the tunnel.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What all requests of a connection may send ahead of their tunnels.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+/// What of one answer waits for its client's window, beyond one piece of at most 16 KiB: with [`H2_STREAMS_MAX`] a client
+/// that reads nothing holds 128 × 48 KiB = 6 MiB.
+pub const H2_SEND_BUFFER_BYTES: usize = 32 << 10;
+/// Requests that a client has reset and that are remembered, or not even looked at yet.
+pub const H2_RESETS_PENDING_MAX: usize = 128;
+/// Errors that a client may make on streams of its connection, over its whole life: each is answered with a reset.
+pub const H2_ERROR_RESETS_MAX: usize = 64;
+/// Interim answers (103) that one request is passed.
+pub const INTERIM_ANSWERS_MAX: u32 = 16;
+/// What an HTTP/2 client may make the relay do without asking for anything: 200 resets or 500 PINGs at once, …
+pub const H2_CREDIT_MAX: u32 = 1000;
+/// … and 10 resets or 25 PINGs a second from then on.
+pub const H2_CREDIT_PER_S: u32 = 50;
+/// Every frame of an answer is worth this much again: two window updates for each are ordinary.
+pub const H2_CREDIT_PER_ANSWER: u32 = 2;

@@ -37,7 +37,7 @@ impl TlsConfigs {
     pub(crate) fn clients(&self, certificates: ClientCertificates) -> Arc<ServerConfig> {
         let builder = self.builder(&[&TLS13, &TLS12]).with_no_client_auth();
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = Arc::clone(&self.client_tickets);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Arc::new(config)

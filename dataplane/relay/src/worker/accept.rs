@@ -18,6 +18,7 @@ use postern_tunnel::client_hello::{ClientHello, ClientHelloInvalid, ClientHelloP
 
 use super::Worker;
 use super::h1::Http1Connection;
+use super::h2::{self, Http2Connection};
 use super::peers::{Moved, ToWorker};
 use super::reject::Reject;
 use super::tunnel::Tunnel;
@@ -153,7 +154,11 @@ async fn client(
     let config = worker.published().tls.clone();
     let handshake = timeout(HANDSHAKE_TIMEOUT, Stream::tls_server(socket, config, retained));
     let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Http1Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+    if stream.tls().alpn.as_deref() == Some(h2::ALPN) {
+        Http2Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+    } else {
+        Http1Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+    }
     Ok(())
 }
 

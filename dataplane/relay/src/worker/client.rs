@@ -14,9 +14,6 @@ use super::reject::Reject;
 pub(crate) trait Client {
     fn address(&self) -> SocketAddr;
 
-    /// Memory that is reused for whatever is encoded.
-    fn scratch(&mut self) -> &mut Vec<u8>;
-
     /// Whether the head was all of the request.
     fn has_no_content(&self) -> bool;
 
@@ -37,8 +34,8 @@ pub(crate) trait Client {
 
     fn interim(&mut self, head: &ResponseHead);
 
-    /// Writes the final head; with `end`, all of the answer.
-    fn begin(&mut self, head: &ResponseHead, end: bool) -> Result<(), Unfit>;
+    /// Writes the final head; with `end`, all of the answer. When it does not fit nothing was written.
+    fn begin(&mut self, head: ResponseHead, end: bool) -> Result<(), Unfit>;
 
     /// Writes payload.
     fn data(&mut self, data: &Bytes, end: bool) -> Result<(), Unfit>;

@@ -152,13 +152,16 @@ impl Download {
             self.held = Some(Held { head, data: Vec::new(), bytes: 0 });
             return None;
         }
-        self.begin(&head, end, client)
+        self.begin(head, end, client)
     }
 
-    fn begin<C: Client>(&mut self, head: &ResponseHead, end: bool, client: &mut C) -> Option<Step> {
-        self.status = Some(head.status);
+    fn begin<C: Client>(&mut self, head: ResponseHead, end: bool, client: &mut C) -> Option<Step> {
+        let status = head.status;
         match client.begin(head, end) {
-            Ok(()) => end.then_some(Step::Complete),
+            Ok(()) => {
+                self.status = Some(status);
+                end.then_some(Step::Complete)
+            }
             Err(Unfit) => Some(Step::Broken),
         }
     }
@@ -183,7 +186,7 @@ impl Download {
         if held.head.body != BodyKind::Length(held.bytes as u64) {
             return Some(Step::Broken);
         }
-        let begun = self.begin(&held.head, false, client);
+        let begun = self.begin(held.head, false, client);
         let count = held.data.len();
         held.data
             .iter()

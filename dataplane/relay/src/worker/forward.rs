@@ -91,16 +91,15 @@ impl Forwarding<'_> {
     }
 
     /// A stream on the best tunnel that was not tried; `None` when there is no other.
-    fn open<C: Client>(&self, client: &mut C, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
+    fn open<C: Client>(&self, client: &C, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
         let app = self.admitted.app();
-        let address = client.address();
-        let encoded = client.scratch();
+        let mut encoded = self.worker.scratch.borrow_mut();
         encoded.clear();
-        self.head.encode(encoded);
+        self.head.encode(&mut encoded);
         let meta = OpenMeta {
             app: app.id,
             request: self.transaction.request,
-            client: address,
+            client: client.address(),
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
             session: None,
@@ -108,7 +107,7 @@ impl Forwarding<'_> {
         let mut full = false;
         while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {
             tried.push(tunnel.connector);
-            match tunnel.open(&meta, encoded, self.upload.opens_ended()) {
+            match tunnel.open(&meta, &encoded, self.upload.opens_ended()) {
                 Ok(stream) => return Ok(Some(stream)),
                 Err(OpenRefused::TooManyStreams { .. } | OpenRefused::OutputFull { .. }) => full = true,
                 Err(OpenRefused::HeadTooLong { .. }) => {

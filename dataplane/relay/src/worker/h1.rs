@@ -226,10 +226,6 @@ impl Client for Turn<'_> {
         self.connection.address
     }
 
-    fn scratch(&mut self) -> &mut Vec<u8> {
-        &mut self.connection.scratch
-    }
-
     fn has_no_content(&self) -> bool {
         self.decoder.is_done()
     }
@@ -280,16 +276,18 @@ impl Client for Turn<'_> {
         self.connection.stream.queue(&self.connection.scratch);
     }
 
-    fn begin(&mut self, head: &ResponseHead, end: bool) -> Result<(), Unfit> {
+    fn begin(&mut self, head: ResponseHead, end: bool) -> Result<(), Unfit> {
         let context = ResponseContext { method: &self.method, version: self.version, keep_alive: self.keep_alive };
         let scratch = &mut self.connection.scratch;
         scratch.clear();
-        let mut encoder = encode_response(head, context, scratch);
-        let complete = if end { encoder.end(None, scratch) } else { Ok(()) };
+        let mut encoder = encode_response(&head, context, scratch);
+        if end {
+            encoder.end(None, scratch).map_err(|_| Unfit)?;
+        }
         self.connection.stream.queue(scratch);
         self.reusable = encoder.keep_alive();
         self.encoder = Some(encoder);
-        complete.map_err(|_| Unfit)
+        Ok(())
     }
 
     fn data(&mut self, data: &Bytes, end: bool) -> Result<(), Unfit> {

@@ -1,8 +1,8 @@
 //! The workers: threads that accept, decide and forward.
 //!
-//! A request goes through the files in this order: `accept` (what is this connection?), `h1` (the next request), `request`
-//! with the stages `route`, `authorise`, `throttle`, and `forward` with `upload` and `download`; `reject` is what else a
-//! client may get.
+//! A request goes through the files in this order: `accept` (what is this connection?), `h1` or `h2` (the next request),
+//! `request` with the stages `route`, `authorise`, `throttle`, and `forward` with `upload` and `download`; `reject` is what
+//! else a client may get.
 //! `hub` and `tunnel` are the other side: the connectors.
 
 mod accept;
@@ -17,6 +17,7 @@ mod exchange;
 mod fault;
 mod forward;
 mod h1;
+mod h2;
 mod hub;
 mod pacer;
 pub mod peers;
@@ -28,6 +29,7 @@ mod tests;
 mod throttle;
 mod tunnel;
 mod upload;
+mod websocket;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -78,6 +80,8 @@ pub(crate) struct Worker {
     pub(crate) side: SideSender,
     pub(crate) hub: Hub,
     pub(crate) in_progress: InProgress,
+    /// Where heads for connectors are encoded.
+    pub(crate) scratch: RefCell<Vec<u8>>,
     config: ConfigHandle,
     current: RefCell<Arc<Published>>,
     senders: Vec<Sender<ToWorker>>,
@@ -142,6 +146,7 @@ impl Worker {
             side,
             hub: Hub::default(),
             in_progress: InProgress::default(),
+            scratch: RefCell::default(),
             current: RefCell::new(config.current()),
             config,
             senders,

@@ -32,12 +32,12 @@ use crate::side::testing::{HOST, snapshot};
 
 const CLIENTS: &str = "10.0.0.1:443";
 
-fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
+pub(super) fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static) -> T {
     let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(seed), ..RuntimeOptions::default() };
     Runtime::new(options).unwrap().run(test).unwrap()
 }
 
-fn worker() -> Rc<Worker> {
+pub(super) fn worker() -> Rc<Worker> {
     let (mut senders, receiver) = crate::side::channel(1);
     std::mem::forget(receiver);
     Worker::new(WorkerParts {
@@ -97,7 +97,7 @@ fn connector_address(nth: u32) -> SocketAddr {
 }
 
 /// Brings connector `nth` up: the relay's end and a fake connector that answers requests as their paths say.
-async fn connect(worker: &Rc<Worker>, nth: u32) -> Rc<Tunnel> {
+pub(super) async fn connect(worker: &Rc<Worker>, nth: u32) -> Rc<Tunnel> {
     let (tunnel, _) = dial(worker, nth, connector_address(nth)).await;
     online(&tunnel).await;
     tunnel
@@ -314,7 +314,7 @@ impl Client {
     }
 }
 
-fn pattern(len: usize) -> Vec<u8> {
+pub(super) fn pattern(len: usize) -> Vec<u8> {
     (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect()
 }
 

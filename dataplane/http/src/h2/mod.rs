@@ -1,10 +1,14 @@
 //! Heads of HTTP/2 (RFC 9113 §8) under the rules of HTTP/1.1's: pseudo fields and fields become the same [`RequestHead`].
-//! Frames, HPACK and flow control belong to the h2 library.
+//! Frames, HPACK and flow control belong to the h2 library; [`received_request`] and its like speak its types.
 
-use bytes::Bytes;
+mod types;
 
-use crate::field::FieldRef;
-use crate::h1::framing;
+pub use types::{
+    Unfit, received_request, received_response, received_trailers, sent_interim, sent_request, sent_response,
+    sent_trailers,
+};
+
+use crate::h1::framing::{self, Stated};
 use crate::h1::{body, expects_continue};
 use crate::head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
 use crate::headers::Headers;
@@ -15,16 +19,16 @@ use crate::malformed::{Malformed, Rule};
 use crate::method::Method;
 use crate::path::PathRules;
 use crate::scan;
+use crate::status;
 
 /// The pseudo fields of a request (RFC 9113 §8.3.1), with `:protocol` of RFC 8441.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs, reason = "each field is the pseudo field of its name")]
-pub struct Pseudo<'a> {
-    pub method: &'a [u8],
-    pub scheme: Option<&'a [u8]>,
-    pub authority: Option<&'a [u8]>,
-    pub path: Option<&'a [u8]>,
-    pub protocol: Option<&'a [u8]>,
+struct Pseudo<'a> {
+    method: &'a [u8],
+    scheme: Option<&'a [u8]>,
+    authority: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
 }
 
 /// Makes a request's head. `fields` are the regular fields in order; `end` says that no content follows; `memory` is a head
@@ -35,7 +39,7 @@ pub struct Pseudo<'a> {
 ///
 /// # Errors
 /// The rule that the request breaks. The connection stays usable: frames delimit messages, whatever these hold.
-pub fn request<'a>(
+fn request<'a>(
     memory: RequestHead,
     pseudo: Pseudo<'_>,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -63,7 +67,7 @@ pub fn request<'a>(
 ///
 /// # Errors
 /// The rule that it breaks.
-pub fn trailers<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, limits: &Limits) -> Result<Headers, Malformed> {
+fn trailers<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, limits: &Limits) -> Result<Headers, Malformed> {
     let mut headers = Headers::default();
     read_fields(&mut headers, fields, limits)?;
     if headers.text_bytes() > limits.trailer_bytes_max as usize {
@@ -73,51 +77,33 @@ pub fn trailers<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, limits: 
     Ok(headers)
 }
 
-/// The fields of a response, each value a part of one allocation. The length is stated as HTTP/1.1 would; `upgrade`, which
-/// HTTP/2 does not know, is left out.
-pub fn response_fields(head: ResponseHead) -> (Option<u64>, Shared) {
-    let length = match head.body {
-        BodyKind::Length(length) => Some(length),
-        BodyKind::None | BodyKind::Chunked | BodyKind::UntilClose | BodyKind::Upgrade => None,
+/// Makes a response's head. `method` is the request's; `end` says that no content follows.
+fn response<'a>(
+    status: u16,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    method: &Method,
+    end: bool,
+    limits: &Limits,
+) -> Result<ResponseHead, Malformed> {
+    let mut head = ResponseHead { status, version: Version::Http2, ..ResponseHead::default() };
+    read_fields(&mut head.headers, fields, limits)?;
+    let stated = framing::stated(&head.headers, head.version)?;
+    head.body = match (stated, end) {
+        (Stated::Length(1..), _) if status < 200 || status == 204 => return Err(Rule::BodyForbidden.into()),
+        (Stated::Length(length), _) if length > limits.body_bytes_max => return Err(Rule::ContentTooLarge.into()),
+        _ if status::has_no_content(status) || *method == Method::Head => BodyKind::None,
+        (Stated::Length(1..), true) => return Err(Rule::TruncatedBody.into()),
+        (Stated::Length(length), _) => BodyKind::Length(length),
+        (Stated::Nothing | Stated::Chunked, true) => BodyKind::None,
+        (Stated::Nothing | Stated::Chunked, false) => BodyKind::Chunked,
     };
-    let mut headers = head.headers;
-    headers.remove(Known::Upgrade);
-    if length.is_some() {
-        headers.remove(Known::ContentLength);
+    // An answer to HEAD, and a 304, state the length that content would have had.
+    if head.body != BodyKind::None || status < 200 || status == 204 {
+        head.headers.remove(Known::ContentLength);
     }
-    (length, headers.share())
-}
-
-/// Fields whose text is one shared allocation.
-#[derive(Debug, Clone)]
-pub struct Shared {
-    headers: Headers,
-    text: Bytes,
-}
-
-impl Headers {
-    /// Lets values outlive the fields without a copy of each.
-    pub fn share(mut self) -> Shared {
-        let text = Bytes::from(self.take_text());
-        Shared { headers: self, text }
-    }
-}
-
-impl Shared {
-    /// Every name, in lower case, and value in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Bytes)> {
-        self.headers.views(&self.text).map(|field: FieldRef<'_>| (field.name(), self.text.slice_ref(field.value())))
-    }
-
-    /// Fields in all.
-    pub fn len(&self) -> usize {
-        self.headers.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.headers.is_empty()
-    }
+    hop::strip(&mut head.headers, false, false, NameSet::default());
+    head.headers.remove(Known::Te);
+    Ok(head)
 }
 
 fn read_fields<'a>(
@@ -325,15 +311,25 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_response_share_one_allocation() {
-        let mut head = ResponseHead::new(426, BodyKind::Length(7));
-        for (name, value) in [("server", "x"), ("upgrade", "websocket"), ("x-own", "\u{e4}")] {
-            head.headers.append(name, value).unwrap();
-        }
-        let (length, fields) = response_fields(head);
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        assert_eq!(length, Some(7));
-        let wanted = [("server", "x"), ("x-own", "\u{e4}")];
-        assert_eq!(fields, wanted.map(|(name, value)| (name.to_owned(), Bytes::from(value))));
+    fn a_response_is_as_in_http_1() {
+        let made = |status, fields: &[(&str, &str)], method: Method, end| {
+            let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            let head =
+                response(status, fields, &method, end, &Limits::default()).map_err(|malformed| malformed.rule)?;
+            let mut encoded = Vec::new();
+            head.encode(&mut encoded);
+            assert_eq!(ResponseHead::decode(&encoded, &Limits::default()).unwrap(), head);
+            Ok((head.body, head.headers.contains("content-length")))
+        };
+        let five = [("content-length", "5")];
+        assert_eq!(made(200, &five, Method::Get, false), Ok((BodyKind::Length(5), false)));
+        assert_eq!(made(200, &five, Method::Head, true), Ok((BodyKind::None, true)));
+        assert_eq!(made(304, &five, Method::Get, true), Ok((BodyKind::None, true)));
+        assert_eq!(made(200, &[], Method::Get, false), Ok((BodyKind::Chunked, false)));
+        assert_eq!(made(200, &[], Method::Get, true), Ok((BodyKind::None, false)));
+        assert_eq!(made(103, &[("link", "</a>")], Method::Get, false), Ok((BodyKind::None, false)));
+        assert_eq!(made(200, &five, Method::Get, true), Err(Rule::TruncatedBody));
+        assert_eq!(made(204, &five, Method::Get, true), Err(Rule::BodyForbidden));
+        assert_eq!(made(200, &[("connection", "close")], Method::Get, true), Err(Rule::Connection));
     }
 }
