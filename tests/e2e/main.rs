@@ -9,6 +9,8 @@ mod control_down;
 mod dataplane_crash;
 mod enrolment;
 mod failover;
+mod http2;
+mod http2_attacks;
 mod listening;
 mod malformed;
 mod messages;

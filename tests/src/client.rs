@@ -81,16 +81,28 @@ impl Client {
 
     /// With another name in the handshake than the requests' host.
     pub fn connect_as(&self, sni: &str) -> Result<Connection> {
+        let stream = self.handshake_as(sni, Arc::clone(&self.tls))?;
+        Ok(Connection { stream, host: self.host.clone(), buffer: Vec::new() })
+    }
+
+    /// A connection for other protocols than HTTP/1.1.
+    pub fn handshake(&self, alpn: &[&[u8]]) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        self.handshake_as(self.host.split(':').next().unwrap_or_default(), Arc::new(tls))
+    }
+
+    fn handshake_as(&self, sni: &str, tls: Arc<ClientConfig>) -> Result<StreamOwned<ClientConnection, TcpStream>> {
         let socket = TcpStream::connect_timeout(&self.relay, self.timeout).context("connect")?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(self.timeout))?;
         socket.set_write_timeout(Some(self.timeout))?;
-        let tls = ClientConnection::new(Arc::clone(&self.tls), ServerName::try_from(sni.to_owned())?)?;
+        let tls = ClientConnection::new(tls, ServerName::try_from(sni.to_owned())?)?;
         let mut stream = StreamOwned::new(tls, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).context("TLS handshake")?;
         }
-        Ok(Connection { stream, host: self.host.clone(), buffer: Vec::new() })
+        Ok(stream)
     }
 
     /// One GET on a connection of its own.

@@ -6,6 +6,7 @@
 pub mod certificate;
 pub mod client;
 pub mod cut;
+pub mod frames;
 pub mod load;
 pub mod netns;
 pub mod nginx;
