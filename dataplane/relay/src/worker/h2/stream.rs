@@ -10,7 +10,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::Request;
 use postern_http::h2 as heads;
-use postern_http::{BodyKind, Headers, Known, Method, RequestHead, ResponseHead};
+use postern_http::{BodyKind, Headers, Known, RequestHead, ResponseHead};
 use postern_model::ids::RequestId;
 
 use super::super::Worker;
@@ -32,11 +32,12 @@ pub(super) async fn serve(
     let end = content.is_end_stream();
     let protocol = parts.extensions.get::<Protocol>().map(Protocol::as_str);
     let read = heads::received_request(RequestHead::default(), &parts, protocol, end, &HTTP);
-    drop(parts);
     let mut stream = Http2Stream::new(Rc::clone(&shared), content, end, respond);
+    // Also of one that is refused before it is understood.
+    stream.head_only = parts.method == http::Method::HEAD;
+    drop(parts);
     let transaction = match read {
         Ok(mut head) => {
-            stream.head_only = head.method == Method::Head;
             stream.websocket = head.upgrade.then(|| Handshake::offer(&mut head));
             answer(&worker, &mut stream, &mut head, shared.server_name.as_deref()).await
         }
