@@ -2,11 +2,13 @@
 
 mod app;
 mod connector;
+mod guard;
 mod relay;
 mod throttle;
 
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
+pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
+    /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
+    Guard(GuardArgs),
     /// The whole at a glance
     #[command(after_help = "Examples:
   postern status

@@ -5,6 +5,7 @@ mod audit;
 mod connector;
 mod explain;
 mod generate;
+mod guard;
 mod init;
 mod network;
 mod relay;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let output = Output::new(args.common.output);
     // These need no control.
     match &args.command {
+        Command::Guard(guard) => return guard::run(guard, output).map(done),
         Command::Explain(explain) => return explain::run(explain, output).map(done),
         Command::Completions { shell } => return generate::completions(*shell).map(done),
         Command::Man { dir } => return generate::man_pages(dir).map(done),
@@ -61,7 +63,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command).map(done),
-        Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
+        Command::Guard(_) | Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -33,6 +33,19 @@ impl Rate {
         Self { interval_ns, depth_ns: interval_ns * burst, per_s, burst }
     }
 
+    /// This rate with what is given changed. A rate alone brings a burst of two seconds, and 0 is no limit. Nothing where
+    /// there is a burst to change but no rate.
+    #[must_use]
+    pub const fn changed(self, per_s: Option<u64>, burst: Option<u64>) -> Option<Self> {
+        match (per_s, burst) {
+            (None, None) => Some(self),
+            (None | Some(0), Some(_)) if self.per_s == 0 || per_s.is_some() => None,
+            (None, Some(burst)) => Some(Self::new(self.per_s, burst)),
+            (Some(per_s), Some(burst)) => Some(Self::new(per_s, burst)),
+            (Some(per_s), None) => Some(Self::new(per_s, per_s.saturating_mul(2))),
+        }
+    }
+
     /// Whether anything can be refused.
     #[inline(always)]
     #[must_use]
@@ -158,6 +171,18 @@ mod tests {
             prop_assert!((kept / per_s as f64 - 1.0).abs() <= 0.01, "{kept}");
             prop_assert!(rate.limits());
         }
+    }
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let rate = Rate::new(10, 30);
+        assert_eq!(rate.changed(None, None), Some(rate));
+        assert_eq!(rate.changed(Some(5), None), Some(Rate::new(5, 10)));
+        assert_eq!(rate.changed(None, Some(7)), Some(Rate::new(10, 7)));
+        assert_eq!(rate.changed(Some(5), Some(7)), Some(Rate::new(5, 7)));
+        assert_eq!(rate.changed(Some(0), None), Some(Rate::UNLIMITED));
+        assert_eq!(rate.changed(Some(0), Some(7)), None);
+        assert_eq!(Rate::UNLIMITED.changed(None, Some(7)), None);
     }
 
     #[test]

@@ -40,8 +40,36 @@ pub enum BpfError {
     DenyListFull,
     #[error("the pinned maps in {} cannot be reached", path.display())]
     Pins { path: PathBuf, source: io::Error },
+    #[error(
+        "the relay `{0}` does not run: the maps in the BPF filesystem were left by a crash, its next start removes them"
+    )]
+    NotRunning(String),
     #[error("the relay `{instance}` has maps of another version ({version}): use the `postern` of the relay's version")]
     OtherVersion { instance: String, version: String },
     #[error("slot {0} holds no worker: join a listener first")]
     SlotEmpty(u32),
+}
+
+impl BpfError {
+    /// Whether it comes from a lack of rights.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        self.causes()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)))
+    }
+
+    /// The error with its causes, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        for cause in self.causes() {
+            text = format!("{text}: {cause}");
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(std::error::Error::source(self), |cause| cause.source())
+    }
 }

@@ -55,6 +55,12 @@ impl Prefix {
         address.is_ipv4() == self.address.is_ipv4() && masked(address, self.bits) == self.address
     }
 
+    /// Whether every address of the other is within.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
+    }
+
     /// The key's bytes, and how many bits of them count.
     pub(crate) fn key(&self) -> (u32, Source) {
         (FAMILY_BITS + u32::from(self.bits), self.address.into())
@@ -150,6 +156,8 @@ mod tests {
         assert!(prefix("192.0.2.0/24").contains("192.0.2.255".parse().unwrap()));
         assert!(prefix("192.0.2.0/24").contains("::ffff:192.0.2.1".parse().unwrap()));
         assert!(!prefix("192.0.2.0/24").contains("192.0.3.0".parse().unwrap()));
+        assert!(prefix("10.0.0.0/8").covers(&prefix("10.1.0.0/16")) && prefix("::1").covers(&prefix("::1")));
+        assert!(!prefix("10.0.0.0/16").covers(&prefix("10.0.0.0/8")));
         assert!(!prefix("::/1").contains("0.0.0.1".parse().unwrap()));
     }
 }
