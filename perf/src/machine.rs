@@ -53,7 +53,8 @@ impl Machine {
         let info = read("/proc/cpuinfo");
         Machine {
             cpu: field(&info, "model name").unwrap_or("unknown").to_owned(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            // Not those that this thread is pinned to.
+            cores: info.lines().filter(|line| line.starts_with("processor")).count(),
             memory_gib: memory_gib(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             congestion_control: read("/proc/sys/net/ipv4/tcp_congestion_control").trim().to_owned(),

@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 use postern_perf::counted::{self, Figures, baselines};
 use postern_perf::lab::{Extent, Lab};
 use postern_perf::machine::{self, Machine};
+use postern_perf::outcome::Outcome;
 use postern_perf::peers::{self, Kind};
 use postern_perf::scenario::Scenario;
 use postern_perf::summary::{self, Findings};
@@ -83,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 /// One scenario that fails does not end the others.
-fn scenarios(arguments: &Arguments, lab: &mut Lab) -> (Vec<postern_perf::outcome::Outcome>, bool) {
+fn scenarios(arguments: &Arguments, lab: &mut Lab) -> (Vec<Outcome>, bool) {
     let wanted =
         if arguments.scenarios.is_empty() { Scenario::value_variants() } else { arguments.scenarios.as_slice() };
     let (mut outcomes, mut all_well) = (Vec::new(), true);
@@ -99,6 +100,10 @@ fn scenarios(arguments: &Arguments, lab: &mut Lab) -> (Vec<postern_perf::outcome
             }
             Err(error) => {
                 eprintln!("perf: {}: {error:#}", scenario.name());
+                let mut outcome = Outcome::new(scenario.name(), "Could not be measured", "", "");
+                outcome.remarks.push(format!("{error:#}").lines().take(3).collect::<Vec<_>>().join(" "));
+                outcome.failed = true;
+                outcomes.push(outcome);
                 all_well = false;
             }
         }

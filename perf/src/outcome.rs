@@ -61,6 +61,8 @@ pub struct Outcome {
     pub method: String,
     /// The figure that sides are compared by.
     pub headline: &'static str,
+    /// Whether sides do the same thing, so that a ratio of them means something.
+    pub compares: bool,
     pub sides: Vec<Side>,
     /// What a reader must know beside the figures.
     pub remarks: Vec<String>,
@@ -120,6 +122,7 @@ impl Outcome {
             title: title.into(),
             method: method.into(),
             headline,
+            compares: true,
             sides: Vec::new(),
             remarks: Vec::new(),
             failed: false,
@@ -132,7 +135,7 @@ impl Outcome {
 
     /// Postern's headline over another side's, round by round.
     pub fn ratio(&self, to: &Side) -> Option<Spread> {
-        let postern = self.postern()?;
+        let postern = self.postern().filter(|_| self.compares)?;
         let pairs = postern.samples.iter().zip(&to.samples);
         let ratios =
             pairs.filter_map(|(own, other)| Some(own.value(self.headline)? / other.value(self.headline)?)).collect();

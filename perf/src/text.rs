@@ -43,7 +43,7 @@ pub fn comparisons(comparisons: &[Comparison]) -> String {
 fn header(outcome: &Outcome, columns: &[(&str, &str)]) -> Vec<String> {
     let mut cells = vec!["side".to_owned()];
     cells.extend(columns.iter().map(|(name, unit)| format!("{name} {unit}")));
-    if outcome.sides.len() > 1 {
+    if outcome.compares && outcome.sides.len() > 1 {
         cells.push(format!("postern/side, by {} (spread)", outcome.headline));
     }
     cells
@@ -54,7 +54,7 @@ fn row(outcome: &Outcome, side: &Side, columns: &[(&str, &str)]) -> Vec<String> 
     for (name, _) in columns {
         cells.push(side.spread(name).map_or("-".into(), |spread| number(spread.median)));
     }
-    if outcome.sides.len() > 1 {
+    if outcome.compares && outcome.sides.len() > 1 {
         let ratio = outcome.ratio(side).filter(|_| Some(&side.name) != outcome.postern().map(|postern| &postern.name));
         cells.push(
             ratio.map_or(String::new(), |ratio| format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high)),

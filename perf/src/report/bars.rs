@@ -57,7 +57,7 @@ fn row(drawing: &mut Drawing, outcome: &Outcome, (index, side, spread): (usize, 
     for (place, (name, value)) in parts.iter().enumerate() {
         let width = value * scale;
         let shade = SHADES[place.min(SHADES.len() - 1)];
-        drawing.bar((x, y), (width, BAR), colour(index), shade, &format!("{name}: {}", number(*value)));
+        drawing.bar((x, y), (width, BAR), colour(&side.name, index), shade, &format!("{name}: {}", number(*value)));
         if width > NAMED_FROM && parts.len() > 1 {
             let class = if shade > 0.5 { "on-dark" } else { "small" };
             drawing.text((x + width / 2.0, middle + 4.0), Anchor::Middle, class, name);

@@ -80,13 +80,13 @@ fn section(outcome: &Outcome) -> String {
 
 fn table(outcome: &Outcome) -> String {
     let columns = outcome.sides.first().map(Side::columns).unwrap_or_default();
+    let with_ratio = outcome.compares && outcome.sides.len() > 1;
     let mut out = String::from("<div class=\"wide\"><table><thead><tr><th>median of rounds</th>");
-    for (name, unit) in &columns {
-        let _ = write!(out, "<th>{}<br>{}</th>", escape(name), escape(unit));
-    }
-    let with_ratio = outcome.sides.len() > 1;
     if with_ratio {
         let _ = write!(out, "<th>postern ÷ side<br>by {}</th>", escape(outcome.headline));
+    }
+    for (name, unit) in &columns {
+        let _ = write!(out, "<th>{}<br>{}</th>", escape(name), escape(unit));
     }
     out.push_str("</tr></thead><tbody>\n");
     for side in &outcome.sides {
@@ -98,15 +98,15 @@ fn table(outcome: &Outcome) -> String {
 fn row(outcome: &Outcome, side: &Side, columns: &[(&str, &str)], with_ratio: bool) -> String {
     let is_own = outcome.postern().is_some_and(|postern| postern.name == side.name);
     let mut out = format!("<tr{}><td>{}</td>", if is_own { " class=\"own\"" } else { "" }, escape(&side.name));
-    for (name, _) in columns {
-        let value = side.spread(name).map_or("–".into(), |spread| number(spread.median));
-        let _ = write!(out, "<td>{value}</td>");
-    }
     if with_ratio {
         let ratio = outcome.ratio(side).filter(|_| !is_own);
         let text =
             ratio.map_or(String::new(), |ratio| format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high));
         let _ = write!(out, "<td>{text}</td>");
+    }
+    for (name, _) in columns {
+        let value = side.spread(name).map_or("–".into(), |spread| number(spread.median));
+        let _ = write!(out, "<td>{value}</td>");
     }
     out + "</tr>\n"
 }

@@ -30,11 +30,11 @@ pub(super) fn draw(outcome: &Outcome) -> Option<String> {
     plane.grid(&mut drawing);
     for (index, side) in outcome.sides.iter().enumerate() {
         for latency in side.samples.iter().filter_map(|sample| sample.latency.as_ref()) {
-            drawing.curve(&plane.points(latency), colour(index), 1.0, 0.3);
+            drawing.curve(&plane.points(latency), colour(&side.name, index), 1.0, 0.3);
         }
     }
-    for (index, _, latency) in &merged {
-        drawing.curve(&plane.points(latency), colour(*index), 2.5, 1.0);
+    for (index, name, latency) in &merged {
+        drawing.curve(&plane.points(latency), colour(name, *index), 2.5, 1.0);
     }
     legend(&mut drawing, &merged);
     Some(drawing.finish(&format!("{}: latency by percentile", outcome.title)))
@@ -43,7 +43,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<String> {
 fn legend(drawing: &mut Drawing, sides: &[(usize, String, Histogram<u64>)]) {
     let mut x = LEFT;
     for (index, name, _) in sides {
-        drawing.curve(&[(x, 14.0), (x + 22.0, 14.0)], colour(*index), 2.5, 1.0);
+        drawing.curve(&[(x, 14.0), (x + 22.0, 14.0)], colour(name, *index), 2.5, 1.0);
         drawing.text((x + 28.0, 18.5), Anchor::Start, "label", name);
         x += 60.0 + 7.6 * name.chars().count() as f64;
     }

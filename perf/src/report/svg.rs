@@ -83,11 +83,15 @@ impl Drawing {
     }
 }
 
-/// Distinguishable by most colour-blind readers (Okabe and Ito); Postern is always the first.
+/// Distinguishable by most colour-blind readers (Okabe and Ito).
 const COLOURS: &[&str] = &["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"];
+/// Sides that have the same colour in every drawing.
+const KNOWN: &[&str] = &["postern", "haproxy", "nginx", "haproxy→rathole"];
 
-pub(super) fn colour(side: usize) -> &'static str {
-    COLOURS[side % COLOURS.len()]
+/// Of a side with that name, the others by their place.
+pub(super) fn colour(name: &str, place: usize) -> &'static str {
+    let known = KNOWN.iter().position(|known| *known == name);
+    COLOURS[known.unwrap_or(place) % COLOURS.len()]
 }
 
 pub(super) fn escape(text: &str) -> String {

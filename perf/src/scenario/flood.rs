@@ -51,6 +51,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
         outcome.sides.push(Side { name: format!("undisturbed, {name}"), samples: quiet });
         outcome.sides.push(Side { name: format!("flooded, {name}"), samples: flooded });
     }
+    outcome.compares = false;
     outcome.remarks.extend(contest::disturbance(&outcome));
     Ok(vec![outcome])
 }

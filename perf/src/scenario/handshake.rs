@@ -52,7 +52,7 @@ fn sample(run: &Run) -> Sample {
     let front = sample.parts.first().map_or(0.0, |(_, us)| *us);
     let figures = [
         figure("front", "µs/conn", front),
-        figure("per CPU second of the front", "conn", 1e6 / front.max(1e-9)),
+        figure("per front CPU-s", "conn", 1e6 / front.max(1e-9)),
         figure("resumed", "%", run.resumed as f64 / run.requests.max(1) as f64 * 100.0),
     ];
     // Behind the figures that all such scenarios share, before the rate and the latencies.

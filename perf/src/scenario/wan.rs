@@ -37,6 +37,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
         small.sides.push(Side { name: side.name.clone(), samples: smalls });
     }
     for outcome in [&mut stream, &mut small] {
+        outcome.compares = false;
         outcome.remarks.extend(contest::disturbance(outcome));
     }
     Ok(vec![stream, small])
