@@ -1,12 +1,14 @@
 //! The command line's grammar: nouns, then verbs. Every command carries examples, and a test parses each of them.
 
 mod app;
+mod apply;
 mod connector;
 mod guard;
 mod relay;
 mod throttle;
 
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
+pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
@@ -34,7 +36,7 @@ use postern_service::duration;
       --internal http://10.0.0.5/ --preauth passthrough
   postern app list -o json
 
-Exit status: 0 done, 1 failed or not ready, 2 wrong usage."
+Exit status: 0 done, 1 failed or not ready, 2 wrong usage, 3 `diff` found differences."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -108,7 +110,15 @@ pub(crate) enum Command {
     /// Corporate networks, from which users could reach applications without Postern
     #[command(subcommand)]
     Network(NetworkCommand),
-    /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
+    /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays
+    #[command(after_help = apply::APPLY_EXAMPLES)]
+    Apply(ApplyArgs),
+    /// Tell what `apply` would change
+    #[command(after_help = apply::DIFF_EXAMPLES)]
+    Diff(ApplyArgs),
+    /// Write the configuration as a file for `apply`
+    #[command(after_help = apply::EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
     Guard(GuardArgs),
     /// The whole at a glance

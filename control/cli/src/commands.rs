@@ -1,6 +1,7 @@
 //! What each command does: one request to control, one result printed.
 
 mod app;
+mod apply;
 mod audit;
 mod connector;
 mod explain;
@@ -27,7 +28,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// Runs the command. Only `ready` ends with 1 without an error.
+/// Runs the command. Only `ready` and `diff` end with another status than 0 without an error.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let output = Output::new(args.common.output);
     // These need no control.
@@ -45,6 +46,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
+        | Command::Apply(_)
+        | Command::Diff(_)
+        | Command::Export(_)
         | Command::Status
         | Command::Ready(_)
         | Command::Audit(_) => {}
@@ -60,6 +64,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
+        Command::Apply(args) => apply::apply(&context, &args).map(done),
+        Command::Diff(args) => apply::diff(&context, &args),
+        Command::Export(args) => apply::export(&context, &args).map(done),
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command).map(done),

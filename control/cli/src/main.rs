@@ -5,6 +5,7 @@
 mod args;
 mod client;
 mod commands;
+mod document;
 mod output;
 mod time_text;
 

@@ -150,6 +150,7 @@ pub(crate) fn json_error(format: Format, error: &anyhow::Error) -> Option<String
         title: codes::lookup(code).map_or("The command failed", |entry| entry.title).to_owned(),
         detail: format!("{error:#}"),
         status: 0,
+        pointer: None,
     });
     serde_json::to_string(&serde_json::json!({ "error": problem })).ok()
 }
@@ -232,7 +233,7 @@ mod tests {
     fn people_get_the_detail_and_where_to_read_more() {
         let text = |code: &str| {
             let (title, detail) = ("t".into(), "the host is taken".into());
-            for_people(Problem { code: code.into(), title, detail, status: 409 }.into()).to_string()
+            for_people(Problem { code: code.into(), title, detail, status: 409, pointer: None }.into()).to_string()
         };
         assert_eq!(text("not-yet-available"), "the host is taken (see: postern explain not-yet-available)");
         assert_eq!(text("from-the-future"), "the host is taken");
@@ -240,8 +241,13 @@ mod tests {
 
     #[test]
     fn programs_get_their_errors_as_json() {
-        let problem =
-            Problem { code: "app-unknown".into(), title: "t".into(), detail: "no app `x`".into(), status: 404 };
+        let problem = Problem {
+            code: "app-unknown".into(),
+            title: "t".into(),
+            detail: "no app `x`".into(),
+            status: 404,
+            pointer: None,
+        };
         let error = anyhow::Error::from(problem);
         assert_eq!(json_error(Format::Table, &error), None);
         let json: serde_json::Value = serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();

@@ -98,6 +98,8 @@ fn the_real_control_understands_every_command() {
     names(&control);
     relays(&control);
     apps(&control);
+    limits(&control);
+    code(&control);
     connectors(&control);
     overview(&control);
 }
@@ -160,4 +162,48 @@ fn overview(control: &Control) {
     for action in ["tenant", "relay", "app"] {
         assert!(actions.contains(action), "{action} is not in the audit log: {actions}");
     }
+}
+
+fn limits(control: &Control) {
+    assert_eq!(control.done("throttle set tenant --rps 7k"), "tenant: rps 7000, burst 700\n");
+    control.done("throttle set source/2001:db8::/32 --rps 5 --conns 3");
+    let list = control.done("throttle list");
+    assert!(list.contains("tenant") && list.contains("7000") && list.contains("source/2001:db8::/32"), "{list}");
+    control.done("throttle unset source/2001:db8::/32");
+    assert!(control.refused("throttle unset source/2001:db8::/32").contains("source/2001:db8::/32"));
+    assert!(control.refused("throttle set app/nowhere --rps 5").contains("nowhere"));
+    let refused = control.refused("throttle set tenant --rps 0");
+    assert!(refused.contains("rps = 0: must be from 1 to 10000000"), "{refused}");
+    control.done("network set hq 203.0.113.0/24");
+    assert!(control.done("network list").contains("203.0.113.0/24"));
+}
+
+fn code(control: &Control) {
+    let file = control.path("postern.toml");
+    let name = file.to_str().unwrap();
+    let status = |line: &str| control.run(&line.split_whitespace().collect::<Vec<_>>()).status.code();
+    control.done(&format!("export --out {name}"));
+    assert_eq!(status(&format!("diff -f {name}")), Some(0));
+    assert!(control.done(&format!("apply -f {name} --prune")).starts_with("no change"));
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("[throttle.\"tenant\"]\nrps = 7000\n") && text.contains("hq = [\"203.0.113.0/24\"]"),
+        "{text}"
+    );
+    std::fs::write(&file, text.replace("rps = 7000", "rps = 8000")).unwrap();
+    assert_eq!(status(&format!("diff -f {name}")), Some(3));
+    let applied = control.done(&format!("apply -f {name}"));
+    assert!(applied.starts_with("~ limit tenant: rps=7000 => rps=8000\n1 changes applied"), "{applied}");
+    assert!(control.done(&format!("apply -f {name}")).starts_with("no change"));
+
+    std::fs::write(
+        &file,
+        "[app.x]\nexternal = 'https://x.localhost/'\ninternal = 'ldap://x'\npreauth = 'passthrough'\n",
+    )
+    .unwrap();
+    let refused = control.refused(&format!("apply -f {name}"));
+    assert!(refused.contains("postern.toml:3: ") && refused.contains("ldap://x"), "{refused}");
+    std::fs::write(&file, "[app.x]\nexternl = 1\n").unwrap();
+    assert_eq!(status(&format!("apply -f {name}")), Some(2), "a mistake in the file is wrong usage");
 }

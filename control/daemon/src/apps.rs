@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
 use postern_model::app_url::UrlInvalid;
 use postern_model::config::{App, Tenant};
+use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
-use postern_model::ids::{AppId, GroupId, TenantId};
+use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
 use postern_model::{Change, Snapshot};
 
@@ -28,7 +29,7 @@ pub(crate) fn publish(
     let seq = control.next(counter("app", tenant.id), &mut draft)?;
     let app = {
         let snapshot = control.snapshot();
-        check_room(&snapshot, tenant, &request)?;
+        check_room(&snapshot, tenant, &request.name)?;
         let group = request.group.as_deref().unwrap_or(crate::control::DEFAULT_NAME);
         App {
             id: AppId::new(tenant.id, seq),
@@ -43,6 +44,56 @@ pub(crate) fn publish(
     };
     let choice = Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: None };
     store(control, actor, draft, app, choice, None)
+}
+
+/// `apply`: the application shall be exactly so. Nothing happens when it is.
+pub(crate) fn put(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &Name,
+    entry: AppEntry,
+) -> Result<(), Problem> {
+    let group = entry.group.as_ref().map_or(crate::control::DEFAULT_NAME, Name::as_str);
+    let group = find_group(&control.snapshot(), tenant, group)?.id;
+    let before = own_apps(&control.snapshot(), tenant).find(|app| app.name == *name).cloned();
+    let mut draft = Draft::default();
+    let id = match &before {
+        Some(before) => before.id,
+        None => AppId::new(tenant.id, control.next(counter("app", tenant.id), &mut draft)?),
+    };
+    if before.is_none() {
+        check_room(&control.snapshot(), tenant, name)?;
+    }
+    let AppEntry { external_url, internal_url, preauth, certificate_pem, key_pem, settings, .. } = entry;
+    let certificate = before.as_ref().map_or(certificates::UNDECIDED, |before| before.certificate);
+    let app = App { id, name: name.clone(), group, external_url, internal_url, preauth, certificate, settings };
+    let current = before.as_ref().map(|before| before.certificate);
+    let choice = Choice { chain_pem: certificate_pem, key_pem, current };
+    store(control, actor, draft, app, choice, before).map(drop)
+}
+
+/// Refuses places that two applications have, among all of them: for what was staged without looking.
+pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
+    let mut tenants: BTreeMap<String, &App> = BTreeMap::new();
+    let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
+    // Others were there before: whoever comes later is at fault.
+    let (own, others): (Vec<&App>, Vec<&App>) = snapshot.apps.values().partition(|app| app.id.tenant == tenant.id);
+    for app in others.into_iter().chain(own) {
+        let Ok(planned) = PlannedApp::parse(app) else { continue };
+        let host = planned.external.host_pattern();
+        let at = |problem: Problem| problem.about(format!("app.{}", app.name));
+        match tenants.get(&host) {
+            Some(other) if other.id.tenant != app.id.tenant => return Err(at(foreign_host(snapshot, &host, other))),
+            Some(_) => {}
+            None => drop(tenants.insert(host.clone(), app)),
+        }
+        if let Some(other) = places.insert((host, planned.external.path.clone()), app) {
+            let url = &planned.external;
+            return Err(at(problem("app-url-conflict", format!("{url} is already published as {}", other.name))));
+        }
+    }
+    Ok(())
 }
 
 /// `app set`.
@@ -120,14 +171,23 @@ fn store(
     let planned = PlannedApp::parse(&app).map_err(refused)?;
     app.external_url = planned.external.to_string();
     app.internal_url = planned.internal.to_string();
-    check_conflict(&control.snapshot(), &planned)?;
+    let staging = control.is_staging();
+    if !staging {
+        check_conflict(&control.snapshot(), &planned)?;
+    }
     app.certificate = certificates::choose(control, &planned, choice, &mut draft)?;
+    if draft.is_empty() && before.as_ref() == Some(&app) {
+        let version = control.snapshot().version;
+        return published(control, &app, &planned, version);
+    }
     let snapshot = control.snapshot();
-    draft.sign(app.group, backends(&snapshot, app.group, Some(&app), None));
+    // A stage signs what it comes to in the end.
+    let reachable = |group, put, removed| if staging { Vec::new() } else { backends(&snapshot, group, put, removed) };
+    draft.sign(app.group, reachable(app.group, Some(&app), None));
     draft.change(Change::AppPut(app.clone()));
     if let Some(before) = &before {
         if before.group != app.group {
-            draft.sign(before.group, backends(&snapshot, before.group, None, Some(app.id)));
+            draft.sign(before.group, reachable(before.group, None, Some(app.id)));
         }
         if before.certificate != app.certificate {
             certificates::drop_unused(&snapshot, before.certificate, app.id, &mut draft);
@@ -155,9 +215,8 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     Ok(AppPublished { app, version, warnings })
 }
 
-fn check_room(snapshot: &Snapshot, tenant: &Tenant, request: &PublishApp) -> Result<(), Problem> {
-    let same = |app: &&App| app.id.tenant == tenant.id && app.name == request.name;
-    if let Some(other) = snapshot.apps.values().find(same) {
+fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
+    if let Some(other) = own_apps(snapshot, tenant).find(|app| app.name == *name) {
         return Err(problem(
             "name-taken",
             format!("an application {} exists already ({}): change it with `postern app set`", other.name, other.id),
@@ -178,12 +237,7 @@ fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Probl
             continue;
         }
         if other.tenant != planned.tenant {
-            let tenant = snapshot.tenants.get(&other.tenant).map(|tenant| tenant.name.as_str());
-            let tenant = tenant.unwrap_or_default();
-            return Err(problem(
-                "app-url-conflict",
-                format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name),
-            ));
+            return Err(foreign_host(snapshot, &host, app));
         }
         if other.external.path == planned.external.path {
             let url = &planned.external;
@@ -193,6 +247,12 @@ fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Probl
     Ok(())
 }
 
+fn foreign_host(snapshot: &Snapshot, host: &str, other: &App) -> Problem {
+    let tenant = snapshot.tenants.get(&other.id.tenant).map(|tenant| tenant.name.as_str()).unwrap_or_default();
+    let detail = format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name);
+    problem("app-url-conflict", detail)
+}
+
 /// What the group's connectors may reach once `put` is in and `removed` is out.
 fn backends(snapshot: &Snapshot, group: GroupId, put: Option<&App>, removed: Option<AppId>) -> Vec<BackendApp> {
     let replaced = |id: AppId| Some(id) == removed || Some(id) == put.map(|app| app.id);
@@ -200,7 +260,8 @@ fn backends(snapshot: &Snapshot, group: GroupId, put: Option<&App>, removed: Opt
     kept.chain(put).map(backend).collect()
 }
 
-fn backend(app: &App) -> BackendApp {
+/// An application as its connectors see it.
+pub(crate) fn backend(app: &App) -> BackendApp {
     BackendApp {
         id: app.id,
         name: app.name.clone(),
@@ -224,12 +285,17 @@ fn refused(error: ConfigInvalid) -> Problem {
 }
 
 pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {
-    let own = || snapshot.apps.values().filter(|app| app.id.tenant == tenant.id);
+    let own = || own_apps(snapshot, tenant);
     let by_name = own().find(|app| app.name.as_str() == name);
     by_name.or_else(|| own().find(|app| app.id.to_string() == name)).ok_or_else(|| {
         let known: Vec<&str> = own().map(|app| app.name.as_str()).collect();
         not_found_among("application", name, known)
     })
+}
+
+fn own_apps<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> impl Iterator<Item = &'a App> {
+    let tenant = tenant.id;
+    snapshot.apps.values().filter(move |app| app.id.tenant == tenant)
 }
 
 fn view(snapshot: &Snapshot, app: &App, online: &BTreeMap<GroupId, u32>) -> AppView {

@@ -168,6 +168,9 @@ fn put_given(control: &Control, tenant: TenantId, given: Given, draft: &mut Draf
         Some(before) => before.id,
         None => next_id(control, tenant, draft)?,
     };
+    if before.as_ref().is_some_and(|before| before.chain_pem == given.chain_pem && before.key_pem == given.key_pem) {
+        return Ok(id);
+    }
     let Given { hosts, not_after_unix, chain_pem, key_pem } = given;
     let origin = CertificateOrigin::Given;
     let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin };

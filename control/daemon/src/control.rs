@@ -20,6 +20,7 @@ use crate::clock::{now_unix, now_unix_ms};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
 use crate::problem::problem;
+use crate::stage::Staged;
 use crate::store::{AuditEntry, AuditQuery, Commit, Pin, Store, StoreError, TokenRecord};
 
 /// The whole of control's state, shared by all tasks of its one thread.
@@ -41,6 +42,8 @@ struct Inner {
     pins: BTreeMap<RelayId, Pin>,
     log_bytes: u64,
     encoded: Option<(u64, Weak<Vec<u8>>)>,
+    /// Operations that are to become one change; set up and taken down within one request, without an await between.
+    staged: Option<Box<Staged>>,
 }
 
 /// Who asks for a change.
@@ -59,11 +62,12 @@ pub(crate) enum Actor {
 /// A change in the making.
 #[derive(Default)]
 pub(crate) struct Draft {
-    steps: Vec<Step>,
-    rest: Commit,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) rest: Commit,
 }
 
-enum Step {
+/// One of its changes.
+pub(crate) enum Step {
     Change(Change),
     /// Signed when its version is known.
     Sign {
@@ -99,7 +103,7 @@ impl Control {
             initialised_unix_ms: initialised,
             fresh,
             fleet: RefCell::default(),
-            inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None }),
+            inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
             version,
         };
         if fresh {
@@ -108,9 +112,33 @@ impl Control {
         Ok(control)
     }
 
-    /// The state now. Do not hold it across an await.
+    /// The state now; within a stage, the stage's. Do not hold it across an await.
     pub(crate) fn snapshot(&self) -> Ref<'_, Snapshot> {
-        Ref::map(self.inner.borrow(), |inner| &inner.snapshot)
+        Ref::map(self.inner.borrow(), |inner| inner.staged.as_ref().map_or(&inner.snapshot, |staged| &staged.snapshot))
+    }
+
+    /// Runs operations whose commits become one: stored as a whole if all of them succeed and `keep` says so after a look
+    /// at what the audit log will say, else forgotten. `operations` must not await.
+    pub(crate) fn staged<T>(
+        &self,
+        actor: &Actor,
+        operations: impl FnOnce() -> Result<T, Problem>,
+        keep: impl FnOnce(&T, &[AuditEntry]) -> bool,
+    ) -> Result<(T, u64), Problem> {
+        let base = self.snapshot().clone();
+        let version = base.version;
+        self.inner.borrow_mut().staged = Some(Box::new(Staged::new(base)));
+        let outcome = operations();
+        let staged = self.inner.borrow_mut().staged.take();
+        let (value, staged) = outcome.map(|value| (value, staged))?;
+        let Some(staged) = staged.filter(|staged| keep(&value, staged.audit())) else { return Ok((value, version)) };
+        let version = self.commit(actor, staged.into_draft())?;
+        Ok((value, version))
+    }
+
+    /// Whether operations are being staged: what needs the whole is checked at its end then.
+    pub(crate) fn is_staging(&self) -> bool {
+        self.inner.borrow().staged.is_some()
     }
 
     /// Tells of every new version.
@@ -121,6 +149,10 @@ impl Control {
     /// Stores a change, then lets everyone see it. Nothing is changed when it fails.
     pub(crate) fn commit(&self, actor: &Actor, draft: Draft) -> Result<u64, Problem> {
         let mut inner = self.inner.borrow_mut();
+        if let Some(staged) = &mut inner.staged {
+            staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;
+            return Ok(staged.snapshot.version);
+        }
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
         let mut next = inner.snapshot.clone();
         for delta in &commit.deltas {
@@ -144,7 +176,12 @@ impl Control {
     /// The next number under `name`; taken once the draft is committed.
     pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
         let name = name.into();
-        let last = self.inner.borrow_mut().store.counter(&name).map_err(store_failed)?;
+        let mut inner = self.inner.borrow_mut();
+        let staged = inner.staged.as_ref().and_then(|staged| staged.counter(&name));
+        let last = match staged {
+            Some(last) => last,
+            None => inner.store.counter(&name).map_err(store_failed)?,
+        };
         let next = last.checked_add(1).ok_or_else(|| problem("limit-reached", "no ids are left"))?;
         draft.rest.counters.push((name, next));
         Ok(next)
@@ -262,6 +299,11 @@ impl Inner {
 }
 
 impl Draft {
+    /// Whether it changes nothing that relays see.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     pub(crate) fn change(&mut self, change: Change) {
         self.steps.push(Step::Change(change));
     }

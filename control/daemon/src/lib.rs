@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod admin;
+mod apply;
 mod apps;
 mod args;
 mod authority;
@@ -21,6 +22,7 @@ mod pem;
 mod problem;
 mod questions;
 mod relays;
+mod stage;
 mod store;
 mod tenants;
 mod throttle;

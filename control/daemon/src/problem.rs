@@ -12,6 +12,7 @@ pub(crate) fn problem(code: &'static str, detail: impl Into<String>) -> Problem 
         title: entry.map_or(code, |entry| entry.title).into(),
         detail: detail.into(),
         status: entry.and_then(|entry| entry.status).unwrap_or(500),
+        pointer: None,
     }
 }
 
@@ -41,6 +42,7 @@ mod tests {
             include_str!("certificates.rs"),
             include_str!("tenants.rs"),
             include_str!("relays.rs"),
+            include_str!("apply.rs"),
             include_str!("throttle.rs"),
             include_str!("networks.rs"),
             include_str!("control.rs"),

@@ -2,6 +2,7 @@
 
 use postern_model::admin::{AddRelay, Changed, Pinned, Problem, RelayView};
 use postern_model::config::Relay;
+use postern_model::document::RelayEntry;
 use postern_model::ids::{Name, RelayId};
 use postern_model::{Change, Snapshot};
 
@@ -42,18 +43,56 @@ pub(crate) fn show(control: &Control, name: &str) -> Result<RelayView, Problem> 
     Ok(view(control, &snapshot, find(&snapshot, name)?))
 }
 
+/// `apply`: a relay shall be dialled there, and known by that key. Nothing happens when it is so.
+pub(crate) fn put(control: &Control, actor: &Actor, name: &Name, entry: &RelayEntry) -> Result<(), Problem> {
+    let RelayEntry { address, fingerprint } = entry.clone();
+    let before = control.snapshot().relays.values().find(|relay| relay.name == *name).cloned();
+    let Some(before) = before else {
+        return add(control, actor, AddRelay { name: name.clone(), address, fingerprint }).map(drop);
+    };
+    check_address(&address)?;
+    let held = control.pin(before.id);
+    let key_sha256 = fingerprint.as_deref().map(parse_fingerprint).transpose()?;
+    let same_key = key_sha256.is_none() || key_sha256 == held.as_ref().map(|pin| pin.key_sha256.clone());
+    if same_key && before.address.as_ref() == Some(&address) {
+        return Ok(());
+    }
+    let pin = if same_key { held.clone() } else { key_sha256.map(|key_sha256| Pin { key_sha256, how: Pinned::Given }) };
+    let relay = Relay { address: Some(address), ..before.clone() };
+    let mut draft = Draft::default();
+    draft.change(Change::RelayPut(relay.clone()));
+    let was = summary(&before, held.as_ref());
+    draft.audit(audit("relay.set", &relay, Some(was), Some(summary(&relay, pin.as_ref()))));
+    if !same_key {
+        draft.pin(relay.id, pin);
+    }
+    control.commit(actor, draft).map(drop)
+}
+
+/// `apply --prune`: as [`remove`], but its link is closed by the caller, once it is certain. Gives what it was.
+pub(crate) fn remove_staged(control: &Control, actor: &Actor, name: &str) -> Result<RelayView, Problem> {
+    let seen = show(control, name)?;
+    removal(control, actor, name)?;
+    Ok(seen)
+}
+
 /// `relay remove`: its link is closed and its key forgotten.
 pub(crate) fn remove(control: &Control, actor: &Actor, name: &str) -> Result<Changed, Problem> {
+    let (relay, version) = removal(control, actor, name)?;
+    control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
+    let socket = relay.address.is_none();
+    let warning = "it came through the Unix socket and links again as long as it runs: stop it";
+    Ok(Changed { version, warnings: socket.then(|| warning.to_owned()).into_iter().collect() })
+}
+
+fn removal(control: &Control, actor: &Actor, name: &str) -> Result<(Relay, u64), Problem> {
     let relay = find(&control.snapshot(), name)?.clone();
     let mut draft = Draft::default();
     draft.change(Change::RelayRemoved { id: relay.id });
     draft.pin(relay.id, None);
     draft.audit(audit("relay.remove", &relay, Some(summary(&relay, control.pin(relay.id).as_ref())), None));
     let version = control.commit(actor, draft)?;
-    control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
-    let socket = relay.address.is_none();
-    let warning = "it came through the Unix socket and links again as long as it runs: stop it";
-    Ok(Changed { version, warnings: socket.then(|| warning.to_owned()).into_iter().collect() })
+    Ok((relay, version))
 }
 
 /// Makes a relay known.

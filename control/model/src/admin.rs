@@ -21,6 +21,8 @@
 //! | `PUT /v1/tenants/T/networks/N` · `DELETE` | [`SetNetwork`] → [`Changed`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
+//! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
+//! | `POST /v1/tenants/T/apply` | [`crate::document::Apply`] → [`crate::document::Applied`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
@@ -56,6 +58,18 @@ pub struct Problem {
     pub detail: String,
     /// The HTTP status.
     pub status: u16,
+    /// What of a document it is about: `app.wiki`. Only from `apply`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+}
+
+impl Problem {
+    /// Says which part of a document it is about, unless that was said already.
+    #[must_use]
+    pub fn about(mut self, pointer: String) -> Self {
+        self.pointer.get_or_insert(pointer);
+        self
+    }
 }
 
 /// A list, so that paging can be added to each.
@@ -493,6 +507,21 @@ pub mod path {
     pub fn certificates(tenant: &str) -> String {
         format!("{TENANTS}/{tenant}/certificates")
     }
+
+    /// `GET`.
+    #[must_use]
+    pub fn document(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/document")
+    }
+
+    /// `POST`.
+    #[must_use]
+    pub fn apply(tenant: &str) -> String {
+        format!("{TENANTS}/{tenant}/{APPLY}")
+    }
+
+    /// Last segment of `POST /v1/tenants/T/apply`, whose body may be large.
+    pub const APPLY: &str = "apply";
 
     /// `GET`, `PATCH`.
     #[must_use]

@@ -18,7 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use postern_model::admin::{Problem, REQUEST_BYTES_MAX};
+use postern_model::admin::{Problem, REQUEST_BYTES_MAX, path};
+use postern_model::document::APPLY_BYTES_MAX;
 use postern_model::link::{UPGRADE_PATH, UPGRADE_PROTOCOL};
 use postern_service::failure::Failure;
 use tokio::net::{UnixListener, UnixStream};
@@ -194,10 +195,13 @@ impl Client {
             ));
         }
         let (head, body) = request.into_parts();
-        let body = timeout(ADMIN_BODY_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect()).await;
+        let bytes_max = body_bytes_max(head.uri.path());
+        let body = timeout(ADMIN_BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await;
         let body = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes);
-        let body =
-            body.ok_or_else(|| problem("request-invalid", "the body is larger than 1 MiB or did not come whole"))?;
+        let body = body.ok_or_else(|| {
+            let most = bytes_max >> 20;
+            problem("request-invalid", format!("the body is larger than {most} MiB or did not come whole"))
+        })?;
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
         let reply = match figures::answer(&self.control, &head.method, path, query).await {
             Some(reply) => reply?,
@@ -230,6 +234,11 @@ impl Client {
         response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static(UPGRADE_PROTOCOL));
         Ok(response)
     }
+}
+
+/// A document may hold all that a tenant has; everything else is small.
+fn body_bytes_max(path: &str) -> usize {
+    if path.rsplit('/').next() == Some(path::APPLY) { APPLY_BYTES_MAX } else { REQUEST_BYTES_MAX }
 }
 
 fn render_problem(problem: &Problem) -> Response<Full<Bytes>> {

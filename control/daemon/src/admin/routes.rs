@@ -9,7 +9,7 @@ use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
 use crate::store::AuditQuery;
-use crate::{apps, certificates, networks, relays, tenants, throttle};
+use crate::{apply, apps, certificates, networks, relays, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -68,6 +68,8 @@ impl Ask<'_> {
             (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
             (_, [tenant, "apps", rest @ ..]) => self.apps(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
+            (&Method::GET, [tenant, "document"]) => reply(&apply::export(control, &tenants::find(control, tenant)?)),
+            (&Method::POST, [tenant, "apply"]) => reply(&apply::apply(control, actor, tenant, self.body()?)?),
             (_, [tenant, "limits", rest @ ..]) => self.limits(tenant, rest),
             (_, [tenant, "networks", rest @ ..]) => self.networks(tenant, rest),
             _ => Err(self.no_route()),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
 mod administration;
+mod apply;
 mod durability;
 mod enrolment;
 mod link;

@@ -1,0 +1,265 @@
+//! Configuration as code: a document is made so by the same operations that the other commands use, as one change.
+
+use postern_model::Snapshot;
+use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView};
+use postern_model::config::{App, CertificateOrigin, Tenant};
+use postern_model::document::{
+    AppEntry, Applied, Apply, CertificateEntry, ChangeView, Document, LimitEntry, RelayEntry,
+};
+use postern_model::ids::Name;
+use postern_model::limit::{Limit, LimitKey};
+
+use crate::control::{Actor, Control, DEFAULT_NAME};
+use crate::pem::leaf_sha256;
+use crate::problem::problem;
+use crate::store::AuditEntry;
+use crate::{apps, certificates, networks, relays, tenants, throttle};
+
+/// `apply` and `diff`: all of the document or nothing.
+pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: Apply) -> Result<Applied, Problem> {
+    let Apply { document, prune, dry_run } = request;
+    let mut changes = Vec::new();
+    let mut gone: Vec<RelayView> = Vec::new();
+    let run = Run { control, actor };
+    let (warnings, version) = control.staged(
+        actor,
+        || {
+            let tenant = run.tenant(tenant)?;
+            if prune {
+                gone = run.prune(&tenant, &document)?;
+            }
+            run.make(&tenant, &document)?;
+            if prune {
+                run.prune_certificates(&tenant, &document)?;
+            }
+            let snapshot = control.snapshot();
+            apps::check_conflicts(&snapshot, &tenant)?;
+            Ok(warnings(&snapshot, &tenant, &document))
+        },
+        |_, audit| {
+            changes = audit.iter().map(view).collect();
+            !dry_run && !audit.is_empty()
+        },
+    )?;
+    if !dry_run {
+        for relay in gone {
+            control.fleet.borrow_mut().removed(relay.id, "this relay was removed by `postern apply --prune`");
+        }
+    }
+    Ok(Applied { changes, dry_run, version, warnings })
+}
+
+/// `export`: a document that `apply` would find nothing to change by.
+pub(crate) fn export(control: &Control, tenant: &Tenant) -> Document {
+    let snapshot = control.snapshot();
+    let id = tenant.id;
+    let fingerprint = |relay| control.pin(relay).map(|pin| pin.key_sha256);
+    let relays = snapshot.relays.values().filter_map(|relay| {
+        let address = relay.address.clone()?;
+        Some((relay.name.clone(), RelayEntry { address, fingerprint: fingerprint(relay.id) }))
+    });
+    let given = snapshot.certificates.values();
+    let given = given.filter(|c| c.id.tenant == id && c.origin == CertificateOrigin::Given);
+    let limits = snapshot.limits.iter().filter(|(key, _)| key.tenant == id);
+    let networks = snapshot.networks.values().filter(|network| network.tenant == id);
+    Document {
+        connector_groups: snapshot.groups.values().filter(|g| g.id.tenant == id).map(|g| g.name.clone()).collect(),
+        relays: relays.collect(),
+        certificates: given
+            .map(|c| CertificateEntry {
+                sha256: Some(leaf_sha256(&c.chain_pem)),
+                hosts: c.hosts.clone(),
+                certificate_pem: None,
+                key_pem: None,
+            })
+            .collect(),
+        apps: snapshot.apps.values().filter(|a| a.id.tenant == id).map(|app| entry(&snapshot, app)).collect(),
+        limits: limits.map(|(key, limit)| (key.scope.name(&snapshot), LimitEntry::from(limit))).collect(),
+        networks: networks.map(|network| (network.name.clone(), network.prefixes.clone())).collect(),
+    }
+}
+
+fn entry(snapshot: &Snapshot, app: &App) -> (Name, AppEntry) {
+    let entry = AppEntry {
+        external_url: app.external_url.clone(),
+        internal_url: app.internal_url.clone(),
+        preauth: app.preauth,
+        group: Some(tenants::group_name(snapshot, app.group)),
+        certificate_pem: None,
+        key_pem: None,
+        settings: app.settings.clone(),
+    };
+    (app.name.clone(), entry)
+}
+
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    control: &'a Control,
+    actor: &'a Actor,
+}
+
+impl Run<'_> {
+    fn tenant(self, name: &str) -> Result<Tenant, Problem> {
+        let Self { control, actor } = self;
+        let found = tenants::find(control, name);
+        let (Err(missing), Ok(new)) = (&found, name.parse::<Name>()) else { return found };
+        tenants::create(control, actor, CreateNamed { name: new }).map_err(|_| missing.clone())?;
+        tenants::find(control, name)
+    }
+
+    /// What others stand on comes first.
+    fn make(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        for name in &document.connector_groups {
+            self.group(tenant, name).map_err(|problem| problem.about(format!("connector-group.{name}")))?;
+        }
+        for (name, relay) in &document.relays {
+            relays::put(control, actor, name, relay).map_err(|problem| problem.about(format!("relay.{name}")))?;
+        }
+        for (name, prefixes) in &document.networks {
+            let set = networks::set(control, actor, tenant, name.as_str(), prefixes.clone());
+            set.map_err(|problem| problem.about(format!("network.{name}")))?;
+        }
+        for (nth, certificate) in document.certificates.iter().enumerate() {
+            self.certificate(tenant, certificate).map_err(|problem| problem.about(format!("certificate.{nth}")))?;
+        }
+        for (name, app) in &document.apps {
+            let put = apps::put(control, actor, tenant, name, app.clone());
+            put.map_err(|problem| problem.about(format!("app.{name}")))?;
+        }
+        for (scope, limit) in &document.limits {
+            self.limit(tenant, scope, limit).map_err(|problem| problem.about(format!("throttle.{scope}")))?;
+        }
+        Ok(())
+    }
+
+    fn group(self, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        if tenants::find_group(&control.snapshot(), tenant, name.as_str()).is_ok() {
+            return Ok(());
+        }
+        tenants::create_group(control, actor, tenant, CreateNamed { name: name.clone() }).map(drop)
+    }
+
+    fn certificate(self, tenant: &Tenant, entry: &CertificateEntry) -> Result<(), Problem> {
+        let CertificateEntry { sha256, hosts: _, certificate_pem, key_pem } = entry.clone();
+        match (certificate_pem, key_pem, sha256) {
+            (Some(certificate_pem), Some(key_pem), _) => {
+                let request = AddCertificate { certificate_pem, key_pem };
+                certificates::add(self.control, self.actor, tenant, &request).map(drop)
+            }
+            (None, None, Some(sha256)) => {
+                let snapshot = self.control.snapshot();
+                let mut own = snapshot.certificates.values().filter(|c| c.id.tenant == tenant.id);
+                if own.any(|c| leaf_sha256(&c.chain_pem).eq_ignore_ascii_case(&sha256)) {
+                    return Ok(());
+                }
+                let detail =
+                    format!("there is no certificate with the SHA-256 {sha256}: give its files with cert and key");
+                Err(problem("not-found", detail))
+            }
+            (Some(_), None, _) | (None, Some(_), _) | (None, None, None) => {
+                Err(problem("request-invalid", "a certificate needs cert and key, or the sha256 of one that is there"))
+            }
+        }
+    }
+
+    fn limit(self, tenant: &Tenant, scope: &str, entry: &LimitEntry) -> Result<(), Problem> {
+        let scope = throttle::parse_scope(&self.control.snapshot(), tenant, scope)?;
+        let key = LimitKey { tenant: tenant.id, scope };
+        let before = self.control.snapshot().limits.get(&key).cloned();
+        let limit = entry.limit(key.tenant, key.scope);
+        throttle::put(self.control, self.actor, before.as_ref(), &limit).map(drop)
+    }
+
+    /// Removes what the document does not name: applications first, for they hold groups, certificates and places. Gives
+    /// the relays that go.
+    fn prune(self, tenant: &Tenant, document: &Document) -> Result<Vec<RelayView>, Problem> {
+        let Self { control, actor } = self;
+        let now = export(control, tenant);
+        for name in now.apps.keys().filter(|name| !document.apps.contains_key(*name)) {
+            apps::unpublish(control, actor, tenant, name.as_str())?;
+        }
+        self.prune_limits(tenant, document)?;
+        for name in now.networks.keys().filter(|name| !document.networks.contains_key(*name)) {
+            networks::remove(control, actor, tenant, name.as_str())?;
+        }
+        let kept = |name: &Name| {
+            let used = document.apps.values().any(|app| app.group.as_ref() == Some(name));
+            document.connector_groups.contains(name) || used || name.as_str() == DEFAULT_NAME
+        };
+        for name in now.connector_groups.iter().filter(|name| !kept(name)) {
+            self.prune_group(tenant, document, name)?;
+        }
+        let relays =
+            now.relays.keys().filter(|name| !document.relays.is_empty() && !document.relays.contains_key(*name));
+        relays.map(|name| relays::remove_staged(control, actor, name.as_str())).collect()
+    }
+
+    fn prune_limits(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+        let own: Vec<Limit> = {
+            let snapshot = self.control.snapshot();
+            let named = |limit: &&Limit| document.limits.contains_key(&limit.scope.name(&snapshot));
+            snapshot.limits.values().filter(|limit| limit.tenant == tenant.id && !named(limit)).cloned().collect()
+        };
+        for limit in own {
+            let empty = Limit::new(limit.tenant, limit.scope.clone());
+            throttle::put(self.control, self.actor, Some(&limit), &empty)?;
+        }
+        Ok(())
+    }
+
+    /// A group's applications may be about to move: they move first then.
+    fn prune_group(self, tenant: &Tenant, document: &Document, name: &Name) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        let moving: Vec<Name> = {
+            let snapshot = control.snapshot();
+            let group = tenants::find_group(&snapshot, tenant, name.as_str())?;
+            snapshot.apps_of(group.id).map(|app| app.name.clone()).collect()
+        };
+        if !moving.is_empty() {
+            for group in &document.connector_groups {
+                self.group(tenant, group)?;
+            }
+        }
+        for app in moving {
+            if let Some(entry) = document.apps.get(&app) {
+                apps::put(control, actor, tenant, &app, entry.clone())?;
+            }
+        }
+        tenants::delete_group(control, actor, tenant, name.as_str()).map(drop)
+    }
+
+    /// Given certificates that the document does not name and no application shows any more.
+    fn prune_certificates(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+        let chains = document.certificates.iter().filter_map(|entry| entry.certificate_pem.as_deref());
+        let chains = chains.chain(document.apps.values().filter_map(|app| app.certificate_pem.as_deref()));
+        let given: Vec<String> = chains.map(leaf_sha256).collect();
+        let hashes = document.certificates.iter().filter_map(|entry| entry.sha256.as_ref());
+        let named: Vec<String> = hashes.map(|hash| hash.to_lowercase()).chain(given).collect();
+        let unnamed: Vec<String> = {
+            let snapshot = self.control.snapshot();
+            let own = snapshot.certificates.values().filter(|c| c.id.tenant == tenant.id);
+            let own = own.filter(|c| c.origin == CertificateOrigin::Given);
+            let unused = own.filter(|c| !snapshot.apps.values().any(|app| app.certificate == c.id));
+            unused.filter(|c| !named.contains(&leaf_sha256(&c.chain_pem))).map(|c| c.id.to_string()).collect()
+        };
+        for id in unnamed {
+            certificates::remove(self.control, self.actor, tenant, &id)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an operator should know about the applications of the document.
+fn warnings(snapshot: &Snapshot, tenant: &Tenant, document: &Document) -> Vec<String> {
+    let own = snapshot.apps.values().filter(|app| app.id.tenant == tenant.id && document.apps.contains_key(&app.name));
+    own.filter_map(|app| postern_model::plan::PlannedApp::parse(app).ok())
+        .flat_map(|planned| planned.warnings())
+        .collect()
+}
+
+fn view(entry: &AuditEntry) -> ChangeView {
+    let AuditEntry { action, target, before, after, .. } = entry.clone();
+    ChangeView { action: action.to_owned(), target, before, after }
+}

@@ -1,0 +1,166 @@
+//! Configuration as code: what one tenant, and the relays, shall be. The CLI reads it from TOML and writes it as TOML;
+//! control makes it so as a whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Preauth;
+use crate::ids::{Name, TenantId};
+use crate::limit::{Allowance, Limit, LimitScope};
+use crate::prefix::IpPrefix;
+use crate::secret::SecretText;
+
+/// A tenant's configuration. What is in it is made exactly so; what is not stays as it is, unless it is pruned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Connector groups.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub connector_groups: BTreeSet<Name>,
+    /// Relays that control dials. They serve every tenant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relays: BTreeMap<Name, RelayEntry>,
+    /// Certificates that operators gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateEntry>,
+    /// Applications.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apps: BTreeMap<Name, AppEntry>,
+    /// Limits that are set, by scope as people write it: `app/wiki`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, LimitEntry>,
+    /// Corporate networks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<Name, Vec<IpPrefix>>,
+}
+
+/// A relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayEntry {
+    /// `HOST:PORT` that control dials.
+    pub address: String,
+    /// SHA-256 of its key, hex; without it the key that is known, or the first seen, is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// A certificate: its files' content, or the fingerprint of one that control has already, for keys are never exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateEntry {
+    /// SHA-256 of the leaf (DER), hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its names, for the reader.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Chain, PEM, leaf first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// Its key, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pem: Option<SecretText>,
+}
+
+/// An application: settings that are absent are at their defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppEntry {
+    /// What users open.
+    pub external_url: String,
+    /// What connectors open.
+    pub internal_url: String,
+    /// What is asked before.
+    pub preauth: Preauth,
+    /// Its connector group; `default` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
+    /// A certificate of its own: chain, PEM, leaf first. Without one, it shows one that covers its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// Its key, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pem: Option<SecretText>,
+    /// Settings other than their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A limit: bounds that are absent are at their defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitEntry {
+    /// Requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rps: Option<Allowance>,
+    /// Requests let through at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u64>,
+    /// Requests in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conns: Option<Allowance>,
+    /// Bytes a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bps: Option<Allowance>,
+}
+
+/// `POST /v1/tenants/T/apply`: makes a document so. A tenant that does not exist is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// What shall be.
+    pub document: Document,
+    /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks and
+    /// given certificates; and, if the document names any, relays that control dials.
+    #[serde(default)]
+    pub prune: bool,
+    /// Only tell what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What was, or would be, changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// One for each object that changes, in the order of the changes; none when all is so already.
+    pub changes: Vec<ChangeView>,
+    /// Whether this was only asked.
+    pub dry_run: bool,
+    /// Version of the log that holds the changes; the present one when nothing was changed.
+    pub version: u64,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// One object's change, as the audit log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// What: `app.publish`.
+    pub action: String,
+    /// Which: `app crm (a1-7)`.
+    pub target: String,
+    /// What it is now.
+    pub before: Option<String>,
+    /// What it becomes.
+    pub after: Option<String>,
+}
+
+impl LimitEntry {
+    /// The limit of a scope.
+    #[must_use]
+    pub fn limit(&self, tenant: TenantId, scope: LimitScope) -> Limit {
+        let Self { rps, burst, conns, bps } = *self;
+        Limit { tenant, scope, rps, burst, conns, bps }
+    }
+}
+
+impl From<&Limit> for LimitEntry {
+    fn from(limit: &Limit) -> Self {
+        Self { rps: limit.rps, burst: limit.burst, conns: limit.conns, bps: limit.bps }
+    }
+}
+
+/// Largest document: 5,000 applications at 1 KiB, and certificates.
+pub const APPLY_BYTES_MAX: usize = 16 << 20;
