@@ -11,6 +11,7 @@ mod enrolment;
 mod failover;
 mod http2;
 mod http2_attacks;
+mod io_backend;
 mod listening;
 mod malformed;
 mod messages;

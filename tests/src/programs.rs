@@ -6,11 +6,28 @@ use std::sync::OnceLock;
 
 /// A folder that holds programs already built; without it they are built here.
 pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_PROGRAMS";
+/// Set to 1: daemons run where the kernel refuses io_uring.
+pub const DENY_VARIABLE: &str = "POSTERN_TEST_DENY_IO_URING";
 const PACKAGES: &[&str] = &["postern-control", "postern-relay", "postern-connector", "postern-cli"];
 
 /// A command for one of them, without whatever `POSTERN_…` this shell holds.
 pub fn command(name: &str) -> Command {
-    let mut command = Command::new(path(name));
+    clean(Command::new(path(name)))
+}
+
+/// The same, under a seccomp filter that refuses `io_uring_setup` to the program and its children.
+pub fn command_without_io_uring(name: &str) -> Command {
+    let mut command = Command::new(beside_tests().join("deny-io-uring"));
+    command.arg(path(name));
+    clean(command)
+}
+
+/// Whether the whole run is to do without io_uring.
+pub fn denies_io_uring() -> bool {
+    std::env::var_os(DENY_VARIABLE).is_some_and(|value| value == "1")
+}
+
+fn clean(mut command: Command) -> Command {
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_")) {
         command.env_remove(key);
     }
@@ -31,11 +48,18 @@ pub fn path(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Builds them with the profile of the running program, `TARGET/PROFILE/deps/e2e-…` or `TARGET/PROFILE/NAME`.
-fn build() -> PathBuf {
+/// `TARGET/PROFILE` of the running program, which is `TARGET/PROFILE/deps/e2e-…` or `TARGET/PROFILE/NAME`. What is made for
+/// tests only was built there with them.
+fn beside_tests() -> PathBuf {
     let binary = std::env::current_exe().expect("the running program has a path");
     let beside = binary.parent().expect("a program lies in a folder");
     let folder = if beside.ends_with("deps") { beside.parent().expect("deps lies in TARGET/PROFILE") } else { beside };
+    folder.to_owned()
+}
+
+/// Builds them with the profile of the running program.
+fn build() -> PathBuf {
+    let folder = beside_tests();
     let target = folder.parent().expect("TARGET/PROFILE has a parent");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -49,5 +73,5 @@ fn build() -> PathBuf {
     }
     let status = cargo.status().expect("cargo can be started");
     assert!(status.success(), "the programs do not build");
-    folder.to_owned()
+    folder
 }

@@ -30,6 +30,8 @@ pub struct Options {
     pub relay_environment: Vec<(String, String)>,
     /// Further arguments for the connectors.
     pub connector: Vec<String>,
+    /// Relay and connectors run where the kernel refuses io_uring.
+    pub denies_io_uring: bool,
     /// Where the relay listens; a free loopback port without.
     pub listen: Option<SocketAddr>,
     /// Where connectors dial instead of the relay itself.
@@ -44,6 +46,7 @@ impl Default for Options {
             relay: Vec::new(),
             relay_environment: Vec::new(),
             connector: Vec::new(),
+            denies_io_uring: programs::denies_io_uring(),
             listen: None,
             relay_seen_by_connectors: None,
         }
@@ -122,13 +125,17 @@ impl World {
     }
 
     pub fn relay_command(&self) -> Command {
-        let mut command = programs::command("postern-relay");
+        let mut command = self.daemon("postern-relay");
         command.arg("--state-dir").arg(self.path("relay"));
         command.arg("--control").arg(format!("unix:{}", self.socket().display()));
         command.args(["--listen", &self.relay_address.to_string()]);
         command.args(["--workers", &self.options.workers.to_string(), "--grace-period", GRACE_PERIOD_S]);
         command.args(&self.options.relay).envs(self.options.relay_environment.clone());
         command
+    }
+
+    fn daemon(&self, name: &str) -> Command {
+        if self.options.denies_io_uring { programs::command_without_io_uring(name) } else { programs::command(name) }
     }
 
     /// The connector with this number: started anew it finds its state of before.
@@ -156,7 +163,7 @@ impl World {
 
     pub fn connector_command(&self, index: usize) -> Command {
         let relay = self.options.relay_seen_by_connectors.unwrap_or(self.relay_address);
-        let mut command = programs::command("postern-connector");
+        let mut command = self.daemon("postern-connector");
         command.args(["--relay", &relay.to_string(), "--grace-period", GRACE_PERIOD_S]);
         command.arg("--token-file").arg(self.path(&format!("token-{index}")));
         command.arg("--state-dir").arg(self.path(&format!("connector-{index}")));

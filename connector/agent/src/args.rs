@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use postern_io::backend::Wanted;
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
@@ -56,8 +57,18 @@ pub enum IoBackend {
     Auto,
     /// io_uring.
     Uring,
-    /// epoll (not yet available).
+    /// epoll: at more CPU time per request.
     Epoll,
+}
+
+impl From<IoBackend> for Wanted {
+    fn from(asked: IoBackend) -> Self {
+        match asked {
+            IoBackend::Auto => Self::Auto,
+            IoBackend::Uring => Self::Uring,
+            IoBackend::Epoll => Self::Epoll,
+        }
+    }
 }
 
 /// Where a relay listens: `HOST:PORT`, IPv6 addresses in brackets.
@@ -117,6 +128,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// `--state-dir`
     pub state_dir: PathBuf,
+    /// `--io`
+    pub io: IoBackend,
     /// `--workers`, or its default
     pub workers: u16,
     /// `--admin-listen`
@@ -131,8 +144,6 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refused {
-    #[error("{what} is not yet available")]
-    NotYetAvailable { what: &'static str },
     #[error("--relay names {count} relays, at most {RELAYS_MAX} are possible")]
     TooManyRelays { count: usize },
     #[error("--relay {relay} is given twice")]
@@ -146,11 +157,7 @@ pub enum Refused {
 impl Refused {
     /// The line that ends the program.
     pub(crate) fn into_failure(self) -> Failure {
-        let failure = Failure::new(self.to_string());
-        match self {
-            Self::NotYetAvailable { .. } => failure.code("not-yet-available"),
-            Self::TooManyRelays { .. } | Self::RelayTwice { .. } | Self::AdminNotLoopback { .. } => failure,
-        }
+        Failure::new(self.to_string())
     }
 }
 
@@ -160,9 +167,6 @@ impl Args {
     /// # Errors
     /// The first thing that cannot be done.
     pub fn check(self, cpus: u16) -> Result<Options, Refused> {
-        if self.io == IoBackend::Epoll {
-            return Err(Refused::NotYetAvailable { what: "--io epoll" });
-        }
         if self.relay.len() > RELAYS_MAX {
             return Err(Refused::TooManyRelays { count: self.relay.len() });
         }
@@ -177,6 +181,7 @@ impl Args {
             relays: self.relay,
             token_file: self.token_file,
             state_dir: self.state_dir,
+            io: self.io,
             workers: self.workers.unwrap_or(cpus.clamp(1, WORKERS_DEFAULT_MAX)),
             admin_listen: self.admin_listen,
             transaction_log: self.transaction_log,
@@ -214,7 +219,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_and_named() {
-        assert_eq!(check(&["--io", "epoll"]).unwrap_err().to_string(), "--io epoll is not yet available");
+        assert_eq!(check(&["--io", "epoll"]).unwrap().io, IoBackend::Epoll);
+        assert_eq!(check(&[]).unwrap().io, IoBackend::Auto);
         let refused = check(&["--admin-listen", "0.0.0.0:1"]).unwrap_err().to_string();
         assert!(refused.contains("not a loopback address"), "{refused}");
         let refused = check(&["--relay", "r.example:443"]).unwrap_err();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use postern_io::backend::probe_uring;
+use postern_io::backend::choose;
 use postern_io::mailbox::{Receiver, mailbox};
 use postern_io::{BackendKind, Runtime, RuntimeOptions, spawn};
 use postern_model::enrol::Token;
@@ -37,12 +37,15 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let options = args.check(allowed_cpus()).map_err(|refused| refused.into_failure())?;
     let mut signals = Signals::install()?;
     let state = StateDir::open(&options.state_dir)?;
-    probe_uring()
-        .or_fail("io-backend-unavailable", || String::from("io_uring cannot be used and epoll is not yet available"))?;
+    let io = choose(options.io.into())
+        .map_err(|unavailable| Failure::new(format!("--io uring: {unavailable}")).code("io-backend-unavailable"))?;
+    if let Some(warning) = &io.warning {
+        tracing::warn!("{warning}");
+    }
     raise_descriptor_limit();
     let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
-    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, "enrolled");
-    Running::start(&options, state, identity)?.until_told(&mut signals, options.grace_period);
+    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io.backend, "enrolled");
+    Running::start(&options, io.backend, state, identity)?.until_told(&mut signals, options.grace_period);
     Ok(())
 }
 
@@ -148,7 +151,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(options: &Options, state: StateDir, identity: Identity) -> anyhow::Result<Self> {
+    fn start(options: &Options, io: BackendKind, state: StateDir, identity: Identity) -> anyhow::Result<Self> {
         let identity = Arc::new(identity);
         let counters = Arc::new(Counters::default());
         let (log, transactions) = transaction_log(options.transaction_log.as_deref(), &counters)?;
@@ -169,7 +172,7 @@ impl Running {
         let verifier = Verifier::new(&identity);
         let keeper = Keeper { state, relays: options.relays.clone(), identity, verifier, shared: Arc::clone(&shared) };
         thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&offers))?;
-        let workers = start_workers(&options.relays, &shared, receivers)?;
+        let workers = start_workers(io, &options.relays, &shared, receivers)?;
         Ok(Self { shared, workers, transactions })
     }
 
@@ -216,6 +219,7 @@ fn transaction_log(
 }
 
 fn start_workers(
+    io: BackendKind,
     relays: &[RelayAddress],
     shared: &Arc<Shared>,
     receivers: Vec<Receiver<ToWorker>>,
@@ -229,17 +233,15 @@ fn start_workers(
         let (heartbeat, relays) =
             if index == 0 { (heartbeat.clone(), relays.to_vec()) } else { (Heartbeat::default(), Vec::new()) };
         let live = move || {
-            let ended =
-                Runtime::new(RuntimeOptions { backend: BackendKind::Uring, seed: None, ..RuntimeOptions::default() })
-                    .and_then(|runtime| {
-                        runtime.run(async move {
-                            let worker = Worker::new(index, Arc::clone(&shared), resolver);
-                            keep_relays(relays, &shared);
-                            worker.run(orders, heartbeat).await;
-                        })
-                    });
+            let ended = Runtime::new(RuntimeOptions { backend: io, ..RuntimeOptions::default() }).and_then(|runtime| {
+                runtime.run(async move {
+                    let worker = Worker::new(index, Arc::clone(&shared), resolver);
+                    keep_relays(relays, &shared);
+                    worker.run(orders, heartbeat).await;
+                })
+            });
             if let Err(error) = ended {
-                tracing::error!(worker = index, %error, "the ring failed");
+                tracing::error!(worker = index, %error, "the engine failed");
             }
         };
         threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(live)?);

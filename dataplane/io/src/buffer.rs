@@ -1,5 +1,5 @@
 //! Receive buffers: a ring of buffers the kernel picks from (`IORING_REGISTER_PBUF_RING`,
-//! kernel 5.19), and [`Chunk`], one received piece that goes back to the ring when dropped.
+//! kernel 5.19), or a list that epoll picks from, and [`Chunk`], one received piece that goes back to the ring when dropped.
 
 use std::{
     cell::{Cell, RefCell},
@@ -55,40 +55,51 @@ impl Drop for Mapping {
     }
 }
 
-/// The provided-buffer ring of one worker.
+/// The receive buffers of one worker.
 ///
-/// The ring of descriptors and the buffers are owned here; the `IoUring` must be dropped before
+/// A ring of descriptors and the buffers are owned here; the `IoUring` must be dropped before
 /// the last `Rc` of the pool, which the uring backend guarantees by holding one beside the ring.
 pub(crate) struct BufferPool {
-    descriptors: Mapping,
+    supply: Supply,
     buffers: Mapping,
-    tail: Cell<u16>,
     free: Cell<usize>,
     /// Sockets whose receive ended for want of buffers; armed again when one comes back.
     pub(crate) starved: RefCell<Vec<u32>>,
 }
 
+/// Who picks a free buffer.
+enum Supply {
+    /// The kernel, from descriptors up to `tail`.
+    Ring { descriptors: Mapping, tail: Cell<u16> },
+    /// [`BufferPool::pick`], from the end.
+    List(RefCell<Vec<u16>>),
+}
+
 impl BufferPool {
+    /// Maps the memory; the kernel knows nothing of it.
+    pub(crate) fn unregistered() -> io::Result<Rc<Self>> {
+        Self::filled(Supply::List(RefCell::default()), || Ok(()))
+    }
+
     /// Maps the memory, registers the ring and fills it.
     pub(crate) fn register(ring: &IoUring) -> io::Result<Rc<Self>> {
-        let entries = usize::from(RECV_BUFFERS);
+        let descriptors = Mapping::new(usize::from(RECV_BUFFERS) * size_of::<BufRingEntry>())?;
+        let address = descriptors.base.as_ptr() as u64;
+        Self::filled(Supply::Ring { descriptors, tail: Cell::new(0) }, || {
+            // SAFETY: the address is page aligned (mmap), holds `RECV_BUFFERS` descriptors, and stays
+            // mapped until the pool is dropped, which happens after the ring is gone.
+            unsafe { ring.submitter().register_buf_ring_with_flags(address, RECV_BUFFERS, GROUP, 0) }
+        })
+    }
+
+    fn filled(supply: Supply, register: impl FnOnce() -> io::Result<()>) -> io::Result<Rc<Self>> {
         let pool = Rc::new(Self {
-            descriptors: Mapping::new(entries * size_of::<BufRingEntry>())?,
-            buffers: Mapping::new(entries * RECV_BUFFER_BYTES)?,
-            tail: Cell::new(0),
+            supply,
+            buffers: Mapping::new(usize::from(RECV_BUFFERS) * RECV_BUFFER_BYTES)?,
             free: Cell::new(0),
             starved: RefCell::new(Vec::new()),
         });
-        // SAFETY: the address is page aligned (mmap), holds `RECV_BUFFERS` descriptors, and stays
-        // mapped until the pool is dropped, which happens after the ring is gone.
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(
-                pool.descriptors.base.as_ptr() as u64,
-                RECV_BUFFERS,
-                GROUP,
-                0,
-            )?;
-        }
+        register()?;
         for id in 0..RECV_BUFFERS {
             pool.give_back(id);
         }
@@ -103,6 +114,13 @@ impl BufferPool {
     /// True when the kernel has no buffer to pick from.
     pub(crate) fn is_empty(&self) -> bool {
         self.free.get() == 0
+    }
+
+    /// A free buffer, whole. None when all are in use.
+    pub(crate) fn pick(self: &Rc<Self>) -> Option<Chunk> {
+        let Supply::List(list) = &self.supply else { return None };
+        let id = list.borrow_mut().pop()?;
+        Some(self.take(id, RECV_BUFFER_BYTES))
     }
 
     /// Takes over the buffer that a completion named.
@@ -122,21 +140,27 @@ impl BufferPool {
     }
 
     fn give_back(&self, id: u16) {
-        let tail = self.tail.get();
-        let slot = usize::from(tail & (RECV_BUFFERS - 1));
-        let ring = self.descriptors.base.cast::<BufRingEntry>();
+        self.free.set(self.free.get() + 1);
+        match &self.supply {
+            Supply::List(list) => list.borrow_mut().push(id),
+            Supply::Ring { descriptors, tail } => self.provide(descriptors, tail, id),
+        }
+    }
+
+    fn provide(&self, descriptors: &Mapping, tail: &Cell<u16>, id: u16) {
+        let slot = usize::from(tail.get() & (RECV_BUFFERS - 1));
+        let ring = descriptors.base.cast::<BufRingEntry>();
         // SAFETY: `slot` is inside the descriptor array, and this thread is the only writer; the
         // kernel reads an entry only after the tail store below.
         let entry = unsafe { &mut *ring.add(slot).as_ptr() };
         entry.set_addr(self.buffer(id).as_ptr() as u64);
         entry.set_len(u32::try_from(RECV_BUFFER_BYTES).expect("16 KiB fits"));
         entry.set_bid(id);
-        self.tail.set(tail.wrapping_add(1));
-        self.free.set(self.free.get() + 1);
+        tail.set(tail.get().wrapping_add(1));
         // SAFETY: `ring` is the address of the first entry, whose reserved field is the tail that
         // the kernel reads; it is 2-byte aligned and shared only with the kernel.
         let shared = unsafe { AtomicU16::from_ptr(BufRingEntry::tail(ring.as_ptr()).cast_mut()) };
-        shared.store(self.tail.get(), Ordering::Release);
+        shared.store(tail.get(), Ordering::Release);
     }
 }
 
@@ -151,6 +175,14 @@ pub struct Chunk(Store);
 impl Chunk {
     pub(crate) fn from_heap(bytes: Vec<u8>) -> Self {
         Self(Store::Heap(bytes))
+    }
+
+    /// Only the first `len` bytes of what it is.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match &mut self.0 {
+            Store::Provided { len: whole, .. } => *whole = len.min(*whole),
+            Store::Heap(bytes) => bytes.truncate(len),
+        }
     }
 
     /// The same bytes on the heap, with the provided buffer returned.

@@ -15,7 +15,7 @@ use async_task::Runnable;
 use slab::Slab;
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, epoll::Readiness},
     buffer::Chunk,
     executor::Remote,
     limits::{RECV_QUEUE_BYTES_MAX, RECV_QUEUE_BYTES_RESUME},
@@ -88,6 +88,8 @@ pub(crate) struct Sock {
     pub(crate) send: Send,
     pub(crate) connect: Connect,
     pub(crate) accept: Accept,
+    /// The epoll backend's.
+    pub(crate) ready: Readiness,
     /// Operations whose final completion is still to come.
     pub(crate) ops: u32,
     pub(crate) dropped: bool,
@@ -147,6 +149,11 @@ pub(crate) fn key_of(index: usize) -> u32 {
 }
 
 impl Core {
+    /// Whether a task or a hook waits for its turn.
+    pub(crate) fn has_work(&self) -> bool {
+        !(self.ready.borrow().is_empty() && self.outputs.borrow().is_empty() && self.hooks.borrow().is_empty())
+    }
+
     pub(crate) fn insert(&self, sock: Sock) -> u32 {
         key_of(self.socks.borrow_mut().insert(sock))
     }
@@ -305,6 +312,7 @@ impl Core {
         if sock.ops != 0 {
             return Err(io::Error::from(io::ErrorKind::ResourceBusy));
         }
+        self.backend.forget(sock);
         let fd = sock.fd.take().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
         let chunks = std::mem::take(&mut sock.recv.queue);
         socks.remove(key as usize);

@@ -6,7 +6,7 @@
 
 use std::{
     future::Future,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -99,6 +99,10 @@ impl Remote {
 
     pub(crate) fn raw_eventfd(&self) -> i32 {
         self.eventfd.as_raw_fd()
+    }
+
+    pub(crate) fn eventfd(&self) -> BorrowedFd<'_> {
+        self.eventfd.as_fd()
     }
 
     fn push(&self, runnable: Runnable) {

@@ -35,6 +35,17 @@ pub const RING_ENTRIES: u32 = 1024;
 /// completions waiting.
 pub const POLLS_PER_TURN_MAX: usize = 1024;
 
+/// Events that one call to epoll reports; the rest waits for the next.
+pub const EVENTS_PER_WAIT_MAX: usize = 256;
+
+/// Receives of one socket in a turn, on epoll: 4 × 16 KiB is [`RECV_QUEUE_BYTES_MAX`].
+pub const RECVS_PER_TURN_MAX: usize = 4;
+
+/// Connections accepted from one listener in a turn, on epoll.
+pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// As many turns' worth is taken at once from a listener that is about to close: 64 × 64 is a backlog of 4,096.
+pub const ACCEPT_SWEEPS_MAX: usize = 64;
+
 /// A TLS handshake message larger than this is not collected.
 pub const TLS_INCOMING_BYTES_MAX: usize = 64 * 1024;
 

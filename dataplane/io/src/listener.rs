@@ -1,6 +1,7 @@
 //! Accepting connections: one multishot accept per listener (kernel 5.19).
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     net::{SocketAddr, TcpListener},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    backend::BackendKind,
     core::{Core, Sock, with_core},
     socket::Socket,
 };
@@ -19,6 +21,8 @@ pub struct Listener {
     key: u32,
     /// The simulator's name of this listener.
     address: Option<SocketAddr>,
+    /// What waited in the kernel's queue was taken, once: more may come as fast as it is taken.
+    swept: Cell<bool>,
 }
 
 impl Listener {
@@ -26,13 +30,13 @@ impl Listener {
     /// connections inherit).
     ///
     /// # Errors
-    /// When the socket cannot be made blocking: the ring answers `EAGAIN` at once on a
-    /// non-blocking one instead of waiting.
+    /// When its mode cannot be set: the ring answers `EAGAIN` at once on a non-blocking one instead of
+    /// waiting, and epoll's accept waits on a blocking one.
     pub fn from_std(listener: TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(false)?;
         let core = with_core(Rc::clone);
+        listener.set_nonblocking(core.backend.kind() == BackendKind::Epoll)?;
         let key = core.insert(Sock { fd: Some(listener.into()), ..Sock::default() });
-        Ok(Self { core, key, address: None })
+        Ok(Self { core, key, address: None, swept: Cell::new(false) })
     }
 
     /// Listens at `address` of the simulated network.
@@ -42,7 +46,7 @@ impl Listener {
     pub fn sim(address: SocketAddr) -> io::Result<Self> {
         let core = with_core(Rc::clone);
         let key = core.insert(Sock::default());
-        let listener = Self { core, key, address: Some(address) };
+        let listener = Self { core, key, address: Some(address), swept: Cell::new(false) };
         crate::sim::net::listen(&listener.core, key, address)?;
         Ok(listener)
     }
@@ -58,7 +62,13 @@ impl Listener {
     /// A connection that was accepted already: for a listener that is about to be dropped.
     #[must_use]
     pub fn take_accepted(&self) -> Option<Socket> {
-        let accepted = self.core.with_sock(self.key, |sock| sock.accept.queue.pop_front());
+        let next = || self.core.with_sock(self.key, |sock| sock.accept.queue.pop_front());
+        let accepted = next().or_else(|| {
+            if !self.swept.replace(true) {
+                self.core.backend.accept_posted(&self.core, self.key);
+            }
+            next()
+        });
         accepted.map(Socket::from_accepted)
     }
 

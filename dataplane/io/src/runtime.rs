@@ -14,7 +14,7 @@ use std::{
 use slab::Slab;
 
 use crate::{
-    backend::{Backend, BackendKind, uring::Uring},
+    backend::{Backend, BackendKind, epoll::Epoll, uring::Uring},
     core::{Core, enter, with_core},
     executor::{Remote, spawn},
     limits::POLLS_PER_TURN_MAX,
@@ -55,6 +55,7 @@ impl Runtime {
         let rng = Rng::new(options.seed)?;
         let (backend, now) = match options.backend {
             BackendKind::Uring => (Backend::Uring(Box::new(Uring::new(options.connects)?)), monotonic_now()),
+            BackendKind::Epoll => (Backend::Epoll(Box::new(Epoll::new()?)), monotonic_now()),
             BackendKind::Sim => (
                 Backend::Sim(Box::new(SimBackend::new(rng.clone()))),
                 // Not zero, so that "a second ago" exists at the start.
@@ -102,6 +103,8 @@ impl Runtime {
         let previous = enter(Some(Rc::clone(&self.core)));
         assert!(previous.is_none(), "a runtime does not run inside another one");
         let _leave = Leave;
+        // It may have been made a while ago.
+        self.read_clock();
         let output = Rc::new(Cell::new(None));
         let slot = Rc::clone(&output);
         let main = spawn(async move { slot.set(Some(future.await)) });
@@ -184,11 +187,15 @@ impl Runtime {
         Ok(())
     }
 
+    fn read_clock(&self) {
+        if self.core.backend.kind() != BackendKind::Sim {
+            self.core.now.set(monotonic_now());
+        }
+    }
+
     fn tick(&self) {
         let core = &self.core;
-        if core.backend.kind() == BackendKind::Uring {
-            core.now.set(monotonic_now());
-        }
+        self.read_clock();
         let now = core.now.get();
         if let Some(load) = core.load.borrow().as_ref() {
             load.busy(now.as_nanos());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use postern_io::backend::Wanted;
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -71,8 +72,18 @@ pub enum IoBackend {
     Auto,
     /// io_uring.
     Uring,
-    /// epoll (not yet available).
+    /// epoll: at more CPU time per request.
     Epoll,
+}
+
+impl From<IoBackend> for Wanted {
+    fn from(asked: IoBackend) -> Self {
+        match asked {
+            IoBackend::Auto => Self::Auto,
+            IoBackend::Uring => Self::Uring,
+            IoBackend::Epoll => Self::Epoll,
+        }
+    }
 }
 
 /// Whether BPF is used.
@@ -193,11 +204,7 @@ impl Args {
     }
 
     fn refuse_what_is_not_there_yet(&self) -> Result<(), Refused> {
-        let refused = [
-            (!self.xdp.is_empty(), "--xdp"),
-            (self.io == IoBackend::Epoll, "--io epoll"),
-            (!self.listen_http.is_empty(), "--listen-http"),
-        ];
+        let refused = [(!self.xdp.is_empty(), "--xdp"), (!self.listen_http.is_empty(), "--listen-http")];
         match refused.into_iter().find(|(asked, _)| *asked) {
             Some((_, what)) => Err(Refused::NotYetAvailable { what }),
             None => Ok(()),
@@ -256,11 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused_and_named() {
-        for (more, what) in [
-            (["--xdp", "eth0"], "--xdp"),
-            (["--io", "epoll"], "--io epoll"),
-            (["--listen-http", "127.0.0.1:80"], "--listen-http"),
-        ] {
+        for (more, what) in [(["--xdp", "eth0"], "--xdp"), (["--listen-http", "127.0.0.1:80"], "--listen-http")] {
             assert_eq!(check(&more).unwrap_err().to_string(), format!("{what} is not yet available"));
         }
     }

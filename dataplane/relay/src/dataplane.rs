@@ -13,6 +13,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{dup2_stdin, fchdir, getppid};
 use postern_ebpf_loader::{LoadMap, Slot};
+use postern_io::backend::choose;
 
 use crate::handover::Channel;
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
@@ -66,15 +67,19 @@ fn run(channel: Channel) -> anyhow::Result<()> {
     let active = sandbox::enter(Path::new(".")).context("the sandbox cannot be entered")?;
     tracing::info!(files = ?active.files, syscalls = ?active.syscalls, generation = bootstrap.generation, "the dataplane is locked in");
 
+    // Only here is known what the sandbox and this user leave of it.
+    let io = choose(bootstrap.io.into()).context("--io")?;
+
     // From here on threads, and then network input.
     let (side, senders) = Side::prepare(SideParts {
         channel,
         admin: sockets.admin.take(),
-        warnings: active.warnings(),
+        warnings: active.warnings().into_iter().chain(io.warning).collect(),
         bootstrap: &bootstrap,
     })?;
     let parts = WorkerParts {
         bootstrap: &bootstrap,
+        io: io.backend,
         config: side.config(),
         drain: side.drain(),
         senders,

@@ -7,6 +7,7 @@ use std::{io, thread};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
+use postern_io::BackendKind;
 use tokio::sync::mpsc;
 
 use crate::messages::Bootstrap;
@@ -51,6 +52,7 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
 #[derive(Debug)]
 pub(crate) struct WorkerParts<'a> {
     pub(crate) bootstrap: &'a Bootstrap,
+    pub(crate) io: BackendKind,
     pub(crate) config: ConfigHandle,
     pub(crate) drain: Drain,
     pub(crate) senders: Vec<SideSender>,
@@ -92,7 +94,7 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
 }
 
 fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext> {
-    let WorkerParts { bootstrap, config, drain, senders, listeners, loads, gate } = parts;
+    let WorkerParts { bootstrap, io, config, drain, senders, listeners, loads, gate } = parts;
     let peers = Peers::mesh(bootstrap.workers);
     let own = senders.into_iter().zip(listeners).zip(loads).zip(peers).zip(0..bootstrap.workers);
     let context = |((((side, listeners), load), peers), index)| WorkerContext {
@@ -101,7 +103,7 @@ fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext>
         workers: bootstrap.workers,
         generation: bootstrap.generation,
         cpu: placement.cpu_of(index),
-        io: bootstrap.io,
+        io,
         listeners,
         config: config.clone(),
         side,

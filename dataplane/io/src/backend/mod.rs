@@ -1,7 +1,11 @@
-//! What carries out the operations: the kernel's ring, or the simulator.
+//! What carries out the operations: the kernel's ring, epoll where there is none, or the simulator.
 
+mod choice;
+pub(crate) mod epoll;
 mod restriction;
 pub(crate) mod uring;
+
+pub use choice::{Choice, UringUnavailable, Wanted, choose};
 
 use std::{io, time::Duration};
 
@@ -15,16 +19,27 @@ use crate::{
 pub enum BackendKind {
     /// `io_uring` (kernel 6.1 or later: `DEFER_TASKRUN`, multishot receive, buffer rings).
     Uring,
+    /// Readiness by epoll, for kernels and containers without `io_uring`: the same behaviour at more CPU time.
+    Epoll,
     /// The deterministic simulator: virtual clock, seeded network.
     Sim,
 }
 
+impl BackendKind {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+            Self::Sim => "sim",
+        }
+    }
+}
+
 impl std::fmt::Display for BackendKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Uring => "uring",
-            Self::Sim => "sim",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -34,11 +49,12 @@ impl std::fmt::Display for BackendKind {
 /// The kernel's refusal (for example `EPERM` under a container's seccomp filter or the
 /// `io_uring_disabled` sysctl, `EINVAL` below kernel 6.1).
 pub fn probe_uring() -> io::Result<()> {
-    uring::Uring::new(true).map(drop)
+    uring::Uring::new(true)?.enters()
 }
 
 pub(crate) enum Backend {
     Uring(Box<uring::Uring>),
+    Epoll(Box<epoll::Epoll>),
     Sim(Box<SimBackend>),
 }
 
@@ -47,6 +63,7 @@ macro_rules! each {
     ($self:ident, $backend:ident => $call:expr) => {
         match $self {
             Backend::Uring($backend) => $call,
+            Backend::Epoll($backend) => $call,
             Backend::Sim($backend) => $call,
         }
     };
@@ -86,6 +103,20 @@ impl Backend {
         each!(self, backend => backend.close(core, sock));
     }
 
+    /// Takes connections that wait in a listener's queue into its own; the ring has done so as they came.
+    pub(crate) fn accept_posted(&self, core: &Core, key: u32) {
+        if let Self::Epoll(backend) = self {
+            backend.accept_posted(core, key);
+        }
+    }
+
+    /// The descriptor of a socket without operations leaves this loop.
+    pub(crate) fn forget(&self, sock: &Sock) {
+        if let Self::Epoll(backend) = self {
+            backend.forget(sock);
+        }
+    }
+
     /// Submits, waits at most `timeout` (none: until something happens) and reports completions.
     pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<()> {
         each!(self, backend => backend.wait(core, timeout))
@@ -100,13 +131,14 @@ impl Backend {
     pub(crate) fn unrestricted(&self) -> Option<&io::Error> {
         match self {
             Self::Uring(backend) => backend.unrestricted(),
-            Self::Sim(_) => None,
+            Self::Epoll(_) | Self::Sim(_) => None,
         }
     }
 
     pub(crate) fn kind(&self) -> BackendKind {
         match self {
             Self::Uring(_) => BackendKind::Uring,
+            Self::Epoll(_) => BackendKind::Epoll,
             Self::Sim(_) => BackendKind::Sim,
         }
     }

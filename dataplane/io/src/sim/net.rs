@@ -93,7 +93,7 @@ pub(crate) struct SimBackend(RefCell<Net>);
 pub(crate) fn backend(core: &Core) -> &SimBackend {
     match &core.backend {
         Backend::Sim(backend) => backend,
-        Backend::Uring(_) => panic!("only the simulator has a network of its own"),
+        Backend::Uring(_) | Backend::Epoll(_) => panic!("only the simulator has a network of its own"),
     }
 }
 

@@ -15,12 +15,12 @@ use std::path::Path;
 use std::{fs, io};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use postern_io::backend::probe_uring;
-use postern_service::failure::{Failure, OrFail as _};
+use postern_io::backend::{Wanted, choose};
+use postern_service::failure::Failure;
 use postern_service::signals::AsyncSignals;
 use postern_service::{config, logging};
 
-use crate::args::{Args, ControlLink, Options, Refused};
+use crate::args::{Args, ControlLink, IoBackend, Options, Refused};
 use crate::limits::TRUST_ANCHOR_BYTES_MAX;
 use crate::workers::allowed_cpus;
 use attend::Supervisor;
@@ -35,7 +35,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let cpus = u16::try_from(allowed_cpus().len()).unwrap_or(u16::MAX);
     let machine = rustix::system::uname();
     let options = args.check(cpus, &machine.nodename().to_string_lossy()).map_err(Refused::into_failure)?;
-    probe_uring().or_fail("io-backend-unavailable", || String::from("io_uring cannot be used"))?;
+    refuse_unusable(options.io)?;
     // The dataplane is a child of this thread; the kernel kills it when this thread ends, whatever else goes on.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(supervise(options))
@@ -58,6 +58,16 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
         None => tracing::info!("started without root: the dataplane runs as this user"),
     }
     Supervisor::new(options, user, state_dir, listeners, steering, trust_anchor_pem, signals).run().await
+}
+
+/// The dataplane decides for itself, as another user and under seccomp; but what not even root can use need not be tried.
+fn refuse_unusable(io: IoBackend) -> Result<(), Failure> {
+    match io {
+        IoBackend::Uring => choose(Wanted::Uring)
+            .map(drop)
+            .map_err(|unavailable| Failure::new(format!("--io uring: {unavailable}")).code("io-backend-unavailable")),
+        IoBackend::Auto | IoBackend::Epoll => Ok(()),
+    }
 }
 
 /// The trust anchor's text, unread; `None` with a Unix link.

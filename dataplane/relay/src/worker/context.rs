@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use postern_ebpf_loader::{LoadMap, Slot, WorkerLoadCell};
+use postern_io::BackendKind;
 
-use crate::args::IoBackend;
 use crate::published::ConfigHandle;
 use crate::sandbox::Gate;
 use crate::side::SideSender;
@@ -24,8 +24,8 @@ pub struct WorkerContext {
     pub generation: u32,
     /// The CPU the thread has been pinned to, where pinning was possible.
     pub cpu: Option<usize>,
-    /// The engine asked for with `--io`.
-    pub io: IoBackend,
+    /// The engine that was chosen.
+    pub io: BackendKind,
     /// Its own listening sockets, one per address and protocol. Non-blocking. The supervisor holds the same sockets, so
     /// that closing one here does not close the port.
     pub listeners: Vec<WorkerListener>,

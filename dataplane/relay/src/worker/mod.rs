@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use postern_io::mailbox::{Receiver, Refused, Sender};
 use postern_io::turn::{LoadProbe, publish_load};
-use postern_io::{BackendKind, Listener, Runtime, RuntimeOptions, sleep, spawn};
+use postern_io::{Listener, Runtime, RuntimeOptions, sleep, spawn};
 use postern_tunnel::GoAwayReason;
 use slab::Slab;
 
@@ -58,7 +58,7 @@ use tunnel::{Health, Tunnel};
 
 /// Runs one worker until it is told to end.
 pub fn run(ctx: WorkerContext) {
-    let options = RuntimeOptions { backend: BackendKind::Uring, seed: None, connects: false };
+    let options = RuntimeOptions { backend: ctx.io, seed: None, connects: false };
     let runtime = Runtime::new(options);
     let unclosed = ctx.gate.pass();
     let unrestricted = runtime.as_ref().ok().and_then(Runtime::restriction_warning);
@@ -104,7 +104,7 @@ pub(crate) struct Place {
 }
 
 async fn live(ctx: WorkerContext) {
-    let WorkerContext { index, workers, generation, listeners, config, side, drain, load, limits, peers, .. } = ctx;
+    let WorkerContext { index, workers, generation, io, listeners, config, side, drain, load, limits, peers, .. } = ctx;
     let Peers { senders, inbox } = peers;
     load.cell().started();
     publish_load(Box::new(Probe(load.clone())));
@@ -117,7 +117,7 @@ async fn live(ctx: WorkerContext) {
         }
     }
     spawn(Rc::clone(&worker).housekeep()).detach();
-    worker.side.report(WorkerReport::Ready { io_backend: "uring" });
+    worker.side.report(WorkerReport::Ready { io_backend: io.name() });
     #[cfg(debug_assertions)]
     fault::stall_if_told(index);
     worker.attend(inbox).await;

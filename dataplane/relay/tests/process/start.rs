@@ -28,7 +28,7 @@ fn a_second_relay_is_refused_by_port_and_by_folder() {
 
 #[test]
 fn what_is_not_there_yet_is_refused() {
-    for more in [["--xdp", "lo"], ["--io", "epoll"], ["--listen-http", "127.0.0.1:1"]] {
+    for more in [["--xdp", "lo"], ["--listen-http", "127.0.0.1:1"]] {
         let mut command = Relay::new().command();
         let (code, line) = refused({
             command.args(more);

@@ -1,4 +1,4 @@
-//! The engine on the kernel's ring and on the simulator: the same tasks on both.
+//! The engine on the kernel's ring, on epoll and on the simulator: the same tasks on all.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
@@ -19,6 +19,33 @@ use postern_io::{
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 
+mod hardship;
+
+/// Each of these on both of the kernel's interfaces.
+macro_rules! on_the_kernel {
+    ($($name:ident)*) => {
+        mod uring {
+            $(#[test] fn $name() { super::$name(postern_io::BackendKind::Uring); })*
+        }
+        mod epoll {
+            $(#[test] fn $name() { super::$name(postern_io::BackendKind::Epoll); })*
+        }
+    };
+}
+pub(crate) use on_the_kernel;
+
+on_the_kernel! {
+    plain_echo
+    tls_echo
+    tls_with_an_unknown_issuer_fails_on_both_sides
+    stalled_readers_do_not_starve_the_others
+    what_was_queued_before_the_drop_arrives
+    a_refused_connection_says_so
+    other_threads_wake_the_loop
+    a_socket_moves_to_another_loop_with_its_unread_bytes
+    records_cut_in_their_headers_are_read_at_once_and_broken_ones_refused
+}
+
 fn on<T: 'static>(backend: BackendKind, seed: u64, test: impl Future<Output = T> + 'static) -> T {
     let options = RuntimeOptions { backend, seed: Some(seed), ..RuntimeOptions::default() };
     Runtime::new(options).unwrap().run(test).unwrap()
@@ -26,7 +53,7 @@ fn on<T: 'static>(backend: BackendKind, seed: u64, test: impl Future<Output = T>
 
 fn listen(backend: BackendKind) -> (Listener, SocketAddr) {
     match backend {
-        BackendKind::Uring => {
+        BackendKind::Uring | BackendKind::Epoll => {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             (Listener::from_std(listener).unwrap(), address)
@@ -39,7 +66,9 @@ fn listen(backend: BackendKind) -> (Listener, SocketAddr) {
 }
 
 async fn connect(address: SocketAddr) -> Socket {
-    Socket::connect(address, &ConnectOptions::default()).await.unwrap()
+    // Long: other tests, and what else runs on the machine, take turns of the CPU.
+    let options = ConnectOptions { timeout: Duration::from_secs(60), ..ConnectOptions::default() };
+    Socket::connect(address, &options).await.unwrap()
 }
 
 fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
@@ -113,9 +142,8 @@ async fn many_plain_echoes(backend: BackendKind, connections: u64, len: usize) {
     drop(server);
 }
 
-#[test]
-fn plain_echo_uring() {
-    on(BackendKind::Uring, 1, many_plain_echoes(BackendKind::Uring, 100, 1_000_000));
+fn plain_echo(backend: BackendKind) {
+    on(backend, 1, many_plain_echoes(backend, 100, 1_000_000));
 }
 
 #[test]
@@ -125,7 +153,7 @@ fn plain_echo_sim() {
     }
 }
 
-async fn tls_echo(backend: BackendKind) {
+async fn tls_echoes(backend: BackendKind) {
     let (listener, address) = listen(backend);
     let (server_config, client_config) = tls_configs();
     let server = spawn(async move {
@@ -153,22 +181,20 @@ async fn tls_echo(backend: BackendKind) {
     drop(server);
 }
 
-#[test]
-fn tls_echo_uring() {
-    on(BackendKind::Uring, 2, tls_echo(BackendKind::Uring));
+fn tls_echo(backend: BackendKind) {
+    on(backend, 2, tls_echoes(backend));
 }
 
 #[test]
 fn tls_echo_sim() {
     for seed in 0..5 {
-        on(BackendKind::Sim, seed, tls_echo(BackendKind::Sim));
+        on(BackendKind::Sim, seed, tls_echoes(BackendKind::Sim));
     }
 }
 
-#[test]
-fn tls_with_an_unknown_issuer_fails_on_both_sides() {
-    on(BackendKind::Uring, 3, async {
-        let (listener, address) = listen(BackendKind::Uring);
+fn tls_with_an_unknown_issuer_fails_on_both_sides(backend: BackendKind) {
+    on(backend, 3, async move {
+        let (listener, address) = listen(backend);
         let (server_config, _) = tls_configs();
         let (_, other_client) = tls_configs();
         let server = spawn(async move {
@@ -206,10 +232,9 @@ fn a_cut_tls_stream_is_no_clean_end() {
 
 /// 64 connections whose readers never read must not slow another one, although they together
 /// could hold far more than the ring's buffers.
-#[test]
-fn stalled_readers_do_not_starve_the_ring() {
-    on(BackendKind::Uring, 5, async {
-        let (listener, address) = listen(BackendKind::Uring);
+fn stalled_readers_do_not_starve_the_others(backend: BackendKind) {
+    on(backend, 5, async move {
+        let (listener, address) = listen(backend);
         let stalled: Rc<RefCell<Vec<Stream>>> = Rc::default();
         let kept = Rc::clone(&stalled);
         let server = spawn(async move {
@@ -238,10 +263,9 @@ fn stalled_readers_do_not_starve_the_ring() {
     });
 }
 
-#[test]
-fn what_was_queued_before_the_drop_arrives() {
-    on(BackendKind::Uring, 6, async {
-        let (listener, address) = listen(BackendKind::Uring);
+fn what_was_queued_before_the_drop_arrives(backend: BackendKind) {
+    on(backend, 6, async move {
+        let (listener, address) = listen(backend);
         let data = pattern(2_000_000, 7);
         let expected = data.clone();
         let server = spawn(async move {
@@ -263,9 +287,8 @@ fn what_was_queued_before_the_drop_arrives() {
     });
 }
 
-#[test]
-fn a_refused_connection_says_so_and_a_silent_one_times_out() {
-    on(BackendKind::Uring, 7, async {
+fn a_refused_connection_says_so(backend: BackendKind) {
+    on(backend, 7, async move {
         let closed = {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap()
@@ -275,9 +298,8 @@ fn a_refused_connection_says_so_and_a_silent_one_times_out() {
     });
 }
 
-#[test]
-fn other_threads_wake_the_loop() {
-    on(BackendKind::Uring, 8, async {
+fn other_threads_wake_the_loop(backend: BackendKind) {
+    on(backend, 8, async move {
         let (sender, mut receiver) = mailbox::<u32>(1024);
         let thread = std::thread::spawn(move || {
             for n in 0..1000 {
@@ -306,8 +328,7 @@ fn a_full_mailbox_gives_the_value_back() {
     assert_eq!(sender.send(3).unwrap_err().0, 3);
 }
 
-#[test]
-fn a_socket_moves_to_another_loop_with_its_unread_bytes() {
+fn a_socket_moves_to_another_loop_with_its_unread_bytes(backend: BackendKind) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let client = std::thread::spawn(move || {
@@ -321,14 +342,14 @@ fn a_socket_moves_to_another_loop_with_its_unread_bytes() {
         stream.read_to_string(&mut answer).unwrap();
         answer
     });
-    let (fd, first) = on(BackendKind::Uring, 9, async move {
+    let (fd, first) = on(backend, 9, async move {
         let listener = Listener::from_std(listener).unwrap();
         let mut socket = listener.accept().await.unwrap();
         let chunk = socket.recv().await.unwrap().unwrap().to_vec();
         let (fd, rest) = socket.into_fd().await.unwrap();
         (fd, [chunk, rest].concat())
     });
-    on(BackendKind::Uring, 10, async move {
+    on(backend, 10, async move {
         let stream = Stream::plain_with(Socket::from_fd(fd), first);
         let mut got = Vec::new();
         loop {
@@ -528,13 +549,12 @@ fn cut_up_client(address: SocketAddr, config: Arc<ClientConfig>) {
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
 }
 
-#[test]
-fn records_cut_in_their_headers_are_read_at_once_and_broken_ones_refused() {
+fn records_cut_in_their_headers_are_read_at_once_and_broken_ones_refused(backend: BackendKind) {
     let (server_config, client_config) = tls_configs();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let client = std::thread::spawn(move || cut_up_client(address, client_config));
-    on(BackendKind::Uring, 1, async move {
+    on(backend, 1, async move {
         let listener = Listener::from_std(listener).unwrap();
         let socket = listener.accept().await.unwrap();
         let stream = Stream::tls_server(socket, server_config, Vec::new()).await.unwrap();
