@@ -11,6 +11,7 @@ mod enrolment;
 mod failover;
 mod http2;
 mod http2_attacks;
+mod http2_backends;
 mod io_backend;
 mod listening;
 mod malformed;

@@ -23,6 +23,11 @@ impl Nginx {
         Nginx::start_with(folder, "nginx", None)
     }
 
+    /// The same over TLS, HTTP/2 included.
+    pub fn start_http2(folder: &Path, leaf: &Certificate) -> Result<Nginx> {
+        Nginx::start_with(folder, "nginx-http2", Some(leaf))
+    }
+
     /// The same over TLS.
     pub fn start_tls(folder: &Path, leaf: &Certificate) -> Result<Nginx> {
         Nginx::start_with(folder, "nginx-tls", Some(leaf))
@@ -40,7 +45,7 @@ impl Nginx {
         }
         let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let config = folder.join("nginx.conf");
-        std::fs::write(&config, configuration(&folder, address, tls))?;
+        std::fs::write(&config, configuration(&folder, address, tls, name == "nginx-http2"))?;
         let mut command = Command::new(program());
         command.arg("-c").arg(&config).arg("-p").arg(&folder).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, &folder.join("log"))?;
@@ -69,8 +74,9 @@ fn program() -> &'static str {
     if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
-fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>) -> String {
+fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, http2: bool) -> String {
     let folder = folder.display();
+    let http2 = if http2 { " http2" } else { "" };
     let (ssl, certificates) = match tls {
         Some(leaf) => (
             " ssl",
@@ -87,7 +93,8 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen {address}{ssl} backlog=4096; {certificates}
+    listen {address}{ssl}{http2} backlog=4096; {certificates}
+    add_header x-protocol $server_protocol always;
     location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
   }}
 }}

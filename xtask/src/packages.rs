@@ -43,6 +43,8 @@ pub(crate) const TEST: &[Package] = &[
     program("nginx", "nginx-light"),
     program("curl", "curl"),
     program("wrk", "wrk"),
+    program("nghttp", "nghttp2-client"),
+    program("nghttpd", "nghttp2-server"),
     program("strace", "strace"),
     program("ss", "iproute2"),
     program("haproxy", "haproxy"),
