@@ -133,8 +133,6 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
 pub const LINK_CLOSE_TIME: Duration = Duration::from_millis(200);
 /// A client that reads nothing for so long is cut.
 pub const CLIENT_STALL_MAX: Duration = Duration::from_secs(120);
-/// After an upgrade, silence in both directions.
-pub const UPGRADED_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// Requests that one connection is answered in a row before the others get their turn.
 pub const REQUESTS_IN_A_ROW_MAX: u32 = 32;
 /// How often a draining worker looks whether anything is left.

@@ -11,6 +11,7 @@ use super::exchange::StreamEvent;
 use super::pacer::Pacer;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
+use super::websocket::{self, Boundary};
 use crate::limits::HELD_BYTES_MAX;
 
 /// One response, as far as it was written.
@@ -26,6 +27,10 @@ pub(crate) struct Download {
     upgraded: bool,
     /// Bytes of payload that were written.
     pub(crate) bytes: u64,
+    /// Of a WebSocket.
+    frames: Option<Boundary>,
+    /// Good-bye was said: nothing more is written.
+    left: bool,
     pacer: Pacer,
 }
 
@@ -57,7 +62,17 @@ pub(crate) enum Step {
 impl Download {
     pub(crate) fn new(head_only: bool) -> Self {
         let pacer = Pacer::default();
-        Self { head_only, held: None, blocked: false, status: None, upgraded: false, bytes: 0, pacer }
+        Self {
+            head_only,
+            held: None,
+            blocked: false,
+            status: None,
+            upgraded: false,
+            bytes: 0,
+            frames: None,
+            left: false,
+            pacer,
+        }
     }
 
     /// Whether the client was sent bytes of the final response: another try would mix two answers.
@@ -79,6 +94,23 @@ impl Download {
 
     pub(crate) fn is_upgraded(&self) -> bool {
         self.upgraded
+    }
+
+    /// Keeps an eye on where frames end.
+    pub(crate) fn watch_frames(&mut self) {
+        self.frames = Some(Boundary::default());
+    }
+
+    /// Says good-bye to the client where a frame ends.
+    pub(crate) fn leave<C: Client>(&mut self, client: &mut C) {
+        if self.frames.as_ref().is_some_and(Boundary::is_free) {
+            self.frames = None;
+            self.left = client.data(&Bytes::from_static(websocket::CLOSE_TO_CLIENT), true).is_ok();
+        }
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left
     }
 
     /// Handles what arrived until there is nothing more, or something for the caller.
@@ -176,6 +208,12 @@ impl Download {
                 return Some(Step::Broken);
             }
             return if end { self.release(true, client) } else { None };
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.pass(data);
+        }
+        if self.left {
+            return end.then_some(Step::Complete);
         }
         self.write(data, end, client)
     }

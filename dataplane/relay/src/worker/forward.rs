@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_inbound};
-use postern_io::{now, sleep_until};
+use postern_io::{Instant, now, sleep_until};
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
@@ -18,8 +18,10 @@ use super::reject::Reject;
 use super::request::{Outcome, Transaction};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
+use super::upgraded::Upgraded;
 use super::upload::{Upload, UploadError};
-use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX, UPGRADED_IDLE_MAX};
+use super::websocket;
+use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX};
 
 /// One request's state across attempts.
 struct Forwarding<'a> {
@@ -29,6 +31,7 @@ struct Forwarding<'a> {
     transaction: &'a mut Transaction,
     upload: Upload,
     download: Download,
+    upgraded: Option<Upgraded<'a>>,
 }
 
 /// How one attempt ended.
@@ -54,6 +57,7 @@ pub(crate) async fn forward<C: Client>(
         admitted,
         upload: Upload::new(client.has_no_content(), head.upgrade),
         download: Download::new(head.method == Method::Head),
+        upgraded: None,
         head,
         transaction,
     };
@@ -124,7 +128,8 @@ impl Forwarding<'_> {
         let patience = Duration::from_millis(u64::from(settings.backend_timeout_ms)) + BACKEND_TIMEOUT_MARGIN;
         let tried = [stream.tunnel.connector];
         let mut moved_at = now();
-        let mut timer = pin!(sleep_until(moved_at.after(patience)));
+        let mut due = moved_at.after(patience);
+        let mut timer = pin!(sleep_until(due));
         let ended = poll_fn(|cx| {
             let mut progress = false;
             if let Poll::Ready(ended) = self.poll_both(cx, client, stream, &tried, &mut progress) {
@@ -133,13 +138,25 @@ impl Forwarding<'_> {
             if progress {
                 moved_at = now();
             }
-            // The timer is moved only when it fires: that is seldom, while content moves all the time.
+            if let Some(upgraded) = &mut self.upgraded
+                && upgraded.poll_leaving(cx).is_ready()
+            {
+                self.leave(cx, client, stream);
+            }
+            // The timer is moved when it fires, which is seldom while content moves all the time, or when less is allowed.
+            if self.deadline(moved_at, patience) < due {
+                due = self.deadline(moved_at, patience);
+                timer.set(sleep_until(due));
+            }
             while timer.as_mut().poll(cx).is_ready() {
-                let deadline = moved_at.after(self.patience(patience));
-                if deadline <= now() {
-                    return Poll::Ready(self.timed_out());
+                if self.deadline(moved_at, patience) <= now() {
+                    if !self.upgraded.as_mut().is_some_and(Upgraded::begin_to_leave) {
+                        return Poll::Ready(self.timed_out());
+                    }
+                    self.leave(cx, client, stream);
                 }
-                timer.set(sleep_until(deadline));
+                due = self.deadline(moved_at, patience);
+                timer.set(sleep_until(due));
             }
             Poll::Pending
         })
@@ -177,7 +194,7 @@ impl Forwarding<'_> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Step::Upgraded) => {
                     client.switch_to_raw();
-                    self.upload.switch_to_raw();
+                    self.switch_to_raw();
                 }
                 Poll::Ready(Step::Suspect) => {
                     let elsewhere = self.worker.hub.has_online(self.admitted.app().group, tried);
@@ -197,19 +214,36 @@ impl Forwarding<'_> {
         }
     }
 
-    /// How long nothing may move, by whom it waits for.
-    fn patience(&self, application: Duration) -> Duration {
-        if self.download.is_upgraded() {
-            UPGRADED_IDLE_MAX
-        } else if self.download.is_blocked() {
-            CLIENT_STALL_MAX
-        } else {
-            application
+    fn switch_to_raw(&mut self) {
+        let websocket = websocket::is_offered(self.head);
+        self.upload.switch_to_raw(websocket);
+        if websocket {
+            self.download.watch_frames();
+        }
+        self.upgraded = Some(Upgraded::begin(self.worker, &self.admitted.app().settings, websocket));
+    }
+
+    /// Says good-bye both ways, where that is possible by now.
+    fn leave<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, stream: &OpenStream) {
+        self.download.leave(client);
+        self.upload.leave();
+        // A stream that is over says so by its events.
+        let _ = self.upload.poll(cx, client, stream, &self.admitted, &mut false);
+    }
+
+    /// Until when something must move, by whom it waits for.
+    fn deadline(&self, moved_at: Instant, application: Duration) -> Instant {
+        match &self.upgraded {
+            Some(upgraded) => upgraded.deadline(moved_at),
+            None if self.download.is_blocked() => moved_at.after(CLIENT_STALL_MAX),
+            None => moved_at.after(application),
         }
     }
 
     fn timed_out(&self) -> Ended {
-        if self.download.is_upgraded() || self.download.is_blocked() {
+        if self.download.has_left() {
+            Ended::Left
+        } else if self.upgraded.is_some() || self.download.is_blocked() {
             Ended::ClientGone
         } else if self.upload.is_sent() || self.download.has_begun() {
             Ended::Refused(Reject::backend_timeout())
@@ -227,7 +261,7 @@ impl Forwarding<'_> {
         let begun = self.download.has_begun();
         let refuse = |reject: Reject| Attempt::Over(if begun { Outcome::Cut } else { Outcome::Refused(reject) });
         match ended {
-            Ended::Complete => Attempt::Over(Outcome::Answered),
+            Ended::Complete | Ended::Left => Attempt::Over(Outcome::Answered),
             Ended::ClientGone => Attempt::Over(Outcome::ClientGone),
             Ended::Refused(reject) => refuse(reject),
             Ended::Broken => refuse(Reject::backend_broken()),
@@ -248,8 +282,12 @@ impl Forwarding<'_> {
 /// Why an attempt's pumping stopped.
 enum Ended {
     Complete,
+    /// A WebSocket's client was told good-bye; the application has not answered that.
+    Left,
     Cancelled(Cancel),
-    Lost { sent_nothing: bool },
+    Lost {
+        sent_nothing: bool,
+    },
     Refused(Reject),
     Broken,
     ClientGone,
@@ -262,7 +300,7 @@ impl Ended {
             Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
             Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
             Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
-            Self::Complete | Self::Cancelled(_) | Self::Lost { .. } => {
+            Self::Complete | Self::Left | Self::Cancelled(_) | Self::Lost { .. } => {
                 Cancel::new(Culprit::Relay, CancelCode::UNWANTED)
             }
         }

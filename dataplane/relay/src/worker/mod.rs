@@ -28,6 +28,7 @@ mod route;
 mod tests;
 mod throttle;
 mod tunnel;
+mod upgraded;
 mod upload;
 mod websocket;
 

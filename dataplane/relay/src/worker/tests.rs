@@ -1,6 +1,7 @@
 //! The worker in the simulator: clients and connectors on a virtual network, with faults.
 
 mod drain;
+mod websockets;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -38,6 +39,11 @@ pub(super) fn in_the_simulator<T: 'static>(seed: u64, test: impl Future<Output =
 }
 
 pub(super) fn worker() -> Rc<Worker> {
+    worker_with(&[])
+}
+
+/// A worker whose application has these settings.
+fn worker_with(settings: &[(&str, &str)]) -> Rc<Worker> {
     let (mut senders, receiver) = crate::side::channel(1);
     std::mem::forget(receiver);
     Worker::new(WorkerParts {
@@ -45,7 +51,7 @@ pub(super) fn worker() -> Rc<Worker> {
         workers: 1,
         generation: 1,
         side: senders.remove(0),
-        config: published(),
+        config: published_with(settings),
         senders: Peers::mesh(1).remove(0).senders,
         drain: Drain::default(),
         load: WorkerLoad::plain(),
@@ -55,12 +61,20 @@ pub(super) fn worker() -> Rc<Worker> {
 
 /// What control published: one application.
 fn published() -> ConfigHandle {
+    published_with(&[])
+}
+
+fn published_with(settings: &[(&str, &str)]) -> ConfigHandle {
+    let mut snapshot = snapshot(1);
+    for app in snapshot.apps.values_mut() {
+        app.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    }
     let tls = ServerConfig::builder().with_no_client_auth();
     ConfigHandle::new(Arc::new(Published {
         sequence: 1,
         version: 1,
         relay: Some(RelayId(1)),
-        plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
+        plan: Arc::new(Plan::build(&snapshot).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
         tunnel_tls: None,
         group_configs: Default::default(),
@@ -221,7 +235,7 @@ impl FakeConnector {
             None if path == "/half" => {
                 (BodyKind::Chunked, Answer { pending: vec![Bytes::from(vec![b'B'; 500])], ended: true })
             }
-            None if path == "/switch" => return self.switch(stream, end),
+            None if path == "/switch" => return self.switch(stream, &request, end),
             None => (BodyKind::Chunked, Answer { pending: Vec::new(), ended: end }),
         };
         let mut encoded = Vec::new();
@@ -231,10 +245,13 @@ impl FakeConnector {
         self.pump(stream);
     }
 
-    fn switch(&mut self, stream: StreamId, end: bool) {
+    fn switch(&mut self, stream: StreamId, request: &RequestHead, end: bool) {
         assert!(!end, "a stream that may be upgraded stays open");
         let mut head = ResponseHead::new(101, BodyKind::Upgrade);
-        head.headers.append(Known::Upgrade, "echo").unwrap();
+        head.headers.append(Known::Upgrade, request.headers.get(Known::Upgrade).unwrap()).unwrap();
+        if let Some(key) = request.headers.get_str(Known::SecWebsocketKey) {
+            head.headers.append(Known::SecWebsocketAccept, super::websocket::accept(key)).unwrap();
+        }
         let mut encoded = Vec::new();
         head.encode(&mut encoded);
         self.connection.send_upgrade(stream, &encoded).unwrap();

@@ -12,6 +12,7 @@ use super::client::{Client, Content, ContentError};
 use super::pacer::Pacer;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
+use super::websocket::{self, Boundary};
 use crate::limits::REPLAY_BYTES_MAX;
 
 /// The content of one request.
@@ -25,6 +26,8 @@ pub(crate) struct Upload {
     read: bool,
     /// Bytes that came from the client.
     pub(crate) bytes: u64,
+    /// Of a WebSocket.
+    frames: Option<Boundary>,
     pacer: Pacer,
     /// The first piece of the queue may pass.
     has_turn: bool,
@@ -80,6 +83,7 @@ impl Upload {
             begin,
             read: nothing,
             bytes: 0,
+            frames: None,
             pacer: Pacer::default(),
             has_turn: false,
         }
@@ -105,9 +109,19 @@ impl Upload {
     }
 
     /// From here on both directions are raw.
-    pub(crate) fn switch_to_raw(&mut self) {
+    pub(crate) fn switch_to_raw(&mut self, websocket: bool) {
         self.end = End::Open;
         self.replay = Replay::TooLong;
+        self.frames = websocket.then(Boundary::default);
+    }
+
+    /// Says good-bye to the application where a frame ends; what the client sends after that is not wanted.
+    pub(crate) fn leave(&mut self) {
+        if self.end == End::Open && self.frames.as_ref().is_some_and(Boundary::is_free) {
+            self.frames = None;
+            self.queue.push_back(Bytes::copy_from_slice(&websocket::close_to_server()));
+            self.end = End::Known(None);
+        }
     }
 
     /// Begins anew with what was kept; false when that is not all.
@@ -218,6 +232,9 @@ impl Upload {
             Content::Data { data, end } => {
                 self.bytes += data.len() as u64;
                 self.replay.keep(&data);
+                if let Some(frames) = &mut self.frames {
+                    frames.pass(&data);
+                }
                 self.queue.push_back(data);
                 if end {
                     self.ended(None);

@@ -1,10 +1,16 @@
-//! What the relay knows of WebSocket (RFC 6455): the handshake that HTTP/2 leaves out.
+//! What the relay knows of WebSocket (RFC 6455): the handshake that HTTP/2 leaves out, where frames end, and the frame that
+//! says good-bye. What frames hold is none of its business.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use postern_http::{Known, RequestHead, ResponseHead};
 use postern_io::random_u64;
+
+/// Whether a request offers WebSocket.
+pub(crate) fn is_offered(head: &RequestHead) -> bool {
+    head.upgrade && head.headers.get(Known::Upgrade).is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
+}
 
 /// A handshake in HTTP/1.1 on behalf of a client that speaks HTTP/2 (RFC 8441 §5.1).
 #[derive(Debug)]
@@ -34,10 +40,80 @@ impl Handshake {
 }
 
 /// RFC 6455 §4.2.2.
-fn accept(key: &str) -> String {
+pub(super) fn accept(key: &str) -> String {
     let joined = [key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
     BASE64.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, joined.as_bytes()))
 }
+
+/// Where one direction stands between frames (RFC 6455 §5.2).
+#[derive(Debug, Default)]
+pub(crate) struct Boundary {
+    header: [u8; HEADER_BYTES_MAX],
+    have: usize,
+    /// Payload bytes of the frame that are still to come.
+    left: u64,
+    closed: bool,
+}
+
+impl Boundary {
+    /// These bytes pass.
+    pub(crate) fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            self.left -= skipped as u64;
+            bytes = &bytes[skipped..];
+            if let Some((&byte, rest)) = bytes.split_first() {
+                self.header[self.have] = byte;
+                self.have += 1;
+                bytes = rest;
+                if self.have == header_bytes(&self.header[..self.have]) {
+                    self.closed |= self.header[0] & 0x0f == OPCODE_CLOSE;
+                    self.left = payload_bytes(&self.header);
+                    self.have = 0;
+                }
+            }
+        }
+    }
+
+    /// Whether a frame may begin here: none is incomplete, and none has said good-bye.
+    pub(crate) fn is_free(&self) -> bool {
+        self.have == 0 && self.left == 0 && !self.closed
+    }
+}
+
+/// Bytes of a header that begins like this; at least one more than are there while that cannot be known.
+fn header_bytes(header: &[u8]) -> usize {
+    let Some(second) = header.get(1) else { return 2 };
+    let length = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        // The length itself.
+        _ => 0,
+    };
+    2 + length + if second & 0x80 == 0 { 0 } else { 4 }
+}
+
+fn payload_bytes(header: &[u8; HEADER_BYTES_MAX]) -> u64 {
+    let [_, second, rest @ ..] = header;
+    match second & 0x7f {
+        126 => u64::from(u16::from_be_bytes([rest[0], rest[1]])),
+        127 => rest[..8].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+        short => u64::from(short),
+    }
+}
+
+/// "Going away" (RFC 6455 §7.4.1), as a server says it.
+pub(crate) const CLOSE_TO_CLIENT: &[u8] = &[0x80 | OPCODE_CLOSE, 2, 0x03, 0xe9];
+
+/// The same as a client says it: masked, here with what a proxy needs no secret for.
+pub(crate) fn close_to_server() -> [u8; 8] {
+    let mask = (random_u64() as u32).to_be_bytes();
+    [0x80 | OPCODE_CLOSE, 0x82, mask[0], mask[1], mask[2], mask[3], 0x03 ^ mask[0], 0xe9 ^ mask[1]]
+}
+
+const OPCODE_CLOSE: u8 = 8;
+/// Two bytes, eight of length, four of mask.
+const HEADER_BYTES_MAX: usize = 14;
 
 #[cfg(test)]
 mod tests {
@@ -46,5 +122,36 @@ mod tests {
     #[test]
     fn the_accept_value_is_the_rfcs_example() {
         assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn boundaries_are_found_however_frames_are_cut() {
+        let mut wire = vec![0x81, 3, b'a', b'b', b'c'];
+        wire.extend_from_slice(&[0x82, 0x80 | 126, 0x01, 0x00, 1, 2, 3, 4]);
+        wire.extend_from_slice(&[7; 256]);
+        wire.extend_from_slice(&[0x02, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        wire.extend_from_slice(&[8; 65536]);
+        let ends = [0, 5, 5 + 8 + 256, 5 + 8 + 256 + 10 + 65536];
+        let mut boundary = Boundary::default();
+        for (at, byte) in wire.iter().enumerate() {
+            assert_eq!(boundary.is_free(), ends.contains(&at), "at {at}");
+            boundary.pass(&[*byte]);
+        }
+        assert!(boundary.is_free());
+        for piece in [2, 3, 7, 300, 70_000] {
+            let mut boundary = Boundary::default();
+            wire.chunks(piece).for_each(|bytes| boundary.pass(bytes));
+            assert!(boundary.is_free(), "in pieces of {piece}");
+            boundary.pass(CLOSE_TO_CLIENT);
+            assert!(!boundary.is_free(), "nothing follows a close");
+        }
+    }
+
+    #[test]
+    fn a_length_that_nothing_reaches_is_only_waited_for() {
+        let mut boundary = Boundary::default();
+        boundary.pass(&[0x82, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0]);
+        boundary.pass(&[0; 100]);
+        assert!(!boundary.is_free());
     }
 }

@@ -242,3 +242,82 @@ fn an_idle_connection_is_left() {
         assert!(now().since(begun) >= IDLE_TIMEOUT);
     });
 }
+
+/// An extended CONNECT (RFC 8441 §4).
+async fn connect_websocket(client: &Client, path: &str) -> (StatusCode, RecvStream, SendStream<Bytes>) {
+    let mut requests = client.requests.clone().ready().await.unwrap();
+    while !requests.is_extended_connect_protocol_enabled() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let mut request = Request::builder().method(Method::CONNECT).uri(format!("https://{HOST}{path}"));
+    request = request.header("sec-websocket-version", "13").header("cookie", "a=b");
+    let mut request = request.body(()).unwrap();
+    request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    let (response, send) = requests.send_request(request, false).unwrap();
+    let (head, body) = response.await.unwrap().into_parts();
+    assert!(!head.headers.contains_key("sec-websocket-accept") && !head.headers.contains_key("upgrade"));
+    (head.status, body, send)
+}
+
+#[test]
+fn a_websocket_passes_beside_other_requests() {
+    in_the_simulator(8, async {
+        let worker = worker();
+        serve_clients(&worker);
+        let tunnel = connect(&worker, 1).await;
+        let client = Client::new().await;
+        let (status, mut body, mut send) = connect_websocket(&client, "/switch").await;
+        assert_eq!(status, 200);
+        for size in [3, 100, 50_000] {
+            let message = Bytes::from(pattern(size));
+            send.send_data(message.clone(), false).unwrap();
+            let mut echoed = Vec::new();
+            while echoed.len() < size {
+                let piece = body.data().await.unwrap().unwrap();
+                body.flow_control().release_capacity(piece.len()).unwrap();
+                echoed.extend_from_slice(&piece);
+            }
+            assert!(echoed == message, "a message of {size} bytes was changed");
+            assert_eq!(client.get("/name").await.unwrap().0.status(), 200);
+        }
+        send.send_data(Bytes::new(), true).unwrap();
+        assert!(read(&mut body).await.unwrap().is_empty(), "the end passes both ways");
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(tunnel.open_streams(), 0);
+    });
+}
+
+#[test]
+fn a_websocket_that_is_not_taken_is_not_opened() {
+    in_the_simulator(9, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let client = Client::new().await;
+        // The application answers as if it were an ordinary GET: a 200 would open the WebSocket.
+        assert_eq!(connect_websocket(&client, "/name").await.0, StatusCode::BAD_GATEWAY);
+        assert_eq!(connect_websocket(&client, "/switch").await.0, StatusCode::OK);
+    });
+}
+
+#[test]
+fn a_websocket_says_good_bye_at_drain() {
+    in_the_simulator(10, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let client = Client::new().await;
+        let (_, mut body, mut send) = connect_websocket(&client, "/switch").await;
+        send.send_data(Bytes::from_static(b"\x81\x02hi"), false).unwrap();
+        let mut echoed = 0;
+        while echoed < 4 {
+            echoed += body.data().await.unwrap().unwrap().len();
+        }
+        worker.drain.advance(DrainState::Draining);
+        worker.look(&mut false);
+        let rest = timeout(Duration::from_secs(1), read(&mut body)).await.unwrap().unwrap();
+        assert_eq!(rest, [0x88, 2, 3, 0xe9], "1001, then the end");
+        drop((body, send));
+        timeout(Duration::from_secs(5), client.driver).await.unwrap().unwrap();
+    });
+}
