@@ -21,3 +21,4 @@ mod refusals;
 mod steering;
 mod system_calls;
 mod tls_backend;
+mod websockets;

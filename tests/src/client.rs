@@ -1,5 +1,7 @@
 //! A small blocking HTTP/1.1 client over TLS, independent of the product's codec, that tells a cut answer from a complete one.
 
+mod raw;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -348,25 +350,6 @@ impl Connection {
         let count = self.stream.read(&mut piece)?;
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
-    }
-
-    /// Whatever comes until the peer closes or the time-out strikes; true when it closed.
-    pub fn drain(&mut self) -> (Vec<u8>, bool) {
-        loop {
-            match self.fill() {
-                Ok(0) => return (std::mem::take(&mut self.buffer), true),
-                Ok(_) => {}
-                Err(error) => {
-                    let silent = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
-                    return (std::mem::take(&mut self.buffer), !silent);
-                }
-            }
-        }
-    }
-
-    /// The socket, for tests that slow it down.
-    pub fn socket(&self) -> &TcpStream {
-        &self.stream.sock
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod request;
 mod serve;
+pub mod websocket;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,7 @@ pub const PROBE: &str = "/probe";
 /// | `/vanish` | closes without an answer |
 /// | `/short` | promises 1,000,000 bytes, sends half, closes |
 /// | `/garbage` | sends what is not HTTP |
+/// | `/ws` | a WebSocket that sends every message back |
 pub struct Origin {
     address: SocketAddr,
     counters: Arc<Counters>,
@@ -44,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) heads: Mutex<Vec<String>>,
+    pub(crate) goodbyes: Mutex<Vec<u16>>,
 }
 
 impl Origin {
@@ -83,6 +86,11 @@ impl Origin {
     /// Body bytes that `/count` has read so far.
     pub fn received(&self) -> u64 {
         self.counters.received.load(Ordering::Relaxed)
+    }
+
+    /// The codes with which WebSockets were closed so far.
+    pub fn goodbyes(&self) -> Vec<u16> {
+        self.counters.goodbyes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The heads of all requests so far, as they arrived.

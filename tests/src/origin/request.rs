@@ -53,6 +53,10 @@ fn header<'head>(head: &'head str, wanted: &str) -> Option<&'head str> {
 }
 
 impl Request {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
     /// Hands over the body piece by piece, to its end.
     pub(super) fn body(
         &self,

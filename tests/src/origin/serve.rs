@@ -10,6 +10,7 @@ use aws_lc_rs::digest;
 
 use super::Counters;
 use super::request::{self, Request};
+use super::websocket;
 use crate::pattern;
 
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -50,6 +51,7 @@ fn answer(
     match action {
         "ignore" => return wait_for_close(reader),
         "vanish" => return Ok(false),
+        "ws" => return websocket::echo(request, reader, writer, counters).map(|()| false),
         "garbage" => return writer.write_all(b"this is no HTTP\r\n\r\n").map(|()| false),
         _ => {} // The others read the body first.
     }
