@@ -147,7 +147,10 @@ impl Demo {
         println!("\nOpen      {}", self.url());
         println!("or run    curl {}", self.curl().join(" "));
         let cli = self.binary("postern");
-        println!("and look  {} --socket {} status", cli.display(), self.socket().display());
+        let cli = format!("{} --socket {}", cli.display(), self.socket().display());
+        println!("and look  {cli} status");
+        println!("times     {cli} histogram app/demo --watch");
+        println!("throttle  {cli} throttle set app/demo --rps 5");
     }
 
     /// What the relay says of its BPF programs, in its first report.

@@ -4,6 +4,7 @@ mod app;
 mod apply;
 mod connector;
 mod guard;
+mod histogram;
 mod relay;
 mod throttle;
 
@@ -11,6 +12,7 @@ pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
+pub(crate) use histogram::HistogramArgs;
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use postern_model::ids::Name;
+use postern_model::ids::{Name, RequestId};
 use postern_service::duration;
 
 /// Publish private web applications without opening an inbound port.
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// What the kernel refuses on this host: packet filter, connection rates, deny list. On the relay's host, as root
     Guard(GuardArgs),
+    /// How long requests take, by stage: percentiles and a plot
+    Histogram(HistogramArgs),
     /// The whole at a glance
     #[command(after_help = "Examples:
   postern status
@@ -131,10 +135,13 @@ pub(crate) enum Command {
   postern ready
   postern ready --wait 30s")]
     Ready(ReadyArgs),
-    /// What an error code means and what to do; needs no running program
+    /// What an error code means and what to do, or what became of a request
+    ///
+    /// Codes need no running program. Requests are remembered by the relay that served them: the latest thousands.
     #[command(after_help = "Examples:
   postern explain connector-unavailable
-  postern explain")]
+  postern explain
+  postern explain 9f1c2d3e4f5061728394a5b6c7d8e9f0")]
     Explain(ExplainArgs),
     /// Who changed what
     #[command(subcommand)]
@@ -216,9 +223,17 @@ pub(crate) struct ReadyArgs {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// An error code, such as host-unknown; without one, all are listed
-    #[arg(value_name = "CODE")]
+    /// A request's id, as the relay's pages and its access log name it, or an error code, such as host-unknown; without one,
+    /// all codes are listed
+    #[arg(value_name = "REQUEST_ID|CODE")]
     pub(crate) code: Option<String>,
+}
+
+impl ExplainArgs {
+    /// The request that is asked about, if it is one.
+    pub(crate) fn request(&self) -> Option<RequestId> {
+        self.code.as_deref().and_then(|code| code.parse().ok())
+    }
 }
 
 /// A name or id that is looked up by control: not empty.

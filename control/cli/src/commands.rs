@@ -7,9 +7,11 @@ mod connector;
 mod explain;
 mod generate;
 mod guard;
+mod histogram;
 mod init;
 mod network;
 mod relay;
+mod request;
 mod status;
 mod tenant;
 mod throttle;
@@ -34,7 +36,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     // These need no control.
     match &args.command {
         Command::Guard(guard) => return guard::run(guard, output).map(done),
-        Command::Explain(explain) => return explain::run(explain, output).map(done),
+        Command::Explain(explain) if explain.request().is_none() => return explain::run(explain, output).map(done),
         Command::Completions { shell } => return generate::completions(*shell).map(done),
         Command::Man { dir } => return generate::man_pages(dir).map(done),
         Command::Init
@@ -46,6 +48,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
+        | Command::Histogram(_)
+        | Command::Explain(_)
         | Command::Apply(_)
         | Command::Diff(_)
         | Command::Export(_)
@@ -64,15 +68,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
+        Command::Histogram(args) => histogram::run(&context, &args).map(done),
+        Command::Explain(explain) => request::run(&context, &explain).map(done),
         Command::Apply(args) => apply::apply(&context, &args).map(done),
         Command::Diff(args) => apply::diff(&context, &args),
         Command::Export(args) => apply::export(&context, &args).map(done),
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command).map(done),
-        Command::Guard(_) | Command::Explain(_) | Command::Completions { .. } | Command::Man { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Guard(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -23,6 +23,10 @@ impl Output {
         Self { format, colours: logging::stdout_colours() }
     }
 
+    pub(crate) fn colours(self) -> bool {
+        self.colours
+    }
+
     /// Prints `value` as JSON, or what `table` makes of it.
     pub(crate) fn show<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         match self.format {

@@ -115,12 +115,30 @@ fn every_path_in_help_and_documents_is_a_units_path() {
     assert!(seen >= 8, "the examples have moved: {seen}");
 }
 
+#[test]
+fn rules_and_rotation_are_accepted_by_the_programs_that_read_them() {
+    let accepted = |program: &str, arguments: &[&str], file: &str| {
+        let path = packaging().join(file);
+        match Command::new(program).args(arguments).arg(&path).output() {
+            Ok(output) => {
+                let said = [output.stdout, output.stderr].concat();
+                assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&said));
+            }
+            Err(_) => eprintln!("{program} is not installed: {file} is only read"),
+        }
+        assert!(std::fs::read_to_string(path).unwrap().len() > 100, "{file}");
+    };
+    accepted("promtool", &["check", "rules"], "prometheus/postern.rules.yml");
+    accepted("logrotate", &["--debug", "--state", "/dev/null"], "logrotate.d/postern");
+}
+
 /// The units' folders and socket; `/var/lib/postern/PROGRAM` stands for all.
-const KNOWN_PATHS: [&str; 7] = [
+const KNOWN_PATHS: [&str; 8] = [
     "/var/lib/postern",
     "/var/lib/postern/PROGRAM",
     "/var/lib/postern/control",
     "/var/lib/postern/relay",
+    "/var/lib/postern/relay/access.log",
     "/var/lib/postern/connector",
     "/run/postern",
     "/run/postern/control/admin.sock",

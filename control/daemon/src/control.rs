@@ -240,6 +240,11 @@ impl Control {
         self.inner.borrow().store.describe()
     }
 
+    /// How large the state is, where that can be said.
+    pub(crate) fn store_bytes(&self) -> Option<u64> {
+        self.inner.borrow().store.bytes()
+    }
+
     fn initialise(&self) -> anyhow::Result<()> {
         let name: postern_model::ids::Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();

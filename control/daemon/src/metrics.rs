@@ -1,18 +1,20 @@
 //! `/healthz`, `/readyz` and `/metrics` for monitoring, where `--admin-listen` asks for them. Nothing can be changed here.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_model::admin::Status;
 use postern_service::failure::Failure;
+use postern_service::metrics::{CONTENT_TYPE as PAGE_TYPE, Kind, Page, Process};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -40,6 +42,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Serves until `shutdown`.
 pub(crate) async fn serve(listener: TcpListener, control: Rc<Control>, mut shutdown: watch::Receiver<bool>) {
+    let process = Rc::new(Process::open("postern-control", env!("CARGO_PKG_VERSION")));
     let permits = std::sync::Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -51,10 +54,10 @@ pub(crate) async fn serve(listener: TcpListener, control: Rc<Control>, mut shutd
             continue;
         };
         let Ok(permit) = std::sync::Arc::clone(&permits).try_acquire_owned() else { continue };
-        let control = Rc::clone(&control);
+        let (control, process) = (Rc::clone(&control), Rc::clone(&process));
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
-                let response = respond(&control, &request);
+                let response = respond(&control, &process, &request);
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut server = http1::Builder::new();
@@ -65,7 +68,7 @@ pub(crate) async fn serve(listener: TcpListener, control: Rc<Control>, mut shutd
     }
 }
 
-fn respond(control: &Control, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn respond(control: &Control, process: &Process, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") => (StatusCode::OK, "ok\n".to_owned()),
         (&Method::GET, "/readyz") => {
@@ -73,34 +76,67 @@ fn respond(control: &Control, request: &Request<Incoming>) -> Response<Full<Byte
             let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             (status, if ready.ready { "ready\n".into() } else { ready.missing.join("\n") + "\n" })
         }
-        (&Method::GET, "/metrics") => (StatusCode::OK, metrics(control)),
+        (&Method::GET, "/metrics") => (StatusCode::OK, metrics(control, process)),
         _ => (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PAGE_TYPE));
     response
 }
 
-fn metrics(control: &Control) -> String {
+/// Bounded by relays and groups, which [`crate::limits`] bounds; connectors are counted, each relay names its own.
+fn metrics(control: &Control, process: &Process) -> String {
     let status = overview::status(control);
-    let linked = status.relays.iter().filter(|relay| relay.connected).count();
-    let mut text = String::new();
+    let linked = status.relays.iter().filter(|relay| relay.connected).count() as u64;
+    let mut page = Page::default();
     for (name, help, value) in [
-        ("version", "Version of the log.", status.version),
-        ("tenants", "Tenants.", status.tenants.into()),
-        ("apps", "Published applications.", status.apps.into()),
-        ("connectors", "Enrolled connectors.", status.connectors.into()),
-        ("connectors_online", "Connectors online at one relay or more.", status.connectors_online.into()),
-        ("relays", "Relays.", status.relays.len() as u64),
-        ("relays_linked", "Relays whose link is up.", linked as u64),
-        ("warnings", "What `postern status` warns about.", status.warnings.len() as u64),
+        ("postern_control_version", "Version of the log.", status.version),
+        ("postern_control_tenants", "Tenants.", status.tenants.into()),
+        ("postern_control_apps", "Published applications.", status.apps.into()),
+        ("postern_control_connectors", "Enrolled connectors.", status.connectors.into()),
+        (
+            "postern_control_connectors_online",
+            "Connectors online at one relay or more.",
+            status.connectors_online.into(),
+        ),
+        ("postern_control_relays", "Relays.", status.relays.len() as u64),
+        ("postern_control_relays_linked", "Relays whose link is up.", linked),
+        ("postern_control_warnings", "What postern status warns about.", status.warnings.len() as u64),
+        (
+            "postern_control_ready",
+            "1 when requests can be served: what postern ready says.",
+            overview::ready(control).ready.into(),
+        ),
     ] {
-        let _ = write!(
-            text,
-            "# HELP postern_control_{name} {help}\n# TYPE postern_control_{name} gauge\npostern_control_{name} {value}\n"
-        );
+        page.single(name, Kind::Gauge, help, value);
     }
-    text
+    relays(&mut page, &status);
+    if let Some(bytes) = control.store_bytes() {
+        page.single("postern_control_store_bytes", Kind::Gauge, "Size of the store.", bytes);
+    }
+    process.describe(&mut page);
+    page.finish()
+}
+
+fn relays(page: &mut Page, status: &Status) {
+    let mut up = page.family("postern_control_relay_linked", Kind::Gauge, "1 while a relay's link is up, by relay.");
+    for relay in &status.relays {
+        up.sample(&[("relay", relay.name.as_str())], u64::from(relay.connected));
+    }
+    let help = "Version that a relay serves, by relay.";
+    let mut applied = page.family("postern_control_relay_version", Kind::Gauge, help);
+    for relay in &status.relays {
+        let version = relay.status.as_ref().map_or(0, |status| status.applied_version);
+        applied.sample(&[("relay", relay.name.as_str())], version);
+    }
+    let help = "Connectors online at a relay, by relay.";
+    let mut online = page.family("postern_control_relay_connectors_online", Kind::Gauge, help);
+    for relay in &status.relays {
+        let connectors = relay.status.iter().flat_map(|status| &status.connectors);
+        let count = connectors.filter(|connector| connector.online && relay.connected).count();
+        online.sample(&[("relay", relay.name.as_str())], count);
+    }
 }
 
 const CONNECTIONS_MAX: usize = 32;

@@ -10,7 +10,7 @@ use crate::ids::{AppId, ConnectorId, RequestId, TenantId};
 pub struct RequestRecord {
     /// When its head had arrived, RFC 3339 UTC with ms.
     pub time: String,
-    /// As in the answer's `X-Request-Id`.
+    /// As the relay's own pages name it.
     pub request_id: RequestId,
     /// Whose application; absent as long as none was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]

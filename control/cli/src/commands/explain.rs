@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use postern_model::codes::{self, Code};
-use postern_model::ids::RequestId;
 use postern_service::failure::Failure;
 use postern_service::suggest;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ fn document(entry: &Code) -> Value {
     })
 }
 
-fn text(entry: &Code) -> String {
+pub(super) fn text(entry: &Code) -> String {
     let status = entry.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
     format!(
         "{}{status}\n{}.\n\nCause: {}\nCure:  {}\n",
@@ -50,10 +49,6 @@ fn list(output: Output, all: &[&Code]) -> String {
 }
 
 fn unknown(asked: &str) -> Failure {
-    if asked.parse::<RequestId>().is_ok() {
-        let refused = Failure::new("explaining a request by its id is not yet available");
-        return refused.cure("look the id up in the relay's log").code("not-yet-available");
-    }
     let refused = Failure::new(format!("there is no error code `{asked}`"));
     match suggest::nearest(asked, codes::all().map(|entry| entry.code)) {
         Some(near) => refused.cure(format!("did you mean {near}?")),
@@ -73,9 +68,8 @@ mod tests {
     }
 
     #[test]
-    fn slips_and_request_ids_are_recognised() {
+    fn slips_are_recognised() {
         assert!(unknown("host-unknwon").to_string().contains("did you mean host-unknown?"));
         assert!(unknown("zzzzzzzzz").to_string().contains("postern explain lists all"));
-        assert!(unknown(&"0".repeat(32)).to_string().contains("not yet available"));
     }
 }

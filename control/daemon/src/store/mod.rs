@@ -42,6 +42,9 @@ pub(crate) trait Store {
 
     /// What is shown as `store` in the status.
     fn describe(&self) -> String;
+
+    /// How large the state is, where that can be said cheaply.
+    fn bytes(&self) -> Option<u64>;
 }
 
 /// What is there at start.

@@ -152,6 +152,14 @@ impl Store for SqliteStore {
     fn describe(&self) -> String {
         format!("sqlite:{}", self.path.display())
     }
+
+    /// The database and its write-ahead log.
+    fn bytes(&self) -> Option<u64> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let bytes = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
+        Some(bytes(&self.path).ok()? + bytes(Path::new(&log)).unwrap_or(0))
+    }
 }
 
 fn put_tokens(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), StoreError> {

@@ -4,6 +4,13 @@ use super::Code;
 
 pub(super) const STARTING: &[Code] = &[
     Code {
+        code: "access-log-unusable",
+        status: None,
+        title: "The access log cannot be opened",
+        cause: "The file of --access-log cannot be made or appended to: its folder is missing, or its permissions do not allow it.",
+        cure: "make its folder, or give another file with --access-log. `--access-log off` goes without one.",
+    },
+    Code {
         code: "port-in-use",
         status: None,
         title: "The address is in use",
