@@ -9,6 +9,7 @@ mod control_down;
 mod dataplane_crash;
 mod enrolment;
 mod failover;
+mod guard;
 mod http2;
 mod http2_attacks;
 mod http2_backends;

@@ -1,9 +1,16 @@
 //! A network namespace joined to this one by a pair of links, for tests where addresses matter. Needs root.
 
-use std::net::Ipv4Addr;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, bind, sendto, socket};
 
 /// Removed, with its links, when dropped.
 pub struct Netns {
@@ -20,7 +27,7 @@ impl Netns {
             && Command::new("ip").arg("-V").output().is_ok_and(|output| output.status.success())
     }
 
-    /// `subnet` is the third octet of its own /30 in 10.213.0.0/16.
+    /// `subnet` is the third octet of its own /24 in 10.213.0.0/16.
     pub fn create(subnet: u8) -> Result<Netns> {
         let id = format!("{}-{subnet}", std::process::id() % 100_000);
         let netns = Netns {
@@ -34,9 +41,11 @@ impl Netns {
         ip(&["netns", "add", name])?;
         ip(&["link", "add", link, "type", "veth", "peer", "name", &peer])?;
         ip(&["link", "set", &peer, "netns", name])?;
-        ip(&["addr", "add", &format!("{}/30", netns.outside), "dev", link])?;
+        ip(&["addr", "add", &format!("{}/24", netns.outside), "dev", link])?;
         ip(&["link", "set", link, "up"])?;
-        ip(&["-n", name, "addr", "add", &format!("{}/30", netns.inside), "dev", &peer])?;
+        for address in [netns.inside, netns.other()] {
+            ip(&["-n", name, "addr", "add", &format!("{address}/24"), "dev", &peer])?;
+        }
         ip(&["-n", name, "link", "set", &peer, "up"])?;
         ip(&["-n", name, "link", "set", "lo", "up"])?;
         Ok(netns)
@@ -47,9 +56,51 @@ impl Netns {
         self.inside
     }
 
+    /// A second address of the namespace.
+    pub fn other(&self) -> Ipv4Addr {
+        let [a, b, c, d] = self.inside.octets();
+        Ipv4Addr::new(a, b, c, d + 1)
+    }
+
+    /// This side's interface.
+    pub fn link(&self) -> &str {
+        &self.link
+    }
+
     /// This side's address, which the namespace reaches.
     pub fn outside(&self) -> Ipv4Addr {
         self.outside
+    }
+
+    /// Sends SYN packets from the namespace's second address, as fast as one thread can, until it is stopped.
+    pub fn flood(&self, to: SocketAddrV4) -> Result<Flood> {
+        let socket = self.raw_socket(self.other())?;
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let shared = (Arc::clone(&stop), Arc::clone(&sent));
+        let thread = std::thread::spawn(move || {
+            let address = SockaddrIn::from(SocketAddrV4::new(*to.ip(), 0));
+            let mut port = 1024u16;
+            while !shared.0.load(Ordering::Relaxed) {
+                port = port.checked_add(1).unwrap_or(1024);
+                // A full queue is no reason to end.
+                if sendto(socket.as_raw_fd(), &syn(port, to.port()), &address, MsgFlags::empty()).is_ok() {
+                    shared.1.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Ok(Flood { stop, sent, thread: Some(thread) })
+    }
+
+    /// A thread of its own is moved there, and ends.
+    fn raw_socket(&self, address: Ipv4Addr) -> Result<OwnedFd> {
+        let netns = File::open(format!("/run/netns/{}", self.name))?;
+        let made = std::thread::spawn(move || -> Result<OwnedFd> {
+            setns(netns, CloneFlags::CLONE_NEWNET)?;
+            let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
+            bind(raw.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(address, 0)))?;
+            Ok(raw)
+        });
+        made.join().expect("no panic there")
     }
 
     /// A command that runs inside.
@@ -58,6 +109,39 @@ impl Netns {
         command.args(["netns", "exec", &self.name, program]);
         command
     }
+}
+
+/// A flood under way. Stops when dropped.
+pub struct Flood {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Flood {
+    /// Packets so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A TCP header without a checksum: what drops it looks at nothing but ports and flags.
+fn syn(from_port: u16, to_port: u16) -> [u8; 20] {
+    let mut header = [0; 20];
+    header[..2].copy_from_slice(&from_port.to_be_bytes());
+    header[2..4].copy_from_slice(&to_port.to_be_bytes());
+    header[12] = 5 << 4;
+    header[13] = 0x02;
+    header
 }
 
 impl Drop for Netns {

@@ -1,17 +1,21 @@
 //! The relay's command line: what people write ([`Args`]) and what it means once checked ([`Options`]).
 
+mod sources;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use postern_ebpf_loader::{INTERFACES_MAX, Prefix, SourceLimits};
 use postern_io::backend::Wanted;
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
+pub use sources::SourceArgs;
 
 /// Postern's relay: the public edge. Accepts clients and connectors' tunnels, and forwards requests from one to the other.
 #[derive(Debug, Clone, Parser)]
@@ -41,10 +45,10 @@ pub struct Args {
     /// The I/O engine
     #[arg(long, value_enum, default_value_t = IoBackend::Auto)]
     pub io: IoBackend,
-    /// BPF steering of new connections to workers: required, or where possible, or not at all
+    /// BPF, which steers new connections to workers and watches over sources: required, or where possible, or not at all
     #[arg(long, value_enum, default_value_t = EbpfMode::Auto)]
     pub ebpf: EbpfMode,
-    /// Filter packets on this interface (not yet available)
+    /// Filter packets to the listening ports on these interfaces, before the kernel spends anything on them
     #[arg(long, value_name = "IFACE", value_delimiter = ',')]
     pub xdp: Vec<String>,
     /// Serve /healthz, /readyz and /metrics here; a loopback address
@@ -56,13 +60,19 @@ pub struct Args {
     /// Started as root, the dataplane runs as this user; default: postern-relay if it exists, else nobody
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+    /// What one source may do.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 const EXAMPLES: &str = "Examples:
   Control on the same machine:
     postern-relay --state-dir /var/lib/postern/relay --control unix:/run/postern/control/admin.sock --listen 0.0.0.0:443,[::]:443
   Control elsewhere, dialling in (then: postern relay add edge1 edge1.example.com:443):
-    postern-relay --state-dir /var/lib/postern/relay --trust-anchor /etc/postern/ca.pem --listen 0.0.0.0:443";
+    postern-relay --state-dir /var/lib/postern/relay --trust-anchor /etc/postern/ca.pem --listen 0.0.0.0:443
+  With a packet filter on the interface that faces the Internet:
+    postern-relay --state-dir /var/lib/postern/relay --control unix:/run/postern/control/admin.sock --listen 0.0.0.0:443 \\
+        --xdp eth0 --syn-rate 200 --connection-rate 100 --deny 192.0.2.0/24";
 
 /// The I/O engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -122,6 +132,12 @@ pub struct Options {
     pub io: IoBackend,
     /// `--ebpf`
     pub ebpf: EbpfMode,
+    /// `--xdp`; without duplicates
+    pub xdp: Vec<String>,
+    /// `--deny`
+    pub deny: Vec<Prefix>,
+    /// `--connection-rate` and the like
+    pub source_limits: SourceLimits,
     /// `--admin-listen`
     pub admin_listen: Option<SocketAddr>,
     /// `--grace-period`
@@ -152,6 +168,12 @@ pub enum Refused {
     AdminNotLoopback { address: SocketAddr },
     #[error("--name {name:?} is not a name of 1 to 63 of a-z, 0-9 and '-'")]
     NameInvalid { name: String },
+    #[error("--xdp names {count} interfaces, at most {INTERFACES_MAX} are possible")]
+    XdpTooMany { count: usize },
+    #[error("{flag} is BPF's to do, but --ebpf is off: leave one of the two out")]
+    NeedsEbpf { flag: &'static str },
+    #[error("--{flag}-burst without a limit: give --{flag}-rate as well, above 0")]
+    BurstAlone { flag: &'static str },
 }
 
 impl Refused {
@@ -164,7 +186,10 @@ impl Refused {
             | Self::ListenTwice { .. }
             | Self::ListenTooMany { .. }
             | Self::AdminNotLoopback { .. }
-            | Self::NameInvalid { .. } => failure,
+            | Self::NameInvalid { .. }
+            | Self::XdpTooMany { .. }
+            | Self::NeedsEbpf { .. }
+            | Self::BurstAlone { .. } => failure,
         }
     }
 }
@@ -179,6 +204,8 @@ impl Args {
     pub fn check(self, cpus: u16, hostname: &str) -> Result<Options, Refused> {
         self.refuse_what_is_not_there_yet()?;
         self.check_addresses()?;
+        self.check_ebpf()?;
+        let source_limits = self.sources.limits()?;
         let name = match self.name {
             Some(name) => {
                 name.parse::<postern_model::ids::Name>().map_err(|_| Refused::NameInvalid { name })?.to_string()
@@ -196,6 +223,9 @@ impl Args {
             workers: self.workers.unwrap_or(cpus).clamp(1, WORKERS_MAX),
             io: self.io,
             ebpf: self.ebpf,
+            xdp: self.xdp.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
+            deny: self.sources.deny,
+            source_limits,
             admin_listen: self.admin_listen,
             grace_period: self.service.grace_period,
             name,
@@ -204,10 +234,17 @@ impl Args {
     }
 
     fn refuse_what_is_not_there_yet(&self) -> Result<(), Refused> {
-        let refused = [(!self.xdp.is_empty(), "--xdp"), (!self.listen_http.is_empty(), "--listen-http")];
-        match refused.into_iter().find(|(asked, _)| *asked) {
-            Some((_, what)) => Err(Refused::NotYetAvailable { what }),
-            None => Ok(()),
+        if self.listen_http.is_empty() { Ok(()) } else { Err(Refused::NotYetAvailable { what: "--listen-http" }) }
+    }
+
+    fn check_ebpf(&self) -> Result<(), Refused> {
+        if self.xdp.len() > INTERFACES_MAX as usize {
+            return Err(Refused::XdpTooMany { count: self.xdp.len() });
+        }
+        let flag = if self.xdp.is_empty() { self.sources.first_given() } else { Some("--xdp") };
+        match (self.ebpf, flag) {
+            (EbpfMode::Off, Some(flag)) => Err(Refused::NeedsEbpf { flag }),
+            (EbpfMode::Off | EbpfMode::Auto | EbpfMode::Require, _) => Ok(()),
         }
     }
 
@@ -263,9 +300,39 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused_and_named() {
-        for (more, what) in [(["--xdp", "eth0"], "--xdp"), (["--listen-http", "127.0.0.1:80"], "--listen-http")] {
-            assert_eq!(check(&more).unwrap_err().to_string(), format!("{what} is not yet available"));
+        let refused = check(&["--listen-http", "127.0.0.1:80"]).unwrap_err().to_string();
+        assert_eq!(refused, "--listen-http is not yet available");
+    }
+
+    #[test]
+    fn sources_have_limits_that_can_be_changed() {
+        use postern_ebpf_loader::Rate;
+        let default = check(&[]).unwrap().source_limits;
+        assert_eq!((default.syns, default.packets.limits()), (Rate::new(10_000, 20_000), false));
+        let more = ["--syn-rate", "50", "--packet-rate", "7", "--packet-burst", "9", "--connection-rate", "0"];
+        let limits = check(&more).unwrap().source_limits;
+        assert_eq!((limits.syns, limits.packets), (Rate::new(50, 100), Rate::new(7, 9)));
+        assert_eq!(limits.connections, Rate::UNLIMITED);
+        let refused = check(&["--packet-burst", "9"]).unwrap_err().to_string();
+        assert_eq!(refused, "--packet-burst without a limit: give --packet-rate as well, above 0");
+        for wrong in [["--syn-rate", "-1"], ["--syn-rate", "10000001"], ["--syn-burst", "0"], ["--deny", "10.0.0.1/8"]]
+        {
+            let said = Args::try_parse_from(BASE.iter().chain(&wrong)).unwrap_err().to_string();
+            assert!(said.contains(wrong[0]), "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_bpfs_to_do_is_refused_without() {
+        let options = check(&["--xdp", "eth1,eth0", "--xdp", "eth0", "--deny", "10.0.0.0/8,::1"]).unwrap();
+        assert_eq!(options.xdp, ["eth0", "eth1"]);
+        assert_eq!(options.deny.len(), 2);
+        for (flag, value) in [("--xdp", "eth0"), ("--deny", "::1"), ("--connection-rate", "5"), ("--syn-rate", "5")] {
+            let refused = check(&["--ebpf", "off", flag, value]).unwrap_err().to_string();
+            assert_eq!(refused, format!("{flag} is BPF's to do, but --ebpf is off: leave one of the two out"));
+        }
+        let many: Vec<String> = (0..17).map(|index| format!("eth{index}")).collect();
+        assert_eq!(check(&["--xdp", &many.join(",")]).unwrap_err(), Refused::XdpTooMany { count: 17 });
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::unistd::{dup2_stdin, fchdir, getppid};
 use postern_ebpf_loader::{LoadMap, Slot};
 use postern_io::backend::choose;
 
-use crate::handover::Channel;
+use crate::handover::{Channel, SourceDrops};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 use crate::sandbox;
 use crate::side::{Side, SideParts};
@@ -85,6 +85,7 @@ fn run(channel: Channel) -> anyhow::Result<()> {
         senders,
         listeners: sockets.listeners,
         loads,
+        drops: sockets.drops,
         gate: sandbox::Gate::new(bootstrap.workers, active.syscalls.is_ok()),
     };
     let running = workers::start(parts, &plan).context("a worker cannot be started")?;
@@ -135,6 +136,7 @@ struct Sockets {
     listeners: Vec<Vec<WorkerListener>>,
     admin: Option<TcpListener>,
     load_map: Option<OwnedFd>,
+    drops: SourceDrops,
 }
 
 impl Sockets {
@@ -156,8 +158,10 @@ impl Sockets {
         };
         let load_map =
             if bootstrap.load_map { Some(descriptors.next().context("the load map is missing")?) } else { None };
+        let drops =
+            if bootstrap.drops { Some(descriptors.next().context("the pipe for sources is missing")?) } else { None };
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
-        Ok(Self { state_dir, listeners, admin, load_map })
+        Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops) })
     }
 
     /// One cell per worker, in the kernel's map or in plain memory.

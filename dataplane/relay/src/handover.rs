@@ -1,6 +1,10 @@
 //! The channel between supervisor and dataplane: one JSON message per packet of a `SOCK_SEQPACKET` pair, descriptors beside
 //! it (`SCM_RIGHTS`). It lives as long as both processes: the end of one is the end of file for the other.
 
+mod drops;
+
+pub(crate) use drops::{DropRequests, SourceDrops};
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

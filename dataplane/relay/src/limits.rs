@@ -171,3 +171,13 @@ pub const H2_CREDIT_MAX: u32 = 1000;
 pub const H2_CREDIT_PER_S: u32 = 50;
 /// Every frame of an answer is worth this much again: two window updates for each are ordinary.
 pub const H2_CREDIT_PER_ANSWER: u32 = 2;
+/// How long a source that floods is dropped in the kernel.
+pub const SOURCE_DROP_TIME: Duration = Duration::from_secs(60);
+/// The same source is asked to be dropped at most once in this time, by each process.
+pub const SOURCE_DROP_REPEAT: Duration = Duration::from_secs(1);
+/// Sources remembered for that.
+pub const SOURCES_DROPPED_LATELY_MAX: usize = 1024;
+/// The longest that a source is dropped in the kernel at the dataplane's word.
+pub const SOURCE_DROP_MAX: Duration = Duration::from_secs(3600);
+/// Between two lines in the log about what the kernel refused.
+pub const KERNEL_REPORT_INTERVAL: Duration = Duration::from_secs(10);

@@ -49,7 +49,7 @@ pub(crate) enum ToSupervisor {
 }
 
 /// What a dataplane starts with. Descriptors follow: the state folder, for each address of `listen` one socket per worker,
-/// the admin listener, `steer`'s load map.
+/// the admin listener, `steer`'s load map, the pipe for sources to be dropped.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bootstrap {
     pub(crate) supervisor_pid: u32,
@@ -64,8 +64,12 @@ pub(crate) struct Bootstrap {
     pub(crate) load_map: bool,
     /// Each worker's cell in the load map.
     pub(crate) slots: Vec<u32>,
-    /// What `postern status` shows about steering.
+    /// What `postern status` shows about BPF.
     pub(crate) ebpf: String,
+    /// What the supervisor has told its log already.
+    pub(crate) warnings: Vec<String>,
+    /// Whether sources can be dropped in the kernel.
+    pub(crate) drops: bool,
     /// The control CA's certificate when control dials in; with a Unix link control states it itself.
     pub(crate) trust_anchor_pem: Option<String>,
 }
@@ -73,6 +77,7 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// How many descriptors follow.
     pub(crate) fn descriptors(&self) -> usize {
-        1 + self.listen.len() * usize::from(self.workers) + usize::from(self.admin) + usize::from(self.load_map)
+        let single = [self.admin, self.load_map, self.drops];
+        1 + self.listen.len() * usize::from(self.workers) + single.into_iter().map(usize::from).sum::<usize>()
     }
 }

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use postern_io::BackendKind;
 use tokio::sync::mpsc;
 
+use crate::handover::SourceDrops;
 use crate::messages::Bootstrap;
 use crate::published::ConfigHandle;
 use crate::sandbox::Gate;
@@ -58,6 +59,7 @@ pub(crate) struct WorkerParts<'a> {
     pub(crate) senders: Vec<SideSender>,
     pub(crate) listeners: Vec<Vec<WorkerListener>>,
     pub(crate) loads: Vec<WorkerLoad>,
+    pub(crate) drops: SourceDrops,
     pub(crate) gate: Gate,
 }
 
@@ -94,7 +96,7 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
 }
 
 fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext> {
-    let WorkerParts { bootstrap, io, config, drain, senders, listeners, loads, gate } = parts;
+    let WorkerParts { bootstrap, io, config, drain, senders, listeners, loads, drops, gate } = parts;
     let peers = Peers::mesh(bootstrap.workers);
     let own = senders.into_iter().zip(listeners).zip(loads).zip(peers).zip(0..bootstrap.workers);
     let context = |((((side, listeners), load), peers), index)| WorkerContext {
@@ -109,6 +111,7 @@ fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext>
         side,
         drain: drain.clone(),
         load,
+        drops: drops.clone(),
         gate: gate.clone(),
         limits: placement.limits(bootstrap.workers),
     };

@@ -84,22 +84,22 @@ pub(crate) enum DenyCommand {
 #[group(required = true, multiple = true)]
 pub(crate) struct LimitArgs {
     /// New connections a second
-    #[arg(long, value_name = "N", value_parser = rate())]
+    #[arg(long, value_name = "N", value_parser = rate(), allow_negative_numbers = true)]
     pub(crate) connection_rate: Option<u64>,
     /// New connections at once
-    #[arg(long, value_name = "N", value_parser = burst())]
+    #[arg(long, value_name = "N", value_parser = burst(), allow_negative_numbers = true)]
     pub(crate) connection_burst: Option<u64>,
     /// SYN packets a second, where packets are filtered
-    #[arg(long, value_name = "N", value_parser = rate())]
+    #[arg(long, value_name = "N", value_parser = rate(), allow_negative_numbers = true)]
     pub(crate) syn_rate: Option<u64>,
     /// SYN packets at once
-    #[arg(long, value_name = "N", value_parser = burst())]
+    #[arg(long, value_name = "N", value_parser = burst(), allow_negative_numbers = true)]
     pub(crate) syn_burst: Option<u64>,
     /// Packets a second, where packets are filtered
-    #[arg(long, value_name = "N", value_parser = rate())]
+    #[arg(long, value_name = "N", value_parser = rate(), allow_negative_numbers = true)]
     pub(crate) packet_rate: Option<u64>,
     /// Packets at once
-    #[arg(long, value_name = "N", value_parser = burst())]
+    #[arg(long, value_name = "N", value_parser = burst(), allow_negative_numbers = true)]
     pub(crate) packet_burst: Option<u64>,
 }
 

@@ -75,6 +75,7 @@ impl Side {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
+        warnings.extend(bootstrap.warnings.iter().cloned());
         tracing::info!(
             fingerprint = keeper.identity().fingerprint(),
             state_version = keeper.served_version(),

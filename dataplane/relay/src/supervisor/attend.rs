@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::process::ExitStatus;
@@ -24,7 +25,8 @@ use super::state_dir::StateDir;
 use super::steering::Steering;
 use super::user::DataplaneUser;
 use crate::args::{ControlLink, Options};
-use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, READY_TIMEOUT};
+use crate::handover::DropRequests;
+use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, KERNEL_REPORT_INTERVAL, READY_TIMEOUT};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 
 /// All that outlives a dataplane.
@@ -111,7 +113,8 @@ impl Supervisor {
 
     /// From a dataplane's first instruction to its last.
     async fn attend(&mut self, dataplane: &DataplaneProcess) -> Ending {
-        match timeout(BOOTSTRAP_TIMEOUT, self.bootstrap(dataplane)).await {
+        let (drops, drops_pipe) = self.drops_pipe().unzip();
+        match timeout(BOOTSTRAP_TIMEOUT, self.bootstrap(dataplane, drops_pipe)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the dataplane could not be given its sockets"),
             Err(_) => tracing::error!("the dataplane does not take its sockets"),
@@ -121,6 +124,7 @@ impl Supervisor {
         let ready_by = Instant::now() + READY_TIMEOUT;
         let mut is_ready = false;
         let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
+        let mut reports = tokio::time::interval(KERNEL_REPORT_INTERVAL);
         loop {
             tokio::select! {
                 message = dataplane.receive() => match message {
@@ -149,11 +153,23 @@ impl Supervisor {
                     return Ending::Unasked;
                 }
                 () = tick(&mut watchdog) => notify::watchdog(),
+                sources = asked(drops.as_ref()) => self.steering.drop_sources(&sources),
+                _ = reports.tick() => self.steering.report(),
             }
         }
     }
 
-    async fn bootstrap(&self, dataplane: &DataplaneProcess) -> io::Result<()> {
+    /// Where BPF is on: the way on which the dataplane says which sources to drop.
+    fn drops_pipe(&self) -> Option<(DropRequests, OwnedFd)> {
+        if !self.steering.is_on() {
+            return None;
+        }
+        DropRequests::pipe()
+            .inspect_err(|error| tracing::warn!(%error, "sources that exceed will not be dropped in the kernel"))
+            .ok()
+    }
+
+    async fn bootstrap(&self, dataplane: &DataplaneProcess, drops_pipe: Option<OwnedFd>) -> io::Result<()> {
         let load_map = self.steering.load_map();
         let bootstrap = Bootstrap {
             supervisor_pid: getpid().as_raw().unsigned_abs(),
@@ -167,12 +183,14 @@ impl Supervisor {
             load_map: load_map.is_some(),
             slots: self.steering.slots(self.options.workers),
             ebpf: self.steering.describe(),
+            warnings: self.steering.warnings(),
+            drops: drops_pipe.is_some(),
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
         let state_dir = self.state_dir.descriptor()?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![state_dir.as_fd()];
         descriptors.extend(self.listeners.descriptors());
-        descriptors.extend(load_map.as_ref().map(|map| map.as_fd()));
+        descriptors.extend(load_map.iter().chain(&drops_pipe).map(|descriptor| descriptor.as_fd()));
         dataplane.bootstrap(bootstrap, &descriptors).await
     }
 
@@ -204,7 +222,7 @@ impl Supervisor {
 
     /// Leaves nothing in the kernel. The ports are refused once the dataplane has closed its descriptors, too.
     fn close(&mut self) {
-        let steering = std::mem::replace(&mut self.steering, Steering::Off(String::from("ended")));
+        let steering = std::mem::replace(&mut self.steering, Steering::ended());
         steering.remove(&self.listeners);
         self.listeners.close();
     }
@@ -219,6 +237,14 @@ impl Supervisor {
             Err(error) => tracing::error!("SIGHUP changes nothing: {error}"),
         }
         notify::ready();
+    }
+}
+
+/// Never comes without BPF.
+async fn asked(drops: Option<&DropRequests>) -> Vec<(IpAddr, Duration)> {
+    match drops {
+        Some(drops) => drops.receive().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,9 @@
 mod attend;
 mod child;
 mod control;
+mod guarding;
 mod listeners;
+mod refusals;
 mod restarts;
 mod state_dir;
 mod steering;
@@ -49,7 +51,7 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
     let state_dir = StateDir::open(&options.state_dir, user.as_ref())?;
     raise_limits(user.is_some());
     let listeners = Listeners::bind(&options.listen, options.workers, options.admin_listen)?;
-    let steering = Steering::set_up(options.ebpf, &instance_name(&options.name, state_dir.path()), &listeners)?;
+    let steering = Steering::set_up(&options, &instance_name(&options.name, state_dir.path()), &listeners)?;
     for group in listeners.groups() {
         tracing::info!(address = %group.address, workers = options.workers, "listening");
     }

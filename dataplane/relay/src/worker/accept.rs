@@ -86,7 +86,7 @@ async fn connection(
         Kind::Side(kind) => hand_over(worker, socket, retained, address, kind).await,
         Kind::Tunnel(target) => match target.filter(|target| !moved && worker.is_elsewhere(*target)) {
             Some(target) => pass_on(worker, socket, retained, address, target.worker).await,
-            None => tunnel(worker, socket, retained).await,
+            None => tunnel(worker, socket, retained, address).await,
         },
     }
 }
@@ -162,7 +162,7 @@ async fn client(
     Ok(())
 }
 
-async fn tunnel(worker: &Rc<Worker>, socket: Socket, retained: Vec<u8>) -> io::Result<()> {
+async fn tunnel(worker: &Rc<Worker>, socket: Socket, retained: Vec<u8>, address: SocketAddr) -> io::Result<()> {
     let published = worker.published();
     let (Some(config), Some(relay)) = (published.tunnel_tls.clone(), published.relay) else {
         return Err(io::Error::other("a connector came before control has issued this relay's certificate"));
@@ -177,6 +177,7 @@ async fn tunnel(worker: &Rc<Worker>, socket: Socket, retained: Vec<u8>) -> io::R
         tracing::warn!(%connector, "a connector that control does not know was refused");
         return Err(io::Error::other("a connector that control does not know"));
     }
+    let _spared = worker.drops.spare(address.ip());
     let identity =
         Identity::Relay { relay, generation: worker.generation, workers: worker.workers, worker: worker.index };
     let tunnel = Tunnel::new(stream, connector, group, identity, worker.on_tunnel_changed());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use postern_ebpf_loader::{LoadMap, Slot, WorkerLoadCell};
 use postern_io::BackendKind;
 
+use crate::handover::SourceDrops;
 use crate::published::ConfigHandle;
 use crate::sandbox::Gate;
 use crate::side::SideSender;
@@ -37,6 +38,8 @@ pub struct WorkerContext {
     pub drain: Drain,
     /// Where to publish this worker's load; read by `steer`, or by nobody without BPF.
     pub load: WorkerLoad,
+    /// Has the kernel drop sources that keep exceeding their limits.
+    pub(crate) drops: SourceDrops,
     /// The ways to and from the other workers.
     pub peers: Peers,
     /// Where it waits until all workers have their rings.

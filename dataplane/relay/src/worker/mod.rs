@@ -46,6 +46,7 @@ use postern_tunnel::GoAwayReason;
 use slab::Slab;
 
 use crate::limits::DRAIN_CHECK_INTERVAL;
+use crate::handover::SourceDrops;
 use crate::published::{ConfigHandle, Published};
 use crate::side::{SideSender, WorkerReport};
 use accept::Target;
@@ -81,6 +82,7 @@ pub(crate) struct Worker {
     pub(crate) side: SideSender,
     pub(crate) hub: Hub,
     pub(crate) in_progress: InProgress,
+    pub(crate) drops: SourceDrops,
     /// Where heads for connectors are encoded.
     pub(crate) scratch: RefCell<Vec<u8>>,
     config: ConfigHandle,
@@ -105,11 +107,12 @@ pub(crate) struct Place {
 }
 
 async fn live(ctx: WorkerContext) {
-    let WorkerContext { index, workers, generation, io, listeners, config, side, drain, load, limits, peers, .. } = ctx;
+    let WorkerContext { index, workers, generation, io, listeners, config, side, drain, load, limits, peers, drops, .. } = ctx;
     let Peers { senders, inbox } = peers;
     load.cell().started();
     publish_load(Box::new(Probe(load.clone())));
-    let worker = Worker::new(WorkerParts { index, workers, generation, side, config, senders, drain, load, limits });
+    let worker =
+        Worker::new(WorkerParts { index, workers, generation, side, config, senders, drain, load, limits, drops });
     worker.wake_on_change();
     for WorkerListener { socket, .. } in listeners {
         match Listener::from_std(socket) {
@@ -135,11 +138,12 @@ pub(crate) struct WorkerParts {
     pub(crate) drain: Drain,
     pub(crate) load: WorkerLoad,
     pub(crate) limits: WorkerLimits,
+    pub(crate) drops: SourceDrops,
 }
 
 impl Worker {
     pub(crate) fn new(parts: WorkerParts) -> Rc<Self> {
-        let WorkerParts { index, workers, generation, side, config, senders, drain, load, limits } = parts;
+        let WorkerParts { index, workers, generation, side, config, senders, drain, load, limits, drops } = parts;
         Rc::new(Self {
             index,
             workers,
@@ -147,6 +151,7 @@ impl Worker {
             side,
             hub: Hub::default(),
             in_progress: InProgress::default(),
+            drops,
             scratch: RefCell::default(),
             current: RefCell::new(config.current()),
             config,

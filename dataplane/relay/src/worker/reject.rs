@@ -76,7 +76,8 @@ impl Reject {
             }
         };
         let retry_after_s = Some(retry_after_s);
-        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, close: false }
+        // What a flooding source has open would go on beside what the kernel drops.
+        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, close: limited.floods }
     }
 
     pub(crate) fn connector_unavailable() -> Self {

@@ -89,7 +89,14 @@ pub(crate) async fn answer<C: Client>(
         .inspect(|routed| transaction.app = Some(routed.app.id))
         .and_then(authorise)
         .and_then(|permit| {
-            throttle(permit, &published.limits, client.address().ip(), worker.index, &worker.in_progress)
+            throttle(
+                permit,
+                &published.limits,
+                client.address().ip(),
+                worker.index,
+                &worker.in_progress,
+                &worker.drops,
+            )
         });
     drop(published);
     match admitted {

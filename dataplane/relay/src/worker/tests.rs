@@ -28,6 +28,7 @@ use super::h1::Http1Connection;
 use super::peers::Peers;
 use super::tunnel::{Health, Tunnel};
 use super::{Worker, WorkerParts};
+use crate::handover::SourceDrops;
 use crate::published::{ConfigHandle, Published};
 use crate::side::testing::{HOST, snapshot};
 
@@ -56,6 +57,7 @@ fn worker_with(settings: &[(&str, &str)]) -> Rc<Worker> {
         drain: Drain::default(),
         load: WorkerLoad::plain(),
         limits: WorkerLimits { connections_max: 10_000 },
+        drops: SourceDrops::default(),
     })
 }
 

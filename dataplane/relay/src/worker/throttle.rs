@@ -11,8 +11,9 @@ use postern_model::plan::PlannedApp;
 
 use super::authorise::Permit;
 use super::reject::Reject;
-use crate::limit::{Admission, LimitTable};
-use crate::limits::REQUESTS_PER_WORKER_MAX;
+use crate::handover::SourceDrops;
+use crate::limit::{Admission, LimitTable, Limited};
+use crate::limits::{REQUESTS_PER_WORKER_MAX, SOURCE_DROP_TIME};
 
 /// A request that is let through; holds its place everywhere until dropped.
 #[derive(Debug)]
@@ -41,25 +42,35 @@ pub(crate) struct InProgress(Rc<Cell<usize>>);
 #[derive(Debug)]
 struct Place(Rc<Cell<usize>>);
 
-/// Admits a request while the worker has room and no limit of the application, its tenant or the source is used up.
+/// Admits a request while the worker has room and no limit of the application, its tenant or the source is used up. A source
+/// that floods is dropped in the kernel for a while, where there is BPF.
 pub(crate) fn throttle(
     permit: Permit,
     limits: &LimitTable,
     address: IpAddr,
     worker: u16,
     in_progress: &InProgress,
+    drops: &SourceDrops,
 ) -> Result<Admitted, Reject> {
     if in_progress.0.get() >= REQUESTS_PER_WORKER_MAX {
         return Err(Reject::overloaded());
     }
     let limits = match limits.app(permit.app().id) {
-        Some(limits) => Some(
-            Admission::enter(limits, address, worker, now().as_nanos()).map_err(|limited| Reject::limited(&limited))?,
-        ),
+        Some(limits) => {
+            let entered = Admission::enter(limits, address, worker, now().as_nanos());
+            Some(entered.map_err(|limited| refuse(&limited, address, drops))?)
+        }
         None => None,
     };
     in_progress.0.set(in_progress.0.get() + 1);
     Ok(Admitted { permit, limits, _place: Place(Rc::clone(&in_progress.0)) })
+}
+
+fn refuse(limited: &Limited, address: IpAddr, drops: &SourceDrops) -> Reject {
+    if limited.floods {
+        drops.drop_source(address, SOURCE_DROP_TIME);
+    }
+    Reject::limited(limited)
 }
 
 impl Drop for Place {

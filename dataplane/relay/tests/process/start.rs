@@ -28,15 +28,30 @@ fn a_second_relay_is_refused_by_port_and_by_folder() {
 
 #[test]
 fn what_is_not_there_yet_is_refused() {
-    for more in [["--xdp", "lo"], ["--listen-http", "127.0.0.1:1"]] {
-        let mut command = Relay::new().command();
-        let (code, line) = refused({
-            command.args(more);
-            command
-        });
-        assert_eq!(code, Some(1), "{line}");
-        assert!(line.contains("not yet available"), "{line}");
-    }
+    let mut command = Relay::new().command();
+    command.args(["--listen-http", "127.0.0.1:1"]);
+    let (code, line) = refused(command);
+    assert_eq!(code, Some(1), "{line}");
+    assert!(line.contains("not yet available"), "{line}");
+}
+
+#[test]
+fn a_packet_filter_needs_an_interface_that_is_there_and_bpf() {
+    let mut command = Relay::new().command();
+    command.args(["--xdp", "lo"]);
+    let (code, line) = refused(command);
+    assert_eq!(code, Some(1));
+    assert!(line.contains("--xdp is BPF's to do, but --ebpf is off"), "{line}");
+    let relay = Relay::new();
+    let mut command = program();
+    command.arg("--state-dir").arg(relay.folder.path().join("state")).args(["--control", "unix:/nowhere"]);
+    let (code, line) = refused({
+        command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--xdp", "nosuch0"]);
+        command
+    });
+    assert_eq!(code, Some(1));
+    assert!(line.contains("--xdp nosuch0: there is no interface of this name; there are "), "{line}");
+    assert!(line.contains("interface-unknown"), "{line}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn attended(count: u16) -> (Drain, Vec<Attended>) {
             drain: drain.clone(),
             load: WorkerLoad::plain(),
             limits: WorkerLimits { connections_max: 10_000 },
+            drops: SourceDrops::default(),
         });
         worker.wake_on_change();
         let task = spawn(Rc::clone(&worker).attend(peers.inbox));
