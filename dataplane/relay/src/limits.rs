@@ -27,6 +27,9 @@ pub const HANDED_OVER_MAX: usize = 128;
 
 /// Enrolments in progress: each holds a TLS session and at most 128 KiB of messages: 8 MiB.
 pub const ENROLMENTS_MAX: usize = 64;
+/// Of those, from one source (an IPv4 address, an IPv6 /64): eight sources that send nothing do not keep a ninth out for longer
+/// than [`ENROLMENT_TIMEOUT`].
+pub const ENROLMENTS_PER_SOURCE_MAX: usize = 8;
 
 /// One enrolment, from the handed-over ClientHello to the reply's last byte.
 pub const ENROLMENT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -128,6 +131,9 @@ pub const HELD_BYTES_MAX: u64 = 16 * 1024;
 
 /// From a dataplane's start until all its workers accept; a saved state of 32 MiB takes a few seconds to check.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often the dataplane looks whether its workers turn, which they show every second; systemd allows 30 s.
+pub const PULSE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is queued for control is written within this time at the end of the process.
 pub const LINK_CLOSE_TIME: Duration = Duration::from_millis(200);

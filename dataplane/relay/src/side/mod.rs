@@ -14,6 +14,7 @@ mod reception;
 mod run;
 mod seal;
 mod sender;
+mod shares;
 mod state;
 mod status;
 #[cfg(test)]

@@ -10,14 +10,17 @@ use super::accept::{Replayed, accept};
 use super::enrol::{self, EnrolDesk};
 use super::keeper::Keeper;
 use super::sender::{HandOver, HandOverKind};
-use crate::limits::{CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX};
+use super::shares::{NoSlot, Shares};
+use crate::limits::{
+    CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX, ENROLMENTS_PER_SOURCE_MAX,
+};
 use crate::peer;
 
 /// The connections in their handshake, and the enrolments in progress.
 #[derive(Debug)]
 pub(crate) struct Reception {
     desk: Arc<EnrolDesk>,
-    enrolments: Arc<Semaphore>,
+    enrolments: Shares,
     handshakes: Arc<Semaphore>,
 }
 
@@ -25,7 +28,7 @@ impl Reception {
     pub(crate) fn new() -> Self {
         Self {
             desk: Arc::default(),
-            enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+            enrolments: Shares::new(ENROLMENTS_MAX, ENROLMENTS_PER_SOURCE_MAX),
             handshakes: Arc::new(Semaphore::new(CONTROL_HANDSHAKES_MAX)),
         }
     }
@@ -47,8 +50,12 @@ impl Reception {
         let Some(config) = keeper.enrolment_tls() else {
             return tracing::debug!("an enrolment before control has issued this relay's certificate");
         };
-        let Ok(slot) = Arc::clone(&self.enrolments).try_acquire_owned() else {
-            return tracing::warn!("too many enrolments at a time; one was closed");
+        let slot = match self.enrolments.take(connection.peer.ip()) {
+            Ok(slot) => slot,
+            Err(NoSlot::AllTaken) => return tracing::warn!("too many enrolments at a time; one was closed"),
+            Err(NoSlot::ShareTaken) => {
+                return tracing::debug!(peer = %connection.peer, "too many enrolments at a time from one address; one was closed");
+            }
         };
         let desk = Arc::clone(&self.desk);
         tokio::spawn(async move {
