@@ -22,4 +22,5 @@ mod refusals;
 mod steering;
 mod system_calls;
 mod tls_backend;
+mod watchdog;
 mod websockets;

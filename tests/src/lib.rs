@@ -10,6 +10,7 @@ pub mod frames;
 pub mod load;
 pub mod netns;
 pub mod nginx;
+pub mod notify;
 pub mod origin;
 pub mod pattern;
 pub mod process;

@@ -225,13 +225,12 @@ fn start_workers(
     receivers: Vec<Receiver<ToWorker>>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let resolver = Resolver::start()?;
-    let heartbeat = Heartbeat::start()?;
+    let heartbeats = Heartbeat::start(receivers.len())?;
     let mut threads = Vec::with_capacity(receivers.len());
-    for (index, orders) in receivers.into_iter().enumerate() {
+    for (index, (orders, heartbeat)) in receivers.into_iter().zip(heartbeats).enumerate() {
         let (shared, resolver) = (Arc::clone(shared), resolver.clone());
-        // One thread proves that the process turns, and keeps the relays' tunnels.
-        let (heartbeat, relays) =
-            if index == 0 { (heartbeat.clone(), relays.to_vec()) } else { (Heartbeat::default(), Vec::new()) };
+        // One thread keeps the relays' tunnels.
+        let relays = if index == 0 { relays.to_vec() } else { Vec::new() };
         let live = move || {
             let ended = Runtime::new(RuntimeOptions { backend: io, ..RuntimeOptions::default() }).and_then(|runtime| {
                 runtime.run(async move {

@@ -46,21 +46,21 @@ pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
-/// Tells systemd that the program is alive only while its main loop proves it.
+/// Tells systemd that the program is alive only while its loops prove it.
 ///
-/// The loop calls [`Heartbeat::beat`] each turn (an idle loop wakes for it at least every [`watchdog_interval`]); a thread of
-/// its own tells systemd, and stays silent when the loop has not turned since it last looked.
+/// Each loop calls [`Heartbeat::beat`] as it turns (an idle one wakes for it more often than every [`watchdog_interval`]); a
+/// thread of its own tells systemd, and stays silent when one of the loops has not turned since it last looked.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeat {
     beats: Arc<AtomicU64>,
 }
 
 impl Heartbeat {
-    /// Starts the thread when systemd watches this process; otherwise beats go nowhere.
-    pub fn start() -> io::Result<Self> {
-        let heartbeat = Self::default();
+    /// One for each of `loops`. Starts the thread when systemd watches this process; otherwise beats go nowhere.
+    pub fn start(loops: usize) -> io::Result<Vec<Self>> {
+        let heartbeats: Vec<Self> = (0..loops).map(|_| Self::default()).collect();
         if let Some(interval) = watchdog_interval() {
-            let mut pulse = Pulse::of(&heartbeat);
+            let mut pulse = Pulse::of(&heartbeats);
             thread::Builder::new().name("watchdog".into()).spawn(move || {
                 loop {
                     if pulse.is_felt() {
@@ -70,7 +70,7 @@ impl Heartbeat {
                 }
             })?;
         }
-        Ok(heartbeat)
+        Ok(heartbeats)
     }
 
     /// The loop has turned.
@@ -79,20 +79,28 @@ impl Heartbeat {
     }
 }
 
-struct Pulse {
-    beats: Arc<AtomicU64>,
-    seen: Option<u64>,
+/// Sees whether several loops turn.
+#[derive(Debug)]
+pub struct Pulse {
+    /// Each loop's beats, and how many there were at the last look.
+    loops: Vec<(Heartbeat, Option<u64>)>,
 }
 
 impl Pulse {
-    fn of(heartbeat: &Heartbeat) -> Self {
-        Self { beats: Arc::clone(&heartbeat.beats), seen: None }
+    /// Of the loops with these heartbeats.
+    #[must_use]
+    pub fn of(heartbeats: &[Heartbeat]) -> Self {
+        Self { loops: heartbeats.iter().map(|heartbeat| (heartbeat.clone(), None)).collect() }
     }
 
-    /// Whether the loop has turned since the last call; true at the first.
-    fn is_felt(&mut self) -> bool {
-        let now = self.beats.load(Ordering::Relaxed);
-        self.seen.replace(now) != Some(now)
+    /// Whether every loop has turned since the last call; true at the first.
+    pub fn is_felt(&mut self) -> bool {
+        let felt = |(heartbeat, seen): &mut (Heartbeat, Option<u64>)| {
+            let now = heartbeat.beats.load(Ordering::Relaxed);
+            seen.replace(now) != Some(now)
+        };
+        // Every one is looked at: a loop that turned while another stood still has to turn again.
+        self.loops.iter_mut().map(felt).fold(true, |all, one| all & one)
     }
 }
 
@@ -108,11 +116,13 @@ mod tests {
 
     #[test]
     fn a_stuck_loop_has_no_pulse() {
-        let heartbeat = Heartbeat::default();
-        let mut pulse = Pulse::of(&heartbeat);
+        let heartbeats = [Heartbeat::default(), Heartbeat::default()];
+        let mut pulse = Pulse::of(&heartbeats);
         assert!(pulse.is_felt(), "starting is being alive");
         assert!(!pulse.is_felt());
-        heartbeat.beat();
+        heartbeats[0].beat();
+        assert!(!pulse.is_felt(), "the other loop is stuck");
+        heartbeats.iter().for_each(Heartbeat::beat);
         assert!(pulse.is_felt());
         assert!(!pulse.is_felt());
     }

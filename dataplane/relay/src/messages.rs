@@ -39,6 +39,8 @@ pub(crate) enum ToDataplane {
 pub(crate) enum ToSupervisor {
     /// All workers accept.
     Ready,
+    /// Every worker's loop has turned since this was last said. Due every [`PULSE_INTERVAL`](crate::limits::PULSE_INTERVAL).
+    Alive,
     /// Connect to control's admin socket: the dataplane has neither the path's rights nor the uid that control checks.
     ConnectControl,
     /// It cannot go on, whatever the number of attempts: one line for people.

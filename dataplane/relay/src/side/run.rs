@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use postern_model::link::{ToControl, ToRelay};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Replayed;
@@ -22,7 +22,7 @@ use super::sender::{self, SideReceiver, SideSender};
 use super::status::{Constant, StatusBook};
 use crate::handover::{AsyncChannel, Channel, Received};
 use crate::limit;
-use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX};
+use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, PULSE_INTERVAL};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
@@ -151,6 +151,7 @@ impl Side {
         (happened, arrived): (&mut mpsc::Receiver<LinkEvent>, &mut mpsc::Receiver<TlsStream<Replayed>>),
     ) -> anyhow::Result<()> {
         let mut batch = Vec::new();
+        let mut pulse = interval(PULSE_INTERVAL);
         loop {
             tokio::select! {
                 message = channel.receive() => match message? {
@@ -162,6 +163,9 @@ impl Side {
                 Some(connection) = self.receiver.connections.recv() => self.reception.admit(connection, &self.keeper, &inboxes.dialled),
                 () = self.receiver.reports.changed() => self.on_reports(channel).await?,
                 () = sleep_until(self.pace.next()) => self.on_time(channel).await?,
+                _ = pulse.tick() => if self.receiver.pulse.is_felt() {
+                    channel.send(&ToSupervisor::Alive, &[]).await?;
+                },
                 () = running.all_ended() => return Ok(()), // one that ends unasked takes the process with it
             }
             if self.pace.ended(Instant::now()) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use postern_model::ids::ConnectorId;
+use postern_service::notify::{Heartbeat, Pulse};
 use tokio::sync::{Notify, mpsc};
 
 use crate::limits::HANDED_OVER_MAX;
@@ -92,9 +93,15 @@ pub struct SideSender {
     connections: mpsc::Sender<HandOver>,
     reports: Arc<Reports>,
     counters: Arc<WorkerCounters>,
+    heartbeat: Heartbeat,
 }
 
 impl SideSender {
+    /// The worker's loop has turned; due every second.
+    pub fn beat(&self) {
+        self.heartbeat.beat();
+    }
+
     /// This worker's counters, which `/metrics` shows.
     #[must_use]
     pub fn counters(&self) -> &Arc<WorkerCounters> {
@@ -124,6 +131,8 @@ pub(crate) struct SideReceiver {
     pub(crate) connections: mpsc::Receiver<HandOver>,
     pub(crate) reports: Arc<Reports>,
     pub(crate) counters: Vec<Arc<WorkerCounters>>,
+    /// Whether all workers' loops turn.
+    pub(crate) pulse: Pulse,
 }
 
 /// The workers' states, as they last reported them.
@@ -173,14 +182,17 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let states = (0..workers).map(|_| Mutex::default()).collect();
     let reports = Arc::new(Reports { workers: states, changed: AtomicBool::new(false), notify: Notify::new() });
     let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
-    let sender_of = |(worker, counters): (u16, &Arc<WorkerCounters>)| SideSender {
+    let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
+    let pulse = Pulse::of(&heartbeats);
+    let sender_of = |((worker, counters), heartbeat): ((u16, &Arc<WorkerCounters>), Heartbeat)| SideSender {
         worker,
         connections: sender.clone(),
         reports: Arc::clone(&reports),
         counters: Arc::clone(counters),
+        heartbeat,
     };
-    let senders = (0..workers).zip(&counters).map(sender_of).collect();
-    (senders, SideReceiver { connections, reports, counters })
+    let senders = (0..workers).zip(&counters).zip(heartbeats).map(sender_of).collect();
+    (senders, SideReceiver { connections, reports, counters, pulse })
 }
 
 #[cfg(test)]

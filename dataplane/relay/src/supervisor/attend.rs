@@ -40,6 +40,7 @@ pub(super) struct Supervisor {
     signals: AsyncSignals,
     generation: u32,
     was_ready: bool,
+    watchdog: Watchdog,
 }
 
 /// How a dataplane's life ended.
@@ -64,8 +65,19 @@ impl Supervisor {
         trust_anchor_pem: Option<String>,
         signals: AsyncSignals,
     ) -> Self {
-        let (generation, was_ready) = (0, false);
-        Self { options, user, state_dir, listeners, steering, trust_anchor_pem, signals, generation, was_ready }
+        let (generation, was_ready, watchdog) = (0, false, Watchdog::new());
+        Self {
+            options,
+            user,
+            state_dir,
+            listeners,
+            steering,
+            trust_anchor_pem,
+            signals,
+            generation,
+            was_ready,
+            watchdog,
+        }
     }
 
     /// Runs dataplanes until the end, then cleans up.
@@ -102,9 +114,13 @@ impl Supervisor {
         tracing::warn!(?pause, "it ends again and again: the next start waits");
         let told = async {
             loop {
-                match self.signals.next().await {
-                    Signal::Terminate | Signal::TerminateNow => return,
-                    Signal::Reload | Signal::Upgrade => {}
+                tokio::select! {
+                    signal = self.signals.next() => match signal {
+                        Signal::Terminate | Signal::TerminateNow => return,
+                        Signal::Reload | Signal::Upgrade => {}
+                    },
+                    // The pause is part of the work, and bounded.
+                    () = self.watchdog.due() => notify::watchdog(),
                 }
             }
         };
@@ -123,15 +139,16 @@ impl Supervisor {
         let mut end_by: Option<Instant> = None;
         let ready_by = Instant::now() + READY_TIMEOUT;
         let mut is_ready = false;
-        let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
         let mut reports = tokio::time::interval(KERNEL_REPORT_INTERVAL);
+        let mut is_alive = true;
         loop {
             tokio::select! {
                 message = dataplane.receive() => match message {
                     Some(ToSupervisor::Ready) => {
-                        is_ready = true;
+                        (is_ready, is_alive) = (true, true);
                         self.ready();
                     }
+                    Some(ToSupervisor::Alive) => is_alive = true,
                     Some(ToSupervisor::ConnectControl) => connecting = self.connect_control(),
                     Some(ToSupervisor::Fatal { message }) => return Ending::Fatal(message),
                     None if end_by.is_some() => return Ending::Asked,
@@ -152,9 +169,14 @@ impl Supervisor {
                     tracing::error!("the dataplane does not become ready and is killed");
                     return Ending::Unasked;
                 }
-                () = tick(&mut watchdog) => notify::watchdog(),
                 sources = asked(drops.as_ref()) => self.steering.drop_sources(&sources),
                 _ = reports.tick() => self.steering.report(),
+                // Until it is ready READY_TIMEOUT watches it; then it has to show life itself.
+                () = self.watchdog.due() => if std::mem::take(&mut is_alive) || !is_ready || end_by.is_some() {
+                    notify::watchdog();
+                } else {
+                    tracing::error!("a worker does not turn any more: systemd is not told that the relay is alive");
+                },
             }
         }
     }
@@ -248,10 +270,19 @@ async fn asked(drops: Option<&DropRequests>) -> Vec<(IpAddr, Duration)> {
     }
 }
 
-async fn tick(watchdog: &mut Option<Interval>) {
-    match watchdog {
-        Some(watchdog) => drop(watchdog.tick().await),
-        None => std::future::pending().await, // nobody watches
+/// When systemd is to be told that the relay is alive.
+struct Watchdog(Option<Interval>);
+
+impl Watchdog {
+    fn new() -> Self {
+        Self(notify::watchdog_interval().map(tokio::time::interval))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await, // nobody watches
+        }
     }
 }
 

@@ -300,10 +300,11 @@ impl Worker {
         }
     }
 
-    /// Once a second: corrects what `steer` counts, refreshes what `status` shows.
+    /// Once a second: shows that this worker turns, corrects what `steer` counts, refreshes what `status` shows.
     async fn housekeep(self: Rc<Self>) {
         loop {
             sleep(Duration::from_secs(1)).await;
+            self.side.beat();
             self.load.cell().resync(self.open.get() as u64);
             for tunnel in self.hub.tunnels() {
                 self.report(&tunnel);
