@@ -19,6 +19,7 @@ mod malformed;
 mod messages;
 mod network;
 mod refusals;
+mod rollout;
 mod steering;
 mod system_calls;
 mod tls_backend;

@@ -1,6 +1,7 @@
 //! What relays said last, in memory only: links, their state, connectors online. Gone with the process, back within seconds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use postern_model::ids::{ConnectorId, GroupId, RelayId};
 use postern_model::link::{CLOCK_SKEW_MS_MAX, ConnectorStatus, RelayStatus};
@@ -15,6 +16,8 @@ use crate::link::asked::Ask;
 pub(crate) struct Fleet {
     relays: BTreeMap<RelayId, RelayLink>,
     sessions: u64,
+    /// Told whenever a relay came to serve something else, or nothing.
+    changed: Arc<tokio::sync::Notify>,
 }
 
 /// One relay's link.
@@ -72,6 +75,7 @@ impl Fleet {
 
     /// A link is down.
     pub(crate) fn unlinked(&mut self, session: Session, reason: &str) {
+        self.changed.notify_waiters();
         let Some(link) = self.current(session) else { return };
         link.connected = false;
         link.since_unix_ms = now_unix_ms();
@@ -94,6 +98,7 @@ impl Fleet {
         if let Some(stop) = link.and_then(|link| link.stop) {
             let _ = stop.send(reason.into());
         }
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn reported(&mut self, session: Session, status: RelayStatus) {
@@ -101,6 +106,7 @@ impl Fleet {
         link.applied_version = status.applied_version;
         link.note_clock(status.time_unix_ms);
         link.status = Some(status);
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn applied(&mut self, session: Session, version: u64) {
@@ -109,17 +115,31 @@ impl Fleet {
         if link.rejected.as_ref().is_some_and(|(rejected, _)| *rejected <= version) {
             link.rejected = None;
         }
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn rejected(&mut self, session: Session, version: u64, reason: String) {
         let Some(link) = self.current(session) else { return };
         link.rejected = Some((version, reason));
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn clock(&mut self, session: Session, time_unix_ms: u64) {
         if let Some(link) = self.current(session) {
             link.note_clock(time_unix_ms);
         }
+    }
+
+    /// Notified after every such change. The waiter looks when it gets its turn, which is after the change.
+    pub(crate) fn changed(&self) -> &Arc<tokio::sync::Notify> {
+        &self.changed
+    }
+
+    /// Relays whose link is up and that neither serve `version` nor refused it.
+    pub(crate) fn unconfirmed(&self, version: u64) -> Vec<RelayId> {
+        let refused = |link: &RelayLink| link.rejected.as_ref().is_some_and(|(rejected, _)| *rejected >= version);
+        let waiting = |link: &RelayLink| link.connected && link.applied_version < version && !refused(link);
+        self.relays.iter().filter(|(_, link)| waiting(link)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn relay(&self, relay: RelayId) -> Option<&RelayLink> {

@@ -22,6 +22,7 @@ mod pem;
 mod problem;
 mod questions;
 mod relays;
+mod rollout;
 mod stage;
 mod store;
 mod tenants;

@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 pub enum ToControl {
     /// First message.
     Hello(Hello),
-    /// The state at this version is being served.
+    /// The state at this version is being served: whatever any worker decides from now on, it decides by it.
     Applied {
         /// Version of the log.
         version: u64,

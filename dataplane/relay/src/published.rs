@@ -85,7 +85,8 @@ impl ConfigHandle {
         Arc::clone(&self.shared.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts `next` in force. Workers are woken by [`Drain::wake_all`](crate::worker::drain::Drain::wake_all).
+    /// Puts `next` in force: a worker that looks from here on sees it, and each looks at every handshake and every request. That
+    /// is what control is told with `Applied`. Workers are woken by [`Drain::wake_all`](crate::worker::drain::Drain::wake_all).
     pub fn publish(&self, next: Arc<Published>) {
         let mut current = self.shared.current.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(next.sequence > current.sequence, "publications are made by one thread, in order");

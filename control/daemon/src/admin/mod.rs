@@ -203,9 +203,10 @@ impl Client {
             problem("request-invalid", format!("the body is larger than {most} MiB or did not come whole"))
         })?;
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let actor = Actor::Uid(self.uid);
         let reply = match figures::answer(&self.control, &head.method, path, query).await {
             Some(reply) => reply?,
-            None => routes::answer(&self.control, &Actor::Uid(self.uid), &head.method, path, query, &body)?,
+            None => routes::answer(&self.control, &actor, &head.method, path, query, &body).await?,
         };
         Ok(render(reply.status, "application/json", reply.json))
     }

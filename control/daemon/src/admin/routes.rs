@@ -1,4 +1,5 @@
-//! From method and path to the operation. Synchronous: every answer comes from memory or SQLite.
+//! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
+//! applications waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, List, Problem, SetNetwork, path};
@@ -9,7 +10,7 @@ use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
 use crate::store::AuditQuery;
-use crate::{apply, apps, certificates, networks, relays, tenants, throttle};
+use crate::{apply, apps, certificates, networks, relays, rollout, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -18,7 +19,7 @@ pub(super) struct Reply {
 }
 
 /// Answers one request.
-pub(super) fn answer(
+pub(super) async fn answer(
     control: &Control,
     actor: &Actor,
     method: &Method,
@@ -29,6 +30,8 @@ pub(super) fn answer(
     let ask = Ask { control, actor, method, body };
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
+        ["v1", "tenants", tenant, "apps", rest @ ..] => ask.apps(tenant, rest).await,
+        ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
         _ => ask.whole(path, query),
@@ -66,10 +69,8 @@ impl Ask<'_> {
             (&Method::DELETE, [tenant]) => reply(&tenants::delete(control, actor, &tenants::find(control, tenant)?)?),
             (_, [tenant, "connector-groups", rest @ ..]) => self.groups(tenant, rest),
             (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
-            (_, [tenant, "apps", rest @ ..]) => self.apps(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
             (&Method::GET, [tenant, "document"]) => reply(&apply::export(control, &tenants::find(control, tenant)?)),
-            (&Method::POST, [tenant, "apply"]) => reply(&apply::apply(control, actor, tenant, self.body()?)?),
             (_, [tenant, "limits", rest @ ..]) => self.limits(tenant, rest),
             (_, [tenant, "networks", rest @ ..]) => self.networks(tenant, rest),
             _ => Err(self.no_route()),
@@ -102,15 +103,36 @@ impl Ask<'_> {
         }
     }
 
-    fn apps(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+    async fn apply(&self, tenant: &str) -> Result<Reply, Problem> {
+        if self.method != Method::POST {
+            return Err(self.no_route());
+        }
+        let mut applied = apply::apply(self.control, self.actor, tenant, self.body()?)?;
+        applied.warnings.extend(rollout::confirmed(self.control, applied.version).await);
+        reply(&applied)
+    }
+
+    async fn apps(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(apps::list(control, &tenant))),
-            (&Method::POST, []) => created(&apps::publish(control, actor, &tenant, self.body()?)?),
+            (&Method::POST, []) => {
+                let mut published = apps::publish(control, actor, &tenant, self.body()?)?;
+                published.warnings.extend(rollout::confirmed(control, published.version).await);
+                created(&published)
+            }
             (&Method::GET, [app]) => reply(&apps::show(control, &tenant, app)?),
-            (&Method::PATCH, [app]) => reply(&apps::set(control, actor, &tenant, app, self.body()?)?),
-            (&Method::DELETE, [app]) => reply(&apps::unpublish(control, actor, &tenant, app)?),
+            (&Method::PATCH, [app]) => {
+                let mut changed = apps::set(control, actor, &tenant, app, self.body()?)?;
+                changed.warnings.extend(rollout::confirmed(control, changed.version).await);
+                reply(&changed)
+            }
+            (&Method::DELETE, [app]) => {
+                let mut changed = apps::unpublish(control, actor, &tenant, app)?;
+                changed.warnings.extend(rollout::confirmed(control, changed.version).await);
+                reply(&changed)
+            }
             _ => Err(self.no_route()),
         }
     }

@@ -76,6 +76,8 @@ fn connectors_know_an_application_before_relays_route_to_it() {
     relay.hello("edge", &KeyPair::generate().unwrap(), 0);
     relay.welcomed();
     snapshot(&mut relay);
+    // Whoever changes an application waits until the relays have it; this one reads later.
+    relay.send(&ToControl::Applied { version: u64::MAX });
     world.publish("crm", "https://crm.localhost");
     world.done::<Value>("DELETE", "/v1/tenants/default/apps/crm", &Value::Null);
     let mut kinds = Vec::new();
@@ -97,7 +99,10 @@ fn readiness_follows_what_relays_report() {
     relay.hello("edge", &KeyPair::generate().unwrap(), 0);
     relay.welcomed();
     let mut state = snapshot(&mut relay);
-    let version = world.publish("crm", "https://crm.localhost")["version"].as_u64().unwrap();
+    let published = world.publish("crm", "https://crm.localhost");
+    let version = published["version"].as_u64().unwrap();
+    let said = published["warnings"].to_string();
+    assert!(said.contains("relay edge has not confirmed this change yet"), "{said}");
     let ready = world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it serves version"));
     assert!(ready["missing"].to_string().contains("no connector is online"), "{ready}");
     follow(&mut relay, &mut state, version);
