@@ -19,6 +19,7 @@ mod malformed;
 mod messages;
 mod network;
 mod refusals;
+mod renewal;
 mod rollout;
 mod steering;
 mod system_calls;

@@ -13,6 +13,8 @@ mod certificates;
 mod clock;
 mod control;
 mod enrol;
+#[cfg(debug_assertions)]
+mod fault;
 mod fleet;
 mod limits;
 mod link;
