@@ -1,5 +1,6 @@
 //! Two ends in a box.
 
+mod announcements;
 mod corpus;
 mod flow;
 mod lifecycle;
