@@ -117,7 +117,7 @@ fn letter(dots: u8, canvas: Canvas) -> char {
 /// A time at some rows, the first and the last among them.
 fn label(scales: &Scales, row: usize, rows: usize) -> String {
     let every = (rows / 4).max(1);
-    if row % every != 0 && row + 1 != rows {
+    if !row.is_multiple_of(every) && row + 1 != rows {
         return String::new();
     }
     time(scales.time_at(1.0 - row as f64 / (rows - 1) as f64))
