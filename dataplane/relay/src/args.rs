@@ -1,5 +1,6 @@
 //! The relay's command line: what people write ([`Args`]) and what it means once checked ([`Options`]).
 
+mod log;
 mod sources;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use postern_service::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
+pub use log::{LogArgs, LogOptions, LogTarget};
+pub(crate) use log::{LogFile, open_in_state_dir};
 pub use sources::SourceArgs;
 
 /// Postern's relay: the public edge. Accepts clients and connectors' tunnels, and forwards requests from one to the other.
@@ -63,6 +66,9 @@ pub struct Args {
     /// What one source may do.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// The access log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -138,6 +144,8 @@ pub struct Options {
     pub deny: Vec<Prefix>,
     /// `--connection-rate` and the like
     pub source_limits: SourceLimits,
+    /// `--access-log` and the like
+    pub log: LogOptions,
     /// `--admin-listen`
     pub admin_listen: Option<SocketAddr>,
     /// `--grace-period`
@@ -226,6 +234,7 @@ impl Args {
             xdp: self.xdp.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
             deny: self.sources.deny,
             source_limits,
+            log: self.log.options(),
             admin_listen: self.admin_listen,
             grace_period: self.service.grace_period,
             name,
@@ -281,6 +290,7 @@ fn name_from(hostname: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::recorder::LogFields;
 
     const BASE: [&str; 7] =
         ["postern-relay", "--state-dir", "/s", "--control", "unix:/run/c.sock", "--listen", "127.0.0.1:443,[::1]:443"];
@@ -333,6 +343,18 @@ mod tests {
         }
         let many: Vec<String> = (0..17).map(|index| format!("eth{index}")).collect();
         assert_eq!(check(&["--xdp", &many.join(",")]).unwrap_err(), Refused::XdpTooMany { count: 17 });
+    }
+
+    #[test]
+    fn requests_are_logged_where_the_operator_says() {
+        let log = |more: &[&str]| check(more).unwrap().log;
+        assert_eq!((log(&[]).file(), log(&[]).fields), (LogFile::InStateDir, LogFields::default()));
+        assert_eq!(log(&["--access-log", "off"]).file(), LogFile::Off);
+        assert_eq!(log(&["--access-log", "-"]).target, Some(LogTarget::Output));
+        let file = log(&["--access-log", "/var/log/x", "--access-log-query", "--access-log-user-agent"]);
+        assert_eq!(file.target, Some(LogTarget::File(PathBuf::from("/var/log/x"))));
+        assert!(file.fields.query && file.fields.user_agent);
+        assert!(Args::try_parse_from(BASE.iter().chain(&["--access-log", ""])).is_err());
     }
 
     #[test]

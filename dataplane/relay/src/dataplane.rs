@@ -14,7 +14,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{dup2_stdin, fchdir, getppid};
 use postern_ebpf_loader::{LoadMap, Slot};
 use postern_io::backend::choose;
+use postern_service::metrics::Process;
 
+use crate::args::LogFile;
 use crate::handover::{Channel, SourceDrops};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 use crate::sandbox;
@@ -64,6 +66,7 @@ fn run(channel: Channel) -> anyhow::Result<()> {
     fchdir(&sockets.state_dir).context("the state folder cannot be entered")?;
     let loads = sockets.map_loads(&bootstrap)?;
     let plan = workers::Placement::of_this_process();
+    let process = Process::open("postern-relay", env!("CARGO_PKG_VERSION"));
     let active = sandbox::enter(Path::new(".")).context("the sandbox cannot be entered")?;
     tracing::info!(files = ?active.files, syscalls = ?active.syscalls, generation = bootstrap.generation, "the dataplane is locked in");
 
@@ -74,6 +77,8 @@ fn run(channel: Channel) -> anyhow::Result<()> {
     let (side, senders) = Side::prepare(SideParts {
         channel,
         admin: sockets.admin.take(),
+        access_log: sockets.access_log.take(),
+        process,
         warnings: active.warnings().into_iter().chain(io.warning).collect(),
         bootstrap: &bootstrap,
     })?;
@@ -137,6 +142,7 @@ struct Sockets {
     admin: Option<TcpListener>,
     load_map: Option<OwnedFd>,
     drops: SourceDrops,
+    access_log: Option<OwnedFd>,
 }
 
 impl Sockets {
@@ -160,8 +166,12 @@ impl Sockets {
             if bootstrap.load_map { Some(descriptors.next().context("the load map is missing")?) } else { None };
         let drops =
             if bootstrap.drops { Some(descriptors.next().context("the pipe for sources is missing")?) } else { None };
+        let access_log = match bootstrap.access_log {
+            LogFile::Descriptor => Some(descriptors.next().context("the access log is missing")?),
+            LogFile::Off | LogFile::InStateDir => None,
+        };
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
-        Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops) })
+        Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops), access_log })
     }
 
     /// One cell per worker, in the kernel's map or in plain memory.

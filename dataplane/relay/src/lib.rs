@@ -12,6 +12,7 @@ pub mod limits;
 mod messages;
 pub mod peer;
 pub mod published;
+mod record;
 mod sandbox;
 pub mod side;
 mod supervisor;

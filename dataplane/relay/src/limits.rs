@@ -177,6 +177,35 @@ pub const H2_CREDIT_MAX: u32 = 1000;
 pub const H2_CREDIT_PER_S: u32 = 50;
 /// Every frame of an answer is worth this much again: two window updates for each are ordinary.
 pub const H2_CREDIT_PER_ANSWER: u32 = 2;
+
+/// Applications whose requests one worker counts apart; those beyond share a page by tenant. A page takes 4 KiB and 1 KiB
+/// for each stage and doubling of its time, about 20 KiB: 20 MiB a worker if all were used.
+pub const APPS_COUNTED_MAX: usize = 1024;
+/// Applications with metrics of their own; the others are summed. At most 200 × 7 stages × 14 samples: 2 MB a scrape.
+pub const APPS_SHOWN_MAX: usize = 200;
+/// Limiters with metrics of their own.
+pub const LIMITERS_SHOWN_MAX: usize = 500;
+/// Codes of refusals that are counted apart: the catalogue has fewer.
+pub const CODES_COUNTED_MAX: usize = 256;
+/// Lines of the access log between one worker and the log's thread: 10,000 of 400 bytes, 20 ms at 500,000 a second. Each
+/// worker and the log's thread may hold as much.
+pub const LANE_BYTES_MAX: usize = 4 << 20;
+/// Lines are gathered for so long while more come, to be written together.
+pub const LINES_GATHERED_FOR: Duration = Duration::from_millis(20);
+/// Lines kept in memory for `postern explain`: about 20,000 requests.
+pub const RECENT_BYTES_MAX: usize = 8 << 20;
+/// Lines of refused requests, kept longer: about 5,000.
+pub const REFUSED_BYTES_MAX: usize = 2 << 20;
+/// What is logged of a path, in bytes.
+pub const LOGGED_PATH_BYTES_MAX: usize = 1024;
+/// What is logged of a host and port.
+pub const LOGGED_HOST_BYTES_MAX: usize = 260;
+/// What is logged of any other text of a peer's.
+pub const LOGGED_TEXT_BYTES_MAX: usize = 256;
+/// Lines of one turn of a worker's loop that are formatted before some are handed over.
+pub const TURN_LINES_BYTES_MAX: usize = 1 << 20;
+/// What the log's thread is given at the process's end to write what is left.
+pub const LOG_END_TIME: Duration = Duration::from_millis(500);
 /// How long a source that floods is dropped in the kernel.
 pub const SOURCE_DROP_TIME: Duration = Duration::from_secs(60);
 /// The same source is asked to be dropped at most once in this time, by each process.

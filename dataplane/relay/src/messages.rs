@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::IoBackend;
+use crate::args::{IoBackend, LogFile};
+use crate::worker::recorder::LogFields;
 
 /// From the supervisor to the dataplane.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub(crate) enum ToDataplane {
         /// The trust anchor as it is on disk now; absent with a Unix link.
         trust_anchor_pem: Option<String>,
     },
+    /// SIGHUP, too: log to a new file, which comes as a descriptor unless it is in the state folder.
+    AccessLog,
     /// SIGTERM: end within this time.
     Drain {
         /// What running requests are given.
@@ -51,7 +54,8 @@ pub(crate) enum ToSupervisor {
 }
 
 /// What a dataplane starts with. Descriptors follow: the state folder, for each address of `listen` one socket per worker,
-/// the admin listener, `steer`'s load map, the pipe for sources to be dropped.
+/// the admin listener, `steer`'s load map, the pipe for sources to be dropped,
+/// the access log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bootstrap {
     pub(crate) supervisor_pid: u32,
@@ -72,6 +76,9 @@ pub(crate) struct Bootstrap {
     pub(crate) warnings: Vec<String>,
     /// Whether sources can be dropped in the kernel.
     pub(crate) drops: bool,
+    /// Where requests are logged.
+    pub(crate) access_log: LogFile,
+    pub(crate) log_fields: LogFields,
     /// The control CA's certificate when control dials in; with a Unix link control states it itself.
     pub(crate) trust_anchor_pem: Option<String>,
 }
@@ -79,7 +86,7 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// How many descriptors follow.
     pub(crate) fn descriptors(&self) -> usize {
-        let single = [self.admin, self.load_map, self.drops];
+        let single = [self.admin, self.load_map, self.drops, self.access_log == LogFile::Descriptor];
         1 + self.listen.len() * usize::from(self.workers) + single.into_iter().map(usize::from).sum::<usize>()
     }
 }

@@ -19,6 +19,11 @@ impl LimitTable {
         reports.take(LIMITERS_ANSWERED_MAX).collect()
     }
 
+    /// Every limiter with its tenant; without single sources.
+    pub(crate) fn totals(&self) -> impl Iterator<Item = (TenantId, LimiterReport)> {
+        self.all.iter().map(|(key, held)| (key.tenant, report(held)))
+    }
+
     fn worst(&self, held: &Held, now_ns: u64) -> Vec<LimiterReport> {
         let (Some(table), Some(rule)) = (&self.sources, &held.rule) else { return Vec::new() };
         let seen = table.worst(rule, SOURCES_SHOWN_MAX, now_ns);

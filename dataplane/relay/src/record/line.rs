@@ -1,7 +1,8 @@
 //! A line of the access log, written field by field into memory that is reused: JSON without building a value first. The
 //! fields are those of [`postern_model::record::RequestRecord`]; a test reads every line back as one.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use postern_http::{RequestHead, Version};
 use postern_model::ids::{AppId, ConnectorId, RequestId};
@@ -34,10 +35,33 @@ impl<'a> Line<'a> {
     }
 
     /// Text of ours, which needs no escapes.
-    pub(crate) fn word(&mut self, name: &str, value: impl Display) {
+    pub(crate) fn word(&mut self, name: &str, value: &str) {
         self.key(name);
-        // Writing to a string does not fail.
-        let _ = write!(self.out, "\"{value}\"");
+        self.out.push('"');
+        self.out.push_str(value);
+        self.out.push('"');
+    }
+
+    /// Address and port, as [`SocketAddr`] shows them.
+    pub(crate) fn client(&mut self, client: SocketAddr) {
+        self.out.push_str(",\"client\":\"");
+        match client {
+            SocketAddr::V4(v4) => {
+                for (nth, octet) in v4.ip().octets().into_iter().enumerate() {
+                    if nth > 0 {
+                        self.out.push('.');
+                    }
+                    push_number(self.out, octet.into());
+                }
+                self.out.push(':');
+                push_number(self.out, v4.port().into());
+            }
+            // Writing to a string does not fail.
+            SocketAddr::V6(v6) => {
+                let _ = write!(self.out, "{v6}");
+            }
+        }
+        self.out.push('"');
     }
 
     pub(crate) fn app(&mut self, app: AppId) {
@@ -110,16 +134,17 @@ fn push_number(out: &mut String, mut value: u64) {
         digits[first] = b'0' + (value % 10) as u8;
         value /= 10;
     }
-    for digit in &digits[first..] {
-        out.push(char::from(*digit));
-    }
+    push_ascii(out, &digits[first..]);
 }
 
 fn push_hex(out: &mut String, value: u128) {
     let digit = |nth: u32| (value >> (nth * 4)) as usize & 15;
-    for nth in (0..32).rev() {
-        out.push(char::from(HEX[digit(nth)]));
-    }
+    let digits: [u8; 32] = std::array::from_fn(|nth| HEX[digit(31 - nth as u32)]);
+    push_ascii(out, &digits);
+}
+
+fn push_ascii(out: &mut String, ascii: &[u8]) {
+    out.push_str(str::from_utf8(ascii).unwrap_or_default());
 }
 
 /// RFC 8259 §7; runs that need no escape, the rule, are copied whole. DEL is escaped, too: terminals obey it.
@@ -172,6 +197,15 @@ mod tests {
             prop_assert_eq!(value["n"].as_u64().unwrap(), number);
             prop_assert_eq!(&value["us"], &serde_json::json!({"a": 0, "b": number}));
             prop_assert_eq!(&out[ID_AT..ID_AT + 32], RequestId(id).to_string());
+        }
+    }
+
+    #[test]
+    fn clients_are_shown_as_addresses_are() {
+        for client in ["192.0.2.1:443", "0.0.0.0:0", "255.255.255.255:65535", "[2001:db8::1]:9"] {
+            let mut out = String::new();
+            Line::begin(&mut out, "2026-01-01T00:00:00.000Z", RequestId(1)).client(client.parse().unwrap());
+            assert!(out.ends_with(&format!("\"client\":\"{client}\"")), "{out}");
         }
     }
 

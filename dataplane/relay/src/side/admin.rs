@@ -1,8 +1,6 @@
 //! `--admin-listen`: /healthz, /readyz and /metrics for programs on this machine. One request a connection, nothing to
 //! configure, nothing secret.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,13 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::metrics::Figures;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_TIMEOUT};
-use crate::worker::counters::WorkerCounters;
 
 /// What is shown; the side loop keeps it up to date.
 #[derive(Debug)]
 pub(crate) struct AdminView {
-    counters: Vec<Arc<WorkerCounters>>,
+    figures: Figures,
     shown: Mutex<Shown>,
 }
 
@@ -27,12 +25,14 @@ pub(crate) struct Shown {
     /// All workers accept.
     pub(crate) accepting: bool,
     pub(crate) linked: bool,
+    /// It was told to end.
+    pub(crate) draining: bool,
     pub(crate) status: RelayStatus,
 }
 
 impl AdminView {
-    pub(crate) fn new(counters: Vec<Arc<WorkerCounters>>) -> Self {
-        Self { counters, shown: Mutex::default() }
+    pub(crate) fn new(figures: Figures) -> Self {
+        Self { figures, shown: Mutex::default() }
     }
 
     pub(crate) fn show(&self, shown: Shown) {
@@ -43,79 +43,16 @@ impl AdminView {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match path {
             "/healthz" => ("200 OK", String::from("ok\n")),
+            "/readyz" if shown.draining => ("503 Service Unavailable", String::from("draining\n")),
             "/readyz" if !shown.accepting => ("503 Service Unavailable", String::from("workers are starting\n")),
             "/readyz" if shown.status.applied_version == 0 => {
                 ("503 Service Unavailable", String::from("no state from control yet\n"))
             }
             "/readyz" => ("200 OK", String::from("ready\n")),
-            "/metrics" => ("200 OK", self.metrics(&shown)),
+            "/metrics" => ("200 OK", self.figures.page(&shown)),
             _ => ("404 Not Found", String::from("/healthz, /readyz, /metrics\n")), // whatever else was asked for
         }
     }
-
-    fn metrics(&self, shown: &Shown) -> String {
-        let mut text = String::new();
-        for (name, (kind, help, values)) in self.by_name() {
-            per_worker(&mut text, name, kind, help, &values);
-        }
-        let status = &shown.status;
-        let online = status.connectors.iter().filter(|connector| connector.online).count();
-        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        metric(
-            &mut text,
-            "postern_relay_connectors_online",
-            "gauge",
-            "Connectors through whose tunnel a probe went.",
-            number(online),
-        );
-        metric(
-            &mut text,
-            "postern_relay_state_version",
-            "gauge",
-            "Version of the state in force.",
-            status.applied_version,
-        );
-        metric(
-            &mut text,
-            "postern_relay_control_linked",
-            "gauge",
-            "1 while the link to control is up.",
-            u64::from(shown.linked),
-        );
-        metric(
-            &mut text,
-            "postern_relay_generation",
-            "gauge",
-            "Dataplanes started by the supervisor.",
-            u64::from(status.generation),
-        );
-        metric(&mut text, "postern_relay_workers", "gauge", "Worker threads.", u64::from(status.workers));
-        text
-    }
-
-    /// Each counter with its value in every worker, in the workers' order.
-    fn by_name(&self) -> BTreeMap<&'static str, (&'static str, &'static str, Vec<u64>)> {
-        let mut counters = BTreeMap::new();
-        for (name, kind, help, value) in self.counters.iter().flat_map(|worker| worker.list()) {
-            counters.entry(name).or_insert_with(|| (kind, help, Vec::new())).2.push(value);
-        }
-        counters
-    }
-}
-
-/// One metric with a sample for each worker: how even they are is worth seeing, and their sum is easily had.
-fn per_worker(text: &mut String, name: &str, kind: &str, help: &str, values: &[u64]) {
-    // Writing to a string does not fail.
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    for (worker, value) in values.iter().enumerate() {
-        let _ = writeln!(text, "{name}{{worker=\"{worker}\"}} {value}");
-    }
-}
-
-/// Prometheus' text format 0.0.4.
-fn metric(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    // Writing to a string does not fail.
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
 
 /// Serves until the process ends.
@@ -175,35 +112,47 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::ConfigHandle;
+    use crate::side::sender::{self, SideReceiver};
+    use postern_service::metrics::Process;
+
+    fn view(receiver: &SideReceiver) -> AdminView {
+        let config = ConfigHandle::new(Arc::new(crate::side::testing::published()));
+        AdminView::new(Figures::new(receiver, config, Process::open("test", "0")))
+    }
 
     #[test]
     fn readiness_says_what_is_missing() {
-        let view = AdminView::new(Vec::new());
+        let view = view(&sender::channel(1).1);
         assert!(view.answer("/readyz").1.contains("starting"));
         let mut shown = Shown { accepting: true, ..Shown::default() };
         view.show(shown.clone());
         assert!(view.answer("/readyz").1.contains("no state"));
         shown.status.applied_version = 4;
-        view.show(shown);
+        view.show(shown.clone());
         assert!(view.answer("/readyz").0.starts_with("200"));
+        view.show(Shown { draining: true, ..shown });
+        assert!(view.answer("/readyz").1.contains("draining"));
         assert!(view.answer("/etc/passwd").0.starts_with("404"));
     }
 
     #[tokio::test]
     async fn metrics_show_every_worker() {
-        let counters: Vec<Arc<WorkerCounters>> = vec![Arc::default(), Arc::default()];
-        counters[0].requests.add(2);
-        counters[1].requests.add(3);
+        let (senders, receiver) = sender::channel(2);
+        senders[0].counters().connections_accepted.add(2);
+        senders[1].counters().connections_accepted.add(3);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Arc::new(AdminView::new(counters))));
+        tokio::spawn(serve(listener, Arc::new(view(&receiver))));
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
-        for sample in
-            ["\npostern_relay_requests_total{worker=\"0\"} 2\n", "\npostern_relay_requests_total{worker=\"1\"} 3\n"]
-        {
+        for sample in [
+            "\npostern_relay_connections_accepted_total{worker=\"0\"} 2\n",
+            "\npostern_relay_connections_accepted_total{worker=\"1\"} 3\n",
+            "\npostern_build_info{program=\"test\",version=\"0\"} 1\n",
+        ] {
             assert!(answer.contains(sample), "{answer}");
         }
     }

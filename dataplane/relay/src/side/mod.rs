@@ -9,6 +9,7 @@ mod enrol;
 mod identity;
 mod keeper;
 mod link;
+mod metrics;
 mod pace;
 mod reception;
 mod run;

@@ -1,12 +1,14 @@
 //! The side thread's loop: one place where everything that is not a request happens, one thing at a time.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use postern_model::link::{ToControl, ToRelay};
+use postern_service::metrics::Process;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
@@ -16,13 +18,15 @@ use super::admin::{self, AdminView, Shown};
 use super::disk::Folder;
 use super::keeper::Keeper;
 use super::link::{Duplex, Link, LinkEvent};
+use super::metrics::Figures;
 use super::pace::Pace;
 use super::reception::Reception;
 use super::sender::{self, SideReceiver, SideSender};
 use super::status::{Constant, StatusBook};
+use crate::args::{LogFile, open_in_state_dir};
 use crate::handover::{AsyncChannel, Channel, Received};
 use crate::limit;
-use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, PULSE_INTERVAL};
+use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, LOG_END_TIME, PULSE_INTERVAL};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
@@ -32,6 +36,8 @@ use crate::workers::Running;
 pub(crate) struct SideParts<'a> {
     pub(crate) channel: Channel,
     pub(crate) admin: Option<TcpListener>,
+    pub(crate) access_log: Option<OwnedFd>,
+    pub(crate) process: Process,
     pub(crate) warnings: Vec<String>,
     pub(crate) bootstrap: &'a Bootstrap,
 }
@@ -45,7 +51,7 @@ pub(crate) struct Side {
     connects: bool,
     keeper: Keeper,
     drain: Drain,
-    receiver: SideReceiver,
+    pub(super) receiver: SideReceiver,
     constant: Constant,
     book: StatusBook,
     view: Arc<AdminView>,
@@ -69,7 +75,7 @@ struct Inboxes {
 impl Side {
     /// Loads everything from disk; no thread and no network yet.
     pub(crate) fn prepare(parts: SideParts<'_>) -> anyhow::Result<(Self, Vec<SideSender>)> {
-        let SideParts { channel, admin, mut warnings, bootstrap } = parts;
+        let SideParts { channel, admin, access_log, process, mut warnings, bootstrap } = parts;
         let (keeper, damage) = Keeper::load(Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
         warnings.extend(damage);
         for warning in &warnings {
@@ -81,8 +87,18 @@ impl Side {
             state_version = keeper.served_version(),
             "this relay's key"
         );
-        let (senders, receiver) = sender::channel(bootstrap.workers);
+        let (mut senders, mut receiver) = sender::channel(bootstrap.workers);
+        senders.iter_mut().for_each(|sender| sender.log_fields = bootstrap.log_fields);
+        let access_log = match bootstrap.access_log {
+            LogFile::InStateDir => {
+                Some(open_in_state_dir().context("access.log in the state folder cannot be opened")?)
+            }
+            LogFile::Off | LogFile::Descriptor => access_log,
+        };
+        receiver.log.start(access_log).context("the access log's thread cannot be started")?;
         let (generation, workers, ebpf) = (bootstrap.generation, bootstrap.workers, bootstrap.ebpf.clone());
+        let figures = Figures::new(&receiver, keeper.handle().clone(), process);
+        let view = Arc::new(AdminView::new(figures));
         let side = Self {
             channel: Some(channel),
             admin,
@@ -90,7 +106,7 @@ impl Side {
             connects: bootstrap.trust_anchor_pem.is_none(),
             keeper,
             drain: Drain::default(),
-            view: Arc::new(AdminView::new(receiver.counters.clone())),
+            view,
             receiver,
             constant: Constant { generation, workers, ebpf, warnings },
             book: StatusBook::default(),
@@ -140,6 +156,7 @@ impl Side {
             // The link says goodbye; or it does not, and control notices anyway.
             let _ = timeout(LINK_CLOSE_TIME, happened.recv()).await;
         }
+        self.receiver.log.end(LOG_END_TIME);
         Ok(())
     }
 
@@ -185,9 +202,19 @@ impl Side {
             }
             ToDataplane::ControlUnreachable { reason } => self.control_unreachable(reason),
             ToDataplane::Reload { trust_anchor_pem } => self.reload(trust_anchor_pem),
+            ToDataplane::AccessLog => {
+                let given = received.descriptors.into_iter().next();
+                match given.map_or_else(open_in_state_dir, Ok) {
+                    Ok(file) => self.receiver.log.reopen(file),
+                    Err(error) => {
+                        tracing::error!(%error, "the access log cannot be opened anew: the old file is written on")
+                    }
+                }
+            }
             ToDataplane::Drain { grace_period } => {
                 self.drain.advance(DrainState::Draining);
                 self.pace.end_in(grace_period);
+                self.pace.status_soon();
             }
             ToDataplane::Bootstrap(_) | ToDataplane::Descriptors => anyhow::bail!("a second bootstrap"),
         }
@@ -351,7 +378,8 @@ impl Side {
         if self.linked {
             self.tell_control(ToControl::Status(status.clone()));
         }
-        self.view.show(Shown { accepting: self.told_ready, linked: self.linked, status });
+        let draining = self.drain.state() != DrainState::Running;
+        self.view.show(Shown { accepting: self.told_ready, linked: self.linked, draining, status });
     }
 }
 

@@ -12,7 +12,11 @@ use postern_service::notify::{Heartbeat, Pulse};
 use tokio::sync::{Notify, mpsc};
 
 use crate::limits::HANDED_OVER_MAX;
+use crate::record::book::{Book, BookWriter};
+use crate::record::lane::{Bell, Lane, LaneWriter};
+use crate::record::writer::AccessLog;
 use crate::worker::counters::WorkerCounters;
+use crate::worker::recorder::LogFields;
 
 /// A connection whose ClientHello asks for something the side thread serves.
 #[derive(Debug)]
@@ -93,6 +97,10 @@ pub struct SideSender {
     connections: mpsc::Sender<HandOver>,
     reports: Arc<Reports>,
     counters: Arc<WorkerCounters>,
+    book: Arc<Book>,
+    lane: Arc<Lane>,
+    bell: Arc<Bell>,
+    pub(crate) log_fields: LogFields,
     heartbeat: Heartbeat,
 }
 
@@ -100,6 +108,11 @@ impl SideSender {
     /// The worker's loop has turned; due every second.
     pub fn beat(&self) {
         self.heartbeat.beat();
+    }
+
+    /// Where this worker records requests. Taken once: each page and lane has one writer.
+    pub(crate) fn recording(&self) -> (BookWriter, LaneWriter) {
+        (BookWriter::new(Arc::clone(&self.book)), LaneWriter::new(Arc::clone(&self.lane), Arc::clone(&self.bell)))
     }
 
     /// This worker's counters, which `/metrics` shows.
@@ -131,6 +144,8 @@ pub(crate) struct SideReceiver {
     pub(crate) connections: mpsc::Receiver<HandOver>,
     pub(crate) reports: Arc<Reports>,
     pub(crate) counters: Vec<Arc<WorkerCounters>>,
+    pub(crate) books: Vec<Arc<Book>>,
+    pub(crate) log: AccessLog,
     /// Whether all workers' loops turn.
     pub(crate) pulse: Pulse,
 }
@@ -182,17 +197,26 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let states = (0..workers).map(|_| Mutex::default()).collect();
     let reports = Arc::new(Reports { workers: states, changed: AtomicBool::new(false), notify: Notify::new() });
     let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
+    let books: Vec<Arc<Book>> = (0..workers).map(|_| Arc::default()).collect();
+    let log = AccessLog::new(workers);
     let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
     let pulse = Pulse::of(&heartbeats);
-    let sender_of = |((worker, counters), heartbeat): ((u16, &Arc<WorkerCounters>), Heartbeat)| SideSender {
-        worker,
-        connections: sender.clone(),
-        reports: Arc::clone(&reports),
-        counters: Arc::clone(counters),
-        heartbeat,
+    let sender_of = |(((worker, counters), book), heartbeat): (((u16, &Arc<WorkerCounters>), &Arc<Book>), Heartbeat)| {
+        let (lane, bell) = log.lane(worker);
+        SideSender {
+            worker,
+            connections: sender.clone(),
+            reports: Arc::clone(&reports),
+            counters: Arc::clone(counters),
+            book: Arc::clone(book),
+            lane,
+            bell,
+            log_fields: LogFields::default(),
+            heartbeat,
+        }
     };
-    let senders = (0..workers).zip(&counters).zip(heartbeats).map(sender_of).collect();
-    (senders, SideReceiver { connections, reports, counters, pulse })
+    let senders = (0..workers).zip(&counters).zip(&books).zip(heartbeats).map(sender_of).collect();
+    (senders, SideReceiver { connections, reports, counters, books, log, pulse })
 }
 
 #[cfg(test)]

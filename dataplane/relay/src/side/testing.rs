@@ -1,11 +1,13 @@
 //! A certificate authority and a small state for the tests of this folder.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use postern_model::config::{App, Certificate, CertificateOrigin, Connector, Group, Preauth, Tenant};
 use postern_model::delta::{Change, Delta};
 use postern_model::enrol::connector_uri;
 use postern_model::ids::{AppId, CertificateId, ConnectorId, GroupId, TenantId};
+use postern_model::plan::Plan;
 use postern_model::secret::SecretText;
 use postern_model::snapshot::Snapshot;
 use rcgen::{
@@ -13,6 +15,8 @@ use rcgen::{
     Issuer, KeyPair, SanType, string::Ia5String,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::published::Published;
 
 /// Plays the control CA.
 pub(crate) struct Authority {
@@ -91,6 +95,22 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
         certificates: BTreeMap::from([(certificate.id, certificate)]),
         apps: BTreeMap::from([(app.id, app)]),
         ..Snapshot::default()
+    }
+}
+
+/// [`snapshot`] in force, without certificates.
+pub(crate) fn published() -> Published {
+    let tls = rustls::ServerConfig::builder().with_no_client_auth();
+    Published {
+        sequence: 1,
+        version: 1,
+        relay: None,
+        plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
+        tls: Arc::new(tls.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))),
+        tunnel_tls: None,
+        group_configs: BTreeMap::new(),
+        connectors: BTreeMap::new(),
+        limits: Arc::default(),
     }
 }
 

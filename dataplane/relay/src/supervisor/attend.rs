@@ -24,7 +24,7 @@ use super::restarts::Restarts;
 use super::state_dir::StateDir;
 use super::steering::Steering;
 use super::user::DataplaneUser;
-use crate::args::{ControlLink, Options};
+use crate::args::{ControlLink, LogFile, Options};
 use crate::handover::DropRequests;
 use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, KERNEL_REPORT_INTERVAL, READY_TIMEOUT};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
@@ -207,12 +207,16 @@ impl Supervisor {
             ebpf: self.steering.describe(),
             warnings: self.steering.warnings(),
             drops: drops_pipe.is_some(),
+            access_log: self.options.log.file(),
+            log_fields: self.options.log.fields,
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
         let state_dir = self.state_dir.descriptor()?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![state_dir.as_fd()];
         descriptors.extend(self.listeners.descriptors());
-        descriptors.extend(load_map.iter().chain(&drops_pipe).map(|descriptor| descriptor.as_fd()));
+        let access_log = self.options.log.open()?;
+        let others = load_map.iter().chain(&drops_pipe).chain(&access_log);
+        descriptors.extend(others.map(|descriptor| descriptor.as_fd()));
         dataplane.bootstrap(bootstrap, &descriptors).await
     }
 
@@ -258,7 +262,21 @@ impl Supervisor {
             }
             Err(error) => tracing::error!("SIGHUP changes nothing: {error}"),
         }
+        self.reopen_log(dataplane).await;
         notify::ready();
+    }
+
+    async fn reopen_log(&self, dataplane: &DataplaneProcess) {
+        if self.options.log.file() == LogFile::Off {
+            return;
+        }
+        match self.options.log.open() {
+            Ok(file) => {
+                let descriptors: Vec<BorrowedFd<'_>> = file.iter().map(|file| file.as_fd()).collect();
+                log_unsent(dataplane.send(&ToDataplane::AccessLog, &descriptors).await);
+            }
+            Err(error) => tracing::error!(%error, "the access log cannot be opened anew: the old file is written on"),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use postern_service::failure::Failure;
 use postern_service::signals::AsyncSignals;
 use postern_service::{config, logging};
 
-use crate::args::{Args, ControlLink, IoBackend, Options, Refused};
+use crate::args::{Args, ControlLink, IoBackend, LogOptions, Options, Refused};
 use crate::limits::TRUST_ANCHOR_BYTES_MAX;
 use crate::workers::allowed_cpus;
 use attend::Supervisor;
@@ -50,6 +50,7 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
     let trust_anchor_pem = read_trust_anchor(&options.control)?;
     let state_dir = StateDir::open(&options.state_dir, user.as_ref())?;
     raise_limits(user.is_some());
+    check_log(&options.log)?;
     let listeners = Listeners::bind(&options.listen, options.workers, options.admin_listen)?;
     let steering = Steering::set_up(&options, &instance_name(&options.name, state_dir.path()), &listeners)?;
     for group in listeners.groups() {
@@ -60,6 +61,15 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
         None => tracing::info!("started without root: the dataplane runs as this user"),
     }
     Supervisor::new(options, user, state_dir, listeners, steering, trust_anchor_pem, signals).run().await
+}
+
+/// Opened anew for each dataplane; what cannot be opened is told before one is started.
+fn check_log(log: &LogOptions) -> Result<(), Failure> {
+    log.open().map(drop).map_err(|error| {
+        Failure::new(format!("cannot open the access log: {error}"))
+            .code("access-log-unusable")
+            .cure("give another file with --access-log, or off")
+    })
 }
 
 /// The dataplane decides for itself, as another user and under seccomp; but what not even root can use need not be tried.

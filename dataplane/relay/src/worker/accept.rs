@@ -154,7 +154,14 @@ async fn client(
     let config = worker.published().tls.clone();
     let handshake = timeout(HANDSHAKE_TIMEOUT, Stream::tls_server(socket, config, retained));
     let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    if stream.tls().alpn.as_deref() == Some(h2::ALPN) {
+    let tls = stream.tls();
+    let counters = worker.counters();
+    if tls.resumed {
+        counters.handshakes_resumed.increment()
+    } else {
+        counters.handshakes_full.increment()
+    }
+    if tls.alpn.as_deref() == Some(h2::ALPN) {
         Http2Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
     } else {
         Http1Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;

@@ -9,10 +9,15 @@ use postern_http::{Headers, Malformed, RequestHead, ResponseHead};
 use postern_model::ids::RequestId;
 
 use super::reject::Reject;
+use super::session::Session;
 
 /// One request's client. Every method but the polling ones is synchronous: what is written leaves at the turn's end.
 pub(crate) trait Client {
-    fn address(&self) -> SocketAddr;
+    fn session(&self) -> &Session;
+
+    fn address(&self) -> SocketAddr {
+        self.session().address
+    }
 
     /// Whether the head was all of the request.
     fn has_no_content(&self) -> bool;

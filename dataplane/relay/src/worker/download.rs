@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use postern_http::{BodyKind, Headers, Limits, ResponseHead};
+use postern_io::{Instant, now};
 use postern_tunnel::Cancel;
 
 use super::client::{Client, Gone, Unfit};
@@ -27,6 +28,8 @@ pub(crate) struct Download {
     upgraded: bool,
     /// Bytes of payload that were written.
     pub(crate) bytes: u64,
+    /// When the answer's head came, and what the connector says the backend took for it, in µs.
+    pub(crate) answered: Option<(Instant, Option<u32>)>,
     /// Of a WebSocket.
     frames: Option<Boundary>,
     /// Good-bye was said: nothing more is written.
@@ -69,6 +72,7 @@ impl Download {
             status: None,
             upgraded: false,
             bytes: 0,
+            answered: None,
             frames: None,
             left: false,
             pacer,
@@ -84,6 +88,7 @@ impl Download {
     pub(crate) fn restart(&mut self) {
         assert!(!self.has_begun(), "an answer that has begun is not answered again");
         self.held = None;
+        self.answered = None;
         self.upgraded = false;
     }
 
@@ -155,8 +160,12 @@ impl Download {
     fn take<C: Client>(&mut self, event: StreamEvent, client: &mut C, stream: &OpenStream) -> Option<Step> {
         match event {
             StreamEvent::Informational(head) => interim(&head, client),
-            StreamEvent::Head { head, end } => self.head(&head, end, client),
-            StreamEvent::Upgraded(head) => {
+            StreamEvent::Head { head, end, backend_us } => {
+                self.answered = Some((now(), backend_us));
+                self.head(&head, end, client)
+            }
+            StreamEvent::Upgraded { head, backend_us } => {
+                self.answered = Some((now(), backend_us));
                 self.upgraded = true;
                 self.head(&head, false, client).or(Some(Step::Upgraded))
             }

@@ -14,8 +14,12 @@ pub(crate) enum StreamEvent {
     Head {
         head: Bytes,
         end: bool,
+        backend_us: Option<u32>,
     },
-    Upgraded(Bytes),
+    Upgraded {
+        head: Bytes,
+        backend_us: Option<u32>,
+    },
     Data {
         data: Bytes,
         end: bool,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_inbound};
-use postern_io::{Instant, now, sleep_until};
+use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
@@ -66,6 +66,10 @@ pub(crate) async fn forward<C: Client>(
     transaction.status = download.status;
     transaction.request_bytes = upload.bytes;
     transaction.response_bytes = download.bytes;
+    transaction.switched = download.is_upgraded();
+    if let Some((at, backend_us)) = download.answered {
+        (transaction.times.answered, transaction.times.backend_us) = (Some(at), backend_us);
+    }
     transaction.outcome = outcome;
 }
 
@@ -80,7 +84,7 @@ impl Forwarding<'_> {
                 Err(reject) => return Outcome::Refused(reject),
             };
             let connector = stream.tunnel.connector;
-            self.transaction.connector = Some(connector);
+            self.transaction.tries(connector);
             match self.attempt(client, &stream).await {
                 Attempt::Over(outcome) => return outcome,
                 Attempt::Retry(reject) => refusal = reject,
@@ -134,6 +138,9 @@ impl Forwarding<'_> {
             let mut progress = false;
             if let Poll::Ready(ended) = self.poll_both(cx, client, stream, &tried, &mut progress) {
                 return Poll::Ready(ended);
+            }
+            if self.download.has_begun() && self.transaction.times.first_byte.is_none() {
+                self.transaction.times.first_byte = Some(read_clock());
             }
             if progress {
                 moved_at = now();
@@ -257,9 +264,10 @@ impl Forwarding<'_> {
         self.head.method.is_idempotent() && !self.head.upgrade && self.upload.is_replayable()
     }
 
-    fn judge(&self, ended: Ended) -> Attempt {
+    fn judge(&mut self, ended: Ended) -> Attempt {
         let begun = self.download.has_begun();
-        let refuse = |reject: Reject| Attempt::Over(if begun { Outcome::Cut } else { Outcome::Refused(reject) });
+        let refuse =
+            |reject: Reject| Attempt::Over(if begun { Outcome::Cut(reject) } else { Outcome::Refused(reject) });
         match ended {
             Ended::Complete | Ended::Left => Attempt::Over(Outcome::Answered),
             Ended::ClientGone => Attempt::Over(Outcome::ClientGone),
@@ -272,6 +280,7 @@ impl Forwarding<'_> {
             Ended::Cancelled(cancel) => {
                 let reject = Reject::cancelled(&cancel);
                 tracing::debug!(request = %self.transaction.request, culprit = ?cancel.culprit, code = ?cancel.code, detail = cancel.detail.as_str(), "cancelled");
+                self.transaction.detail = cancel.detail.clone();
                 let elsewhere = cancel.unprocessed || (cancel.culprit == Culprit::Connector && self.is_repeatable());
                 if elsewhere && !begun && self.upload.is_replayable() { Attempt::Retry(reject) } else { refuse(reject) }
             }

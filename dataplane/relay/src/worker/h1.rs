@@ -18,6 +18,7 @@ use super::Worker;
 use super::client::{Client, Content, ContentError, Gone, Unfit};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction, answer};
+use super::session::Session;
 use crate::limits::{
     CLIENT_QUEUE_BYTES, CLIENT_STALL_MAX, CLOSE_LINGER, HEAD_TIMEOUT, HTTP, IDLE_TIMEOUT, PIPELINED_BYTES_MAX,
     REQUESTS_IN_A_ROW_MAX,
@@ -27,7 +28,7 @@ use crate::limits::{
 pub(crate) struct Http1Connection {
     stream: Stream,
     inbox: Inbox,
-    address: SocketAddr,
+    session: Session,
     scratch: Vec<u8>,
     /// The client will send nothing more.
     peer_closed: bool,
@@ -50,7 +51,8 @@ enum Input {
 
 impl Http1Connection {
     pub(crate) fn new(stream: Stream, address: SocketAddr, server_name: Option<String>) -> Self {
-        Self { stream, inbox: Inbox::default(), address, scratch: Vec::new(), peer_closed: false, server_name }
+        let session = Session::new(&stream, address);
+        Self { stream, inbox: Inbox::default(), session, scratch: Vec::new(), peer_closed: false, server_name }
     }
 
     /// Serves requests until the connection ends.
@@ -81,7 +83,7 @@ impl Http1Connection {
             let reusable = turn.is_reusable();
             match transaction.outcome {
                 Outcome::Answered | Outcome::Refused(_) => {}
-                Outcome::Cut | Outcome::ClientGone => return self.stream.abort(),
+                Outcome::Cut(_) | Outcome::ClientGone => return self.stream.abort(),
             }
             if !reusable || worker.is_draining() {
                 return self.close().await;
@@ -146,7 +148,7 @@ impl Http1Connection {
             self.write_page(reject, transaction.request, None, context);
             transaction.status = Some(status);
         }
-        transaction.conclude(worker);
+        transaction.conclude(worker, &self.session, None);
     }
 
     /// Writes a refusal; whether the connection can go on.
@@ -222,8 +224,8 @@ impl<'a> Turn<'a> {
 }
 
 impl Client for Turn<'_> {
-    fn address(&self) -> SocketAddr {
-        self.connection.address
+    fn session(&self) -> &Session {
+        &self.connection.session
     }
 
     fn has_no_content(&self) -> bool {

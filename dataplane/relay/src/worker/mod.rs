@@ -21,9 +21,11 @@ mod h2;
 mod hub;
 mod pacer;
 pub mod peers;
+pub(crate) mod recorder;
 mod reject;
 mod request;
 mod route;
+mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -45,8 +47,8 @@ use postern_io::{Listener, Runtime, RuntimeOptions, sleep, spawn};
 use postern_tunnel::GoAwayReason;
 use slab::Slab;
 
-use crate::limits::DRAIN_CHECK_INTERVAL;
 use crate::handover::SourceDrops;
+use crate::limits::DRAIN_CHECK_INTERVAL;
 use crate::published::{ConfigHandle, Published};
 use crate::side::{SideSender, WorkerReport};
 use accept::Target;
@@ -55,6 +57,7 @@ use counters::WorkerCounters;
 use drain::{Drain, DrainState};
 use hub::Hub;
 use peers::{Peers, ToWorker};
+use recorder::Recorder;
 use throttle::InProgress;
 use tunnel::{Health, Tunnel};
 
@@ -81,6 +84,7 @@ pub(crate) struct Worker {
     pub(crate) generation: u32,
     pub(crate) side: SideSender,
     pub(crate) hub: Hub,
+    pub(crate) recorder: Rc<Recorder>,
     pub(crate) in_progress: InProgress,
     pub(crate) drops: SourceDrops,
     /// Where heads for connectors are encoded.
@@ -107,7 +111,21 @@ pub(crate) struct Place {
 }
 
 async fn live(ctx: WorkerContext) {
-    let WorkerContext { index, workers, generation, io, listeners, config, side, drain, load, limits, peers, drops, .. } = ctx;
+    let WorkerContext {
+        index,
+        workers,
+        generation,
+        io,
+        listeners,
+        config,
+        side,
+        drain,
+        load,
+        limits,
+        peers,
+        drops,
+        ..
+    } = ctx;
     let Peers { senders, inbox } = peers;
     load.cell().started();
     publish_load(Box::new(Probe(load.clone())));
@@ -144,12 +162,15 @@ pub(crate) struct WorkerParts {
 impl Worker {
     pub(crate) fn new(parts: WorkerParts) -> Rc<Self> {
         let WorkerParts { index, workers, generation, side, config, senders, drain, load, limits, drops } = parts;
+        let (book, lane) = side.recording();
+        let recorder = Recorder::new(book, lane, side.log_fields);
         Rc::new(Self {
             index,
             workers,
             generation,
             side,
             hub: Hub::default(),
+            recorder,
             in_progress: InProgress::default(),
             drops,
             scratch: RefCell::default(),
@@ -272,7 +293,9 @@ impl Worker {
     }
 
     fn look(self: &Rc<Self>, draining: &mut bool) {
-        self.hub.reconfigure(&self.published());
+        let published = self.published();
+        self.hub.reconfigure(&published);
+        self.recorder.retain(|app| published.plan.app(app).is_some());
         if self.is_draining() && !std::mem::replace(draining, true) {
             for watcher in self.drain_watchers.borrow_mut().drain() {
                 watcher.wake();
@@ -300,13 +323,23 @@ impl Worker {
         }
     }
 
+    fn gauge(&self, tunnels: &[Rc<Tunnel>]) {
+        let counters = self.counters();
+        counters.requests_open.set(self.in_progress.count() as u64);
+        counters.tunnel_streams_open.set(tunnels.iter().map(|tunnel| tunnel.open_streams() as u64).sum());
+        counters.tunnel_queue_bytes.set(tunnels.iter().map(|tunnel| tunnel.queued_bytes() as u64).sum());
+    }
+
     /// Once a second: shows that this worker turns, corrects what `steer` counts, refreshes what `status` shows.
     async fn housekeep(self: Rc<Self>) {
         loop {
             sleep(Duration::from_secs(1)).await;
             self.side.beat();
             self.load.cell().resync(self.open.get() as u64);
-            for tunnel in self.hub.tunnels() {
+            self.recorder.flush();
+            let tunnels = self.hub.tunnels();
+            self.gauge(&tunnels);
+            for tunnel in tunnels {
                 self.report(&tunnel);
             }
         }

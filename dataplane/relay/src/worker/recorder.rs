@@ -54,8 +54,8 @@ struct Ended {
     arrived: Instant,
     first_byte: FirstByte,
     figures: Option<Arc<AppFigures>>,
-    /// Its last byte was an answer's: not that of another protocol, after hours.
-    is_answer: bool,
+    /// Its end is that of an exchange: not that of another protocol, after hours.
+    is_timed: bool,
     refused: bool,
 }
 
@@ -126,7 +126,7 @@ impl Recorder {
             arrived: transaction.times.arrived,
             first_byte: transaction.first_byte(),
             figures,
-            is_answer: transaction.status.is_some_and(|status| status != SWITCHING_PROTOCOLS),
+            is_timed: !transaction.switched,
             refused: code.is_some(),
         });
         if turn.text.len() > TURN_LINES_BYTES_MAX {
@@ -158,7 +158,7 @@ impl Recorder {
             line.app(app.id);
             line.word("app_name", app.name.as_str());
         }
-        line.word("client", session.address);
+        line.client(session.address);
         if let Some(head) = head {
             line.request(head, self.fields.query);
         }
@@ -205,7 +205,7 @@ impl Recorder {
                 FirstByte::After(after) => sample(lines, figures, Stage::FirstByte, micros(after)),
                 FirstByte::WithTheLast => sample(lines, figures, Stage::FirstByte, micros(total)),
             }
-            sample(lines, figures.filter(|_| ended.is_answer), Stage::Total, micros(total));
+            sample(lines, figures.filter(|_| ended.is_timed), Stage::Total, micros(total));
             lines.push_str("}}\n");
             if ended.refused {
                 turn.batch.refused.push_str(&lines[line_begin..]);
@@ -334,4 +334,3 @@ impl WallClock {
 const NS_PER_S: u64 = 1_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
 const SECOND_BYTES: usize = TIME_BYTES - ".000Z".len();
-const SWITCHING_PROTOCOLS: u16 = 101;

@@ -124,6 +124,16 @@ impl Reject {
         }
     }
 
+    /// Whose fault it is, as the access log names it.
+    pub(crate) fn culprit(&self) -> &'static str {
+        match self.code {
+            code if code.starts_with("connector-") || code == "backend-config-missing" => "connector",
+            code if code.starts_with("backend-") => "backend",
+            _ if self.status >= 500 => "relay",
+            _ => "client", // it asked for what it may not have, or asked in a way that is refused
+        }
+    }
+
     /// Head and content of the answer.
     pub(crate) fn answer(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
         let request_id = request.to_string();

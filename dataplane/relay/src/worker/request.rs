@@ -1,16 +1,22 @@
 //! One request through the stages, each taking what the one before it made, and what is remembered of it: the same for
 //! every version of HTTP.
 
+use std::sync::Arc;
+
 use postern_http::RequestHead;
-use postern_io::random_u64;
-use postern_model::ids::{AppId, ConnectorId, RequestId};
+use postern_io::{now, random_u64, read_clock};
+use postern_model::ids::{ConnectorId, RequestId};
+use postern_model::plan::PlannedApp;
+use postern_tunnel::Detail;
 
 use super::Worker;
 use super::authorise::authorise;
 use super::client::Client;
 use super::forward::forward;
+use super::recorder::Times;
 use super::reject::Reject;
 use super::route::route;
+use super::session::Session;
 use super::throttle::throttle;
 
 /// What there is to say of one request once it is over, whatever became of it.
@@ -18,16 +24,23 @@ use super::throttle::throttle;
 pub(crate) struct Transaction {
     pub(crate) request: RequestId,
     /// The application, once it was known.
-    pub(crate) app: Option<AppId>,
+    pub(crate) app: Option<Arc<PlannedApp>>,
     /// The connector that was tried last.
     pub(crate) connector: Option<ConnectorId>,
+    /// Connectors that were tried.
+    pub(crate) attempts: u32,
     /// The status that the client was sent.
     pub(crate) status: Option<u16>,
     /// Content that went to the connector.
     pub(crate) request_bytes: u64,
     /// Content that was written to the client, apart from the relay's own pages.
     pub(crate) response_bytes: u64,
+    /// Another protocol was spoken from some point on: how long says nothing of HTTP.
+    pub(crate) switched: bool,
     pub(crate) outcome: Outcome,
+    /// What the connector says of a failure: for operators, for it may name internal hosts.
+    pub(crate) detail: Detail,
+    pub(crate) times: Times,
 }
 
 /// How a request ended.
@@ -37,8 +50,8 @@ pub(crate) enum Outcome {
     Answered,
     /// Answered by the relay itself.
     Refused(Reject),
-    /// The answer cannot be completed: it must end visibly.
-    Cut,
+    /// The answer cannot be completed for this reason: it must end visibly.
+    Cut(Reject),
     /// The client is gone.
     ClientGone,
 }
@@ -49,10 +62,14 @@ impl Transaction {
             request: RequestId(u128::from(random_u64()) << 64 | u128::from(random_u64())),
             app: None,
             connector: None,
+            attempts: 0,
             status: None,
             request_bytes: 0,
             response_bytes: 0,
+            switched: false,
             outcome: Outcome::ClientGone,
+            detail: Detail::default(),
+            times: Times::begin(),
         }
     }
 
@@ -61,18 +78,45 @@ impl Transaction {
         Self { outcome: Outcome::Refused(reject), ..Self::begin() }
     }
 
+    /// A stream to this connector was opened. For the first the clock was read just before.
+    pub(crate) fn tries(&mut self, connector: ConnectorId) {
+        self.connector = Some(connector);
+        self.attempts += 1;
+        self.times.opened = if self.attempts == 1 { self.times.decided } else { Some(now()) };
+    }
+
+    /// The code of what went wrong, if something did.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match &self.outcome {
+            Outcome::Answered => None,
+            Outcome::Refused(reject) | Outcome::Cut(reject) => Some(reject.code),
+            Outcome::ClientGone => Some(CLIENT_GONE),
+        }
+    }
+
+    /// Whose fault that is.
+    pub(crate) fn culprit(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Refused(reject) | Outcome::Cut(reject) => reject.culprit(),
+            Outcome::Answered | Outcome::ClientGone => "client",
+        }
+    }
+
     /// Everything that counts or records requests does so here.
-    pub(crate) fn conclude(&self, worker: &Worker) {
+    pub(crate) fn conclude(&self, worker: &Worker, session: &Session, head: Option<&RequestHead>) {
         let request = self.request;
         match &self.outcome {
             Outcome::Refused(reject) => {
                 worker.counters().requests_refused.increment();
                 tracing::debug!(%request, code = reject.code, status = reject.status, "refused");
             }
-            Outcome::Cut => tracing::debug!(%request, "an answer could not be completed"),
+            Outcome::Cut(reject) => {
+                tracing::debug!(%request, code = reject.code, "an answer could not be completed");
+            }
             Outcome::Answered | Outcome::ClientGone => {}
         }
         worker.counters().requests.increment();
+        worker.recorder.record(self, session, head);
     }
 }
 
@@ -86,19 +130,13 @@ pub(crate) async fn answer<C: Client>(
     let mut transaction = Transaction::begin();
     let published = worker.published();
     let admitted = route(&published.plan, head, server_name)
-        .inspect(|routed| transaction.app = Some(routed.app.id))
+        .inspect(|routed| transaction.app = Some(Arc::clone(&routed.app)))
         .and_then(authorise)
         .and_then(|permit| {
-            throttle(
-                permit,
-                &published.limits,
-                client.address().ip(),
-                worker.index,
-                &worker.in_progress,
-                &worker.drops,
-            )
+            throttle(permit, &published.limits, client.address().ip(), worker.index, &worker.in_progress, &worker.drops)
         });
     drop(published);
+    transaction.times.decided = Some(read_clock());
     match admitted {
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,
         Err(reject) => transaction.outcome = Outcome::Refused(reject),
@@ -107,6 +145,8 @@ pub(crate) async fn answer<C: Client>(
         transaction.status = Some(reject.status);
         client.refuse(reject, transaction.request, head);
     }
-    transaction.conclude(worker);
+    transaction.conclude(worker, client.session(), Some(head));
     transaction
 }
+
+const CLIENT_GONE: &str = "request-cancelled";

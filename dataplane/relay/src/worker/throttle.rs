@@ -39,6 +39,13 @@ impl Admitted {
 #[derive(Debug, Default)]
 pub(crate) struct InProgress(Rc<Cell<usize>>);
 
+impl InProgress {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.get()
+    }
+}
+
 #[derive(Debug)]
 struct Place(Rc<Cell<usize>>);
 

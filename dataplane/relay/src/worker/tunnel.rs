@@ -150,11 +150,15 @@ impl Tunnel {
                 tracing::info!(connector = %self.connector, reason = ?away.reason, detail = away.detail.as_str(), "tunnel drains");
                 self.set_health(Health::Draining);
             }
-            Event::Head { stream, head, end, .. } => self.tell(stream, StreamEvent::Head { head, end }),
+            Event::Head { stream, head, end, backend_us } => {
+                self.tell(stream, StreamEvent::Head { head, end, backend_us });
+            }
             Event::Informational { stream, head } => self.tell(stream, StreamEvent::Informational(head)),
             Event::Data { stream, data, end } => self.tell(stream, StreamEvent::Data { data, end }),
             Event::Trailers { stream, trailers } => self.tell(stream, StreamEvent::Trailers(trailers)),
-            Event::Upgraded { stream, head, .. } => self.tell(stream, StreamEvent::Upgraded(head)),
+            Event::Upgraded { stream, head, backend_us } => {
+                self.tell(stream, StreamEvent::Upgraded { head, backend_us });
+            }
             Event::Cancelled { stream, cancel } => self.tell(stream, StreamEvent::Cancelled(cancel)),
             Event::Writable { stream } => {
                 if let Some(exchange) = self.exchange(stream) {
@@ -213,6 +217,11 @@ impl Tunnel {
     /// Requests on this tunnel now.
     pub(crate) fn open_streams(&self) -> usize {
         self.open.get()
+    }
+
+    /// Bytes that wait to be sent.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.stream.queued_bytes()
     }
 
     pub(crate) fn health(&self) -> Health {

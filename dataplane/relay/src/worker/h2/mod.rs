@@ -22,6 +22,7 @@ use http::Request;
 use postern_io::duplex::Duplex;
 use postern_io::{Instant, Stream, now, sleep_until, spawn, timeout};
 
+use super::session::Session;
 use super::{DrainWatch, Worker};
 use crate::limits::{
     CLIENT_STALL_MAX, CLOSE_LINGER, H2_CONNECTION_WINDOW_BYTES, H2_ERROR_RESETS_MAX, H2_HEAD_BYTES_MAX,
@@ -41,7 +42,7 @@ pub(crate) struct Http2Connection {
 
 /// What its requests share.
 struct Shared {
-    address: SocketAddr,
+    session: Session,
     server_name: Option<String>,
     /// Requests in progress.
     requests: Cell<usize>,
@@ -75,7 +76,8 @@ enum Phase {
 
 impl Http2Connection {
     pub(crate) fn new(stream: Stream, address: SocketAddr, server_name: Option<String>) -> Self {
-        let shared = Rc::new(Shared { address, server_name, requests: Cell::new(0) });
+        let session = Session::new(&stream, address);
+        let shared = Rc::new(Shared { session, server_name, requests: Cell::new(0) });
         Self { stream, shared }
     }
 
@@ -138,7 +140,7 @@ impl Serving {
                 Event::Request(request) => self.begin(worker, shared, *request),
                 Event::Draining => self.leave(),
                 Event::Overdrawn => {
-                    tracing::debug!(client = %shared.address, "an HTTP/2 client asks for nothing, too often");
+                    tracing::debug!(client = %shared.session.address, "an HTTP/2 client asks for nothing, too often");
                     self.cut(Reason::ENHANCE_YOUR_CALM);
                 }
                 Event::Due => match self.look(shared) {

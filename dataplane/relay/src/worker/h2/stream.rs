@@ -1,6 +1,5 @@
 //! One request on an HTTP/2 connection.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +16,7 @@ use super::super::Worker;
 use super::super::client::{Client, Content, ContentError, Gone, Unfit};
 use super::super::reject::Reject;
 use super::super::request::{Outcome, Transaction, answer};
+use super::super::session::Session;
 use super::super::websocket::Handshake;
 use super::Shared;
 use crate::limits::{HTTP, INTERIM_ANSWERS_MAX};
@@ -81,7 +81,7 @@ impl Http2Stream {
             self.refuse(reject, transaction.request, &RequestHead::default());
             transaction.status = Some(status);
         }
-        transaction.conclude(worker);
+        transaction.conclude(worker, &self.shared.session, None);
         transaction
     }
 
@@ -90,7 +90,7 @@ impl Http2Stream {
     fn finish(&mut self, outcome: &Outcome) {
         let reason = match outcome {
             Outcome::Answered | Outcome::Refused(_) => return,
-            Outcome::Cut => Reason::INTERNAL_ERROR,
+            Outcome::Cut(_) => Reason::INTERNAL_ERROR,
             Outcome::ClientGone => Reason::CANCEL,
         };
         match &mut self.answer {
@@ -117,8 +117,8 @@ impl Http2Stream {
 }
 
 impl Client for Http2Stream {
-    fn address(&self) -> SocketAddr {
-        self.shared.address
+    fn session(&self) -> &Session {
+        &self.shared.session
     }
 
     fn has_no_content(&self) -> bool {
