@@ -26,6 +26,7 @@ pub const PROBE: &str = "/probe";
 /// | `/echo` | sends the body back as it comes, in chunks |
 /// | `/head` | answers the request's head as text |
 /// | `/status/N` | answers that status without a body |
+/// | `/wait/N` | answers after N ms |
 /// | `/hints` | 103, then 200 |
 /// | `/stall` | a head of 1 MiB, 1,000 bytes of it, then nothing |
 /// | `/silent` | reads the request, never answers |

@@ -30,6 +30,8 @@ pub struct Options {
     pub relay_environment: Vec<(String, String)>,
     /// Further arguments for the connectors.
     pub connector: Vec<String>,
+    /// Further arguments for control.
+    pub control: Vec<String>,
     /// Relay and connectors run where the kernel refuses io_uring.
     pub denies_io_uring: bool,
     /// Where the relay listens; a free loopback port without.
@@ -46,6 +48,7 @@ impl Default for Options {
             relay: Vec::new(),
             relay_environment: Vec::new(),
             connector: Vec::new(),
+            control: Vec::new(),
             denies_io_uring: programs::denies_io_uring(),
             listen: None,
             relay_seen_by_connectors: None,
@@ -114,6 +117,7 @@ impl World {
     pub fn control_command(&self) -> Command {
         let mut command = programs::command("postern-control");
         command.arg("--state-dir").arg(self.path("control")).arg("--admin-socket").arg(self.socket());
+        command.args(&self.options.control);
         command
     }
 

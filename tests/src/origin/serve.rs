@@ -68,6 +68,10 @@ fn answer(
     match action {
         "bytes" => sized(request, writer, number)?,
         "chunked" => chunked(writer, number)?,
+        "wait" => {
+            std::thread::sleep(Duration::from_millis(number));
+            text(request, writer, "after a while")?;
+        }
         "head" => text(request, writer, &request.head)?,
         "status" => status(writer, number)?,
         "hints" => {
