@@ -18,6 +18,7 @@ mod listening;
 mod malformed;
 mod messages;
 mod network;
+mod observability;
 mod refusals;
 mod renewal;
 mod rollout;
