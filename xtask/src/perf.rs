@@ -94,7 +94,15 @@ fn build_programs() -> Result<PathBuf> {
 fn build_measuring() -> Result<PathBuf> {
     eprintln!("── build what measures");
     let mut command = shell::cargo();
-    shell::run(command.args(["build", "--locked", "--release", "--package", "postern-perf", "--package", "postern-counted"]))?;
+    shell::run(command.args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "postern-perf",
+        "--package",
+        "postern-counted",
+    ]))?;
     Ok(shell::target_dir().join("release"))
 }
 

@@ -201,21 +201,22 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let log = AccessLog::new(workers);
     let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
     let pulse = Pulse::of(&heartbeats);
-    let sender_of = |(((worker, counters), book), heartbeat): (((u16, &Arc<WorkerCounters>), &Arc<Book>), Heartbeat)| {
+    let sender_of = |(worker, heartbeat): (u16, Heartbeat)| {
         let (lane, bell) = log.lane(worker);
+        let nth = usize::from(worker);
         SideSender {
             worker,
             connections: sender.clone(),
             reports: Arc::clone(&reports),
-            counters: Arc::clone(counters),
-            book: Arc::clone(book),
+            counters: Arc::clone(&counters[nth]),
+            book: Arc::clone(&books[nth]),
             lane,
             bell,
             log_fields: LogFields::default(),
             heartbeat,
         }
     };
-    let senders = (0..workers).zip(&counters).zip(&books).zip(heartbeats).map(sender_of).collect();
+    let senders = (0..workers).zip(heartbeats).map(sender_of).collect();
     (senders, SideReceiver { connections, reports, counters, books, log, pulse })
 }
 
