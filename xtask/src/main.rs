@@ -33,7 +33,11 @@ enum Task {
         programs: Option<std::path::PathBuf>,
     },
     /// Every check and test there is, with headings and timings. What is missing is installed when run as root.
-    Test,
+    Test {
+        /// Only the end-to-end tests, with relay and connectors where the kernel refuses io_uring: they run on epoll.
+        #[arg(long)]
+        no_io_uring: bool,
+    },
     /// Build the BPF object from its sources and put it in place.
     Ebpf {
         /// Compare with the committed object instead.
@@ -49,7 +53,8 @@ enum Task {
 fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Demo { check, programs } => demo::run(check, programs),
-        Task::Test => test::run(),
+        Task::Test { no_io_uring: false } => test::run(),
+        Task::Test { no_io_uring: true } => test::without_io_uring(),
         Task::Ebpf { check } => ebpf::run(check),
         Task::Perf(arguments) => perf::run(&arguments),
         Task::Tidy => tidy::run(),

@@ -37,6 +37,19 @@ pub(crate) fn run() -> Result<()> {
     tests()
 }
 
+/// The end-to-end tests under a seccomp filter as containers have one.
+pub(crate) fn without_io_uring() -> Result<()> {
+    shell::step("system packages", system_packages)?;
+    shell::step("build the programs", || shell::run(&mut build("dev")))?;
+    let mut command = shell::cargo();
+    if packages::cargo_program("cargo-nextest").is_some() {
+        command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
+    } else {
+        command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
+    }
+    shell::run(command.env("POSTERN_TEST_DENY_IO_URING", "1"))
+}
+
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
 pub(crate) fn build(profile: &str) -> Command {
     let mut command = shell::cargo();
