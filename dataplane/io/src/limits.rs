@@ -1,5 +1,7 @@
 //! Every bound of the engine, with its arithmetic.
 
+use std::time::Duration;
+
 /// Bytes of one provided receive buffer. One TLS record (16 KiB and its overhead) may span two.
 pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -45,6 +47,11 @@ pub const RECVS_PER_TURN_MAX: usize = 4;
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// As many turns' worth is taken at once from a listener that is about to close: 64 × 64 is a backlog of 4,096.
 pub const ACCEPT_SWEEPS_MAX: usize = 64;
+
+/// A loop that looks at its timers so much after the earliest was due has missed other things as well.
+pub const LATE_AFTER: Duration = Duration::from_millis(20);
+/// How often such a loop asks the kernel for more before its timers fire: 64 × 20 completions and more.
+pub const CATCH_UP_WAITS_MAX: usize = 64;
 
 /// A TLS handshake message larger than this is not collected.
 pub const TLS_INCOMING_BYTES_MAX: usize = 64 * 1024;

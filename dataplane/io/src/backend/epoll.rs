@@ -23,7 +23,10 @@ use socket2::SockRef;
 use crate::{
     buffer::BufferPool,
     core::{Accepted, Core, End, Sock},
-    limits::{ACCEPT_SWEEPS_MAX, ACCEPTS_PER_TURN_MAX, EVENTS_PER_WAIT_MAX, RECV_BUFFER_BYTES, RECVS_PER_TURN_MAX},
+    limits::{
+        ACCEPT_SWEEPS_MAX, ACCEPTS_PER_TURN_MAX, EVENTS_PER_WAIT_MAX, LATE_AFTER, RECV_BUFFER_BYTES, RECVS_PER_TURN_MAX,
+    },
+    runtime::monotonic_now,
 };
 
 /// What the kernel said of a registered descriptor.
@@ -167,23 +170,26 @@ impl Epoll {
         drop(sock);
     }
 
-    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<usize> {
         self.go_on(core);
-        // What the sends made possible comes first, but not again and again: others wait for the kernel's word.
+        // What the sends made possible comes first, but not again and again, and not after a long turn: others wait for
+        // the kernel's word.
         let busy = core.has_work() || self.has_more();
-        if busy && timeout != Some(Duration::ZERO) && !self.passed_over.replace(true) {
-            return Ok(());
+        let quick = monotonic_now().since(core.now.get()) < LATE_AFTER;
+        if busy && quick && timeout != Some(Duration::ZERO) && !self.passed_over.replace(true) {
+            return Ok(0);
         }
         self.passed_over.set(false);
         self.hear_others(core)?;
         let mut events = self.events.take();
         let waited = self.ask(&mut events, if busy { Some(Duration::ZERO) } else { timeout });
+        let count = events.len();
         for event in events.drain(..) {
             self.on_event(core, &event);
         }
         self.events.replace(events);
         self.go_on(core);
-        waited
+        waited.map(|()| count)
     }
 
     fn ask(&self, events: &mut Vec<epoll::Event>, timeout: Option<Duration>) -> io::Result<()> {

@@ -117,8 +117,9 @@ impl Backend {
         }
     }
 
-    /// Submits, waits at most `timeout` (none: until something happens) and reports completions.
-    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<()> {
+    /// Submits, waits at most `timeout` (none: until something happens), reports completions and counts what the kernel
+    /// had to say.
+    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<usize> {
         each!(self, backend => backend.wait(core, timeout))
     }
 

@@ -190,17 +190,18 @@ impl Uring {
         }
     }
 
-    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<usize> {
         self.rearm_starved(core);
         self.arm_wake(core);
         self.enter(timeout)?;
         let mut completions = self.completions.take();
         completions.extend(self.ring.borrow_mut().completion());
+        let count = completions.len();
         for completion in completions.drain(..) {
             self.complete(core, &completion);
         }
         self.completions.replace(completions);
-        Ok(())
+        Ok(count)
     }
 
     fn enter(&self, timeout: Option<Duration>) -> io::Result<()> {

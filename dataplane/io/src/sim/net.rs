@@ -263,11 +263,11 @@ impl SimBackend {
         }
     }
 
-    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, core: &Core, timeout: Option<Duration>) -> io::Result<usize> {
         self.reap_cancelled(core);
         self.start_sends(core);
         if timeout == Some(Duration::ZERO) {
-            return Ok(());
+            return Ok(0);
         }
         let next = self.0.borrow().events.peek().map(|Reverse((at, _))| *at);
         let timer = timeout.map(|d| core.now.get().after(d));
@@ -292,7 +292,7 @@ impl SimBackend {
             }
         }
         self.deliver(core);
-        Ok(())
+        Ok(1)
     }
 
     fn reap_cancelled(&self, core: &Core) {
