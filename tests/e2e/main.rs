@@ -13,6 +13,7 @@ mod guard;
 mod http2;
 mod http2_attacks;
 mod http2_backends;
+mod http2_conformance;
 mod io_backend;
 mod listening;
 mod malformed;

@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<()> {
         let mut tests = shell::cargo();
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))
     })?;
+    shell::step("build the HTTP/2 conformance suite", conformance)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -55,6 +56,13 @@ pub(crate) fn build(profile: &str) -> Command {
     let mut command = shell::cargo();
     command.args(["build", "--locked", "--profile", profile]);
     command
+}
+
+/// A workspace of its own; its end-to-end test finds it built.
+fn conformance() -> Result<()> {
+    let mut command = shell::cargo();
+    command.args(["build", "--quiet", "--locked", "--manifest-path", "tests/conformance/Cargo.toml"]);
+    shell::run(command.arg("--target-dir").arg(shell::target_dir().join("conformance")))
 }
 
 fn system_packages() -> Result<()> {

@@ -1,10 +1,13 @@
 //! One connection's account: what its client makes the relay do without asking for anything, against what it is worth.
-//! The h2 library bounds memory and the worst of it; this bounds the rest, whatever form it takes.
+//! The h2 library bounds memory and the worst of it; this bounds the rest, whatever form it takes. It also names errors
+//! that the library passes over or calls by another name.
 
+use h2::Reason;
 use postern_io::{Instant, now};
 
 use super::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, PRIORITY, PUSH_PROMISE,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use crate::limits::{H2_CREDIT_MAX, H2_CREDIT_PER_ANSWER, H2_CREDIT_PER_S};
 
@@ -16,7 +19,7 @@ pub(super) struct Ledger {
     sent: Frames,
     credit: u32,
     refilled: Instant,
-    overdrawn: bool,
+    verdict: Option<Reason>,
     /// Since when a frame, or a head that spans several, is incomplete.
     begun: Option<Instant>,
     in_head: bool,
@@ -31,7 +34,7 @@ impl Ledger {
             sent: Frames::new(),
             credit: H2_CREDIT_MAX,
             refilled: now(),
-            overdrawn: false,
+            verdict: None,
             begun: Some(now()),
             in_head: false,
             active: now(),
@@ -41,8 +44,9 @@ impl Ledger {
     /// These bytes came from the client.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let (mut cost, mut active) = (0, false);
-        let in_head = &mut self.in_head;
+        let (in_head, verdict) = (&mut self.in_head, &mut self.verdict);
         self.received.pass(bytes, |frame| {
+            *verdict = verdict.or_else(|| error(frame));
             cost += price(frame);
             active |= matches!(frame.kind, DATA | HEADERS);
             if matches!(frame.kind, HEADERS | CONTINUATION) {
@@ -72,9 +76,9 @@ impl Ledger {
         }
     }
 
-    /// Whether the client has used up its credit.
-    pub(super) fn is_overdrawn(&self) -> bool {
-        self.overdrawn
+    /// Why the connection has to end, if it has.
+    pub(super) fn verdict(&self) -> Option<Reason> {
+        self.verdict
     }
 
     /// Since when a frame or a head is incomplete.
@@ -96,9 +100,24 @@ impl Ledger {
         }
         match self.credit.checked_sub(cost) {
             Some(left) => self.credit = left,
-            None => self.overdrawn = true,
+            None => self.verdict = self.verdict.or(Some(Reason::ENHANCE_YOUR_CALM)),
         }
     }
+}
+
+/// What of a frame's header alone is an error: a length that its kind cannot have (RFC 9113 §6), a push by a client (§8.4).
+fn error(frame: Frame) -> Option<Reason> {
+    let fits = match frame.kind {
+        PING => frame.bytes == 8,
+        PRIORITY => frame.bytes == 5,
+        RST_STREAM | WINDOW_UPDATE => frame.bytes == 4,
+        SETTINGS if frame.flags & ACK != 0 => frame.bytes == 0,
+        SETTINGS => frame.bytes.is_multiple_of(6),
+        PUSH_PROMISE => return Some(Reason::PROTOCOL_ERROR),
+        // The library knows the limit of the others.
+        _ => true,
+    };
+    (!fits).then_some(Reason::FRAME_SIZE_ERROR)
 }
 
 /// What a client's frame costs. A reset has made the relay begin a request for nothing, SETTINGS walk over every stream,
@@ -146,7 +165,7 @@ mod tests {
                 let mut ledger = ready();
                 let flood = frame(kind, 0, payload).repeat(H2_CREDIT_MAX as usize + 1);
                 ledger.receive(&flood);
-                assert!(ledger.is_overdrawn(), "kind {kind}");
+                assert_eq!(ledger.verdict(), Some(Reason::ENHANCE_YOUR_CALM), "kind {kind}");
             }
             let mut ledger = ready();
             for _ in 0..10_000 {
@@ -155,7 +174,27 @@ mod tests {
                 ledger.send(&frame(DATA, END_STREAM, 20));
                 ledger.receive(&frame(8, 0, 4).repeat(2));
             }
-            assert!(!ledger.is_overdrawn());
+            assert_eq!(ledger.verdict(), None);
+        });
+    }
+
+    #[test]
+    fn errors_of_form_are_called_by_their_names() {
+        in_the_simulator(async {
+            let table = [
+                (PING, 0, 6, Reason::FRAME_SIZE_ERROR),
+                (SETTINGS, ACK, 6, Reason::FRAME_SIZE_ERROR),
+                (SETTINGS, 0, 5, Reason::FRAME_SIZE_ERROR),
+                (RST_STREAM, 0, 5, Reason::FRAME_SIZE_ERROR),
+                (PRIORITY, 0, 4, Reason::FRAME_SIZE_ERROR),
+                (WINDOW_UPDATE, 0, 0, Reason::FRAME_SIZE_ERROR),
+                (PUSH_PROMISE, END_HEADERS, 8, Reason::PROTOCOL_ERROR),
+            ];
+            for (kind, flags, payload, reason) in table {
+                let mut ledger = ready();
+                ledger.receive(&frame(kind, flags, payload));
+                assert_eq!(ledger.verdict(), Some(reason), "kind {kind}");
+            }
         });
     }
 
@@ -170,7 +209,7 @@ mod tests {
                 }
                 sleep(Duration::from_secs(1)).await;
             }
-            assert!(!ledger.is_overdrawn());
+            assert_eq!(ledger.verdict(), None);
         });
     }
 

@@ -57,7 +57,8 @@ enum Event {
     Draining,
     /// The time of the next look has come.
     Due,
-    Overdrawn,
+    /// The ledger's.
+    Verdict(Reason),
     Over(Result<(), h2::Error>),
 }
 
@@ -65,7 +66,7 @@ enum Event {
 ///
 /// ```text
 /// Serving ──drain, or idle──▶ Leaving (GOAWAY; what was begun is finished) ──▶ over
-///    └────overdrawn, stalled────▶ Cut (GOAWAY, now) ──────────────────────────▶ over
+///    └──a verdict, or stalled────▶ Cut (GOAWAY, now) ──────────────────────────▶ over
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -139,9 +140,9 @@ impl Serving {
             match event.await {
                 Event::Request(request) => self.begin(worker, shared, *request),
                 Event::Draining => self.leave(),
-                Event::Overdrawn => {
-                    tracing::debug!(client = %shared.session.address, "an HTTP/2 client asks for nothing, too often");
-                    self.cut(Reason::ENHANCE_YOUR_CALM);
+                Event::Verdict(reason) => {
+                    tracing::debug!(client = %shared.session.address, %reason, "an HTTP/2 client's connection is cut");
+                    self.cut(reason);
                 }
                 Event::Due => match self.look(shared) {
                     Some(next) => timer.as_mut().get_mut().reset(next),
@@ -157,8 +158,9 @@ impl Serving {
             return Poll::Ready(Event::Draining);
         }
         let accepted = self.connection.poll_accept(cx);
-        if self.ledger.borrow().is_overdrawn() && !matches!(self.phase, Phase::Cut(_)) {
-            return Poll::Ready(Event::Overdrawn);
+        let verdict = self.ledger.borrow().verdict();
+        if let Some(reason) = verdict.filter(|_| !matches!(self.phase, Phase::Cut(_))) {
+            return Poll::Ready(Event::Verdict(reason));
         }
         accepted.map(|accepted| match accepted {
             Some(Ok(request)) => Event::Request(Box::new(request)),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ledger::Ledger;
 
-/// A connection whose frames are entered in a [`Ledger`]. Once that is overdrawn nothing more is read.
+/// A connection whose frames are entered in a [`Ledger`]. Once that has a verdict nothing more is read.
 pub(super) struct Watched {
     io: Duplex,
     ledger: Rc<RefCell<Ledger>>,
@@ -25,14 +25,18 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ledger.borrow().is_overdrawn() {
-            // Whoever polls the connection looks at the ledger next.
-            return Poll::Pending;
-        }
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.ledger.borrow_mut().receive(&buf.filled()[before..]);
-        read
+        if self.ledger.borrow().verdict().is_none() {
+            let read = Pin::new(&mut self.io).poll_read(cx, buf);
+            let mut ledger = self.ledger.borrow_mut();
+            ledger.receive(&buf.filled()[before..]);
+            if ledger.verdict().is_none() {
+                return read;
+            }
+            buf.set_filled(before);
+        }
+        // Whoever polls the connection looks at the ledger next.
+        Poll::Pending
     }
 }
 
