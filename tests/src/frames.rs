@@ -247,8 +247,8 @@ mod tests {
         assert_eq!(status(&[0x88]), Some(200));
         assert_eq!(status(&[0x20, 0x8d]), Some(404));
         assert_eq!(status(b"\x48\x03421"), Some(421));
-        // 4 (011010) 2 (00010) 1 (00001), padded with ones.
-        assert_eq!(status(&[0x48, 0x82, 0b0110_1000, 0b0100_0011, 0xff]), Some(421));
+        // 4 (011010) 2 (00010) 1 (00001): two bytes, no padding.
+        assert_eq!(status(&[0x48, 0x82, 0b0110_1000, 0b0100_0001]), Some(421));
         // 5 (011011) 0 (00000) 3 (011001).
         assert_eq!(status(&[0x08, 0x83, 0b0110_1100, 0b0000_1100, 0b1111_1111]), Some(503));
         let mut long = Vec::new();

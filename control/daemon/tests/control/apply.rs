@@ -1,7 +1,10 @@
 //! Configuration as code: all or nothing, twice the same, and what relays see of it.
 
+use std::os::unix::net::UnixStream;
+
 use postern_model::Plan;
-use postern_model::link::ToRelay;
+use postern_model::link::{ToControl, ToRelay};
+use postern_model::snapshot::Snapshot;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
@@ -193,24 +196,45 @@ fn relays_get_it_as_one_run_of_changes_that_never_lacks_a_backend() {
     relay.hello("edge", &KeyPair::generate().unwrap(), 0);
     relay.welcomed();
     let Some(ToRelay::Snapshot(mut state)) = relay.next() else { panic!("no snapshot") };
-    apply(&world, &document(), json!({}));
+    let reaches_wiki =
+        |state: &Snapshot| state.group_configs.values().any(|config| config.body.contains("wiki.localhost"));
+    follow(&world, (&document(), json!({})), &mut relay, &mut state, reaches_wiki);
     let mut second = document();
     second["apps"]["crm"]["group"] = json!("default");
     second["apps"].as_object_mut().unwrap().remove("wiki");
-    let last = apply(&world, &second, json!({"prune": true}))["version"].as_u64().unwrap();
-    while state.version < last {
-        let Some(ToRelay::Delta(delta)) = relay.next() else { panic!("no delta") };
-        state.apply(&delta).unwrap();
-        let plan = Plan::build(&state).unwrap();
-        for app in plan.apps() {
-            let config = &state.group_configs[&app.group].body;
-            assert!(config.contains(&format!("\"{}\"", app.id)), "{} is routed to a group that lacks it", app.name);
+    follow(&world, (&second, json!({"prune": true})), &mut relay, &mut state, |state| !reaches_wiki(state));
+    assert!(!reaches_wiki(&state), "it is gone in the end");
+}
+
+/// Applies a document while the relay confirms each change, as a real one does: the answer waits for it.
+fn follow(
+    world: &World,
+    (document, more): (&Value, Value),
+    relay: &mut Relay<UnixStream>,
+    state: &mut Snapshot,
+    is_over: impl Fn(&Snapshot) -> bool,
+) {
+    std::thread::scope(|scope| {
+        let applying = scope.spawn(|| apply(world, document, more)["version"].as_u64().unwrap());
+        while !is_over(state) {
+            take_delta(relay, state);
         }
+        let last = applying.join().unwrap();
+        while state.version < last {
+            take_delta(relay, state);
+        }
+    });
+}
+
+fn take_delta(relay: &mut Relay<UnixStream>, state: &mut Snapshot) {
+    let Some(ToRelay::Delta(delta)) = relay.next() else { panic!("no delta") };
+    state.apply(&delta).unwrap();
+    let plan = Plan::build(state).unwrap();
+    for app in plan.apps() {
+        let config = &state.group_configs[&app.group].body;
+        assert!(config.contains(&format!("\"{}\"", app.id)), "{} is routed to a group that lacks it", app.name);
     }
-    assert!(
-        !state.group_configs.values().any(|config| config.body.contains("wiki.localhost")),
-        "it is gone in the end"
-    );
+    relay.send(&ToControl::Applied { version: state.version });
 }
 
 #[test]

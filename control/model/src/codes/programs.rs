@@ -78,7 +78,7 @@ pub(super) const STARTING: &[Code] = &[
         status: None,
         title: "io_uring is not available",
         cause: "--io uring was asked for, but the kernel is older than 6.1, or a sysctl or seccomp filter forbids io_uring.",
-        cure: "leave --io at auto, which falls back to epoll, or allow io_uring: `sysctl kernel.io_uring_disabled` must be 0, and a container's seccomp profile must permit io_uring_setup, io_uring_enter and io_uring_register.",
+        cure: "leave --io at auto, which falls back to epoll, or allow io_uring. `sysctl kernel.io_uring_disabled` must be 0, and a container's seccomp profile must permit io_uring_setup, io_uring_enter and io_uring_register.",
     },
     Code {
         code: "ebpf-unavailable",

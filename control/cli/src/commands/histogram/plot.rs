@@ -199,7 +199,7 @@ mod tests {
         assert!(stars.windows(2).all(|pair| pair[0] >= pair[1]), "higher is further right:\n{plot}");
         assert!(lines.iter().all(|line| line.chars().count() <= 60), "{plot}");
         assert!(lines[0].trim_start().starts_with("10.1 ms") && lines[7].trim_start().starts_with("101 µs"), "{plot}");
-        assert!(lines[9].contains("0 %") && lines[9].contains("99.99 %"), "{plot}");
+        assert!(lines[9].contains("0 %") && lines[9].contains("99.9 %"), "{plot}");
     }
 
     #[test]
