@@ -25,6 +25,7 @@ mod renewal;
 mod rollout;
 mod steering;
 mod system_calls;
+mod throttle;
 mod tls_backend;
 mod watchdog;
 mod websockets;

@@ -3,7 +3,7 @@
 mod raw;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use socket2::{Domain, Socket, Type};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 64 * 1024;
@@ -45,6 +46,7 @@ pub struct Client {
     pub host: String,
     tls: Arc<ClientConfig>,
     timeout: Duration,
+    from: Option<IpAddr>,
 }
 
 impl Client {
@@ -62,7 +64,7 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Client { relay, host: host.to_owned(), tls: Arc::new(tls), timeout: Duration::from_secs(20) })
+        Ok(Client { relay, host: host.to_owned(), tls: Arc::new(tls), timeout: Duration::from_secs(20), from: None })
     }
 
     /// The same for another host; TLS session tickets are not shared with it.
@@ -73,6 +75,12 @@ impl Client {
     /// Reads and writes that take longer than this fail.
     pub fn timeout(mut self, timeout: Duration) -> Client {
         self.timeout = timeout;
+        self
+    }
+
+    /// Connects from this address: all of 127.0.0.0/8 is this host's.
+    pub fn bound_to(mut self, address: IpAddr) -> Client {
+        self.from = Some(address);
         self
     }
 
@@ -95,7 +103,7 @@ impl Client {
     }
 
     fn handshake_as(&self, sni: &str, tls: Arc<ClientConfig>) -> Result<StreamOwned<ClientConnection, TcpStream>> {
-        let socket = TcpStream::connect_timeout(&self.relay, self.timeout).context("connect")?;
+        let socket = self.socket().context("connect")?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(self.timeout))?;
         socket.set_write_timeout(Some(self.timeout))?;
@@ -105,6 +113,14 @@ impl Client {
             stream.conn.complete_io(&mut stream.sock).context("TLS handshake")?;
         }
         Ok(stream)
+    }
+
+    fn socket(&self) -> std::io::Result<TcpStream> {
+        let Some(from) = self.from else { return TcpStream::connect_timeout(&self.relay, self.timeout) };
+        let socket = Socket::new(Domain::for_address(self.relay), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+        socket.connect_timeout(&self.relay.into(), self.timeout)?;
+        Ok(socket.into())
     }
 
     /// One GET on a connection of its own.
@@ -174,6 +190,13 @@ impl Connection {
         self.send_head(method, path, &headers)?;
         self.send(body)?;
         self.answer(method)
+    }
+
+    /// The same bodyless request several times in one write.
+    pub fn send_heads(&mut self, method: &str, path: &str, count: u64) -> Result<()> {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        let count = usize::try_from(count)?;
+        self.send(head.repeat(count).as_bytes())
     }
 
     pub fn send_head(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<()> {

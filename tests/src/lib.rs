@@ -12,6 +12,7 @@ pub mod netns;
 pub mod nginx;
 pub mod notify;
 pub mod origin;
+pub mod pace;
 pub mod pattern;
 pub mod process;
 pub mod programs;

@@ -9,6 +9,7 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
+use postern_model::settings::CorporateNetwork;
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice};
@@ -148,15 +149,15 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
 pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<AppView, Problem> {
     let snapshot = control.snapshot();
     let app = find_app(&snapshot, tenant, name)?;
-    Ok(view(&snapshot, app, &online_by_group(control, &snapshot)))
+    Ok(view(&snapshot, app, &Observed::now(control, &snapshot)))
 }
 
 /// `app list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<AppView> {
     let snapshot = control.snapshot();
-    let online = online_by_group(control, &snapshot);
-    let apps = snapshot.apps.values().filter(|app| app.id.tenant == tenant.id);
-    apps.map(|app| view(&snapshot, app, &online)).collect()
+    let observed = Observed::now(control, &snapshot);
+    let apps = own_apps(&snapshot, tenant);
+    apps.map(|app| view(&snapshot, app, &observed)).collect()
 }
 
 /// Checks the application with everything around it, chooses its certificate, and commits.
@@ -207,12 +208,32 @@ fn store(
 
 fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -> Result<AppPublished, Problem> {
     let snapshot = control.snapshot();
-    let app = view(&snapshot, app, &online_by_group(control, &snapshot));
+    let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     let mut warnings = planned.warnings();
+    warnings.extend(circle(&snapshot, planned));
     if app.connectors_online == 0 {
         warnings.push(format!("no connector of group {} is online: users get 503 until one is", app.group));
     }
     Ok(AppPublished { app, version, warnings })
+}
+
+/// What keeps requests from corporate networks from being redirected.
+fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
+    if planned.settings.corporate_network != CorporateNetwork::Redirect {
+        return None;
+    }
+    let host = &planned.internal.host;
+    let is_there = |app: &App| {
+        let external = PlannedApp::parse(app).ok().map(|planned| planned.external)?;
+        let below = || host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'));
+        (external.host == *host && !external.wildcard || external.wildcard && below()).then_some(())
+    };
+    snapshot.apps.values().any(|app| is_there(app).is_some()).then(|| {
+        format!(
+            "{}: corporate_network=redirect has no effect, for {host} is published here, too: requests would come back",
+            planned.name
+        )
+    })
 }
 
 fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
@@ -298,7 +319,20 @@ fn own_apps<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> impl Iterator<Item =
     snapshot.apps.values().filter(move |app| app.id.tenant == tenant)
 }
 
-fn view(snapshot: &Snapshot, app: &App, online: &BTreeMap<GroupId, u32>) -> AppView {
+/// What relays said last, as far as applications are concerned.
+struct Observed {
+    online: BTreeMap<GroupId, u32>,
+    corporate: BTreeMap<AppId, BTreeMap<String, u64>>,
+}
+
+impl Observed {
+    fn now(control: &Control, snapshot: &Snapshot) -> Self {
+        let corporate = control.fleet.borrow().corporate();
+        Self { online: online_by_group(control, snapshot), corporate }
+    }
+}
+
+fn view(snapshot: &Snapshot, app: &App, observed: &Observed) -> AppView {
     AppView {
         id: app.id,
         name: app.name.clone(),
@@ -306,9 +340,10 @@ fn view(snapshot: &Snapshot, app: &App, online: &BTreeMap<GroupId, u32>) -> AppV
         internal_url: app.internal_url.clone(),
         preauth: app.preauth,
         group: tenants::group_name(snapshot, app.group),
-        connectors_online: online.get(&app.group).copied().unwrap_or(0),
+        connectors_online: observed.online.get(&app.group).copied().unwrap_or(0),
         certificate: certificates::view(snapshot, app.certificate),
         settings: app.settings.clone(),
+        corporate_requests: observed.corporate.get(&app.id).cloned().unwrap_or_default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use postern_model::ids::{ConnectorId, GroupId, RelayId};
+use postern_model::ids::{AppId, ConnectorId, GroupId, RelayId};
 use postern_model::link::{CLOCK_SKEW_MS_MAX, ConnectorStatus, RelayStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -154,6 +154,16 @@ impl Fleet {
     /// Where a connector was reported, and how. Reports of relays whose link is down do not count.
     pub(crate) fn connector(&self, connector: ConnectorId) -> impl Iterator<Item = (RelayId, &ConnectorStatus)> {
         self.reports().filter(move |(_, status)| status.id == connector)
+    }
+
+    /// Requests from corporate networks at all relays, by application and network.
+    pub(crate) fn corporate(&self) -> BTreeMap<AppId, BTreeMap<String, u64>> {
+        let mut sums: BTreeMap<AppId, BTreeMap<String, u64>> = BTreeMap::new();
+        let statuses = self.relays.values().filter_map(|link| link.status.as_ref());
+        for corporate in statuses.flat_map(|status| &status.corporate) {
+            *sums.entry(corporate.app).or_default().entry(corporate.network.clone()).or_default() += corporate.requests;
+        }
+        sums
     }
 
     /// Connectors online at one relay or more.

@@ -293,6 +293,9 @@ pub struct AppView {
     pub certificate: CertificateView,
     /// Settings other than their defaults.
     pub settings: BTreeMap<String, String>,
+    /// Requests that came from corporate networks since the relays' start, where `corporate_network` asks to count them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub corporate_requests: BTreeMap<String, u64>,
 }
 
 /// Adds a certificate.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delta::Delta;
-use crate::ids::{ConnectorId, RelayId};
+use crate::ids::{AppId, ConnectorId, RelayId};
 use crate::question::{Answer, Question};
 use crate::snapshot::Snapshot;
 
@@ -153,6 +153,20 @@ pub struct RelayStatus {
     /// The relay's clock, to warn about skew. 0: not said.
     #[serde(default)]
     pub time_unix_ms: u64,
+    /// What came from corporate networks, for applications that look for that; most first, at most a thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corporate: Vec<CorporateUse>,
+}
+
+/// Requests to an application from a corporate network, since the relay's start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorporateUse {
+    /// Which application.
+    pub app: AppId,
+    /// The network's name.
+    pub network: String,
+    /// How many.
+    pub requests: u64,
 }
 
 /// One connector as one relay sees it.

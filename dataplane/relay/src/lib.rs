@@ -10,6 +10,7 @@ mod handover;
 mod limit;
 pub mod limits;
 mod messages;
+mod network;
 pub mod peer;
 pub mod published;
 mod record;

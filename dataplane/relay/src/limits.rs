@@ -177,6 +177,8 @@ pub const H2_CREDIT_MAX: u32 = 1000;
 pub const H2_CREDIT_PER_S: u32 = 50;
 /// Every frame of an answer is worth this much again: two window updates for each are ordinary.
 pub const H2_CREDIT_PER_ANSWER: u32 = 2;
+/// Applications and networks from which requests came, in one status: at about 80 bytes each 80 KB of the link's 4 MiB.
+pub const CORPORATE_REPORTED_MAX: usize = 1_000;
 
 /// Applications whose requests one worker counts apart; those beyond share a page by tenant. A page takes 4 KiB and 1 KiB
 /// for each stage and doubling of its time, about 20 KiB: 20 MiB a worker if all were used.

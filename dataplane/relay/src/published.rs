@@ -11,6 +11,7 @@ use postern_model::plan::Plan;
 use rustls::ServerConfig;
 
 use crate::limit::LimitTable;
+use crate::network::NetworkTable;
 
 /// One version of everything workers decide by.
 pub struct Published {
@@ -33,6 +34,8 @@ pub struct Published {
     pub connectors: BTreeMap<ConnectorId, GroupId>,
     /// The limiters; those that stay are the same ones from one publication to the next.
     pub(crate) limits: Arc<LimitTable>,
+    /// Where it matters where requests come from.
+    pub(crate) networks: Arc<NetworkTable>,
 }
 
 impl Published {

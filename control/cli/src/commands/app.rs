@@ -131,6 +131,8 @@ fn table(output: Output, apps: &[AppView]) -> String {
 }
 
 fn show(app: &AppView) -> String {
+    let corporate: Vec<String> =
+        app.corporate_requests.iter().map(|(network, requests)| format!("{network}: {requests} requests")).collect();
     let settings: Vec<String> = app.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     details(&[
         ("id", app.id.to_string()),
@@ -149,6 +151,7 @@ fn show(app: &AppView) -> String {
             ),
         ),
         ("settings", settings.join("\n")),
+        ("from corporate networks", corporate.join("\n")),
     ])
 }
 

@@ -8,6 +8,7 @@ use crate::authority::{CA_FILE, WEB_CA_FILE};
 use crate::certificates;
 use crate::clock::now_unix;
 use crate::control::Control;
+use crate::fleet::Fleet;
 use crate::relays;
 use crate::tenants::{as_u32, group_name};
 
@@ -93,7 +94,24 @@ fn warnings(control: &Control, snapshot: &Snapshot) -> Vec<String> {
         let own = link.status.iter().flat_map(|status| &status.warnings);
         warnings.extend(own.map(|warning| format!("relay {}: {warning}", relay.name)));
     }
+    warnings.extend(corporate_warnings(&fleet, snapshot));
     warnings
+}
+
+/// Who could reach an application without Postern and does not.
+fn corporate_warnings(fleet: &Fleet, snapshot: &Snapshot) -> Vec<String> {
+    let uses = fleet.corporate().into_iter().filter_map(|(id, networks)| Some((snapshot.apps.get(&id)?, networks)));
+    let warned = uses.filter(|(app, _)| app.settings.get("corporate_network").is_some_and(|set| set == "warn"));
+    warned
+        .flat_map(|(app, networks)| {
+            networks.into_iter().map(|(network, requests)| {
+                format!(
+                    "app {}: {requests} requests came from the corporate network {network}: from there {} can be reached directly",
+                    app.name, app.internal_url
+                )
+            })
+        })
+        .collect()
 }
 
 /// Program and version.

@@ -1,6 +1,6 @@
 //! Limits and corporate networks: what is set, what holds by default, what is refused, and what relays are told.
 
-use postern_model::link::ToRelay;
+use postern_model::link::{CorporateUse, RelayStatus, ToControl, ToRelay};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
@@ -114,4 +114,26 @@ fn limits_survive_a_restart() {
     world.kill();
     world.restart(&[]);
     assert_eq!(limit(&world, "tenant")["rps"], json!({"limit": 7, "origin": "set"}));
+}
+
+#[test]
+fn who_could_do_without_is_shown() {
+    let world = World::start();
+    world.publish("crm", "https://crm.localhost");
+    let app = "/v1/tenants/default/apps/crm";
+    world.done::<Value>("PATCH", app, &json!({"settings": {"corporate_network": "warn"}}));
+    let mut relay = Relay::connect(&world.socket());
+    relay.hello("edge", &KeyPair::generate().unwrap(), 0);
+    relay.welcomed();
+    let corporate = vec![CorporateUse { app: "a1-1".parse().unwrap(), network: "hq".into(), requests: 7 }];
+    relay.send(&ToControl::Status(RelayStatus { corporate, ..RelayStatus::default() }));
+    let status = world.wait_for("/v1/status", |status| status["warnings"].to_string().contains("app crm: 7 requests"));
+    assert!(status["warnings"].to_string().contains("corporate network hq"), "{status}");
+    assert_eq!(world.done::<Value>("GET", app, &Value::Null)["corporate_requests"], json!({"hq": 7}));
+
+    let circle = json!({"internal_url": "https://crm.localhost:8443/", "settings": {"corporate_network": "redirect"}});
+    let set: Value = world.done("PATCH", app, &circle);
+    assert!(set["warnings"].to_string().contains("redirect has no effect"), "{set}");
+    let (_, detail) = world.refused("PATCH", app, &json!({"settings": {"corporate_network": "deny"}}));
+    assert!(detail.contains("allow, warn or redirect"), "{detail}");
 }

@@ -102,6 +102,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "try again when others have ended. `postern throttle show` shows how many are in progress, `postern throttle set` changes the limit.",
     },
     Code {
+        code: "corporate-network",
+        status: None,
+        title: "The application is reached directly from here",
+        cause: "The request came from a network that an operator named as corporate, and the application is set to send such requests (307) to its internal URL.",
+        cure: "follow the redirect. If the internal URL is not reachable from there, correct the network with `postern network set`, or set the application's corporate_network to warn or allow.",
+    },
+    Code {
         code: "request-timeout",
         status: Some(408),
         title: "The request took too long to arrive",

@@ -20,6 +20,7 @@ use super::state::{FollowedState, Saved, Settled};
 use super::tls::{Authority, ClientCertificates, TlsConfigs};
 use crate::limit::{LimitTable, monotonic_ns};
 use crate::limits::STATE_BYTES_MAX;
+use crate::network::NetworkTable;
 use crate::published::{ConfigHandle, Published};
 
 /// All of it.
@@ -200,6 +201,7 @@ impl Keeper {
         };
         // One plan, one table: while control's newest cannot be served, its limits are not in force either.
         let limits = Arc::new(LimitTable::next(&held.limits, &served.plan, monotonic_ns()));
+        let networks = Arc::new(NetworkTable::next(&held.networks, &served.plan));
         let fallback = Arc::clone(self.identity.self_signed());
         let tls =
             self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
@@ -214,6 +216,7 @@ impl Keeper {
             group_configs,
             connectors,
             limits,
+            networks,
         }));
     }
 
@@ -256,6 +259,7 @@ fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
         group_configs: BTreeMap::new(),
         connectors: BTreeMap::new(),
         limits: Arc::default(),
+        networks: Arc::default(),
     }
 }
 

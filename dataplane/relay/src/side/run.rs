@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use postern_model::link::{ToControl, ToRelay};
+use postern_model::link::{RelayStatus, ToControl, ToRelay};
 use postern_service::metrics::Process;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -375,6 +375,7 @@ impl Side {
         let published = self.keeper.handle().current();
         let known = |id| published.connectors.contains_key(&id);
         let status = self.book.status(&self.constant, &workers, published.version, known, unix_ms());
+        let status = RelayStatus { corporate: published.networks.report(), ..status };
         if self.linked {
             self.tell_control(ToControl::Status(status.clone()));
         }

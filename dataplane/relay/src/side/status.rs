@@ -46,6 +46,7 @@ impl StatusBook {
             connectors: self.connectors.values().cloned().collect(),
             warnings,
             time_unix_ms: now_unix_ms,
+            corporate: Vec::new(),
         }
     }
 

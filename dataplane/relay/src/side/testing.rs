@@ -111,6 +111,7 @@ pub(crate) fn published() -> Published {
         group_configs: BTreeMap::new(),
         connectors: BTreeMap::new(),
         limits: Arc::default(),
+        networks: Arc::default(),
     }
 }
 

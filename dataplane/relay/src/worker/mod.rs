@@ -9,6 +9,7 @@ mod accept;
 mod authorise;
 mod client;
 pub mod context;
+mod corporate;
 pub mod counters;
 mod download;
 pub mod drain;

@@ -158,6 +158,9 @@ impl Recorder {
             line.app(app.id);
             line.word("app_name", app.name.as_str());
         }
+        if let Some(network) = &transaction.network {
+            line.word("network", network);
+        }
         line.client(session.address);
         if let Some(head) = head {
             line.request(head, self.fields.query);

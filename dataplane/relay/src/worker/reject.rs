@@ -20,13 +20,15 @@ pub(crate) struct Reject {
     pub(crate) code: &'static str,
     detail: Cow<'static, str>,
     retry_after_s: Option<u32>,
+    /// Where to go instead.
+    location: Option<String>,
     /// The connection cannot serve another request.
     pub(crate) close: bool,
 }
 
 impl Reject {
     fn new(status: u16, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail: Cow::Borrowed(detail), retry_after_s: None, close: false }
+        Self { status, code, detail: Cow::Borrowed(detail), retry_after_s: None, location: None, close: false }
     }
 
     /// Where the next message begins is unknown: the connection is closed.
@@ -77,7 +79,14 @@ impl Reject {
         };
         let retry_after_s = Some(retry_after_s);
         // What a flooding source has open would go on beside what the kernel drops.
-        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, close: limited.floods }
+        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, location: None, close: limited.floods }
+    }
+
+    /// The client is where the application can be reached without Postern. For the moment: it may be elsewhere tomorrow.
+    pub(crate) fn corporate_redirect(location: String) -> Self {
+        let detail = format!("From this network the application is reached directly, at {location}");
+        let location = Some(location);
+        Self { detail: Cow::Owned(detail), location, ..Self::new(307, "corporate-network", "") }
     }
 
     pub(crate) fn connector_unavailable() -> Self {
@@ -151,6 +160,10 @@ impl Reject {
         if let Some(seconds) = self.retry_after_s {
             let appended = head.headers.append(Known::RetryAfter, seconds.to_string());
             assert!(appended.is_ok(), "a number is a field value");
+        }
+        if let Some(location) = &self.location {
+            let appended = head.headers.append(Known::Location, location);
+            assert!(appended.is_ok(), "a URL of checked parts is a field value");
         }
         (head, body)
     }

@@ -12,6 +12,7 @@ use postern_tunnel::Detail;
 use super::Worker;
 use super::authorise::authorise;
 use super::client::Client;
+use super::corporate::corporate;
 use super::forward::forward;
 use super::recorder::Times;
 use super::reject::Reject;
@@ -25,6 +26,8 @@ pub(crate) struct Transaction {
     pub(crate) request: RequestId,
     /// The application, once it was known.
     pub(crate) app: Option<Arc<PlannedApp>>,
+    /// The corporate network it came from, if the application looks for that.
+    pub(crate) network: Option<Arc<str>>,
     /// The connector that was tried last.
     pub(crate) connector: Option<ConnectorId>,
     /// Connectors that were tried.
@@ -61,6 +64,7 @@ impl Transaction {
         Self {
             request: RequestId(u128::from(random_u64()) << 64 | u128::from(random_u64())),
             app: None,
+            network: None,
             connector: None,
             attempts: 0,
             status: None,
@@ -129,11 +133,13 @@ pub(crate) async fn answer<C: Client>(
 ) -> Transaction {
     let mut transaction = Transaction::begin();
     let published = worker.published();
+    let address = client.address().ip();
     let admitted = route(&published.plan, head, server_name)
         .inspect(|routed| transaction.app = Some(Arc::clone(&routed.app)))
         .and_then(authorise)
+        .and_then(|permit| corporate(permit, &published.networks, head, address, &mut transaction.network))
         .and_then(|permit| {
-            throttle(permit, &published.limits, client.address().ip(), worker.index, &worker.in_progress, &worker.drops)
+            throttle(permit, &published.limits, address, worker.index, &worker.in_progress, &worker.drops)
         });
     drop(published);
     transaction.times.decided = Some(read_clock());

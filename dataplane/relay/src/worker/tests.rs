@@ -82,6 +82,7 @@ fn published_with(settings: &[(&str, &str)]) -> ConfigHandle {
         group_configs: Default::default(),
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
         limits: Default::default(),
+        networks: Default::default(),
     }))
 }
 
