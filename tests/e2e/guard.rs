@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_tests::client::Client;
 use postern_tests::netns::Netns;
@@ -44,11 +44,25 @@ impl Guarded {
 
     /// A request from the namespace's first address, over a connection of its own.
     fn is_served(&self) -> bool {
+        let output = self.curl(self.netns.inside(), "/bytes/100", 2).arg("--fail").output();
+        output.is_ok_and(|output| output.status.success() && output.stdout.len() == 100)
+    }
+
+    fn curl(&self, from: Ipv4Addr, path: &str, max_s: u32) -> Command {
         let (host, _) = self.client.host.split_once(':').unwrap();
         let mut curl = self.netns.command("curl");
-        curl.args(["--silent", "--fail", "--max-time", "2", "--interface", &self.netns.inside().to_string()]);
-        let output = curl.args(self.world.curl(host)).arg(format!("https://{}/bytes/100", self.client.host)).output();
-        output.is_ok_and(|output| output.status.success() && output.stdout.len() == 100)
+        // Time and failure are of each transfer: without --fail-early every one of many would wait.
+        curl.args([
+            "--silent",
+            "--http1.1",
+            "--fail-early",
+            "--max-time",
+            &max_s.to_string(),
+            "--interface",
+            &from.to_string(),
+        ]);
+        curl.args(self.world.curl(host)).arg(format!("https://{}{path}", self.client.host));
+        curl
     }
 }
 
@@ -160,6 +174,58 @@ fn on_loopback_steer_keeps_the_connection_rate() {
     assert!(shown["connections"]["refused_connection_rate"].as_u64() >= Some(30), "{shown}");
     guarded("rate", &["set", "--connection-rate", "10000"]);
     assert_eq!(client.get("/bytes/10").unwrap().status, 200);
+}
+
+#[test]
+fn a_source_that_floods_the_throttle_is_dropped_in_the_kernel() {
+    let Some(guarded_world) = Guarded::start("throttle", 5, &[]) else { return };
+    let (flooding, other) = (guarded_world.netns.inside(), guarded_world.netns.other());
+    guarded_world.world.cli(&["throttle", "set", "source", "--rps", "1", "--burst", "5"]).unwrap();
+    let is_dropped = || {
+        let shown = show("throttle");
+        shown["dropped_for_a_while"][0]["source"] == flooding.to_string()
+    };
+    let flooded = within(START_TIMEOUT, || {
+        let _ = guarded_world.curl(flooding, "/bytes/10?[1-500]", 3).output();
+        is_dropped()
+    });
+    assert!(flooded, "{}\n{}", show("throttle"), guarded_world.world.logs());
+    assert!(!guarded_world.is_served());
+    let before = show("throttle")["packets"]["dropped_for_a_while"].as_u64();
+    assert!(before > Some(0));
+    let answer = guarded_world.curl(other, "/bytes/10", 5).output().unwrap();
+    assert_eq!(answer.stdout.len(), 10, "another source is served: {}", guarded_world.world.logs());
+    guarded("throttle", &["release", &flooding.to_string()]);
+    let answer = guarded_world.curl(flooding, "/bytes/10", 5).output().unwrap();
+    assert!(!answer.stdout.is_empty(), "it is let in again, within its limit or with a 429");
+}
+
+#[test]
+fn a_source_with_a_connectors_tunnel_is_never_dropped() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("passed over: loading BPF programs needs root");
+        return;
+    }
+    let relay = vec!["--ebpf".into(), "require".into(), "--name".into(), name("spared")];
+    let world = World::start(Options { relay, ..Options::default() }).unwrap();
+    let origin = Origin::start().unwrap();
+    let client = world.publish("app", &origin.url()).unwrap();
+    world.cli(&["throttle", "set", "source", "--rps", "1", "--burst", "5"]).unwrap();
+    let refused = within(START_TIMEOUT, || client.get("/bytes/10").is_ok_and(|answer| answer.status == 429));
+    assert!(refused, "the limit holds");
+    // A flooding source's connections are closed: then another one.
+    let (mut refusals, deadline) = (0, Instant::now() + 3 * START_TIMEOUT);
+    while refusals < 400 {
+        assert!(Instant::now() < deadline, "only {refusals} refusals: {}", world.logs());
+        let Ok(mut connection) = client.connect() else { continue };
+        while connection.get("/bytes/10").is_ok_and(|answer| answer.status == 429) {
+            refusals += 1;
+        }
+    }
+    let shown = show("spared");
+    assert_eq!(shown["dropped_for_a_while"], serde_json::json!([]), "{shown}");
+    assert_eq!(shown["connections"]["refused_for_a_while"], 0, "{shown}");
+    assert_eq!(world.connectors_online(), 1);
 }
 
 fn connects_from(source: Ipv4Addr, to: SocketAddr) -> bool {
