@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("postern-counted", EVERYTHING),
     ("postern-tests", EVERYTHING),
     ("postern-fuzz", EVERYTHING),
+    ("postern-conformance", &[]),
     ("xtask", &[]),
 ];
 
