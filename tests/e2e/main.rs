@@ -5,6 +5,7 @@
 mod backpressure;
 mod bad_input;
 mod bodies;
+mod browser;
 mod control_down;
 mod dataplane_crash;
 mod enrolment;

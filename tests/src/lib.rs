@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
+pub mod browser;
 pub mod certificate;
 pub mod client;
 pub mod cut;
 pub mod frames;
+pub mod jupyter;
 pub mod load;
 pub mod netns;
 pub mod nginx;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
+mod browser;
 mod demo;
 mod ebpf;
 mod packages;
@@ -38,6 +39,8 @@ enum Task {
         #[arg(long)]
         no_io_uring: bool,
     },
+    /// JupyterLab in Chromium through the whole chain; installs both.
+    Browser,
     /// Build the BPF object from its sources and put it in place.
     Ebpf {
         /// Compare with the committed object instead.
@@ -55,6 +58,7 @@ fn main() -> std::process::ExitCode {
         Task::Demo { check, programs } => demo::run(check, programs),
         Task::Test { no_io_uring: false } => test::run(),
         Task::Test { no_io_uring: true } => test::without_io_uring(),
+        Task::Browser => browser::run(),
         Task::Ebpf { check } => ebpf::run(check),
         Task::Perf(arguments) => perf::run(&arguments),
         Task::Tidy => tidy::run(),

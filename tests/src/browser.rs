@@ -1,0 +1,136 @@
+//! A real browser: headless Chromium, told what to do by WebDriver.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::{within, world};
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A browser with one page.
+pub struct Browser {
+    driver: Process,
+    address: SocketAddr,
+    session: String,
+    net_log: PathBuf,
+}
+
+/// Whether there is one to start.
+#[must_use]
+pub fn is_there() -> bool {
+    Command::new("chromedriver").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+impl Browser {
+    /// Starts Chromium, for which every host is `relay`'s. It does not know the world's authority. `more` are further
+    /// arguments.
+    pub fn start(folder: &Path, relay: SocketAddr, more: &[&str]) -> Result<Browser> {
+        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
+        let mut command = Command::new("chromedriver");
+        command.arg(format!("--port={}", address.port()));
+        let driver = Process::spawn("chromedriver", command, &folder.join("chromedriver.log"))?;
+        if !within(Duration::from_secs(10), || TcpStream::connect(address).is_ok()) {
+            bail!("chromedriver does not start: {}", driver.log_tail());
+        }
+        let net_log = folder.join(format!("net-log-{}.json", address.port()));
+        let profile = folder.join(format!("profile-{}", address.port()));
+        let mut arguments = vec![
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--ignore-certificate-errors".to_owned(),
+            format!("--host-resolver-rules=MAP *.example.test {}", relay.ip()),
+            format!("--log-net-log={}", net_log.display()),
+            format!("--user-data-dir={}", profile.display()),
+        ];
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        let mut browser = Browser { driver, address, session: String::new(), net_log };
+        let options = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let session = browser.ask("POST", "/session", &options)?;
+        browser.session = session["sessionId"].as_str().context("no session")?.to_owned();
+        Ok(browser)
+    }
+
+    pub fn open(&self, url: &str) -> Result<()> {
+        self.command("url", &json!({ "url": url })).map(drop)
+    }
+
+    /// What a script returns; promises are waited for.
+    pub fn script(&self, script: &str) -> Result<Value> {
+        self.command("execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Runs a script until it returns true.
+    pub fn wait_for(&self, limit: Duration, script: &str) -> Result<()> {
+        let mut last = String::new();
+        let happened = within(limit, || match self.script(script) {
+            Ok(Value::Bool(true)) => true,
+            other => {
+                last = format!("{other:?}");
+                std::thread::sleep(Duration::from_millis(200));
+                false
+            }
+        });
+        if happened { Ok(()) } else { bail!("not within {limit:?}: {script}: {last}") }
+    }
+
+    /// Ends the browser; what it did on the network.
+    pub fn finish(mut self) -> Result<String> {
+        self.ask("DELETE", &format!("/session/{}", self.session), &json!({}))?;
+        self.driver.terminate(Duration::from_secs(5));
+        std::fs::read_to_string(&self.net_log).context("no log of the network")
+    }
+
+    fn command(&self, name: &str, body: &Value) -> Result<Value> {
+        self.ask("POST", &format!("/session/{}/{name}", self.session), body)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let mut socket = TcpStream::connect(self.address)?;
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let body = body.to_string();
+        write!(
+            socket,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )?;
+        let json = read_answer(socket)?;
+        let value: Value = serde_json::from_slice(&json).context("chromedriver's answer")?;
+        let value = value["value"].clone();
+        match value["error"].as_str() {
+            Some(error) => bail!("{path}: {error}: {}", value["message"].as_str().unwrap_or_default()),
+            None => Ok(value),
+        }
+    }
+}
+
+/// The body of an answer, which states its length.
+fn read_answer(socket: TcpStream) -> Result<Vec<u8>> {
+    let mut reader = BufReader::new(socket);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            if line.trim_end().is_empty() {
+                break;
+            }
+            continue;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}

@@ -1,0 +1,55 @@
+//! JupyterLab as the private application: a real one that lives on WebSockets.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::process::Process;
+use crate::{within, world};
+
+/// Names a folder with a Python environment that has it; `cargo xtask browser` makes one.
+pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_JUPYTER";
+
+const NOTEBOOK: &str = r#"{"cells": [{"cell_type": "code", "execution_count": null, "id": "a", "metadata": {},
+ "outputs": [], "source": "print('the answer is', 6 * 7)"}],
+ "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+ "nbformat": 4, "nbformat_minor": 5}"#;
+
+pub struct Jupyter {
+    pub process: Process,
+    address: SocketAddr,
+}
+
+/// Its program, if it is installed where [`FOLDER_VARIABLE`] says.
+#[must_use]
+pub fn program() -> Option<PathBuf> {
+    let program = PathBuf::from(std::env::var_os(FOLDER_VARIABLE)?).join("bin/jupyter-lab");
+    program.exists().then_some(program)
+}
+
+impl Jupyter {
+    /// Serves a folder with one notebook, `answer.ipynb`, without asking who comes.
+    pub fn start(program: &Path, folder: &Path) -> Result<Jupyter> {
+        let folder = folder.join("jupyter");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("answer.ipynb"), NOTEBOOK)?;
+        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
+        let mut command = Command::new(program);
+        command.args(["--no-browser", "--allow-root", "--expose-app-in-browser", "--ip=127.0.0.1"]);
+        command.args([format!("--port={}", address.port()), format!("--ServerApp.root_dir={}", folder.display())]);
+        command.args(["--IdentityProvider.token=", "--ServerApp.password="]);
+        command.env("HOME", &folder).env("JUPYTER_PREFER_ENV_PATH", "1");
+        let mut process = Process::spawn("jupyter-lab", command, &folder.join("log"))?;
+        if !within(Duration::from_secs(60), || TcpStream::connect(address).is_ok()) || !process.is_alive() {
+            bail!("JupyterLab does not start: {}", process.log_tail());
+        }
+        Ok(Jupyter { process, address })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+}
