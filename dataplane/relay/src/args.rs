@@ -63,12 +63,12 @@ pub struct Args {
     /// Started as root, the dataplane runs as this user; default: postern-relay if it exists, else nobody
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// What one source may do.
-    #[command(flatten)]
-    pub sources: SourceArgs,
     /// The access log.
     #[command(flatten)]
     pub log: LogArgs,
+    /// What one source may do.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -290,7 +290,6 @@ fn name_from(hostname: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::recorder::LogFields;
 
     const BASE: [&str; 7] =
         ["postern-relay", "--state-dir", "/s", "--control", "unix:/run/c.sock", "--listen", "127.0.0.1:443,[::1]:443"];
@@ -343,18 +342,6 @@ mod tests {
         }
         let many: Vec<String> = (0..17).map(|index| format!("eth{index}")).collect();
         assert_eq!(check(&["--xdp", &many.join(",")]).unwrap_err(), Refused::XdpTooMany { count: 17 });
-    }
-
-    #[test]
-    fn requests_are_logged_where_the_operator_says() {
-        let log = |more: &[&str]| check(more).unwrap().log;
-        assert_eq!((log(&[]).file(), log(&[]).fields), (LogFile::InStateDir, LogFields::default()));
-        assert_eq!(log(&["--access-log", "off"]).file(), LogFile::Off);
-        assert_eq!(log(&["--access-log", "-"]).target, Some(LogTarget::Output));
-        let file = log(&["--access-log", "/var/log/x", "--access-log-query", "--access-log-user-agent"]);
-        assert_eq!(file.target, Some(LogTarget::File(PathBuf::from("/var/log/x"))));
-        assert!(file.fields.query && file.fields.user_agent);
-        assert!(Args::try_parse_from(BASE.iter().chain(&["--access-log", ""])).is_err());
     }
 
     #[test]

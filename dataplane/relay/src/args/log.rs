@@ -106,3 +106,29 @@ impl FromStr for LogTarget {
 
 /// Its name in the state folder.
 const LOG_NAME: &str = "access.log";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        log: LogArgs,
+    }
+
+    #[test]
+    fn requests_are_logged_where_the_operator_says() {
+        let parse = |more: &[&str]| Line::try_parse_from([&["relay"], more].concat());
+        let log = |more: &[&str]| parse(more).ok().map(|line| line.log.options()).unwrap();
+        assert_eq!((log(&[]).file(), log(&[]).fields), (LogFile::InStateDir, LogFields::default()));
+        assert_eq!(log(&["--access-log", "off"]).file(), LogFile::Off);
+        assert_eq!(log(&["--access-log", "-"]).target, Some(LogTarget::Output));
+        let file = log(&["--access-log", "/var/log/x", "--access-log-query", "--access-log-user-agent"]);
+        assert_eq!(file.target, Some(LogTarget::File(PathBuf::from("/var/log/x"))));
+        assert!(file.fields.query && file.fields.user_agent);
+        assert!(parse(&["--access-log", ""]).is_err());
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use aws_lc_rs::digest;
-use postern_ebpf_loader::{BpfError, Slot, Steer, SteerLog, SteerOptions, Support, WorkerState, probe};
+use postern_ebpf_loader::{BpfError, Slot, SourceLimits, Steer, SteerLog, SteerOptions, Support, WorkerState, probe};
 use postern_service::failure::Failure;
 
 use super::guarding::{Guarding, check_interfaces, unfiltered};
@@ -78,6 +78,9 @@ impl Steering {
         let mut warnings: Vec<String> = options.xdp.iter().map(|interface| unfiltered(interface, &why)).collect();
         if !options.deny.is_empty() {
             warnings.push(format!("--deny: these sources are not refused: {why}"));
+        }
+        if options.source_limits != SourceLimits::default() {
+            warnings.push(format!("--connection-rate and its like: no limit holds for sources: {why}"));
         }
         for warning in &warnings {
             tracing::warn!("{warning}");

@@ -8,6 +8,7 @@ use postern_io::random_u64;
 use postern_model::ids::{ConnectorId, GroupId};
 use postern_tunnel::GoAwayReason;
 
+use super::counters::WorkerCounters;
 use super::tunnel::{Health, Tunnel};
 use crate::published::Published;
 
@@ -65,6 +66,14 @@ impl Hub {
     /// All tunnels.
     pub(crate) fn tunnels(&self) -> Vec<Rc<Tunnel>> {
         self.groups.borrow().values().flatten().cloned().collect()
+    }
+
+    /// Shows what all tunnels hold.
+    pub(crate) fn gauge(&self, counters: &WorkerCounters) {
+        let groups = self.groups.borrow();
+        let tunnels = || groups.values().flatten();
+        counters.tunnel_streams_open.set(tunnels().map(|tunnel| tunnel.open_streams() as u64).sum());
+        counters.tunnel_queue_bytes.set(tunnels().map(|tunnel| tunnel.queued_bytes() as u64).sum());
     }
 
     /// Whether the connector has another tunnel here than `tunnel`.

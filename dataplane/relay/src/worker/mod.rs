@@ -324,13 +324,6 @@ impl Worker {
         }
     }
 
-    fn gauge(&self, tunnels: &[Rc<Tunnel>]) {
-        let counters = self.counters();
-        counters.requests_open.set(self.in_progress.count() as u64);
-        counters.tunnel_streams_open.set(tunnels.iter().map(|tunnel| tunnel.open_streams() as u64).sum());
-        counters.tunnel_queue_bytes.set(tunnels.iter().map(|tunnel| tunnel.queued_bytes() as u64).sum());
-    }
-
     /// Once a second: shows that this worker turns, corrects what `steer` counts, refreshes what `status` shows.
     async fn housekeep(self: Rc<Self>) {
         loop {
@@ -338,9 +331,9 @@ impl Worker {
             self.side.beat();
             self.load.cell().resync(self.open.get() as u64);
             self.recorder.flush();
-            let tunnels = self.hub.tunnels();
-            self.gauge(&tunnels);
-            for tunnel in tunnels {
+            self.counters().requests_open.set(self.in_progress.count() as u64);
+            self.hub.gauge(self.counters());
+            for tunnel in self.hub.tunnels() {
                 self.report(&tunnel);
             }
         }
