@@ -96,7 +96,7 @@ impl Control {
         };
         let pins = store.pins()?.into_iter().collect();
         let (version, _) = watch::channel(snapshot.version);
-        let control = Self {
+        let mut control = Self {
             authority,
             state_dir,
             started_unix_ms: now_unix_ms(),
@@ -108,6 +108,10 @@ impl Control {
         };
         if fresh {
             control.initialise()?;
+            // The time that the next start will read, not one of a moment before.
+            if let Some(stored) = control.inner.get_mut().store.load()? {
+                control.initialised_unix_ms = stored.initialised_unix_ms;
+            }
         }
         Ok(control)
     }
