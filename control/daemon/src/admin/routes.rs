@@ -1,8 +1,8 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications waits a moment until the relays have it.
+//! applications, limits or networks waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
-use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, List, Problem, SetNetwork, path};
+use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, Changed, List, Problem, SetNetwork, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +32,8 @@ pub(super) async fn answer(
     match segments.as_slice() {
         ["v1", "tenants", tenant, "apps", rest @ ..] => ask.apps(tenant, rest).await,
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
+        ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
+        ["v1", "tenants", tenant, "networks", rest @ ..] => ask.networks(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
         _ => ask.whole(path, query),
@@ -71,8 +73,6 @@ impl Ask<'_> {
             (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
             (&Method::GET, [tenant, "document"]) => reply(&apply::export(control, &tenants::find(control, tenant)?)),
-            (_, [tenant, "limits", rest @ ..]) => self.limits(tenant, rest),
-            (_, [tenant, "networks", rest @ ..]) => self.networks(tenant, rest),
             _ => Err(self.no_route()),
         }
     }
@@ -148,29 +148,41 @@ impl Ask<'_> {
         }
     }
 
-    fn limits(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+    async fn limits(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(throttle::list(control, &tenant))),
-            (&Method::PATCH, []) => reply(&throttle::set(control, actor, &tenant, &self.body()?)?),
-            (&Method::DELETE, [_, ..]) => reply(&throttle::unset(control, actor, &tenant, &rest.join("/"))?),
+            (&Method::PATCH, []) => {
+                let mut changed = throttle::set(control, actor, &tenant, &self.body()?)?;
+                changed.warnings.extend(rollout::confirmed(control, changed.version).await);
+                reply(&changed)
+            }
+            (&Method::DELETE, [_, ..]) => {
+                self.confirmed(throttle::unset(control, actor, &tenant, &rest.join("/"))?).await
+            }
             _ => Err(self.no_route()),
         }
     }
 
-    fn networks(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+    async fn networks(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(networks::list(control, &tenant))),
             (&Method::PUT, [name]) => {
                 let SetNetwork { prefixes } = self.body()?;
-                reply(&networks::set(control, actor, &tenant, name, prefixes)?)
+                self.confirmed(networks::set(control, actor, &tenant, name, prefixes)?).await
             }
-            (&Method::DELETE, [name]) => reply(&networks::remove(control, actor, &tenant, name)?),
+            (&Method::DELETE, [name]) => self.confirmed(networks::remove(control, actor, &tenant, name)?).await,
             _ => Err(self.no_route()),
         }
+    }
+
+    /// Answers once the change is in force.
+    async fn confirmed(&self, mut changed: Changed) -> Result<Reply, Problem> {
+        changed.warnings.extend(rollout::confirmed(self.control, changed.version).await);
+        reply(&changed)
     }
 
     fn relays(&self, rest: &[&str]) -> Result<Reply, Problem> {

@@ -59,6 +59,11 @@ impl SourceDrops {
         sent
     }
 
+    /// Whether a source is [spared](Self::spare).
+    pub(crate) fn is_spared(&self, source: IpAddr) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).spared.contains_key(&site(source))
+    }
+
     /// Call it with the address of a connector's tunnel, and keep the answer as long as the tunnel: a network's users and
     /// its connector often come from one address, and a user who exceeds must not cut the connector off.
     #[must_use]

@@ -28,6 +28,8 @@ pub(crate) struct SourceRule {
 pub(crate) struct SourceTable {
     secret: RandomState,
     entries: Box<[Entry]>,
+    /// Until when at most somebody is shut out: for the usual case that nobody is.
+    shut_until: AtomicU64,
 }
 
 /// One source under one rule: a cache line.
@@ -89,7 +91,7 @@ impl SourceRule {
 impl SourceTable {
     pub(crate) fn new() -> Self {
         let entries = (0..SOURCE_SETS * SOURCE_WAYS).map(|_| Entry::default()).collect();
-        Self { secret: RandomState::new(), entries }
+        Self { secret: RandomState::new(), entries, shut_until: AtomicU64::new(0) }
     }
 
     /// Lets a request in, unless its source has too many in progress or too many a second.
@@ -100,7 +102,7 @@ impl SourceTable {
         worker: u16,
         now_ns: u64,
     ) -> Result<SourceEntered, SourceRefused> {
-        let slot = self.slot(rule, address, now_ns);
+        let slot = self.slot(rule.number, address, now_ns);
         let terms = rule.limiter.terms();
         let taken = match slot {
             Slot::Own(index) => {
@@ -153,6 +155,26 @@ impl SourceTable {
         }
     }
 
+    /// Shuts a source out until a moment: where the kernel does not drop it. Nothing happens when the table is full.
+    pub(crate) fn shut_out(&self, address: IpAddr, until_ns: u64, now_ns: u64) {
+        if let Slot::Own(index) = self.slot(SHUT_OUT, address, now_ns) {
+            let entry = &self.entries[index as usize];
+            entry.requests.reserve(until_ns.saturating_sub(now_ns), 0, now_ns);
+            entry.requests.cap(until_ns.saturating_sub(now_ns), now_ns);
+            self.shut_until.fetch_max(until_ns, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a source's connections are to be closed as they come.
+    pub(crate) fn is_shut_out(&self, address: IpAddr, now_ns: u64) -> bool {
+        if self.shut_until.load(Ordering::Relaxed) <= now_ns {
+            return false;
+        }
+        let (key, set) = self.set(SHUT_OUT, address);
+        let own = self.entries[set].iter().find(|entry| entry.key.load(Ordering::Relaxed) == key);
+        own.is_some_and(|entry| !entry.requests.is_full(now_ns))
+    }
+
     /// The sources of a rule that were refused most in the last seconds, most first.
     pub(crate) fn worst(&self, rule: &SourceRule, count: usize, now_ns: u64) -> Vec<SeenSource> {
         let own = self.entries.iter().filter(|entry| entry.rule.load(Ordering::Relaxed) == rule.number);
@@ -162,19 +184,24 @@ impl SourceTable {
         seen
     }
 
-    fn slot(&self, rule: &SourceRule, address: IpAddr, now_ns: u64) -> Slot {
-        let source = site(address);
-        let key = self.secret.hash_one((rule.number, source, address.is_ipv4())).max(1);
+    /// What a source is called in the table, and where it may lie.
+    fn set(&self, rule: u32, address: IpAddr) -> (u64, std::ops::Range<usize>) {
+        let key = self.secret.hash_one((rule, site(address), address.is_ipv4())).max(1);
         let first = (key as usize % SOURCE_SETS) * SOURCE_WAYS;
-        let set = &self.entries[first..first + SOURCE_WAYS];
-        let index = |way: usize| Slot::Own(u32::try_from(first + way).unwrap_or(u32::MAX));
+        (key, first..first + SOURCE_WAYS)
+    }
+
+    fn slot(&self, rule: u32, address: IpAddr, now_ns: u64) -> Slot {
+        let (key, places) = self.set(rule, address);
+        let index = |way: usize| Slot::Own(u32::try_from(places.start + way).unwrap_or(u32::MAX));
+        let set = &self.entries[places.clone()];
         if let Some(way) = set.iter().position(|entry| entry.key.load(Ordering::Relaxed) == key) {
             return index(way);
         }
         for (way, entry) in set.iter().enumerate() {
             if entry.claim(key, now_ns) {
-                entry.rule.store(rule.number, Ordering::Relaxed);
-                entry.source.store(source, Ordering::Relaxed);
+                entry.rule.store(rule, Ordering::Relaxed);
+                entry.source.store(site(address), Ordering::Relaxed);
                 entry.window.store(window(now_ns) | if address.is_ipv4() { V4 } else { 0 }, Ordering::Relaxed);
                 entry.refused.store(0, Ordering::Relaxed);
                 return index(way);
@@ -250,6 +277,8 @@ fn window(now_ns: u64) -> u32 {
     u32::try_from(now_ns / WINDOW_NS).unwrap_or(u32::MAX) & !V4
 }
 
+/// Instead of a rule's number, which begin at 1: the source is shut out.
+const SHUT_OUT: u32 = 0;
 const NS_PER_S: u64 = 1_000_000_000;
 /// What [`Entry::window`] holds beside the window: 2^31 windows are 680 years.
 const V4: u32 = 1 << 31;

@@ -79,6 +79,18 @@ impl LimitTable {
         self.apps.get(&app)
     }
 
+    /// Closes a source's new connections for a while.
+    pub(crate) fn shut_out(&self, address: IpAddr, until_ns: u64, now_ns: u64) {
+        if let Some(sources) = &self.sources {
+            sources.shut_out(address.to_canonical(), until_ns, now_ns);
+        }
+    }
+
+    /// Whether a source's new connections are closed.
+    pub(crate) fn is_shut_out(&self, address: IpAddr, now_ns: u64) -> bool {
+        self.sources.as_ref().is_some_and(|sources| sources.is_shut_out(address.to_canonical(), now_ns))
+    }
+
     /// Looks at every limiter's last second; called about once a second.
     pub(crate) fn sample(&self, now_ns: u64) {
         for held in self.all.values() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use postern_http::h1::{ResponseContext, encode_response};
 use postern_http::{Method, Version};
 use postern_io::sync::{Either, select};
-use postern_io::{Listener, Socket, Stream, sleep, spawn, timeout};
+use postern_io::{Listener, Socket, Stream, now, sleep, spawn, timeout};
 use postern_model::ids::RequestId;
 use postern_model::{enrol, link};
 use postern_tunnel::Identity;
@@ -56,6 +56,9 @@ fn begin(worker: &Rc<Worker>, socket: Socket, first: Vec<u8>, moved_from: Option
     spawn(async move {
         let _place = place;
         let Some(address) = moved_from.or_else(|| socket.peer_addr()) else { return };
+        if worker.published().limits.is_shut_out(address.ip(), now().as_nanos()) {
+            return; // it floods, and nothing in the kernel keeps it away
+        }
         if let Err(error) = connection(&worker, socket, first, address, moved_from.is_some()).await {
             worker.counters().handshakes_failed.increment();
             tracing::debug!("a connection ended in its handshake: {error}");

@@ -53,7 +53,7 @@ struct Place(Rc<Cell<usize>>);
 /// that floods is dropped in the kernel for a while, where there is BPF.
 pub(crate) fn throttle(
     permit: Permit,
-    limits: &LimitTable,
+    table: &LimitTable,
     address: IpAddr,
     worker: u16,
     in_progress: &InProgress,
@@ -62,10 +62,10 @@ pub(crate) fn throttle(
     if in_progress.0.get() >= REQUESTS_PER_WORKER_MAX {
         return Err(Reject::overloaded());
     }
-    let limits = match limits.app(permit.app().id) {
+    let limits = match table.app(permit.app().id) {
         Some(limits) => {
             let entered = Admission::enter(limits, address, worker, now().as_nanos());
-            Some(entered.map_err(|limited| refuse(&limited, address, drops))?)
+            Some(entered.map_err(|limited| refuse(&limited, table, address, drops))?)
         }
         None => None,
     };
@@ -73,9 +73,12 @@ pub(crate) fn throttle(
     Ok(Admitted { permit, limits, _place: Place(Rc::clone(&in_progress.0)) })
 }
 
-fn refuse(limited: &Limited, address: IpAddr, drops: &SourceDrops) -> Reject {
-    if limited.floods {
-        drops.drop_source(address, SOURCE_DROP_TIME);
+/// One that floods is not answered any more for a while: dropped in the kernel where that can be done, else its connections
+/// are closed as they come.
+fn refuse(limited: &Limited, table: &LimitTable, address: IpAddr, drops: &SourceDrops) -> Reject {
+    if limited.floods && !drops.drop_source(address, SOURCE_DROP_TIME) && !drops.is_spared(address) {
+        let now = now();
+        table.shut_out(address, now.after(SOURCE_DROP_TIME).as_nanos(), now.as_nanos());
     }
     Reject::limited(limited)
 }

@@ -92,6 +92,20 @@ fn one_that_floods_is_told_from_one_that_tries_now_and_then() {
 }
 
 #[test]
+fn who_is_shut_out_may_come_again_later() {
+    let table = SourceTable::new();
+    assert!(!table.is_shut_out(v4(1), NOW));
+    table.shut_out(v4(1), NOW + 60 * NS_PER_S, NOW);
+    table.shut_out(v4(1), NOW + 60 * NS_PER_S, NOW + NS_PER_S);
+    table.shut_out("2001:db8::1".parse().unwrap(), NOW + 90 * NS_PER_S, NOW);
+    assert!(table.is_shut_out(v4(1), NOW + 59 * NS_PER_S) && !table.is_shut_out(v4(2), NOW));
+    assert!(!table.is_shut_out(v4(1), NOW + 60 * NS_PER_S), "asked for twice, it is not twice as long");
+    assert!(table.is_shut_out("2001:db8::2".parse().unwrap(), NOW + 60 * NS_PER_S), "the same /64");
+    // It is no limit: rules go on by themselves.
+    assert_eq!(granted(&table, &rule(1, 1, 5, None), v4(1), 10, NOW), 5);
+}
+
+#[test]
 fn the_worst_are_shown_by_address() {
     let table = SourceTable::new();
     let rule = rule(1, 1, 1, None);
