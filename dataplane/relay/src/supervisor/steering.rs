@@ -15,6 +15,7 @@ use super::listeners::Listeners;
 use super::refusals::Refusals;
 use crate::args::{EbpfMode, Options};
 use crate::limits::SOURCE_DROP_MAX;
+use crate::messages::KernelFigures;
 use crate::workers::allowed_cpus;
 
 /// Whether BPF is at work, and with what.
@@ -152,13 +153,16 @@ impl Steering {
         }
     }
 
-    /// Says in the log what the kernel has refused since the last time.
-    pub(crate) fn report(&mut self) {
-        let Self::On(steered) = self else { return };
+    /// Says in the log what the kernel has refused since the last time, and gives what it counted so far.
+    pub(crate) fn report(&mut self) -> Option<KernelFigures> {
+        let Self::On(steered) = self else { return None };
         let guard = steered.guarding.as_ref().map(Guarding::counters).transpose();
         match steered.steer.counters().and_then(|steer| Ok((steer, guard?))) {
-            Ok((steer, guard)) => steered.refusals.report(&steer, &guard.unwrap_or_default()),
-            Err(error) => tracing::warn!(error = error.chain(), "the kernel's counters cannot be read"),
+            Ok((steer, guard)) => Some(steered.refusals.report(&steer, &guard.unwrap_or_default())),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "the kernel's counters cannot be read");
+                None
+            }
         }
     }
 

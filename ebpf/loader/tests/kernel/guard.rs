@@ -97,12 +97,12 @@ fn sites_of_ipv6_share_a_bucket() {
     let link = Link::create();
     let limits = SourceLimits { syns: Rate::new(1, 5), ..unlimited() };
     let guarded = Guarded::start("v6", &link.interface, &[link.here_v6().into()], limits);
-    link.flood(link.there_v6(1, 1), guarded.address(), SYN, 100);
-    link.flood(link.there_v6(1, 2), guarded.address(), SYN, 100);
-    let counters = guarded.counters();
-    assert!(counters.syn_rate >= 194, "{counters:?}");
+    let begin = Instant::now();
+    link.flood(link.there_v6(1, 1), guarded.address(), SYN, 1000);
+    link.flood(link.there_v6(1, 2), guarded.address(), SYN, 1000);
+    let let_in = 2000 - guarded.counters().syn_rate;
+    assert!(let_in <= 5 + begin.elapsed().as_secs() + 1, "{let_in} in {:?}: two buckets", begin.elapsed());
     link.connect(link.there_v6(2, 1), guarded.address()).unwrap();
-    assert!(link.connect(link.there_v6(1, 1), guarded.address()).is_err());
 }
 
 #[test]
@@ -141,6 +141,22 @@ fn the_deny_list_is_live_and_other_ports_are_open() {
     assert!(guarded.steer.sources().allow(prefix).unwrap());
     assert!(!guarded.steer.sources().allow(prefix).unwrap(), "it is gone already");
     link.connect(user, guarded.address()).unwrap();
+}
+
+#[test]
+fn fragments_and_what_is_no_tcp_are_the_kernels_to_judge() {
+    if !able() {
+        return;
+    }
+    let link = Link::create();
+    let limits = SourceLimits { packets: Rate::new(1, 1), ..unlimited() };
+    let mut guarded = Guarded::start("fragments", &link.interface, &[link.here().into()], limits);
+    guarded.steer.sources().deny(link.there(3).into()).unwrap();
+    let IpAddr::V4(from) = link.there(3) else { panic!("an IPv4 address") };
+    link.send_fragments(from, guarded.address(), 50);
+    let counters = guarded.counters();
+    assert_eq!((counters.fragments, counters.dropped()), (50, 0), "{counters:?}");
+    assert!(counters.not_ours > 0, "ARP at least: {counters:?}");
 }
 
 #[test]

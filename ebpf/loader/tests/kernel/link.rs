@@ -1,12 +1,12 @@
 //! A network namespace joined to this one by a pair of links: where floods come from.
 
 use std::{
+    env,
     fs::File,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     os::fd::AsRawFd as _,
     process::{self, Command},
-    sync::atomic::{AtomicU8, Ordering},
     thread,
     time::Duration,
 };
@@ -19,16 +19,15 @@ pub(crate) struct Link {
     /// This side's interface.
     pub(crate) interface: String,
     subnet: u8,
+    _subnet_lock: File,
 }
 
 impl Link {
     /// This side is `.1`, the other `.2` to `.4`; in IPv6 the other side has two /64 beside this one's.
     pub(crate) fn create() -> Self {
-        static SUBNET: AtomicU8 = AtomicU8::new(0);
-        // Tests of other processes are beside: 10.214 to 10.217 by process, then one subnet per test.
-        let subnet = SUBNET.fetch_add(1, Ordering::Relaxed) + 16 * (process::id() % 16) as u8;
-        let id = format!("{}{subnet}", process::id() % 100_000);
-        let link = Self { netns: format!("pg{id}"), interface: format!("pg{id}"), subnet };
+        let (subnet, lock) = free_subnet();
+        let id = format!("pg{}{subnet}", process::id() % 100_000);
+        let link = Self { netns: id.clone(), interface: id, subnet, _subnet_lock: lock };
         let (netns, interface) = (&link.netns, &link.interface);
         ip(&format!("netns add {netns}"));
         ip(&format!("link add {interface} type veth peer name inside netns {netns}"));
@@ -89,6 +88,24 @@ impl Link {
         Ok(socket.into())
     }
 
+    /// Sends the first fragments of datagrams from the other side.
+    pub(crate) fn send_fragments(&self, from: Ipv4Addr, to: SocketAddr, count: u16) {
+        let socket = self.there_socket(from.into(), Type::RAW, Protocol::from(libc::IPPROTO_RAW));
+        let IpAddr::V4(to_ip) = to.ip() else { panic!("IPv4 only") };
+        let mut packet = [0; 28];
+        packet[0] = 0x45;
+        packet[6] = 0x20; // more fragments follow
+        packet[8] = 64;
+        packet[9] = libc::IPPROTO_TCP as u8;
+        packet[12..16].copy_from_slice(&from.octets());
+        packet[16..20].copy_from_slice(&to_ip.octets());
+        packet[22..24].copy_from_slice(&to.port().to_be_bytes());
+        for number in 0..count {
+            packet[4..6].copy_from_slice(&(number + 1).to_be_bytes());
+            socket.send_to(&packet, &SocketAddr::new(to.ip(), 0).into()).unwrap();
+        }
+    }
+
     /// Sends segments with these flags from the other side, each with another port, as fast as one thread can.
     pub(crate) fn flood(&self, from: IpAddr, to: SocketAddr, flags: u8, count: u16) {
         let socket = self.there_socket(from, Type::RAW, Protocol::TCP);
@@ -125,6 +142,15 @@ impl Drop for Link {
         let _ = Command::new("ip").args(["link", "del", &format!("{}b", self.interface)]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.netns]).output();
     }
+}
+
+/// Tests run beside each other, in processes of their own too: the lock says whose a subnet is.
+fn free_subnet() -> (u8, File) {
+    let locked = (0..=u8::MAX).find_map(|subnet| {
+        let file = File::create(env::temp_dir().join(format!("postern-test-subnet-{subnet}"))).unwrap();
+        file.try_lock().ok().map(|()| (subnet, file))
+    });
+    locked.expect("a free subnet among 256")
 }
 
 pub(crate) fn ip(arguments: &str) {
