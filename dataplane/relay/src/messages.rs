@@ -30,11 +30,36 @@ pub(crate) enum ToDataplane {
     },
     /// SIGHUP, too: log to a new file, which comes as a descriptor unless it is in the state folder.
     AccessLog,
+    /// What BPF did so far, every few seconds where it is on.
+    Kernel(KernelFigures),
     /// SIGTERM: end within this time.
     Drain {
         /// What running requests are given.
         grace_period: Duration,
     },
+}
+
+/// What BPF counted since the relay's start, each count under its name in `/metrics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KernelFigures {
+    /// Connections that `steer` gave to a worker, by how it was chosen: [`Self::STEERED`].
+    pub(crate) steered: [u64; 4],
+    /// Connections that `steer` refused: [`Self::CONNECTIONS_REFUSED`].
+    pub(crate) connections_refused: [u64; 3],
+    pub(crate) packets_passed: u64,
+    /// Packets that `guard` dropped: [`Self::PACKETS_DROPPED`].
+    pub(crate) packets_dropped: [u64; 4],
+    /// Sources that the dataplane had dropped for a while.
+    pub(crate) sources_dropped: u64,
+}
+
+impl KernelFigures {
+    /// How a worker is chosen; the last: by the kernel's hash.
+    pub(crate) const STEERED: [&'static str; 4] = ["lighter", "same_cpu", "scanned", "hash"];
+    /// Why a connection is refused.
+    pub(crate) const CONNECTIONS_REFUSED: [&'static str; 3] = ["deny_list", "source_dropped", "connection_rate"];
+    /// Why a packet is dropped.
+    pub(crate) const PACKETS_DROPPED: [&'static str; 4] = ["deny_list", "source_dropped", "syn_rate", "packet_rate"];
 }
 
 /// From the dataplane to the supervisor.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::metrics::Figures;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_TIMEOUT};
+use crate::messages::KernelFigures;
 
 /// What is shown; the side loop keeps it up to date.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Shown {
     /// It was told to end.
     pub(crate) draining: bool,
     pub(crate) status: RelayStatus,
+    pub(crate) kernel: KernelFigures,
 }
 
 impl AdminView {

@@ -11,6 +11,7 @@ use postern_service::metrics::{Kind, Page, Process};
 use super::admin::Shown;
 use super::sender::SideReceiver;
 use crate::limits::{APPS_SHOWN_MAX, LIMITERS_SHOWN_MAX};
+use crate::messages::KernelFigures;
 use crate::published::ConfigHandle;
 use crate::record::book::{AppFigures, Book, Subject};
 use crate::record::latency::Latency;
@@ -51,6 +52,7 @@ impl Figures {
         self.refusals(&mut page);
         self.limiters(&mut page);
         connectors(&mut page, shown);
+        kernel(&mut page, &shown.kernel);
         let lost = self.losses.dropped();
         let help = "Requests that are not in the access log: it could not be written, or not as fast.";
         page.single("postern_relay_access_log_dropped_total", Kind::Counter, help, lost);
@@ -195,6 +197,32 @@ fn connectors(page: &mut Page, shown: &Shown) {
     for connector in connectors.iter().filter(|connector| connector.online) {
         family.sample(&[("connector", &connector.id.to_string())], f64::from(connector.rtt_us) / 1e6);
     }
+}
+
+/// What BPF did, as the supervisor tells it every few seconds; all 0 where it is off.
+fn kernel(page: &mut Page, figures: &KernelFigures) {
+    let mut by = |name, help, label, values: &[(&str, u64)]| {
+        let mut family = page.family(name, Kind::Counter, help);
+        for (value, count) in values {
+            family.sample(&[(label, *value)], count);
+        }
+    };
+    let pairs = |names: &[&'static str], counts: &[u64]| -> Vec<(&'static str, u64)> {
+        names.iter().copied().zip(counts.iter().copied()).collect()
+    };
+    let name = "postern_relay_kernel_connections_total";
+    let help = "New connections that BPF gave to a worker, by how it was chosen.";
+    by(name, help, "how", &pairs(&KernelFigures::STEERED, &figures.steered));
+    let name = "postern_relay_kernel_connections_refused_total";
+    let help = "New connections refused in the kernel, by reason.";
+    by(name, help, "reason", &pairs(&KernelFigures::CONNECTIONS_REFUSED, &figures.connections_refused));
+    let name = "postern_relay_kernel_packets_dropped_total";
+    let help = "Packets dropped on filtered interfaces, by reason.";
+    by(name, help, "reason", &pairs(&KernelFigures::PACKETS_DROPPED, &figures.packets_dropped));
+    let help = "Packets to the relay that filtered interfaces let through.";
+    page.single("postern_relay_kernel_packets_passed_total", Kind::Counter, help, figures.packets_passed);
+    let help = "Sources dropped in the kernel for a while because they kept exceeding a limit.";
+    page.single("postern_relay_kernel_sources_dropped_total", Kind::Counter, help, figures.sources_dropped);
 }
 
 fn state(page: &mut Page, shown: &Shown) {

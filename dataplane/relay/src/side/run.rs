@@ -27,7 +27,7 @@ use crate::args::{LogFile, open_in_state_dir};
 use crate::handover::{AsyncChannel, Channel, Received};
 use crate::limit;
 use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, LOG_END_TIME, PULSE_INTERVAL};
-use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
+use crate::messages::{Bootstrap, KernelFigures, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
 use crate::workers::Running;
@@ -61,6 +61,8 @@ pub(crate) struct Side {
     /// Control has welcomed this relay on the present link.
     linked: bool,
     told_ready: bool,
+    /// What the supervisor told last.
+    kernel: KernelFigures,
     /// Why control was out of reach when last tried, so that each reason is logged once.
     unreachable: Option<String>,
     pace: Pace,
@@ -115,6 +117,7 @@ impl Side {
             links_opened: 0,
             linked: false,
             told_ready: false,
+            kernel: KernelFigures::default(),
             unreachable: None,
             pace: Pace::new(Instant::now()),
         };
@@ -202,6 +205,7 @@ impl Side {
             }
             ToDataplane::ControlUnreachable { reason } => self.control_unreachable(reason),
             ToDataplane::Reload { trust_anchor_pem } => self.reload(trust_anchor_pem),
+            ToDataplane::Kernel(figures) => self.kernel = figures,
             ToDataplane::AccessLog => {
                 let given = received.descriptors.into_iter().next();
                 match given.map_or_else(open_in_state_dir, Ok) {
@@ -380,7 +384,13 @@ impl Side {
             self.tell_control(ToControl::Status(status.clone()));
         }
         let draining = self.drain.state() != DrainState::Running;
-        self.view.show(Shown { accepting: self.told_ready, linked: self.linked, draining, status });
+        self.view.show(Shown {
+            accepting: self.told_ready,
+            linked: self.linked,
+            draining,
+            status,
+            kernel: self.kernel,
+        });
     }
 }
 

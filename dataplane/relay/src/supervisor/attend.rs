@@ -170,7 +170,9 @@ impl Supervisor {
                     return Ending::Unasked;
                 }
                 sources = asked(drops.as_ref()) => self.steering.drop_sources(&sources),
-                _ = reports.tick() => self.steering.report(),
+                _ = reports.tick() => if let Some(figures) = self.steering.report() {
+                    tell(dataplane, &ToDataplane::Kernel(figures)).await;
+                },
                 // Until it is ready READY_TIMEOUT watches it; then it has to show life itself.
                 () = self.watchdog.due() => if std::mem::take(&mut is_alive) || !is_ready || end_by.is_some() {
                     notify::watchdog();

@@ -2,6 +2,8 @@
 
 use postern_ebpf_loader::{GuardCounters, SteerCounters};
 
+use crate::messages::KernelFigures;
+
 /// The counters as they were last told.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
@@ -22,10 +24,17 @@ impl Refusals {
         self.now.sources_dropped += 1;
     }
 
-    /// Writes a line if there is anything new.
-    pub(super) fn report(&mut self, steer: &SteerCounters, guard: &GuardCounters) {
+    /// Writes a line if there is anything new. Gives all that was counted so far.
+    pub(super) fn report(&mut self, steer: &SteerCounters, guard: &GuardCounters) -> KernelFigures {
         if let Some(line) = self.news(steer, guard) {
             tracing::warn!("{line}");
+        }
+        KernelFigures {
+            steered: [steer.lighter, steer.same_cpu, steer.scanned, steer.fell_through],
+            connections_refused: self.now.connections,
+            packets_passed: guard.passed,
+            packets_dropped: self.now.packets,
+            sources_dropped: self.now.sources_dropped,
         }
     }
 
