@@ -102,20 +102,29 @@ impl Lab {
         let index = match self.peers.iter().position(|peer| peer.kind == kind) {
             Some(index) => index,
             None => {
-                let setting = Setting {
-                    folder: self.folder.path(),
-                    leaf: &self.leaf,
-                    origin: self.origin,
-                    rathole: self.extent.rathole.as_deref(),
-                };
-                self.peers.push(on_core(PROXY_CORE, || kind.start(&setting))?);
+                self.peers.push(self.start_peer(kind, None)?);
                 self.peers.len() - 1
             }
         };
-        let peer = &self.peers[index];
-        let host = format!("{HOST}:{}", peer.address.port());
-        let watch = Watch { parts: peer.parts(), core: PROXY_CORE };
-        Ok(Contestant { name: kind.name().into(), address: peer.address, host, watch })
+        Ok(peer_contestant(&self.peers[index]))
+    }
+
+    /// A peer of its own kind, with a wire of that length in its tunnel.
+    pub fn distant_peer(&self, kind: Kind, round_trip: Duration) -> Result<(Peer, Contestant)> {
+        let peer = self.start_peer(kind, Some(round_trip))?;
+        let contestant = peer_contestant(&peer);
+        Ok((peer, contestant))
+    }
+
+    fn start_peer(&self, kind: Kind, round_trip: Option<Duration>) -> Result<Peer> {
+        let setting = Setting {
+            folder: self.folder.path(),
+            leaf: &self.leaf,
+            origin: self.origin,
+            rathole: self.extent.rathole.as_deref(),
+            round_trip,
+        };
+        on_core(PROXY_CORE, || kind.start(&setting))
     }
 
     /// The origin itself, without TLS: what load and origin can do alone.
@@ -148,6 +157,12 @@ impl Contestant {
 pub fn contestant(chain: &Chain) -> Contestant {
     let watch = Watch { parts: chain.parts(), core: PROXY_CORE };
     Contestant { name: POSTERN.into(), address: chain.address(), host: chain.host(), watch }
+}
+
+fn peer_contestant(peer: &Peer) -> Contestant {
+    let host = format!("{HOST}:{}", peer.address.port());
+    let watch = Watch { parts: peer.parts(), core: PROXY_CORE };
+    Contestant { name: peer.kind.name().into(), address: peer.address, host, watch }
 }
 
 /// Whatever it starts stays on that core; this thread goes back to the load's.

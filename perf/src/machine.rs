@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::peers::find;
@@ -45,6 +46,12 @@ pub fn own_network() -> Result<()> {
         let _ = std::fs::write(Path::new("/proc/sys").join(name), value);
     }
     Ok(())
+}
+
+/// As many descriptors as the hard limit allows, here and in all that is started: `idle` holds thousands of connections.
+pub fn raise_descriptor_limit() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("the limit of open files cannot be raised")
 }
 
 impl Machine {

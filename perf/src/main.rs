@@ -71,6 +71,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             false
         }
     };
+    machine::raise_descriptor_limit()?;
     let mut lab = Lab::open(extent(arguments))?;
     if arguments.check_counted || arguments.update_baselines {
         let figures = counted::measure(&mut lab)?;

@@ -44,6 +44,8 @@ pub struct Setting<'lab> {
     pub leaf: &'lab Certificate,
     pub origin: SocketAddr,
     pub rathole: Option<&'lab Path>,
+    /// A wire as long as this inside the peer's tunnel, if it has one.
+    pub round_trip: Option<Duration>,
 }
 
 impl Kind {

@@ -8,6 +8,8 @@ use postern_tests::process::Process;
 
 use super::{Setting, free_address, launch};
 use crate::chain::HOST;
+use crate::delay;
+use crate::lab::LOAD_CORE;
 
 /// The password of a file that only this run reads; the format wants one.
 const PASSWORD: &str = "perf";
@@ -17,10 +19,14 @@ pub(super) fn start(setting: &Setting<'_>) -> Result<(Vec<Process>, SocketAddr)>
     let program = setting.rathole.context("rathole is not built: `cargo xtask perf --peers` builds it")?;
     let identity = identity(setting)?;
     let (tunnel, entrance) = (free_address()?, free_address()?);
+    let dialled = match setting.round_trip {
+        None => tunnel,
+        Some(round_trip) => delay::start(LOAD_CORE, tunnel, round_trip)?,
+    };
     let folder = setting.folder;
     let (server, client) = (folder.join("rathole-server.toml"), folder.join("rathole-client.toml"));
     std::fs::write(&server, server_text(tunnel, entrance, &identity))?;
-    std::fs::write(&client, client_text(tunnel, setting))?;
+    std::fs::write(&client, client_text(dialled, setting))?;
     let command = |role: &str, file: &std::path::Path| {
         let mut command = Command::new(program);
         command.arg(role).arg(file).env("RUST_LOG", "warn");
@@ -63,10 +69,10 @@ nodelay = true
     )
 }
 
-fn client_text(tunnel: SocketAddr, setting: &Setting<'_>) -> String {
+fn client_text(dialled: SocketAddr, setting: &Setting<'_>) -> String {
     format!(
         "[client]
-remote_addr = \"{tunnel}\"
+remote_addr = \"{dialled}\"
 default_token = \"perf\"
 [client.transport]
 type = \"tls\"

@@ -11,7 +11,8 @@ use crate::lab::{Contestant, LOAD_CORE, Lab, contestant};
 use crate::load::answer::Answer;
 use crate::load::link::Link;
 use crate::load::{Plan, Shape, request, start};
-use crate::outcome::{Outcome, POSTERN, Sample, Side, figure};
+use crate::outcome::{Outcome, Sample, Side, figure};
+use crate::peers::Kind;
 use crate::tls::Protocol;
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -30,8 +31,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
     let postern = contestant(&chain);
     let direct =
         Contestant { name: WIRE.into(), address: delay::start(LOAD_CORE, lab.origin, ROUND_TRIP)?, ..lab.direct() };
+    let tunnel = Kind::HaproxyRathole;
+    let peer = if lab.extent.peers.contains(&tunnel) { Some(lab.distant_peer(tunnel, ROUND_TRIP)?) } else { None };
     let (mut stream, mut small) = (stream_outcome(), small_outcome());
-    for side in [&postern, &direct] {
+    for side in [Some(&postern), peer.as_ref().map(|(_, side)| side), Some(&direct)].into_iter().flatten() {
         let (streams, smalls) = side_rounds(lab, side)?;
         stream.sides.push(Side { name: side.name.clone(), samples: streams });
         small.sides.push(Side { name: side.name.clone(), samples: smalls });
@@ -57,7 +60,7 @@ fn side_rounds(lab: &Lab, side: &Contestant) -> Result<(Vec<Sample>, Vec<Sample>
 }
 
 fn plan(lab: &Lab, side: &Contestant) -> Result<Plan> {
-    let tls = if side.name == POSTERN { Some(lab.tls(Protocol::Http1, false)?) } else { None };
+    let tls = if side.name != WIRE { Some(lab.tls(Protocol::Http1, false)?) } else { None };
     Ok(Plan {
         target: side.target(tls),
         path: "/".into(),
