@@ -20,6 +20,7 @@ use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
 use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
+use crate::keeper::Offered;
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
 use crate::translate::{self, External};
 use crate::tunnel::Tunnel;
@@ -33,6 +34,8 @@ pub(crate) struct Exchange {
     stream: StreamId,
     incoming: Rc<Incoming>,
     meta: OpenMeta,
+    /// What had come before it was opened.
+    config: Offered,
     record: Record,
 }
 
@@ -55,7 +58,7 @@ struct Lost {
 impl Exchange {
     pub(crate) fn new(tunnel: Rc<Tunnel>, stream: StreamId, incoming: Rc<Incoming>, meta: OpenMeta) -> Self {
         let record = Record::begin(&tunnel, &meta);
-        Self { tunnel, stream, incoming, meta, record }
+        Self { config: tunnel.config_offered(), tunnel, stream, incoming, meta, record }
     }
 }
 
@@ -76,7 +79,8 @@ impl Exchange {
         self.record.request(&head);
         let worker = &self.tunnel.worker;
         let pool = worker
-            .pool(self.meta.app)
+            .pool_after(self.config, self.meta.app)
+            .await
             .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
         let external = translate::request(&mut head, &pool.backend)?;
         head.keep_alive = true;

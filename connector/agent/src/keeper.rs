@@ -63,8 +63,9 @@ impl Keeper {
         self.load_last_good();
         let mut renewal = Renewal::of(&self.identity);
         loop {
-            if let Some(config) = offers.next(renewal.wait()) {
-                self.take(&config);
+            if let Some((offered, config)) = offers.next(renewal.wait()) {
+                let table = self.take(&config);
+                self.shared.decided(offered, table.as_ref());
             }
             if renewal.is_due() && !self.shared.is_draining() {
                 self.renew(&mut renewal);
@@ -78,29 +79,26 @@ impl Keeper {
         let readable = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CONFIG_FILE_BYTES_MAX);
         let Some(last) = readable.then(|| std::fs::read(&path).ok()).flatten() else { return };
         match self.verifier.take(&last) {
-            Ok(Some(table)) => self.install(&table),
+            Ok(Some(table)) => self.shared.decided(Offered::default(), Some(&in_force(table))),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "group config: the last good one on disk is not used"),
         }
     }
 
-    fn take(&mut self, config: &[u8]) {
+    /// The applications from now on, if they changed.
+    fn take(&mut self, config: &[u8]) -> Option<Arc<BackendTable>> {
         match self.verifier.take(config) {
             Ok(Some(table)) => {
                 if let Err(error) = secret::write(&self.state.file(CONFIG_FILE), config) {
                     tracing::warn!(%error, "group config: it could not be kept for the next start");
                 }
-                self.install(&table);
+                return Some(in_force(table));
             }
             Ok(None) => {}
             Err(error @ GroupConfigInvalid::Older { .. }) => tracing::debug!(%error, "group config refused"),
             Err(error) => tracing::error!(%error, "group config refused; the one before stays in force"),
         }
-    }
-
-    fn install(&self, table: &Arc<BackendTable>) {
-        tracing::info!(version = table.version, group = %table.group, apps = table.apps.len(), "group config in force");
-        self.shared.install(table);
+        None
     }
 
     fn renew(&mut self, renewal: &mut Renewal) {
@@ -145,6 +143,11 @@ impl Keeper {
     }
 }
 
+fn in_force(table: Arc<BackendTable>) -> Arc<BackendTable> {
+    tracing::info!(version = table.version, group = %table.group, apps = table.apps.len(), "group config in force");
+    table
+}
+
 /// When to renew next. Wall-clock time decides anew every hour at the latest, since clocks are set and hosts sleep.
 #[derive(Debug)]
 struct Renewal {
@@ -173,38 +176,52 @@ impl Renewal {
     }
 }
 
+/// The how-manieth configuration that came; 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Offered(u64);
+
 /// Configurations on their way from the tunnels to the keeper's thread. Every tunnel brings the same one: it waits once.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
-    waiting: Mutex<VecDeque<Bytes>>,
+    waiting: Mutex<Waiting>,
     came: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    configs: VecDeque<(Offered, Bytes)>,
+    last: Offered,
+}
+
 impl Offers {
-    /// Adds one without ever waiting for the keeper.
-    pub(crate) fn offer(&self, config: Bytes) {
+    /// Adds one without ever waiting for the keeper. Says what will be decided on; nothing if it is dropped.
+    pub(crate) fn offer(&self, config: Bytes) -> Offered {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.contains(&config) {
-            return;
+        if let Some((same, _)) = waiting.configs.iter().find(|(_, other)| *other == config) {
+            return *same;
         }
-        let bytes: usize = waiting.iter().map(Bytes::len).sum();
+        let bytes: usize = waiting.configs.iter().map(|(_, config)| config.len()).sum();
         if bytes + config.len() > CONFIG_BYTES_WAITING {
-            return tracing::warn!("group config: too many different ones at once; this one is dropped");
+            tracing::warn!("group config: too many different ones at once; this one is dropped");
+            return Offered::default();
         }
-        waiting.push_back(config);
+        let offered = Offered(waiting.last.0 + 1);
+        waiting.last = offered;
+        waiting.configs.push_back((offered, config));
         self.came.notify_one();
+        offered
     }
 
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).configs.len()
     }
 
     /// The next one, if it comes within `patience`.
-    fn next(&self, patience: Duration) -> Option<Bytes> {
+    pub(crate) fn next(&self, patience: Duration) -> Option<(Offered, Bytes)> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.came.wait_timeout_while(waiting, patience, |waiting| waiting.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.pop_front()
+        let waited = self.came.wait_timeout_while(waiting, patience, |waiting| waiting.configs.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.configs.pop_front()
     }
 }
 

@@ -26,6 +26,7 @@ use crate::enrol::SOFTWARE;
 use crate::exchange::{self, Exchange};
 use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
+use crate::keeper::Offered;
 use crate::limits::{SILENCE_DEAD, SILENCE_PROBED, TUNNEL_READS_PER_TURN, TUNNEL_TICK};
 use crate::worker::Worker;
 
@@ -43,6 +44,7 @@ pub(crate) struct Tunnel {
     blocked: Cell<bool>,
     draining: Cell<bool>,
     relay: Cell<Option<RelayId>>,
+    config_offered: Cell<Offered>,
     reported: Cell<Option<Status>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -88,6 +90,7 @@ impl Tunnel {
             blocked: Cell::new(false),
             draining: Cell::new(false),
             relay: Cell::new(None),
+            config_offered: Cell::default(),
             reported: Cell::new(None),
             waker: RefCell::default(),
         })
@@ -102,6 +105,11 @@ impl Tunnel {
         self.flush_now();
         self.stream.finish();
         ended
+    }
+
+    /// The last configuration that came.
+    pub(crate) fn config_offered(&self) -> Offered {
+        self.config_offered.get()
     }
 
     /// Which relay it leads to, once that is known.
@@ -187,7 +195,10 @@ impl Tunnel {
             Event::Writable { stream } => self.with_incoming(stream, Incoming::wake),
             Event::Cancelled { stream, .. } => self.forget(stream),
             Event::Hello(hello) => self.introduced(&hello),
-            Event::Config(config) => self.worker.shared.offer_config(config),
+            Event::Config(config) => {
+                let offered = self.worker.shared.offer_config(config);
+                self.config_offered.set(self.config_offered.get().max(offered));
+            }
             Event::Revoke(scope) => self.revoked(scope),
             Event::Generation(generation) => self.report(Report::Generation(generation)),
             Event::GoAway(away) => {

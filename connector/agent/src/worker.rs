@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use postern_io::mailbox::{Receiver, Sender};
 use postern_io::sync::Notify;
+use postern_io::time::timeout;
 use postern_io::{now, sleep, spawn};
 use postern_model::ids::{AppId, ConnectorId};
 use postern_service::notify::{self, Heartbeat};
@@ -24,7 +25,8 @@ use crate::backend::BackendTable;
 use crate::counters::Counters;
 use crate::dial::{self, Order, Report, TunnelId};
 use crate::identity::Identity;
-use crate::limits::BACKEND_SWEEP;
+use crate::keeper::Offered;
+use crate::limits::{BACKEND_SWEEP, CONFIG_PATIENCE};
 use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::transactions::TransactionLog;
@@ -34,8 +36,8 @@ use crate::tunnel::Tunnel;
 #[derive(Debug)]
 pub(crate) enum ToWorker {
     Dial(Order),
-    /// The applications from now on.
-    Table(Arc<BackendTable>),
+    /// Every configuration offered up to that one is decided on; the applications from now on, if they changed.
+    Decided(Offered, Option<Arc<BackendTable>>),
     /// A tunnel that is not needed.
     Close(TunnelId),
     /// Take nothing new and return when nothing is left.
@@ -58,7 +60,7 @@ pub(crate) struct Shared {
     connector: ConnectorId,
     transport: Mutex<Transport>,
     workers: Vec<Sender<ToWorker>>,
-    offer: Box<dyn Fn(Bytes) + Send + Sync>,
+    offer: Box<dyn Fn(Bytes) -> Offered + Send + Sync>,
     config_version: AtomicU64,
     loads_permille: Vec<AtomicU16>,
     draining: AtomicBool,
@@ -73,7 +75,7 @@ pub(crate) struct SharedParts {
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
     /// Takes a signed group configuration as it came; must not block.
-    pub(crate) offer: Box<dyn Fn(Bytes) + Send + Sync>,
+    pub(crate) offer: Box<dyn Fn(Bytes) -> Offered + Send + Sync>,
 }
 
 impl Shared {
@@ -105,14 +107,16 @@ impl Shared {
         *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = Transport::Tls(identity);
     }
 
-    pub(crate) fn offer_config(&self, config: Bytes) {
-        (self.offer)(config);
+    pub(crate) fn offer_config(&self, config: Bytes) -> Offered {
+        (self.offer)(config)
     }
 
-    /// Gives every worker the applications from now on.
-    pub(crate) fn install(&self, table: &Arc<BackendTable>) {
-        self.config_version.store(table.version, Ordering::Relaxed);
-        self.send_all(|| ToWorker::Table(Arc::clone(table)));
+    /// Tells every worker that a configuration was decided on, and the applications from now on if it changed them.
+    pub(crate) fn decided(&self, offered: Offered, table: Option<&Arc<BackendTable>>) {
+        if let Some(table) = table {
+            self.config_version.store(table.version, Ordering::Relaxed);
+        }
+        self.send_all(|| ToWorker::Decided(offered, table.cloned()));
     }
 
     /// Queues for the worker with that number, wrapped around. False when it cannot take it.
@@ -171,6 +175,8 @@ pub(crate) struct Worker {
     pub(crate) names: Names,
     index: usize,
     table: RefCell<Option<Arc<BackendTable>>>,
+    decided: Cell<Offered>,
+    waiting_for_config: RefCell<Vec<Waker>>,
     pools: RefCell<HashMap<AppId, Rc<Pool>>>,
     tunnels: RefCell<HashMap<TunnelId, Dialled>>,
     scratch: RefCell<Vec<u8>>,
@@ -191,6 +197,8 @@ impl Worker {
             names: Names::new(resolver),
             index,
             table: RefCell::default(),
+            decided: Cell::default(),
+            waiting_for_config: RefCell::default(),
             pools: RefCell::default(),
             tunnels: RefCell::default(),
             scratch: RefCell::default(),
@@ -221,7 +229,13 @@ impl Worker {
     fn obey(self: &Rc<Self>, order: ToWorker) {
         match order {
             ToWorker::Dial(order) => spawn(dial::carry_out(Rc::clone(self), order)).detach(),
-            ToWorker::Table(table) => self.install(table),
+            ToWorker::Decided(offered, table) => {
+                if let Some(table) = table {
+                    self.install(table);
+                }
+                self.decided.set(self.decided.get().max(offered));
+                self.waiting_for_config.take().into_iter().for_each(Waker::wake);
+            }
             ToWorker::Close(tunnel) => {
                 if let Some(tunnel) = self.tunnel(tunnel) {
                     tunnel.drain(GoAwayReason::REPLACED);
@@ -249,6 +263,27 @@ impl Worker {
         let tunnels: Vec<Rc<Tunnel>> =
             self.tunnels.borrow().values().filter_map(|dialled| dialled.tunnel.clone()).collect();
         tunnels.iter().for_each(act);
+    }
+
+    /// The connections to an application's backend, by the configuration that came before the request: deciding on it
+    /// takes the keeper's thread a few milliseconds, and a long one may even arrive after what was opened behind it. None
+    /// when no configuration names the application in time.
+    pub(crate) async fn pool_after(&self, offered: Offered, app: AppId) -> Option<Rc<Pool>> {
+        let decided = || self.pool(app).filter(|_| self.decided.get() >= offered);
+        if let Some(pool) = decided() {
+            return Some(pool);
+        }
+        let waited = poll_fn(|cx| {
+            if let Some(pool) = decided() {
+                return Poll::Ready(pool);
+            }
+            let mut waiting = self.waiting_for_config.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        });
+        timeout(CONFIG_PATIENCE, waited).await.ok().or_else(|| self.pool(app))
     }
 
     /// The connections to an application's backend; none when no configuration names it.

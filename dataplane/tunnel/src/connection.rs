@@ -16,8 +16,8 @@ use crate::error::{PeerMisbehaved, TunnelError};
 use crate::event::Event;
 use crate::frame::{FrameKind, Header, MORE};
 use crate::limits::{
-    DATA_BYTES_MAX, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_CREDIT, LATE_BYTES_PER_STREAM,
-    Limits, PROBES_MAX,
+    DATA_BYTES_MAX, EXPRESS_CONFIG_BYTES, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_CREDIT,
+    LATE_BYTES_PER_STREAM, Limits, PROBES_MAX,
 };
 use crate::message::control::{Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::{self, Hello, PeerHello, Role};
@@ -116,6 +116,8 @@ const LEAST_RTT_SAMPLES: u32 = 256;
 struct ConfigOut {
     rest: Option<Bytes>,
     next: Option<Bytes>,
+    /// The turn of the output in which one was queued whole.
+    express: Option<u64>,
 }
 
 /// What a tunnel holds at present.
@@ -248,14 +250,20 @@ impl Connection {
         self.last_input
     }
 
-    /// Relay: sends a signed group configuration, in parts as the output has room. One that has not begun is replaced.
+    /// Relay: sends a signed group configuration. A small one goes before every stream that is opened after it; a larger
+    /// one in parts as the output has room, so that requests need not wait for it. One that has not begun is replaced.
     ///
     /// # Panics
     /// If it is empty or above this end's own `config_bytes_max`.
     pub fn send_config(&mut self, config: Bytes) {
         let fits = (1..=self.limits.config_bytes_max as usize).contains(&config.len());
         assert!(fits, "a configuration of {} bytes", config.len());
-        if self.config_out.rest.is_none() {
+        let turn = Some(self.outbox.turn());
+        let first = self.config_out.rest.is_none() && self.config_out.express != turn;
+        if first && config.len() <= EXPRESS_CONFIG_BYTES {
+            self.config_out.express = turn;
+            self.outbox.control(FrameKind::Config, 0, &config);
+        } else if self.config_out.rest.is_none() {
             self.config_out.rest = Some(config);
         } else {
             self.config_out.next = Some(config);

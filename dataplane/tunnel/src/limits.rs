@@ -106,6 +106,13 @@ pub(crate) const SMALL_BYTES: usize = 4 * 1024;
 pub(crate) const SMALL_RESERVE: usize = 64 * 1024;
 /// A CREDIT frame is due at a quarter of the window, or at this.
 pub(crate) const CREDIT_STEP_MAX: u32 = 256 * 1024;
+/// A CONFIG up to this goes at once, one a turn; that is some eighty applications.
+pub(crate) const EXPRESS_CONFIG_BYTES: usize = 32 * 1024;
+/// From this round trip on a new stream's window is larger at once: growing costs it a round trip for each doubling.
+pub(crate) const FAR: Duration = Duration::from_millis(5);
+/// By so much, while the pool is full; by this share of what is left of it when that is less.
+pub(crate) const FAR_GROWTH: u32 = 1024 * 1024;
+pub(crate) const FAR_SHARE: u32 = 32;
 /// Growth below this is not worth a frame.
 pub(crate) const GROWTH_MIN: u32 = 16 * 1024;
 /// Free text in CANCEL and GO_AWAY.

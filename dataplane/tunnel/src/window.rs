@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{CREDIT_STEP_MAX, GROWTH_MIN, Limits, RTT_ASSUMED, RTT_FLOOR};
+use crate::limits::{CREDIT_STEP_MAX, FAR, FAR_GROWTH, FAR_SHARE, GROWTH_MIN, Limits, RTT_ASSUMED, RTT_FLOOR};
 
 /// What windows may still grow by.
 #[derive(Debug)]
@@ -54,6 +54,22 @@ impl Window {
             least: u32::MAX,
             surplus: 0,
         }
+    }
+
+    /// Grows a new stream's window before anything came, if the peer is far: by what the peer is to be told now, 0 for
+    /// nothing. What is not used costs nothing but its share of the pool until the stream ends.
+    pub(crate) fn anticipate(&mut self, pool: &mut Pool, rtt: Option<Duration>) -> u32 {
+        if rtt.is_none_or(|rtt| rtt < FAR) {
+            return 0;
+        }
+        let step = FAR_GROWTH.min(pool.free / FAR_SHARE).min(pool.stream_window_max - self.size);
+        if step < GROWTH_MIN {
+            return 0;
+        }
+        pool.free -= step;
+        self.size += step;
+        self.credit += step;
+        step
     }
 
     pub(crate) fn credit(&self) -> u32 {
@@ -172,6 +188,21 @@ mod tests {
         assert_eq!(size, 12_500_000);
         assert_eq!(pool.free, (64 << 20) - (12_500_000 - 65_536));
         window.close(&mut pool);
+        assert_eq!(pool.free, 64 << 20);
+    }
+
+    #[test]
+    fn far_streams_begin_with_more_and_many_of_them_with_less() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut near = Window::new(&pool, Duration::ZERO);
+        assert_eq!(near.anticipate(&mut pool, Some(Duration::from_millis(4))), 0);
+        assert_eq!(near.anticipate(&mut pool, None), 0, "nothing is known");
+        let mut windows: Vec<Window> = (0..1024).map(|_| Window::new(&pool, Duration::ZERO)).collect();
+        let steps: Vec<u32> = windows.iter_mut().map(|window| window.anticipate(&mut pool, RTT)).collect();
+        assert_eq!((steps[0], windows[0].credit()), (1 << 20, (1 << 20) + 65_536));
+        assert!(steps.is_sorted_by(|a, b| a >= b) && steps.contains(&0), "{steps:?}");
+        assert_eq!(pool.free + steps.iter().sum::<u32>(), 64 << 20);
+        windows.iter_mut().for_each(|window| window.close(&mut pool));
         assert_eq!(pool.free, 64 << 20);
     }
 

@@ -8,7 +8,10 @@ use postern_http::{BodyKind, Method};
 use postern_io::{now, sleep};
 use postern_tunnel::{CancelCode, Culprit};
 
-use super::world::{World, answer_all, backend, fetch, get, pattern, read_head, request, sim};
+use crate::keeper::Offered;
+use crate::limits::CONFIG_PATIENCE;
+
+use super::world::{BACKEND, World, answer_all, backend, fetch, get, pattern, read_head, request, sim};
 
 #[test]
 fn a_backend_that_is_not_there_is_said_to_refuse() {
@@ -27,7 +30,8 @@ fn an_unknown_application_is_the_configurations_fault() {
     sim(21, async {
         let world = World::start(&[]).await;
         let empty = crate::backend::tests::config(2, Vec::new());
-        world.shared.install(&std::sync::Arc::new(crate::backend::BackendTable::build(&empty, None)));
+        let empty = std::sync::Arc::new(crate::backend::BackendTable::build(&empty, None));
+        world.shared.decided(Offered::default(), Some(&empty));
         sleep(Duration::from_millis(10)).await;
         let tunnel = world.relay.tunnel();
         let stream = tunnel.open(&get("/"), true);
@@ -36,6 +40,36 @@ fn an_unknown_application_is_the_configurations_fault() {
             (cancel.culprit, cancel.code, cancel.unprocessed),
             (Culprit::Connector, CancelCode::APP_UNKNOWN, true)
         );
+    });
+}
+
+#[test]
+fn what_follows_a_configuration_waits_until_it_is_decided_on_but_not_for_ever() {
+    sim(22, async {
+        let world = World::start(&[]).await;
+        let install = |offered, apps| {
+            let table = crate::backend::BackendTable::build(&crate::backend::tests::config(2, apps), None);
+            world.shared.decided(offered, Some(&std::sync::Arc::new(table)));
+        };
+        install(Offered::default(), Vec::new());
+        backend(|_, stream| answer_all(stream, "served"));
+        let tunnel = world.relay.tunnel();
+        let offer = |config: &'static [u8]| {
+            tunnel.connection.borrow_mut().send_config(config.into());
+            tunnel.open(&get("/"), true)
+        };
+        let stream = offer(b"names the application");
+        sleep(Duration::from_millis(500)).await;
+        let (offered, _) = world.offers.next(Duration::ZERO).unwrap();
+        install(offered, vec![crate::backend::tests::app(1, &format!("http://{BACKEND}/"), &[])]);
+        assert_eq!(tunnel.head(stream).await.0.status, 200);
+
+        install(Offered::default(), Vec::new());
+        let begun = now();
+        let stream = offer(b"is never decided on");
+        assert_eq!(tunnel.cancelled(stream).await.code, CancelCode::APP_UNKNOWN);
+        let waited = now().since(begun);
+        assert!(waited >= CONFIG_PATIENCE && waited < CONFIG_PATIENCE + Duration::from_millis(100), "{waited:?}");
     });
 }
 

@@ -24,6 +24,7 @@ use crate::backend::BackendTable;
 use crate::backend::tests::{app, config};
 use crate::counters::Counters;
 use crate::dial::Relay;
+use crate::keeper::{Offered, Offers};
 use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
@@ -42,6 +43,8 @@ pub(super) fn sim<T: 'static>(seed: u64, test: impl Future<Output = T> + 'static
 pub(super) struct World {
     pub(super) shared: Arc<Shared>,
     pub(super) relay: Rc<FakeRelay>,
+    /// What relays offered; a test decides on it itself.
+    pub(super) offers: Arc<Offers>,
 }
 
 impl World {
@@ -52,14 +55,15 @@ impl World {
     /// `workers`: what the relay says it has.
     pub(super) async fn with_relay(settings: &[(&str, &str)], workers: u16) -> Self {
         let relay = FakeRelay::listen(workers);
-        let shared = connector(settings);
+        let offers = Arc::new(Offers::default());
+        let shared = connector(settings, Arc::clone(&offers));
         relay.tunnels_up(usize::from(workers)).await;
-        Self { shared, relay }
+        Self { shared, relay, offers }
     }
 }
 
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
-fn connector(settings: &[(&str, &str)]) -> Arc<Shared> {
+fn connector(settings: &[(&str, &str)], offers: Arc<Offers>) -> Arc<Shared> {
     let counters = Arc::new(Counters::default());
     let (sender, orders) = mailbox(WORKER_MAILBOX);
     let shared = Shared::new(SharedParts {
@@ -68,7 +72,7 @@ fn connector(settings: &[(&str, &str)]) -> Arc<Shared> {
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],
-        offer: Box::new(|_| {}),
+        offer: Box::new(move |config| offers.offer(config)),
     });
     let worker = Worker::new(0, Arc::clone(&shared), Resolver::none());
     spawn(worker.run(orders, Default::default())).detach();
@@ -80,7 +84,7 @@ fn connector(settings: &[(&str, &str)]) -> Arc<Shared> {
     };
     spawn(relay.keep()).detach();
     let table = config(1, vec![app(1, &format!("http://{BACKEND}/"), settings)]);
-    shared.install(&Arc::new(BackendTable::build(&table, None)));
+    shared.decided(Offered::default(), Some(&Arc::new(BackendTable::build(&table, None))));
     shared
 }
 

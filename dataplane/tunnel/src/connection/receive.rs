@@ -141,8 +141,21 @@ impl Connection {
         let opened = self.stream(receive, send, credit, self.opened + 1);
         let stream = self.slots.accept(header.stream, max, Some(opened))?;
         self.opened += 1;
+        if !end {
+            self.anticipate(stream);
+        }
         self.events.push_back(Event::Open { stream, meta, head, end });
         Ok(())
+    }
+
+    /// Credit beyond the first window for a body that is still to come.
+    fn anticipate(&mut self, stream: StreamId) {
+        let Some(open) = self.slots.get_mut(stream) else { return };
+        let more = open.receive.window.anticipate(&mut self.pool, self.probes.rtt);
+        if more > 0 {
+            let header = Header { length: 4, kind: FrameKind::Credit, flags: 0, stream: stream.wire() };
+            self.outbox.express_frame(header, &more.to_be_bytes());
+        }
     }
 
     fn stream_frame(&mut self, header: Header, payload: Bytes) -> Result<(), PeerMisbehaved> {

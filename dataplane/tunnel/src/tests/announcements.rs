@@ -28,6 +28,18 @@ fn configurations_travel_in_parts_and_only_the_newest_waits() {
 }
 
 #[test]
+fn a_small_configuration_comes_before_what_is_opened_after_it() {
+    let mut pair = Pair::new(Limits::default());
+    let config = payload(0, 32 * 1024);
+    pair.relay.connection.send_config(config.clone());
+    pair.relay.connection.send_config(payload(1, 9));
+    pair.relay.connection.open(&meta(), b"head", true).unwrap();
+    pair.run();
+    let events = pair.connector.events();
+    assert!(matches!(&events[..], [Event::Config(first), Event::Open { .. }, Event::Config(_)] if *first == config));
+}
+
+#[test]
 fn announcements_reach_the_other_end() {
     let mut pair = Pair::new(Limits::default());
     let (at_relay, at_connector) = open(&mut pair, true);
