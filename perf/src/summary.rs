@@ -37,7 +37,8 @@ pub fn write(folder: &Path, findings: &Findings) -> Result<()> {
 }
 
 fn file_name(side: &str) -> String {
-    side.replace(['→', ' '], "-")
+    let words = side.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
 }
 
 fn json(findings: &Findings) -> Value {

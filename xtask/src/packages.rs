@@ -53,6 +53,10 @@ pub(crate) const TEST: &[Package] = &[
     program("ps", "procps"),
 ];
 
+/// To count what requests cost.
+pub(crate) const COUNTING: &[Package] =
+    &[program("openssl", "openssl"), program("strace", "strace"), program("valgrind", "valgrind")];
+
 impl Package {
     fn is_there(&self) -> bool {
         match self.needs {

@@ -17,7 +17,6 @@ const fn program(name: &'static str, debian: &'static str) -> Package {
 
 /// Certificates, and a network namespace of one's own.
 const TOOLS: &[Package] = &[program("openssl", "openssl"), program("ip", "iproute2")];
-const COUNTING: &[Package] = &[program("strace", "strace"), program("valgrind", "valgrind")];
 /// What rathole's TLS is built on, and the peers that Debian has.
 const PEERS: &[Package] = &[
     program("haproxy", "haproxy"),
@@ -27,7 +26,7 @@ const PEERS: &[Package] = &[
 ];
 
 /// Measures Postern, beside others with --peers. docs/perf.md explains method and scenarios.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Perf {
     /// What to measure, as `--help` of the program behind lists it; everything without
     scenarios: Vec<String>,
@@ -62,7 +61,9 @@ pub(crate) fn run(arguments: &Perf) -> Result<()> {
     prepare(arguments, counting)?;
     let programs = match &arguments.programs {
         Some(folder) => folder.canonicalize().with_context(|| folder.display().to_string())?,
-        None => build_programs()?,
+        // Relay and connector are counted as builds of their own, optimised; the others only have to run.
+        None if counting => build_programs("dev")?,
+        None => build_programs("release")?,
     };
     let measuring = build_measuring()?;
     let mut command = Command::new(measuring.join("postern-perf"));
@@ -80,15 +81,20 @@ fn prepare(arguments: &Perf, counting: bool) -> Result<()> {
         wanted.push(PEERS);
     }
     if counting {
-        wanted.push(COUNTING);
+        wanted.push(packages::COUNTING);
     }
     packages::ensure(&wanted)
 }
 
-fn build_programs() -> Result<PathBuf> {
+fn build_programs(profile: &str) -> Result<PathBuf> {
     eprintln!("── build the programs");
-    shell::run(&mut test::build("release"))?;
-    Ok(shell::target_dir().join("release"))
+    shell::run(&mut test::build(profile))?;
+    Ok(shell::target_dir().join(if profile == "dev" { "debug" } else { profile }))
+}
+
+/// The counted figures against their baselines, as part of the tests.
+pub(crate) fn check_counted() -> Result<()> {
+    run(&Perf { check_counted: true, ..Perf::default() })
 }
 
 fn build_measuring() -> Result<PathBuf> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{demo, ebpf, packages, shell, tidy};
+use crate::{demo, ebpf, packages, perf, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -34,6 +34,11 @@ pub(crate) fn run() -> Result<()> {
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
+    if shell::is_root() || shell::is_ci() {
+        shell::step("counted figures against their baselines", perf::check_counted)?;
+    } else {
+        eprintln!("\n── counted figures: left out, since tracing needs root: cargo xtask perf --check-counted");
+    }
     eprintln!("\n── tests (all before them: {:.0} s)", begun.elapsed().as_secs_f64());
     tests()
 }

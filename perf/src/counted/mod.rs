@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use crate::chain::Variant;
+use crate::chain::{Chain, Variant};
 use crate::lab::{Lab, contestant};
 use crate::load::Target;
 use crate::tls::Protocol;
@@ -25,26 +25,30 @@ const LOADS: &[(&str, usize, usize)] = &[("1 connection", 1, 2000), ("64 connect
 /// All of them.
 pub fn measure(lab: &mut Lab) -> Result<Figures> {
     let mut figures = Figures::new();
+    let chain = lab.other_chain(&Variant {
+        relay: Some(allocator::program("postern-relay")?),
+        connector: Some(allocator::program("postern-connector")?),
+        ..Variant::default()
+    })?;
+    let target = contestant(&chain).target(Some(lab.tls(Protocol::Http1, false)?));
     eprintln!("instructions of the pure crates");
     instructions::measure(&mut figures)?;
     eprintln!("system calls per request");
-    system_calls(lab, &mut figures)?;
+    system_calls(&chain, &target, &mut figures)?;
     eprintln!("allocations per request");
-    allocations(lab, &mut figures)?;
+    allocations(&chain, &target, &mut figures)?;
     for (name, value) in &figures {
         eprintln!("  {name:<60} {value:>12.2}");
     }
     Ok(figures)
 }
 
-fn system_calls(lab: &mut Lab, figures: &mut Figures) -> Result<()> {
-    let chain = lab.other_chain(&Variant::default())?;
+fn system_calls(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     let relay = chain.dataplane().context("the relay has a dataplane")?;
     let connector = chain.connector_process().context("the connector runs")?.pid();
-    let target = contestant(&chain).target(Some(lab.tls(Protocol::Http1, false)?));
     for (load, connections, each) in LOADS {
         for (name, pid) in [("relay", relay), ("connector", connector)] {
-            let calls = traced(&target, *connections, *each, pid)?;
+            let calls = traced(target, *connections, *each, pid)?;
             let requests = (connections * each) as f64;
             figures.insert(format!("system calls per request/{name}/{load}"), calls as f64 / requests);
         }
@@ -66,21 +70,14 @@ fn traced(target: &Target, connections: usize, each: usize, pid: u32) -> Result<
     calls
 }
 
-fn allocations(lab: &mut Lab, figures: &mut Figures) -> Result<()> {
-    let variant = Variant {
-        relay: Some(allocator::program("postern-relay")?),
-        connector: Some(allocator::program("postern-connector")?),
-        ..Variant::default()
-    };
-    let chain = lab.other_chain(&variant)?;
-    let target = contestant(&chain).target(Some(lab.tls(Protocol::Http1, false)?));
+fn allocations(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     let now = || -> Result<[(&str, allocator::Counts); 2]> {
         let relay = allocator::latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
         let connector = allocator::latest(chain.connector_process().context("the connector runs")?, None)?;
         Ok([("relay", relay), ("connector", connector)])
     };
     for (load, connections, each) in LOADS {
-        let (before, after) = requests::between(&target, *connections, *each, now)?;
+        let (before, after) = requests::between(target, *connections, *each, now)?;
         for ((name, before), (_, after)) in before?.into_iter().zip(after?) {
             let per_request = |from: u64, to: u64| to.saturating_sub(from) as f64 / (connections * each) as f64;
             let count = per_request(before.allocations, after.allocations);
