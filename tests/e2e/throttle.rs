@@ -30,7 +30,7 @@ impl Run {
     }
 
     fn burst(&self) -> u64 {
-        (self.limit / 10).max(1)
+        (self.limit / 10).max(2)
     }
 
     fn expected(&self) -> f64 {

@@ -83,16 +83,16 @@ pub(crate) struct ThrottleSetArgs {
     #[arg(value_name = "SCOPE", value_parser = reference)]
     pub(crate) scope: String,
     /// Requests a second: a number (50, 10k), none or default
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) rps: Option<Choice>,
-    /// Requests let through at once after a pause; a tenth of --rps unless set
-    #[arg(long, value_name = "N")]
+    /// Requests let through at once after a pause; a tenth of --rps, at least two, unless set
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) burst: Option<Choice>,
     /// Requests in progress at a time, WebSockets included
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) conns: Option<Choice>,
     /// Bytes of content a second, both directions together: 500k, 10M, 64Mi
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) bps: Option<Choice>,
 }
 

@@ -93,7 +93,7 @@ fn defaults_hold_until_set() {
     let set = Limit { rps: Some(Allowance::Unlimited), ..empty.clone() };
     assert_eq!(bounds(Some(set)), (None, None, None, Origin::Set));
     let set = Limit { rps: Some(Allowance::At(3)), ..empty };
-    assert_eq!(bounds(Some(set)), (Some(3), Some(1), None, Origin::Set));
+    assert_eq!(bounds(Some(set)), (Some(3), Some(2), None, Origin::Set));
 }
 
 proptest! {
