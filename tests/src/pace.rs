@@ -12,6 +12,8 @@ use crate::client::{Client, Connection};
 
 /// Requests of one write: answers to those before it are awaited first.
 const PIPELINED_MAX: u64 = 64;
+/// What one connection carries at least: its answers come in order, one request at a time.
+const CONNECTION_PER_S: f64 = 4500.0;
 /// A connection with nothing to send looks again after so long.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -52,10 +54,11 @@ impl Pace {
         Pace { path: path.to_owned(), rates: vec![per_s / connections as f64; connections] }
     }
 
-    /// Nine tenths on one connection, and so on one worker.
+    /// Nine tenths on one connection, and so on one worker; on as few as can carry it.
     pub fn skewed(path: &str, connections: usize, per_s: f64) -> Pace {
         let mut pace = Pace::spread(path, connections, per_s / 10.0);
-        pace.rates[0] += per_s * 0.9;
+        let heavy = (per_s * 0.9 / CONNECTION_PER_S).ceil().max(1.0);
+        pace.rates.iter_mut().take(heavy as usize).for_each(|rate| *rate += per_s * 0.9 / heavy);
         pace
     }
 
