@@ -156,12 +156,13 @@ pub const PACED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Requests in progress on one HTTP/2 connection; RFC 9113 advises at least 100.
 pub const H2_STREAMS_MAX: u32 = 128;
-/// Fields of one HTTP/2 head, decoded, each with 32 bytes of overhead (RFC 9113 §6.5.2).
-pub const H2_HEAD_BYTES_MAX: u32 = 16 << 10;
+/// Fields of one HTTP/2 head, decoded, each with 32 bytes of overhead (RFC 9113 §6.5.2): room for what [`HTTP`] allows, so
+/// that what is too much is refused by us, with a code and a line in the log, unless it is far too much.
+pub const H2_HEAD_BYTES_MAX: u32 = 48 << 10;
 /// What one request may send ahead of the tunnel.
-pub const H2_STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// What all requests of a connection may send ahead of their tunnels.
-pub const H2_CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+pub const H2_STREAM_WINDOW_BYTES: u32 = 512 << 10;
+/// What all requests of a connection may send ahead of their tunnels: sixteen whose content nobody takes hold up the others.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 /// What of one answer waits for its client's window, beyond one piece of at most 16 KiB: with [`H2_STREAMS_MAX`] a client
 /// that reads nothing holds 128 × 48 KiB = 6 MiB.
 pub const H2_SEND_BUFFER_BYTES: usize = 32 << 10;

@@ -34,6 +34,8 @@ pub enum BpfError {
     InterfaceUnknown(String),
     #[error("another XDP program is on interface `{0}` already: `ip link show dev {0}` names it")]
     InterfaceTaken(String),
+    #[error("`{0}` has no Ethernet headers, as tunnels have none: name the interface that its packets arrive at")]
+    InterfaceNotEthernet(String),
     #[error("`{0}` cannot be guarded: {INTERFACES_MAX} interfaces are guarded already")]
     InterfacesExhausted(String),
     #[error("the deny list holds {DENIED_MAX} prefixes, as many as it can: deny shorter prefixes instead")]

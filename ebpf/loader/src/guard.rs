@@ -70,6 +70,9 @@ impl Guard {
         if self.attached >= INTERFACES_MAX {
             return Err(BpfError::InterfacesExhausted(interface.to_owned()));
         }
+        if !has_ethernet_headers(interface) {
+            return Err(BpfError::InterfaceNotEthernet(interface.to_owned()));
+        }
         let program = program(&mut self.ebpf)?;
         let mode = match program.attach_to_if_index(index, XdpMode::Driver) {
             Ok(_) => GuardMode::Native,
@@ -104,6 +107,16 @@ pub fn interface_index(name: &str) -> Option<u32> {
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     (index != 0).then_some(index)
 }
+
+/// Whether packets begin with an Ethernet header there, as the program reads them; on tunnels they do not.
+fn has_ethernet_headers(interface: &str) -> bool {
+    let kind = fs::read_to_string(format!("/sys/class/net/{interface}/type")).unwrap_or_default();
+    // Where sysfs is not that of this network namespace nothing is known.
+    matches!(kind.trim(), "" | ARPHRD_ETHER | ARPHRD_LOOPBACK)
+}
+
+const ARPHRD_ETHER: &str = "1";
+const ARPHRD_LOOPBACK: &str = "772";
 
 /// The name of an interface, while there is one of that number.
 #[must_use]

@@ -51,7 +51,6 @@ fn request<'a>(
     head.version = Version::Http2;
     head.method = Method::parse(pseudo.method)?;
     read_fields(&mut head.headers, fields, limits)?;
-    join_cookies(&mut head.headers);
     assign_target(&mut head, pseudo, limits)?;
     assign_authority(&mut head, pseudo.authority)?;
     head.body = content(&head, end, limits)?;
@@ -111,8 +110,10 @@ fn read_fields<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     limits: &Limits,
 ) -> Result<(), Rule> {
+    let mut crumbs = Vec::new();
     for (name, value) in fields {
-        if headers.len() == limits.fields_max as usize {
+        let is_crumb = name == b"cookie" && headers.contains(Known::Cookie);
+        if !is_crumb && headers.len() == limits.fields_max as usize {
             return Err(Rule::TooManyFields);
         }
         if !scan::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
@@ -124,8 +125,14 @@ fn read_fields<'a>(
         if !scan::is_field_value(value) || scan::trim(value).len() != value.len() {
             return Err(Rule::FieldValue);
         }
-        headers.push_checked(name, value);
+        if is_crumb {
+            crumbs.extend_from_slice(b"; ");
+            crumbs.extend_from_slice(value);
+        } else {
+            headers.push_checked(name, value);
+        }
     }
+    join_crumbs(headers, &crumbs);
     // RFC 9113 §8.2.2: a connection has no fields of its own here, apart from `te: trailers`.
     let te_is_plain = headers.values(Known::Te).all(|value| value.eq_ignore_ascii_case(b"trailers"));
     if headers.names().meets(CONNECTION_SPECIFIC) || !te_is_plain {
@@ -134,15 +141,13 @@ fn read_fields<'a>(
     Ok(())
 }
 
-/// RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2.
-fn join_cookies(headers: &mut Headers) {
-    let mut crumbs = headers.values(Known::Cookie);
-    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
-        let mut whole = first.to_vec();
-        for crumb in std::iter::once(second).chain(crumbs) {
-            whole.extend_from_slice(b"; ");
-            whole.extend_from_slice(crumb);
-        }
+/// RFC 9113 §8.2.3: crumbs become one field again before they leave HTTP/2, and count as one.
+fn join_crumbs(headers: &mut Headers, crumbs: &[u8]) {
+    if crumbs.is_empty() {
+        return;
+    }
+    let whole = headers.values(Known::Cookie).next().map(|first| [first, crumbs].concat());
+    if let Some(whole) = whole {
         let set = headers.set(Known::Cookie, whole);
         assert!(set.is_ok(), "values that were joined were valid");
     }
@@ -281,6 +286,9 @@ mod tests {
         refused(Pseudo { method: b"GE T", ..GET }, &[], Rule::Method);
         let many: Vec<_> = (0..200).map(|_| ("a", "b")).collect();
         assert_eq!(made(GET, &many, true), Err(Rule::TooManyFields));
+        let crumbs: Vec<_> = (0..200).map(|_| ("cookie", "b=c")).collect();
+        let whole = made(GET, &crumbs, true).unwrap();
+        assert_eq!((whole.headers.len(), whole.headers.get_str("cookie").unwrap().len()), (1, 200 * 5 - 2));
         assert!(made(GET, &[("host", "A.example")], true).is_ok());
     }
 

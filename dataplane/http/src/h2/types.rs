@@ -37,12 +37,17 @@ pub fn received_request(
     let uri = &parts.uri;
     let pseudo = Pseudo {
         method: parts.method.as_str().as_bytes(),
-        scheme: uri.scheme_str().map(str::as_bytes),
+        // The library tells no scheme where there is no authority, but a Host field (RFC 9113 §8.3.1): clients come by TLS.
+        scheme: uri.scheme_str().or_else(|| uri.path_and_query().and(without_authority(uri))).map(str::as_bytes),
         authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
         path: uri.path_and_query().map(|path| path.as_str().as_bytes()),
         protocol: protocol.map(str::as_bytes),
     };
     super::request(memory, pseudo, fields(&parts.headers), end, limits)
+}
+
+fn without_authority(uri: &http::Uri) -> Option<&'static str> {
+    uri.authority().is_none().then_some("https")
 }
 
 /// A response's head as a backend sent it. `method` is the request's.

@@ -1,9 +1,11 @@
 //! One request's way through its limiters: in at all of them or at none. It holds its places until dropped.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::limiter::{Entered, Limiter, Refused};
+use super::bucket::Bucket;
+use super::limiter::{Entered, Limiter, Refused, Terms};
 use super::sources::{SourceEntered, SourceRefused};
 use super::table::{AppLimits, NamedRule};
 
@@ -82,24 +84,26 @@ impl Admission {
         paces
     }
 
-    /// Counts content: gives the moment from which it may pass, in ns of the engine's clock.
-    pub(crate) fn reserve(&self, bytes: u64, now_ns: u64) -> u64 {
-        let limits = &*self.limits;
-        let by_source = |rule: &Option<NamedRule>, entered: Option<SourceEntered>| {
-            let (Some(named), Some(table), Some(entered)) = (rule, &limits.sources, entered) else { return 0 };
-            table.reserve(&named.rule, entered, bytes, now_ns)
+    /// Counts content at every limiter: a place in the queue of each.
+    pub(crate) fn reserve(&self, bytes: u64, now_ns: u64) -> Reservation {
+        let prefix = self.prefix.map(|(place, _)| place);
+        let mut reservation = Reservation {
+            limits: Arc::clone(&self.limits),
+            app_source: self.app_source,
+            source: self.source,
+            prefix,
+            bytes,
+            terms: 0,
+            from_ns: 0,
         };
-        let prefix = self.prefix.map_or(0, |(place, _)| limits.prefixes[place].1.limiter.reserve(bytes, now_ns));
-        let sources = by_source(&limits.app_source, self.app_source).max(by_source(&limits.source, self.source));
-        let wide = limits.app.limiter.reserve(bytes, now_ns).max(limits.tenant.limiter.reserve(bytes, now_ns));
-        sources.max(prefix).max(wide)
-    }
-
-    /// Changes when the terms of any of its limiters do.
-    pub(crate) fn terms_version(&self) -> u64 {
-        let mut version = 0u64;
-        self.each_limiter(|limiter| version = version.wrapping_add(limiter.terms().version()));
-        version
+        let (mut terms_version, mut from_ns) = (0u64, 0);
+        reservation.each(|terms, bucket| {
+            terms_version = terms_version.wrapping_add(terms.version());
+            from_ns = from_ns.max(terms.reserve(bucket, bytes, now_ns));
+        });
+        reservation.terms = terms_version;
+        reservation.from_ns = from_ns;
+        reservation
     }
 
     /// Those it is in.
@@ -136,6 +140,68 @@ impl Admission {
             Some(entered) if self.whole => limiter.leave(entered),
             Some(entered) => limiter.turn_back(entered),
             None => {}
+        }
+    }
+}
+
+/// Content's place in the queue of its limits. One that is dropped before its turn is given back, so that requests which
+/// are given up leave nothing for others to wait for.
+pub(crate) struct Reservation {
+    limits: Arc<AppLimits>,
+    app_source: Option<SourceEntered>,
+    source: Option<SourceEntered>,
+    prefix: Option<usize>,
+    bytes: u64,
+    /// The sum of its limiters' versions of terms.
+    terms: u64,
+    from_ns: u64,
+}
+
+impl Reservation {
+    /// From when the content may pass, in ns of the engine's clock.
+    pub(crate) fn from_ns(&self) -> u64 {
+        self.from_ns
+    }
+
+    /// Whether the terms it was made under still hold: under others it need not wait any longer.
+    pub(crate) fn holds(&self) -> bool {
+        let mut version = 0u64;
+        self.each(|terms, _| version = version.wrapping_add(terms.version()));
+        version == self.terms
+    }
+
+    /// The content passes.
+    pub(crate) fn used(mut self) {
+        self.bytes = 0;
+    }
+
+    /// What paces it.
+    fn each(&self, mut each: impl FnMut(&Terms, &Bucket)) {
+        let limits = &*self.limits;
+        for (rule, entered) in [(&limits.app_source, self.app_source), (&limits.source, self.source)] {
+            if let (Some(named), Some(table), Some(entered)) = (rule, &limits.sources, entered) {
+                each(named.rule.limiter.terms(), table.bytes(&named.rule, entered));
+            }
+        }
+        let prefix = self.prefix.map(|place| &limits.prefixes[place].1);
+        for named in prefix.into_iter().chain([&limits.app, &limits.tenant]) {
+            each(named.limiter.terms(), named.limiter.bytes());
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, from_ns, .. } = self;
+        f.debug_struct("Reservation").field("bytes", bytes).field("from_ns", from_ns).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // New terms have forgotten it already.
+        if self.bytes > 0 && self.holds() {
+            self.each(|terms, bucket| terms.unreserve(bucket, self.bytes));
         }
     }
 }
@@ -223,6 +289,34 @@ mod tests {
         let held = &table.all[&postern_model::limit::LimitKey { tenant: id.tenant, scope: LimitScope::Tenant }];
         let figures = held.limiter.figures();
         assert_eq!((figures.admitted, figures.refused, figures.in_progress), (20, 0, 0));
+    }
+
+    #[test]
+    fn content_that_is_given_up_leaves_nothing_to_wait_for() {
+        let mut snapshot = snapshot(1);
+        let id = app("http://x/").id;
+        for scope in [LimitScope::Tenant, LimitScope::App(id), LimitScope::Source { app: None }] {
+            let limit = Limit { bps: Some(Allowance::At(100_000)), ..Limit::new(id.tenant, scope) };
+            snapshot.limits.insert(limit.key(), limit);
+        }
+        let (table, held) = limits(&LimitTable::default(), &snapshot);
+        let enter = |limits| Admission::enter(limits, "192.0.2.1".parse().unwrap(), 0, NOW).unwrap();
+        let first = enter(&held);
+        first.reserve(100_000, NOW).used();
+        let waits = first.reserve(1, NOW).from_ns() - NOW;
+        assert!(waits > 900_000_000, "{waits}");
+        drop((0..1000).map(|_| enter(&held).reserve(16_384, NOW)).collect::<Vec<_>>());
+        assert!(first.reserve(1, NOW).from_ns() <= NOW + waits + 1_000_000, "the thousand have left no debt");
+
+        // New terms have forgotten what was reserved under the old: nothing is given back twice.
+        let old = first.reserve(1_000_000, NOW);
+        let limit = Limit { bps: Some(Allowance::At(200_000)), ..Limit::new(id.tenant, LimitScope::App(id)) };
+        snapshot.limits.insert(limit.key(), limit);
+        let (_, held) = limits(&table, &snapshot);
+        assert!(!old.holds());
+        enter(&held).reserve(200_000, NOW).used();
+        drop(old);
+        assert!(enter(&held).reserve(1, NOW).from_ns() > NOW + 900_000_000);
     }
 
     #[test]

@@ -29,8 +29,9 @@ impl Bucket {
 
     /// Puts back what was taken and not used.
     pub(crate) fn give_back(&self, cost_ns: u64) {
-        // Never below what it was: others only add.
-        self.0.fetch_sub(cost_ns, Ordering::Relaxed);
+        // Others only add, but new terms may have emptied it meanwhile; less than 0 would be a debt of centuries.
+        let back = |held: u64| Some(held.saturating_sub(cost_ns));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back);
     }
 
     /// Takes in any case, in turn: gives the moment from which it may be used. Until then there is at most `depth_ns`

@@ -159,11 +159,18 @@ impl Terms {
 
     /// From when this much content may pass.
     pub(crate) fn reserve(&self, bucket: &Bucket, bytes: u64, now_ns: u64) -> u64 {
-        let bps = self.bps.load(Ordering::Relaxed);
-        if bps == 0 {
-            return 0;
+        self.content_cost_ns(bytes).map_or(0, |cost_ns| bucket.reserve(cost_ns, BYTES_DEPTH_NS, now_ns))
+    }
+
+    /// This much content was reserved by these terms and does not pass after all.
+    pub(crate) fn unreserve(&self, bucket: &Bucket, bytes: u64) {
+        if let Some(cost_ns) = self.content_cost_ns(bytes) {
+            bucket.give_back(cost_ns);
         }
-        bucket.reserve(bytes.saturating_mul(NS_PER_S) / bps, BYTES_DEPTH_NS, now_ns)
+    }
+
+    fn content_cost_ns(&self, bytes: u64) -> Option<u64> {
+        bytes.saturating_mul(NS_PER_S).checked_div(self.bps.load(Ordering::Relaxed))
     }
 }
 
@@ -218,7 +225,13 @@ impl Limiter {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What paces content.
+    pub(crate) fn bytes(&self) -> &Bucket {
+        &self.shared.bytes
+    }
+
     /// From when this much content may pass.
+    #[cfg(test)]
     pub(crate) fn reserve(&self, bytes: u64, now_ns: u64) -> u64 {
         self.terms.reserve(&self.shared.bytes, bytes, now_ns)
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::limits::LIMITS_SAMPLED_EVERY;
 use crate::published::ConfigHandle;
 
-pub(crate) use admission::{Admission, Limited};
+pub(crate) use admission::{Admission, Limited, Reservation};
 pub(crate) use limiter::Refused;
 pub(crate) use table::LimitTable;
 

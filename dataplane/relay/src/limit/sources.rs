@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::bucket::Bucket;
 use super::limiter::{Limiter, Refused, enter_below};
-use crate::limits::{SOURCE_SETS, SOURCE_WAYS};
+use crate::limits::{H2_STREAMS_MAX, SOURCE_SETS, SOURCE_WAYS};
 
 /// One limit on sources, and its figures over all of them.
 #[derive(Debug)]
@@ -140,11 +140,11 @@ impl SourceTable {
         self.leave(rule, entered);
     }
 
-    /// From when this much content may pass.
-    pub(crate) fn reserve(&self, rule: &SourceRule, entered: SourceEntered, bytes: u64, now_ns: u64) -> u64 {
+    /// What paces a source's content.
+    pub(crate) fn bytes<'a>(&'a self, rule: &'a SourceRule, entered: SourceEntered) -> &'a Bucket {
         match entered.slot {
-            Slot::Own(index) => rule.limiter.terms().reserve(&self.entries[index as usize].bytes, bytes, now_ns),
-            Slot::Overflow => rule.limiter.reserve(bytes, now_ns),
+            Slot::Own(index) => &self.entries[index as usize].bytes,
+            Slot::Overflow => rule.limiter.bytes(),
         }
     }
 
@@ -240,11 +240,11 @@ impl Entry {
             self.refused.store(0, Ordering::Relaxed);
         }
         let count = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        let allowed = match refused {
-            Refused::Rate { rps, .. } => rps.saturating_mul(WINDOW_NS / NS_PER_S),
-            Refused::Concurrency { conns } => conns,
+        let (allowed, least) = match refused {
+            Refused::Rate { rps, .. } => (rps.saturating_mul(WINDOW_NS / NS_PER_S), FLOOD_REFUSALS_MIN),
+            Refused::Concurrency { conns } => (conns, FLOOD_TURNED_AWAY_MIN),
         };
-        SourceRefused { refused, floods: count >= allowed.saturating_mul(FLOOD_TIMES).max(FLOOD_REFUSALS_MIN) }
+        SourceRefused { refused, floods: count >= allowed.saturating_mul(FLOOD_TIMES).max(least) }
     }
 
     fn seen(&self, now_ns: u64) -> Option<SeenSource> {
@@ -290,6 +290,9 @@ const WINDOW_NS: u64 = 10 * NS_PER_S;
 const FLOOD_TIMES: u64 = 10;
 /// And so often at least.
 const FLOOD_REFUSALS_MIN: u64 = 100;
+/// Of requests that come while too many others are in progress: one page may ask for all that HTTP/2 allows at once, which
+/// is no flood. So often it would take eight such pages in ten seconds.
+const FLOOD_TURNED_AWAY_MIN: u64 = 8 * H2_STREAMS_MAX as u64;
 
 #[cfg(test)]
 mod tests;

@@ -190,8 +190,10 @@ impl Forwarding<'_> {
                     return Poll::Ready(Ended::Refused(Reject::malformed(malformed)));
                 }
                 // The stream's events, next, say why.
-                Poll::Ready(Err(UploadError::StreamOver)) | Poll::Pending => {}
-                Poll::Ready(Ok(())) => {
+                Poll::Ready(Err(UploadError::StreamOver)) => {}
+                Poll::Pending if !self.upload.is_held_up() => {}
+                // Nobody reads of the client, and it must not keep its places when it goes.
+                Poll::Pending | Poll::Ready(Ok(())) => {
                     if !self.download.is_upgraded() && client.poll_gone(cx).is_ready() {
                         return Poll::Ready(Ended::ClientGone);
                     }

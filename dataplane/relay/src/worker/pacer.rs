@@ -9,37 +9,28 @@ use postern_io::time::Sleep;
 use postern_io::{Instant, now, sleep_until};
 
 use super::throttle::Admitted;
+use crate::limit::Reservation;
 use crate::limits::PACED_LOOK_INTERVAL;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
-    turn: Option<Turn>,
+    turn: Option<Reservation>,
     timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// A piece's place in the queue of its limits.
-#[derive(Debug)]
-struct Turn {
-    from: Instant,
-    /// Of the limits' terms: under others it need not wait any longer.
-    terms: u64,
 }
 
 impl Pacer {
     /// Ready when the next `bytes` may pass. Asked again for the same piece until it is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, admitted: &Admitted, bytes: usize) -> Poll<()> {
         let Some(limits) = admitted.pacing() else { return self.pass() };
-        let turn = self.turn.get_or_insert_with(|| {
-            let from = Instant::from_nanos(limits.reserve(bytes as u64, now().as_nanos()));
-            Turn { from, terms: limits.terms_version() }
-        });
+        let turn = self.turn.get_or_insert_with(|| limits.reserve(bytes as u64, now().as_nanos()));
+        let from = Instant::from_nanos(turn.from_ns());
         loop {
-            if turn.from <= now() || turn.terms != limits.terms_version() {
+            if from <= now() || !turn.holds() {
                 return self.pass();
             }
             // Now and then it looks whether the terms still hold.
-            let look = turn.from.min(now().after(PACED_LOOK_INTERVAL));
+            let look = from.min(now().after(PACED_LOOK_INTERVAL));
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(look)));
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -49,7 +40,9 @@ impl Pacer {
     }
 
     fn pass(&mut self) -> Poll<()> {
-        self.turn = None;
+        if let Some(turn) = self.turn.take() {
+            turn.used();
+        }
         self.timer = None;
         Poll::Ready(())
     }

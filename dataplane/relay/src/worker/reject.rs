@@ -24,11 +24,21 @@ pub(crate) struct Reject {
     location: Option<String>,
     /// The connection cannot serve another request.
     pub(crate) close: bool,
+    /// The client floods: what it has open ends with this.
+    pub(crate) floods: bool,
 }
 
 impl Reject {
     fn new(status: u16, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail: Cow::Borrowed(detail), retry_after_s: None, location: None, close: false }
+        Self {
+            status,
+            code,
+            detail: Cow::Borrowed(detail),
+            retry_after_s: None,
+            location: None,
+            close: false,
+            floods: false,
+        }
     }
 
     /// Where the next message begins is unknown: the connection is closed.
@@ -79,7 +89,8 @@ impl Reject {
         };
         let retry_after_s = Some(retry_after_s);
         // What a flooding source has open would go on beside what the kernel drops.
-        Self { status: 429, code, detail: Cow::Owned(detail), retry_after_s, location: None, close: limited.floods }
+        let (close, floods) = (limited.floods, limited.floods);
+        Self { detail: Cow::Owned(detail), retry_after_s, close, floods, ..Self::new(429, code, "") }
     }
 
     /// The client is where the application can be reached without Postern. For the moment: it may be elsewhere tomorrow.

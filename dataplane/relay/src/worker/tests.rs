@@ -4,7 +4,7 @@ mod drain;
 mod websockets;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -149,11 +149,13 @@ async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>
     (tunnel, told)
 }
 
-/// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id.
+/// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id. Of what is sent
+/// to `/deaf` it takes nothing.
 struct FakeConnector {
     id: ConnectorId,
     connection: Connection,
     streams: HashMap<StreamId, Answer>,
+    deaf: HashSet<StreamId>,
     told: Told,
 }
 
@@ -167,7 +169,7 @@ impl FakeConnector {
     fn new(id: ConnectorId, told: Told) -> Self {
         let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
-        Self { id, connection, streams: HashMap::new(), told }
+        Self { id, connection, streams: HashMap::new(), deaf: HashSet::new(), told }
     }
 
     async fn run(mut self, stream: Stream) {
@@ -198,6 +200,7 @@ impl FakeConnector {
     fn take(&mut self, event: Event) {
         match event {
             Event::Open { stream, head, end, .. } => self.open(stream, &head, end),
+            Event::Data { stream, .. } if self.deaf.contains(&stream) => {}
             Event::Data { stream, data, end } => {
                 self.connection.consumed(stream, data.len());
                 if let Some(answer) = self.streams.get_mut(&stream) {
@@ -229,6 +232,10 @@ impl FakeConnector {
             None if path == "/name" => {
                 let name = Bytes::from(self.id.to_string());
                 (BodyKind::Length(name.len() as u64), Answer { pending: vec![name], ended: true })
+            }
+            None if path == "/deaf" => {
+                self.deaf.insert(stream);
+                return;
             }
             None if path == "/slow" || (path == "/second" && self.id.seq == 1) => return,
             None if path == "/half" && self.id.seq == 1 => {
@@ -614,6 +621,25 @@ fn content_goes_on_while_the_answer_waits() {
         timeout(Duration::from_secs(60), client.stream.flushed()).await.unwrap().unwrap();
         let (_, body) = client.response().await.unwrap();
         assert!(body == data, "the echo differs");
+    });
+}
+
+#[test]
+fn a_client_that_goes_while_the_application_takes_nothing_leaves_no_request_behind() {
+    in_the_simulator(15, async {
+        let worker = worker();
+        serve_clients(&worker);
+        let tunnel = connect(&worker, 1).await;
+        let client = Client::new().await;
+        client
+            .stream
+            .queue(format!("POST /deaf HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 1000000\r\n\r\n").as_bytes());
+        client.stream.queue(&pattern(100_000));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(tunnel.open_streams(), 1);
+        drop(client);
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(tunnel.open_streams(), 0);
     });
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Upload {
     pacer: Pacer,
     /// The first piece of the queue may pass.
     has_turn: bool,
+    /// It is not the client that it waits for.
+    held_up: bool,
 }
 
 /// `Open → Known (it came) → Sent (the tunnel has it)`; `Held` while an offered upgrade may turn the stream raw.
@@ -86,6 +88,7 @@ impl Upload {
             frames: None,
             pacer: Pacer::default(),
             has_turn: false,
+            held_up: false,
         }
     }
 
@@ -141,6 +144,11 @@ impl Upload {
         matches!(self.replay, Replay::Kept { .. })
     }
 
+    /// Whether it waits for its turn or for the tunnel, and so does not notice when the client goes.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.held_up
+    }
+
     /// Moves content until something is lacking: `Ready` when the end was handed over, `Pending` when the task will be
     /// woken by the client's connection or by the tunnel.
     pub(crate) fn poll<C: Client>(
@@ -151,6 +159,7 @@ impl Upload {
         admitted: &Admitted,
         progress: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
+        self.held_up = true;
         loop {
             if self.is_sent() {
                 return Poll::Ready(Ok(()));
@@ -176,7 +185,10 @@ impl Upload {
                 Poll::Ready(Err(ContentError::Malformed(malformed))) => {
                     return Poll::Ready(Err(UploadError::Malformed(malformed)));
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.held_up = false;
+                    return Poll::Pending;
+                }
             }
             *progress = true;
         }

@@ -77,6 +77,18 @@ fn an_entry_with_requests_in_progress_stays() {
 }
 
 #[test]
+fn a_page_that_asks_for_much_at_once_is_no_flood() {
+    let table = SourceTable::new();
+    let rule = rule(1, 1_000_000, 1_000_000, Some(10));
+    let held: Vec<_> = (0..10).map(|_| table.enter(&rule, v4(1), 0, NOW).unwrap()).collect();
+    for nth in 1..FLOOD_TURNED_AWAY_MIN {
+        assert!(!table.enter(&rule, v4(1), 0, NOW + nth).unwrap_err().floods, "{nth}");
+    }
+    assert!(table.enter(&rule, v4(1), 0, NOW).unwrap_err().floods);
+    held.into_iter().for_each(|entered| table.leave(&rule, entered));
+}
+
+#[test]
 fn one_that_floods_is_told_from_one_that_tries_now_and_then() {
     let table = SourceTable::new();
     let rule = rule(1, 1, 1, None);

@@ -46,6 +46,8 @@ struct Shared {
     server_name: Option<String>,
     /// Requests in progress.
     requests: Cell<usize>,
+    /// A limit found that the client floods: nothing of it is answered any more.
+    floods: Cell<bool>,
 }
 
 /// One request in progress.
@@ -78,7 +80,7 @@ enum Phase {
 impl Http2Connection {
     pub(crate) fn new(stream: Stream, address: SocketAddr, server_name: Option<String>) -> Self {
         let session = Session::new(&stream, address);
-        let shared = Rc::new(Shared { session, server_name, requests: Cell::new(0) });
+        let shared = Rc::new(Shared { session, server_name, requests: Cell::new(0), floods: Cell::new(false) });
         Self { stream, shared }
     }
 
@@ -132,17 +134,21 @@ impl Serving {
         let mut timer = pin!(sleep_until(now().after(HEAD_TIMEOUT)));
         loop {
             let event = poll_fn(|cx| {
-                if let Poll::Ready(event) = self.poll(cx, &mut drain) {
+                if let Poll::Ready(event) = self.poll(cx, &mut drain, shared) {
                     return Poll::Ready(event);
                 }
                 timer.as_mut().poll(cx).map(|()| Event::Due)
             });
             match event.await {
                 Event::Request(request) => self.begin(worker, shared, *request),
-                Event::Draining => self.leave(),
+                Event::Draining => {
+                    self.leave();
+                    timer.as_mut().get_mut().reset(now().after(CLOSE_LINGER));
+                }
                 Event::Verdict(reason) => {
                     tracing::debug!(client = %shared.session.address, %reason, "an HTTP/2 client's connection is cut");
                     self.cut(reason);
+                    timer.as_mut().get_mut().reset(now().after(CLOSE_LINGER));
                 }
                 Event::Due => match self.look(shared) {
                     Some(next) => timer.as_mut().get_mut().reset(next),
@@ -153,12 +159,13 @@ impl Serving {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, drain: &mut DrainWatch<'_>) -> Poll<Event> {
+    fn poll(&mut self, cx: &mut Context<'_>, drain: &mut DrainWatch<'_>, shared: &Shared) -> Poll<Event> {
         if self.phase == Phase::Serving && drain.poll(cx).is_ready() {
             return Poll::Ready(Event::Draining);
         }
         let accepted = self.connection.poll_accept(cx);
-        let verdict = self.ledger.borrow().verdict();
+        let flood = shared.floods.get().then_some(Reason::ENHANCE_YOUR_CALM);
+        let verdict = self.ledger.borrow().verdict().or(flood);
         if let Some(reason) = verdict.filter(|_| !matches!(self.phase, Phase::Cut(_))) {
             return Poll::Ready(Event::Verdict(reason));
         }

@@ -239,6 +239,9 @@ impl Client for Http2Stream {
     }
 
     fn refuse(&mut self, reject: &Reject, request: RequestId, head: &RequestHead) {
+        if reject.floods {
+            self.shared.floods.set(true); // the library wakes the connection for the answer
+        }
         let (answer, page) = reject.answer(request, head.headers.get(Known::Accept));
         if self.begin(answer, self.head_only).is_ok() && !self.head_only {
             let written = self.data(&page, true);

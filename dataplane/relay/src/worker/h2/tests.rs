@@ -167,6 +167,45 @@ fn a_reset_ends_the_request_at_the_connector_too() {
 }
 
 #[test]
+fn a_reset_ends_also_what_the_application_takes_nothing_of() {
+    in_the_simulator(4, async {
+        let worker = worker();
+        serve_clients(&worker);
+        let tunnel = connect(&worker, 1).await;
+        let client = Client::new().await;
+        let (_response, mut upload) = client.begin(Method::POST, "/deaf").await;
+        upload.send_data(Bytes::from(vec![0; 200_000]), false).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(tunnel.open_streams(), 1);
+        upload.send_reset(Reason::CANCEL);
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(tunnel.open_streams(), 0);
+        assert_eq!(client.get("/name").await.unwrap().0.status(), 200, "the connection goes on");
+    });
+}
+
+#[test]
+fn uploads_that_nobody_takes_hold_up_no_other() {
+    in_the_simulator(5, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let client = Client::new().await;
+        let mut stalled = Vec::new();
+        for _ in 0..8 {
+            let (response, mut upload) = client.begin(Method::POST, "/deaf").await;
+            upload.send_data(Bytes::from(vec![0; 1_000_000]), false).unwrap();
+            stalled.push((response, upload));
+        }
+        sleep(Duration::from_secs(1)).await;
+        let (response, mut upload) = client.begin(Method::POST, "/echo").await;
+        send(&mut upload, &pattern(300_000)).await;
+        let mut body = timeout(Duration::from_secs(5), response).await.unwrap().unwrap().into_body();
+        assert!(read(&mut body).await.unwrap() == pattern(300_000));
+    });
+}
+
+#[test]
 fn an_answer_that_is_cut_ends_as_a_reset_and_the_others_go_on() {
     in_the_simulator(4, async {
         let worker = worker();
