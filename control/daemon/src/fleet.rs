@@ -26,7 +26,9 @@ pub(crate) struct RelayLink {
     pub(crate) connected: bool,
     pub(crate) since_unix_ms: u64,
     pub(crate) software: String,
+    /// What it reported on this link, or on the last one when it is down.
     pub(crate) status: Option<RelayStatus>,
+    /// What it said it serves on this link, or on the last one when it is down; 0 before it said so.
     pub(crate) applied_version: u64,
     /// Why the link is down.
     pub(crate) problem: Option<String>,
@@ -68,6 +70,9 @@ impl Fleet {
         link.since_unix_ms = now_unix_ms();
         link.software = software;
         link.problem = None;
+        // The relay may be another process now, without a tunnel and with an older state. It reports within a second.
+        link.status = None;
+        link.applied_version = 0;
         link.session = self.sessions;
         link.asks = Some(ask);
         (Session { relay, number: self.sessions }, Signals { stopped, asks })
@@ -210,4 +215,39 @@ pub(crate) fn by_group(groups: impl IntoIterator<Item = GroupId>) -> BTreeMap<Gr
         *counts.entry(group).or_insert(0) += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(connector: &str) -> RelayStatus {
+        let connector = ConnectorStatus {
+            id: connector.parse().unwrap(),
+            online: true,
+            tunnels: 1,
+            software: "x".into(),
+            since_unix_ms: 1,
+            rtt_us: 5,
+        };
+        RelayStatus { applied_version: 7, connectors: vec![connector], ..RelayStatus::default() }
+    }
+
+    #[test]
+    fn a_new_link_knows_nothing_of_what_the_last_one_reported() {
+        let mut fleet = Fleet::default();
+        let relay = RelayId(1);
+        let (first, _signals) = fleet.linked(relay, "x".into());
+        fleet.reported(first, status("c1-1"));
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (1, vec![]));
+        fleet.unlinked(first, "gone");
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(8)), (0, vec![]), "what is not linked is not waited for");
+
+        let (second, _signals) = fleet.linked(relay, "x".into());
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (0, vec![relay]));
+        fleet.reported(first, status("c1-1"));
+        assert!(fleet.online().is_empty(), "a link that was replaced reports nothing any more");
+        fleet.reported(second, status("c1-2"));
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (1, vec![]), "a report confirms, too");
+    }
 }

@@ -36,6 +36,10 @@ fn unconfirmed(control: &Control, version: u64) -> Vec<String> {
                     relay.name, link.applied_version
                 )
             }
+            _ if link.applied_version == 0 => format!(
+                "relay {} has not confirmed this change yet: it has just linked and not said what it serves; postern status shows when it does",
+                relay.name
+            ),
             _ => format!(
                 "relay {} has not confirmed this change yet: it serves version {} of {version}; postern status shows when it does",
                 relay.name, link.applied_version

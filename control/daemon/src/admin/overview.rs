@@ -75,6 +75,9 @@ fn relays_missing(control: &Control, snapshot: &Snapshot) -> Vec<String> {
         let link = fleet.relay(relay.id).filter(|link| link.connected);
         match link {
             None => Some(format!("relay {}: it is not linked", relay.name)),
+            Some(link) if link.status.is_none() => {
+                Some(format!("relay {}: it has just linked and not reported yet", relay.name))
+            }
             Some(link) if link.applied_version < snapshot.version => Some(format!(
                 "relay {}: it serves version {} of {}",
                 relay.name, link.applied_version, snapshot.version

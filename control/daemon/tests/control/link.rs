@@ -103,7 +103,8 @@ fn readiness_follows_what_relays_report() {
     let version = published["version"].as_u64().unwrap();
     let said = published["warnings"].to_string();
     assert!(said.contains("relay edge has not confirmed this change yet"), "{said}");
-    let ready = world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it serves version"));
+    let ready = world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("relay edge"));
+    assert!(ready["missing"].to_string().contains("it has just linked and not reported yet"), "{ready}");
     assert!(ready["missing"].to_string().contains("no connector is online"), "{ready}");
     follow(&mut relay, &mut state, version);
     let connector = ConnectorStatus {
@@ -136,6 +137,35 @@ fn readiness_follows_what_relays_report() {
     world.wait_for("/v1/relays/edge", |relay| relay["problem"].to_string().contains("still"));
     let newer = world.publish("wiki", "https://wiki.localhost")["version"].clone();
     assert_eq!(snapshot(&mut relay).version, newer, "and not again before it changed");
+}
+
+#[test]
+fn a_relay_that_came_back_is_ready_once_it_reports() {
+    let world = World::start();
+    let key = KeyPair::generate().unwrap();
+    let mut relay = Relay::connect(&world.socket());
+    relay.hello("edge", &key, 0);
+    relay.welcomed();
+    let version = snapshot(&mut relay).version;
+    let behind = RelayStatus { applied_version: version - 1, ..RelayStatus::default() };
+    relay.send(&ToControl::Status(behind));
+    let ready = world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it serves version"));
+    assert_eq!(ready["ready"], false);
+    let status = RelayStatus { applied_version: version, ..RelayStatus::default() };
+    relay.send(&ToControl::Status(status.clone()));
+    world.wait_for("/v1/ready", |ready| ready["ready"] == true);
+    drop(relay);
+    world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it is not linked"));
+
+    let mut relay = Relay::connect(&world.socket());
+    relay.hello("edge", &key, version);
+    relay.welcomed();
+    let ready = world.wait_for("/v1/ready", |_| true);
+    assert_eq!(ready["missing"], json!(["relay edge: it has just linked and not reported yet"]));
+    let shown = world.wait_for("/v1/relays/edge", |_| true);
+    assert_eq!((&shown["connected"], &shown["status"]), (&json!(true), &Value::Null));
+    relay.send(&ToControl::Status(status));
+    world.wait_for("/v1/ready", |ready| ready["ready"] == true);
 }
 
 #[test]
