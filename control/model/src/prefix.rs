@@ -28,13 +28,20 @@ pub enum PrefixInvalid {
         /// The same without them.
         meant: IpPrefix,
     },
+    /// IPv4 in IPv6 notation with fewer bits than the notation itself has: it would cover addresses of both families.
+    #[error("{0:?} is IPv4 in IPv6 notation, where a prefix has 96 to 128 bits: write it as IPv4, such as 10.0.0.0/8")]
+    Mapped(String),
 }
 
 impl IpPrefix {
     /// The prefix of `length` bits that `address` is in; nothing when the address has fewer bits.
-    /// An IPv4 address in IPv6 notation is the IPv4 address.
+    /// An IPv4 address in IPv6 notation (`::ffff:10.0.0.0`, RFC 4291 §2.5.5.2) is the IPv4 address, and the 96 bits before
+    /// it do not count; nothing when `length` has fewer.
     #[must_use]
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        if let (IpAddr::V6(_), v4 @ IpAddr::V4(_)) = (address, address.to_canonical()) {
+            return Self::new(v4, length.checked_sub(MAPPED_BITS)?);
+        }
         let address = match address {
             IpAddr::V4(v4) if length <= 32 => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask_v4(length))),
             IpAddr::V6(v6) if length <= 128 => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask_v6(length))),
@@ -75,26 +82,27 @@ impl fmt::Display for IpPrefix {
 impl FromStr for IpPrefix {
     type Err = PrefixInvalid;
 
-    /// `ADDRESS/LENGTH`; an address by itself is the prefix of all its bits.
+    /// `ADDRESS/LENGTH`; an address by itself is the prefix of all its bits. IPv4 in IPv6 notation becomes IPv4.
     fn from_str(text: &str) -> Result<Self, PrefixInvalid> {
-        let malformed = || PrefixInvalid::Malformed(text.chars().take(64).collect());
+        let given = || text.chars().take(64).collect();
+        let malformed = || PrefixInvalid::Malformed(given());
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| malformed())?;
-        if address != address.to_canonical() {
-            return Err(malformed());
-        }
         let digits = |length: &&str| !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-        let length = match (length, address) {
+        let length: u8 = match (length, address) {
             (Some(length), _) => length.get(..).filter(digits).and_then(|l| l.parse().ok()).ok_or_else(malformed)?,
             (None, IpAddr::V4(_)) => 32,
             (None, IpAddr::V6(_)) => 128,
         };
+        if address != address.to_canonical() && length < MAPPED_BITS {
+            return Err(PrefixInvalid::Mapped(given()));
+        }
         let prefix = Self::new(address, length).ok_or_else(malformed)?;
-        if prefix.address != address {
-            return Err(PrefixInvalid::HostBits { given: text.chars().take(64).collect(), meant: prefix });
+        if prefix.address != address.to_canonical() {
+            return Err(PrefixInvalid::HostBits { given: given(), meant: prefix });
         }
         Ok(prefix)
     }
@@ -112,6 +120,9 @@ impl<'de> Deserialize<'de> for IpPrefix {
         text.parse().map_err(de::Error::custom)
     }
 }
+
+/// How many bits stand before an IPv4 address in IPv6 notation.
+const MAPPED_BITS: u8 = 96;
 
 const fn mask_v4(length: u8) -> u32 {
     match u32::MAX.checked_shl(32 - length as u32) {
@@ -141,15 +152,24 @@ mod tests {
             ("2001:DB8::/32", "2001:db8::/32"),
             ("::1", "::1/128"),
             ("::/0", "::/0"),
+            ("10.0.0.0/08", "10.0.0.0/8"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::FFFF:192.0.2.7", "192.0.2.7/32"),
         ] {
             assert_eq!(given.parse::<IpPrefix>().unwrap().to_string(), kept);
         }
-        for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "::/129", "x/8", "::ffff:10.0.0.0/104"]
+        for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "::/129", "x/8", "::ffff:10.0.0.0/129"]
         {
             assert!(wrong.parse::<IpPrefix>().is_err(), "{wrong}");
         }
         let error = "10.1.2.3/8".parse::<IpPrefix>().unwrap_err().to_string();
         assert_eq!(error, "10.1.2.3/8 has bits set behind the prefix: write 10.0.0.0/8");
+        let error = "::ffff:10.1.2.3/104".parse::<IpPrefix>().unwrap_err().to_string();
+        assert_eq!(error, "::ffff:10.1.2.3/104 has bits set behind the prefix: write 10.0.0.0/8");
+        let error = "::ffff:10.0.0.0/8".parse::<IpPrefix>().unwrap_err().to_string();
+        assert!(error.contains("where a prefix has 96 to 128 bits: write it as IPv4"), "{error}");
+        assert_eq!(IpPrefix::new("::ffff:10.0.0.0".parse().unwrap(), 95), None);
     }
 
     #[test]
