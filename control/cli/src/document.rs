@@ -24,38 +24,27 @@ pub(crate) struct Parsed {
     places: Places,
 }
 
-/// Where each part of the document stands, so that what control refuses is found in the file.
+/// The line of each section and key by its pointer (`app.wiki`, `app.wiki.settings.backend_http`), so that what control
+/// refuses is found in the file.
 #[derive(Debug, Default)]
-struct Places(BTreeMap<String, Place>);
-
-#[derive(Debug, Default)]
-struct Place {
-    line: usize,
-    /// Lines of its values.
-    values: Vec<(usize, String)>,
-}
+struct Places(BTreeMap<String, usize>);
 
 impl Parsed {
     /// Control's problem with the file and line of what it is about.
     pub(crate) fn locate(&self, source: &Source, error: anyhow::Error) -> anyhow::Error {
         let problem = error.downcast_ref::<Problem>();
-        let Some((problem, place)) =
-            problem.and_then(|problem| Some((problem, self.places.0.get(problem.pointer.as_ref()?)?)))
-        else {
-            return error;
-        };
-        let line = place.line_of(&problem.detail);
+        let found = problem.and_then(|problem| Some((problem, self.places.line_of(problem.pointer.as_ref()?)?)));
+        let Some((problem, line)) = found else { return error };
         let located = Problem { detail: format!("{}:{line}: {}", source.name(), problem.detail), ..problem.clone() };
         located.into()
     }
 }
 
-impl Place {
-    /// The line of the value that the detail quotes, else the section's.
-    fn line_of(&self, detail: &str) -> usize {
-        let quoted =
-            self.values.iter().filter(|(_, value)| value.len() >= QUOTED_BYTES_MIN && detail.contains(value.as_str()));
-        quoted.max_by_key(|(_, value)| value.len()).map_or(self.line, |(line, _)| *line)
+impl Places {
+    /// The line of what is pointed at; of what it is in, where the file does not have it.
+    fn line_of(&self, pointer: &str) -> Option<usize> {
+        let found = self.0.get(pointer).copied();
+        found.or_else(|| self.line_of(pointer.rsplit_once('.')?.0))
     }
 }
 
@@ -66,9 +55,6 @@ impl Place {
 pub(crate) fn parse(source: &Source) -> Result<Parsed, Failure> {
     sections::parse(source)
 }
-
-/// Shorter values are found in any text.
-const QUOTED_BYTES_MIN: usize = 3;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use args::Args;
 use clap::Parser;
-use postern_service::failure;
+use postern_service::failure::{self, Failure};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => {
             if let Some(line) = output::json_error(format, &error) {
                 eprintln!("{line}");
-                return ExitCode::from(failure::EXIT_FAILURE);
+                return ExitCode::from(error.downcast_ref().map_or(failure::EXIT_FAILURE, Failure::exit_status));
             }
             ExitCode::from(failure::report("postern", &output::for_people(error)))
         }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Result;
 use postern_model::admin::Problem;
 use postern_model::codes;
-use postern_service::failure::Failure;
+use postern_service::failure::{EXIT_USAGE, Failure};
 use postern_service::logging;
 use serde::Serialize;
 
@@ -142,16 +142,20 @@ pub(crate) fn joined(items: &[impl AsRef<str>]) -> String {
     items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
-/// The error as a line of JSON, when JSON was asked for. Usage errors stay text: no program meets them twice.
+/// The error as a line of JSON, when JSON was asked for.
 pub(crate) fn json_error(format: Format, error: &anyhow::Error) -> Option<String> {
-    let failure = error.downcast_ref::<Failure>();
-    if format == Format::Table || failure.is_some_and(|failure| failure.exit_status() != 1) {
+    if format == Format::Table {
         return None;
     }
-    let code = failure.and_then(Failure::stable_code).unwrap_or("failed");
+    let failure = error.downcast_ref::<Failure>();
+    let (code, title) = match failure.map(Failure::exit_status) {
+        Some(EXIT_USAGE) => ("usage", "The command or a file it names is wrong"),
+        Some(_) | None => ("failed", "The command failed"),
+    };
+    let code = failure.and_then(Failure::stable_code).unwrap_or(code);
     let problem = error.downcast_ref::<Problem>().cloned().unwrap_or_else(|| Problem {
         code: code.to_owned(),
-        title: codes::lookup(code).map_or("The command failed", |entry| entry.title).to_owned(),
+        title: codes::lookup(code).map_or(title, |entry| entry.title).to_owned(),
         detail: format!("{error:#}"),
         status: 0,
         pointer: None,
@@ -262,5 +266,9 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
         assert_eq!(json["error"]["code"], "control-unreachable");
         assert_eq!(json["error"]["title"], "postern-control does not answer");
+
+        let error = anyhow::Error::from(Failure::usage("cannot read x.toml"));
+        let json: serde_json::Value = serde_json::from_str(&json_error(Format::Json, &error).unwrap()).unwrap();
+        assert_eq!((&json["error"]["code"], &json["error"]["detail"]), (&"usage".into(), &"cannot read x.toml".into()));
     }
 }

@@ -296,6 +296,20 @@ fn offline_commands_need_no_control() {
 }
 
 #[test]
+fn wrong_usage_that_the_command_finds_is_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, wrong) = (folder.path().join("none.toml"), folder.path().join("wrong.toml"));
+    std::fs::write(&wrong, "\n[apps.x]\n").unwrap();
+    for (file, says) in [(missing, "none.toml"), (wrong, "wrong.toml:2: unknown key `apps`")] {
+        let output = postern(&["apply", "-f", file.to_str().unwrap(), "-o", "json"]);
+        assert_eq!(output.status.code(), Some(2));
+        let error: Value = serde_json::from_str(&stderr(&output)).unwrap();
+        assert_eq!(error["error"]["code"], "usage");
+        assert!(error["error"]["detail"].as_str().unwrap().contains(says), "{error}");
+    }
+}
+
+#[test]
 fn the_network_is_refused_for_now() {
     let output = postern(&["--server", "https://control.example.com", "status"]);
     assert_eq!(output.status.code(), Some(1));

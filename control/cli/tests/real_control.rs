@@ -204,6 +204,21 @@ fn code(control: &Control) {
     .unwrap();
     let refused = control.refused(&format!("apply -f {name}"));
     assert!(refused.contains("postern.toml:3: ") && refused.contains("ldap://x"), "{refused}");
+    let fingerprint = "\n[relay.edge]\naddress = '127.0.0.1:9'\nfingerprint = 'ab'\n";
+    let app = "[app.x]\nexternal = 'https://x.localhost/'\ninternal = 'http://x'\npreauth = 'passthrough'\n";
+    for (text, line, says) in [
+        (format!("{app}[app.x.settings]\nbackend_timeout_ms = 0\n"), 6, "backend_timeout_ms=0"),
+        ("[throttle.tenant]\nconns = 5\nrps = 0\n".into(), 3, "rps = 0"),
+        ("[throttle.source]\nconns = 5\nburst = 5\n".into(), 3, "a burst goes with rps"),
+        (fingerprint.into(), 4, "\"ab\" is not the SHA-256"),
+        ("\ntenant = 'defualt'\n".into(), 2, "did you mean \"default\"? --create-tenant makes a new one"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let refused = control.refused(&format!("apply -f {name}"));
+        assert!(refused.contains(&format!("postern.toml:{line}: ")) && refused.contains(says), "{refused}");
+    }
+    assert_eq!(status(&format!("diff -f {name}")), Some(1), "a tenant that is not there is not made");
+    assert!(control.done(&format!("apply -f {name} --create-tenant")).starts_with("+ tenant defualt"));
     std::fs::write(&file, "[app.x]\nexternl = 1\n").unwrap();
     assert_eq!(status(&format!("apply -f {name}")), Some(2), "a mistake in the file is wrong usage");
 }

@@ -1,5 +1,7 @@
 //! Configuration as code: a document is made so by the same operations that the other commands use, as one change.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use postern_model::Snapshot;
 use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView};
 use postern_model::config::{App, CertificateOrigin, Tenant};
@@ -7,7 +9,7 @@ use postern_model::document::{
     AppEntry, Applied, Apply, CertificateEntry, ChangeView, Document, LimitEntry, RelayEntry,
 };
 use postern_model::ids::Name;
-use postern_model::limit::{Limit, LimitKey};
+use postern_model::limit::{Limit, LimitKey, LimitScope};
 
 use crate::control::{Actor, Control, DEFAULT_NAME};
 use crate::pem::leaf_sha256;
@@ -17,14 +19,14 @@ use crate::{apps, certificates, networks, relays, tenants, throttle};
 
 /// `apply` and `diff`: all of the document or nothing.
 pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: Apply) -> Result<Applied, Problem> {
-    let Apply { document, prune, dry_run } = request;
+    let Apply { document, prune, create_tenant, dry_run } = request;
     let mut changes = Vec::new();
     let mut gone: Vec<RelayView> = Vec::new();
     let run = Run { control, actor };
     let (warnings, version) = control.staged(
         actor,
         || {
-            let tenant = run.tenant(tenant)?;
+            let tenant = run.tenant(tenant, create_tenant)?;
             if prune {
                 gone = run.prune(&tenant, &document)?;
             }
@@ -99,10 +101,18 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn tenant(self, name: &str) -> Result<Tenant, Problem> {
+    fn tenant(self, name: &str, create: bool) -> Result<Tenant, Problem> {
         let Self { control, actor } = self;
-        let found = tenants::find(control, name);
-        let (Err(missing), Ok(new)) = (&found, name.parse::<Name>()) else { return found };
+        let missing = match tenants::find(control, name) {
+            Ok(tenant) => return Ok(tenant),
+            Err(missing) => missing.about("tenant"),
+        };
+        let Ok(new) = name.parse::<Name>() else { return Err(missing) };
+        if !create {
+            let stop = if missing.detail.ends_with('?') { "" } else { ";" };
+            let detail = format!("{}{stop} --create-tenant makes a new one", missing.detail);
+            return Err(Problem { detail, ..missing });
+        }
         tenants::create(control, actor, CreateNamed { name: new }).map_err(|_| missing.clone())?;
         tenants::find(control, name)
     }
@@ -127,8 +137,10 @@ impl Run<'_> {
             let put = apps::put(control, actor, tenant, name, app.clone());
             put.map_err(|problem| problem.about(format!("app.{name}")))?;
         }
+        let mut set = BTreeMap::new();
         for (scope, limit) in &document.limits {
-            self.limit(tenant, scope, limit).map_err(|problem| problem.about(format!("throttle.{scope}")))?;
+            let made = self.limit(tenant, scope, limit, &mut set);
+            made.map_err(|problem| problem.about(format!("throttle.{scope}")))?;
         }
         Ok(())
     }
@@ -156,7 +168,7 @@ impl Run<'_> {
                 }
                 let detail =
                     format!("there is no certificate with the SHA-256 {sha256}: give its files with cert and key");
-                Err(problem("not-found", detail))
+                Err(problem("not-found", detail).about("sha256"))
             }
             (Some(_), None, _) | (None, Some(_), _) | (None, None, None) => {
                 Err(problem("request-invalid", "a certificate needs cert and key, or the sha256 of one that is there"))
@@ -164,8 +176,18 @@ impl Run<'_> {
         }
     }
 
-    fn limit(self, tenant: &Tenant, scope: &str, entry: &LimitEntry) -> Result<(), Problem> {
-        let scope = throttle::parse_scope(&self.control.snapshot(), tenant, scope)?;
+    /// `set` holds what the document has set so far, under the name it uses: one limit must not have two.
+    fn limit<'d>(
+        self,
+        tenant: &Tenant,
+        name: &'d str,
+        entry: &LimitEntry,
+        set: &mut BTreeMap<LimitScope, &'d str>,
+    ) -> Result<(), Problem> {
+        let scope = throttle::parse_scope(&self.control.snapshot(), tenant, name)?;
+        if let Some(other) = set.insert(scope.clone(), name) {
+            return Err(problem("limit-invalid", format!("{name} and {other} are the same limit: keep one of them")));
+        }
         let key = LimitKey { tenant: tenant.id, scope };
         let before = self.control.snapshot().limits.get(&key).cloned();
         let limit = entry.limit(key.tenant, key.scope);
@@ -199,8 +221,11 @@ impl Run<'_> {
     fn prune_limits(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
         let own: Vec<Limit> = {
             let snapshot = self.control.snapshot();
-            let named = |limit: &&Limit| document.limits.contains_key(&limit.scope.name(&snapshot));
-            snapshot.limits.values().filter(|limit| limit.tenant == tenant.id && !named(limit)).cloned().collect()
+            // A scope that cannot be read names no limit that is there; it is refused when it is to be made.
+            let scopes = document.limits.keys().filter_map(|name| throttle::parse_scope(&snapshot, tenant, name).ok());
+            let named: BTreeSet<LimitScope> = scopes.collect();
+            let own = snapshot.limits.values().filter(|limit| limit.tenant == tenant.id);
+            own.filter(|limit| !named.contains(&limit.scope)).cloned().collect()
         };
         for limit in own {
             let empty = Limit::new(limit.tenant, limit.scope.clone());

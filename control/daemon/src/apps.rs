@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
-use postern_model::app_url::UrlInvalid;
+use postern_model::app_url::{ExternalUrl, UrlInvalid};
 use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
@@ -56,7 +56,7 @@ pub(crate) fn put(
     entry: AppEntry,
 ) -> Result<(), Problem> {
     let group = entry.group.as_ref().map_or(crate::control::DEFAULT_NAME, Name::as_str);
-    let group = find_group(&control.snapshot(), tenant, group)?.id;
+    let group = find_group(&control.snapshot(), tenant, group).map_err(|problem| problem.about("group"))?.id;
     let before = own_apps(&control.snapshot(), tenant).find(|app| app.name == *name).cloned();
     let mut draft = Draft::default();
     let id = match &before {
@@ -83,7 +83,7 @@ pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<()
     for app in others.into_iter().chain(own) {
         let Ok(planned) = PlannedApp::parse(app) else { continue };
         let host = planned.external.host_pattern();
-        let at = |problem: Problem| problem.about(format!("app.{}", app.name));
+        let at = |problem: Problem| problem.about(format!("app.{}.external", app.name));
         match tenants.get(&host) {
             Some(other) if other.id.tenant != app.id.tenant => return Err(at(foreign_host(snapshot, &host, other))),
             Some(_) => {}
@@ -169,14 +169,15 @@ fn store(
     choice: Choice,
     before: Option<App>,
 ) -> Result<AppPublished, Problem> {
-    let planned = PlannedApp::parse(&app).map_err(refused)?;
+    let planned = PlannedApp::parse(&app).map_err(|error| refused(&app, &error))?;
     app.external_url = planned.external.to_string();
     app.internal_url = planned.internal.to_string();
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
     }
-    app.certificate = certificates::choose(control, &planned, choice, &mut draft)?;
+    let chosen = certificates::choose(control, &planned, choice, &mut draft);
+    app.certificate = chosen.map_err(|problem| problem.about("cert"))?;
     if draft.is_empty() && before.as_ref() == Some(&app) {
         let version = control.snapshot().version;
         return published(control, &app, &planned, version);
@@ -292,8 +293,8 @@ pub(crate) fn backend(app: &App) -> BackendApp {
     }
 }
 
-fn refused(error: ConfigInvalid) -> Problem {
-    let code = match &error {
+fn refused(app: &App, error: &ConfigInvalid) -> Problem {
+    let code = match error {
         ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. }
         | ConfigInvalid::PreauthNotAvailable { .. } => "not-yet-available",
         ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } => "app-url-invalid",
@@ -302,7 +303,17 @@ fn refused(error: ConfigInvalid) -> Problem {
         ConfigInvalid::Certificate { .. } => "certificate-invalid",
         ConfigInvalid::Missing { .. } | ConfigInvalid::Snapshot(_) => "still-used",
     };
-    problem(code, error.to_string())
+    let problem = problem(code, error.to_string());
+    match error {
+        ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
+        ConfigInvalid::Url { .. } => problem.about("internal"),
+        ConfigInvalid::PreauthNotAvailable { .. } => problem.about("preauth"),
+        ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
+        ConfigInvalid::Conflict { .. }
+        | ConfigInvalid::Certificate { .. }
+        | ConfigInvalid::Missing { .. }
+        | ConfigInvalid::Snapshot(_) => problem,
+    }
 }
 
 pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {

@@ -23,7 +23,8 @@ pub(crate) fn add(control: &Control, actor: &Actor, request: AddRelay) -> Result
         }
         let same = snapshot.relays.values().find(|relay| relay.address.as_deref() == Some(&request.address));
         if let Some(other) = same {
-            return Err(problem("name-taken", format!("{} is the relay {} already", request.address, other.name)));
+            let detail = format!("{} is the relay {} already", request.address, other.name);
+            return Err(problem("name-taken", detail).about("address"));
         }
     }
     let pin = fingerprint.map(|key_sha256| Pin { key_sha256, how: Pinned::Given });
@@ -173,7 +174,8 @@ pub(crate) fn check_address(address: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let address: String = address.chars().take(80).collect();
-    Err(problem("request-invalid", format!("{address:?} is not HOST:PORT, such as relay.example.com:443")))
+    let detail = format!("{address:?} is not HOST:PORT, such as relay.example.com:443");
+    Err(problem("request-invalid", detail).about("address"))
 }
 
 fn parse_fingerprint(text: &str) -> Result<String, Problem> {
@@ -181,10 +183,11 @@ fn parse_fingerprint(text: &str) -> Result<String, Problem> {
     if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(hex.to_ascii_lowercase());
     }
-    Err(problem(
-        "request-invalid",
-        "--fingerprint is the SHA-256 of the relay's key: 64 hex digits, as the relay logs at its start",
-    ))
+    let text: String = text.chars().take(80).collect();
+    let detail = format!(
+        "{text:?} is not the SHA-256 of a relay's key: a fingerprint is 64 hex digits, as the relay logs at its start"
+    );
+    Err(problem("request-invalid", detail).about("fingerprint"))
 }
 
 fn audit(action: &'static str, relay: &Relay, before: Option<String>, after: Option<String>) -> Audit {

@@ -14,7 +14,7 @@ use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
-use crate::problem::{not_found, problem};
+use crate::problem::{not_found, not_found_among, problem};
 use crate::store::TokenRecord;
 
 /// `tenant create`: a tenant with its first group.
@@ -223,7 +223,10 @@ pub(crate) fn find(control: &Control, name: &str) -> Result<Tenant, Problem> {
     let snapshot = control.snapshot();
     let by_name = snapshot.tenants.values().find(|tenant| tenant.name.as_str() == name);
     let found = by_name.or_else(|| snapshot.tenants.values().find(|tenant| tenant.id.to_string() == name));
-    found.cloned().ok_or_else(|| not_found("tenant", name))
+    found.cloned().ok_or_else(|| {
+        let known = snapshot.tenants.values().map(|tenant| tenant.name.as_str());
+        not_found_among("tenant", name, known)
+    })
 }
 
 /// A group of a tenant by name or id.

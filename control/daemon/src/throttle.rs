@@ -55,7 +55,7 @@ pub(crate) fn put(control: &Control, actor: &Actor, before: Option<&Limit>, limi
         None if limit.is_empty() => return Ok(control.snapshot().version),
         Some(_) if limit.is_empty() => Change::LimitRemoved { tenant: limit.tenant, scope: limit.scope.clone() },
         Some(_) | None => {
-            limit.check().map_err(|error| problem("limit-invalid", error.to_string()))?;
+            limit.check().map_err(|error| problem("limit-invalid", error.to_string()).about(error.field))?;
             check_room(&control.snapshot(), before, limit)?;
             Change::LimitPut(limit.clone())
         }

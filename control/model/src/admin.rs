@@ -58,16 +58,21 @@ pub struct Problem {
     pub detail: String,
     /// The HTTP status.
     pub status: u16,
-    /// What of a document it is about: `app.wiki`. Only from `apply`.
+    /// Which part of what was asked for it is about, where that is known; from `apply` as the document's keys:
+    /// `app.wiki`, `app.wiki.settings.backend_http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
 }
 
 impl Problem {
-    /// Says which part of a document it is about, unless that was said already.
+    /// Says which part it is about; what was said already is a part of that one.
     #[must_use]
-    pub fn about(mut self, pointer: String) -> Self {
-        self.pointer.get_or_insert(pointer);
+    pub fn about(mut self, part: impl Into<String>) -> Self {
+        let part = part.into();
+        self.pointer = Some(match self.pointer {
+            Some(inner) => format!("{part}.{inner}"),
+            None => part,
+        });
         self
     }
 }

@@ -106,7 +106,7 @@ pub struct LimitEntry {
     pub bps: Option<Allowance>,
 }
 
-/// `POST /v1/tenants/T/apply`: makes a document so. A tenant that does not exist is made.
+/// `POST /v1/tenants/T/apply`: makes a document so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
@@ -116,6 +116,9 @@ pub struct Apply {
     /// given certificates; and, if the document names any, relays that control dials.
     #[serde(default)]
     pub prune: bool,
+    /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.
+    #[serde(default)]
+    pub create_tenant: bool,
     /// Only tell what would change.
     #[serde(default)]
     pub dry_run: bool,

@@ -77,6 +77,17 @@ pub enum SettingInvalid {
     },
 }
 
+impl SettingInvalid {
+    /// The setting, as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. } => name,
+            Self::Value { name, .. } => name,
+        }
+    }
+}
+
 impl Default for AppSettings {
     fn default() -> Self {
         Self {

@@ -10,6 +10,9 @@ pub(crate) struct ApplyArgs {
     /// Remove what the file does not name
     #[arg(long, long_help = PRUNE)]
     pub(crate) prune: bool,
+    /// Make the tenant if it does not exist; otherwise that is an error
+    #[arg(long)]
+    pub(crate) create_tenant: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -27,7 +30,7 @@ A connector group that still has connectors is an error. Without --prune what is
 pub(super) const APPLY_EXAMPLES: &str = "Examples:
   postern apply -f postern.toml
   postern apply -f postern.toml --prune
-  postern apply -f - --tenant acme
+  postern apply -f - --tenant acme --create-tenant
 
 All of the file is done or nothing. A second apply changes nothing and says so.
 

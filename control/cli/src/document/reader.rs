@@ -10,7 +10,7 @@ use postern_service::suggest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Place;
+use super::Places;
 
 /// A file's text and where its lines begin.
 pub(crate) struct Source {
@@ -103,6 +103,10 @@ impl<'a> Section<'a> {
         Self { source, name, line, table }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = Value<'a>> {
         let source = self.source;
         self.table.iter().map(move |(key, value)| Value {
@@ -121,10 +125,10 @@ impl<'a> Section<'a> {
         self.get(key).ok_or_else(|| self.source.refuse(self.line, format_args!("[{}] needs `{key}`", self.name)))
     }
 
-    /// Where it stands, with the texts it holds.
-    pub(super) fn place(&self) -> Place {
-        let texts = self.entries().filter_map(|value| Some((value.line, value.scalar()?)));
-        Place { line: self.line, values: texts.collect() }
+    /// Notes where it stands, and its keys.
+    pub(super) fn note(&self, pointer: &str, places: &mut Places) {
+        places.0.insert(pointer.to_owned(), self.line);
+        places.0.extend(self.entries().map(|value| (format!("{pointer}.{}", value.key), value.line)));
     }
 
     fn unknown(&self, key: &str, known: &[&str]) -> String {

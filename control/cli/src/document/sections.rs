@@ -34,6 +34,7 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
         }
     }
     let tenant = whole.get(TENANT).map(|value| value.parse()).transpose()?;
+    reading.places.0.extend(whole.get(TENANT).map(|value| (TENANT.to_owned(), value.line)));
     Ok(Parsed { tenant, document: reading.document, places: reading.places })
 }
 
@@ -49,7 +50,10 @@ impl<'a> Reading<'a> {
         names: &Value<'a>,
         read: fn(&mut Self, &Value<'a>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        names.names()?.entries().try_for_each(|value| read(self, &value))
+        let mut entries: Vec<Value<'a>> = names.names()?.entries().collect();
+        // As they stand in the file: of two that are the same the later one is told.
+        entries.sort_by_key(|value| value.line);
+        entries.iter().try_for_each(|value| read(self, value))
     }
 
     fn group(&mut self, value: &Value<'a>) -> Result<(), Failure> {
@@ -95,14 +99,16 @@ impl<'a> Reading<'a> {
             group: section.get("group").map(|value| value.parse()).transpose()?,
             certificate_pem: self.file(&section, "cert")?,
             key_pem: self.key(&section)?,
-            settings: section.get("settings").map(|value| self.settings(&value)).transpose()?.unwrap_or_default(),
+            settings: section.get("settings").map(|set| self.settings(&name, &set)).transpose()?.unwrap_or_default(),
         };
         self.document.apps.insert(name, entry);
         Ok(())
     }
 
     /// Names and values are checked by control, which says the nearest of the names there are.
-    fn settings(&mut self, value: &Value<'a>) -> Result<BTreeMap<String, String>, Failure> {
+    fn settings(&mut self, app: &Name, value: &Value<'a>) -> Result<BTreeMap<String, String>, Failure> {
+        let section = value.names()?;
+        section.note(&format!("{APP}.{app}.settings"), &mut self.places);
         let setting = |value: Value<'a>| {
             let text = value.text()?;
             let text = match text.strip_prefix('@') {
@@ -113,16 +119,17 @@ impl<'a> Reading<'a> {
             };
             Ok((value.key().to_owned(), text))
         };
-        value.names()?.entries().map(setting).collect()
+        section.entries().map(setting).collect()
     }
 
     fn limit(&mut self, value: &Value<'a>) -> Result<(), Failure> {
-        let scope = value.key();
-        // Only its form: whether the application is there, control knows.
-        let any_app = |_: &str| Ok::<_, ScopeInvalid>(AppId::new(TenantId::DEFAULT, 1));
-        LimitScope::parse(scope, any_app).map_err(|error| value.refuse(error))?;
-        let section = value.section(format!("{THROTTLE}.\"{scope}\""), &["rps", "burst", "conns", "bps"])?;
-        self.note(format!("{THROTTLE}.{scope}"), &section);
+        let scope = scope(value)?;
+        let section = value.section(format!("{THROTTLE}.\"{}\"", value.key()), &["rps", "burst", "conns", "bps"])?;
+        let pointer = format!("{THROTTLE}.{scope}");
+        if let Some(line) = self.places.0.get(&pointer) {
+            return Err(value.refuse(format_args!("[{}] is the limit of line {line} again", section.name())));
+        }
+        self.note(pointer, &section);
         let allowance = |key| section.get(key).map(|value| value.parse()).transpose();
         let burst = section.get("burst").map(|value| {
             let text = value.text()?;
@@ -130,20 +137,20 @@ impl<'a> Reading<'a> {
         });
         let (rps, conns, bps) = (allowance("rps")?, allowance("conns")?, allowance("bps")?);
         let entry = LimitEntry { rps, burst: burst.transpose()?, conns, bps };
-        self.document.limits.insert(scope.to_owned(), entry);
+        self.document.limits.insert(scope, entry);
         Ok(())
     }
 
     fn network(&mut self, value: &Value<'a>) -> Result<(), Failure> {
         let name = name(value)?;
-        self.places.0.insert(format!("{NETWORK}.{name}"), super::Place { line: value.line, values: Vec::new() });
+        self.places.0.insert(format!("{NETWORK}.{name}"), value.line);
         let prefixes: Vec<IpPrefix> = value.list()?;
         self.document.networks.insert(name, prefixes);
         Ok(())
     }
 
     fn note(&mut self, pointer: String, section: &Section<'a>) {
-        self.places.0.insert(pointer, section.place());
+        section.note(&pointer, &mut self.places);
     }
 
     fn file(&self, section: &Section<'a>, key: &str) -> Result<Option<String>, Failure> {
@@ -165,6 +172,20 @@ impl<'a> Reading<'a> {
 
 fn name(value: &Value<'_>) -> Result<Name, Failure> {
     value.key().parse().map_err(|error| value.refuse(error))
+}
+
+/// A limit's scope in its one spelling. Whether an application is there, control knows.
+fn scope(value: &Value<'_>) -> Result<String, Failure> {
+    let text = value.key();
+    let any_app = |_: &str| Ok::<_, ScopeInvalid>(AppId::new(TenantId::DEFAULT, 1));
+    match LimitScope::parse(text, any_app).map_err(|error| value.refuse(error))? {
+        scope @ LimitScope::SourcePrefix(_) => Ok(scope.to_string()),
+        LimitScope::Tenant
+        | LimitScope::App(_)
+        | LimitScope::User(_)
+        | LimitScope::Source { .. }
+        | LimitScope::Other(_) => Ok(text.to_owned()),
+    }
 }
 
 fn preauth(value: &Value<'_>) -> Result<Preauth, Failure> {

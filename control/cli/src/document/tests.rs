@@ -43,6 +43,15 @@ bps = "10M"
 [[certificate]]
 sha256 = "ab"
 hosts = ["a.example.com"]
+[throttle."source/2001:DB8::/032"]
+conns = 3
+[app.crm]
+external = "https://crm.example.com/"
+internal = "http://10.0.0.6/"
+preauth = "passthrough"
+[app.crm.settings]
+connect_timeout_ms = 1
+backend_timeout_ms = 0
 "#;
 
 #[test]
@@ -54,6 +63,7 @@ fn everything_reads() {
     assert_eq!(app.settings["backend_tls_verify"], "false");
     let limit = &document.limits["app/wiki"];
     assert_eq!((limit.rps, limit.burst, limit.conns), (Some(Allowance::At(100)), Some(1000), None));
+    assert!(document.limits.contains_key("source/2001:db8::/32"), "limits have one spelling: {:?}", document.limits);
     assert_eq!(document.limits["source"].rps, Some(Allowance::Unlimited));
     assert_eq!(document.networks[&"branch".parse::<Name>().unwrap()].len(), 1);
     assert_eq!(document.relays.len() + document.connector_groups.len() + document.certificates.len(), 3);
@@ -106,6 +116,14 @@ fn mistakes_name_file_line_and_the_nearest_key() {
             "[throttle.wiki]\nrps = 1\n".into(),
             "p.toml:1: \"wiki\" is not something to limit: write app/NAME, app/NAME/source, tenant, user/NAME, source or source/PREFIX",
         ),
+        (
+            "[throttle]\n'source/10.0.0.1/32' = { rps = 1 }\n'source/10.0.0.1' = { rps = 2 }\n".into(),
+            "p.toml:3: [throttle.\"source/10.0.0.1\"] is the limit of line 2 again",
+        ),
+        (
+            "[throttle.'source/2001:db8::/32']\nrps = 1\n[throttle.'source/2001:DB8::/032']\nrps = 1\n".into(),
+            "p.toml:3: [throttle.\"source/2001:DB8::/032\"] is the limit of line 1 again",
+        ),
         ("certificate = 1\n".into(), "p.toml:1: `certificate` must be a list of tables, not a number"),
         ("app = 1\n".into(), "p.toml:1: `app` must be a table, not a number"),
         (
@@ -134,10 +152,21 @@ fn what_control_refuses_is_found_in_the_file() {
         };
         parsed.locate(&source, problem.into()).to_string()
     };
-    let taken = "https://wiki.example.com/ is already published as crm";
-    assert_eq!(located("app.wiki", taken), format!("p.toml:10: {taken}"));
-    assert_eq!(located("app.wiki", "no room"), "p.toml:9: no room");
-    assert_eq!(located("throttle.app/wiki", "rps = 100: too much"), "p.toml:16: rps = 100: too much");
+    assert_eq!(located("tenant", "x"), "p.toml:2: x");
+    assert_eq!(located("relay.edge.address", "x"), "p.toml:5: x");
+    assert_eq!(located("relay.edge.fingerprint", "not in the file"), "p.toml:4: not in the file");
+    assert_eq!(
+        located("app.wiki", "https://wiki.example.com/ has no room"),
+        "p.toml:9: https://wiki.example.com/ has no room"
+    );
+    assert_eq!(located("app.wiki.external", "x"), "p.toml:10: x");
+    assert_eq!(located("app.wiki.settings.backend_timeout_ms", "x"), "p.toml:14: x");
+    assert_eq!(located("app.crm.settings.backend_timeout_ms", "x"), "p.toml:32: x");
+    assert_eq!(located("app.crm.settings.backend_http", "x"), "p.toml:30: x");
+    assert_eq!(located("throttle.app/wiki", "x"), "p.toml:15: x");
+    assert_eq!(located("throttle.app/wiki.burst", "x"), "p.toml:17: x");
+    assert_eq!(located("throttle.source/2001:db8::/32.conns", "x"), "p.toml:25: x");
+    assert_eq!(located("throttle.source/2001:db8::/32.rps", "x"), "p.toml:24: x");
     assert_eq!(located("network.branch", "x"), "p.toml:8: x");
     assert_eq!(located("certificate.0", "x"), "p.toml:21: x");
     assert_eq!(located("elsewhere", "x"), "x");

@@ -123,13 +123,28 @@ fn all_of_it_or_nothing() {
     apply(&world, &document(), json!({}));
     let before = (version(&world), world.done::<Value>("GET", DOCUMENT, &Value::Null));
     for (pointer, value, about, says) in [
-        ("/apps/crm/internal_url", json!("ldap://x"), "app.crm", "ldap://x"),
-        ("/apps/crm/external_url", json!("https://wiki.localhost/"), "app.wiki", "already published as crm"),
-        ("/apps/crm/settings", json!({"backend_timout_ms": "1"}), "app.crm", "did you mean backend_timeout_ms"),
-        ("/apps/crm/group", json!("nowhere"), "app.crm", "connector group"),
-        ("/limits/app~1crm/rps", json!(0), "throttle.app/crm", "rps = 0"),
+        ("/apps/crm/internal_url", json!("ldap://x"), "app.crm.internal", "ldap://x"),
+        ("/apps/crm/external_url", json!("https://wiki.localhost/"), "app.wiki.external", "already published as crm"),
+        (
+            "/apps/crm/settings",
+            json!({"backend_timout_ms": "1"}),
+            "app.crm.settings.backend_timout_ms",
+            "did you mean backend_timeout_ms",
+        ),
+        ("/apps/crm/external_url", json!("ftp://x"), "app.crm.external", "ftp://x"),
+        ("/apps/crm/preauth", json!("oidc"), "app.crm.preauth", "oidc"),
+        ("/apps/crm/group", json!("nowhere"), "app.crm.group", "connector group"),
+        ("/limits/app~1crm/rps", json!(0), "throttle.app/crm.rps", "rps = 0"),
+        ("/limits/source", json!({"burst": 5}), "throttle.source.burst", "a burst goes with rps"),
+        ("/limits", json!({"app/wiki": {"rps": 1}, "app/a1-2": {"rps": 1}}), "throttle.app/wiki", "the same limit"),
         ("/networks/hq", json!([]), "network.hq", "1 to 256"),
-        ("/relays/edge/address", json!("nowhere"), "relay.edge", "HOST:PORT"),
+        ("/relays/edge/address", json!("nowhere"), "relay.edge.address", "HOST:PORT"),
+        (
+            "/relays/edge",
+            json!({"address": "127.0.0.1:1", "fingerprint": "ab"}),
+            "relay.edge.fingerprint",
+            "is not the SHA-256",
+        ),
     ] {
         let mut wrong = document();
         wrong["apps"]["new"] = app("https://new.localhost/", "default");
@@ -175,14 +190,39 @@ fn places_can_be_exchanged_and_what_is_absent_goes_only_when_pruned() {
 }
 
 #[test]
+fn a_limit_has_one_spelling() {
+    let world = World::start();
+    apply(&world, &document(), json!({}));
+    let mut other = document();
+    other["limits"] = json!({"app/a1-1": {"rps": 100, "burst": 7}, "source/::ffff:10.0.0.0/104": {"rps": 5}});
+    let first = apply(&world, &other, json!({"prune": true}));
+    assert_eq!(actions(&first), ["throttle.unset", "throttle.set"], "app/a1-1 is app/crm, which stays: {first}");
+    assert_eq!(first["changes"][1]["target"], "limit source/10.0.0.0/8");
+    for spelling in ["source/10.0.0.0/8", "source/10.0.0.0/08"] {
+        other["limits"] = json!({"app/crm": {"rps": 100, "burst": 7}, spelling: {"rps": 5}});
+        assert_eq!(actions(&apply(&world, &other, json!({"prune": true}))), Vec::<&str>::new(), "{spelling}");
+    }
+    other["limits"] = json!({"source/10.0.0.0/8": {"rps": 5}, "source/10.0.0.0/08": {"rps": 6}});
+    let (code, detail) = world.refused("POST", APPLY, &json!({"document": other, "dry_run": true}));
+    assert_eq!(code, "limit-invalid");
+    assert!(detail.contains("source/10.0.0.0/8 and source/10.0.0.0/08 are the same limit"), "{detail}");
+}
+
+#[test]
 fn a_tenant_is_made_with_what_it_has() {
     let world = World::start();
-    let asked: Value = world.done(
-        "POST",
-        "/v1/tenants/acme/apply",
-        &json!({"document": {"apps": {"crm": app("https://crm.localhost/", "default")}}}),
-    );
-    assert_eq!(actions(&asked), ["tenant.create", "certificate.issue", "app.publish"]);
+    let path = "/v1/tenants/acme/apply";
+    let mut body = json!({"document": {"apps": {"crm": app("https://crm.localhost/", "default")}}, "dry_run": true});
+    let (status, problem) = world.ask("POST", path, &body);
+    assert_eq!((status, &problem["code"], &problem["pointer"]), (404, &json!("not-found"), &json!("tenant")));
+    assert_eq!(problem["detail"], "there is no tenant \"acme\"; --create-tenant makes a new one");
+    let (_, detail) = world.refused("POST", "/v1/tenants/defualt/apply", &body);
+    assert!(detail.contains("did you mean \"default\"? --create-tenant makes a new one"), "{detail}");
+    body["create_tenant"] = json!(true);
+    let expected = ["tenant.create", "certificate.issue", "app.publish"];
+    assert_eq!(actions(&world.done("POST", path, &body)), expected);
+    body["dry_run"] = json!(false);
+    assert_eq!(actions(&world.done("POST", path, &body)), expected);
     let (code, detail) =
         world.refused("POST", APPLY, &json!({"document": {"apps": {"x": app("https://crm.localhost/x/", "default")}}}));
     assert_eq!(code, "app-url-conflict");
