@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use postern_tests::client::Client;
+use postern_tests::frames::{Frames, HEADERS};
 use postern_tests::origin::{Origin, PROBE};
 use postern_tests::pace::{Outcome, Pace};
 use postern_tests::world::{Options, World};
@@ -340,6 +341,27 @@ fn a_corporate_network_is_let_be_counted_or_sent_home() {
     world
         .expect_within(Duration::from_secs(5), "no circle", |_| inside.get("/x").is_ok_and(|a| a.status != 307))
         .unwrap();
+}
+
+#[test]
+fn a_flooding_clients_http2_connection_ends() {
+    let world = world(1);
+    let origin = Origin::start().unwrap();
+    let client = world.publish("app", &origin.url()).unwrap();
+    world.cli(&["throttle", "set", "source", "--rps", "1"]).unwrap();
+    let flooding = client.clone().bound_to("127.0.9.9".parse().unwrap());
+    let mut open = Frames::connect(&flooding, &[]).unwrap();
+    let mut stream = 1;
+    let mut burst = || {
+        let sent = (0..50).all(|_| {
+            stream += 2;
+            open.get(stream, PROBE).is_ok()
+        });
+        let answered = open.until(|frame| frame.stream == stream && frame.kind == HEADERS).is_ok();
+        if sent && answered { None } else { Some(open.closed_within(Duration::from_secs(5))) }
+    };
+    let ended = (0..20).find_map(|_| burst()).expect("a thousand requests and it is still open");
+    ended.unwrap();
 }
 
 #[test]

@@ -159,7 +159,7 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// From when the content may pass, in ns of the engine's clock.
-    pub(crate) fn from_ns(&self) -> u64 {
+    pub(crate) fn due_ns(&self) -> u64 {
         self.from_ns
     }
 
@@ -303,10 +303,10 @@ mod tests {
         let enter = |limits| Admission::enter(limits, "192.0.2.1".parse().unwrap(), 0, NOW).unwrap();
         let first = enter(&held);
         first.reserve(100_000, NOW).used();
-        let waits = first.reserve(1, NOW).from_ns() - NOW;
+        let waits = first.reserve(1, NOW).due_ns() - NOW;
         assert!(waits > 900_000_000, "{waits}");
         drop((0..1000).map(|_| enter(&held).reserve(16_384, NOW)).collect::<Vec<_>>());
-        assert!(first.reserve(1, NOW).from_ns() <= NOW + waits + 1_000_000, "the thousand have left no debt");
+        assert!(first.reserve(1, NOW).due_ns() <= NOW + waits + 1_000_000, "the thousand have left no debt");
 
         // New terms have forgotten what was reserved under the old: nothing is given back twice.
         let old = first.reserve(1_000_000, NOW);
@@ -316,7 +316,7 @@ mod tests {
         assert!(!old.holds());
         enter(&held).reserve(200_000, NOW).used();
         drop(old);
-        assert!(enter(&held).reserve(1, NOW).from_ns() > NOW + 900_000_000);
+        assert!(enter(&held).reserve(1, NOW).due_ns() > NOW + 900_000_000);
     }
 
     #[test]

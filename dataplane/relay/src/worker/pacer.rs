@@ -24,7 +24,7 @@ impl Pacer {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, admitted: &Admitted, bytes: usize) -> Poll<()> {
         let Some(limits) = admitted.pacing() else { return self.pass() };
         let turn = self.turn.get_or_insert_with(|| limits.reserve(bytes as u64, now().as_nanos()));
-        let from = Instant::from_nanos(turn.from_ns());
+        let from = Instant::from_nanos(turn.due_ns());
         loop {
             if from <= now() || !turn.holds() {
                 return self.pass();

@@ -220,6 +220,20 @@ fn an_interface_that_is_not_there_or_taken_is_named() {
 }
 
 #[test]
+fn an_interface_without_ethernet_headers_is_refused() {
+    if !able() {
+        return;
+    }
+    let name = format!("ptun{}", process::id() % 100_000);
+    ip(&format!("tuntap add dev {name} mode tun"));
+    let link = Link::create();
+    let mut guarded = Guarded::start("tunnel", &link.interface, &[link.here().into()], unlimited());
+    let refused = guarded.guard.attach(&name).unwrap_err();
+    ip(&format!("tuntap del dev {name} mode tun"));
+    assert!(matches!(&refused, BpfError::InterfaceNotEthernet(told) if *told == name), "{refused}");
+}
+
+#[test]
 fn nothing_is_filtered_afterwards() {
     if !able() {
         return;
