@@ -11,7 +11,7 @@ use rustls::client::danger::ServerCertVerifier as _;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::version::TLS13;
-use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
+use rustls::{CertificateError, CipherSuite, ClientConfig, OtherError, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::args::RelayAddress;
@@ -93,7 +93,7 @@ pub(crate) fn client_config(
     own: Option<OwnCertificate>,
     alpn: &[u8],
 ) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(provider::default_provider());
+    let provider = Arc::new(tunnel_provider());
     let judge = TheRelay { relay: relay.clone(), expected };
     let verifier = Arc::new(HandshakeVerifier { judge, provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13])?;
@@ -105,6 +105,14 @@ pub(crate) fn client_config(
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// The relay takes the first suite that it has, too. AES-128 is the library's second choice; against AES-256 it saves some
+/// 30 % of the rounds of every byte that goes through the tunnel, and nobody breaks it sooner.
+fn tunnel_provider() -> CryptoProvider {
+    let mut provider = provider::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
 }
 
 /// SHA-256 of a certificate, hex.
@@ -253,6 +261,13 @@ pub(crate) mod tests {
         let provider = Arc::new(provider::default_provider());
         let name = ServerName::try_from("tunnel.postern.internal").unwrap();
         TheRelay { relay, expected }.judge(&provider, &chain[0], &chain[1..], &name, UnixTime::now())
+    }
+
+    #[test]
+    fn tunnels_prefer_aes_128_and_offer_the_others() {
+        let suites: Vec<_> = tunnel_provider().cipher_suites.iter().map(|suite| suite.suite()).collect();
+        assert_eq!(suites[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
+        assert_eq!(suites.len(), provider::default_provider().cipher_suites.len());
     }
 
     #[test]
