@@ -31,6 +31,7 @@ fn run_a_notebook(world: &World, host: &str, more: &[&str], protocol: &str) -> S
         .unwrap();
     let spoken = browser.script("return performance.getEntriesByType('navigation')[0].nextHopProtocol").unwrap();
     assert_eq!(spoken, protocol);
+    browser.screenshot(&format!("jupyterlab-{}", protocol.replace('/', "-"))).unwrap();
     browser.finish().unwrap()
 }
 

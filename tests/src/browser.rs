@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::process::Process;
@@ -80,6 +82,15 @@ impl Browser {
             }
         });
         if happened { Ok(()) } else { bail!("not within {limit:?}: {script}: {last}") }
+    }
+
+    /// Keeps what is seen as `NAME.png` in the folder that `POSTERN_SCREENSHOTS` names, for people to look at.
+    pub fn screenshot(&self, name: &str) -> Result<()> {
+        let Some(folder) = std::env::var_os("POSTERN_SCREENSHOTS") else { return Ok(()) };
+        let answer = self.ask("GET", &format!("/session/{}/screenshot", self.session), &json!({}))?;
+        let image = STANDARD.decode(answer.as_str().context("no image")?)?;
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(Path::new(&folder).join(format!("{name}.png")), image)?)
     }
 
     /// Ends the browser; what it did on the network.
