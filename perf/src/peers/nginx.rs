@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use postern_tests::within;
 
 use super::{Kind, Peer, Setting, find, free_address, launch};
 
@@ -14,6 +16,10 @@ pub(super) fn start(setting: &Setting<'_>) -> Result<Peer> {
     let mut command = Command::new(find("nginx")?);
     command.args(["-e", "stderr", "-c"]).arg(&file);
     let process = launch(setting.folder, "nginx", command, address)?;
+    // The master listens before it has its worker, whose time is what counts.
+    if !within(Duration::from_secs(5), || process.tree().len() > 1) {
+        bail!("nginx has no worker: {}", process.log_tail());
+    }
     Ok(Peer { kind: Kind::Nginx, address, processes: vec![process] })
 }
 
