@@ -176,7 +176,8 @@ pub(crate) struct Worker {
     index: usize,
     table: RefCell<Option<Arc<BackendTable>>>,
     decided: Cell<Offered>,
-    waiting_for_config: RefCell<Vec<Waker>>,
+    waiting_for_config: RefCell<HashMap<u64, Waker>>,
+    waits_for_config: Cell<u64>,
     pools: RefCell<HashMap<AppId, Rc<Pool>>>,
     tunnels: RefCell<HashMap<TunnelId, Dialled>>,
     scratch: RefCell<Vec<u8>>,
@@ -199,6 +200,7 @@ impl Worker {
             table: RefCell::default(),
             decided: Cell::default(),
             waiting_for_config: RefCell::default(),
+            waits_for_config: Cell::default(),
             pools: RefCell::default(),
             tunnels: RefCell::default(),
             scratch: RefCell::default(),
@@ -234,7 +236,7 @@ impl Worker {
                     self.install(table);
                 }
                 self.decided.set(self.decided.get().max(offered));
-                self.waiting_for_config.take().into_iter().for_each(Waker::wake);
+                self.waiting_for_config.take().into_values().for_each(Waker::wake);
             }
             ToWorker::Close(tunnel) => {
                 if let Some(tunnel) = self.tunnel(tunnel) {
@@ -273,15 +275,13 @@ impl Worker {
         if let Some(pool) = decided() {
             return Some(pool);
         }
-        let waited = poll_fn(|cx| {
-            if let Some(pool) = decided() {
-                return Poll::Ready(pool);
+        let waiting = ConfigWait::begin(self);
+        let waited = poll_fn(|cx| match decided() {
+            Some(pool) => Poll::Ready(pool),
+            None => {
+                waiting.register(cx.waker());
+                Poll::Pending
             }
-            let mut waiting = self.waiting_for_config.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
         });
         timeout(CONFIG_PATIENCE, waited).await.ok().or_else(|| self.pool(app))
     }
@@ -353,6 +353,30 @@ impl Worker {
             last = this;
             heartbeat.beat();
         }
+    }
+}
+
+/// A request that waits for a configuration. One that is given up leaves nothing behind, however many a relay opens.
+struct ConfigWait<'w> {
+    worker: &'w Worker,
+    number: u64,
+}
+
+impl<'w> ConfigWait<'w> {
+    fn begin(worker: &'w Worker) -> Self {
+        let number = worker.waits_for_config.get();
+        worker.waits_for_config.set(number + 1);
+        Self { worker, number }
+    }
+
+    fn register(&self, waker: &Waker) {
+        self.worker.waiting_for_config.borrow_mut().insert(self.number, waker.clone());
+    }
+}
+
+impl Drop for ConfigWait<'_> {
+    fn drop(&mut self) {
+        self.worker.waiting_for_config.borrow_mut().remove(&self.number);
     }
 }
 
