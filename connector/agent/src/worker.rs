@@ -297,6 +297,11 @@ impl Worker {
         Some(pool)
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting_for_config(&self) -> usize {
+        self.waiting_for_config.borrow().len()
+    }
+
     /// Runs `write` with an empty buffer whose memory is kept.
     pub(crate) fn with_scratch<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut scratch = self.scratch.take();

@@ -73,6 +73,23 @@ fn what_follows_a_configuration_waits_until_it_is_decided_on_but_not_for_ever() 
     });
 }
 
+#[test]
+fn requests_that_are_given_up_leave_no_wait_for_a_configuration() {
+    sim(23, async {
+        let world = World::start(&[]).await;
+        let worker =
+            crate::worker::Worker::new(0, std::sync::Arc::clone(&world.shared), crate::resolve::Resolver::none());
+        let unknown = "a1-77".parse().unwrap();
+        let mut waits: Vec<_> = (0..50).map(|_| Box::pin(worker.pool_after(Offered::default(), unknown))).collect();
+        for wait in &mut waits {
+            assert!(postern_io::time::timeout(Duration::from_millis(1), wait).await.is_err());
+        }
+        assert_eq!(worker.waiting_for_config(), 50);
+        drop(waits);
+        assert_eq!(worker.waiting_for_config(), 0);
+    });
+}
+
 /// A backend that answers after `seconds`.
 fn slow_backend(seconds: u64) {
     backend(move |_, stream| async move {
