@@ -61,11 +61,11 @@ pub(crate) fn run(arguments: &Perf) -> Result<()> {
     prepare(arguments, counting)?;
     let programs = match &arguments.programs {
         Some(folder) => folder.canonicalize().with_context(|| folder.display().to_string())?,
-        // Relay and connector are counted as builds of their own, optimised; the others only have to run.
+        // Relay and connector are counted as builds of their own; the others only have to run.
         None if counting => build_programs("dev")?,
         None => build_programs("release")?,
     };
-    let measuring = build_measuring()?;
+    let measuring = build_measuring(counting)?;
     let mut command = Command::new(measuring.join("postern-perf"));
     command.env("POSTERN_TEST_PROGRAMS", programs);
     if arguments.peers {
@@ -97,19 +97,18 @@ pub(crate) fn check_counted() -> Result<()> {
     run(&Perf { check_counted: true, ..Perf::default() })
 }
 
-fn build_measuring() -> Result<PathBuf> {
+/// What measures, and the builds that count. Only to count, it is built with what the tests have built already.
+fn build_measuring(counting: bool) -> Result<PathBuf> {
     eprintln!("── build what measures");
     let mut command = shell::cargo();
-    shell::run(command.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "postern-perf",
-        "--package",
-        "postern-counted",
-    ]))?;
-    Ok(shell::target_dir().join("release"))
+    command.args(["build", "--locked", "--package", "postern-perf", "--package", "postern-counted"]);
+    if counting {
+        command.arg("--config").arg(shell::root().join("perf/counted/profile.toml"));
+    } else {
+        command.arg("--release");
+    }
+    shell::run(&mut command)?;
+    Ok(shell::target_dir().join(if counting { "debug" } else { "release" }))
 }
 
 fn forward(arguments: &Perf, command: &mut Command) {

@@ -1,8 +1,9 @@
-//! Figures that are counted, not timed, and so hardly wobble: system calls and allocations per request, instructions of the
-//! pure crates. Compared with `perf/baselines.json`, they find a regression on a busy machine too.
+//! Figures that are counted, not timed, and so hardly wobble: system calls, allocations and copies per request, instructions
+//! of the pure crates. Compared with `perf/baselines.json`, they find a regression on a busy machine too.
 
 pub mod allocator;
 pub mod baselines;
+mod copies;
 pub mod instructions;
 mod requests;
 mod system_calls;
@@ -10,17 +11,26 @@ mod system_calls;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use postern_tests::process::Process;
 
 use crate::chain::{Chain, Variant};
 use crate::lab::{Lab, contestant};
 use crate::load::Target;
 use crate::tls::Protocol;
 
+use requests::Requests;
+
 /// Figures by name, `what/whose/how`.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Connections and requests on each, by how they are called.
-const LOADS: &[(&str, usize, usize)] = &[("1 connection", 1, 2000), ("64 connections", 64, 400)];
+/// How they are called, and what is asked for.
+const LOADS: &[(&str, Requests)] = &[
+    ("1 connection", Requests { path: "/", connections: 1, each: 2000 }),
+    ("64 connections", Requests { path: "/", connections: 64, each: 400 }),
+];
+/// Large answers: what each byte of content costs.
+const BULK: Requests = Requests { path: "/10m", connections: 1, each: 16 };
+const BULK_BYTES: f64 = (10 << 20) as f64;
 
 /// All of them.
 pub fn measure(lab: &mut Lab) -> Result<Figures> {
@@ -37,6 +47,8 @@ pub fn measure(lab: &mut Lab) -> Result<Figures> {
     system_calls(&chain, &target, &mut figures)?;
     eprintln!("allocations per request");
     allocations(&chain, &target, &mut figures)?;
+    eprintln!("copies per request and byte");
+    copies(&chain, &target, &mut figures)?;
     for (name, value) in &figures {
         eprintln!("  {name:<60} {value:>12.2}");
     }
@@ -46,20 +58,19 @@ pub fn measure(lab: &mut Lab) -> Result<Figures> {
 fn system_calls(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     let relay = chain.dataplane().context("the relay has a dataplane")?;
     let connector = chain.connector_process().context("the connector runs")?.pid();
-    for (load, connections, each) in LOADS {
+    for (load, requests) in LOADS {
         for (name, pid) in [("relay", relay), ("connector", connector)] {
-            let calls = traced(target, *connections, *each, pid)?;
-            let requests = (connections * each) as f64;
-            figures.insert(format!("system calls per request/{name}/{load}"), calls as f64 / requests);
+            let calls = traced(target, *requests, pid)?;
+            figures.insert(format!("system calls per request/{name}/{load}"), calls as f64 / requests.count());
         }
     }
     Ok(())
 }
 
 /// System calls of a process during so many requests.
-fn traced(target: &Target, connections: usize, each: usize, pid: u32) -> Result<u64> {
+fn traced(target: &Target, requests: Requests, pid: u32) -> Result<u64> {
     let mut trace = None;
-    let (begun, calls) = requests::between(target, connections, each, || match trace.take() {
+    let (begun, calls) = requests::between(target, requests, || match trace.take() {
         None => {
             trace = Some(system_calls::Trace::start(pid)?);
             Ok(0)
@@ -71,23 +82,47 @@ fn traced(target: &Target, connections: usize, each: usize, pid: u32) -> Result<
 }
 
 fn allocations(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
-    let now = || -> Result<[(&str, allocator::Counts); 2]> {
-        let relay = allocator::latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
-        let connector = allocator::latest(chain.connector_process().context("the connector runs")?, None)?;
-        Ok([("relay", relay), ("connector", connector)])
-    };
-    for (load, connections, each) in LOADS {
-        let (before, after) = requests::between(target, *connections, *each, now)?;
-        for ((name, before), (_, after)) in before?.into_iter().zip(after?) {
-            let per_request = |from: u64, to: u64| to.saturating_sub(from) as f64 / (connections * each) as f64;
+    for (load, requests) in LOADS {
+        for (name, before, after) in counted(chain, target, *requests, allocator::latest)? {
+            let per_request = |from: u64, to: u64| to.saturating_sub(from) as f64 / requests.count();
             let count = per_request(before.allocations, after.allocations);
             figures.insert(format!("allocations per request/{name}/{load}"), count);
             // With many connections buffers grow with the batches that happen to form: bytes would wobble.
-            if *connections == 1 {
+            if requests.connections == 1 {
                 let bytes = per_request(before.requested_bytes, after.requested_bytes);
                 figures.insert(format!("bytes allocated per request/{name}/{load}"), bytes);
             }
         }
     }
     Ok(())
+}
+
+fn copies(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
+    for (load, requests) in LOADS {
+        for (name, before, after) in counted(chain, target, *requests, copies::latest)? {
+            let calls = after.calls.saturating_sub(before.calls) as f64 / requests.count();
+            figures.insert(format!("copies per request/{name}/{load}"), calls);
+        }
+    }
+    for (name, before, after) in counted(chain, target, BULK, copies::latest)? {
+        let copied = after.bytes.saturating_sub(before.bytes) as f64;
+        figures.insert(format!("copies per byte of content/{name}/download"), copied / (BULK.count() * BULK_BYTES));
+    }
+    Ok(())
+}
+
+/// What relay and connector say of themselves before and after so many requests.
+fn counted<T>(
+    chain: &Chain,
+    target: &Target,
+    requests: Requests,
+    latest: fn(&Process, Option<u32>) -> Result<T>,
+) -> Result<[(&'static str, T, T); 2]> {
+    let look = || -> Result<[T; 2]> {
+        let relay = latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
+        Ok([relay, latest(chain.connector_process().context("the connector runs")?, None)?])
+    };
+    let (before, after) = requests::between(target, requests, look)?;
+    let ([relay_before, connector_before], [relay, connector]) = (before?, after?);
+    Ok([("relay", relay_before, relay), ("connector", connector_before, connector)])
 }
