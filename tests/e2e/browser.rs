@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postern_tests::browser::{self, Browser};
 use postern_tests::jupyter::{self, Jupyter};
+use postern_tests::pass_over;
 use postern_tests::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -38,7 +39,7 @@ fn run_a_notebook(world: &World, host: &str, more: &[&str], protocol: &str) -> S
 #[test]
 fn jupyterlab_works_in_chromium_over_both_versions_of_http() {
     let (true, Some(program)) = (browser::is_there(), jupyter::program()) else {
-        eprintln!("passed over: no Chromium, or no JupyterLab: cargo xtask browser");
+        pass_over("no Chromium, or no JupyterLab: cargo xtask browser");
         return;
     };
     let world = World::usual().unwrap();

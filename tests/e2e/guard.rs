@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use postern_tests::client::Client;
 use postern_tests::netns::Netns;
 use postern_tests::origin::Origin;
+use postern_tests::pass_over;
 use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
 use postern_tests::{programs, within};
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn name(test: &str) -> String {
 impl Guarded {
     fn start(test: &str, subnet: u8, more: &[&str]) -> Option<Guarded> {
         if !Netns::is_possible() {
-            eprintln!("passed over: network namespaces need root and iproute2");
+            pass_over("network namespaces need root and iproute2");
             return None;
         }
         let netns = Netns::create(subnet).unwrap();
@@ -158,7 +159,7 @@ fn a_killed_relay_leaves_no_filter_and_the_next_one_has_its_own() {
 #[test]
 fn on_loopback_steer_keeps_the_connection_rate() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let relay = vec!["--ebpf".into(), "require".into(), "--name".into(), name("rate")];
@@ -203,7 +204,7 @@ fn a_source_that_floods_the_throttle_is_dropped_in_the_kernel() {
 #[test]
 fn a_source_with_a_connectors_tunnel_is_never_dropped() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let relay = vec!["--ebpf".into(), "require".into(), "--name".into(), name("spared")];
@@ -240,7 +241,7 @@ fn connects_from(source: Ipv4Addr, to: SocketAddr) -> bool {
 #[test]
 fn an_interface_without_native_xdp_is_filtered_all_the_same_and_the_status_says_so() {
     if !Netns::is_possible() {
-        eprintln!("passed over: interfaces need root and iproute2");
+        pass_over("interfaces need root and iproute2");
         return;
     }
     // A bridge has no driver of its own.

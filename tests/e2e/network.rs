@@ -6,6 +6,7 @@ use postern_tests::cut::Cut;
 use postern_tests::load::Load;
 use postern_tests::netns::Netns;
 use postern_tests::origin::Origin;
+use postern_tests::pass_over;
 use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
 
 /// One connector that dials the relay directly and one that dials through a network that misbehaves.
@@ -58,7 +59,7 @@ fn cut_tunnels_come_back_and_lose_no_request() {
 #[test]
 fn the_application_learns_the_clients_own_address() {
     if !Netns::is_possible() {
-        eprintln!("passed over: network namespaces need root and iproute2");
+        pass_over("network namespaces need root and iproute2");
         return;
     }
     let netns = Netns::create(1).unwrap();

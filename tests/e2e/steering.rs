@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use postern_tests::client::{Client, Connection};
+use postern_tests::pass_over;
 use postern_tests::world::{Options, START_TIMEOUT, World, free_address};
 
 const WORKERS: usize = 8;
@@ -38,7 +39,7 @@ fn pins() -> Vec<String> {
 #[test]
 fn nothing_stays_pinned_after_a_stop() {
     if !can_load_bpf() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let before = pins();
@@ -57,7 +58,7 @@ fn nothing_stays_pinned_after_a_stop() {
 #[test]
 fn after_a_killed_supervisor_the_next_start_cleans_up() {
     if !can_load_bpf() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let before = pins();
@@ -75,7 +76,7 @@ fn after_a_killed_supervisor_the_next_start_cleans_up() {
 #[test]
 fn a_thousand_idle_connections_are_spread_evenly_by_steer_only() {
     if !can_load_bpf() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let steered = imbalance_of_idle_connections("require");
@@ -107,7 +108,7 @@ fn imbalance_of_idle_connections(ebpf: &str) -> f64 {
 #[test]
 fn a_stalled_worker_gets_no_new_connection() {
     if !can_load_bpf() {
-        eprintln!("passed over: loading BPF programs needs root");
+        pass_over("loading BPF programs needs root");
         return;
     }
     let steered = failed_beside_a_stalled_worker("require");

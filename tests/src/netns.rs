@@ -163,11 +163,12 @@ fn ip(arguments: &[&str]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pass_over;
 
     #[test]
     fn the_namespace_reaches_this_side_and_is_removed() {
         if !Netns::is_possible() {
-            eprintln!("passed over: network namespaces need root and iproute2");
+            pass_over("network namespaces need root and iproute2");
             return;
         }
         let netns = Netns::create(250).unwrap();
