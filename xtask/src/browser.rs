@@ -1,5 +1,4 @@
-//! `cargo xtask browser`: JupyterLab in a real browser through the whole chain. Installs what that needs, which is much,
-//! and therefore is no part of `cargo xtask test`.
+//! A real browser and JupyterLab, and the test that uses both through the whole chain.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +10,8 @@ use crate::shell;
 
 /// Newer ones should do; this one did.
 const JUPYTERLAB: &str = "jupyterlab==4.*";
+/// Tells the test where JupyterLab is.
+const VARIABLE: &str = "POSTERN_TEST_JUPYTER";
 
 const PACKAGES: &[Package] = &[
     Package { needs: Needs::Program("chromium"), debian: "chromium" },
@@ -18,18 +19,29 @@ const PACKAGES: &[Package] = &[
     Package { needs: Needs::Program("virtualenv"), debian: "virtualenv" },
 ];
 
+/// `cargo xtask browser`: this test alone.
 pub(crate) fn run() -> Result<()> {
-    shell::step("system packages", || packages::ensure(&[packages::BUILD, packages::TEST, PACKAGES]))?;
-    let environment = environment();
-    if !environment.join("bin/jupyter-lab").exists() {
-        shell::step("JupyterLab, in an environment of its own", || {
-            shell::run(Command::new("virtualenv").arg("--quiet").arg(&environment))?;
-            shell::run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", JUPYTERLAB]))
-        })?;
-    }
+    shell::step("system packages", || packages::ensure(&[packages::BUILD, packages::TEST]))?;
+    shell::step("Chromium and JupyterLab", prepare)?;
     let mut test = shell::cargo();
     test.args(["test", "--locked", "--package", "postern-tests", "--test", "e2e", "--", "browser::", "--nocapture"]);
-    shell::run(test.env("POSTERN_TEST_JUPYTER", environment))
+    shell::run(with_jupyter(&mut test))
+}
+
+/// Installs both where they are missing: Chromium as a system package, JupyterLab in an environment of its own.
+pub(crate) fn prepare() -> Result<()> {
+    packages::ensure(&[PACKAGES])?;
+    let environment = environment();
+    if !environment.join("bin/jupyter-lab").exists() {
+        shell::run(Command::new("virtualenv").arg("--quiet").arg(&environment))?;
+        shell::run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", JUPYTERLAB]))?;
+    }
+    Ok(())
+}
+
+/// The command, told where JupyterLab is.
+pub(crate) fn with_jupyter(command: &mut Command) -> &mut Command {
+    command.env(VARIABLE, environment())
 }
 
 /// The environment is kept beside what is built.

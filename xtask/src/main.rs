@@ -39,7 +39,7 @@ enum Task {
         #[arg(long)]
         no_io_uring: bool,
     },
-    /// JupyterLab in Chromium through the whole chain; installs both.
+    /// JupyterLab in Chromium through the whole chain, one test of all; installs both.
     Browser,
     /// Build the BPF object from its sources and put it in place.
     Ebpf {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{demo, ebpf, packages, perf, shell, tidy};
+use crate::{browser, demo, ebpf, packages, perf, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -31,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))
     })?;
     shell::step("build the HTTP/2 conformance suite", conformance)?;
+    shell::step("Chromium and JupyterLab", a_browser)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -47,13 +48,14 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("system packages", system_packages)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
+    shell::step("Chromium and JupyterLab", a_browser)?;
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     } else {
         command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     }
-    shell::run(command.env("POSTERN_TEST_DENY_IO_URING", "1"))
+    shell::run(browser::with_jupyter(command.env("POSTERN_TEST_DENY_IO_URING", "1")))
 }
 
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
@@ -81,6 +83,15 @@ fn system_packages() -> Result<()> {
     }
 }
 
+/// One test needs them. It passes over where they are not, except in CI.
+fn a_browser() -> Result<()> {
+    if shell::is_root() || shell::is_ci() {
+        return browser::prepare();
+    }
+    eprintln!("   left out, since installing needs root: cargo xtask browser says what is missing");
+    Ok(())
+}
+
 fn deny() -> Result<()> {
     // Without optimisation: it compiles in half the time and runs for a second.
     packages::ensure_cargo_program("cargo-deny", &["--debug"])?;
@@ -99,5 +110,5 @@ fn tests() -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     }
-    shell::run(&mut command)
+    shell::run(browser::with_jupyter(&mut command))
 }
