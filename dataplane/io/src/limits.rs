@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-/// Bytes of one provided receive buffer. One TLS record (16 KiB and its overhead) may span two.
-pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes of one provided receive buffer. Of the TLS records of a stream (16 KiB and their overhead) one in two lies whole
+/// in one; the others are put together, which costs a copy.
+pub const RECV_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Provided receive buffers of one ring: 64 × 16 KiB = 1 MiB a worker, small enough to stay in L2.
-pub const RECV_BUFFERS: u16 = 64;
+/// Provided receive buffers of one ring: 32 × 32 KiB = 1 MiB a worker, small enough to stay in L2.
+pub const RECV_BUFFERS: u16 = 32;
 
 /// Below this many free provided buffers, what arrives is copied to the heap and the buffer goes
 /// straight back: sockets whose readers stall can then never starve the others.
-pub const RECV_BUFFERS_LOW: usize = 16;
+pub const RECV_BUFFERS_LOW: usize = 8;
 
 /// Received bytes a socket may hold unread before its receive is disarmed.
-pub const RECV_QUEUE_BYTES_MAX: usize = 64 * 1024;
+pub const RECV_QUEUE_BYTES_MAX: usize = 128 * 1024;
 
 /// A disarmed receive is armed again below this.
-pub const RECV_QUEUE_BYTES_RESUME: usize = 16 * 1024;
+pub const RECV_QUEUE_BYTES_RESUME: usize = 32 * 1024;
 
 /// Output queued on a stream above which [`crate::Stream::writable`] waits.
 pub const OUTPUT_HIGH_WATER_BYTES: usize = 256 * 1024;
@@ -25,10 +26,20 @@ pub const OUTPUT_HIGH_WATER_BYTES: usize = 256 * 1024;
 /// the batch of small ones.
 pub const SEGMENT_DIRECT_BYTES: usize = 4 * 1024;
 
-/// Spare output buffers kept by a ring, and the largest kept: 32 × 128 KiB = 4 MiB at most.
-pub const OUTPUT_SPARES_MAX: usize = 32;
-/// See [`OUTPUT_SPARES_MAX`].
-pub const OUTPUT_SPARE_BYTES_MAX: usize = 128 * 1024;
+/// Spare output buffers kept by a ring, for messages: 64 × 8 KiB = 512 KiB at most, one for each of as many connections
+/// that answer in the same turn.
+pub const SMALL_SPARES_MAX: usize = 64;
+/// See [`SMALL_SPARES_MAX`].
+pub const SMALL_SPARE_BYTES_MAX: usize = 8 * 1024;
+
+/// Spare output buffers for streams and for what a turn gathered: 16 × 320 KiB = 5 MiB at most. One holds
+/// [`OUTPUT_HIGH_WATER_BYTES`] and what comes on top, so that none grows, and copies what it has, in the steady state.
+pub const LARGE_SPARES_MAX: usize = 16;
+/// See [`LARGE_SPARES_MAX`].
+pub const LARGE_SPARE_BYTES_MAX: usize = 320 * 1024;
+
+/// Above this a buffer grows by this: the next power of two would be twice what is ever queued.
+pub const OUTPUT_GROWTH_BYTES_MAX: usize = 64 * 1024;
 
 /// Submission queue entries of a ring; the completion queue has four times as many.
 pub const RING_ENTRIES: u32 = 1024;
@@ -40,7 +51,7 @@ pub const POLLS_PER_TURN_MAX: usize = 1024;
 /// Events that one call to epoll reports; the rest waits for the next.
 pub const EVENTS_PER_WAIT_MAX: usize = 256;
 
-/// Receives of one socket in a turn, on epoll: 4 × 16 KiB is [`RECV_QUEUE_BYTES_MAX`].
+/// Receives of one socket in a turn, on epoll: 4 × 32 KiB is [`RECV_QUEUE_BYTES_MAX`].
 pub const RECVS_PER_TURN_MAX: usize = 4;
 
 /// Connections accepted from one listener in a turn, on epoll.

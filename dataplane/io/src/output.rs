@@ -2,7 +2,10 @@
 //! into them neither allocates nor zeroes in the steady state.
 
 use crate::core::with_core;
-use crate::limits::{OUTPUT_SPARE_BYTES_MAX, OUTPUT_SPARES_MAX};
+use crate::limits::{
+    LARGE_SPARE_BYTES_MAX, LARGE_SPARES_MAX, OUTPUT_GROWTH_BYTES_MAX, OUTPUT_HIGH_WATER_BYTES, SMALL_SPARE_BYTES_MAX,
+    SMALL_SPARES_MAX,
+};
 
 /// A byte buffer whose whole length is initialised; `len` says how much is in use.
 #[derive(Debug, Default)]
@@ -31,15 +34,20 @@ impl OutBuf {
 
     /// At least `need` writable bytes behind what is in use.
     pub(crate) fn tail(&mut self, need: usize) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            // Only now, so that an idle connection holds no buffer.
-            *self = with_core(|core| core.spares.borrow_mut().take());
-        }
         let wanted = self.len + need;
         if self.bytes.len() < wanted {
-            self.bytes.resize(wanted.next_power_of_two().max(2048), 0);
+            self.grow(wanted);
         }
         &mut self.bytes[self.len..]
+    }
+
+    /// Goes on in a larger buffer, taken only now, so that an idle connection holds none.
+    fn grow(&mut self, wanted: usize) {
+        let larger = with_core(|core| core.spares.borrow_mut().take(wanted));
+        let mut smaller = std::mem::replace(self, larger);
+        self.bytes[..smaller.len].copy_from_slice(smaller.as_slice());
+        self.len = std::mem::take(&mut smaller.len);
+        with_core(|core| core.spares.borrow_mut().put(smaller));
     }
 
     pub(crate) fn advance(&mut self, written: usize) {
@@ -52,20 +60,78 @@ impl OutBuf {
     }
 }
 
-/// Spare buffers of one thread, last used first.
+/// Spare buffers of one thread, last used first; small ones apart, so that streams find large ones.
 #[derive(Debug, Default)]
-pub(crate) struct OutBufs(Vec<OutBuf>);
+pub(crate) struct OutBufs {
+    small: Vec<OutBuf>,
+    large: Vec<OutBuf>,
+}
 
 impl OutBufs {
-    pub(crate) fn take(&mut self) -> OutBuf {
-        self.0.pop().unwrap_or_default()
+    /// An empty one of at least `bytes`. A spare that is too small gives way to it.
+    fn take(&mut self, bytes: usize) -> OutBuf {
+        let spares = if bytes <= SMALL_SPARE_BYTES_MAX { &mut self.small } else { &mut self.large };
+        let spare = spares.pop().filter(|spare| spare.bytes.len() >= bytes);
+        spare.unwrap_or_else(|| OutBuf { bytes: vec![0; size(bytes)], len: 0 })
     }
 
     pub(crate) fn put(&mut self, mut buffer: OutBuf) {
-        if self.0.len() < OUTPUT_SPARES_MAX && !buffer.bytes.is_empty() && buffer.bytes.len() <= OUTPUT_SPARE_BYTES_MAX
-        {
-            buffer.clear();
-            self.0.push(buffer);
+        buffer.clear();
+        match buffer.bytes.len() {
+            1..=SMALL_SPARE_BYTES_MAX if self.small.len() < SMALL_SPARES_MAX => self.small.push(buffer),
+            1..=SMALL_SPARE_BYTES_MAX => {}
+            1..=LARGE_SPARE_BYTES_MAX if self.large.len() < LARGE_SPARES_MAX => self.large.push(buffer),
+            _ => {} // nothing, too large, or one too many
         }
+    }
+}
+
+/// Powers of two, then steps.
+fn size(bytes: usize) -> usize {
+    if bytes > OUTPUT_HIGH_WATER_BYTES {
+        bytes.next_multiple_of(OUTPUT_GROWTH_BYTES_MAX)
+    } else {
+        bytes.next_power_of_two().max(SIZE_MIN)
+    }
+}
+
+const SIZE_MIN: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sized(bytes: usize) -> OutBuf {
+        OutBuf { bytes: vec![0; size(bytes)], len: 0 }
+    }
+
+    #[test]
+    fn a_spare_is_as_large_as_was_asked_for_or_makes_way() {
+        let mut spares = OutBufs::default();
+        spares.put(sized(100));
+        spares.put(sized(70_000));
+        assert_eq!(spares.take(100).bytes.len(), 2048);
+        assert_eq!(spares.take(60_000).bytes.len(), 131_072, "the large one");
+        spares.put(sized(9_000));
+        assert_eq!(spares.take(200_000).bytes.len(), 262_144);
+        assert!(spares.large.is_empty(), "the one that was too small is gone");
+    }
+
+    #[test]
+    fn spares_are_bounded_in_number_and_size() {
+        let mut spares = OutBufs::default();
+        for _ in 0..100 {
+            spares.put(sized(1));
+            spares.put(sized(300_000));
+        }
+        spares.put(sized(LARGE_SPARE_BYTES_MAX + 1));
+        spares.put(OutBuf::default());
+        assert_eq!((spares.small.len(), spares.large.len()), (SMALL_SPARES_MAX, LARGE_SPARES_MAX));
+        assert!(spares.large.iter().all(|spare| spare.bytes.len() == LARGE_SPARE_BYTES_MAX));
+    }
+
+    #[test]
+    fn what_is_queued_at_most_fits_a_spare() {
+        assert_eq!(size(OUTPUT_HIGH_WATER_BYTES + 17_000), LARGE_SPARE_BYTES_MAX);
     }
 }

@@ -125,7 +125,7 @@ pub const TUNNEL_SUSPECT_AFTER: Duration = Duration::from_millis(600);
 pub const TUNNEL_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Output waiting for one client above which nothing more is taken from the tunnel for it: one send in flight, one to follow.
-pub const CLIENT_QUEUE_BYTES: usize = 64 * 1024;
+pub const CLIENT_QUEUE_BYTES: usize = 192 * 1024;
 /// An answer of stated length up to this is passed on whole.
 pub const HELD_BYTES_MAX: u64 = 16 * 1024;
 
