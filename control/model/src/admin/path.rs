@@ -1,0 +1,137 @@
+//! Paths, so that client and server cannot differ.
+
+/// `POST`.
+pub const INIT: &str = "/v1/init";
+/// `GET`, `POST`.
+pub const TENANTS: &str = "/v1/tenants";
+/// `GET`, `POST`.
+pub const RELAYS: &str = "/v1/relays";
+/// `GET`.
+pub const STATUS: &str = "/v1/status";
+/// `GET`.
+pub const READY: &str = "/v1/ready";
+/// `GET`.
+pub const AUDIT: &str = "/v1/audit";
+
+/// `GET`, `DELETE`.
+#[must_use]
+pub fn tenant(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}")
+}
+
+/// `GET`, `DELETE`.
+#[must_use]
+pub fn relay(relay: &str) -> String {
+    format!("{RELAYS}/{relay}")
+}
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn groups(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/connector-groups")
+}
+
+/// `GET`, `DELETE`.
+#[must_use]
+pub fn group(tenant: &str, group: &str) -> String {
+    format!("{TENANTS}/{tenant}/connector-groups/{group}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn tokens(tenant: &str, group: &str) -> String {
+    format!("{TENANTS}/{tenant}/connector-groups/{group}/tokens")
+}
+
+/// `GET`.
+#[must_use]
+pub fn connectors(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/connectors")
+}
+
+/// `GET`, `DELETE`.
+#[must_use]
+pub fn connector(tenant: &str, connector: &str) -> String {
+    format!("{TENANTS}/{tenant}/connectors/{connector}")
+}
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn apps(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/apps")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn app(tenant: &str, app: &str) -> String {
+    format!("{TENANTS}/{tenant}/apps/{app}")
+}
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn certificates(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/certificates")
+}
+
+/// `GET`.
+#[must_use]
+pub fn document(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/document")
+}
+
+/// `POST`.
+#[must_use]
+pub fn apply(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/{APPLY}")
+}
+
+/// Last segment of `POST /v1/tenants/T/apply`, whose body may be large.
+pub const APPLY: &str = "apply";
+
+/// `GET`, `PATCH`.
+#[must_use]
+pub fn limits(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/limits")
+}
+
+/// `DELETE`; a scope's slashes stay.
+#[must_use]
+pub fn limit(tenant: &str, scope: &str) -> String {
+    format!("{TENANTS}/{tenant}/limits/{scope}")
+}
+
+/// `GET`.
+#[must_use]
+pub fn limiters(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/limiters")
+}
+
+/// `GET`.
+#[must_use]
+pub fn networks(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/networks")
+}
+
+/// `PUT`, `DELETE`.
+#[must_use]
+pub fn network(tenant: &str, network: &str) -> String {
+    format!("{TENANTS}/{tenant}/networks/{network}")
+}
+
+/// `GET`.
+#[must_use]
+pub fn histograms(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/histograms")
+}
+
+/// `GET`.
+#[must_use]
+pub fn request(tenant: &str, id: crate::ids::RequestId) -> String {
+    format!("{TENANTS}/{tenant}/requests/{id}")
+}
+
+/// `DELETE`.
+#[must_use]
+pub fn certificate(tenant: &str, certificate: &str) -> String {
+    format!("{TENANTS}/{tenant}/certificates/{certificate}")
+}
