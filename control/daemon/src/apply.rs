@@ -5,23 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::Snapshot;
 use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView};
 use postern_model::config::{App, CertificateOrigin, Tenant};
+use postern_model::directory::UserGroup;
 use postern_model::document::{
-    AppEntry, Applied, Apply, CertificateEntry, ChangeView, Document, LimitEntry, RelayEntry,
+    AppEntry, Applied, Apply, CertificateEntry, ChangeView, DOCUMENT_USERS_MAX, Document, LimitEntry, RelayEntry,
 };
 use postern_model::ids::Name;
 use postern_model::limit::{Limit, LimitKey, LimitScope};
 
 use crate::control::{Actor, Control, DEFAULT_NAME};
+use crate::directory::Groups;
 use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
-use crate::{apps, certificates, networks, relays, tenants, throttle};
+use crate::{apps, assignments, certificates, networks, relays, tenants, throttle, user_groups, users};
 
 /// `apply` and `diff`: all of the document or nothing.
 pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: Apply) -> Result<Applied, Problem> {
     let Apply { document, prune, create_tenant, dry_run } = request;
     let mut changes = Vec::new();
     let mut gone: Vec<RelayView> = Vec::new();
+    if document.users.len() > DOCUMENT_USERS_MAX {
+        let detail = format!("a document has at most {DOCUMENT_USERS_MAX} users: apply more than one, without --prune");
+        return Err(problem("limit-reached", detail));
+    }
     let run = Run { control, actor };
     let (warnings, version) = control.staged(
         actor,
@@ -36,7 +42,9 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             }
             let snapshot = control.snapshot();
             apps::check_conflicts(&snapshot, &tenant)?;
-            Ok(warnings(&snapshot, &tenant, &document))
+            let mut warnings = warnings(&snapshot, &tenant, &document);
+            warnings.extend(assignments::warnings(&snapshot, tenant.id, &document.assignments));
+            Ok(warnings)
         },
         |_, audit| {
             changes = audit.iter().map(view).collect();
@@ -51,8 +59,23 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
     Ok(Applied { changes, dry_run, version, warnings })
 }
 
-/// `export`: a document that `apply` would find nothing to change by.
-pub(crate) fn export(control: &Control, tenant: &Tenant) -> Document {
+/// `export`: a document that `apply` would find nothing to change by. Without `users` it names no user anywhere, and leaves
+/// who is in groups as it is.
+pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<Document, Problem> {
+    let groups = Groups::of(control, tenant.id)?;
+    let group = |group: &UserGroup| -> Result<_, Problem> {
+        Ok((group.name.clone(), user_groups::entry(control, &groups, group, users)?))
+    };
+    Ok(Document {
+        users: if users { users::entries(control, tenant.id)? } else { BTreeMap::new() },
+        user_groups: groups.all.values().map(group).collect::<Result<_, Problem>>()?,
+        assignments: assignments::entries(control, tenant, users)?,
+        ..published(control, tenant)
+    })
+}
+
+/// What of a document relays serve.
+fn published(control: &Control, tenant: &Tenant) -> Document {
     let snapshot = control.snapshot();
     let id = tenant.id;
     let fingerprint = |relay| control.pin(relay).map(|pin| pin.key_sha256);
@@ -78,6 +101,7 @@ pub(crate) fn export(control: &Control, tenant: &Tenant) -> Document {
         apps: snapshot.apps.values().filter(|a| a.id.tenant == id).map(|app| entry(&snapshot, app)).collect(),
         limits: limits.map(|(key, limit)| (key.scope.name(&snapshot), LimitEntry::from(limit))).collect(),
         networks: networks.map(|network| (network.name.clone(), network.prefixes.clone())).collect(),
+        ..Document::default()
     }
 }
 
@@ -142,6 +166,26 @@ impl Run<'_> {
             let made = self.limit(tenant, scope, limit, &mut set);
             made.map_err(|problem| problem.about(format!("throttle.{scope}")))?;
         }
+        self.make_directory(tenant, document)
+    }
+
+    /// Users, then their groups, then who is assigned. Groups let go of members before any gets new ones.
+    fn make_directory(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        for (login, entry) in &document.users {
+            let put = users::put_entry(control, actor, tenant, login, entry.clone());
+            put.map_err(|problem| problem.about(format!("user.{login}")))?;
+        }
+        for step in [user_groups::leave_others, user_groups::put_entry, user_groups::exact_members] {
+            for (name, entry) in &document.user_groups {
+                step(control, actor, tenant, name, entry).map_err(|problem| problem.about(format!("group.{name}")))?;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for (nth, entry) in document.assignments.iter().enumerate() {
+            let put = assignments::put_entry(control, actor, tenant, entry, &mut seen);
+            put.map_err(|problem| problem.about(format!("assignment.{nth}")))?;
+        }
         Ok(())
     }
 
@@ -198,7 +242,12 @@ impl Run<'_> {
     /// the relays that go.
     fn prune(self, tenant: &Tenant, document: &Document) -> Result<Vec<RelayView>, Problem> {
         let Self { control, actor } = self;
-        let now = export(control, tenant);
+        assignments::prune(control, actor, tenant, &document.assignments)?;
+        user_groups::prune(control, actor, tenant, &document.user_groups)?;
+        if !document.users.is_empty() {
+            users::prune(control, actor, tenant, &document.users)?;
+        }
+        let now = published(control, tenant);
         for name in now.apps.keys().filter(|name| !document.apps.contains_key(*name)) {
             apps::unpublish(control, actor, tenant, name.as_str())?;
         }

@@ -17,11 +17,13 @@ use tokio::sync::watch;
 
 use crate::authority::Authority;
 use crate::clock::{now_unix, now_unix_ms};
+pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
+use crate::password::Hasher;
 use crate::problem::problem;
 use crate::stage::Staged;
-use crate::store::{AuditEntry, AuditQuery, Commit, Pin, Store, StoreError, TokenRecord};
+use crate::store::{AuditEntry, AuditQuery, Commit, Directory, Pin, Store, StoreError, TokenRecord};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -32,6 +34,7 @@ pub(crate) struct Control {
     /// Whether this process initialised the state.
     pub(crate) fresh: bool,
     pub(crate) fleet: RefCell<Fleet>,
+    pub(crate) hasher: Hasher,
     inner: RefCell<Inner>,
     version: watch::Sender<u64>,
 }
@@ -59,32 +62,6 @@ pub(crate) enum Actor {
     Control,
 }
 
-/// A change in the making.
-#[derive(Default)]
-pub(crate) struct Draft {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) rest: Commit,
-}
-
-/// One of its changes.
-pub(crate) enum Step {
-    Change(Change),
-    /// Signed when its version is known.
-    Sign {
-        group: GroupId,
-        apps: Vec<BackendApp>,
-    },
-}
-
-/// What an audit record says.
-pub(crate) struct Audit {
-    pub(crate) action: &'static str,
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) target: String,
-    pub(crate) before: Option<String>,
-    pub(crate) after: Option<String>,
-}
-
 impl Control {
     /// Takes over a store, initialising it when it is empty.
     pub(crate) fn open(authority: Authority, mut store: Box<dyn Store>, state_dir: PathBuf) -> anyhow::Result<Self> {
@@ -103,6 +80,7 @@ impl Control {
             initialised_unix_ms: initialised,
             fresh,
             fleet: RefCell::default(),
+            hasher: Hasher::new(),
             inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
             version,
         };
@@ -131,13 +109,24 @@ impl Control {
     ) -> Result<(T, u64), Problem> {
         let base = self.snapshot().clone();
         let version = base.version;
-        self.inner.borrow_mut().staged = Some(Box::new(Staged::new(base)));
+        {
+            let mut inner = self.inner.borrow_mut();
+            inner.store.begin().map_err(store_failed)?;
+            inner.staged = Some(Box::new(Staged::new(base)));
+        }
         let outcome = operations();
         let staged = self.inner.borrow_mut().staged.take();
-        let (value, staged) = outcome.map(|value| (value, staged))?;
-        let Some(staged) = staged.filter(|staged| keep(&value, staged.audit())) else { return Ok((value, version)) };
-        let version = self.commit(actor, staged.into_draft())?;
-        Ok((value, version))
+        let kept = match &outcome {
+            Ok(value) => staged.filter(|staged| keep(value, staged.audit())),
+            Err(_) => None,
+        };
+        let version = match kept {
+            Some(staged) => self.commit(actor, staged.into_draft()),
+            None => Ok(version),
+        };
+        // Without effect once it is committed.
+        self.inner.borrow_mut().store.forget().map_err(store_failed)?;
+        Ok((outcome?, version?))
     }
 
     /// Whether operations are being staged: what needs the whole is checked at its end then.
@@ -153,9 +142,8 @@ impl Control {
     /// Stores a change, then lets everyone see it. Nothing is changed when it fails.
     pub(crate) fn commit(&self, actor: &Actor, draft: Draft) -> Result<u64, Problem> {
         let mut inner = self.inner.borrow_mut();
-        if let Some(staged) = &mut inner.staged {
-            staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;
-            return Ok(staged.snapshot.version);
+        if inner.staged.is_some() {
+            return inner.stage(draft);
         }
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
         let mut next = inner.snapshot.clone();
@@ -229,6 +217,17 @@ impl Control {
         self.inner.borrow_mut().store.tokens_open(group, now_unix()).map_err(store_failed)
     }
 
+    /// Asks the directory; within a stage, the stage's.
+    pub(crate) fn directory<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn Directory) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
+            tracing::error!(%error, "the store failed");
+            problem("store-failed", format!("the directory cannot be read: {error}"))
+        })
+    }
+
     /// The key a relay is known by.
     pub(crate) fn pin(&self, relay: RelayId) -> Option<Pin> {
         self.inner.borrow().pins.get(&relay).cloned()
@@ -295,6 +294,14 @@ impl Control {
 }
 
 impl Inner {
+    /// Adds to the stage what would be committed without one: rows go into the store's stage, the rest waits.
+    fn stage(&mut self, mut draft: Draft) -> Result<u64, Problem> {
+        self.store.stage(&std::mem::take(&mut draft.rest.directory)).map_err(store_failed)?;
+        let Some(staged) = &mut self.staged else { return Ok(self.snapshot.version) };
+        staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;
+        Ok(staged.snapshot.version)
+    }
+
     fn checkpoint_when_due(&mut self) {
         if self.log_bytes < LOG_BYTES_MAX {
             return;
@@ -304,41 +311,6 @@ impl Inner {
             Ok(()) => self.log_bytes = 0,
             Err(error) => tracing::warn!(%error, "no checkpoint could be made; the log grows until one can"),
         }
-    }
-}
-
-impl Draft {
-    /// Whether it changes nothing that relays see.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    pub(crate) fn change(&mut self, change: Change) {
-        self.steps.push(Step::Change(change));
-    }
-
-    /// Signs what a group may reach. Before an application's own change when it is added, after it when it is removed,
-    /// so that connectors know it as long as relays route to it.
-    pub(crate) fn sign(&mut self, group: GroupId, apps: Vec<BackendApp>) {
-        self.steps.push(Step::Sign { group, apps });
-    }
-
-    pub(crate) fn token(&mut self, token: TokenRecord) {
-        self.rest.tokens.push(token);
-    }
-
-    pub(crate) fn remove_tokens(&mut self, group: GroupId) {
-        self.rest.tokens_removed.push(group);
-    }
-
-    pub(crate) fn pin(&mut self, relay: RelayId, pin: Option<Pin>) {
-        self.rest.pins.push((relay, pin));
-    }
-
-    pub(crate) fn audit(&mut self, audit: Audit) {
-        let Audit { action, tenant, target, before, after } = audit;
-        let actor = String::new();
-        self.rest.audit.push(AuditEntry { actor, action, tenant, target, before, after, version: None });
     }
 }
 

@@ -1,5 +1,6 @@
-//! Every bound of control, with its arithmetic. RSS stays under 64 MiB at 1,000 applications: a snapshot of those is about
-//! 4 MB in memory and 4 MB encoded, encoded once for all relays and cloned once while a change is made.
+//! Every bound of control, with its arithmetic. RSS stays under 64 MiB at 1,000 applications and 100,000 users: a snapshot of
+//! those applications is about 4 MB in memory and 4 MB encoded, encoded once for all relays and cloned once while a change is
+//! made. Users are not in memory.
 
 use std::time::Duration;
 
@@ -17,6 +18,26 @@ pub(crate) const CERTIFICATES_MAX: usize = 5_000;
 pub(crate) const LIMITS_MAX: usize = 10_000;
 /// Limits of address prefixes of one tenant: relays look through them with every request.
 pub(crate) const PREFIX_LIMITS_MAX: usize = 256;
+/// Users of one tenant. They live in the store: at about 400 bytes each 80 MB of disk, and nothing of memory.
+pub(crate) const USERS_MAX: u32 = 200_000;
+/// User groups of one tenant. Whoever asks where a user belongs reads them all: 2,000 at about 200 bytes are 400 KB for that moment.
+pub(crate) const USER_GROUPS_MAX: usize = 2_000;
+/// Groups nested in one group: with [`USER_GROUPS_MAX`] at most 512,000 of 8 bytes, in practice some for each.
+pub(crate) const GROUPS_NESTED_MAX: usize = 256;
+/// Users who look after one group: all of them are named wherever it is shown.
+pub(crate) const GROUP_OWNERS_MAX: usize = 64;
+/// Users that are read at once by what looks at all of them: 1,000 at about 600 bytes. Others get their turn in between.
+pub(crate) const USERS_AT_ONCE: u32 = 1_000;
+/// Logins that a mistyped one is compared with, on either side.
+pub(crate) const LOGINS_COMPARED: u32 = 500;
+/// Assignments, all tenants: at about 170 bytes each 3.4 MB of the snapshot.
+pub(crate) const ASSIGNMENTS_MAX: usize = 20_000;
+/// Passwords that are hashed at once: each takes 19 MiB of the 64.
+pub(crate) const HASHES_AT_ONCE: usize = 1;
+/// NIST SP 800-63B §3.1.1.2: at least eight characters.
+pub(crate) const PASSWORD_CHARS_MIN: usize = 8;
+/// Long enough for a page of text.
+pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Relays: each costs a task, two buffers and a TLS session of together about 64 KiB.
 pub(crate) const RELAYS_MAX: usize = 256;
 /// Tokens of one group that are neither used nor expired.

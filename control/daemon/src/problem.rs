@@ -45,9 +45,16 @@ mod tests {
             include_str!("apply.rs"),
             include_str!("throttle.rs"),
             include_str!("networks.rs"),
+            include_str!("directory.rs"),
+            include_str!("users.rs"),
+            include_str!("user_groups.rs"),
+            include_str!("user_groups/members.rs"),
+            include_str!("assignments.rs"),
+            include_str!("password.rs"),
             include_str!("control.rs"),
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),
+            include_str!("admin/directory.rs"),
             include_str!("pem.rs"),
         ];
         for source in sources {

@@ -1,5 +1,5 @@
 //! Several operations as one change: while a stage is set up, the operations see and change a state that nobody else sees;
-//! then it is committed as a whole, or forgotten.
+//! then it is committed as a whole, or forgotten. Rows of the directory are not here: the store's own stage has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,16 @@ pub(crate) struct Staged {
     changes: Vec<Change>,
     /// Groups whose signed configuration changes.
     groups: BTreeSet<GroupId>,
+    /// Numbers that the stage gave out last, by what they count.
+    counters: BTreeMap<String, u32>,
     rest: Commit,
 }
 
 impl Staged {
     pub(crate) fn new(base: Snapshot) -> Self {
         let snapshot = base.clone();
-        Self { snapshot, base, changes: Vec::new(), groups: BTreeSet::new(), rest: Commit::default() }
+        let (changes, groups, counters) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        Self { snapshot, base, changes, groups, counters, rest: Commit::default() }
     }
 
     /// Adds an operation's changes. What is to be signed is only noted: the end decides what is signed.
@@ -39,7 +42,7 @@ impl Staged {
                 Step::Sign { group, .. } => drop(self.groups.insert(group)),
             }
         }
-        self.rest.counters.extend(rest.counters);
+        self.counters.extend(rest.counters);
         self.rest.tokens.extend(rest.tokens);
         self.rest.tokens_removed.extend(rest.tokens_removed);
         self.rest.pins.extend(rest.pins);
@@ -49,7 +52,7 @@ impl Staged {
 
     /// The last number given out under a name, if the stage gave one out.
     pub(crate) fn counter(&self, name: &str) -> Option<u32> {
-        self.rest.counters.iter().filter(|(given, _)| given == name).map(|(_, value)| *value).max()
+        self.counters.get(name).copied()
     }
 
     /// What the audit log will say.
@@ -60,7 +63,8 @@ impl Staged {
     /// All of it as one draft. Groups come first, then their configurations, so that connectors know an application before
     /// relays route to it; those of applications that go stay in them until relays have let go.
     pub(crate) fn into_draft(self) -> Draft {
-        let Self { snapshot, base, changes, groups, rest } = self;
+        let Self { snapshot, base, changes, groups, counters, mut rest } = self;
+        rest.counters.extend(counters);
         let mut draft = Draft { steps: Vec::new(), rest };
         let (first, then): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_ground);
         let (then, last): (Vec<Change>, Vec<Change>) =

@@ -15,7 +15,7 @@ use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
 use crate::problem::{not_found, not_found_among, problem};
-use crate::store::TokenRecord;
+use crate::store::{DirectoryChange, TokenRecord};
 
 /// `tenant create`: a tenant with its first group.
 pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> Result<TenantView, Problem> {
@@ -38,38 +38,33 @@ pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> 
     draft.change(Change::GroupPut(group.clone()));
     draft.sign(group.id, Vec::new());
     control.commit(actor, draft)?;
-    Ok(tenant_view(&control.snapshot(), &tenant))
+    tenant_view(control, &tenant)
 }
 
 /// `tenant list`.
-pub(crate) fn list(control: &Control) -> Vec<TenantView> {
-    let snapshot = control.snapshot();
-    snapshot.tenants.values().map(|tenant| tenant_view(&snapshot, tenant)).collect()
+pub(crate) fn list(control: &Control) -> Result<Vec<TenantView>, Problem> {
+    let tenants: Vec<Tenant> = control.snapshot().tenants.values().cloned().collect();
+    tenants.iter().map(|tenant| tenant_view(control, tenant)).collect()
 }
 
 /// `tenant show`.
-pub(crate) fn show(control: &Control, tenant: &Tenant) -> TenantView {
-    tenant_view(&control.snapshot(), tenant)
+pub(crate) fn show(control: &Control, tenant: &Tenant) -> Result<TenantView, Problem> {
+    tenant_view(control, tenant)
 }
 
-/// `tenant delete`: only without applications and connectors.
+/// `tenant delete`: only without applications, connectors and users.
 pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Result<Changed, Problem> {
     let mut draft = Draft::default();
+    if tenant.id == TenantId::DEFAULT {
+        return Err(problem("still-used", "the tenant default stays: commands without --tenant mean it"));
+    }
+    let TenantView { apps, connectors, users, .. } = tenant_view(control, tenant)?;
+    if apps + connectors + users > 0 {
+        let has = format!("{apps} applications, {connectors} connectors and {users} users");
+        return Err(problem("still-used", format!("the tenant {} has {has}: remove them first", tenant.name)));
+    }
     {
         let snapshot = control.snapshot();
-        if tenant.id == TenantId::DEFAULT {
-            return Err(problem("still-used", "the tenant default stays: commands without --tenant mean it"));
-        }
-        let TenantView { apps, connectors, .. } = tenant_view(&snapshot, tenant);
-        if apps + connectors > 0 {
-            return Err(problem(
-                "still-used",
-                format!(
-                    "the tenant {} has {apps} applications and {connectors} connectors: remove them first",
-                    tenant.name
-                ),
-            ));
-        }
         for group in snapshot.groups.keys().filter(|group| group.tenant == tenant.id) {
             draft.change(Change::GroupRemoved { id: *group });
             draft.remove_tokens(*group);
@@ -79,6 +74,7 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
         }
     }
     draft.change(Change::TenantRemoved { id: tenant.id });
+    draft.directory(DirectoryChange::GroupsRemoved(tenant.id));
     draft.audit(audit("tenant.delete", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     let version = control.commit(actor, draft)?;
     Ok(Changed { version, warnings: Vec::new() })
@@ -261,16 +257,19 @@ fn find_connector<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Re
     own.ok_or_else(|| not_found("connector", name))
 }
 
-fn tenant_view(snapshot: &Snapshot, tenant: &Tenant) -> TenantView {
+fn tenant_view(control: &Control, tenant: &Tenant) -> Result<TenantView, Problem> {
+    let users = control.directory(|store| store.user_count(tenant.id))?;
+    let snapshot = control.snapshot();
     let groups = snapshot.groups.keys().filter(|id| id.tenant == tenant.id).count();
     let connectors = snapshot.connectors.keys().filter(|id| id.tenant == tenant.id).count();
-    TenantView {
+    Ok(TenantView {
         id: tenant.id,
         name: tenant.name.clone(),
-        apps: as_u32(apps::count(snapshot, tenant.id)),
+        apps: as_u32(apps::count(&snapshot, tenant.id)),
         groups: as_u32(groups),
         connectors: as_u32(connectors),
-    }
+        users,
+    })
 }
 
 fn group_view(control: &Control, group: &Group) -> Result<GroupView, Problem> {

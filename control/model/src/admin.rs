@@ -19,6 +19,18 @@
 //! | `GET /v1/tenants/T/limiters` | – → [`LimitersView`] |
 //! | `GET /v1/tenants/T/networks` | – → `List<NetworkView>` |
 //! | `PUT /v1/tenants/T/networks/N` · `DELETE` | [`SetNetwork`] → [`Changed`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/users[?after=LOGIN][&limit=N][&filter=TEXT]` | – → [`UsersPage`], by login name; TEXT is looked for in login, display name and mail |
+//! | `POST /v1/tenants/T/users` | [`CreateUser`] → [`UserChanged`] |
+//! | `GET /v1/tenants/T/users/U` · `PATCH` · `DELETE` | – → [`UserDetail`] · [`SetUser`] → [`UserChanged`] · – → [`Changed`] |
+//! | `PUT /v1/tenants/T/users/U/password` | [`SetPassword`] → [`UserChanged`] |
+//! | `GET /v1/tenants/T/user-groups` · `POST` | – → `List<UserGroupView>` · [`CreateUserGroup`] → [`UserGroupChanged`] |
+//! | `GET /v1/tenants/T/user-groups/UG` · `PATCH` | – → [`UserGroupDetail`] · [`SetUserGroup`] → [`UserGroupChanged`] |
+//! | `DELETE /v1/tenants/T/user-groups/UG[?force=true]` | – → [`Changed`]; `force`: its assignments and nestings go with it |
+//! | `PATCH /v1/tenants/T/user-groups/UG/members` | [`ChangeMembers`] → [`UserGroupChanged`] |
+//! | `POST /v1/tenants/T/membership-test` | [`TestMembership`] → [`MembershipTested`] |
+//! | `GET /v1/tenants/T/assignments[?app=A][&expiring_s=N]` | – → `List<AssignmentView>`; `expiring_s`: those that end within so long |
+//! | `PUT /v1/tenants/T/assignments` | [`Assign`] → [`AssignmentChanged`] |
+//! | `DELETE /v1/tenants/T/assignments/A/PRINCIPAL` | – → [`Changed`]; PRINCIPAL is `user/U`, `group/UG` or `everyone` |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
@@ -30,9 +42,10 @@
 //! | `GET /v1/audit[?tenant=T][&before=SEQ][&limit=N]` | – → `List<AuditRecord>`, newest first |
 //! | `POST /v1/link` | upgrade to [`crate::link`], for relays |
 //!
-//! T, G, A, C, K and R are names or ids (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
+//! T, G, A, C, K, R, U and UG are names or ids, percent-encoded (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
 //! A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
+mod directory;
 mod limits;
 pub mod path;
 
@@ -45,6 +58,12 @@ use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, Tena
 use crate::link::RelayStatus;
 use crate::secret::SecretText;
 
+pub use directory::{
+    Assign, AssignmentChanged, AssignmentView, ChangeMembers, CreateUser, CreateUserGroup, GroupOfUser,
+    MEMBERS_SHOWN_MAX, Members, MembershipTested, SetPassword, SetUser, SetUserGroup, TestMembership,
+    USERS_LIMIT_DEFAULT, USERS_LIMIT_MAX, UserChanged, UserDetail, UserGroupChanged, UserGroupDetail, UserGroupView,
+    UsersPage,
+};
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 
 /// An error, RFC 9457.
@@ -139,6 +158,9 @@ pub struct TenantView {
     pub groups: u32,
     /// Enrolled connectors.
     pub connectors: u32,
+    /// Users of its directory.
+    #[serde(default)]
+    pub users: u32,
 }
 
 /// A connector group.

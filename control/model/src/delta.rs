@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
+use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
 use crate::limit::{Limit, LimitScope};
@@ -99,6 +100,15 @@ pub enum Change {
         /// Which.
         name: Name,
     },
+    /// Someone was assigned to an application, or differently. Optional: a relay that knows no users lets nobody in by it.
+    AssignmentPut(Assignment),
+    /// Someone is no longer assigned. An application's assignments go with it.
+    AssignmentRemoved {
+        /// To what.
+        app: AppId,
+        /// Who.
+        principal: Principal,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -124,6 +134,8 @@ impl Change {
             Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => Some(group.tenant),
             Self::LimitPut(limit) => Some(limit.tenant),
             Self::NetworkPut(network) => Some(network.tenant),
+            Self::AssignmentPut(assignment) => Some(assignment.app.tenant),
+            Self::AssignmentRemoved { app, .. } => Some(app.tenant),
             Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
         }
@@ -137,6 +149,8 @@ impl Change {
                 | Self::LimitRemoved { .. }
                 | Self::NetworkPut(_)
                 | Self::NetworkRemoved { .. }
+                | Self::AssignmentPut(_)
+                | Self::AssignmentRemoved { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -201,4 +215,6 @@ const KINDS: &[&str] = &[
     "limit_removed",
     "network_put",
     "network_removed",
+    "assignment_put",
+    "assignment_removed",
 ];

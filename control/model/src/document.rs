@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Preauth;
+use crate::directory::{
+    AttributeName, DESCRIPTION_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, Rule, VALUE_BYTES_MAX,
+};
 use crate::ids::{Name, TenantId};
 use crate::limit::{Allowance, Limit, LimitScope};
 use crate::prefix::IpPrefix;
@@ -33,6 +36,15 @@ pub struct Document {
     /// Corporate networks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<Name, Vec<IpPrefix>>,
+    /// Users, at most [`DOCUMENT_USERS_MAX`]; without passwords, which stay as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<LoginName, UserEntry>,
+    /// Groups of users.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub user_groups: BTreeMap<Name, UserGroupEntry>,
+    /// Who is assigned to which application.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assignments: Vec<AssignmentEntry>,
 }
 
 /// A relay.
@@ -106,14 +118,82 @@ pub struct LimitEntry {
     pub bps: Option<Allowance>,
 }
 
+/// A user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserEntry {
+    /// What people call them.
+    #[serde(default)]
+    pub display_name: Line<DISPLAY_NAME_BYTES_MAX>,
+    /// Where they get mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailAddress>,
+    /// What rules ask for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<AttributeName, Line<VALUE_BYTES_MAX>>,
+    /// Whether they do not belong to the organisation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
+    /// When a guest's time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_unix: Option<u64>,
+    /// Whether they may not sign in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+/// A group of users. Owners and members that are absent stay as they are, so that a file can leave them to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserGroupEntry {
+    /// What it is for.
+    #[serde(default)]
+    pub description: Line<DESCRIPTION_BYTES_MAX>,
+    /// Whoever this is true of is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// Who looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<BTreeSet<LoginName>>,
+    /// Who was put into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<BTreeSet<LoginName>>,
+    /// What is nested in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<BTreeSet<Name>>,
+}
+
+/// An assignment: one of user, group and everyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignmentEntry {
+    /// The application.
+    pub app: Name,
+    /// A user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<LoginName>,
+    /// A group of users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
+    /// Every user of the tenant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everyone: bool,
+    /// What the application is told they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_unix: Option<u64>,
+}
+
 /// `POST /v1/tenants/T/apply`: makes a document so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
     /// What shall be.
     pub document: Document,
-    /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks and
-    /// given certificates; and, if the document names any, relays that control dials.
+    /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
+    /// certificates, user groups and assignments; and, if the document names any, relays that control dials, and users.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.
@@ -165,5 +245,7 @@ impl From<&Limit> for LimitEntry {
     }
 }
 
-/// Largest document: 5,000 applications at 1 KiB, and certificates.
+/// Largest document: 5,000 applications at 1 KiB, certificates, and users.
 pub const APPLY_BYTES_MAX: usize = 16 << 20;
+/// Users of a document: at about 300 bytes each 6 MB of it, and with what the audit log says of each 15 MB of control's memory.
+pub const DOCUMENT_USERS_MAX: usize = 20_000;

@@ -136,6 +136,14 @@ tenant_id!(
     /// A certificate and its key for external hosts.
     CertificateId, "k", "a certificate id such as k1-4"
 );
+tenant_id!(
+    /// A user of the embedded directory.
+    UserId, "u", "a user id such as u1-7"
+);
+tenant_id!(
+    /// A group of users; groups of connectors are [`GroupId`].
+    UserGroupId, "ug", "a user group id such as ug1-3"
+);
 
 impl TenantId {
     /// The tenant `default`, made at initialisation.
@@ -229,6 +237,8 @@ mod tests {
             assert!(wrong.parse::<AppId>().is_err(), "{wrong:?}");
         }
         assert!("t0".parse::<TenantId>().is_err());
+        assert_eq!("ug1-3".parse(), Ok(UserGroupId::new(TenantId(1), 3)));
+        assert!("ug1-3".parse::<UserId>().is_err() && "u1-3".parse::<UserGroupId>().is_err());
     }
 
     #[test]

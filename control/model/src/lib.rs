@@ -10,6 +10,7 @@ pub mod app_url;
 pub mod codes;
 pub mod config;
 pub mod delta;
+pub mod directory;
 pub mod document;
 pub mod enrol;
 pub mod frame;

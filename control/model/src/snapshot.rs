@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
+use crate::directory::{Assignment, AssignmentKey, Principal};
 use crate::group_config::SignedGroupConfig;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId, UserId};
 use crate::limit::{Limit, LimitKey};
 use crate::network::{Network, NetworkKey};
 
@@ -46,6 +47,9 @@ pub struct Snapshot {
     /// Corporate networks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<NetworkKey, Network>,
+    /// Who is assigned to which application. Users and groups themselves are not here: relays have no need of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assignments: BTreeMap<AssignmentKey, Assignment>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -119,6 +123,13 @@ impl Snapshot {
         self.apps.values().filter(move |app| app.group == group)
     }
 
+    /// The assignments of an application, those that decide first in front.
+    pub fn assignments_of(&self, app: AppId) -> impl Iterator<Item = &Assignment> {
+        let first = AssignmentKey { app, principal: Principal::User(UserId::new(app.tenant, 0)) };
+        let last = AssignmentKey { app, principal: Principal::Everyone };
+        self.assignments.range(first..=last).map(|(_, assignment)| assignment)
+    }
+
     fn check(&self, change: &Change) -> Result<(), DeltaError> {
         match change {
             Change::TenantPut(_) | Change::RelayPut(_) | Change::Skipped { .. } => Ok(()),
@@ -145,6 +156,10 @@ impl Snapshot {
             Change::NetworkRemoved { tenant, name } => {
                 present(&self.networks, &NetworkKey { tenant: *tenant, name: name.clone() }, "removal")
             }
+            Change::AssignmentPut(assignment) => self.check_assignment(assignment),
+            Change::AssignmentRemoved { app, principal } => {
+                present(&self.assignments, &AssignmentKey { app: *app, principal: *principal }, "removal")
+            }
         }
     }
 
@@ -161,6 +176,17 @@ impl Snapshot {
         let Some(app) = limit.scope.app() else { return Ok(()) };
         same_tenant(&key, limit.tenant, &app, app.tenant)?;
         present(&self.apps, &app, &key)
+    }
+
+    fn check_assignment(&self, assignment: &Assignment) -> Result<(), DeltaError> {
+        let Assignment { app, principal, .. } = assignment;
+        present(&self.apps, app, &assignment.key())?;
+        let tenant = match principal {
+            Principal::User(id) => id.tenant,
+            Principal::Group(id) => id.tenant,
+            Principal::Everyone => app.tenant,
+        };
+        same_tenant(app, app.tenant, principal, tenant)
     }
 
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
@@ -203,6 +229,7 @@ impl Snapshot {
             Change::AppRemoved { id } => {
                 self.apps.remove(id);
                 self.limits.retain(|key, _| key.scope.app() != Some(*id));
+                self.assignments.retain(|key, _| key.app != *id);
             }
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
             Change::ConnectorRemoved { id } => drop(self.connectors.remove(id)),
@@ -221,6 +248,10 @@ impl Snapshot {
             Change::NetworkPut(network) => put(&mut self.networks, network.key(), network),
             Change::NetworkRemoved { tenant, name } => {
                 self.networks.remove(&NetworkKey { tenant: *tenant, name: name.clone() });
+            }
+            Change::AssignmentPut(assignment) => put(&mut self.assignments, assignment.key(), assignment),
+            Change::AssignmentRemoved { app, principal } => {
+                self.assignments.remove(&AssignmentKey { app: *app, principal: *principal });
             }
             Change::Skipped { .. } => {}
         }

@@ -1,5 +1,5 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits or networks waits a moment until the relays have it.
+//! applications, limits, networks or assignments waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, Changed, List, Problem, SetNetwork, path};
@@ -34,16 +34,21 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
         ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
         ["v1", "tenants", tenant, "networks", rest @ ..] => ask.networks(tenant, rest).await,
+        ["v1", "tenants", tenant, "users", rest @ ..] => ask.users(tenant, rest, query).await,
+        ["v1", "tenants", tenant, "user-groups", rest @ ..] => ask.user_groups(tenant, rest, query).await,
+        ["v1", "tenants", tenant, "membership-test"] => ask.membership_test(tenant),
+        ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
+        ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
         _ => ask.whole(path, query),
     }
 }
 
-struct Ask<'a> {
-    control: &'a Control,
-    actor: &'a Actor,
-    method: &'a Method,
+pub(super) struct Ask<'a> {
+    pub(super) control: &'a Control,
+    pub(super) actor: &'a Actor,
+    pub(super) method: &'a Method,
     body: &'a [u8],
 }
 
@@ -65,14 +70,13 @@ impl Ask<'_> {
     fn tenants(&self, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         match (self.method, rest) {
-            (&Method::GET, []) => reply(&list(tenants::list(control))),
+            (&Method::GET, []) => reply(&list(tenants::list(control)?)),
             (&Method::POST, []) => created(&tenants::create(control, actor, self.body()?)?),
-            (&Method::GET, [tenant]) => reply(&tenants::show(control, &tenants::find(control, tenant)?)),
+            (&Method::GET, [tenant]) => reply(&tenants::show(control, &tenants::find(control, tenant)?)?),
             (&Method::DELETE, [tenant]) => reply(&tenants::delete(control, actor, &tenants::find(control, tenant)?)?),
             (_, [tenant, "connector-groups", rest @ ..]) => self.groups(tenant, rest),
             (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
-            (&Method::GET, [tenant, "document"]) => reply(&apply::export(control, &tenants::find(control, tenant)?)),
             _ => Err(self.no_route()),
         }
     }
@@ -180,7 +184,7 @@ impl Ask<'_> {
     }
 
     /// Answers once the change is in force.
-    async fn confirmed(&self, mut changed: Changed) -> Result<Reply, Problem> {
+    pub(super) async fn confirmed(&self, mut changed: Changed) -> Result<Reply, Problem> {
         changed.warnings.extend(rollout::confirmed(self.control, changed.version).await);
         reply(&changed)
     }
@@ -197,12 +201,12 @@ impl Ask<'_> {
     }
 
     /// The body as JSON; an empty one stands for an empty object.
-    fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body = if self.body.is_empty() { b"{}" } else { self.body };
         serde_json::from_slice(body).map_err(|error| problem("request-invalid", format!("the request body: {error}")))
     }
 
-    fn no_route(&self) -> Problem {
+    pub(super) fn no_route(&self) -> Problem {
         not_found("resource for this method", self.method.as_str())
     }
 }
@@ -222,7 +226,7 @@ fn audit_query(control: &Control, query: &str) -> Result<AuditQuery, Problem> {
     Ok(parsed)
 }
 
-fn list<T>(items: Vec<T>) -> List<T> {
+pub(super) fn list<T>(items: Vec<T>) -> List<T> {
     List { items }
 }
 
@@ -232,6 +236,6 @@ pub(super) fn reply(value: &impl Serialize) -> Result<Reply, Problem> {
     Ok(Reply { status: StatusCode::OK, json })
 }
 
-fn created(value: &impl Serialize) -> Result<Reply, Problem> {
+pub(super) fn created(value: &impl Serialize) -> Result<Reply, Problem> {
     Ok(Reply { status: StatusCode::CREATED, ..reply(value)? })
 }

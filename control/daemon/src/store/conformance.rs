@@ -6,6 +6,8 @@ use postern_model::ids::ConnectorId;
 
 use super::*;
 
+mod directory;
+
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
 
 /// The suite.
@@ -16,6 +18,7 @@ pub(crate) fn run(open: Open<'_>) {
     checkpoints_shorten_the_log(open);
     tokens_are_kept_with_their_use(open);
     audit_is_filtered_and_paged(open);
+    directory::run(open);
 }
 
 fn empty_is_none(open: Open<'_>) {

@@ -2,22 +2,33 @@
 
 #[cfg(test)]
 mod conformance;
+mod directory;
 mod sqlite;
 
 use postern_model::admin::{AuditRecord, Pinned};
 use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
 
+pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use sqlite::SqliteStore;
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store {
+pub(crate) trait Store: Directory {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
     /// Writes deltas, everything beside them and the audit record in one transaction. Durable when it returns.
-    /// Gives the bytes that the log grew by.
+    /// Gives the bytes that the log grew by. What is staged is committed with it, and forgotten if that fails.
     fn commit(&mut self, commit: &Commit) -> Result<u64, StoreError>;
+
+    /// Opens a stage: what is staged from now on is seen by questions and nowhere else, until a commit or [`Store::forget`].
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Stages changes to the directory.
+    fn stage(&mut self, changes: &[DirectoryChange]) -> Result<(), StoreError>;
+
+    /// Drops the stage, if one is open.
+    fn forget(&mut self) -> Result<(), StoreError>;
 
     /// At most `limit` deltas after `version`, none when the log ends there; `None` when it no longer reaches back that far.
     fn deltas_after(&mut self, version: u64, limit: u32) -> Result<Option<Vec<Delta>>, StoreError>;
@@ -65,6 +76,7 @@ pub(crate) struct Commit {
     /// Groups whose tokens go.
     pub(crate) tokens_removed: Vec<GroupId>,
     pub(crate) pins: Vec<(RelayId, Option<Pin>)>,
+    pub(crate) directory: Vec<DirectoryChange>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) at_unix_ms: u64,
 }

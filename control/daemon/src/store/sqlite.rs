@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use postern_model::admin::{AuditRecord, Pinned};
 use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{AuditEntry, AuditQuery, Commit, Loaded, Pin, Store, StoreError, TokenRecord};
+use super::{AuditEntry, AuditQuery, Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
+
+mod directory;
 
 /// An open SQLite file.
 pub(crate) struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    /// Whether a transaction is open that a stage writes into.
+    staging: bool,
 }
 
 impl SqliteStore {
@@ -23,20 +27,36 @@ impl SqliteStore {
         // Journal mode answers with a row; the others do not.
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
         connection.execute_batch(PRAGMAS)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if check != "ok" {
             return Err(StoreError::Damaged(check));
         }
-        let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            return Err(StoreError::Newer { found: schema, known: SCHEMA });
-        }
-        if schema == 0 {
-            connection
-                .execute_batch(&format!("BEGIN;{}PRAGMA user_version={SCHEMA};COMMIT;", include_str!("schema.sql")))?;
-        }
-        Ok(Self { connection, path: path.to_owned() })
+        bring_up_to_date(&connection)?;
+        Ok(Self { connection, path: path.to_owned(), staging: false })
     }
+
+    /// Ends the open transaction: as a whole, or without a trace.
+    fn end<T>(&mut self, written: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.staging = false;
+        let ended = written.and_then(|value| Ok(self.connection.execute_batch("COMMIT").map(|()| value)?));
+        if ended.is_err() && !self.connection.is_autocommit() {
+            // The error that led here is the one to tell.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        ended
+    }
+}
+
+/// Runs the steps from the file's schema to this version's, each whole.
+fn bring_up_to_date(connection: &Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
+    let Some(steps) = steps else { return Err(StoreError::Newer { found, known: STEPS.len() as i64 }) };
+    for (step, schema) in steps.iter().zip(found + 1..) {
+        connection.execute_batch(&format!("BEGIN;{step}PRAGMA user_version={schema};COMMIT;"))?;
+    }
+    Ok(())
 }
 
 impl Store for SqliteStore {
@@ -62,28 +82,28 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StoreError> {
-        let transaction = self.connection.transaction()?;
-        let initialised = "INSERT OR IGNORE INTO meta VALUES ('initialised', ?)";
-        transaction.execute(initialised, [signed(commit.at_unix_ms)])?;
-        let mut bytes = 0;
-        for delta in &commit.deltas {
-            let json = serde_json::to_string(delta).map_err(damaged)?;
-            bytes += json.len() as u64;
-            transaction
-                .prepare_cached("INSERT INTO log VALUES (?, ?)")?
-                .execute(params![signed(delta.version), json])?;
+        if !self.staging {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
         }
-        for (name, value) in &commit.counters {
-            let put = "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value=max(value, excluded.value)";
-            transaction.execute(put, params![name, value])?;
+        let written = write(&self.connection, commit);
+        self.end(written)
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.staging = true;
+        Ok(())
+    }
+
+    fn stage(&mut self, changes: &[DirectoryChange]) -> Result<(), StoreError> {
+        changes.iter().try_for_each(|change| directory::write(&self.connection, change))
+    }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.staging) {
+            self.connection.execute_batch("ROLLBACK")?;
         }
-        put_tokens(&transaction, commit)?;
-        put_pins(&transaction, commit)?;
-        for entry in &commit.audit {
-            put_audit(&transaction, entry, commit.at_unix_ms)?;
-        }
-        transaction.commit()?;
-        Ok(bytes)
+        Ok(())
     }
 
     fn deltas_after(&mut self, version: u64, limit: u32) -> Result<Option<Vec<Delta>>, StoreError> {
@@ -162,7 +182,32 @@ impl Store for SqliteStore {
     }
 }
 
-fn put_tokens(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), StoreError> {
+/// Everything of a commit, into the open transaction.
+fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
+    let initialised = "INSERT OR IGNORE INTO meta VALUES ('initialised', ?)";
+    transaction.execute(initialised, [signed(commit.at_unix_ms)])?;
+    let mut bytes = 0;
+    for delta in &commit.deltas {
+        let json = serde_json::to_string(delta).map_err(damaged)?;
+        bytes += json.len() as u64;
+        transaction.prepare_cached("INSERT INTO log VALUES (?, ?)")?.execute(params![signed(delta.version), json])?;
+    }
+    for (name, value) in &commit.counters {
+        let put = "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value=max(value, excluded.value)";
+        transaction.execute(put, params![name, value])?;
+    }
+    put_tokens(transaction, commit)?;
+    put_pins(transaction, commit)?;
+    for change in &commit.directory {
+        directory::write(transaction, change)?;
+    }
+    for entry in &commit.audit {
+        put_audit(transaction, entry, commit.at_unix_ms)?;
+    }
+    Ok(bytes)
+}
+
+fn put_tokens(transaction: &Connection, commit: &Commit) -> Result<(), StoreError> {
     for group in &commit.tokens_removed {
         transaction.execute("DELETE FROM token WHERE grp=?", [group.to_string()])?;
     }
@@ -187,7 +232,7 @@ fn put_tokens(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), Stor
     Ok(())
 }
 
-fn put_pins(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), StoreError> {
+fn put_pins(transaction: &Connection, commit: &Commit) -> Result<(), StoreError> {
     for (relay, pin) in &commit.pins {
         match pin {
             Some(pin) => transaction.execute(
@@ -200,20 +245,19 @@ fn put_pins(transaction: &Transaction<'_>, commit: &Commit) -> Result<(), StoreE
     Ok(())
 }
 
-fn put_audit(transaction: &Transaction<'_>, entry: &AuditEntry, at_unix_ms: u64) -> Result<(), StoreError> {
-    transaction.execute(
-        "INSERT INTO audit (at, actor, action, tenant, target, before, after, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            signed(at_unix_ms),
-            entry.actor,
-            entry.action,
-            entry.tenant.map(|tenant| tenant.0),
-            entry.target,
-            entry.before,
-            entry.after,
-            entry.version.map(signed),
-        ],
-    )?;
+fn put_audit(transaction: &Connection, entry: &AuditEntry, at_unix_ms: u64) -> Result<(), StoreError> {
+    let put =
+        "INSERT INTO audit (at, actor, action, tenant, target, before, after, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    transaction.prepare_cached(put)?.execute(params![
+        signed(at_unix_ms),
+        entry.actor,
+        entry.action,
+        entry.tenant.map(|tenant| tenant.0),
+        entry.target,
+        entry.before,
+        entry.after,
+        entry.version.map(signed),
+    ])?;
     Ok(())
 }
 
@@ -292,66 +336,11 @@ fn unsigned(value: i64) -> u64 {
 
 const PRAGMAS: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
     PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=256;";
-const SCHEMA: i64 = 1;
+/// What leads from each schema to the next. A step that was released is not changed any more.
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("directory.sql")];
+/// More than there are: each is prepared once.
+const STATEMENTS_KEPT: usize = 64;
 const TOKEN_KEPT_S: u64 = 7 * 86_400;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(path: &Path) -> SqliteStore {
-        SqliteStore::open(path).unwrap()
-    }
-
-    #[test]
-    fn conforms() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("control.db");
-        super::super::conformance::run(&|| Box::new(open(&path)));
-    }
-
-    #[test]
-    fn the_file_is_private_and_writes_are_synchronous() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("control.db");
-        let store = open(&path);
-        for file in ["control.db", "control.db-wal"] {
-            let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{file}");
-        }
-        let pragma = |name: &str| {
-            store
-                .connection
-                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
-                .unwrap()
-        };
-        assert_eq!(pragma("journal_mode"), rusqlite::types::Value::Text("wal".into()));
-        assert_eq!(pragma("synchronous"), rusqlite::types::Value::Integer(2));
-    }
-
-    #[test]
-    fn the_audit_log_is_append_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(&folder.path().join("control.db"));
-        let insert = "INSERT INTO audit (at, actor, action, target) VALUES (1, 'a', 'b', 'c')";
-        store.connection.execute(insert, []).unwrap();
-        for change in ["UPDATE audit SET actor='x'", "DELETE FROM audit"] {
-            let refused = store.connection.execute(change, []).unwrap_err().to_string();
-            assert!(refused.contains("append-only"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_or_newer_file_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bad.db");
-        std::fs::write(&path, "x".repeat(5_000)).unwrap();
-        let refused = SqliteStore::open(&path).err().unwrap().to_string();
-        assert!(refused.contains("not a database"), "{refused}");
-        let path = folder.path().join("newer.db");
-        open(&path).connection.execute_batch("PRAGMA user_version=99").unwrap();
-        let refused = SqliteStore::open(&path).err().unwrap().to_string();
-        assert!(refused.contains("schema 99"), "{refused}");
-    }
-}
+mod tests;

@@ -4,6 +4,8 @@
 
 mod administration;
 mod apply;
+mod directory;
+mod directory_document;
 mod durability;
 mod enrolment;
 mod link;

@@ -135,3 +135,57 @@ pub fn request(tenant: &str, id: crate::ids::RequestId) -> String {
 pub fn certificate(tenant: &str, certificate: &str) -> String {
     format!("{TENANTS}/{tenant}/certificates/{certificate}")
 }
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn users(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/users")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn user(tenant: &str, user: &str) -> String {
+    format!("{TENANTS}/{tenant}/users/{user}")
+}
+
+/// `PUT`.
+#[must_use]
+pub fn password(tenant: &str, user: &str) -> String {
+    format!("{TENANTS}/{tenant}/users/{user}/password")
+}
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn user_groups(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/user-groups")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn user_group(tenant: &str, group: &str) -> String {
+    format!("{TENANTS}/{tenant}/user-groups/{group}")
+}
+
+/// `PATCH`.
+#[must_use]
+pub fn members(tenant: &str, group: &str) -> String {
+    format!("{TENANTS}/{tenant}/user-groups/{group}/members")
+}
+
+/// `POST`.
+#[must_use]
+pub fn membership_test(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/membership-test")
+}
+
+/// `GET`, `PUT`.
+#[must_use]
+pub fn assignments(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/assignments")
+}
+
+/// `DELETE`; a principal's slash stays.
+#[must_use]
+pub fn assignment(tenant: &str, app: &str, principal: &str) -> String {
+    format!("{TENANTS}/{tenant}/assignments/{app}/{principal}")
+}

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{CertificateOrigin, Preauth};
+use crate::ids::UserGroupId;
 use crate::limit::{Allowance, LimitScope};
 use crate::secret::SecretText;
 
@@ -56,13 +57,21 @@ fn network(tenant: u32, nth: u32) -> Network {
     Network { tenant: TenantId(tenant), name: format!("n{nth}").parse().unwrap(), prefixes }
 }
 
+fn assignment(app: AppId, kind: u32, tenant: u32) -> Assignment {
+    let principal = match kind {
+        1 => Principal::User(UserId::new(TenantId(tenant), 1)),
+        _ => Principal::Group(UserGroupId::new(TenantId(tenant), 1)),
+    };
+    Assignment { app, principal, role: None, expires_unix: Some(7), created_unix_ms: 5 }
+}
+
 fn next(snapshot: &Snapshot, change: Change) -> Delta {
     Delta { version: snapshot.version + 1, at_unix_ms: 5, tenant: change.tenant(), change }
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..17, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..19, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -86,6 +95,11 @@ fn any_change() -> impl Strategy<Value = Change> {
         13 => Change::LimitRemoved { tenant: TenantId(t), scope: limit(t, a, b).scope },
         14 => Change::NetworkPut(network(t, a)),
         15 => Change::NetworkRemoved { tenant: TenantId(t), name: network(t, a).name },
+        16 => Change::AssignmentPut(assignment(AppId::new(TenantId(t), a), b, c)),
+        17 => {
+            let Assignment { app, principal, .. } = assignment(AppId::new(TenantId(t), a), b, c);
+            Change::AssignmentRemoved { app, principal }
+        }
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -108,6 +122,9 @@ fn assert_whole(snapshot: &Snapshot) {
         assert!(key.scope.app().is_none_or(|app| snapshot.apps.contains_key(&app)), "{key}");
     }
     assert!(snapshot.networks.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
+    assert!(snapshot.assignments.keys().all(|key| snapshot.apps.contains_key(&key.app)));
+    let by_app: usize = snapshot.apps.keys().map(|app| snapshot.assignments_of(*app).count()).sum();
+    assert_eq!(by_app, snapshot.assignments.len());
 }
 
 proptest! {
@@ -161,12 +178,14 @@ fn an_unknown_change_is_skipped_only_when_it_says_so() {
 }
 
 #[test]
-fn a_reader_that_knows_no_limits_may_go_on_without_them() {
+fn a_reader_that_knows_no_limits_networks_or_users_may_go_on_without_them() {
     for change in [
         Change::LimitPut(limit(1, 1, 1)),
         Change::LimitRemoved { tenant: TenantId(1), scope: LimitScope::Tenant },
         Change::NetworkPut(network(1, 1)),
         Change::NetworkRemoved { tenant: TenantId(1), name: network(1, 1).name },
+        Change::AssignmentPut(assignment(AppId::new(TenantId(1), 1), 1, 1)),
+        Change::AssignmentRemoved { app: AppId::new(TenantId(1), 1), principal: Principal::Everyone },
     ] {
         let json = serde_json::to_string(&next(&Snapshot::default(), change)).unwrap();
         assert!(json.contains("\"optional\":true"), "{json}");
