@@ -8,6 +8,7 @@ mod bodies;
 mod browser;
 mod control_down;
 mod dataplane_crash;
+mod directory;
 mod enrolment;
 mod failover;
 mod guard;

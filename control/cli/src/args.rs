@@ -2,7 +2,10 @@
 
 mod app;
 mod apply;
+mod assign;
 mod connector;
+mod directory;
+mod expiry;
 mod guard;
 mod histogram;
 mod relay;
@@ -10,7 +13,12 @@ mod throttle;
 
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
+pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
+pub(crate) use directory::{
+    MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand, UserGroupCreateArgs,
+    UserGroupSetArgs, UserListArgs, UserSetArgs,
+};
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
 pub(crate) use relay::{CertCommand, RelayCommand};
@@ -112,7 +120,16 @@ pub(crate) enum Command {
     /// Corporate networks, from which users could reach applications without Postern
     #[command(subcommand)]
     Network(NetworkCommand),
-    /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays
+    /// Users of the embedded directory: who may sign in
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Groups of users: filled by hand, nested, or by a rule
+    #[command(subcommand)]
+    Group(UserGroupCommand),
+    /// Who may open an application, once pre-authentication asks
+    #[command(after_help = assign::ASSIGN_EXAMPLES)]
+    Assign(AssignArgs),
+    /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays, users
     #[command(after_help = apply::APPLY_EXAMPLES)]
     Apply(ApplyArgs),
     /// Tell what `apply` would change

@@ -2,6 +2,7 @@
 
 mod app;
 mod apply;
+mod assign;
 mod audit;
 mod connector;
 mod explain;
@@ -15,6 +16,8 @@ mod request;
 mod status;
 mod tenant;
 mod throttle;
+mod user;
+mod user_group;
 
 use std::process::ExitCode;
 
@@ -48,6 +51,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
+        | Command::User(_)
+        | Command::Group(_)
+        | Command::Assign(_)
         | Command::Histogram(_)
         | Command::Explain(_)
         | Command::Apply(_)
@@ -68,6 +74,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
+        Command::User(command) => user::run(&context, command).map(done),
+        Command::Group(command) => user_group::run(&context, command).map(done),
+        Command::Assign(args) => assign::run(&context, args).map(done),
         Command::Histogram(args) => histogram::run(&context, &args).map(done),
         Command::Explain(explain) => request::run(&context, &explain).map(done),
         Command::Apply(args) => apply::apply(&context, &args).map(done),

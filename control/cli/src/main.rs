@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod document;
 mod output;
+mod password;
 mod time_text;
 
 use std::process::ExitCode;

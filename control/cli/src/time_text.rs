@@ -36,6 +36,12 @@ pub(crate) fn utc(at_unix: u64) -> String {
     }
 }
 
+/// Seconds since 1970 of a time in RFC 3339.
+pub(crate) fn unix(text: &str) -> Result<u64, String> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|time| u64::try_from(time.unix_timestamp()).ok());
+    time.filter(|unix| *unix > 0).ok_or_else(|| "write a time such as 2030-01-31T00:00:00Z".into())
+}
+
 /// How long since, without "ago".
 pub(crate) fn since_ms(at_unix_ms: u64, now: SystemTime) -> String {
     relative_ms(at_unix_ms, now).trim_end_matches(" ago").to_owned()
@@ -64,5 +70,9 @@ mod tests {
         }
         assert_eq!(utc(1_777_636_800), "2026-05-01T12:00:00Z");
         assert_eq!(utc(0), "-");
+        assert_eq!(unix("2026-05-01T14:00:00.5+02:00"), Ok(1_777_636_800));
+        for wrong in ["", "2026-05-01", "1969-05-01T00:00:00Z", "tomorrow"] {
+            assert!(unix(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -99,6 +99,7 @@ fn the_real_control_understands_every_command() {
     relays(&control);
     apps(&control);
     limits(&control);
+    directory(&control);
     code(&control);
     connectors(&control);
     overview(&control);
@@ -176,6 +177,48 @@ fn limits(control: &Control) {
     assert!(refused.contains("rps = 0: must be from 1 to 10000000"), "{refused}");
     control.done("network set hq 203.0.113.0/24");
     assert!(control.done("network list").contains("203.0.113.0/24"));
+}
+
+fn directory(control: &Control) {
+    let made =
+        control.done("user create anna@example.com --display-name Anna --attribute team=a --guest --expires 30d");
+    assert_eq!(made, "user anna@example.com (u1-1) made, without a password\n");
+    assert!(control.done("user list --filter ANNA").contains("anna@example.com"));
+    control.done("user set anna@example.com --attribute team= --mail anna@example.com --member");
+    let anna = control.json("user show anna@example.com");
+    assert_eq!((&anna["kind"], &anna["mail"]), (&"member".into(), &"anna@example.com".into()), "{anna}");
+    assert_eq!(control.done("user disable u1-1"), "user anna@example.com is disabled\n");
+    control.done("user enable u1-1");
+    let file = control.path("password");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let line = format!("user password anna@example.com --password-file {}", file.display());
+    assert_eq!(control.done(&line), "user anna@example.com has a new password\n");
+    std::fs::write(&file, "short\n").unwrap();
+    assert!(control.refused(&line).contains("at least 8 characters"));
+
+    control.done("group create staff --owner anna@example.com");
+    let rule = ["group", "create", "example", "--rule", r#"login ends_with "@example.com""#];
+    assert!(control.run(&rule).status.success());
+    assert_eq!(control.done("group add staff --group example"), "group staff has 0 users and 1 groups\n");
+    assert!(control.done("group show staff").contains("1, each counted once"));
+    let tested = control.done("group test staff --user anna@example.com");
+    assert_eq!(tested, "anna@example.com is in staff: through a group in it\n");
+    control.done("group set staff --description all --remove-owner anna@example.com");
+    assert!(control.done("group list").contains("login ends_with"));
+    control.done("group remove staff --group example");
+    control.done("group delete example");
+
+    control
+        .done("app publish wiki --external https://wiki.localhost/ --internal http://[::1]:9/ --preauth passthrough");
+    assert_eq!(control.done("assign wiki --group staff --expires 30d"), "group/staff is assigned to wiki\n");
+    assert!(control.done("assign list wiki --expiring 31d").contains("group/staff"));
+    assert!(control.refused("assign remove wiki --everyone").contains("everyone"));
+    control.done("assign remove wiki --group staff");
+    control.done("assign wiki --everyone --role reader");
+    control.done("app unpublish wiki");
+    assert_eq!(control.done("assign list"), "no assignments\n");
+    control.done("user delete anna@example.com");
 }
 
 fn code(control: &Control) {

@@ -20,11 +20,15 @@ pub(crate) struct ExportArgs {
     /// Write it to this file instead of stdout
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Leave users out, and who is in groups; `apply` leaves them as they are then
+    #[arg(long)]
+    pub(crate) without_users: bool,
 }
 
 const PRUNE: &str = "\
 Remove what the file does not name: the tenant's applications, connector groups (but `default`), limits, corporate
-networks, and given certificates that no application shows; and, if the file names any relay, relays that control dials.
+networks, groups of users, assignments, and given certificates that no application shows; if the file names any relay,
+relays that control dials; if it names any user, users.
 A connector group that still has connectors is an error. Without --prune what is absent stays as it is.";
 
 pub(super) const APPLY_EXAMPLES: &str = "Examples:
@@ -60,7 +64,19 @@ A file (every part may be absent; paths are relative to it):
 
   [throttle.\"app/wiki\"]
   rps = 200
-  conns = 100";
+  conns = 100
+
+  [user.\"anna@example.com\"]
+  display-name = \"Anna Berg\"
+  [user.\"anna@example.com\".attributes]
+  department = \"sales\"
+
+  [group.sales]
+  rule = 'department == \"sales\"'
+
+  [[assignment]]
+  app = \"wiki\"
+  group = \"sales\"";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   postern diff -f postern.toml
@@ -70,4 +86,7 @@ Exit status: 0 when `apply` would change nothing, 3 when it would, 1 and 2 for e
 
 pub(super) const EXPORT_EXAMPLES: &str = "Examples:
   postern export > postern.toml
-  postern export --tenant acme --out acme.toml";
+  postern export --tenant acme --out acme.toml
+  postern export --without-users
+
+Passwords are never exported: users have those they had, or none where they are made anew.";

@@ -41,7 +41,8 @@ pub(super) fn diff(context: &Context, args: &ApplyArgs) -> Result<ExitCode> {
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<()> {
     let client = &context.client;
-    let document: Document = client.get(&path::document(&client.tenant()))?;
+    let query = if args.without_users { "?without_users=true" } else { "" };
+    let document: Document = client.get(&format!("{}{query}", path::document(&client.tenant())))?;
     let text = document::toml(&client.tenant(), &document);
     let Some(out) = &args.out else { return context.output.show(&document, |_| text) };
     // Whoever may apply it may read it; there is no secret in it.

@@ -154,6 +154,11 @@ impl<'a> Value<'a> {
         self.scalar().ok_or_else(|| self.unfit("text"))
     }
 
+    /// The value as a point in time: text, or a date and time as TOML writes them.
+    pub(super) fn time(&self) -> Result<String, Failure> {
+        if let DeValue::Datetime(time) = self.value { Ok(time.to_string()) } else { self.text() }
+    }
+
     /// The value read as something.
     pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(&self) -> Result<T, Failure> {
         let text = self.text()?;

@@ -15,6 +15,8 @@ use toml::de::DeTable;
 use super::reader::{Section, Source, Value};
 use super::{Parsed, Places};
 
+mod directory;
+
 pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
     let table = DeTable::parse(&source.text).map_err(|error| {
         let line = error.span().map_or(1, |span| source.line_at(span.start));
@@ -30,6 +32,9 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             APP => reading.each(&value, Reading::app)?,
             THROTTLE => reading.each(&value, Reading::limit)?,
             NETWORK => reading.each(&value, Reading::network)?,
+            USER => reading.each(&value, Reading::user)?,
+            USER_GROUP => reading.each(&value, Reading::user_group)?,
+            ASSIGNMENT => reading.assignments(&value)?,
             _ => reading.certificates(&value)?, // the section was closed over these keys
         }
     }
@@ -208,5 +213,8 @@ const CERTIFICATE: &str = "certificate";
 const APP: &str = "app";
 const THROTTLE: &str = "throttle";
 const NETWORK: &str = "network";
-const WHOLE: &[&str] = &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK];
+const USER: &str = "user";
+const USER_GROUP: &str = "group";
+const ASSIGNMENT: &str = "assignment";
+const WHOLE: &[&str] = &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, ASSIGNMENT];
 const APP_KEYS: &[&str] = &["external", "internal", "preauth", "group", "cert", "key", "settings"];

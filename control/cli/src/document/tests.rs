@@ -52,6 +52,30 @@ preauth = "passthrough"
 [app.crm.settings]
 connect_timeout_ms = 1
 backend_timeout_ms = 0
+[user."anna.berg@example.com"]
+display-name = "Anna \"B\""
+mail = "anna@example.com"
+attributes = { department = "sales", cost_centre = 12 }
+[user."o'neil"]
+guest = true
+disabled = true
+expires = 2030-01-31T00:00:00Z
+[group.sales]
+description = "who sells"
+rule = 'department=="sales" and not mail present'
+owners = ["anna.berg@example.com"]
+[group.staff]
+users = ["o'neil"]
+groups = ["sales"]
+owners = []
+[[assignment]]
+app = "wiki"
+group = "sales"
+expires = "2030-01-31T01:00:00+01:00"
+[[assignment]]
+app = "wiki"
+everyone = true
+role = "reader"
 "#;
 
 #[test]
@@ -66,6 +90,17 @@ fn everything_reads() {
     assert!(document.limits.contains_key("source/2001:db8::/32"), "limits have one spelling: {:?}", document.limits);
     assert_eq!(document.limits["source"].rps, Some(Allowance::Unlimited));
     assert_eq!(document.networks[&"branch".parse::<Name>().unwrap()].len(), 1);
+    let anna = &document.users[&"anna.berg@example.com".parse().unwrap()];
+    assert_eq!(anna.attributes[&"cost_centre".parse().unwrap()].as_str(), "12");
+    let carl = &document.users[&"o'neil".parse().unwrap()];
+    assert_eq!((carl.guest, carl.disabled, carl.expires_unix), (true, true, Some(1_896_048_000)));
+    let sales = &document.user_groups[&"sales".parse::<Name>().unwrap()];
+    assert_eq!(sales.rule.as_ref().unwrap().to_string(), r#"department == "sales" and not mail present"#);
+    assert_eq!((sales.users.as_ref(), sales.owners.as_ref().unwrap().len()), (None, 1), "absent is not empty");
+    let staff = &document.user_groups[&"staff".parse::<Name>().unwrap()];
+    assert!(staff.owners.as_ref().unwrap().is_empty());
+    assert_eq!(document.assignments[0].expires_unix, carl.expires_unix);
+    assert!(document.assignments[1].everyone && document.assignments[1].user.is_none());
     assert_eq!(document.relays.len() + document.connector_groups.len() + document.certificates.len(), 3);
 }
 
@@ -124,6 +159,25 @@ fn mistakes_name_file_line_and_the_nearest_key() {
             "[throttle.'source/2001:db8::/32']\nrps = 1\n[throttle.'source/2001:DB8::/032']\nrps = 1\n".into(),
             "p.toml:3: [throttle.\"source/2001:DB8::/032\"] is the limit of line 1 again",
         ),
+        ("[user.Anna]\n".into(), "p.toml:1: \"Anna\" has capital letters: write anna"),
+        (
+            "[user.anna]\nexpires = '30d'\n".into(),
+            "p.toml:2: `expires` = `30d`: write a time such as 2030-01-31T00:00:00Z",
+        ),
+        ("[user.anna]\nguest = 'yes'\n".into(), "p.toml:2: `guest` = `yes`: provided string was not `true` or `false`"),
+        (
+            "[user.anna]\n[user.anna.attributes]\nlogin = 'x'\n".into(),
+            "p.toml:3: \"login\" cannot be an attribute's name: it means something else in rules",
+        ),
+        (
+            "[user.anna]\npassword = 'x'\n".into(),
+            "p.toml:2: unknown key `password` in [user.\"anna\"]; known keys: display-name, mail, attributes, guest, expires, disabled",
+        ),
+        (
+            "[group.sales]\nrule = 'department = \"sales\"'\n".into(),
+            "p.toml:2: `rule` = `department = \"sales\"`: column 12: expected ==, !=, in, contains, starts_with, ends_with or present, found \"= \\\"sales\\\"\"",
+        ),
+        ("[[assignment]]\napp = 'wiki'\n[[assignment]]\nuser = 'anna'\n".into(), "p.toml:3: [assignment] needs `app`"),
         ("certificate = 1\n".into(), "p.toml:1: `certificate` must be a list of tables, not a number"),
         ("app = 1\n".into(), "p.toml:1: `app` must be a table, not a number"),
         (
@@ -169,5 +223,10 @@ fn what_control_refuses_is_found_in_the_file() {
     assert_eq!(located("throttle.source/2001:db8::/32.rps", "x"), "p.toml:24: x");
     assert_eq!(located("network.branch", "x"), "p.toml:8: x");
     assert_eq!(located("certificate.0", "x"), "p.toml:21: x");
+    assert_eq!(located("user.anna.berg@example.com.mail", "x"), "p.toml:35: x");
+    assert_eq!(located("user.anna.berg@example.com.attributes.cost_centre", "x"), "p.toml:36: x");
+    assert_eq!(located("user.o'neil.mail", "x"), "p.toml:37: x");
+    assert_eq!(located("group.staff.groups", "x"), "p.toml:47: x");
+    assert_eq!(located("assignment.1.app", "x"), "p.toml:54: x");
     assert_eq!(located("elsewhere", "x"), "x");
 }

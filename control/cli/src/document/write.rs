@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use postern_model::config::Preauth;
 use postern_model::document::{AppEntry, CertificateEntry, Document, LimitEntry, RelayEntry};
 
+mod directory;
+
 /// The text, with what a reader needs to know in front.
 pub(crate) fn toml(tenant: &str, document: &Document) -> String {
     let mut out = format!("{INTRODUCTION}\ntenant = {}\n", quoted(tenant));
@@ -36,6 +38,7 @@ pub(crate) fn toml(tenant: &str, document: &Document) -> String {
     for (scope, entry) in &document.limits {
         limit(&mut out, scope, entry);
     }
+    directory::write(&mut out, document);
     out
 }
 
@@ -83,6 +86,6 @@ fn quoted(text: &str) -> String {
 
 const INTRODUCTION: &str = "\
 # Made by `postern export`; `postern apply -f FILE` makes it so, `postern diff -f FILE` tells what that would change.
-# What is absent stays as it is, unless --prune is given. Keys are never exported: a certificate is named by its
-# fingerprint, or given by its files with cert and key. Relays that come to control's own socket are not named.
+# What is absent stays as it is, unless --prune is given. Keys and passwords are never exported: a certificate is named by
+# its fingerprint, or given by its files with cert and key. Relays that come to control's own socket are not named.
 ";
