@@ -170,8 +170,8 @@ pub(crate) fn prune(
     named: &BTreeMap<Name, UserGroupEntry>,
 ) -> Result<(), Problem> {
     let groups = control.directory(|store| store.user_groups(tenant.id))?;
-    let unnamed = groups.iter().filter(|group| !named.contains_key(&group.name));
-    unnamed.map(|group| delete(control, actor, tenant, group.name.as_str(), true).map(drop)).collect()
+    let mut unnamed = groups.iter().filter(|group| !named.contains_key(&group.name));
+    unnamed.try_for_each(|group| delete(control, actor, tenant, group.name.as_str(), true).map(drop))
 }
 
 /// `export`: with members, where the document names users.

@@ -159,25 +159,6 @@ fn mistakes_name_file_line_and_the_nearest_key() {
             "[throttle.'source/2001:db8::/32']\nrps = 1\n[throttle.'source/2001:DB8::/032']\nrps = 1\n".into(),
             "p.toml:3: [throttle.\"source/2001:DB8::/032\"] is the limit of line 1 again",
         ),
-        ("[user.Anna]\n".into(), "p.toml:1: \"Anna\" has capital letters: write anna"),
-        (
-            "[user.anna]\nexpires = '30d'\n".into(),
-            "p.toml:2: `expires` = `30d`: write a time such as 2030-01-31T00:00:00Z",
-        ),
-        ("[user.anna]\nguest = 'yes'\n".into(), "p.toml:2: `guest` = `yes`: provided string was not `true` or `false`"),
-        (
-            "[user.anna]\n[user.anna.attributes]\nlogin = 'x'\n".into(),
-            "p.toml:3: \"login\" cannot be an attribute's name: it means something else in rules",
-        ),
-        (
-            "[user.anna]\npassword = 'x'\n".into(),
-            "p.toml:2: unknown key `password` in [user.\"anna\"]; known keys: display-name, mail, attributes, guest, expires, disabled",
-        ),
-        (
-            "[group.sales]\nrule = 'department = \"sales\"'\n".into(),
-            "p.toml:2: `rule` = `department = \"sales\"`: column 12: expected ==, !=, in, contains, starts_with, ends_with or present, found \"= \\\"sales\\\"\"",
-        ),
-        ("[[assignment]]\napp = 'wiki'\n[[assignment]]\nuser = 'anna'\n".into(), "p.toml:3: [assignment] needs `app`"),
         ("certificate = 1\n".into(), "p.toml:1: `certificate` must be a list of tables, not a number"),
         ("app = 1\n".into(), "p.toml:1: `app` must be a table, not a number"),
         (
@@ -190,6 +171,30 @@ fn mistakes_name_file_line_and_the_nearest_key() {
     assert!(refusal("a = = 1\n").starts_with("p.toml:1: "));
     let missing = refusal("[[certificate]]\ncert = 'c.pem'\nkey = 'k.pem'\n");
     assert!(missing.starts_with("p.toml:2: ") && missing.contains("/nowhere/c.pem"), "{missing}");
+}
+
+#[test]
+fn mistakes_in_the_directory_are_found_too() {
+    for (text, says) in [
+        ("[user.Anna]\n", "p.toml:1: \"Anna\" has capital letters: write anna"),
+        ("[user.anna]\nexpires = '30d'\n", "p.toml:2: `expires` = `30d`: write a time such as 2030-01-31T00:00:00Z"),
+        ("[user.anna]\nguest = 'yes'\n", "p.toml:2: `guest` = `yes`: provided string was not `true` or `false`"),
+        (
+            "[user.anna]\n[user.anna.attributes]\nlogin = 'x'\n",
+            "p.toml:3: \"login\" cannot be an attribute's name: it means something else in rules",
+        ),
+        (
+            "[user.anna]\npassword = 'x'\n",
+            "p.toml:2: unknown key `password` in [user.\"anna\"]; known keys: display-name, mail, attributes, guest, expires, disabled",
+        ),
+        (
+            "[group.sales]\nrule = 'department = \"sales\"'\n",
+            "p.toml:2: `rule` = `department = \"sales\"`: column 12: expected ==, !=, in, contains, starts_with, ends_with or present, found \"= \\\"sales\\\"\"",
+        ),
+        ("[[assignment]]\napp = 'wiki'\n[[assignment]]\nuser = 'anna'\n", "p.toml:3: [assignment] needs `app`"),
+    ] {
+        assert_eq!(refusal(text), says, "{text}");
+    }
 }
 
 #[test]
