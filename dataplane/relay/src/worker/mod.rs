@@ -13,6 +13,7 @@ mod corporate;
 pub mod counters;
 mod download;
 pub mod drain;
+mod drain_watch;
 mod exchange;
 #[cfg(debug_assertions)]
 mod fault;
@@ -39,7 +40,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use postern_io::mailbox::{Receiver, Refused, Sender};
@@ -56,6 +57,7 @@ use accept::Target;
 use context::{WorkerContext, WorkerLimits, WorkerListener, WorkerLoad};
 use counters::WorkerCounters;
 use drain::{Drain, DrainState};
+use drain_watch::DrainWatch;
 use hub::Hub;
 use peers::{Peers, ToWorker};
 use recorder::Recorder;
@@ -206,7 +208,7 @@ impl Worker {
 
     /// To be told when the process drains.
     pub(crate) fn watch_drain(&self) -> DrainWatch<'_> {
-        DrainWatch { worker: self, key: None }
+        DrainWatch::new(self)
     }
 
     pub(crate) async fn draining(&self) {
@@ -336,36 +338,6 @@ impl Worker {
             for tunnel in self.hub.tunnels() {
                 self.report(&tunnel);
             }
-        }
-    }
-}
-
-/// A registration that ends with its owner.
-pub(crate) struct DrainWatch<'a> {
-    worker: &'a Worker,
-    key: Option<usize>,
-}
-
-impl DrainWatch<'_> {
-    /// Ready when the process drains.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.worker.is_draining() {
-            return Poll::Ready(());
-        }
-        let mut watchers = self.worker.drain_watchers.borrow_mut();
-        match self.key {
-            Some(key) => watchers[key].clone_from(cx.waker()),
-            None => self.key = Some(watchers.insert(cx.waker().clone())),
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for DrainWatch<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            // At drain all were taken out.
-            self.worker.drain_watchers.borrow_mut().try_remove(key);
         }
     }
 }
