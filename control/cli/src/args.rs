@@ -1,5 +1,6 @@
 //! The command line's grammar: nouns, then verbs. Every command carries examples, and a test parses each of them.
 
+mod access;
 mod app;
 mod apply;
 mod assign;
@@ -11,6 +12,9 @@ mod histogram;
 mod relay;
 mod throttle;
 
+pub(crate) use access::{
+    AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs,
+};
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
@@ -111,6 +115,9 @@ pub(crate) enum Command {
     /// Applications: what is published
     #[command(subcommand)]
     App(AppCommand),
+    /// Who is let in to applications
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),

@@ -1,5 +1,6 @@
 //! What each command does: one request to control, one result printed.
 
+mod access;
 mod app;
 mod apply;
 mod assign;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::ConnectorGroup(_)
         | Command::Connector(_)
         | Command::App(_)
+        | Command::Access(_)
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
@@ -71,6 +73,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::ConnectorGroup(command) => connector::run_group(&context, command).map(done),
         Command::Connector(command) => connector::run(&context, command).map(done),
         Command::App(command) => app::run(&context, command).map(done),
+        Command::Access(command) => access::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),

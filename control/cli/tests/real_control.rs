@@ -98,6 +98,7 @@ fn the_real_control_understands_every_command() {
     names(&control);
     relays(&control);
     apps(&control);
+    service_tokens(&control);
     limits(&control);
     directory(&control);
     code(&control);
@@ -126,8 +127,6 @@ fn relays(control: &Control) {
 
 fn apps(control: &Control) {
     let forms = "--external https://wiki.example.com/ --internal http://127.0.0.1:9/";
-    let refused = control.refused(&format!("app publish wiki {forms} --preauth oidc"));
-    assert!(refused.contains("not available yet"), "{refused}");
     control.done(&format!("app publish wiki {forms} --preauth passthrough"));
     control.refused(&format!("app publish other {forms} --preauth passthrough"));
     control.refused("app publish odd --external nonsense --internal http://127.0.0.1:9/ --preauth passthrough");
@@ -142,6 +141,50 @@ fn apps(control: &Control) {
     assert!(control.done("app list").contains("https://wiki.example.com/"));
     control.done("app unpublish wiki");
     control.refused("app show wiki");
+}
+
+fn service_tokens(control: &Control) {
+    for (name, preauth) in [("api", "oidc"), ("open", "passthrough")] {
+        let urls = format!("--external https://{name}.example.com/ --internal https://127.0.0.1:9/");
+        let line = format!("app publish {name} {urls} --preauth {preauth}");
+        let published = control.run(&line.split(' ').collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&published.stderr).into_owned();
+        assert_eq!(said.contains("browsers cannot sign in yet"), preauth == "oidc", "{said}");
+    }
+    let token = control.done("access token create backup --app api");
+    assert!(token.starts_with("pst_st1-1_") && token.len() == 10 + 43 + 1, "stdout holds the token alone: {token:?}");
+    assert!(control.refused("access token create backup --app api").contains("rotate backup"));
+    assert!(control.refused("access token create other --app nowhere").contains("nowhere"));
+    assert!(control.refused("access token create other --app api --ttl 367d").contains("366 days"));
+    let made = control.run(&["access", "token", "create", "both", "--app", "open", "--app", "api", "--no-expiry"]);
+    let warned = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(warned.contains("everybody reaches it") && warned.contains("never expires"), "{warned}");
+    let out = control.path("rotated");
+    let done = control.done(&format!("access token rotate backup --out {}", out.display()));
+    let rotated = std::fs::read_to_string(&out).unwrap();
+    assert!(rotated.starts_with("pst_st1-1_") && rotated != token && !done.contains(rotated.trim()), "{done}");
+    control.refused(&format!("access token rotate backup --out {}", out.display()));
+
+    control.done("access token set both --remove-app open --ttl 1h");
+    assert_eq!(control.json("access token show both")["apps"], serde_json::json!(["api"]));
+    control.done("access token disable both");
+    let list = control.done("access token list");
+    assert!(list.contains("disabled") && list.contains("backup") && !list.contains("pst_"), "{list}");
+    control.done("access token enable both");
+    control.done("access token revoke both");
+    control.refused("access token show both");
+    let audit = control.done("audit list --limit 1000");
+    for action in ["create", "rotate", "set", "disable", "enable", "revoke"] {
+        assert!(audit.contains(&format!("access-token.{action}")), "{action} is missing: {audit}");
+    }
+    let everything = audit + &control.json("access token list").to_string() + &control.done("export");
+    for text in [&token, &rotated] {
+        assert!(!everything.contains(&text.trim()[10..]), "a secret is shown");
+    }
+    for name in ["api", "open"] {
+        control.done(&format!("app unpublish {name}"));
+    }
+    assert_eq!(control.json("access token show backup")["apps"], serde_json::json!([]), "its application is gone");
 }
 
 fn connectors(control: &Control) {

@@ -295,8 +295,7 @@ pub(crate) fn backend(app: &App) -> BackendApp {
 
 fn refused(app: &App, error: &ConfigInvalid) -> Problem {
     let code = match error {
-        ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. }
-        | ConfigInvalid::PreauthNotAvailable { .. } => "not-yet-available",
+        ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. } => "not-yet-available",
         ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } => "app-url-invalid",
         ConfigInvalid::Setting { .. } => "setting-invalid",
         ConfigInvalid::Conflict { .. } => "app-url-conflict",
@@ -307,7 +306,6 @@ fn refused(app: &App, error: &ConfigInvalid) -> Problem {
     match error {
         ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
         ConfigInvalid::Url { .. } => problem.about("internal"),
-        ConfigInvalid::PreauthNotAvailable { .. } => problem.about("preauth"),
         ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
         ConfigInvalid::Conflict { .. }
         | ConfigInvalid::Certificate { .. }

@@ -29,6 +29,7 @@ mod problem;
 mod questions;
 mod relays;
 mod rollout;
+mod service_tokens;
 mod stage;
 mod store;
 mod tenants;

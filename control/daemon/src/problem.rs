@@ -51,6 +51,7 @@ mod tests {
             include_str!("user_groups/members.rs"),
             include_str!("assignments.rs"),
             include_str!("password.rs"),
+            include_str!("service_tokens.rs"),
             include_str!("control.rs"),
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),

@@ -49,5 +49,15 @@ fn unconfirmed(control: &Control, version: u64) -> Vec<String> {
     snapshot.relays.values().filter_map(behind).collect()
 }
 
+/// One line for each relay that cannot be told now: what is taken away it goes on letting pass meanwhile.
+pub(crate) fn out_of_reach(control: &Control) -> Vec<String> {
+    let snapshot = control.snapshot();
+    let fleet = control.fleet.borrow();
+    let is_linked = |relay| fleet.relay(relay).is_some_and(|link| link.connected);
+    let away = snapshot.relays.values().filter(|relay| !is_linked(relay.id));
+    away.map(|relay| format!("relay {} is not linked: it goes by what it was told last until it is", relay.name))
+        .collect()
+}
+
 /// A relay takes milliseconds; one that takes longer is worth a word, and the command's end.
 const ROLLOUT_MAX: Duration = Duration::from_secs(5);

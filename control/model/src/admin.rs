@@ -31,6 +31,9 @@
 //! | `GET /v1/tenants/T/assignments[?app=A][&expiring_s=N]` | – → `List<AssignmentView>`; `expiring_s`: those that end within so long |
 //! | `PUT /v1/tenants/T/assignments` | [`Assign`] → [`AssignmentChanged`] |
 //! | `DELETE /v1/tenants/T/assignments/A/PRINCIPAL` | – → [`Changed`]; PRINCIPAL is `user/U`, `group/UG` or `everyone` |
+//! | `GET /v1/tenants/T/service-tokens` · `POST` | – → `List<ServiceTokenView>` · [`CreateServiceToken`] → [`ServiceTokenIssued`] |
+//! | `GET /v1/tenants/T/service-tokens/S` · `PATCH` · `DELETE` | – → [`ServiceTokenView`] · [`SetServiceToken`] → [`ServiceTokenChanged`] · – → [`Changed`] |
+//! | `POST /v1/tenants/T/service-tokens/S/rotate` | [`RotateServiceToken`] → [`ServiceTokenIssued`] |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
@@ -42,9 +45,10 @@
 //! | `GET /v1/audit[?tenant=T][&before=SEQ][&limit=N]` | – → `List<AuditRecord>`, newest first |
 //! | `POST /v1/link` | upgrade to [`crate::link`], for relays |
 //!
-//! T, G, A, C, K, R, U and UG are names or ids, percent-encoded (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
+//! T, G, A, C, K, R, S, U and UG are names or ids, percent-encoded (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
 //! A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
+mod access;
 mod directory;
 mod limits;
 pub mod path;
@@ -58,6 +62,10 @@ use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, Tena
 use crate::link::RelayStatus;
 use crate::secret::SecretText;
 
+pub use access::{
+    CreateServiceToken, RotateServiceToken, SERVICE_TOKEN_TTL_S_DEFAULT, SERVICE_TOKEN_TTL_S_MAX, ServiceTokenChanged,
+    ServiceTokenIssued, ServiceTokenView, SetServiceToken, Validity,
+};
 pub use directory::{
     Assign, AssignmentChanged, AssignmentView, ChangeMembers, CreateUser, CreateUserGroup, GroupOfUser,
     MEMBERS_SHOWN_MAX, Members, MembershipTested, SetPassword, SetUser, SetUserGroup, TestMembership,

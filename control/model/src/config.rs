@@ -53,7 +53,8 @@ pub struct App {
 pub enum Preauth {
     /// Nothing: the application authenticates its users itself.
     Passthrough,
-    /// Sign-in at Postern. Not available yet: refused wherever it is given.
+    /// Who it is: nobody passes without credentials that Postern knows and that are good for the application. Service tokens
+    /// are so far; people cannot sign in yet.
     Oidc,
 }
 

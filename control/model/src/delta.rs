@@ -6,9 +6,10 @@ use serde_json::Value;
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, ServiceTokenId, TenantId};
 use crate::limit::{Limit, LimitScope};
 use crate::network::Network;
+use crate::service_token::ServiceToken;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +110,14 @@ pub enum Change {
         /// Who.
         principal: Principal,
     },
+    /// A service token was made or changed. Not optional, as its removal is not: a relay that skipped one would go on letting
+    /// through whom it should not. An application that is removed is taken out of tokens, a tenant's tokens go with it.
+    ServiceTokenPut(ServiceToken),
+    /// A service token was revoked.
+    ServiceTokenRemoved {
+        /// Which.
+        id: ServiceTokenId,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -136,6 +145,8 @@ impl Change {
             Self::NetworkPut(network) => Some(network.tenant),
             Self::AssignmentPut(assignment) => Some(assignment.app.tenant),
             Self::AssignmentRemoved { app, .. } => Some(app.tenant),
+            Self::ServiceTokenPut(token) => Some(token.id.tenant),
+            Self::ServiceTokenRemoved { id } => Some(id.tenant),
             Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
         }
@@ -217,4 +228,6 @@ const KINDS: &[&str] = &[
     "network_removed",
     "assignment_put",
     "assignment_removed",
+    "service_token_put",
+    "service_token_removed",
 ];

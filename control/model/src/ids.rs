@@ -144,6 +144,10 @@ tenant_id!(
     /// A group of users; groups of connectors are [`GroupId`].
     UserGroupId, "ug", "a user group id such as ug1-3"
 );
+tenant_id!(
+    /// A service token.
+    ServiceTokenId, "st", "a service token id such as st1-4"
+);
 
 impl TenantId {
     /// The tenant `default`, made at initialisation.

@@ -25,6 +25,7 @@ pub mod prefix;
 pub mod question;
 pub mod record;
 pub mod secret;
+pub mod service_token;
 pub mod settings;
 pub mod snapshot;
 

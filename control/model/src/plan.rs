@@ -11,9 +11,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
 use crate::config::{App, Certificate, Preauth};
-use crate::ids::{AppId, CertificateId, GroupId, Name, TenantId};
+use crate::ids::{AppId, CertificateId, GroupId, Name, ServiceTokenId, TenantId};
 use crate::limit::{self, PlannedLimit};
 use crate::network::Network;
+use crate::service_token::ServiceToken;
 use crate::settings::{AppSettings, SettingInvalid};
 use crate::snapshot::{DeltaError, Snapshot};
 use by_host::{ByHost, Fnv};
@@ -27,6 +28,7 @@ pub struct Plan {
     apps: BTreeMap<AppId, Arc<PlannedApp>>,
     limits: Vec<PlannedLimit>,
     networks: BTreeMap<TenantId, Vec<Network>>,
+    service_tokens: BTreeMap<ServiceTokenId, Arc<ServiceToken>>,
 }
 
 /// The applications of one external host, by path prefix.
@@ -88,14 +90,6 @@ pub enum ConfigInvalid {
         /// What is wrong.
         error: SettingInvalid,
     },
-    /// A value that this version cannot serve.
-    #[error(
-        "{app}: --preauth oidc is not available yet: use passthrough, where the application signs its users in itself"
-    )]
-    PreauthNotAvailable {
-        /// The application's name.
-        app: Name,
-    },
     /// Two applications at the same place.
     #[error("{url} is already published as {other}")]
     Conflict {
@@ -151,6 +145,8 @@ impl Plan {
         for network in snapshot.networks.values() {
             plan.networks.entry(network.tenant).or_default().push(network.clone());
         }
+        let tokens = snapshot.service_tokens.iter().map(|(id, token)| (*id, Arc::new(token.clone())));
+        plan.service_tokens = tokens.collect();
         Ok(plan)
     }
 
@@ -193,6 +189,21 @@ impl Plan {
     #[must_use]
     pub fn networks(&self, tenant: TenantId) -> &[Network] {
         self.networks.get(&tenant).map_or(&[], Vec::as_slice)
+    }
+
+    /// A service token by id.
+    #[must_use]
+    pub fn service_token(&self, id: ServiceTokenId) -> Option<&Arc<ServiceToken>> {
+        self.service_tokens.get(&id)
+    }
+
+    /// Whether both let the same requests pass: the same applications ask for the same, and the same tokens are good.
+    #[must_use]
+    pub fn permits_as(&self, other: &Self) -> bool {
+        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth)> {
+            plan.apps.values().map(|app| (app.id, app.preauth))
+        }
+        doors(self).eq(doors(other)) && self.service_tokens == other.service_tokens
     }
 
     fn add_app(
@@ -253,12 +264,6 @@ impl PlannedApp {
     /// The first part that cannot be served.
     pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
         let url = |error| ConfigInvalid::Url { app: app.name.clone(), error };
-        match app.preauth {
-            Preauth::Passthrough => {}
-            Preauth::Oidc => {
-                return Err(ConfigInvalid::PreauthNotAvailable { app: app.name.clone() });
-            }
-        }
         let settings = AppSettings::parse(&app.settings)
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
@@ -282,6 +287,12 @@ impl PlannedApp {
     pub fn warnings(&self) -> Vec<String> {
         let name = &self.name;
         let mut warnings = Vec::new();
+        match self.preauth {
+            Preauth::Passthrough => {}
+            Preauth::Oidc => warnings.push(format!(
+                "{name}: browsers cannot sign in yet: only service tokens pass (postern access token create)"
+            )),
+        }
         if !self.internal.tls {
             warnings.push(format!(
                 "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",

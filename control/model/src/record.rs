@@ -21,6 +21,9 @@ pub struct RequestRecord {
     /// Its name then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
+    /// Who was let through, where the application asks: `service/NAME`. Also of one who was known and refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The corporate network that the client is in, where the application looks for that (`corporate_network`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,

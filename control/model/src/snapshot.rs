@@ -8,9 +8,10 @@ use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::directory::{Assignment, AssignmentKey, Principal};
 use crate::group_config::SignedGroupConfig;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, TenantId, UserId};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, ServiceTokenId, TenantId, UserId};
 use crate::limit::{Limit, LimitKey};
 use crate::network::{Network, NetworkKey};
+use crate::service_token::ServiceToken;
 
 /// Everything at one version of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Snapshot {
     /// Who is assigned to which application. Users and groups themselves are not here: relays have no need of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assignments: BTreeMap<AssignmentKey, Assignment>,
+    /// Service tokens. One that is not here lets nobody in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_tokens: BTreeMap<ServiceTokenId, ServiceToken>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -160,6 +164,8 @@ impl Snapshot {
             Change::AssignmentRemoved { app, principal } => {
                 present(&self.assignments, &AssignmentKey { app: *app, principal: *principal }, "removal")
             }
+            Change::ServiceTokenPut(token) => self.check_service_token(token),
+            Change::ServiceTokenRemoved { id } => present(&self.service_tokens, id, "removal"),
         }
     }
 
@@ -187,6 +193,14 @@ impl Snapshot {
             Principal::Everyone => app.tenant,
         };
         same_tenant(app, app.tenant, principal, tenant)
+    }
+
+    fn check_service_token(&self, token: &ServiceToken) -> Result<(), DeltaError> {
+        self.need_tenant(&token.id, token.id.tenant)?;
+        token.apps.iter().try_for_each(|app| {
+            same_tenant(&token.id, token.id.tenant, app, app.tenant)?;
+            present(&self.apps, app, &token.id)
+        })
     }
 
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
@@ -219,6 +233,7 @@ impl Snapshot {
                 self.tenants.remove(id);
                 self.limits.retain(|key, _| key.tenant != *id);
                 self.networks.retain(|key, _| key.tenant != *id);
+                self.service_tokens.retain(|token, _| token.tenant != *id);
             }
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
             Change::GroupRemoved { id } => {
@@ -230,6 +245,9 @@ impl Snapshot {
                 self.apps.remove(id);
                 self.limits.retain(|key, _| key.scope.app() != Some(*id));
                 self.assignments.retain(|key, _| key.app != *id);
+                for token in self.service_tokens.values_mut() {
+                    token.apps.remove(id);
+                }
             }
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
             Change::ConnectorRemoved { id } => drop(self.connectors.remove(id)),
@@ -253,6 +271,8 @@ impl Snapshot {
             Change::AssignmentRemoved { app, principal } => {
                 self.assignments.remove(&AssignmentKey { app: *app, principal: *principal });
             }
+            Change::ServiceTokenPut(token) => put(&mut self.service_tokens, token.id, token),
+            Change::ServiceTokenRemoved { id } => drop(self.service_tokens.remove(id)),
             Change::Skipped { .. } => {}
         }
     }

@@ -19,7 +19,9 @@ pub(crate) enum AppCommand {
       --group hq --cert crm.pem --key crm.key
   postern app publish hr --external https://hr.example.com/ \\
       --internal https://hr.corp.internal/ --preauth passthrough \\
-      --set backend_ca=@corp-ca.pem --set backend_timeout_ms=180000")]
+      --set backend_ca=@corp-ca.pem --set backend_timeout_ms=180000
+  postern app publish api --external https://api.example.com/ \\
+      --internal http://10.0.0.7:8080/ --preauth oidc")]
     Publish(PublishArgs),
     /// List applications
     #[command(after_help = "Examples:
@@ -38,10 +40,11 @@ pub(crate) enum AppCommand {
     #[command(after_help = "Examples:
   postern app set wiki --internal http://10.0.0.6:8080/
   postern app set wiki --group branch
+  postern app set wiki --preauth oidc
   postern app set wiki --cert wiki.pem --key wiki.key
   postern app set wiki --set backend_tls_verify=false --unset backend_timeout_ms")]
     Set(SetArgs),
-    /// Take an application off; its requests in flight are finished
+    /// Take an application off; its requests in progress end
     #[command(after_help = "Examples:
   postern app unpublish wiki")]
     Unpublish {
@@ -118,7 +121,7 @@ pub(crate) struct CertificateArgs {
 pub(crate) enum PreauthArg {
     /// Nothing: the application signs its users in itself
     Passthrough,
-    /// Sign-in at Postern; not yet available
+    /// Whoever Postern knows and lets in: service tokens so far, browsers cannot sign in yet
     Oidc,
 }
 

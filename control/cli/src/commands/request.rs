@@ -60,6 +60,9 @@ fn facts(record: &RequestRecord) -> Vec<(&'static str, String)> {
         ("asked", if record.method.is_empty() { "what is no HTTP request".into() } else { asked }),
         ("application", app),
     ];
+    if let Some(subject) = &record.subject {
+        facts.push(("subject", subject.clone()));
+    }
     if let Some(connector) = record.connector {
         let attempts = record.attempts.map(|attempts| format!(", after {attempts} attempts")).unwrap_or_default();
         facts.push(("connector", format!("{connector}{attempts}")));
@@ -97,7 +100,7 @@ mod tests {
     fn view(more: &str) -> RequestView {
         let id = "0".repeat(31);
         let record = format!(
-            r#"{{"time":"2026-01-01T00:00:00.000Z","request_id":"{id}7","tenant":"t1","app":"a1-1","app_name":"wiki","client":"192.0.2.1:9",
+            r#"{{"time":"2026-01-01T00:00:00.000Z","request_id":"{id}7","tenant":"t1","app":"a1-1","app_name":"wiki","subject":"service/backup","client":"192.0.2.1:9",
             "method":"GET","host":"wiki.example.com","path":"/x","protocol":"HTTP/2","tls":"TLSv1.3","bytes_in":0,"bytes_out":5,
             "connector":"c1-2",{more}"us":{{"queue":12,"total":75003000}}}}"#
         );
@@ -112,9 +115,15 @@ mod tests {
             text.starts_with("Relay edge answered with 504: backend-timeout. The cause lies with: backend.\n"),
             "{text}"
         );
-        for part in
-            ["GET https://wiki.example.com/x HTTP/2", "wiki (a1-1)", "c1-2", "silent for 75000 ms", "75.0 s", "12 µs"]
-        {
+        for part in [
+            "GET https://wiki.example.com/x HTTP/2",
+            "wiki (a1-1)",
+            "service/backup",
+            "c1-2",
+            "silent for 75000 ms",
+            "75.0 s",
+            "12 µs",
+        ] {
             assert!(text.contains(part), "{part} is missing: {text}");
         }
         assert!(text.contains("\nCure:  "), "{text}");

@@ -1,5 +1,5 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits, networks or assignments waits a moment until the relays have it.
+//! applications, limits, networks, assignments or service tokens waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, Changed, List, Problem, SetNetwork, path};
@@ -10,7 +10,7 @@ use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
 use crate::store::AuditQuery;
-use crate::{apply, apps, certificates, networks, relays, rollout, tenants, throttle};
+use crate::{apply, apps, certificates, networks, relays, rollout, service_tokens, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -39,6 +39,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "membership-test"] => ask.membership_test(tenant),
         ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
         ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
+        ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
         _ => ask.whole(path, query),
@@ -179,6 +180,32 @@ impl Ask<'_> {
                 self.confirmed(networks::set(control, actor, &tenant, name, prefixes)?).await
             }
             (&Method::DELETE, [name]) => self.confirmed(networks::remove(control, actor, &tenant, name)?).await,
+            _ => Err(self.no_route()),
+        }
+    }
+
+    async fn service_tokens(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(service_tokens::list(control, &tenant))),
+            (&Method::POST, []) => {
+                let mut issued = service_tokens::create(control, actor, &tenant, self.body()?)?;
+                issued.warnings.extend(rollout::confirmed(control, issued.version).await);
+                created(&issued)
+            }
+            (&Method::GET, [token]) => reply(&service_tokens::show(control, &tenant, token)?),
+            (&Method::PATCH, [token]) => {
+                let mut changed = service_tokens::set(control, actor, &tenant, token, &self.body()?)?;
+                changed.warnings.extend(rollout::confirmed(control, changed.version).await);
+                reply(&changed)
+            }
+            (&Method::POST, [token, "rotate"]) => {
+                let mut issued = service_tokens::rotate(control, actor, &tenant, token, &self.body()?)?;
+                issued.warnings.extend(rollout::confirmed(control, issued.version).await);
+                created(&issued)
+            }
+            (&Method::DELETE, [token]) => self.confirmed(service_tokens::revoke(control, actor, &tenant, token)?).await,
             _ => Err(self.no_route()),
         }
     }

@@ -11,5 +11,6 @@ mod enrolment;
 mod link;
 mod peer;
 mod questions;
+mod service_tokens;
 mod throttle;
 mod world;

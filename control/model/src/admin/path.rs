@@ -118,6 +118,24 @@ pub fn network(tenant: &str, network: &str) -> String {
     format!("{TENANTS}/{tenant}/networks/{network}")
 }
 
+/// `GET`, `POST`.
+#[must_use]
+pub fn service_tokens(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/service-tokens")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn service_token(tenant: &str, token: &str) -> String {
+    format!("{TENANTS}/{tenant}/service-tokens/{token}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn service_token_rotate(tenant: &str, token: &str) -> String {
+    format!("{TENANTS}/{tenant}/service-tokens/{token}/rotate")
+}
+
 /// `GET`.
 #[must_use]
 pub fn histograms(tenant: &str) -> String {

@@ -106,8 +106,6 @@ fn what_cannot_be_served_is_refused_by_name() {
         change(state.apps.get_mut(&id).unwrap());
         Plan::build(&state).unwrap_err().to_string()
     };
-    let oidc = refused(&|app| app.preauth = Preauth::Oidc);
-    assert!(oidc.starts_with("app1: --preauth oidc is not available yet"), "{oidc}");
     let setting = refused(&|app| drop(app.settings.insert("backend_tls".into(), "1".into())));
     assert!(setting.starts_with("app1: there is no setting"), "{setting}");
     let group = refused(&|app| app.group.seq = 9);
@@ -139,6 +137,45 @@ fn plain_backends_are_warned_about() {
     assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty());
     app.settings.insert("backend_tls_verify".into(), "false".into());
     assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("not verified"));
+}
+
+#[test]
+fn an_application_that_asks_who_it_is_is_served_with_a_word() {
+    let mut app = app(1, "https://a.example.com/");
+    (app.preauth, app.internal_url) = (Preauth::Oidc, "https://backend/".into());
+    let warnings = PlannedApp::parse(&app).unwrap().warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("only service tokens pass"), "{warnings:?}");
+}
+
+#[test]
+fn plans_that_let_the_same_pass_are_told_from_others() {
+    let base = snapshot(&["https://a.example.com/".into(), "https://b.example.com/".into()]);
+    let permits_as_base = |change: &dyn Fn(&mut Snapshot)| {
+        let mut changed = base.clone();
+        change(&mut changed);
+        Plan::build(&base).unwrap().permits_as(&Plan::build(&changed).unwrap())
+    };
+    let first = AppId::new(TenantId::DEFAULT, 1);
+    let token = ServiceToken {
+        id: ServiceTokenId::new(TenantId::DEFAULT, 1),
+        name: "t".parse().unwrap(),
+        key: crate::service_token::TokenSecret::new([1; 32].into()).key(),
+        apps: [first].into(),
+        expires_unix: Some(1),
+        enabled: true,
+        created_unix_ms: 0,
+    };
+    assert!(permits_as_base(&|_| {}));
+    assert!(permits_as_base(&|state| state.version += 1));
+    assert!(permits_as_base(&|state| {
+        state.apps.get_mut(&first).unwrap().settings.insert("backend_timeout_ms".into(), "1".into());
+    }));
+    assert!(!permits_as_base(&|state| state.apps.get_mut(&first).unwrap().preauth = Preauth::Oidc));
+    assert!(!permits_as_base(&|state| drop(state.apps.remove(&first))));
+    assert!(!permits_as_base(&|state| drop(state.service_tokens.insert(token.id, token.clone()))));
+    let plan = Plan::build(&Snapshot { service_tokens: [(token.id, token.clone())].into(), ..base.clone() }).unwrap();
+    assert_eq!(plan.service_token(token.id).map(|found| &**found), Some(&token));
+    assert!(plan.service_token(ServiceTokenId::new(TenantId(2), 1)).is_none());
 }
 
 fn hosts() -> impl Strategy<Value = String> {

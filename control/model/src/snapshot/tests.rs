@@ -1,6 +1,6 @@
 //! Deltas against a snapshot: what fits is applied, what does not leaves no trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -9,6 +9,7 @@ use crate::config::{CertificateOrigin, Preauth};
 use crate::ids::UserGroupId;
 use crate::limit::{Allowance, LimitScope};
 use crate::secret::SecretText;
+use crate::service_token::TokenSecret;
 
 fn tenant(tenant: u32) -> Tenant {
     Tenant { id: TenantId(tenant), name: format!("t{tenant}").parse().unwrap() }
@@ -65,13 +66,26 @@ fn assignment(app: AppId, kind: u32, tenant: u32) -> Assignment {
     Assignment { app, principal, role: None, expires_unix: Some(7), created_unix_ms: 5 }
 }
 
+fn service_token(tenant: u32, seq: u32, app: u32) -> ServiceToken {
+    let id = ServiceTokenId::new(TenantId(tenant), seq);
+    ServiceToken {
+        id,
+        name: id.to_string().parse().unwrap(),
+        key: TokenSecret::new([seq as u8; 32].into()).key(),
+        apps: BTreeSet::from([AppId::new(TenantId(1), app)]),
+        expires_unix: None,
+        enabled: true,
+        created_unix_ms: 0,
+    }
+}
+
 fn next(snapshot: &Snapshot, change: Change) -> Delta {
     Delta { version: snapshot.version + 1, at_unix_ms: 5, tenant: change.tenant(), change }
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..19, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..21, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -100,6 +114,8 @@ fn any_change() -> impl Strategy<Value = Change> {
             let Assignment { app, principal, .. } = assignment(AppId::new(TenantId(t), a), b, c);
             Change::AssignmentRemoved { app, principal }
         }
+        18 => Change::ServiceTokenPut(service_token(t, a, b)),
+        19 => Change::ServiceTokenRemoved { id: ServiceTokenId::new(TenantId(t), a) },
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -125,6 +141,10 @@ fn assert_whole(snapshot: &Snapshot) {
     assert!(snapshot.assignments.keys().all(|key| snapshot.apps.contains_key(&key.app)));
     let by_app: usize = snapshot.apps.keys().map(|app| snapshot.assignments_of(*app).count()).sum();
     assert_eq!(by_app, snapshot.assignments.len());
+    for token in snapshot.service_tokens.values() {
+        assert!(snapshot.tenants.contains_key(&token.id.tenant));
+        assert!(token.apps.iter().all(|app| app.tenant == token.id.tenant && snapshot.apps.contains_key(app)));
+    }
 }
 
 proptest! {
@@ -190,6 +210,36 @@ fn a_reader_that_knows_no_limits_networks_or_users_may_go_on_without_them() {
         let json = serde_json::to_string(&next(&Snapshot::default(), change)).unwrap();
         assert!(json.contains("\"optional\":true"), "{json}");
     }
+}
+
+/// What an older relay must not go on without: with one removal skipped, a revoked token would open its applications.
+#[test]
+fn no_reader_may_skip_what_takes_permissions_away() {
+    let token = service_token(1, 1, 1);
+    for change in [Change::ServiceTokenRemoved { id: token.id }, Change::ServiceTokenPut(token)] {
+        let json = serde_json::to_string(&next(&Snapshot::default(), change)).unwrap();
+        assert!(!json.contains("optional"), "{json}");
+    }
+}
+
+#[test]
+fn an_application_that_goes_leaves_its_tokens_behind_without_it() {
+    let mut snapshot = Snapshot::default();
+    for change in [
+        Change::TenantPut(tenant(1)),
+        Change::GroupPut(group(1, 1)),
+        Change::CertificatePut(certificate(1, 1)),
+        Change::AppPut(app(1, 1, (1, 1), 1)),
+        Change::ServiceTokenPut(service_token(1, 1, 1)),
+        Change::AppRemoved { id: AppId::new(TenantId(1), 1) },
+    ] {
+        let delta = next(&snapshot, change);
+        snapshot.apply(&delta).unwrap();
+    }
+    let token = snapshot.service_tokens.values().next().unwrap();
+    assert!(token.enabled && token.apps.is_empty());
+    let other = next(&snapshot, Change::ServiceTokenPut(service_token(1, 2, 1)));
+    assert!(snapshot.apply(&other).unwrap_err().to_string().contains("a1-1, which does not exist"));
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! `postern access …`: who is let in to what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Subcommand};
+use postern_model::ids::Name;
+use postern_service::duration;
+
+use super::reference;
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AccessCommand {
+    /// Service tokens: they let machines in where an application asks who it is (--preauth oidc)
+    #[command(subcommand)]
+    Token(AccessTokenCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AccessTokenCommand {
+    /// Make a service token; its text is shown once
+    #[command(after_help = "Examples:
+  postern access token create backup --app wiki --app crm --out backup.token
+  postern access token create ci --app wiki --ttl 30d > ci.token
+  echo \"Authorization: Bearer $(cat backup.token)\" | curl -H @- https://wiki.example.com/
+
+Stdout holds the token and nothing else. Control keeps its hash only: a lost token is rotated.")]
+    Create(CreateTokenArgs),
+    /// List service tokens, without anything of their secrets
+    #[command(after_help = "Examples:
+  postern access token list
+  postern access token list -o json")]
+    List,
+    /// Show one service token
+    #[command(after_help = "Examples:
+  postern access token show backup")]
+    Show {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+    /// Change a service token; what is not given stays, its secret does in any case
+    #[command(after_help = "Examples:
+  postern access token set backup --add-app hr
+  postern access token set backup --app wiki --ttl 90d")]
+    Set(SetTokenArgs),
+    /// Make a service token good for nothing until it is enabled again; its requests in progress end
+    #[command(after_help = "Examples:
+  postern access token disable backup")]
+    Disable {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+    /// Make a disabled service token good again
+    #[command(after_help = "Examples:
+  postern access token enable backup")]
+    Enable {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+    /// Remove a service token for good; its requests in progress end
+    #[command(after_help = "Examples:
+  postern access token revoke backup")]
+    Revoke {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+    },
+    /// Give a service token a new secret; the old one is good no longer, from now on
+    #[command(after_help = "Examples:
+  postern access token rotate backup --out backup.token.new
+  postern access token rotate backup --ttl 90d > backup.token")]
+    Rotate(RotateTokenArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct CreateTokenArgs {
+    /// Its name: a-z, 0-9 and -; the access log and applications name it as the one who asked
+    pub(crate) name: Name,
+    /// An application it lets in to, by name or id; may be repeated
+    #[arg(long = "app", value_name = "APP", required = true, value_parser = reference)]
+    pub(crate) apps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) validity: ValidityArgs,
+    /// Write it to this new file, readable by its owner only, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["apps", "add_apps", "remove_apps", "ttl", "no_expiry"]))]
+pub(crate) struct SetTokenArgs {
+    /// Name or id
+    #[arg(value_parser = reference)]
+    pub(crate) name: String,
+    /// All the applications it is to let in to; may be repeated
+    #[arg(long = "app", value_name = "APP", value_parser = reference, conflicts_with_all = ["add_apps", "remove_apps"])]
+    pub(crate) apps: Vec<String>,
+    /// An application to add; may be repeated
+    #[arg(long = "add-app", value_name = "APP", value_parser = reference)]
+    pub(crate) add_apps: Vec<String>,
+    /// An application to take away: its requests in progress there end; may be repeated
+    #[arg(long = "remove-app", value_name = "APP", value_parser = reference)]
+    pub(crate) remove_apps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) validity: ValidityArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct RotateTokenArgs {
+    /// Name or id
+    #[arg(value_parser = reference)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) validity: ValidityArgs,
+    /// Write it to this new file, readable by its owner only, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// How long a token is good, from now.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ValidityArgs {
+    /// How long it is good, from now, at most 366d; 90d for a new one unless given
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_expiry")]
+    pub(crate) ttl: Option<Duration>,
+    /// It is good until it is revoked
+    #[arg(long)]
+    pub(crate) no_expiry: bool,
+}

@@ -1,0 +1,174 @@
+//! `postern access token …`.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use postern_model::admin::{
+    Changed, CreateServiceToken, List, RotateServiceToken, ServiceTokenChanged, ServiceTokenIssued, ServiceTokenView,
+    SetServiceToken, Validity, path,
+};
+use postern_model::secret::SecretText;
+use postern_service::failure::Failure;
+use postern_service::secret;
+
+use super::Context;
+use crate::args::{AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs};
+use crate::client::segment;
+use crate::output::{Output, details, joined};
+use crate::time_text::{relative, relative_ms, utc};
+
+pub(super) fn run(context: &Context, command: AccessCommand) -> Result<()> {
+    match command {
+        AccessCommand::Token(command) => run_token(context, command),
+    }
+}
+
+fn run_token(context: &Context, command: AccessTokenCommand) -> Result<()> {
+    let Context { client, output } = context;
+    let tenant = client.tenant();
+    match command {
+        AccessTokenCommand::Create(args) => create(context, args),
+        AccessTokenCommand::List => {
+            let list: List<ServiceTokenView> = client.get(&path::service_tokens(&tenant))?;
+            output.show(&list, |list| table(*output, &list.items))
+        }
+        AccessTokenCommand::Show { name } => {
+            let token: ServiceTokenView = client.get(&path::service_token(&tenant, &segment(&name)))?;
+            output.show(&token, show)
+        }
+        AccessTokenCommand::Set(args) => {
+            let (name, change) = change(args);
+            set(context, &name, &change, "is changed")
+        }
+        AccessTokenCommand::Disable { name } => {
+            let change = SetServiceToken { enabled: Some(false), ..SetServiceToken::default() };
+            set(context, &name, &change, "is disabled")
+        }
+        AccessTokenCommand::Enable { name } => {
+            let change = SetServiceToken { enabled: Some(true), ..SetServiceToken::default() };
+            set(context, &name, &change, "is enabled")
+        }
+        AccessTokenCommand::Revoke { name } => {
+            let changed: Changed = client.delete(&path::service_token(&tenant, &segment(&name)))?;
+            output.changed(&changed, &format!("service token {name} is revoked"), &changed.warnings)
+        }
+        AccessTokenCommand::Rotate(args) => rotate(context, args),
+    }
+}
+
+fn create(context: &Context, args: CreateTokenArgs) -> Result<()> {
+    let CreateTokenArgs { name, apps, validity, out } = args;
+    refuse_taken(out.as_deref())?;
+    let asked = CreateServiceToken { name, apps, validity: asked_validity(&validity).unwrap_or_default() };
+    let client = &context.client;
+    let issued: ServiceTokenIssued = client.post(&path::service_tokens(&client.tenant()), &asked)?;
+    hand_over(context, &issued, out.as_deref())
+}
+
+fn rotate(context: &Context, args: RotateTokenArgs) -> Result<()> {
+    let RotateTokenArgs { name, validity, out } = args;
+    refuse_taken(out.as_deref())?;
+    let asked = RotateServiceToken { validity: asked_validity(&validity) };
+    let client = &context.client;
+    let target = path::service_token_rotate(&client.tenant(), &segment(&name));
+    let issued: ServiceTokenIssued = client.post(&target, &asked)?;
+    hand_over(context, &issued, out.as_deref())
+}
+
+fn set(context: &Context, name: &str, change: &SetServiceToken, done: &str) -> Result<()> {
+    let Context { client, output } = context;
+    let target = path::service_token(&client.tenant(), &segment(name));
+    let changed: ServiceTokenChanged = client.patch(&target, change)?;
+    output.changed(&changed, &format!("service token {} {done}", changed.service_token.name), &changed.warnings)
+}
+
+fn change(args: SetTokenArgs) -> (String, SetServiceToken) {
+    let SetTokenArgs { name, apps, add_apps, remove_apps, validity } = args;
+    let apps = (!apps.is_empty()).then_some(apps);
+    let change = SetServiceToken { apps, add_apps, remove_apps, validity: asked_validity(&validity), enabled: None };
+    (name, change)
+}
+
+fn asked_validity(args: &ValidityArgs) -> Option<Validity> {
+    match (args.ttl, args.no_expiry) {
+        (_, true) => Some(Validity::NoExpiry),
+        (Some(ttl), false) => Some(Validity::TtlS(ttl.as_secs())),
+        (None, false) => None,
+    }
+}
+
+/// Prints the token, or writes it where only its owner reads it.
+fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<&Path>) -> Result<()> {
+    let output = &context.output;
+    let line = SecretText::new(format!("{}\n", issued.token.expose()));
+    let Some(out) = out else {
+        output.show(issued, |_| line.expose().to_owned())?;
+        output.warn(&issued.warnings);
+        return Ok(());
+    };
+    secret::write_new(out, line.expose().as_bytes()).map_err(|error| {
+        Failure::new(format!("cannot write {}: {error}", out.display()))
+            .cure(format!("postern access token rotate {} makes another one", issued.service_token.name))
+    })?;
+    let ServiceTokenIssued { token: _, service_token, version, warnings } = issued;
+    let written = serde_json::json!({
+        "service_token": service_token,
+        "version": version,
+        "warnings": warnings,
+        "file": out,
+    });
+    let sentence = format!("service token {} written to {}; {}", service_token.name, out.display(), end(service_token));
+    output.changed(&written, &sentence, warnings)
+}
+
+/// Nothing is asked for that could not be kept.
+fn refuse_taken(out: Option<&Path>) -> Result<()> {
+    match out.filter(|out| out.exists()) {
+        Some(out) => {
+            let taken = Failure::new(format!("{} exists already", out.display()));
+            Err(taken.cure("remove it or choose another file").into())
+        }
+        None => Ok(()),
+    }
+}
+
+fn end(token: &ServiceTokenView) -> String {
+    match token.expires_unix {
+        Some(expires) => format!("it expires {}", relative(expires, SystemTime::now())),
+        None => "it never expires".into(),
+    }
+}
+
+fn table(output: Output, tokens: &[ServiceTokenView]) -> String {
+    let now = SystemTime::now();
+    let table = output.table(["ID", "NAME", "STATE", "EXPIRES", "APPS"]).rows(tokens, |token| {
+        [
+            token.id.to_string(),
+            token.name.to_string(),
+            state(token).into(),
+            token.expires_unix.map_or_else(|| "never".into(), |expires| relative(expires, now)),
+            joined(&token.apps),
+        ]
+    });
+    table.render("no service tokens; make one: postern access token create NAME --app APP")
+}
+
+fn show(token: &ServiceTokenView) -> String {
+    details(&[
+        ("id", token.id.to_string()),
+        ("name", token.name.to_string()),
+        ("state", state(token).into()),
+        ("expires", token.expires_unix.map_or_else(|| "never".into(), utc)),
+        ("applications", joined(&token.apps)),
+        ("made", relative_ms(token.created_unix_ms, SystemTime::now())),
+    ])
+}
+
+fn state(token: &ServiceTokenView) -> &'static str {
+    match (token.enabled, token.expired) {
+        (false, _) => "disabled",
+        (true, true) => "expired",
+        (true, false) => "good",
+    }
+}
