@@ -1,4 +1,7 @@
 //! Who sent a request and to which host: fields that a client must not choose, and those that backends are told.
+//!
+//! Names of fields that say who the user is are kept here, for there are many conventions: an application behind a sign-in
+//! may believe any of them.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +27,30 @@ pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
     let name = field.name_bytes();
     let same = |wanted: &str| wanted.len() == name.len() && starts_alike(name, wanted);
     PREFIXES.iter().any(|prefix| starts_alike(name, prefix)) || NAMES.iter().chain(also).any(|wanted| same(wanted))
+}
+
+/// Removes what may tell an application who asks, by any convention between applications and the proxies they trust: for
+/// those that nobody else than Postern may say so to. Each in every spelling (`Remote_User`), as [`strip_inbound`], which
+/// comes before.
+pub fn strip_identity(headers: &mut Headers) {
+    headers.retain(|field| !is_identity(field));
+}
+
+/// Whether [`strip_identity`] would remove `field`.
+pub fn is_identity(field: FieldRef<'_>) -> bool {
+    // None of them has a number: of what browsers send hardly a field is looked at closer.
+    if field.known().is_some() {
+        return false;
+    }
+    let name = field.name_bytes();
+    let is = |wanted: &&str| wanted.len() == name.len() && starts_alike(name, wanted);
+    IDENTITY_PREFIXES.iter().any(|prefix| starts_alike(name, prefix)) || IDENTITY_NAMES.iter().any(|wanted| is(&wanted))
+}
+
+/// Tells the backend the name of the service token that let the request in. What a client said there was removed before.
+pub fn add_service(headers: &mut Headers, name: &str) {
+    let appended = headers.append(SERVICE, name);
+    assert!(appended.is_ok(), "a name of letters, digits and dashes is a field value");
 }
 
 /// Tells the backend client, scheme and external host as RFC 7239 `Forwarded` and as `X-Forwarded-For/Proto/Host`.
@@ -106,6 +133,33 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
     name.len() >= prefix.len() && name.iter().zip(prefix.as_bytes()).all(alike)
 }
 
+/// What Postern says of a machine that a service token let in.
+const SERVICE: &str = "x-postern-service";
+/// What Postern says and will say itself (`X-Postern-User`, `X-Forwarded-User`, `-Email`, `-Groups`, …), and what other
+/// proxies that sign users in say: oauth2-proxy, Authelia, authentik, Grafana's auth.proxy, and those of clouds.
+const IDENTITY_PREFIXES: [&str; 11] = [
+    "x-postern-",
+    "x-forwarded-",
+    "x-auth-request-",
+    "x-authentik-",
+    "x-remote-",
+    "x-webauth-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-goog-authenticated-",
+    "x-amzn-oidc-",
+    "cf-access-",
+];
+const IDENTITY_NAMES: [&str; 8] = [
+    "remote-user",
+    "remote-name",
+    "remote-email",
+    "remote-group",
+    "remote-groups",
+    "x-authenticated-user",
+    "x-user",
+    "auth-user",
+];
 const PREFIXES: [&str; 2] = ["x-forwarded-", "x-postern-"];
 const NAMES: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
 
@@ -162,6 +216,46 @@ mod tests {
             headers.append(known, "v").unwrap();
             let field = headers.iter().next().unwrap();
             assert_eq!(is_protected(field, &[]), is_protected(field, &["x-no-such-name"]), "{}", known.as_str());
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_an_identity_is_removed_and_the_services_name_is_ours() {
+        let mut headers = Headers::default();
+        let said = [
+            "X-Postern-Service",
+            "x_postern_service",
+            "X-Postern-Service",
+            "X.Postern-Anything",
+            "X-Forwarded-User",
+            "x_forwarded_groups",
+            "X-Forwarded-Preferred-Username",
+            "Remote-User",
+            "REMOTE_USER",
+            "remote.email",
+            "X-Remote-Group",
+            "X-Auth-Request-Email",
+            "X-WEBAUTH-USER",
+            "X-User",
+        ];
+        for name in said {
+            headers.append(name, "root").unwrap();
+        }
+        let kept = ["accept", "remote-users", "remote-addr-x", "x-users", "user", "x-request-id", "postern-service"];
+        for name in kept {
+            headers.append(name, "fine").unwrap();
+        }
+        strip_identity(&mut headers);
+        assert_eq!(names(&headers), kept);
+        add_service(&mut headers, "backup");
+        assert_eq!(headers.get_all("X-Postern-Service").collect::<Vec<_>>(), [b"backup"]);
+        assert!(is_identity(headers.iter().last().unwrap()), "a client cannot say it");
+        for &known in Known::ALL {
+            let known = known.as_str().as_bytes();
+            assert!(
+                !IDENTITY_NAMES.iter().any(|name| name.as_bytes() == known),
+                "a name with a number is not looked at"
+            );
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn check_trailers(trailers: &mut Headers) -> Result<(), Rule> {
         return Err(Rule::TrailerForbidden);
     }
     trailers.remove_known(DROPPED_TRAILERS);
-    trailers.retain(|field| !forwarding::is_protected(field, &[]));
+    trailers.retain(|field| !forwarding::is_protected(field, &[]) && !forwarding::is_identity(field));
     Ok(())
 }
 

@@ -33,7 +33,7 @@ mod wire;
 
 pub use authority::Authority;
 pub use field::{FieldRef, Name};
-pub use forwarding::{add_forwarding, is_protected, strip_inbound};
+pub use forwarding::{add_forwarding, add_service, is_identity, is_protected, strip_identity, strip_inbound};
 pub use head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
 pub use headers::{Headers, InvalidField};
 pub use hop::{is_forbidden_trailer, strip_hop_by_hop};

@@ -40,5 +40,5 @@ pub use listener::Listener;
 pub use runtime::{Runtime, RuntimeOptions, random_u64};
 pub use socket::{ConnectOptions, Socket};
 pub use stream::{Stream, TlsSummary};
-pub use time::{Elapsed, Instant, now, read_clock, sleep, sleep_until, timeout, yield_now};
+pub use time::{Elapsed, Instant, now, read_clock, sleep, sleep_until, timeout, wall_clock, yield_now};
 pub use tls::{NullIdentity, TlsFailure};

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{BackendKind, core::with_core, runtime::monotonic_now, wheel::TimerKey};
@@ -59,6 +59,18 @@ pub fn now() -> Instant {
 pub fn read_clock() -> Instant {
     with_core(|core| if core.backend.kind() == BackendKind::Sim { core.now.get() } else { monotonic_now() })
 }
+
+/// Time since 1970 at this very moment, for what ends at a date: about 25 ns. In the simulator it goes with the virtual clock.
+#[must_use]
+pub fn wall_clock() -> Duration {
+    with_core(|core| match core.backend.kind() {
+        BackendKind::Sim => SIM_EPOCH + core.now.get().since_origin(),
+        BackendKind::Uring | BackendKind::Epoll => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    })
+}
+
+/// The date of the virtual clock's origin.
+const SIM_EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
 /// A deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

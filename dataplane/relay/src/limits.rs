@@ -106,6 +106,12 @@ pub const HTTP: postern_http::Limits = postern_http::Limits {
     body_bytes_max: u64::MAX,
 };
 
+/// A permit that ends is looked at again after at most so long, for the wall clock may be set meanwhile.
+pub const EXPIRY_LOOK_INTERVAL: Duration = Duration::from_secs(3600);
+/// A WebSocket whose permit was taken back is told so where a frame ends, and cut after this: half of the second that is
+/// promised.
+pub const REVOKED_LINGER: Duration = Duration::from_millis(500);
+
 /// Requests in progress on one worker: with at most 66 KiB of head and 64 KiB for replay each, 1.1 GiB if every one were
 /// of the largest; typical ones take 2 KiB, 16 MiB.
 pub const REQUESTS_PER_WORKER_MAX: usize = 8192;

@@ -19,6 +19,8 @@ pub struct Published {
     pub sequence: u64,
     /// The version of the snapshot the plan was built from; 0 without one.
     pub version: u64,
+    /// Counts the publications that changed what lets requests pass: applications, their pre-authentication, tokens.
+    pub access: u64,
     /// This relay's id, once control has given it one.
     pub relay: Option<RelayId>,
     /// Routes and certificates; empty without a snapshot.

@@ -117,7 +117,7 @@ fn trailers_are_filtered() {
     assert_eq!(trailers.get_str("grpc-status"), Some("0"));
     assert_eq!((trailers.get_all("x-sum").count(), decoded.rest), (2, Bytes::from("next")));
 
-    let dropped = "0\r\nDate: x\r\nSet-Cookie: a=b\r\nAuthorization: x\r\nX-Forwarded-For: x\r\nx_real_ip: x\r\nX-Postern-User: x\r\n\r\n";
+    let dropped = "0\r\nDate: x\r\nSet-Cookie: a=b\r\nAuthorization: x\r\nX-Forwarded-For: x\r\nx_real_ip: x\r\nX-Postern-User: x\r\nRemote_User: x\r\n\r\n";
     let decoded = chunked(dropped).unwrap();
     assert!(decoded.done && decoded.trailers.is_none());
 

@@ -37,15 +37,7 @@ impl Admission {
     /// # Errors
     /// The first limiter that refuses; none counts the request then.
     pub(crate) fn enter(limits: &Arc<AppLimits>, address: IpAddr, worker: u16, now_ns: u64) -> Result<Self, Limited> {
-        let mut admission = Self {
-            limits: Arc::clone(limits),
-            app_source: None,
-            source: None,
-            prefix: None,
-            app: None,
-            tenant: None,
-            whole: false,
-        };
+        let mut admission = Self::nowhere(limits);
         admission.enter_sources(limits, address.to_canonical(), worker, now_ns)?;
         let enter = |named: &super::table::Named| {
             named.limiter.enter(worker, now_ns).map_err(|refused| Limited::new(&named.name, refused))
@@ -55,6 +47,31 @@ impl Admission {
         admission.whole = true;
         admission.each_limiter(|limiter| limiter.admitted(worker));
         Ok(admission)
+    }
+
+    /// Counts a request that is not let in for another reason, at its source and nowhere else.
+    ///
+    /// # Errors
+    /// The source's limiter that refuses.
+    pub(crate) fn knock(limits: &Arc<AppLimits>, address: IpAddr, worker: u16, now_ns: u64) -> Result<(), Limited> {
+        let mut admission = Self::nowhere(limits);
+        admission.enter_sources(limits, address.to_canonical(), worker, now_ns)?;
+        // It leaves as one that was let in: what it took of the rate is taken.
+        admission.whole = true;
+        admission.each_limiter(|limiter| limiter.admitted(worker));
+        Ok(())
+    }
+
+    fn nowhere(limits: &Arc<AppLimits>) -> Self {
+        Self {
+            limits: Arc::clone(limits),
+            app_source: None,
+            source: None,
+            prefix: None,
+            app: None,
+            tenant: None,
+            whole: false,
+        }
     }
 
     fn enter_sources(&mut self, limits: &AppLimits, address: IpAddr, worker: u16, now_ns: u64) -> Result<(), Limited> {
@@ -289,6 +306,23 @@ mod tests {
         let held = &table.all[&postern_model::limit::LimitKey { tenant: id.tenant, scope: LimitScope::Tenant }];
         let figures = held.limiter.figures();
         assert_eq!((figures.admitted, figures.refused, figures.in_progress), (20, 0, 0));
+    }
+
+    #[test]
+    fn who_is_turned_away_counts_at_its_source_alone() {
+        let mut snapshot = snapshot(1);
+        let id = app("http://x/").id;
+        set(&mut snapshot, LimitScope::App(id), 1, 9);
+        set(&mut snapshot, LimitScope::Source { app: None }, 1, 3);
+        let (table, limits) = limits(&LimitTable::default(), &snapshot);
+        let knock = || Admission::knock(&limits, "192.0.2.1".parse().unwrap(), 0, NOW);
+        assert!((0..3).all(|_| knock().is_ok()));
+        assert_eq!(&*knock().unwrap_err().limit, "source");
+        assert_eq!(tries(&limits, "192.0.2.1", 1).0, 0, "nor is it let in with what is good");
+        assert_eq!(tries(&limits, "192.0.2.2", 3).0 + tries(&limits, "192.0.2.3", 3).0, 6);
+        assert_eq!(tries(&limits, "192.0.2.4", 9), (3, Some("source".into())), "9 of the application's are left");
+        let key = postern_model::limit::LimitKey { tenant: id.tenant, scope: LimitScope::Source { app: None } };
+        assert_eq!(table.all[&key].limiter.figures().in_progress, 0);
     }
 
     #[test]

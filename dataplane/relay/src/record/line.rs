@@ -42,6 +42,14 @@ impl<'a> Line<'a> {
         self.out.push('"');
     }
 
+    /// Who asks: `service/NAME`.
+    pub(crate) fn subject(&mut self, kind: &str, name: &str) {
+        self.key("subject");
+        for part in ["\"", kind, "/", name, "\""] {
+            self.out.push_str(part);
+        }
+    }
+
     /// Address and port, as [`SocketAddr`] shows them.
     pub(crate) fn client(&mut self, client: SocketAddr) {
         self.out.push_str(",\"client\":\"");

@@ -206,9 +206,11 @@ impl Keeper {
         let tls =
             self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
         let own = self.identity.issued().zip(self.authority.as_ref());
+        let access = if held.plan.permits_as(&served.plan) { held.access } else { held.access + 1 };
         self.handle.publish(Arc::new(Published {
             sequence: held.sequence + 1,
             version: served.plan.version(),
+            access,
             relay: self.relay,
             plan: served.plan,
             tls,
@@ -252,6 +254,7 @@ fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
     Published {
         sequence: 0,
         version: 0,
+        access: 0,
         relay: None,
         tls: configs.clients(ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback }),
         plan,

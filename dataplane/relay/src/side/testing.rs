@@ -6,9 +6,10 @@ use std::sync::Arc;
 use postern_model::config::{App, Certificate, CertificateOrigin, Connector, Group, Preauth, Tenant};
 use postern_model::delta::{Change, Delta};
 use postern_model::enrol::connector_uri;
-use postern_model::ids::{AppId, CertificateId, ConnectorId, GroupId, TenantId};
+use postern_model::ids::{AppId, CertificateId, ConnectorId, GroupId, ServiceTokenId, TenantId};
 use postern_model::plan::Plan;
 use postern_model::secret::SecretText;
+use postern_model::service_token::{PresentedToken, ServiceToken, TokenSecret};
 use postern_model::snapshot::Snapshot;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -104,6 +105,7 @@ pub(crate) fn published() -> Published {
     Published {
         sequence: 1,
         version: 1,
+        access: 1,
         relay: None,
         plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))),
@@ -113,6 +115,30 @@ pub(crate) fn published() -> Published {
         limits: Arc::default(),
         networks: Arc::default(),
     }
+}
+
+/// The token of this number for the application in [`snapshot`]; [`bearer`] shows it.
+pub(crate) fn service_token(seq: u8, expires_unix: Option<u64>) -> ServiceToken {
+    ServiceToken {
+        id: ServiceTokenId::new(TenantId::DEFAULT, seq.into()),
+        name: format!("machine{seq}").parse().unwrap(),
+        key: service_secret(seq).key(),
+        apps: [app("http://x/").id].into(),
+        expires_unix,
+        enabled: true,
+        created_unix_ms: 1,
+    }
+}
+
+/// The secret of the token of this number.
+pub(crate) fn service_secret(seq: u8) -> TokenSecret {
+    TokenSecret::new([seq; 32].into())
+}
+
+/// The value of `Authorization` for the token of this number.
+pub(crate) fn bearer(seq: u8) -> String {
+    let id = ServiceTokenId::new(TenantId::DEFAULT, seq.into());
+    format!("Bearer {}", PresentedToken { id, secret: service_secret(seq) }.encode().expose())
 }
 
 /// The application in [`snapshot`], with another backend.

@@ -1,30 +1,128 @@
-//! Whether a request may reach its application. A [`Permit`] is made here only.
+//! Whether a request may reach its application, and whether it still may while it is in progress. A [`Permit`] is made here
+//! only.
 
 use std::sync::Arc;
 
+use postern_http::RequestHead;
+use postern_io::{Instant, now};
 use postern_model::config::Preauth;
 use postern_model::plan::PlannedApp;
+use postern_model::service_token::ServiceToken;
 
+use super::bearer::{self, Refusal, Remembered};
 use super::reject::Reject;
-use super::route::Routed;
+use super::resource;
+use super::route::{Routed, Wanted};
+use crate::published::Published;
 
-/// A request that may pass.
+/// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
 #[derive(Debug)]
 pub(crate) struct Permit {
     app: Arc<PlannedApp>,
+    subject: Option<Subject>,
+    /// [`Published::access`] it was given under.
+    access: u64,
+    /// When it is to be looked at again, whatever changes.
+    until: Option<Instant>,
+}
+
+/// Who asks, where the application wants to know.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    /// A machine, by its service token.
+    Service(Arc<ServiceToken>),
+}
+
+/// Asks what the application's publication demands. `passthrough` leaves users to the application itself; else nobody passes
+/// who is not known. `subject` becomes whoever is, also when the application is not his.
+pub(crate) fn authorise(
+    routed: Routed,
+    head: &RequestHead,
+    published: &Published,
+    remembered: &Remembered,
+    subject: &mut Option<Subject>,
+) -> Result<Permit, Reject> {
+    let Routed { app, wanted } = routed;
+    let until = match (app.preauth, wanted) {
+        (Preauth::Passthrough, _) => None,
+        (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app)),
+        (Preauth::Oidc, Wanted::Application) => {
+            let refuse = |refusal: Refusal| refusal.reject(head, &app);
+            let token = bearer::shown(head, published, remembered).map_err(refuse)?;
+            *subject = Some(Subject::Service(Arc::clone(&token)));
+            bearer::admits(&token, app.id).map_err(refuse)?
+        }
+    };
+    Ok(Permit { app, subject: subject.clone(), access: published.access, until })
 }
 
 impl Permit {
     pub(crate) fn app(&self) -> &Arc<PlannedApp> {
         &self.app
     }
+
+    pub(crate) fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
+    }
+
+    /// When it is to be looked at again, whatever changes.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether it is to be reviewed: what lets requests pass has changed to `access`, or its time has come.
+    pub(crate) fn is_due(&self, access: u64) -> bool {
+        self.access != access || self.until.is_some_and(|until| until <= now())
+    }
+
+    /// Whether the request would still be let in; the reason if not. It holds on then.
+    pub(crate) fn review(&mut self, published: &Published, head: &RequestHead) -> Result<(), Reject> {
+        let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
+        self.until = match (app.preauth, &self.subject) {
+            // Whoever was let in by name is let in without.
+            (Preauth::Passthrough, _) => None,
+            (Preauth::Oidc, Some(Subject::Service(held))) => still_admits(held, app, published, head)?,
+            // It came while nobody asked; what it has with it may be enough.
+            (Preauth::Oidc, None) => {
+                let refuse = |refusal: Refusal| refusal.reject(head, app);
+                let token = bearer::shown(head, published, &Remembered::default()).map_err(refuse)?;
+                let until = bearer::admits(&token, app.id).map_err(refuse)?;
+                self.subject = Some(Subject::Service(token));
+                until
+            }
+        };
+        self.access = published.access;
+        Ok(())
+    }
 }
 
-/// Asks what the application's publication demands. `passthrough` leaves users to the application itself.
-pub(crate) fn authorise(routed: Routed) -> Result<Permit, Reject> {
-    match routed.app.preauth {
-        Preauth::Passthrough => Ok(Permit { app: routed.app }),
-        // Publishing refuses it; a relay that met it all the same lets nobody in.
-        Preauth::Oidc => Err(Reject::preauth_unavailable()),
+/// Whether a token that let a request in still does, and until when.
+fn still_admits(
+    held: &ServiceToken,
+    app: &PlannedApp,
+    published: &Published,
+    head: &RequestHead,
+) -> Result<Option<Instant>, Reject> {
+    let token = published.plan.service_token(held.id).filter(|token| token.enabled && token.key == held.key);
+    token.ok_or(Refusal::Invalid).and_then(|token| bearer::admits(token, app.id)).map_err(|refusal| match refusal {
+        Refusal::Expired => refusal.reject(head, app),
+        Refusal::Missing | Refusal::Invalid | Refusal::NotForApp => {
+            Reject::access_revoked(&resource::metadata_url(head, app))
+        }
+    })
+}
+
+impl Subject {
+    /// What kind of name it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Service(_) => "service",
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Service(token) => token.name.as_str(),
+        }
     }
 }

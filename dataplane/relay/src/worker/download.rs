@@ -12,7 +12,7 @@ use super::exchange::StreamEvent;
 use super::pacer::Pacer;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
-use super::websocket::{self, Boundary};
+use super::websocket::{Boundary, Farewell};
 use crate::limits::HELD_BYTES_MAX;
 
 /// One response, as far as it was written.
@@ -107,10 +107,10 @@ impl Download {
     }
 
     /// Says good-bye to the client where a frame ends.
-    pub(crate) fn leave<C: Client>(&mut self, client: &mut C) {
+    pub(crate) fn leave<C: Client>(&mut self, client: &mut C, farewell: Farewell) {
         if self.frames.as_ref().is_some_and(Boundary::is_free) {
             self.frames = None;
-            self.left = client.data(&Bytes::from_static(websocket::CLOSE_TO_CLIENT), true).is_ok();
+            self.left = client.data(&Bytes::copy_from_slice(&farewell.to_client()), true).is_ok();
         }
     }
 

@@ -54,7 +54,8 @@ impl Exchange {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Its request's task looks around.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

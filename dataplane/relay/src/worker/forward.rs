@@ -6,12 +6,16 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_inbound};
+use postern_http::{
+    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, strip_identity, strip_inbound,
+};
 use postern_io::{Instant, now, read_clock, sleep_until};
+use postern_model::config::Preauth;
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
+use super::authorise::{Permit, Subject};
 use super::client::Client;
 use super::download::{Download, Step};
 use super::reject::Reject;
@@ -20,7 +24,7 @@ use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
 use super::upload::{Upload, UploadError};
-use super::websocket;
+use super::websocket::{self, Farewell};
 use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX};
 
 /// One request's state across attempts.
@@ -32,6 +36,8 @@ struct Forwarding<'a> {
     upload: Upload,
     download: Download,
     upgraded: Option<Upgraded<'a>>,
+    /// Its permit was taken back, for this reason.
+    revoked: Option<Reject>,
 }
 
 /// How one attempt ended.
@@ -50,6 +56,7 @@ pub(crate) async fn forward<C: Client>(
     transaction: &mut Transaction,
 ) {
     strip_inbound(&mut head.headers, &[]);
+    identify(&mut head.headers, admitted.permit());
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
     let mut forwarding = Forwarding {
@@ -58,6 +65,7 @@ pub(crate) async fn forward<C: Client>(
         upload: Upload::new(client.has_no_content(), head.upgrade),
         download: Download::new(head.method == Method::Head),
         upgraded: None,
+        revoked: None,
         head,
         transaction,
     };
@@ -71,6 +79,21 @@ pub(crate) async fn forward<C: Client>(
         (transaction.times.answered, transaction.times.backend_us) = (Some(at), backend_us);
     }
     transaction.outcome = outcome;
+}
+
+/// Where nobody passes unknown, the application is told by us alone who asks, and gets no credentials that were for us.
+fn identify(headers: &mut Headers, permit: &Permit) {
+    match permit.app().preauth {
+        Preauth::Passthrough => {}
+        Preauth::Oidc => strip_identity(headers),
+    }
+    match permit.subject() {
+        None => {}
+        Some(Subject::Service(token)) => {
+            headers.remove(Known::Authorization);
+            add_service(headers, token.name.as_str());
+        }
+    }
 }
 
 impl Forwarding<'_> {
@@ -136,6 +159,9 @@ impl Forwarding<'_> {
         let mut timer = pin!(sleep_until(due));
         let ended = poll_fn(|cx| {
             let mut progress = false;
+            if let Some(ended) = self.review(cx, client, stream) {
+                return Poll::Ready(ended);
+            }
             if let Poll::Ready(ended) = self.poll_both(cx, client, stream, &tried, &mut progress) {
                 return Poll::Ready(ended);
             }
@@ -151,8 +177,8 @@ impl Forwarding<'_> {
                 self.leave(cx, client, stream);
             }
             // The timer is moved when it fires, which is seldom while content moves all the time, or when less is allowed.
-            if self.deadline(moved_at, patience) < due {
-                due = self.deadline(moved_at, patience);
+            if self.due(moved_at, patience) < due {
+                due = self.due(moved_at, patience);
                 timer.set(sleep_until(due));
             }
             while timer.as_mut().poll(cx).is_ready() {
@@ -162,12 +188,13 @@ impl Forwarding<'_> {
                     }
                     self.leave(cx, client, stream);
                 }
-                due = self.deadline(moved_at, patience);
+                due = self.due(moved_at, patience);
                 timer.set(sleep_until(due));
             }
             Poll::Pending
         })
         .await;
+        let ended = self.revoked.take().map_or(ended, Ended::Revoked);
         if !matches!(ended, Ended::Complete) || !self.upload.is_sent() {
             stream.cancel(&ended.cancel());
         }
@@ -232,12 +259,38 @@ impl Forwarding<'_> {
         self.upgraded = Some(Upgraded::begin(self.worker, &self.admitted.app().settings, websocket));
     }
 
+    /// Looks whether the request still may be, when there is a reason to. One that may not ends, a WebSocket with a word.
+    fn review<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, stream: &OpenStream) -> Option<Ended> {
+        if !self.admitted.permit().is_due(self.worker.access()) || self.revoked.is_some() {
+            return None;
+        }
+        let published = self.worker.published();
+        let reject = self.admitted.permit_mut().review(&published, self.head).err()?;
+        if !self.upgraded.as_mut().is_some_and(Upgraded::dismiss) {
+            return Some(Ended::Revoked(reject));
+        }
+        self.revoked = Some(reject);
+        self.upload.dismiss();
+        self.leave(cx, client, stream);
+        None
+    }
+
     /// Says good-bye both ways, where that is possible by now.
     fn leave<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, stream: &OpenStream) {
-        self.download.leave(client);
-        self.upload.leave();
+        let farewell = self.upgraded.as_ref().map_or(Farewell::GoingAway, Upgraded::farewell);
+        self.download.leave(client, farewell);
+        self.upload.leave(farewell);
         // A stream that is over says so by its events.
         let _ = self.upload.poll(cx, client, stream, &self.admitted, &mut false);
+    }
+
+    /// When there is a reason to look: something must have moved, or the permit's time comes.
+    fn due(&self, moved_at: Instant, application: Duration) -> Instant {
+        let deadline = self.deadline(moved_at, application);
+        match self.admitted.permit().until() {
+            Some(until) if self.revoked.is_none() => deadline.min(until),
+            Some(_) | None => deadline,
+        }
     }
 
     /// Until when something must move, by whom it waits for.
@@ -274,6 +327,8 @@ impl Forwarding<'_> {
             Ended::Complete | Ended::Left => Attempt::Over(Outcome::Answered),
             Ended::ClientGone => Attempt::Over(Outcome::ClientGone),
             Ended::Refused(reject) => refuse(reject),
+            Ended::Revoked(reject) if self.download.has_left() => Attempt::Over(Outcome::Dismissed(reject)),
+            Ended::Revoked(reject) => refuse(reject),
             Ended::Broken => refuse(Reject::backend_broken()),
             Ended::Lost { sent_nothing } => {
                 let safe = !begun && (self.is_repeatable() || (sent_nothing && self.upload.is_replayable()));
@@ -300,6 +355,8 @@ enum Ended {
         sent_nothing: bool,
     },
     Refused(Reject),
+    /// The permit was taken back.
+    Revoked(Reject),
     Broken,
     ClientGone,
 }
@@ -310,6 +367,7 @@ impl Ended {
         match self {
             Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
             Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
+            Self::Revoked(_) => Cancel::new(Culprit::Relay, CancelCode::REVOKED),
             Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
             Self::Complete | Self::Left | Self::Cancelled(_) | Self::Lost { .. } => {
                 Cancel::new(Culprit::Relay, CancelCode::UNWANTED)

@@ -82,7 +82,7 @@ impl Http1Connection {
             let transaction = answer(&worker, &mut turn, &mut head, server_name.as_deref()).await;
             let reusable = turn.is_reusable();
             match transaction.outcome {
-                Outcome::Answered | Outcome::Refused(_) => {}
+                Outcome::Answered | Outcome::Refused(_) | Outcome::Dismissed(_) => {}
                 Outcome::Cut(_) | Outcome::ClientGone => return self.stream.abort(),
             }
             if !reusable || worker.is_draining() {

@@ -84,6 +84,13 @@ impl Hub {
         groups.get(&tunnel.group).is_some_and(|group| group.iter().any(|other| same(&other)))
     }
 
+    /// Has every request on a tunnel look around.
+    pub(crate) fn wake_streams(&self) {
+        for tunnel in self.tunnels() {
+            tunnel.wake_streams();
+        }
+    }
+
     /// Cuts what is no longer admitted and sends what connectors may serve now.
     pub(crate) fn reconfigure(&self, published: &Published) {
         for tunnel in self.tunnels() {

@@ -7,6 +7,7 @@
 
 mod accept;
 mod authorise;
+mod bearer;
 mod client;
 pub mod context;
 mod corporate;
@@ -26,6 +27,7 @@ pub mod peers;
 pub(crate) mod recorder;
 mod reject;
 mod request;
+mod resource;
 mod route;
 mod session;
 #[cfg(test)]
@@ -36,7 +38,7 @@ mod upgraded;
 mod upload;
 mod websocket;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -98,6 +100,8 @@ pub(crate) struct Worker {
     drain: Drain,
     /// Who is to be woken when the process begins to drain.
     drain_watchers: RefCell<Slab<Waker>>,
+    /// [`Published::access`] when requests in progress were last told to look whether they still may.
+    reviewed: Cell<u64>,
     /// Draining, and nothing is left to finish.
     idle: Cell<bool>,
     load: WorkerLoad,
@@ -177,6 +181,7 @@ impl Worker {
             in_progress: InProgress::default(),
             drops,
             scratch: RefCell::default(),
+            reviewed: Cell::new(config.current().access),
             current: RefCell::new(config.current()),
             config,
             senders,
@@ -191,11 +196,20 @@ impl Worker {
 
     /// The configuration in force.
     pub(crate) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.newest())
+    }
+
+    /// [`Published::access`] of what is in force: a few loads.
+    pub(crate) fn access(&self) -> u64 {
+        self.newest().access
+    }
+
+    fn newest(&self) -> RefMut<'_, Arc<Published>> {
         let mut current = self.current.borrow_mut();
         if current.sequence != self.config.sequence() {
             *current = self.config.current();
         }
-        Arc::clone(&current)
+        current
     }
 
     pub(crate) fn counters(&self) -> &WorkerCounters {
@@ -298,12 +312,21 @@ impl Worker {
     fn look(self: &Rc<Self>, draining: &mut bool) {
         let published = self.published();
         self.hub.reconfigure(&published);
+        self.review();
         self.recorder.retain(|app| published.plan.app(app).is_some());
         if self.is_draining() && !std::mem::replace(draining, true) {
             for watcher in self.drain_watchers.borrow_mut().drain() {
                 watcher.wake();
             }
             spawn(Rc::clone(self).end_when_idle()).detach();
+        }
+    }
+
+    /// Has every request in progress look whether it still may be, when what lets requests pass has changed.
+    fn review(&self) {
+        let access = self.access();
+        if self.reviewed.replace(access) != access {
+            self.hub.wake_streams();
         }
     }
 
@@ -331,6 +354,8 @@ impl Worker {
         loop {
             sleep(Duration::from_secs(1)).await;
             self.side.beat();
+            // Had the mailbox been full when it was told: nothing that was taken back lasts longer than this.
+            self.review();
             self.load.cell().resync(self.open.get() as u64);
             self.recorder.flush();
             self.counters().requests_open.set(self.in_progress.count() as u64);

@@ -158,6 +158,9 @@ impl Recorder {
             line.app(app.id);
             line.word("app_name", app.name.as_str());
         }
+        if let Some(subject) = &transaction.subject {
+            line.subject(subject.kind(), subject.name());
+        }
         if let Some(network) = &transaction.network {
             line.word("network", network);
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use postern_http::{Known, Malformed, Problem, ResponseHead};
+use postern_http::{BodyKind, Known, Malformed, Problem, ResponseHead};
 use postern_model::codes;
 use postern_model::ids::RequestId;
 use postern_tunnel::{Cancel, CancelCode, Culprit};
@@ -19,9 +19,10 @@ pub(crate) struct Reject {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     detail: Cow<'static, str>,
-    retry_after_s: Option<u32>,
-    /// Where to go instead.
-    location: Option<String>,
+    /// What the answer's head says of the case: when to try again, where to go, how to be let in.
+    field: Option<(Known, Cow<'static, str>)>,
+    /// What was asked for, as JSON: no refusal at all.
+    document: Option<String>,
     /// The connection cannot serve another request.
     pub(crate) close: bool,
     /// The client floods: what it has open ends with this.
@@ -30,15 +31,7 @@ pub(crate) struct Reject {
 
 impl Reject {
     fn new(status: u16, code: &'static str, detail: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            detail: Cow::Borrowed(detail),
-            retry_after_s: None,
-            location: None,
-            close: false,
-            floods: false,
-        }
+        Self { status, code, detail: Cow::Borrowed(detail), field: None, document: None, close: false, floods: false }
     }
 
     /// Where the next message begins is unknown: the connection is closed.
@@ -59,13 +52,55 @@ impl Reject {
         Self { close: true, ..Self::new(400, "plain-http-on-tls-port", detail) }
     }
 
-    pub(crate) fn preauth_unavailable() -> Self {
-        Self::new(501, "not-yet-available", "This application demands a sign-in, which this relay cannot do yet.")
+    /// Nobody said who asks, or not in a way that counts. `metadata` is where this is explained to programs, here and below.
+    pub(crate) fn sign_in_required(metadata: &str) -> Self {
+        let detail = "This application asks who you are: send a service token in the header Authorization: Bearer. Browsers cannot sign in yet.";
+        Self { field: Some(challenge(metadata, None)), ..Self::new(401, "sign-in-required", detail) }
+    }
+
+    pub(crate) fn access_token_invalid(metadata: &str) -> Self {
+        let detail = "The access token is not valid here.";
+        Self::invalid_token(metadata, "access-token-invalid", detail)
+    }
+
+    pub(crate) fn access_token_expired(metadata: &str) -> Self {
+        Self::invalid_token(metadata, "access-token-expired", "The access token has expired.")
+    }
+
+    /// What let the request in does so no longer.
+    pub(crate) fn access_revoked(metadata: &str) -> Self {
+        let detail = "The permission was taken back while the request was in progress.";
+        Self::invalid_token(metadata, "access-revoked", detail)
+    }
+
+    pub(crate) fn access_token_not_for_app(metadata: &str) -> Self {
+        let detail = "The access token is good, but not for this application.";
+        let field = Some(challenge(metadata, Some("insufficient_scope")));
+        Self { field, ..Self::new(403, "access-token-not-for-app", detail) }
+    }
+
+    fn invalid_token(metadata: &str, code: &'static str, detail: &'static str) -> Self {
+        Self { field: Some(challenge(metadata, Some("invalid_token"))), ..Self::new(401, code, detail) }
+    }
+
+    /// No refusal: what was asked for is the relay's own.
+    pub(crate) fn metadata(json: String) -> Self {
+        Self { document: Some(json), ..Self::new(200, "", "") }
+    }
+
+    pub(crate) fn metadata_method() -> Self {
+        let detail = "This is where the relay says how to be let in: it can be read, and nothing else.";
+        Self { field: Some((Known::Allow, "GET, HEAD".into())), ..Self::new(405, "metadata-method", detail) }
+    }
+
+    /// Whether it is what was asked for.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.document.is_some()
     }
 
     pub(crate) fn overloaded() -> Self {
         let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
-        Self { retry_after_s: Some(1), ..Self::new(503, "overloaded", detail) }
+        Self { field: Some(retry_after(1)), ..Self::new(503, "overloaded", detail) }
     }
 
     /// A limit is used up.
@@ -87,22 +122,22 @@ impl Reject {
                 ("concurrency-limited", detail, 1)
             }
         };
-        let retry_after_s = Some(retry_after_s);
+        let field = Some(retry_after(retry_after_s));
         // What a flooding source has open would go on beside what the kernel drops.
         let (close, floods) = (limited.floods, limited.floods);
-        Self { detail: Cow::Owned(detail), retry_after_s, close, floods, ..Self::new(429, code, "") }
+        Self { detail: Cow::Owned(detail), field, close, floods, ..Self::new(429, code, "") }
     }
 
     /// The client is where the application can be reached without Postern. For the moment: it may be elsewhere tomorrow.
     pub(crate) fn corporate_redirect(location: String) -> Self {
         let detail = format!("From this network the application is reached directly, at {location}");
-        let location = Some(location);
-        Self { detail: Cow::Owned(detail), location, ..Self::new(307, "corporate-network", "") }
+        let field = Some((Known::Location, Cow::Owned(location)));
+        Self { detail: Cow::Owned(detail), field, ..Self::new(307, "corporate-network", "") }
     }
 
     pub(crate) fn connector_unavailable() -> Self {
         let detail = "No connector of this application is online. Try again in a few seconds.";
-        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "connector-unavailable", detail) }
+        Self { field: Some(retry_after(RETRY_AFTER_S)), ..Self::new(503, "connector-unavailable", detail) }
     }
 
     pub(crate) fn connector_lost() -> Self {
@@ -156,6 +191,18 @@ impl Reject {
 
     /// Head and content of the answer.
     pub(crate) fn answer(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
+        let (mut head, body) = match &self.document {
+            Some(document) => json(document),
+            None => self.page(request, accept),
+        };
+        if let Some((name, value)) = &self.field {
+            let appended = head.headers.append(*name, value.as_bytes());
+            assert!(appended.is_ok(), "a number, or text of checked parts, is a field value");
+        }
+        (head, body)
+    }
+
+    fn page(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
         let request_id = request.to_string();
         let time = OffsetDateTime::from(SystemTime::now()).format(&Rfc3339).unwrap_or_default();
         let title = codes::lookup(self.code).map_or("", |code| code.title);
@@ -167,17 +214,27 @@ impl Reject {
             request_id: &request_id,
             time: &time,
         };
-        let (mut head, body) = problem.answer(accept);
-        if let Some(seconds) = self.retry_after_s {
-            let appended = head.headers.append(Known::RetryAfter, seconds.to_string());
-            assert!(appended.is_ok(), "a number is a field value");
-        }
-        if let Some(location) = &self.location {
-            let appended = head.headers.append(Known::Location, location);
-            assert!(appended.is_ok(), "a URL of checked parts is a field value");
-        }
-        (head, body)
+        problem.answer(accept)
     }
+}
+
+/// RFC 6750 §3, with where the metadata is (RFC 9728 §5.1).
+fn challenge(metadata: &str, error: Option<&str>) -> (Known, Cow<'static, str>) {
+    let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+    let challenge = format!("Bearer realm=\"postern\", resource_metadata=\"{metadata}\"{error}");
+    (Known::WwwAuthenticate, Cow::Owned(challenge))
+}
+
+fn retry_after(seconds: u32) -> (Known, Cow<'static, str>) {
+    (Known::RetryAfter, Cow::Owned(seconds.to_string()))
+}
+
+fn json(document: &str) -> (ResponseHead, Bytes) {
+    let mut head = ResponseHead::new(200, BodyKind::Length(document.len() as u64));
+    head.headers.append_static(Known::ContentType, "application/json");
+    head.headers.append_static(Known::CacheControl, "no-store");
+    head.headers.append_static(Known::XContentTypeOptions, "nosniff");
+    (head, Bytes::copy_from_slice(document.as_bytes()))
 }
 
 fn per_second(rps: u64) -> String {
@@ -209,12 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_says_where_to_read_on_and_what_was_wrong() {
+        let of = |reject: Reject| {
+            let (head, _) = reject.answer(RequestId(1), None);
+            head.headers.get_str(Known::WwwAuthenticate).unwrap().to_owned()
+        };
+        let start = "Bearer realm=\"postern\", resource_metadata=\"https://a/m\"";
+        assert_eq!(of(Reject::sign_in_required("https://a/m")), start);
+        assert_eq!(of(Reject::access_token_invalid("https://a/m")), format!("{start}, error=\"invalid_token\""));
+        assert_eq!(
+            of(Reject::access_token_not_for_app("https://a/m")),
+            format!("{start}, error=\"insufficient_scope\"")
+        );
+    }
+
+    #[test]
     fn every_refusal_is_in_the_catalogue_with_its_status() {
         let own = [
             Reject::host_unknown(),
             Reject::path_unpublished(),
             Reject::plain_http(),
-            Reject::preauth_unavailable(),
+            Reject::sign_in_required(""),
+            Reject::access_token_invalid(""),
+            Reject::access_token_expired(""),
+            Reject::access_token_not_for_app(""),
+            Reject::access_revoked(""),
+            Reject::metadata_method(),
             Reject::overloaded(),
             Reject::connector_unavailable(),
             Reject::connector_lost(),

@@ -10,7 +10,7 @@ use postern_model::plan::PlannedApp;
 use postern_tunnel::Detail;
 
 use super::Worker;
-use super::authorise::authorise;
+use super::authorise::{Subject, authorise};
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -18,7 +18,7 @@ use super::recorder::Times;
 use super::reject::Reject;
 use super::route::route;
 use super::session::Session;
-use super::throttle::throttle;
+use super::throttle::{Entrance, throttle};
 
 /// What there is to say of one request once it is over, whatever became of it.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Transaction {
     pub(crate) request: RequestId,
     /// The application, once it was known.
     pub(crate) app: Option<Arc<PlannedApp>>,
+    /// Who asks, once that was known.
+    pub(crate) subject: Option<Subject>,
     /// The corporate network it came from, if the application looks for that.
     pub(crate) network: Option<Arc<str>>,
     /// The connector that was tried last.
@@ -55,6 +57,8 @@ pub(crate) enum Outcome {
     Refused(Reject),
     /// The answer cannot be completed for this reason: it must end visibly.
     Cut(Reject),
+    /// The client of a WebSocket was told good-bye for this reason.
+    Dismissed(Reject),
     /// The client is gone.
     ClientGone,
 }
@@ -64,6 +68,7 @@ impl Transaction {
         Self {
             request: RequestId(u128::from(random_u64()) << 64 | u128::from(random_u64())),
             app: None,
+            subject: None,
             network: None,
             connector: None,
             attempts: 0,
@@ -93,7 +98,7 @@ impl Transaction {
     pub(crate) fn code(&self) -> Option<&'static str> {
         match &self.outcome {
             Outcome::Answered => None,
-            Outcome::Refused(reject) | Outcome::Cut(reject) => Some(reject.code),
+            Outcome::Refused(reject) | Outcome::Cut(reject) | Outcome::Dismissed(reject) => Some(reject.code),
             Outcome::ClientGone => Some(CLIENT_GONE),
         }
     }
@@ -101,7 +106,7 @@ impl Transaction {
     /// Whose fault that is.
     pub(crate) fn culprit(&self) -> &'static str {
         match &self.outcome {
-            Outcome::Refused(reject) | Outcome::Cut(reject) => reject.culprit(),
+            Outcome::Refused(reject) | Outcome::Cut(reject) | Outcome::Dismissed(reject) => reject.culprit(),
             Outcome::Answered | Outcome::ClientGone => "client",
         }
     }
@@ -114,7 +119,7 @@ impl Transaction {
                 worker.counters().requests_refused.increment();
                 tracing::debug!(%request, code = reject.code, status = reject.status, "refused");
             }
-            Outcome::Cut(reject) => {
+            Outcome::Cut(reject) | Outcome::Dismissed(reject) => {
                 tracing::debug!(%request, code = reject.code, "an answer could not be completed");
             }
             Outcome::Answered | Outcome::ClientGone => {}
@@ -133,14 +138,18 @@ pub(crate) async fn answer<C: Client>(
 ) -> Transaction {
     let mut transaction = Transaction::begin();
     let published = worker.published();
-    let address = client.address().ip();
+    let session = client.session();
+    let address = session.address.ip();
+    let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
     let admitted = route(&published.plan, head, server_name)
         .inspect(|routed| transaction.app = Some(Arc::clone(&routed.app)))
-        .and_then(authorise)
+        .and_then(|routed| {
+            let app = routed.app.id;
+            let permit = authorise(routed, head, &published, &session.remembered, &mut transaction.subject);
+            permit.map_err(|reject| entrance.turned_away(app, reject))
+        })
         .and_then(|permit| corporate(permit, &published.networks, head, address, &mut transaction.network))
-        .and_then(|permit| {
-            throttle(permit, &published.limits, address, worker.index, &worker.in_progress, &worker.drops)
-        });
+        .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
     drop(published);
     transaction.times.decided = Some(read_clock());
     match admitted {
@@ -150,6 +159,9 @@ pub(crate) async fn answer<C: Client>(
     if let Outcome::Refused(reject) = &transaction.outcome {
         transaction.status = Some(reject.status);
         client.refuse(reject, transaction.request, head);
+        if reject.is_answer() {
+            transaction.outcome = Outcome::Answered;
+        }
     }
     transaction.conclude(worker, client.session(), Some(head));
     transaction

@@ -3,14 +3,26 @@
 use std::sync::Arc;
 
 use postern_http::{PathRules, RequestHead, TargetForm};
-use postern_model::plan::{Plan, PlannedApp};
+use postern_model::config::Preauth;
+use postern_model::plan::{HostRoutes, Plan, PlannedApp};
 
 use super::reject::Reject;
+use super::resource;
 
 /// A request and the application it is for.
 #[derive(Debug)]
 pub(crate) struct Routed {
     pub(crate) app: Arc<PlannedApp>,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Something of the application.
+    Application,
+    /// How it takes credentials, which the relay answers.
+    Metadata,
 }
 
 /// Finds the application.
@@ -27,6 +39,16 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) 
         return Err(Reject::path_unpublished());
     }
     head.target.admit(PathRules::default()).map_err(Reject::malformed)?;
-    let Some(app) = routes.route(&head.target.routing_path()) else { return Err(Reject::path_unpublished()) };
-    Ok(Routed { app: Arc::clone(app) })
+    let path = head.target.routing_path();
+    if let Some(app) = described(routes, head, &path) {
+        return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
+    }
+    let Some(app) = routes.route(&path) else { return Err(Reject::path_unpublished()) };
+    Ok(Routed { app: Arc::clone(app), wanted: Wanted::Application })
+}
+
+/// The application whose metadata is asked for, if it has any. Others may have a page of their own there.
+fn described<'a>(routes: &'a HostRoutes, head: &RequestHead, path: &str) -> Option<&'a Arc<PlannedApp>> {
+    let about = resource::described(path).filter(|_| !head.upgrade)?;
+    routes.route(about).filter(|app| app.preauth == Preauth::Oidc)
 }

@@ -1,4 +1,4 @@
-//! What the requests of one client's connection have in common, for their records.
+//! What the requests of one client's connection have in common, for their records and for the next of them.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use postern_io::{Stream, TlsSummary};
 
+use super::bearer::Remembered;
+
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) address: SocketAddr,
     tls: Rc<TlsSummary>,
     handshake_told: Cell<bool>,
+    pub(crate) remembered: Remembered,
 }
 
 impl Session {
     pub(crate) fn new(stream: &Stream, address: SocketAddr) -> Self {
-        Self { address, tls: stream.tls(), handshake_told: Cell::new(false) }
+        Self { address, tls: stream.tls(), handshake_told: Cell::new(false), remembered: Remembered::default() }
     }
 
     /// `TLSv1.2` or `TLSv1.3`.

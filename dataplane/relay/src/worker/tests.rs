@@ -1,5 +1,6 @@
 //! The worker in the simulator: clients and connectors on a virtual network, with faults.
 
+mod access;
 mod drain;
 mod websockets;
 
@@ -16,6 +17,7 @@ use postern_http::{BodyKind, Known, Limits, Method, RequestHead, ResponseHead};
 use postern_io::sim::{self, Faults};
 use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, RuntimeOptions, Socket, Stream};
 use postern_io::{now, sleep, spawn, timeout};
+use postern_model::Snapshot;
 use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
 use postern_model::plan::Plan;
 use postern_tunnel::{Connection, Event, GoAwayReason, Hello, Identity, Output, Sent, StreamId};
@@ -45,6 +47,10 @@ pub(super) fn worker() -> Rc<Worker> {
 
 /// A worker whose application has these settings.
 fn worker_with(settings: &[(&str, &str)]) -> Rc<Worker> {
+    worker_on(published_with(settings))
+}
+
+pub(super) fn worker_on(config: ConfigHandle) -> Rc<Worker> {
     let (mut senders, receiver) = crate::side::channel(1);
     std::mem::forget(receiver);
     Worker::new(WorkerParts {
@@ -52,7 +58,7 @@ fn worker_with(settings: &[(&str, &str)]) -> Rc<Worker> {
         workers: 1,
         generation: 1,
         side: senders.remove(0),
-        config: published_with(settings),
+        config,
         senders: Peers::mesh(1).remove(0).senders,
         drain: Drain::default(),
         load: WorkerLoad::plain(),
@@ -67,14 +73,23 @@ fn published() -> ConfigHandle {
 }
 
 fn published_with(settings: &[(&str, &str)]) -> ConfigHandle {
-    let mut snapshot = snapshot(1);
-    for app in snapshot.apps.values_mut() {
-        app.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    }
+    let first = publication(1, |snapshot| {
+        for app in snapshot.apps.values_mut() {
+            app.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        }
+    });
+    ConfigHandle::new(Arc::new(first))
+}
+
+/// One publication, of the application after `change`.
+pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> Published {
+    let mut snapshot = snapshot(sequence);
+    change(&mut snapshot);
     let tls = ServerConfig::builder().with_no_client_auth();
-    ConfigHandle::new(Arc::new(Published {
-        sequence: 1,
-        version: 1,
+    Published {
+        sequence,
+        version: sequence,
+        access: sequence,
         relay: Some(RelayId(1)),
         plan: Arc::new(Plan::build(&snapshot).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
@@ -83,7 +98,7 @@ fn published_with(settings: &[(&str, &str)]) -> ConfigHandle {
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
         limits: Default::default(),
         networks: Default::default(),
-    }))
+    }
 }
 
 /// Listens for clients; what they send is served by the worker, without TLS.
@@ -149,8 +164,8 @@ async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>
     (tunnel, told)
 }
 
-/// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id. Of what is sent
-/// to `/deaf` it takes nothing.
+/// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id, `/fields` with the
+/// request's fields. Of what is sent to `/deaf` it takes nothing.
 struct FakeConnector {
     id: ConnectorId,
     connection: Connection,
@@ -232,6 +247,11 @@ impl FakeConnector {
             None if path == "/name" => {
                 let name = Bytes::from(self.id.to_string());
                 (BodyKind::Length(name.len() as u64), Answer { pending: vec![name], ended: true })
+            }
+            None if path == "/fields" => {
+                let fields = request.headers.iter().map(|field| format!("{field:?}\n"));
+                let fields = Bytes::from(fields.collect::<String>());
+                (BodyKind::Length(fields.len() as u64), Answer { pending: vec![fields], ended: true })
             }
             None if path == "/deaf" => {
                 self.deaf.insert(stream);

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use postern_io::now;
+use postern_model::ids::AppId;
 use postern_model::plan::PlannedApp;
 
 use super::authorise::Permit;
@@ -29,6 +30,15 @@ impl Admitted {
         self.permit.app()
     }
 
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// For its review.
+    pub(crate) fn permit_mut(&mut self) -> &mut Permit {
+        &mut self.permit
+    }
+
     /// The limiters that pace its content; `None` when none does.
     pub(crate) fn pacing(&self) -> Option<&Admission> {
         self.limits.as_ref().filter(|limits| limits.paces())
@@ -49,23 +59,25 @@ impl InProgress {
 #[derive(Debug)]
 struct Place(Rc<Cell<usize>>);
 
+/// Where a request comes in: its source, and the limits there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrance<'a> {
+    pub(crate) table: &'a LimitTable,
+    pub(crate) address: IpAddr,
+    pub(crate) worker: u16,
+    pub(crate) drops: &'a SourceDrops,
+}
+
 /// Admits a request while the worker has room and no limit of the application, its tenant or the source is used up. A source
 /// that floods is dropped in the kernel for a while, where there is BPF.
-pub(crate) fn throttle(
-    permit: Permit,
-    table: &LimitTable,
-    address: IpAddr,
-    worker: u16,
-    in_progress: &InProgress,
-    drops: &SourceDrops,
-) -> Result<Admitted, Reject> {
+pub(crate) fn throttle(permit: Permit, entrance: &Entrance<'_>, in_progress: &InProgress) -> Result<Admitted, Reject> {
     if in_progress.0.get() >= REQUESTS_PER_WORKER_MAX {
         return Err(Reject::overloaded());
     }
-    let limits = match table.app(permit.app().id) {
+    let limits = match entrance.table.app(permit.app().id) {
         Some(limits) => {
-            let entered = Admission::enter(limits, address, worker, now().as_nanos());
-            Some(entered.map_err(|limited| refuse(&limited, table, address, drops))?)
+            let entered = Admission::enter(limits, entrance.address, entrance.worker, now().as_nanos());
+            Some(entered.map_err(|limited| entrance.refuse(&limited))?)
         }
         None => None,
     };
@@ -73,14 +85,27 @@ pub(crate) fn throttle(
     Ok(Admitted { permit, limits, _place: Place(Rc::clone(&in_progress.0)) })
 }
 
-/// One that floods is not answered any more for a while: dropped in the kernel where that can be done, else its connections
-/// are closed as they come.
-fn refuse(limited: &Limited, table: &LimitTable, address: IpAddr, drops: &SourceDrops) -> Reject {
-    if limited.floods && !drops.drop_source(address, SOURCE_DROP_TIME) && !drops.is_spared(address) {
-        let now = now();
-        table.shut_out(address, now.after(SOURCE_DROP_TIME).as_nanos(), now.as_nanos());
+impl Entrance<'_> {
+    /// A request that does not get that far counts at its source all the same: who tries tokens is held back as who asks for
+    /// pages is, and takes nothing of what the application and the tenant may have.
+    pub(crate) fn turned_away(&self, app: AppId, reject: Reject) -> Reject {
+        let Some(limits) = self.table.app(app) else { return reject };
+        match Admission::knock(limits, self.address, self.worker, now().as_nanos()) {
+            Ok(()) => reject,
+            Err(limited) => self.refuse(&limited),
+        }
     }
-    Reject::limited(limited)
+
+    /// One that floods is not answered any more for a while: dropped in the kernel where that can be done, else its
+    /// connections are closed as they come.
+    fn refuse(&self, limited: &Limited) -> Reject {
+        let Self { table, address, drops, .. } = *self;
+        if limited.floods && !drops.drop_source(address, SOURCE_DROP_TIME) && !drops.is_spared(address) {
+            let now = now();
+            table.shut_out(address, now.after(SOURCE_DROP_TIME).as_nanos(), now.as_nanos());
+        }
+        Reject::limited(limited)
+    }
 }
 
 impl Drop for Place {

@@ -214,6 +214,11 @@ impl Tunnel {
         result
     }
 
+    /// Has every request on it look around.
+    pub(crate) fn wake_streams(&self) {
+        self.exchanges.borrow().iter().flatten().for_each(|(_, exchange)| exchange.wake());
+    }
+
     /// Requests on this tunnel now.
     pub(crate) fn open_streams(&self) -> usize {
         self.open.get()

@@ -12,7 +12,7 @@ use super::client::{Client, Content, ContentError};
 use super::pacer::Pacer;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
-use super::websocket::{self, Boundary};
+use super::websocket::{Boundary, Farewell};
 use crate::limits::REPLAY_BYTES_MAX;
 
 /// The content of one request.
@@ -119,11 +119,21 @@ impl Upload {
     }
 
     /// Says good-bye to the application where a frame ends; what the client sends after that is not wanted.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self, farewell: Farewell) {
         if self.end == End::Open && self.frames.as_ref().is_some_and(Boundary::is_free) {
             self.frames = None;
-            self.queue.push_back(Bytes::copy_from_slice(&websocket::close_to_server()));
+            self.queue.push_back(Bytes::copy_from_slice(&farewell.to_server()));
             self.end = End::Known(None);
+        }
+    }
+
+    /// As [`Upload::leave`], and takes nothing more of the client wherever a frame stands. The stream does not outlive this by
+    /// long.
+    pub(crate) fn dismiss(&mut self) {
+        self.leave(Farewell::Policy);
+        if self.end == End::Open {
+            self.queue.clear();
+            self.end = End::Sent;
         }
     }
 

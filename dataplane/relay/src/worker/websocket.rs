@@ -102,13 +102,38 @@ fn payload_bytes(header: &[u8; HEADER_BYTES_MAX]) -> u64 {
     }
 }
 
-/// "Going away" (RFC 6455 §7.4.1), as a server says it.
-pub(crate) const CLOSE_TO_CLIENT: &[u8] = &[0x80 | OPCODE_CLOSE, 2, 0x03, 0xe9];
+/// Why the relay says good-bye (RFC 6455 §7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// 1001: the relay drains, or the connection's time is over.
+    GoingAway,
+    /// 1008, policy violation: who it belongs to may not have it any longer.
+    Policy,
+}
 
-/// The same as a client says it: masked, here with what a proxy needs no secret for.
-pub(crate) fn close_to_server() -> [u8; 8] {
-    let mask = (random_u64() as u32).to_be_bytes();
-    [0x80 | OPCODE_CLOSE, 0x82, mask[0], mask[1], mask[2], mask[3], 0x03 ^ mask[0], 0xe9 ^ mask[1]]
+impl Farewell {
+    const fn code(self) -> [u8; 2] {
+        match self {
+            Self::GoingAway => 1001u16.to_be_bytes(),
+            Self::Policy => 1008u16.to_be_bytes(),
+        }
+    }
+
+    /// As a server says it.
+    pub(crate) const fn to_client(self) -> [u8; 4] {
+        let [high, low] = self.code();
+        [0x80 | OPCODE_CLOSE, 2, high, low]
+    }
+
+    /// As a client says it: masked, here with what a proxy needs no secret for.
+    pub(crate) fn to_server(self) -> [u8; 8] {
+        self.masked((random_u64() as u32).to_be_bytes())
+    }
+
+    const fn masked(self, mask: [u8; 4]) -> [u8; 8] {
+        let [high, low] = self.code();
+        [0x80 | OPCODE_CLOSE, 0x82, mask[0], mask[1], mask[2], mask[3], high ^ mask[0], low ^ mask[1]]
+    }
 }
 
 const OPCODE_CLOSE: u8 = 8;
@@ -142,8 +167,19 @@ mod tests {
             let mut boundary = Boundary::default();
             wire.chunks(piece).for_each(|bytes| boundary.pass(bytes));
             assert!(boundary.is_free(), "in pieces of {piece}");
-            boundary.pass(CLOSE_TO_CLIENT);
+            boundary.pass(&Farewell::GoingAway.to_client());
             assert!(!boundary.is_free(), "nothing follows a close");
+        }
+    }
+
+    #[test]
+    fn both_ends_are_told_the_same() {
+        for (farewell, code) in [(Farewell::GoingAway, 1001u16), (Farewell::Policy, 1008)] {
+            let [first, length, high, low] = farewell.to_client();
+            assert_eq!((first, length, u16::from_be_bytes([high, low])), (0x88, 2, code));
+            let [first, length, a, b, _, _, high, low] = farewell.masked([1, 2, 3, 4]);
+            assert_eq!((first, length), (0x88, 0x82));
+            assert_eq!(u16::from_be_bytes([high ^ a, low ^ b]), code);
         }
     }
 

@@ -89,7 +89,7 @@ impl Http2Stream {
     /// client that the rest of its content is not wanted (RFC 9113 §8.1).
     fn finish(&mut self, outcome: &Outcome) {
         let reason = match outcome {
-            Outcome::Answered | Outcome::Refused(_) => return,
+            Outcome::Answered | Outcome::Refused(_) | Outcome::Dismissed(_) => return,
             Outcome::Cut(_) => Reason::INTERNAL_ERROR,
             Outcome::ClientGone => Reason::CANCEL,
         };

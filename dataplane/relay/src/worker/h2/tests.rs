@@ -1,5 +1,7 @@
 //! HTTP/2 clients of a worker in the simulator.
 
+mod access;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -284,12 +286,21 @@ fn an_idle_connection_is_left() {
 
 /// An extended CONNECT (RFC 8441 §4).
 async fn connect_websocket(client: &Client, path: &str) -> (StatusCode, RecvStream, SendStream<Bytes>) {
+    connect_websocket_with(client, path, ("x", "y")).await
+}
+
+/// The same with a further field.
+async fn connect_websocket_with(
+    client: &Client,
+    path: &str,
+    (name, value): (&str, &str),
+) -> (StatusCode, RecvStream, SendStream<Bytes>) {
     let mut requests = client.requests.clone().ready().await.unwrap();
     while !requests.is_extended_connect_protocol_enabled() {
         sleep(Duration::from_millis(1)).await;
     }
     let mut request = Request::builder().method(Method::CONNECT).uri(format!("https://{HOST}{path}"));
-    request = request.header("sec-websocket-version", "13").header("cookie", "a=b");
+    request = request.header("sec-websocket-version", "13").header("cookie", "a=b").header(name, value);
     let mut request = request.body(()).unwrap();
     request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
     let (response, send) = requests.send_request(request, false).unwrap();

@@ -5,9 +5,14 @@ use super::*;
 
 /// A client whose WebSocket is open.
 async fn opened() -> Client {
+    opened_with("").await
+}
+
+/// The same, with further fields.
+pub(super) async fn opened_with(fields: &str) -> Client {
     let client = Client::new().await;
     let offer = format!(
-        "GET /switch HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        "GET /switch HTTP/1.1\r\nhost: {HOST}\r\n{fields}connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     client.stream.queue(offer.as_bytes());
     let mut seen = Vec::new();
@@ -20,7 +25,7 @@ async fn opened() -> Client {
 }
 
 /// Sends bytes and waits for their echo.
-async fn echoed(client: &Client, bytes: &[u8]) {
+pub(super) async fn echoed(client: &Client, bytes: &[u8]) {
     client.stream.queue(bytes);
     let mut seen = Vec::new();
     while seen.len() < bytes.len() {
@@ -30,7 +35,7 @@ async fn echoed(client: &Client, bytes: &[u8]) {
 }
 
 /// Everything until the relay ends the connection.
-async fn rest(client: &Client) -> Vec<u8> {
+pub(super) async fn rest(client: &Client) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         let bytes = client.stream.read().await.unwrap();
