@@ -25,6 +25,7 @@ mod observability;
 mod refusals;
 mod renewal;
 mod rollout;
+mod service_tokens;
 mod steering;
 mod system_calls;
 mod throttle;

@@ -47,6 +47,7 @@ pub struct Client {
     tls: Arc<ClientConfig>,
     timeout: Duration,
     from: Option<IpAddr>,
+    token: Option<String>,
 }
 
 impl Client {
@@ -64,7 +65,14 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Client { relay, host: host.to_owned(), tls: Arc::new(tls), timeout: Duration::from_secs(20), from: None })
+        Ok(Client {
+            relay,
+            host: host.to_owned(),
+            tls: Arc::new(tls),
+            timeout: Duration::from_secs(20),
+            from: None,
+            token: None,
+        })
     }
 
     /// The same for another host; TLS session tickets are not shared with it.
@@ -84,6 +92,11 @@ impl Client {
         self
     }
 
+    /// Shows this token with every request.
+    pub fn bearing(&self, token: &str) -> Client {
+        Client { token: Some(token.trim().to_owned()), ..self.clone() }
+    }
+
     pub fn connect(&self) -> Result<Connection> {
         let name = self.host.split(':').next().unwrap_or_default().to_owned();
         self.connect_as(&name)
@@ -92,7 +105,7 @@ impl Client {
     /// With another name in the handshake than the requests' host.
     pub fn connect_as(&self, sni: &str) -> Result<Connection> {
         let stream = self.handshake_as(sni, Arc::clone(&self.tls))?;
-        Ok(Connection { stream, host: self.host.clone(), buffer: Vec::new() })
+        Ok(Connection { stream, host: self.host.clone(), token: self.token.clone(), buffer: Vec::new() })
     }
 
     /// A connection for other protocols than HTTP/1.1.
@@ -133,6 +146,7 @@ impl Client {
 pub struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
     host: String,
+    token: Option<String>,
     buffer: Vec<u8>,
 }
 
@@ -201,6 +215,9 @@ impl Connection {
 
     pub fn send_head(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        if let Some(token) = &self.token {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
