@@ -44,7 +44,7 @@ pub fn is_identity(field: FieldRef<'_>) -> bool {
     }
     let name = field.name_bytes();
     let is = |wanted: &&str| wanted.len() == name.len() && starts_alike(name, wanted);
-    IDENTITY_PREFIXES.iter().any(|prefix| starts_alike(name, prefix)) || IDENTITY_NAMES.iter().any(|wanted| is(&wanted))
+    IDENTITY_PREFIXES.iter().any(|prefix| starts_alike(name, prefix)) || IDENTITY_NAMES.iter().any(is)
 }
 
 /// Tells the backend the name of the service token that let the request in. What a client said there was removed before.
