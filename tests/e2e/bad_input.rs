@@ -72,20 +72,12 @@ fn a_state_folder_is_used_by_one_process() {
 fn what_is_not_there_yet_is_refused_not_ignored() {
     let mut world = World::bare(Options::default()).unwrap();
     world.start_control().unwrap();
-    let publish = [
-        "app",
-        "publish",
-        "x",
-        "--external",
-        "https://x.example.test/",
-        "--internal",
-        "http://127.0.0.1:1/",
-        "--preauth",
-    ];
-    let oidc = world.cli_output(&[&publish[..], &["oidc"]].concat()).unwrap();
-    assert_eq!(oidc.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&oidc.stderr).into_owned();
-    assert!(said.contains("not-yet-available") || said.contains("not yet available"), "{said}");
+    let publish =
+        ["app", "publish", "x", "--external", "https://x.example.test/", "--preauth", "passthrough", "--internal"];
+    let lanes = world.cli_output(&[&publish[..], &["tls://127.0.0.1:1"]].concat()).unwrap();
+    assert_eq!(lanes.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&lanes.stderr).into_owned();
+    assert!(said.contains("not available yet"), "{said}");
 
     let mut postgres = programs::command("postern-control");
     postgres.arg("--state-dir").arg(world.path("other")).args(["--store", "postgres://localhost/postern"]);

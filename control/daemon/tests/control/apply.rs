@@ -132,7 +132,6 @@ fn all_of_it_or_nothing() {
             "did you mean backend_timeout_ms",
         ),
         ("/apps/crm/external_url", json!("ftp://x"), "app.crm.external", "ftp://x"),
-        ("/apps/crm/preauth", json!("oidc"), "app.crm.preauth", "oidc"),
         ("/apps/crm/group", json!("nowhere"), "app.crm.group", "connector group"),
         ("/limits/app~1crm/rps", json!(0), "throttle.app/crm.rps", "rps = 0"),
         ("/limits/source", json!({"burst": 5}), "throttle.source.burst", "a burst goes with rps"),
