@@ -90,7 +90,7 @@ impl PresentedToken {
     /// The token's text: `pst_st1-4_` and 43 characters of base64url. Scanners for leaked secrets find it by its beginning.
     #[must_use]
     pub fn encode(&self) -> SecretText {
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*self.secret.0));
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.secret.0.as_slice()));
         SecretText::new(format!("{PREFIX}{}_{}", self.id, *secret))
     }
 }
