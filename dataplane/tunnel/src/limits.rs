@@ -113,6 +113,9 @@ pub(crate) const FAR: Duration = Duration::from_millis(5);
 /// By so much, while the pool is full; by this share of what is left of it when that is less.
 pub(crate) const FAR_GROWTH: u32 = 1024 * 1024;
 pub(crate) const FAR_SHARE: u32 = 32;
+/// A window of twice this or more gives up half of itself when it outlasts what its consumer needs; a smaller one may stay
+/// for the next burst.
+pub(crate) const LARGE: u32 = 1024 * 1024;
 /// Growth below this is not worth a frame.
 pub(crate) const GROWTH_MIN: u32 = 16 * 1024;
 /// Free text in CANCEL and GO_AWAY.
@@ -132,4 +135,4 @@ pub(crate) const LATE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// The round trip assumed while none was measured: the one windows are sized for.
 pub(crate) const RTT_ASSUMED: Duration = Duration::from_millis(100);
 /// Below this a round trip is lost in the scheduling of both ends.
-pub(crate) const RTT_FLOOR: Duration = Duration::from_millis(2);
+pub(crate) const RTT_FLOOR: Duration = Duration::from_millis(1);

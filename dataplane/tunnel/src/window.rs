@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{CREDIT_STEP_MAX, FAR, FAR_GROWTH, FAR_SHARE, GROWTH_MIN, Limits, RTT_ASSUMED, RTT_FLOOR};
+use crate::limits::{CREDIT_STEP_MAX, FAR, FAR_GROWTH, FAR_SHARE, GROWTH_MIN, LARGE, Limits, RTT_ASSUMED, RTT_FLOOR};
 
 /// What windows may still grow by.
 #[derive(Debug)]
@@ -110,13 +110,18 @@ impl Window {
 
     /// A consumer that takes a whole window within two round trips and leaves little lying is held up by the window. Where
     /// more than a quarter always lies, the window is larger than the consumer needs: half of that goes back to the pool.
+    /// So does half of a large window that lasts for more than six round trips: three are more than it needs, and all of it
+    /// would lie here whenever the consumer falters.
     fn end_epoch(&mut self, pool: &mut Pool, now: Duration, rtt: Option<Duration>) {
         let quick = 2 * rtt.unwrap_or(RTT_ASSUMED).max(RTT_FLOOR);
-        if now.saturating_sub(self.since) <= quick && self.unconsumed <= self.size / 4 {
+        let taken = now.saturating_sub(self.since);
+        if taken <= quick && self.unconsumed <= self.size / 4 {
             self.surplus = 0;
             self.grow(pool);
         } else if self.least > self.size / 4 {
             self.surplus = (self.least / 2).min(self.size - pool.stream_window);
+        } else if taken > 3 * quick && self.size >= 2 * LARGE {
+            self.surplus = self.size / 2;
         }
         self.least = u32::MAX;
         self.since = now;
@@ -169,7 +174,7 @@ mod tests {
 
     /// Fills and consumes whole windows, one per `step`; returns the size after it.
     fn run(window: &mut Window, pool: &mut Pool, step: Duration, rounds: u32) -> u32 {
-        let mut now = Duration::ZERO;
+        let mut now = window.since;
         for _ in 0..rounds {
             now += step;
             let bytes = window.credit() as usize;
@@ -244,6 +249,19 @@ mod tests {
         }
         assert!(window.size() < 200_000, "{}", window.size());
         assert_eq!(pool.free, (64 << 20) - (window.size() - 65_536), "what it gave up is the pool's again");
+    }
+
+    #[test]
+    fn a_large_window_that_outlasts_six_round_trips_gives_half_of_itself_up() {
+        let mut pool = Pool::new(&Limits::default());
+        let mut window = Window::new(&pool, Duration::ZERO);
+        run(&mut window, &mut pool, Duration::ZERO, 20);
+        assert_eq!(window.size(), 12_500_000);
+        // Whole windows in 241 ms: more than the six round trips of 40 ms, and nothing ever lies.
+        let size = run(&mut window, &mut pool, Duration::from_millis(241), 20);
+        assert!((1 << 20..2 << 20).contains(&size), "{size}");
+        assert_eq!(pool.free, (64 << 20) - (size - 65_536), "what it gave up is the pool's again");
+        assert_eq!(run(&mut window, &mut pool, Duration::from_millis(100), 20), size, "between two and six it stays");
     }
 
     #[test]
