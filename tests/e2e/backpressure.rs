@@ -138,6 +138,26 @@ fn sixty_four_stalled_streams_do_not_slow_the_next() {
     );
 }
 
+/// Of each stalled download the relay holds a window of the tunnel, which grew to 500 kB while the client's socket filled, and
+/// 256 KiB of output and what came on top.
+#[test]
+fn a_stalled_download_holds_little() {
+    const STALLED: u64 = 64;
+    const HELD_KIB_MAX: u64 = 1024;
+    let (world, _origin, client) = warmed_up();
+    let before = memory(&world);
+    let mut stalled: Vec<Connection> = (0..STALLED).map(|_| client.connect().unwrap()).collect();
+    for connection in &mut stalled {
+        connection.send_head("GET", "/bytes/100000000", &[]).unwrap();
+        connection.head("GET").unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let (relay, connector) = memory(&world);
+    let most = STALLED * HELD_KIB_MAX + GROWTH_KIB_MAX;
+    assert!(relay < before.0 + most, "relay {} → {relay} KiB", before.0);
+    assert!(connector < before.1 + most, "connector {} → {connector} KiB", before.1);
+}
+
 /// The median of several fetches of 1 MB.
 fn fetch_time(client: &Client) -> Duration {
     let mut times: Vec<_> = (0..9)

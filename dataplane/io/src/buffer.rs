@@ -154,7 +154,7 @@ impl BufferPool {
         // kernel reads an entry only after the tail store below.
         let entry = unsafe { &mut *ring.add(slot).as_ptr() };
         entry.set_addr(self.buffer(id).as_ptr() as u64);
-        entry.set_len(u32::try_from(RECV_BUFFER_BYTES).expect("32 KiB fits"));
+        entry.set_len(u32::try_from(RECV_BUFFER_BYTES).expect("a buffer is shorter than 4 GiB"));
         entry.set_bid(id);
         tail.set(tail.get().wrapping_add(1));
         // SAFETY: `ring` is the address of the first entry, whose reserved field is the tail that

@@ -32,14 +32,15 @@ pub const SMALL_SPARES_MAX: usize = 64;
 /// See [`SMALL_SPARES_MAX`].
 pub const SMALL_SPARE_BYTES_MAX: usize = 8 * 1024;
 
-/// Spare output buffers for streams and for what a turn gathered: 16 × 320 KiB = 5 MiB at most. One holds
-/// [`OUTPUT_HIGH_WATER_BYTES`] and what comes on top, so that none grows, and copies what it has, in the steady state.
+/// Spare output buffers for streams and for what a turn gathered: 16 × 384 KiB = 6 MiB at most. One holds
+/// [`OUTPUT_HIGH_WATER_BYTES`] and the pieces of up to 64 KiB that come on top: once it is that large, a stream's buffer
+/// grows, and copies what it has, no more.
 pub const LARGE_SPARES_MAX: usize = 16;
 /// See [`LARGE_SPARES_MAX`].
-pub const LARGE_SPARE_BYTES_MAX: usize = 320 * 1024;
+pub const LARGE_SPARE_BYTES_MAX: usize = 384 * 1024;
 
-/// Above this a buffer grows by this: the next power of two would be twice what is ever queued.
-pub const OUTPUT_GROWTH_BYTES_MAX: usize = 64 * 1024;
+/// Buffers above [`OUTPUT_HIGH_WATER_BYTES`] are multiples of this; the next power of two would be twice what is ever queued.
+pub const OUTPUT_STEP_BYTES: usize = 64 * 1024;
 
 /// Submission queue entries of a ring; the completion queue has four times as many.
 pub const RING_ENTRIES: u32 = 1024;

@@ -3,7 +3,7 @@
 
 use crate::core::with_core;
 use crate::limits::{
-    LARGE_SPARE_BYTES_MAX, LARGE_SPARES_MAX, OUTPUT_GROWTH_BYTES_MAX, OUTPUT_HIGH_WATER_BYTES, SMALL_SPARE_BYTES_MAX,
+    LARGE_SPARE_BYTES_MAX, LARGE_SPARES_MAX, OUTPUT_HIGH_WATER_BYTES, OUTPUT_STEP_BYTES, SMALL_SPARE_BYTES_MAX,
     SMALL_SPARES_MAX,
 };
 
@@ -89,7 +89,7 @@ impl OutBufs {
 /// Powers of two, then steps.
 fn size(bytes: usize) -> usize {
     if bytes > OUTPUT_HIGH_WATER_BYTES {
-        bytes.next_multiple_of(OUTPUT_GROWTH_BYTES_MAX)
+        bytes.next_multiple_of(OUTPUT_STEP_BYTES)
     } else {
         bytes.next_power_of_two().max(SIZE_MIN)
     }
@@ -100,6 +100,8 @@ const SIZE_MIN: usize = 2048;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BackendKind;
+    use crate::runtime::{Runtime, RuntimeOptions};
 
     fn sized(bytes: usize) -> OutBuf {
         OutBuf { bytes: vec![0; size(bytes)], len: 0 }
@@ -122,7 +124,7 @@ mod tests {
         let mut spares = OutBufs::default();
         for _ in 0..100 {
             spares.put(sized(1));
-            spares.put(sized(300_000));
+            spares.put(sized(LARGE_SPARE_BYTES_MAX));
         }
         spares.put(sized(LARGE_SPARE_BYTES_MAX + 1));
         spares.put(OutBuf::default());
@@ -132,6 +134,29 @@ mod tests {
 
     #[test]
     fn what_is_queued_at_most_fits_a_spare() {
-        assert_eq!(size(OUTPUT_HIGH_WATER_BYTES + 17_000), LARGE_SPARE_BYTES_MAX);
+        const PIECE: usize = 64 * 1024;
+        // 22 bytes for each record of 16 KiB, and the rest of one.
+        const TLS: usize = 22 * (PIECE / (16 * 1024) + 1);
+        assert_eq!(size(OUTPUT_HIGH_WATER_BYTES + PIECE + TLS), LARGE_SPARE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_buffer_keeps_what_it_holds_as_it_grows() {
+        let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() };
+        let done = Runtime::new(options).unwrap().run(async {
+            let mut buffer = OutBuf::default();
+            let mut expected = Vec::new();
+            for length in [1, 2047, 1, 9_000, 70_000, 200_000, 60_000] {
+                let piece: Vec<u8> = (0..length).map(|at| (expected.len() + at) as u8).collect();
+                buffer.tail(length)[..length].copy_from_slice(&piece);
+                buffer.advance(length);
+                expected.extend_from_slice(&piece);
+                assert_eq!(buffer.as_slice(), expected);
+            }
+            // Each it grew out of is a spare, and none of them is handed out with old bytes in use.
+            let small = with_core(|core| core.spares.borrow_mut().take(1));
+            assert_eq!(small.len(), 0);
+        });
+        done.unwrap();
     }
 }

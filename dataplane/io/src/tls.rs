@@ -165,6 +165,10 @@ impl Pump {
         plain: &mut BytesMut,
         out: &mut OutBuf,
     ) -> Result<(), TlsFailure> {
+        if self.established {
+            // One block for all of it: it would grow record by record, be copied as it does, and be held half empty.
+            plain.reserve(self.completed_bytes(input));
+        }
         // Record by record, until what is left of the input begins with a whole one: no record that is complete may
         // stay in `incoming`, because sealing shows it to the library, which would open it there and then.
         while !self.incoming.is_empty() && !input.is_empty() {
@@ -187,17 +191,34 @@ impl Pump {
         Ok(())
     }
 
+    /// The length of the records that `input` completes. One whose header is cut counts by what follows in `input`.
+    fn completed_bytes(&self, input: &[u8]) -> usize {
+        let mut at = match self.incoming.len() {
+            0 => 0,
+            1..RECORD_HEADER_BYTES => return input.len(),
+            _ => self.missing_bytes(),
+        };
+        if at > input.len() {
+            return 0;
+        }
+        while let Some(header) = input.get(at..at + RECORD_HEADER_BYTES)
+            && at + record_bytes(header) <= input.len()
+        {
+            at += record_bytes(header);
+        }
+        self.incoming.len() + at
+    }
+
     /// How many of the next bytes complete the record begun in `incoming`; everything while a
     /// handshake message may span records.
     fn missing_bytes(&self) -> usize {
         if !self.established {
             return usize::MAX;
         }
-        let Some(header) = self.incoming.get(..5) else {
-            return 5 - self.incoming.len();
+        let Some(header) = self.incoming.get(..RECORD_HEADER_BYTES) else {
+            return RECORD_HEADER_BYTES - self.incoming.len();
         };
-        let record = 5 + usize::from(u16::from_be_bytes([header[3], header[4]]));
-        match record.checked_sub(self.incoming.len()) {
+        match record_bytes(header).checked_sub(self.incoming.len()) {
             Some(0) | None => usize::MAX,
             Some(missing) => missing,
         }
@@ -267,6 +288,13 @@ impl Pump {
             }
         }
     }
+}
+
+/// Content type, version and length (RFC 8446 §5.1).
+const RECORD_HEADER_BYTES: usize = 5;
+
+fn record_bytes(header: &[u8]) -> usize {
+    RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([header[3], header[4]]))
 }
 
 fn version_text(version: rustls::ProtocolVersion) -> Option<&'static str> {
@@ -458,5 +486,35 @@ impl Null {
         plain.extend_from_slice(&buffer[progress.used..]);
         progress.used = buffer.len();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(length: usize) -> Vec<u8> {
+        let header = [23, 3, 3, (length >> 8) as u8, length as u8];
+        [header.as_slice(), &vec![0; length]].concat()
+    }
+
+    #[test]
+    fn room_is_made_for_the_records_that_are_completed() {
+        let three = [record(100), record(16_401), record(50)].concat();
+        let ends = [0, 105, 105 + 16_406, three.len()];
+        for begun in 0..three.len() {
+            let last = ends.iter().rev().find(|end| **end <= begun).unwrap();
+            let mut pump = Pump::null(&NullIdentity::default());
+            pump.established = true;
+            pump.incoming = three[*last..begun].to_vec();
+            let (held, left) = (pump.incoming.len(), three.len() - begun);
+            let expected = if (1..RECORD_HEADER_BYTES).contains(&held) { left } else { held + left };
+            assert_eq!(pump.completed_bytes(&three[begun..]), expected, "from {begun}");
+            if held == 0 || held >= RECORD_HEADER_BYTES {
+                let next = ends.iter().find(|end| **end > begun).unwrap();
+                assert_eq!(pump.completed_bytes(&three[begun..next - 1]), 0, "from {begun}, one byte short");
+                assert_eq!(pump.completed_bytes(&three[begun..*next]), next - last, "from {begun}, one record");
+            }
+        }
     }
 }

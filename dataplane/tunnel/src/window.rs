@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use crate::limits::{CREDIT_STEP_MAX, FAR, FAR_GROWTH, FAR_SHARE, GROWTH_MIN, LARGE, Limits, RTT_ASSUMED, RTT_FLOOR};
+use crate::limits::{
+    BYTES_PER_US_MAX, CREDIT_STEP_MAX, FAR, FAR_GROWTH, FAR_SHARE, GROWTH_MIN, Limits, RTT_ASSUMED, RTT_FLOOR,
+};
 
 /// What windows may still grow by.
 #[derive(Debug)]
@@ -110,27 +112,24 @@ impl Window {
 
     /// A consumer that takes a whole window within two round trips and leaves little lying is held up by the window. Where
     /// more than a quarter always lies, the window is larger than the consumer needs: half of that goes back to the pool.
-    /// So does half of a large window that lasts for more than six round trips: three are more than it needs, and all of it
-    /// would lie here whenever the consumer falters.
     fn end_epoch(&mut self, pool: &mut Pool, now: Duration, rtt: Option<Duration>) {
-        let quick = 2 * rtt.unwrap_or(RTT_ASSUMED).max(RTT_FLOOR);
-        let taken = now.saturating_sub(self.since);
-        if taken <= quick && self.unconsumed <= self.size / 4 {
+        let rtt = rtt.unwrap_or(RTT_ASSUMED).max(RTT_FLOOR);
+        if now.saturating_sub(self.since) <= 2 * rtt && self.unconsumed <= self.size / 4 {
             self.surplus = 0;
-            self.grow(pool);
+            self.grow(pool, rtt);
         } else if self.least > self.size / 4 {
             self.surplus = (self.least / 2).min(self.size - pool.stream_window);
-        } else if taken > 3 * quick && self.size >= 2 * LARGE {
-            self.surplus = self.size / 2;
         }
         self.least = u32::MAX;
         self.since = now;
         self.epoch_bytes = 0;
     }
 
-    /// Doubles, but holds at most a quarter of what the pool would have without it: some is always left for a newcomer.
-    fn grow(&mut self, pool: &mut Pool) {
-        let room = pool.stream_window_max - self.size;
+    /// Doubles, but to no more than the fastest stream fills in a round trip, since all of it lies here when the consumer
+    /// stalls, and to a quarter of what the pool would have without it: some is always left for a newcomer.
+    fn grow(&mut self, pool: &mut Pool, rtt: Duration) {
+        let filled = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).saturating_mul(BYTES_PER_US_MAX);
+        let room = pool.stream_window_max.min(filled).saturating_sub(self.size);
         let grown = self.size - pool.stream_window;
         let share = ((pool.free + grown) / 4).saturating_sub(grown);
         let step = self.size.min(room).min(share);
@@ -252,16 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn a_large_window_that_outlasts_six_round_trips_gives_half_of_itself_up() {
-        let mut pool = Pool::new(&Limits::default());
-        let mut window = Window::new(&pool, Duration::ZERO);
-        run(&mut window, &mut pool, Duration::ZERO, 20);
-        assert_eq!(window.size(), 12_500_000);
-        // Whole windows in 241 ms: more than the six round trips of 40 ms, and nothing ever lies.
-        let size = run(&mut window, &mut pool, Duration::from_millis(241), 20);
-        assert!((1 << 20..2 << 20).contains(&size), "{size}");
-        assert_eq!(pool.free, (64 << 20) - (size - 65_536), "what it gave up is the pool's again");
-        assert_eq!(run(&mut window, &mut pool, Duration::from_millis(100), 20), size, "between two and six it stays");
+    fn a_window_grows_to_what_the_fastest_stream_fills_in_a_round_trip() {
+        for (rtt, expected) in [(Duration::from_micros(50), 500_000), (Duration::from_millis(3), 1_500_000)] {
+            let mut pool = Pool::new(&Limits::default());
+            let mut window = Window::new(&pool, Duration::ZERO);
+            for _ in 0..20 {
+                let bytes = window.credit();
+                assert!(window.receive(bytes as usize));
+                window.consume(bytes as usize, &mut pool, Duration::ZERO, Some(rtt));
+                window.take_returned();
+            }
+            assert_eq!(window.size(), expected);
+        }
     }
 
     #[test]
