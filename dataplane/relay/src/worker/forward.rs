@@ -99,7 +99,7 @@ fn identify(headers: &mut Headers, permit: &Permit) {
 impl Forwarding<'_> {
     async fn run<C: Client>(&mut self, client: &mut C) -> Outcome {
         let mut tried: Vec<ConnectorId> = Vec::new();
-        let mut refusal = Reject::connector_unavailable();
+        let mut refusal = None;
         while tried.len() < ATTEMPTS_MAX {
             let stream = match self.open(client, &mut tried) {
                 Ok(Some(stream)) => stream,
@@ -110,7 +110,7 @@ impl Forwarding<'_> {
             self.transaction.tries(connector);
             match self.attempt(client, &stream).await {
                 Attempt::Over(outcome) => return outcome,
-                Attempt::Retry(reject) => refusal = reject,
+                Attempt::Retry(reject) => refusal = Some(reject),
             }
             tracing::debug!(request = %self.transaction.request, %connector, "tried on another connector");
             self.download.restart();
@@ -118,7 +118,7 @@ impl Forwarding<'_> {
                 break;
             }
         }
-        Outcome::Refused(refusal)
+        Outcome::Refused(refusal.unwrap_or_else(Reject::connector_unavailable))
     }
 
     /// A stream on the best tunnel that was not tried; `None` when there is no other.

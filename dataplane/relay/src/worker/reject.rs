@@ -100,7 +100,7 @@ impl Reject {
 
     pub(crate) fn overloaded() -> Self {
         let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
-        Self { field: Some(retry_after("1")), ..Self::new(503, "overloaded", detail) }
+        Self { field: Some(retry_after(1)), ..Self::new(503, "overloaded", detail) }
     }
 
     /// A limit is used up.
@@ -122,7 +122,7 @@ impl Reject {
                 ("concurrency-limited", detail, 1)
             }
         };
-        let field = Some(retry_after(retry_after_s.to_string()));
+        let field = Some(retry_after(retry_after_s));
         // What a flooding source has open would go on beside what the kernel drops.
         let (close, floods) = (limited.floods, limited.floods);
         Self { detail: Cow::Owned(detail), field, close, floods, ..Self::new(429, code, "") }
@@ -135,7 +135,6 @@ impl Reject {
         Self { detail: Cow::Owned(detail), field, ..Self::new(307, "corporate-network", "") }
     }
 
-    /// Made for every request, before it is known whether there is one: it costs no allocation.
     pub(crate) fn connector_unavailable() -> Self {
         let detail = "No connector of this application is online. Try again in a few seconds.";
         Self { field: Some(retry_after(RETRY_AFTER_S)), ..Self::new(503, "connector-unavailable", detail) }
@@ -226,8 +225,8 @@ fn challenge(metadata: &str, error: Option<&str>) -> (Known, Cow<'static, str>) 
     (Known::WwwAuthenticate, Cow::Owned(challenge))
 }
 
-fn retry_after(seconds: impl Into<Cow<'static, str>>) -> (Known, Cow<'static, str>) {
-    (Known::RetryAfter, seconds.into())
+fn retry_after(seconds: u32) -> (Known, Cow<'static, str>) {
+    (Known::RetryAfter, Cow::Owned(seconds.to_string()))
 }
 
 fn json(document: &str) -> (ResponseHead, Bytes) {
@@ -247,7 +246,7 @@ fn in_seconds(seconds: u32) -> String {
 }
 
 /// How long a connector typically takes to come back.
-const RETRY_AFTER_S: &str = "5";
+const RETRY_AFTER_S: u32 = 5;
 
 #[cfg(test)]
 mod tests {
