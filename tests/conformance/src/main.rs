@@ -3,10 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -52,11 +57,26 @@ async fn run(address: SocketAddr, config: Rc<Config>) {
             continue;
         };
         let conn = Conn::new(Rc::clone(&config), stream);
-        match test(conn).await {
+        match caught(test(conn)).await {
             Ok(()) => println!("passed {name}"),
-            Err(error) => println!("failed {name}: {}", format!("{error:#}").replace('\n', " ")),
+            Err(why) => println!("failed {name}: {}", why.replace('\n', " ")),
         }
     }
+}
+
+/// Some cases say by a panic that the peer is wrong. The others run all the same.
+async fn caught(case: impl Future<Output = eyre::Result<()>>) -> Result<(), String> {
+    let mut case = pin!(case);
+    let outcome = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| case.as_mut().poll(context))) {
+        Ok(poll) => poll.map(|outcome| outcome.map_err(|error| format!("{error:#}"))),
+        Err(panic) => Poll::Ready(Err(said(panic.as_ref()))),
+    });
+    outcome.await
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it panicked".into())
 }
 
 fn client(authority: &str) -> Result<Arc<ClientConfig>> {
