@@ -73,23 +73,24 @@ fn conformance() -> Result<()> {
 }
 
 fn system_packages() -> Result<()> {
-    match packages::ensure(&[packages::BUILD, packages::TEST]) {
-        Err(error) if !shell::is_ci() && !shell::is_root() => {
+    wanted(packages::ensure(&[packages::BUILD, packages::TEST]), shell::is_ci() || shell::is_root())
+}
+
+/// One test needs them. A system may have no package of Chromium.
+fn a_browser() -> Result<()> {
+    wanted(browser::prepare(), shell::is_ci())
+}
+
+/// What tests need and could not be had fails the run only where it must be there.
+fn wanted(prepared: Result<()>, must: bool) -> Result<()> {
+    match prepared {
+        Err(error) if !must => {
             eprintln!("   {error:#}");
-            eprintln!("   going on without: the tests that need them say so and pass over");
+            eprintln!("   going on without: the tests that need it say so and pass over");
             Ok(())
         }
         outcome => outcome,
     }
-}
-
-/// One test needs them. It passes over where they are not, except in CI.
-fn a_browser() -> Result<()> {
-    if shell::is_root() || shell::is_ci() {
-        return browser::prepare();
-    }
-    eprintln!("   left out, since installing needs root: cargo xtask browser says what is missing");
-    Ok(())
 }
 
 fn deny() -> Result<()> {
