@@ -1,12 +1,17 @@
-// Counts what a program copies in user space: every call of memcpy and memmove that the compiler did not dissolve into a
-// few instructions, Rust's own included, for both resolve to these two. A thread says the sums on stderr, several times a
-// second, as lines `copied: PID CALLS BYTES`. Linked into counting builds only.
+// Counts what a program copies in user space: every call of memcpy and memmove, Rust's own included, for both resolve to
+// these two. A thread says the sums on stderr, several times a second, as lines `copied: PID CALLS BYTES`. Linked into
+// counting builds only.
+//
+// Not counted is what calls neither: copies that the compiler dissolved into a few instructions; those within the C library,
+// as when realloc moves what it cannot extend; its other functions that copy, such as mempcpy, strcpy, and __memcpy_chk and
+// its like, which C compiled with _FORTIFY_SOURCE calls; and ciphers, which write elsewhere than they read.
 
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,7 +51,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length) {
 
 void *memmove(void *to, const void *from, size_t length) {
     count(length);
-    if ((unsigned char *)to > (const unsigned char *)from && (unsigned char *)to < (const unsigned char *)from + length)
+    // As numbers, since C compares pointers within one object only. The difference wraps around where `to` lies below `from`.
+    if ((uintptr_t)to - (uintptr_t)from < length)
         copy_down(to, from, length);
     else
         copy_up(to, from, length);
