@@ -1,23 +1,23 @@
 //! Figures that are counted, not timed, and so hardly wobble: system calls, allocations and copies per request, instructions
 //! of the pure crates. Compared with `perf/baselines.json`, they find a regression on a busy machine too.
 
-pub mod allocator;
 pub mod baselines;
-mod copies;
 pub mod instructions;
+pub mod report;
 mod requests;
 mod system_calls;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use postern_tests::process::Process;
+use anyhow::{Context, Result, ensure};
 
 use crate::chain::{Chain, Variant};
 use crate::lab::{Lab, contestant};
 use crate::load::Target;
 use crate::tls::Protocol;
 
+use report::Counts;
 use requests::Requests;
 
 /// Figures by name, `what/whose/how`.
@@ -32,12 +32,19 @@ const LOADS: &[(&str, Requests)] = &[
 const BULK: Requests = Requests { path: "/10m", connections: 1, each: 16 };
 const BULK_BYTES: f64 = (10 << 20) as f64;
 
+/// The counting build of a program, beside this one.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let file = std::env::current_exe()?.with_file_name(format!("{name}-counted"));
+    ensure!(file.is_file(), "{} is missing: build the package postern-counted", file.display());
+    Ok(file)
+}
+
 /// All of them.
 pub fn measure(lab: &mut Lab) -> Result<Figures> {
     let mut figures = Figures::new();
     let chain = lab.other_chain(&Variant {
-        relay: Some(allocator::program("postern-relay")?),
-        connector: Some(allocator::program("postern-connector")?),
+        relay: Some(program("postern-relay")?),
+        connector: Some(program("postern-connector")?),
         ..Variant::default()
     })?;
     let target = contestant(&chain).target(Some(lab.tls(Protocol::Http1, false)?));
@@ -83,7 +90,7 @@ fn traced(target: &Target, requests: Requests, pid: u32) -> Result<u64> {
 
 fn allocations(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     for (load, requests) in LOADS {
-        for (name, before, after) in counted(chain, target, *requests, allocator::latest)? {
+        for (name, before, after) in counted(chain, target, *requests)? {
             let per_request = |from: u64, to: u64| to.saturating_sub(from) as f64 / requests.count();
             let count = per_request(before.allocations, after.allocations);
             figures.insert(format!("allocations per request/{name}/{load}"), count);
@@ -99,28 +106,23 @@ fn allocations(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<
 
 fn copies(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     for (load, requests) in LOADS {
-        for (name, before, after) in counted(chain, target, *requests, copies::latest)? {
-            let calls = after.calls.saturating_sub(before.calls) as f64 / requests.count();
+        for (name, before, after) in counted(chain, target, *requests)? {
+            let calls = after.copies.saturating_sub(before.copies) as f64 / requests.count();
             figures.insert(format!("copies per request/{name}/{load}"), calls);
         }
     }
-    for (name, before, after) in counted(chain, target, BULK, copies::latest)? {
-        let copied = after.bytes.saturating_sub(before.bytes) as f64;
+    for (name, before, after) in counted(chain, target, BULK)? {
+        let copied = after.copied_bytes.saturating_sub(before.copied_bytes) as f64;
         figures.insert(format!("copies per byte of content/{name}/download"), copied / (BULK.count() * BULK_BYTES));
     }
     Ok(())
 }
 
 /// What relay and connector say of themselves before and after so many requests.
-fn counted<T>(
-    chain: &Chain,
-    target: &Target,
-    requests: Requests,
-    latest: fn(&Process, Option<u32>) -> Result<T>,
-) -> Result<[(&'static str, T, T); 2]> {
-    let look = || -> Result<[T; 2]> {
-        let relay = latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
-        Ok([relay, latest(chain.connector_process().context("the connector runs")?, None)?])
+fn counted(chain: &Chain, target: &Target, requests: Requests) -> Result<[(&'static str, Counts, Counts); 2]> {
+    let look = || -> Result<[Counts; 2]> {
+        let relay = report::latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
+        Ok([relay, report::latest(chain.connector_process().context("the connector runs")?, None)?])
     };
     let (before, after) = requests::between(target, requests, look)?;
     let ([relay_before, connector_before], [relay, connector]) = (before?, after?);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::contest;
 use crate::chain::Variant;
-use crate::counted::allocator;
+use crate::counted::{self, report};
 use crate::lab::{Contestant, Lab, contestant};
 use crate::load::hold::hold;
 use crate::load::{Plan, Shape};
@@ -82,17 +82,17 @@ fn rss_kib(pids: &[u32]) -> u64 {
 /// Bytes asked for and not given back, per connection, in relay and connector.
 fn heap(lab: &mut Lab, count: usize) -> Result<Outcome> {
     let variant = Variant {
-        relay: Some(allocator::program("postern-relay")?),
-        connector: Some(allocator::program("postern-connector")?),
+        relay: Some(counted::program("postern-relay")?),
+        connector: Some(counted::program("postern-connector")?),
         ..Variant::default()
     };
     let chain = lab.other_chain(&variant)?;
     let side = contestant(&chain);
     warm_up(lab, &side)?;
     let target = side.target(Some(lab.tls(Protocol::Http1, false)?));
-    let now = || -> Result<Vec<(String, allocator::Counts)>> {
-        let relay = allocator::latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
-        let connector = allocator::latest(chain.connector_process().context("the connector runs")?, None)?;
+    let now = || -> Result<Vec<(String, report::Counts)>> {
+        let relay = report::latest(chain.relay_process().context("the relay runs")?, chain.dataplane())?;
+        let connector = report::latest(chain.connector_process().context("the connector runs")?, None)?;
         Ok(vec![("relay".into(), relay), ("connector".into(), connector)])
     };
     let before = now()?;
