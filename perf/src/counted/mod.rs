@@ -3,6 +3,7 @@
 
 pub mod baselines;
 pub mod instructions;
+mod plausible;
 pub mod report;
 mod requests;
 mod system_calls;
@@ -30,6 +31,7 @@ const LOADS: &[(&str, Requests)] = &[
 ];
 /// Large answers: what each byte of content costs.
 const BULK: Requests = Requests { path: "/10m", connections: 1, each: 16 };
+const COPIES_PER_BYTE: &str = "copies per byte of content";
 const BULK_BYTES: f64 = (10 << 20) as f64;
 
 /// The counting build of a program, beside this one.
@@ -59,6 +61,7 @@ pub fn measure(lab: &mut Lab) -> Result<Figures> {
     for (name, value) in &figures {
         eprintln!("  {name:<60} {value:>12.2}");
     }
+    plausible::ensure(&figures)?;
     Ok(figures)
 }
 
@@ -113,7 +116,7 @@ fn copies(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
     }
     for (name, before, after) in counted(chain, target, BULK)? {
         let copied = after.copied_bytes.saturating_sub(before.copied_bytes) as f64;
-        figures.insert(format!("copies per byte of content/{name}/download"), copied / (BULK.count() * BULK_BYTES));
+        figures.insert(format!("{COPIES_PER_BYTE}/{name}/download"), copied / (BULK.count() * BULK_BYTES));
     }
     Ok(())
 }
