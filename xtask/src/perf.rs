@@ -48,7 +48,7 @@ pub(crate) struct Perf {
     /// Use the programs in this folder instead of building them
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
-    /// Only the counted figures (system calls, allocations, instructions), compared with perf/baselines.json
+    /// Only the counted figures (system calls, allocations, copies, instructions), compared with perf/baselines.json
     #[arg(long, conflicts_with_all = ["scenarios", "peers"])]
     check_counted: bool,
     /// Only the counted figures, written to perf/baselines.json
