@@ -133,7 +133,7 @@ pub(crate) enum Command {
     /// Groups of users: filled by hand, nested, or by a rule
     #[command(subcommand)]
     Group(UserGroupCommand),
-    /// Who may open an application, once pre-authentication asks
+    /// Who may open an application, once users can sign in
     #[command(after_help = assign::ASSIGN_EXAMPLES)]
     Assign(AssignArgs),
     /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays, users

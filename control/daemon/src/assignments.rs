@@ -1,4 +1,4 @@
-//! Assignments: who may open which application, once pre-authentication asks. They go to relays with everything else.
+//! Assignments: who may open which application, once users can sign in. They go to relays with everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub(crate) fn put(
     let version = store(control, actor, &app, before.as_ref(), &assignment)?;
     let assignment = view(control, &app.name, &assignment, now_unix())?;
     let over = assignment.expired.then(|| "the assignment's end is past: it counts for nothing".to_owned());
-    let warnings = no_effect_yet(&app).into_iter().chain(over).collect();
+    let warnings = std::iter::once(no_effect_yet(&app)).chain(over).collect();
     Ok(AssignmentChanged { assignment, version, warnings })
 }
 
@@ -205,17 +205,19 @@ pub(crate) fn warnings(snapshot: &Snapshot, tenant: TenantId, entries: &[Assignm
     let apps: BTreeMap<&Name, &App> =
         snapshot.apps.values().filter(|app| app.id.tenant == tenant).map(|app| (&app.name, app)).collect();
     let named: BTreeSet<&Name> = entries.iter().map(|entry| &entry.app).collect();
-    named.into_iter().filter_map(|name| no_effect_yet(apps.get(name)?)).collect()
+    named.into_iter().filter_map(|name| apps.get(name)).map(|app| no_effect_yet(app)).collect()
 }
 
-/// Nobody shall believe that an assignment protects what does not ask.
-fn no_effect_yet(app: &App) -> Option<String> {
+/// Nobody shall believe that an assignment protects what does not ask, or lets in where nobody can say yet who they are.
+fn no_effect_yet(app: &App) -> String {
+    let name = &app.name;
     match app.preauth {
-        Preauth::Passthrough => Some(format!(
-            "{} is published with --preauth passthrough: everybody reaches it; assignments take effect with pre-authentication",
-            app.name
-        )),
-        Preauth::Oidc => None,
+        Preauth::Passthrough => {
+            format!("{name} is published with --preauth passthrough: everybody reaches it, whoever is assigned")
+        }
+        Preauth::Oidc => format!(
+            "{name} is published with --preauth oidc: users cannot sign in yet, so assignments have no effect so far; only service tokens pass"
+        ),
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) const ASSIGN_EXAMPLES: &str = "Examples:
   postern assign remove wiki --group staff
 
 Assigning again replaces role and end. Of several the user's own decides, then the groups', then
-everyone's. Assignments take effect with pre-authentication: an application published with
---preauth passthrough is reached by everybody. Applications named list or remove are given by
+everyone's. Users cannot sign in yet, so assignments have no effect so far: an application
+published with --preauth passthrough is reached by everybody, one with --preauth oidc with a
+service token only (postern access token). Applications named list or remove are given by
 their id.";

@@ -44,7 +44,7 @@ What is limited (SCOPE):
   tenant            all requests of the tenant together
   source            each source address by itself (IPv6: each /64)
   source/PREFIX     all addresses of a prefix together, which are not counted as `source` then
-  user/NAME         a user; not in use before pre-authentication
+  user/NAME         a user; not in use until users can sign in
 
 Each relay applies limits by itself. More requests get 429 with Retry-After and the limit's name;
 content beyond --bps is delayed.")]

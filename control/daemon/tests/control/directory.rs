@@ -278,10 +278,7 @@ fn assignments_are_told_to_relays_and_go_with_what_they_are_about() {
     let first = assign(json!({"app": "wiki", "group": "staff", "role": "reader"}));
     assert_eq!(
         first["warnings"],
-        json!([concat!(
-            "wiki is published with --preauth passthrough: everybody reaches it; ",
-            "assignments take effect with pre-authentication"
-        )])
+        json!(["wiki is published with --preauth passthrough: everybody reaches it, whoever is assigned"])
     );
     let again = assign(json!({"app": "wiki", "group": "staff", "role": "reader"}));
     assert_eq!(first["version"], again["version"], "what changes nothing is no change");
@@ -330,6 +327,17 @@ fn wrong_assignments_are_refused() {
     world.refused("DELETE", &format!("{ASSIGNMENTS}/wiki/nobody"), &Value::Null);
     let over: Value = world.done("PUT", ASSIGNMENTS, &json!({"app": "wiki", "user": "anna", "expires_unix": 5}));
     assert!(over["warnings"].to_string().contains("counts for nothing"), "{over}");
+}
+
+#[test]
+fn an_assignment_to_an_application_that_asks_says_that_users_cannot_sign_in_yet() {
+    let world = World::start();
+    let mut app = crate::world::app("wiki", "https://wiki.localhost");
+    app["preauth"] = json!("oidc");
+    world.done::<Value>("POST", "/v1/tenants/default/apps", &app);
+    let set: Value = world.done("PUT", ASSIGNMENTS, &json!({"app": "wiki", "everyone": true}));
+    let says = "wiki is published with --preauth oidc: users cannot sign in yet, so assignments have no effect so far; only service tokens pass";
+    assert_eq!(set["warnings"], json!([says]));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn defaults_hold_until_set_and_again_after() {
     assert_eq!(code, "not-found");
 
     let user: Value = world.done("PATCH", LIMITS, &json!({"scope": "user/alice", "rps": 5}));
-    assert!(user["warnings"].to_string().contains("take effect with pre-authentication"), "{user}");
+    assert!(user["warnings"].to_string().contains("users cannot sign in yet"), "{user}");
     let audit: Value = world.done("GET", "/v1/audit", &Value::Null);
     assert_eq!(audit["items"][0]["action"], "throttle.set");
     assert_eq!(audit["items"][0]["target"], "limit user/alice");

@@ -1,4 +1,4 @@
-//! Assignments: who may open an application, once pre-authentication asks.
+//! Assignments: who may open an application, once users can sign in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -52,7 +52,7 @@ impl PlannedLimit {
     #[must_use]
     pub const fn not_in_use(&self) -> Option<&'static str> {
         match &self.key.scope {
-            LimitScope::User(_) => Some("not in use: limits of users take effect with pre-authentication"),
+            LimitScope::User(_) => Some("not in use: users cannot sign in yet"),
             LimitScope::Other(_) => Some("not in use: this version does not know its scope"),
             LimitScope::Tenant | LimitScope::App(_) | LimitScope::Source { .. } | LimitScope::SourcePrefix(_) => None,
         }
