@@ -90,6 +90,7 @@ pub(crate) struct CreateTokenArgs {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("ttl", |ttl| ttl.help(ANOTHER_END)))]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["apps", "add_apps", "remove_apps", "ttl", "no_expiry"]))]
 pub(crate) struct SetTokenArgs {
     /// Name or id
@@ -109,6 +110,7 @@ pub(crate) struct SetTokenArgs {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("ttl", |ttl| ttl.help(ANOTHER_END)))]
 pub(crate) struct RotateTokenArgs {
     /// Name or id
     #[arg(value_parser = reference)]
@@ -123,10 +125,13 @@ pub(crate) struct RotateTokenArgs {
 /// How long a token is good, from now.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ValidityArgs {
-    /// How long it is good, from now, at most 366d; 90d for a new one unless given
+    /// How long it is good, from now, at most 366d; 90d unless given
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_expiry")]
     pub(crate) ttl: Option<Duration>,
     /// It is good until it is revoked
     #[arg(long)]
     pub(crate) no_expiry: bool,
 }
+
+/// Of tokens that there are already.
+const ANOTHER_END: &str = "How long it is good, from now, at most 366d; its end stays as it is unless this is given";

@@ -52,6 +52,19 @@ fn every_command_in_the_documentation_parses() {
     }
 }
 
+#[test]
+fn the_help_says_what_becomes_of_a_tokens_end() {
+    let mut all = Args::command();
+    all.build();
+    for (verb, says) in [("create", "90d unless given"), ("set", "its end stays"), ("rotate", "its end stays")] {
+        let path = ["access", "token", verb];
+        let command = path.iter().try_fold(&all, |command, name| command.find_subcommand(name)).unwrap();
+        let ttl = command.get_arguments().find(|arg| arg.get_id() == "ttl").unwrap();
+        let help = ttl.get_help().unwrap().to_string();
+        assert!(help.contains(says), "{verb}: {help}");
+    }
+}
+
 /// As a shell splits it: quotes, a comment, a redirection or pipe at the end.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
