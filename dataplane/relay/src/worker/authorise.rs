@@ -47,10 +47,7 @@ pub(crate) fn authorise(
         (Preauth::Passthrough, _) => None,
         (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app)),
         (Preauth::Oidc, Wanted::Application) => {
-            let refuse = |refusal: Refusal| refusal.reject(head, &app);
-            let token = bearer::shown(head, published, remembered).map_err(refuse)?;
-            *subject = Some(Subject::Service(Arc::clone(&token)));
-            bearer::admits(&token, app.id).map_err(refuse)?
+            let_in(&app, head, published, remembered, subject).map_err(|refusal| refusal.reject(head, &app))?
         }
     };
     Ok(Permit { app, subject: subject.clone(), access: published.access, until })
@@ -83,17 +80,25 @@ impl Permit {
             (Preauth::Passthrough, _) => None,
             (Preauth::Oidc, Some(Subject::Service(held))) => still_admits(held, app, published, head)?,
             // It came while nobody asked; what it has with it may be enough.
-            (Preauth::Oidc, None) => {
-                let refuse = |refusal: Refusal| refusal.reject(head, app);
-                let token = bearer::shown(head, published, &Remembered::default()).map_err(refuse)?;
-                let until = bearer::admits(&token, app.id).map_err(refuse)?;
-                self.subject = Some(Subject::Service(token));
-                until
-            }
+            (Preauth::Oidc, None) => let_in(app, head, published, &Remembered::default(), &mut self.subject)
+                .map_err(|refusal| refusal.reject(head, app))?,
         };
         self.access = published.access;
         Ok(())
     }
+}
+
+/// Whether what the request shows lets it in, and until when. `subject` becomes whoever is known, let in or not.
+fn let_in(
+    app: &PlannedApp,
+    head: &RequestHead,
+    published: &Published,
+    remembered: &Remembered,
+    subject: &mut Option<Subject>,
+) -> Result<Option<Instant>, Refusal> {
+    let token = bearer::shown(head, published, remembered)?;
+    *subject = Some(Subject::Service(Arc::clone(&token)));
+    bearer::admits(&token, app.id)
 }
 
 /// Whether a token that let a request in still does, and until when.
