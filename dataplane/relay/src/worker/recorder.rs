@@ -4,11 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use postern_http::{Known, RequestHead};
 use postern_io::turn::{TurnEnd, after_output};
-use postern_io::{Instant, read_clock};
+use postern_io::{Instant, read_clock, wall_clock};
 use postern_model::ids::AppId;
 use postern_model::question::Stage;
 use time::OffsetDateTime;
@@ -317,8 +317,7 @@ impl WallClock {
     }
 
     fn set(&mut self, at: Instant) {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ns = u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX / 2);
+        let unix_ns = u64::try_from(wall_clock().as_nanos()).unwrap_or(u64::MAX / 2);
         self.origin_unix_ns = unix_ns.saturating_sub(read_clock().as_nanos());
         self.second = (self.origin_unix_ns + at.as_nanos()) / NS_PER_S;
         let seconds = i64::try_from(self.second).unwrap_or_default();

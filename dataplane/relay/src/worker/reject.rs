@@ -1,10 +1,10 @@
 //! Answers that the relay gives itself: one type, rendered at one place.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use postern_http::{BodyKind, Known, Malformed, Problem, ResponseHead};
+use postern_io::wall_clock;
 use postern_model::codes;
 use postern_model::ids::RequestId;
 use postern_tunnel::{Cancel, CancelCode, Culprit};
@@ -204,7 +204,7 @@ impl Reject {
 
     fn page(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
         let request_id = request.to_string();
-        let time = OffsetDateTime::from(SystemTime::now()).format(&Rfc3339).unwrap_or_default();
+        let time = (OffsetDateTime::UNIX_EPOCH + wall_clock()).format(&Rfc3339).unwrap_or_default();
         let title = codes::lookup(self.code).map_or("", |code| code.title);
         let problem = Problem {
             status: self.status,
@@ -251,6 +251,7 @@ const RETRY_AFTER_S: u32 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::tests::in_the_simulator;
     use postern_http::Rule;
 
     fn in_catalogue(code: &str, status: u16) {
@@ -271,13 +272,15 @@ mod tests {
             let (head, _) = reject.answer(RequestId(1), None);
             head.headers.get_str(Known::WwwAuthenticate).unwrap().to_owned()
         };
-        let start = "Bearer realm=\"postern\", resource_metadata=\"https://a/m\"";
-        assert_eq!(of(Reject::sign_in_required("https://a/m")), start);
-        assert_eq!(of(Reject::access_token_invalid("https://a/m")), format!("{start}, error=\"invalid_token\""));
-        assert_eq!(
-            of(Reject::access_token_not_for_app("https://a/m")),
-            format!("{start}, error=\"insufficient_scope\"")
-        );
+        in_the_simulator(1, async move {
+            let start = "Bearer realm=\"postern\", resource_metadata=\"https://a/m\"";
+            assert_eq!(of(Reject::sign_in_required("https://a/m")), start);
+            assert_eq!(of(Reject::access_token_invalid("https://a/m")), format!("{start}, error=\"invalid_token\""));
+            assert_eq!(
+                of(Reject::access_token_not_for_app("https://a/m")),
+                format!("{start}, error=\"insufficient_scope\"")
+            );
+        });
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use postern_io::turn::{TurnEnd, at_turn_end};
-use postern_io::{Instant, OUTPUT_HIGH_WATER_BYTES, Stream, now, sleep, spawn, sync::Notify};
+use postern_io::{Instant, OUTPUT_HIGH_WATER_BYTES, Stream, now, sleep, spawn, sync::Notify, wall_clock};
 use postern_model::group_config::SignedGroupConfig;
 use postern_model::ids::{ConnectorId, GroupId};
 use postern_tunnel::{
@@ -390,8 +390,7 @@ impl Drop for OpenStream {
 }
 
 fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the relay calls itself in HELLO.
