@@ -18,8 +18,10 @@ use postern_io::sim::{self, Faults};
 use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, RuntimeOptions, Socket, Stream};
 use postern_io::{now, sleep, spawn, timeout};
 use postern_model::Snapshot;
+use postern_model::config::Preauth;
 use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
 use postern_model::plan::Plan;
+use postern_model::service_token::ServiceToken;
 use postern_tunnel::{Connection, Event, GoAwayReason, Hello, Identity, Output, Sent, StreamId};
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
@@ -27,7 +29,7 @@ use rustls::server::ResolvesServerCertUsingSni;
 use super::context::{WorkerLimits, WorkerLoad};
 use super::drain::Drain;
 use super::h1::Http1Connection;
-use super::peers::Peers;
+use super::peers::{Peers, ToWorker};
 use super::tunnel::{Health, Tunnel};
 use super::{Worker, WorkerParts};
 use crate::handover::SourceDrops;
@@ -99,6 +101,25 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         limits: Default::default(),
         networks: Default::default(),
     }
+}
+
+/// The application asks, and knows these tokens.
+pub(super) fn asking(tokens: impl IntoIterator<Item = ServiceToken>) -> impl FnOnce(&mut Snapshot) {
+    let tokens: Vec<_> = tokens.into_iter().map(|token| (token.id, token)).collect();
+    move |snapshot| {
+        snapshot.apps.values_mut().for_each(|app| app.preauth = Preauth::Oidc);
+        snapshot.service_tokens.extend(tokens);
+    }
+}
+
+pub(super) fn worker_asking(tokens: impl IntoIterator<Item = ServiceToken>) -> Rc<Worker> {
+    worker_on(ConfigHandle::new(Arc::new(publication(1, asking(tokens)))))
+}
+
+/// What control publishes next, and what the side thread does then.
+pub(super) fn publish(worker: &Rc<Worker>, change: impl FnOnce(&mut Snapshot)) {
+    worker.config.publish(Arc::new(publication(worker.config.sequence() + 1, change)));
+    worker.look(&mut false);
 }
 
 /// Listens for clients; what they send is served by the worker, without TLS.

@@ -2,34 +2,13 @@
 //! permission is taken back.
 
 use postern_io::wall_clock;
-use postern_model::config::Preauth;
-use postern_model::service_token::ServiceToken;
 
 use super::websockets::{echoed, opened_with, rest};
 use super::*;
 use crate::side::testing::{bearer, service_token};
 
-/// An application that asks, and these tokens.
-fn asking(tokens: impl IntoIterator<Item = ServiceToken>) -> impl FnOnce(&mut Snapshot) {
-    let tokens: Vec<_> = tokens.into_iter().map(|token| (token.id, token)).collect();
-    move |snapshot| {
-        snapshot.apps.values_mut().for_each(|app| app.preauth = Preauth::Oidc);
-        snapshot.service_tokens.extend(tokens);
-    }
-}
-
-fn worker_asking(tokens: impl IntoIterator<Item = ServiceToken>) -> Rc<Worker> {
-    worker_on(ConfigHandle::new(Arc::new(publication(1, asking(tokens)))))
-}
-
 fn both() -> [ServiceToken; 2] {
     [service_token(1, None), service_token(2, None)]
-}
-
-/// What control publishes next, and what the side thread does then.
-fn publish(worker: &Rc<Worker>, change: impl FnOnce(&mut Snapshot)) {
-    worker.config.publish(Arc::new(publication(worker.config.sequence() + 1, change)));
-    worker.look(&mut false);
 }
 
 /// So many seconds from now.
@@ -307,5 +286,25 @@ fn what_is_no_websocket_is_cut() {
         assert_eq!(tunnel.open_streams(), 0);
         let ended = async { while client.more().await.is_ok() {} };
         timeout(Duration::from_millis(100), ended).await.expect("its connection ends");
+    });
+}
+
+#[test]
+fn what_is_taken_back_while_the_mailbox_is_full_ends_within_a_second_all_the_same() {
+    in_the_simulator(69, async {
+        let worker = worker_asking(both());
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        worker.wake_on_change();
+        spawn(Rc::clone(&worker).housekeep()).detach();
+        let mut waiting = Client::new().await;
+        waiting.ask("GET", "/slow", &shows(1));
+        sleep(Duration::from_millis(50)).await;
+        assert!(worker.send_to(0, ToWorker::Look).is_err(), "its mailbox takes nothing");
+        worker.config.publish(Arc::new(publication(2, asking([]))));
+        worker.drain.wake_all();
+        let (head, body) = timeout(Duration::from_millis(1100), waiting.response()).await.unwrap().unwrap();
+        assert_eq!(head.status, 401);
+        assert!(String::from_utf8(body).unwrap().contains("access-revoked"));
     });
 }

@@ -1,23 +1,8 @@
 //! Applications that ask who is there, over HTTP/2.
 
-use std::sync::Arc;
-
-use postern_model::Snapshot;
-use postern_model::config::Preauth;
-
 use super::*;
-use crate::published::ConfigHandle;
 use crate::side::testing::{bearer, service_token};
-use crate::worker::tests::{publication, worker_on};
-
-/// An application that asks, and the tokens of these numbers.
-fn asking(tokens: &[u8]) -> impl FnOnce(&mut Snapshot) {
-    let tokens: Vec<_> = tokens.iter().map(|seq| service_token(*seq, None)).map(|token| (token.id, token)).collect();
-    move |snapshot| {
-        snapshot.apps.values_mut().for_each(|app| app.preauth = Preauth::Oidc);
-        snapshot.service_tokens.extend(tokens);
-    }
-}
+use crate::worker::tests::{asking, publish, worker_asking};
 
 async fn ask(client: &Client, method: Method, path: &str, fields: &[(&str, &str)]) -> h2::client::ResponseFuture {
     let mut requests = client.requests.clone().ready().await.unwrap();
@@ -37,7 +22,7 @@ async fn answer(client: &Client, method: Method, path: &str, fields: &[(&str, &s
 #[test]
 fn the_rules_are_the_same_over_http_2() {
     in_the_simulator(70, async {
-        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, asking(&[1, 2])))));
+        let worker = worker_asking([service_token(1, None), service_token(2, None)]);
         serve_clients(&worker);
         connect(&worker, 1).await;
         let client = Client::new().await;
@@ -64,7 +49,7 @@ fn the_rules_are_the_same_over_http_2() {
 #[test]
 fn a_permission_that_is_taken_back_resets_its_streams_and_no_others() {
     in_the_simulator(71, async {
-        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, asking(&[1, 2])))));
+        let worker = worker_asking([service_token(1, None), service_token(2, None)]);
         serve_clients(&worker);
         let tunnel = connect(&worker, 1).await;
         let client = Client::new().await;
@@ -74,8 +59,7 @@ fn a_permission_that_is_taken_back_resets_its_streams_and_no_others() {
         let reading = ask(&client, Method::GET, "/zeros/5000000", &by(&*first)).await;
         let mut reading = reading.await.unwrap().into_body();
         let mut other = ask(&client, Method::GET, "/zeros/5000000", &by(&*second)).await.await.unwrap().into_body();
-        worker.config.publish(Arc::new(publication(2, asking(&[2]))));
-        worker.look(&mut false);
+        publish(&worker, asking([service_token(2, None)]));
         let begun = now();
         assert_eq!(waiting.await.unwrap().status(), 401);
         assert_eq!(read(&mut reading).await.unwrap_err().reason(), Some(Reason::INTERNAL_ERROR));
@@ -89,7 +73,7 @@ fn a_permission_that_is_taken_back_resets_its_streams_and_no_others() {
 #[test]
 fn a_websocket_is_refused_let_in_and_dismissed_as_over_http_1() {
     in_the_simulator(72, async {
-        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, asking(&[1])))));
+        let worker = worker_asking([service_token(1, None)]);
         serve_clients(&worker);
         let tunnel = connect(&worker, 1).await;
         let client = Client::new().await;
@@ -102,8 +86,7 @@ fn a_websocket_is_refused_let_in_and_dismissed_as_over_http_1() {
         while echoed < 4 {
             echoed += body.data().await.unwrap().unwrap().len();
         }
-        worker.config.publish(Arc::new(publication(2, asking(&[]))));
-        worker.look(&mut false);
+        publish(&worker, asking([]));
         let rest = timeout(Duration::from_millis(900), read(&mut body)).await.unwrap().unwrap();
         assert_eq!(rest, [0x88, 2, 3, 0xf0], "1008, then the end");
         sleep(Duration::from_secs(1)).await;
