@@ -3,10 +3,11 @@
 //! Tunnels: at most 8 relays × 64 workers. Each is bounded by `postern_tunnel::Limits`: 1,024 streams that may hold 64 KiB
 //! each of request body, and 64 MiB of grown windows, reached only if every backend stalls while every client sends.
 //!
-//! A request in progress holds its head (≤ 32 KiB), at most one received piece of the answer (64 KiB, what the engine lets
-//! a socket hold unread) that waits for room in the tunnel, and what the backend's socket has not taken yet
-//! (≤ `OUTPUT_HIGH_WATER_BYTES` of the engine, 256 KiB, and one piece more). So 1,024 stalled uploads cost at most
-//! 1,024 × (64 + 256 + 64) KiB = 384 MiB, and as many stalled downloads 64 MiB; one of each kind less than 0.5 MiB.
+//! A request in progress holds its head (≤ 32 KiB). A stalled upload holds its window (64 KiB) and what the backend's socket
+//! has not taken yet (≤ `OUTPUT_HIGH_WATER_BYTES` of the engine, 256 KiB, and one piece more): 1,024 cost at most
+//! 1,024 × (64 + 256 + 64) KiB = 384 MiB. A stalled download holds what the engine lets a socket hold unread (128 KiB and one
+//! buffer of 32 KiB) and one piece that waits for room in the tunnel (a buffer of 32 KiB, with TLS also the record of 16 KiB that
+//! began before it): 1,024 cost at most 1,024 × (160 + 48) KiB = 208 MiB. Either one takes less than 0.5 MiB.
 //!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and

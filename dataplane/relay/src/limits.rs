@@ -112,8 +112,8 @@ pub const EXPIRY_LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 /// promised.
 pub const REVOKED_LINGER: Duration = Duration::from_millis(500);
 
-/// Requests in progress on one worker: with at most 66 KiB of head and 64 KiB for replay each, 1.1 GiB if every one were
-/// of the largest; typical ones take 2 KiB, 16 MiB.
+/// Requests in progress on one worker: with at most 66 KiB of head and 64 KiB for replay each, 1.02 GiB if every one were
+/// of the largest; typical ones take 2 KiB, 16 MiB. What waits for their clients comes on top: [`CLIENT_QUEUE_BYTES`].
 pub const REQUESTS_PER_WORKER_MAX: usize = 8192;
 /// Content kept for a second try on another connector.
 pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -131,6 +131,8 @@ pub const TUNNEL_SUSPECT_AFTER: Duration = Duration::from_millis(600);
 pub const TUNNEL_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Output waiting for one client above which nothing more is taken from the tunnel for it: one send in flight, one to follow.
+/// Were there [`REQUESTS_PER_WORKER_MAX`] clients of HTTP/1.1 that read nothing: 192 KiB × 8,192 = 1.5 GiB, and with the piece
+/// of at most 64 KiB that may go beyond it for each 2 GiB.
 pub const CLIENT_QUEUE_BYTES: usize = 192 * 1024;
 /// An answer of stated length up to this is passed on whole.
 pub const HELD_BYTES_MAX: u64 = 16 * 1024;
