@@ -25,18 +25,8 @@ fn scene() -> (World, Origin, Client) {
 }
 
 fn opened(client: &Client) -> Connection {
-    let mut connection = client.connect().unwrap();
-    let fields = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Cookie", "session=1"),
-        ("Origin", &format!("https://{}", client.host)),
-    ];
-    connection.send_head("GET", "/ws?room=1", &fields).unwrap();
-    let head = connection.head("GET").unwrap();
-    assert_eq!(head.status, 101);
+    let fields = [("Cookie", "session=1"), ("Origin", &format!("https://{}", client.host))];
+    let (connection, head) = client.websocket("/ws?room=1", &fields).unwrap();
     let field = |name: &str| head.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     assert_eq!(field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!((field("set-cookie"), field("upgrade")), (Some("ws=1"), Some("websocket")));

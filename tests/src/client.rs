@@ -16,6 +16,13 @@ use socket2::{Domain, Socket, Type};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 64 * 1024;
+/// What asks for a WebSocket (RFC 6455 §4.1), with the key of §1.3.
+const WEBSOCKET: [(&str, &str); 4] = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
 
 /// Why there is no complete answer.
 #[derive(Debug)]
@@ -134,6 +141,17 @@ impl Client {
         socket.bind(&SocketAddr::new(from, 0).into())?;
         socket.connect_timeout(&self.relay.into(), self.timeout)?;
         Ok(socket.into())
+    }
+
+    /// A WebSocket that is open, and the answer that opened it. `fields` are sent beside those that ask for it.
+    pub fn websocket(&self, path: &str, fields: &[(&str, &str)]) -> Result<(Connection, Head)> {
+        let mut connection = self.connect()?;
+        connection.send_head("GET", path, &[&WEBSOCKET[..], fields].concat())?;
+        let head = connection.head("GET")?;
+        if head.status != 101 {
+            bail!("a WebSocket was asked for, the answer is {}", head.status);
+        }
+        Ok((connection, head))
     }
 
     /// One GET on a connection of its own.

@@ -15,15 +15,7 @@ const CLOSE: u8 = 0x88;
 const POLICY_VIOLATION: [u8; 2] = 1008u16.to_be_bytes();
 
 fn websocket(client: &Client) -> Connection {
-    let mut connection = client.connect().unwrap();
-    let fields = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    connection.send_head("GET", "/ws", &fields).unwrap();
-    assert_eq!(connection.head("GET").unwrap().status, 101);
+    let (mut connection, _) = client.websocket("/ws", &[]).unwrap();
     connection.send(&masked_frame(TEXT, b"hello")).unwrap();
     assert_eq!(connection.exactly(7).unwrap(), frame(TEXT, b"hello"));
     connection
