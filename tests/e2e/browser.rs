@@ -1,5 +1,5 @@
 //! A person's browser and an application that lives on WebSockets: JupyterLab in Chromium, through the whole chain.
-//! `cargo xtask browser` installs both and runs this.
+//! `cargo xtask test` as root or in CI installs both and runs this among all tests, `cargo xtask browser` alone.
 
 use std::time::Duration;
 

@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use crate::process::Process;
 use crate::{within, world};
 
-/// Names a folder with a Python environment that has it; `cargo xtask browser` makes one.
+/// Names a folder with a Python environment that has it: `cargo xtask browser`, and `cargo xtask test` as root or in CI, make
+/// one and set this.
 pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_JUPYTER";
 
 const NOTEBOOK: &str = r#"{"cells": [{"cell_type": "code", "execution_count": null, "id": "a", "metadata": {},
