@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_model::config::Relay;
 use tokio::time::{Instant, timeout_at};
 
 use crate::control::Control;
+use crate::fleet::RelayLink;
 
-/// Waits until every relay whose link is up has confirmed `version`, at most [`ROLLOUT_MAX`], and says which have not. A relay
-/// that is not linked is not waited for: it gets the change when it comes back.
+/// Waits until every relay whose link is up has confirmed `version`, at most [`ROLLOUT_MAX`], and says which relays do not serve
+/// it. A relay that is not linked is not waited for: it gets the change when it comes back, and is named all the same.
 pub(crate) async fn confirmed(control: &Control, version: u64) -> Vec<String> {
     let deadline = Instant::now() + ROLLOUT_MAX;
     let changed = Arc::clone(control.fleet.borrow().changed());
@@ -18,45 +20,39 @@ pub(crate) async fn confirmed(control: &Control, version: u64) -> Vec<String> {
         change.as_mut().enable();
         let waiting = control.fleet.borrow().unconfirmed(version);
         if waiting.is_empty() || timeout_at(deadline, change).await.is_err() {
-            return unconfirmed(control, version);
+            return behind(control, version);
         }
     }
 }
 
-/// One line for each relay that is linked and does not serve `version`.
-fn unconfirmed(control: &Control, version: u64) -> Vec<String> {
+/// One line for each relay that does not serve `version`, linked or not. Asked only after the wait, so that a relay whose link
+/// breaks meanwhile is named, too.
+fn behind(control: &Control, version: u64) -> Vec<String> {
     let snapshot = control.snapshot();
     let fleet = control.fleet.borrow();
-    let behind = |relay: &postern_model::config::Relay| {
-        let link = fleet.relay(relay.id).filter(|link| link.connected && link.applied_version < version)?;
-        Some(match &link.rejected {
-            Some((rejected, reason)) if *rejected >= version => {
-                format!(
-                    "relay {} refuses this change and serves version {}: {reason}",
-                    relay.name, link.applied_version
-                )
-            }
-            _ if link.applied_version == 0 => format!(
-                "relay {} has not confirmed this change yet: it has just linked and not said what it serves; postern status shows when it does",
-                relay.name
-            ),
-            _ => format!(
-                "relay {} has not confirmed this change yet: it serves version {} of {version}; postern status shows when it does",
-                relay.name, link.applied_version
-            ),
-        })
+    let late = |relay: &Relay| match fleet.relay(relay.id) {
+        Some(link) if link.applied_version >= version => None,
+        Some(link) if link.connected => Some(linked_behind(relay, link, version)),
+        Some(_) | None => {
+            Some(format!("relay {} is not linked: it goes by what it was told last until it is", relay.name))
+        }
     };
-    snapshot.relays.values().filter_map(behind).collect()
+    snapshot.relays.values().filter_map(late).collect()
 }
 
-/// One line for each relay that cannot be told now: what is taken away it goes on letting pass meanwhile.
-pub(crate) fn out_of_reach(control: &Control) -> Vec<String> {
-    let snapshot = control.snapshot();
-    let fleet = control.fleet.borrow();
-    let is_linked = |relay| fleet.relay(relay).is_some_and(|link| link.connected);
-    let away = snapshot.relays.values().filter(|relay| !is_linked(relay.id));
-    away.map(|relay| format!("relay {} is not linked: it goes by what it was told last until it is", relay.name))
-        .collect()
+fn linked_behind(relay: &Relay, link: &RelayLink, version: u64) -> String {
+    let (name, serves) = (&relay.name, link.applied_version);
+    match &link.rejected {
+        Some((rejected, reason)) if *rejected >= version => {
+            format!("relay {name} refuses this change and serves version {serves}: {reason}")
+        }
+        _ if serves == 0 => format!(
+            "relay {name} has not confirmed this change yet: it has just linked and not said what it serves; postern status shows when it does"
+        ),
+        _ => format!(
+            "relay {name} has not confirmed this change yet: it serves version {serves} of {version}; postern status shows when it does"
+        ),
+    }
 }
 
 /// A relay takes milliseconds; one that takes longer is worth a word, and the command's end.

@@ -19,7 +19,6 @@ use crate::apps::find_app;
 use crate::clock::{now_unix, now_unix_ms};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::problem::{not_found_among, problem};
-use crate::rollout;
 
 /// `access token list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<ServiceTokenView> {
@@ -94,9 +93,7 @@ pub(crate) fn set(
     };
     let version = store(control, actor, Draft::default(), action, Some(&before), &token)?;
     let snapshot = control.snapshot();
-    let mut warnings = warnings(&snapshot, &token);
-    warnings.extend(rollout::out_of_reach(control));
-    Ok(ServiceTokenChanged { service_token: view(&snapshot, &token), version, warnings })
+    Ok(ServiceTokenChanged { service_token: view(&snapshot, &token), version, warnings: warnings(&snapshot, &token) })
 }
 
 /// `access token rotate`: another secret, and the one before is good no longer.
@@ -133,7 +130,7 @@ pub(crate) fn revoke(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
         draft.change(Change::ServiceTokenRemoved { id: token.id });
     }
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: rollout::out_of_reach(control) })
+    Ok(Changed { version, warnings: Vec::new() })
 }
 
 /// Nothing happens when nothing changes.
@@ -165,8 +162,7 @@ fn store(
 fn issued(control: &Control, token: &ServiceToken, secret: TokenSecret, version: u64) -> ServiceTokenIssued {
     let text: SecretText = PresentedToken { id: token.id, secret }.encode();
     let snapshot = control.snapshot();
-    let mut warnings = warnings(&snapshot, token);
-    warnings.extend(rollout::out_of_reach(control));
+    let warnings = warnings(&snapshot, token);
     ServiceTokenIssued { token: text, service_token: view(&snapshot, token), version, warnings }
 }
 

@@ -1,5 +1,5 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits, networks, assignments or service tokens waits a moment until the relays have it.
+//! applications, limits, networks, assignments, service tokens or connectors waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, Changed, List, Problem, SetNetwork, path};
@@ -40,6 +40,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
         ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
+        ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
         _ => ask.whole(path, query),
@@ -76,7 +77,6 @@ impl Ask<'_> {
             (&Method::GET, [tenant]) => reply(&tenants::show(control, &tenants::find(control, tenant)?)?),
             (&Method::DELETE, [tenant]) => reply(&tenants::delete(control, actor, &tenants::find(control, tenant)?)?),
             (_, [tenant, "connector-groups", rest @ ..]) => self.groups(tenant, rest),
-            (_, [tenant, "connectors", rest @ ..]) => self.connectors(tenant, rest),
             (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
             _ => Err(self.no_route()),
         }
@@ -97,13 +97,13 @@ impl Ask<'_> {
         }
     }
 
-    fn connectors(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+    async fn connectors(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(tenants::list_connectors(control, &tenant))),
             (&Method::GET, [id]) => reply(&tenants::show_connector(control, &tenant, id)?),
-            (&Method::DELETE, [id]) => reply(&tenants::remove_connector(control, actor, &tenant, id)?),
+            (&Method::DELETE, [id]) => self.confirmed(tenants::remove_connector(control, actor, &tenant, id)?).await,
             _ => Err(self.no_route()),
         }
     }
@@ -113,7 +113,9 @@ impl Ask<'_> {
             return Err(self.no_route());
         }
         let mut applied = apply::apply(self.control, self.actor, tenant, self.body()?)?;
-        applied.warnings.extend(rollout::confirmed(self.control, applied.version).await);
+        if !applied.dry_run {
+            applied.warnings.extend(rollout::confirmed(self.control, applied.version).await);
+        }
         reply(&applied)
     }
 

@@ -9,6 +9,7 @@ mod directory_document;
 mod durability;
 mod enrolment;
 mod link;
+mod out_of_reach;
 mod peer;
 mod questions;
 mod service_tokens;
