@@ -6,11 +6,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
+use anyhow::Context as _;
 use postern_model::admin::{AuditRecord, Problem};
 use postern_model::config::{Group, Tenant};
 use postern_model::frame;
 use postern_model::group_config::{BackendApp, GroupConfig};
-use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
+use postern_model::ids::{ConnectorId, Epoch, GroupId, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
@@ -30,6 +31,8 @@ pub(crate) struct Control {
     pub(crate) authority: Authority,
     pub(crate) state_dir: PathBuf,
     pub(crate) started_unix_ms: u64,
+    /// Of this process: versions that were told in another one may be of another history.
+    pub(crate) epoch: Epoch,
     pub(crate) initialised_unix_ms: u64,
     /// Whether this process initialised the state.
     pub(crate) fresh: bool,
@@ -77,6 +80,7 @@ impl Control {
             authority,
             state_dir,
             started_unix_ms: now_unix_ms(),
+            epoch: random_epoch()?,
             initialised_unix_ms: initialised,
             fresh,
             fleet: RefCell::default(),
@@ -326,6 +330,12 @@ impl fmt::Display for Actor {
             Self::Control => f.write_str("control"),
         }
     }
+}
+
+fn random_epoch() -> anyhow::Result<Epoch> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).context("there is no randomness")?;
+    Ok(Epoch(u128::from_be_bytes(bytes)))
 }
 
 /// The name under which ids of one kind are counted in a tenant.

@@ -2,11 +2,15 @@
 //!
 //! Order: the relay says `Hello` first, control answers `Welcome` (or `Refused` and closes), then a `Snapshot` or the `Delta`s
 //! the relay misses, then deltas as they happen. The relay answers each version with `Applied` or `Rejected`.
+//!
+//! A version says what a relay has only together with the [`Epoch`] it was told in: control tells its epoch in `Welcome`, all
+//! that follows on the link is of it, and the relay says in `Hello` of which epoch its version is. Control sends deltas after a
+//! version of its own epoch only, else the whole state; a relay applies no delta of another epoch than its state's.
 
 use serde::{Deserialize, Serialize};
 
 use crate::delta::Delta;
-use crate::ids::{AppId, ConnectorId, RelayId};
+use crate::ids::{AppId, ConnectorId, Epoch, RelayId};
 use crate::question::{Answer, Question};
 use crate::snapshot::Snapshot;
 
@@ -67,6 +71,9 @@ pub struct Hello {
     pub csr_pem: String,
     /// Version it serves already, 0 for none.
     pub last_version: u64,
+    /// Of which of control's epochs that version is. `None`: of one that it does not know, as after a start from disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// Generation of the dataplane.
     pub generation: u32,
     /// Its workers.
@@ -130,6 +137,9 @@ pub struct Welcome {
     pub certificate_pem: String,
     /// Control's clock.
     pub server_time_unix_ms: u64,
+    /// Control's epoch: of it is all that it sends on this link. `None`: a control that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
 }
 
 /// What a relay reports about itself.

@@ -80,12 +80,14 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     let name = admitted.relay.name.clone();
     tracing::info!(relay = %name, software = hello.software, version = hello.last_version, "relay linked");
     warn_about_clock(&control, session, name.as_str());
+    let agreed = hello.epoch == Some(control.epoch);
     let mut link = Link {
         control,
         wire,
         admitted,
         session,
-        sent: hello.last_version,
+        sent: if agreed { hello.last_version } else { NOTHING },
+        agreed,
         snapshot_sent: 0,
         refused: false,
         pinged: 0,
@@ -110,6 +112,8 @@ struct Link<R, W> {
     session: Session,
     /// Version that the relay has, or will have once it read what was written.
     sent: u64,
+    /// What the relay serves is of this control's epoch: until then its versions say nothing here.
+    agreed: bool,
     /// Version of the last snapshot sent; 0 when there was none.
     snapshot_sent: u64,
     /// The relay refused what was sent and holds an older version.
@@ -161,11 +165,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
             ca_pem: self.control.authority.ca_pem().to_owned(),
             certificate_pem: certificate.map_err(|error| LinkEnded::Internal(error.to_string()))?,
             server_time_unix_ms: now_unix_ms(),
+            epoch: Some(self.control.epoch),
         };
         self.wire.send(&ToRelay::Welcome(welcome)).await
     }
 
-    /// Sends what the relay misses: deltas while the log has them, else the snapshot. After a refusal deltas fit no more and the
+    /// Sends what the relay misses: deltas while the log has them and the relay's version is of this epoch, else the snapshot. After a refusal deltas fit no more and the
     /// snapshot is sent, but never the same one twice.
     async fn catch_up(&mut self) -> Result<(), LinkEnded> {
         loop {
@@ -221,6 +226,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
         let name = self.admitted.relay.name.as_str();
         match message {
             ToControl::Applied { version } => {
+                self.agreed = true; // it applies nothing but what this link brought
                 self.control.fleet.borrow_mut().applied(self.session, version);
             }
             ToControl::Rejected { version, reason } => {
@@ -233,7 +239,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 self.control.fleet.borrow_mut().rejected(self.session, version, reason);
                 self.catch_up().await?;
             }
-            ToControl::Status(status) => {
+            ToControl::Status(mut status) => {
+                if !self.agreed {
+                    status.applied_version = NOTHING;
+                }
                 self.control.fleet.borrow_mut().reported(self.session, status);
             }
             ToControl::EnrolRequest { id, body } => {
@@ -339,4 +348,6 @@ fn warn_about_clock(control: &Control, session: Session, name: &str) {
     }
 }
 
+/// The version before all versions.
+const NOTHING: u64 = 0;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::peer::{Relay, hello};
 use crate::world::World;
 
-fn snapshot<S: std::io::Read + std::io::Write>(relay: &mut Relay<S>) -> Snapshot {
+pub(crate) fn snapshot<S: std::io::Read + std::io::Write>(relay: &mut Relay<S>) -> Snapshot {
     match relay.next() {
         Some(ToRelay::Snapshot(snapshot)) => *snapshot,
         other => panic!("no snapshot but {other:?}"),
@@ -62,7 +62,7 @@ fn a_relay_gets_the_state_and_then_every_change() {
     world.wait_for("/v1/relays/r1", |relay| relay["connected"] == false);
     world.publish("third", "https://third.localhost");
     let mut relay = Relay::connect(&world.socket());
-    relay.hello("edge.example.com", &key, state.version);
+    relay.hello_again("edge.example.com", &key, state.version, welcome.epoch);
     assert_eq!(relay.welcomed().relay_id, welcome.relay_id);
     let version = world.wait_for("/v1/status", |_| true)["version"].as_u64().unwrap();
     follow(&mut relay, &mut state, version);
@@ -145,8 +145,9 @@ fn a_relay_that_came_back_is_ready_once_it_reports() {
     let key = KeyPair::generate().unwrap();
     let mut relay = Relay::connect(&world.socket());
     relay.hello("edge", &key, 0);
-    relay.welcomed();
+    let epoch = relay.welcomed().epoch;
     let version = snapshot(&mut relay).version;
+    relay.send(&ToControl::Applied { version });
     let behind = RelayStatus { applied_version: version - 1, ..RelayStatus::default() };
     relay.send(&ToControl::Status(behind));
     let ready = world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it serves version"));
@@ -158,7 +159,7 @@ fn a_relay_that_came_back_is_ready_once_it_reports() {
     world.wait_for("/v1/ready", |ready| ready["missing"].to_string().contains("it is not linked"));
 
     let mut relay = Relay::connect(&world.socket());
-    relay.hello("edge", &key, version);
+    relay.hello_again("edge", &key, version, epoch);
     relay.welcomed();
     let ready = world.wait_for("/v1/ready", |_| true);
     assert_eq!(ready["missing"], json!(["relay edge: it has just linked and not reported yet"]));

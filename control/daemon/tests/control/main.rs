@@ -12,6 +12,7 @@ mod link;
 mod out_of_reach;
 mod peer;
 mod questions;
+mod restore;
 mod service_tokens;
 mod throttle;
 mod world;

@@ -9,6 +9,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use postern_model::enrol::{self, EnrolRequest, EnrolResponse, Enrolled, Proof, Token, token_mac};
 use postern_model::frame::{self, Frames};
+use postern_model::ids::Epoch;
 use postern_model::link::{Hello, TO_CONTROL_BYTES_MAX, TO_RELAY_BYTES_MAX, ToControl, ToRelay, Welcome};
 use rcgen::{CertificateParams, KeyPair};
 
@@ -72,6 +73,11 @@ impl<S: Read + Write> Relay<S> {
         self.send(&ToControl::Hello(hello(name, key, last_version)));
     }
 
+    /// Comes back with a state that control told it in `epoch`.
+    pub(crate) fn hello_again(&mut self, name: &str, key: &KeyPair, last_version: u64, epoch: Option<Epoch>) {
+        self.send(&ToControl::Hello(Hello { epoch, ..hello(name, key, last_version) }));
+    }
+
     pub(crate) fn welcomed(&mut self) -> Welcome {
         match self.next() {
             Some(ToRelay::Welcome(welcome)) => welcome,
@@ -104,6 +110,7 @@ pub(crate) fn hello(name: &str, key: &KeyPair, last_version: u64) -> Hello {
         relay_name: name.into(),
         csr_pem: csr(key),
         last_version,
+        epoch: None,
         generation: 1,
         workers: 1,
         time_unix_ms: u64::try_from(now.as_millis()).unwrap(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use postern_model::delta::Delta;
 use postern_model::group_config::SignedGroupConfig;
-use postern_model::ids::{GroupId, RelayId};
+use postern_model::ids::{Epoch, GroupId, RelayId};
 use postern_model::link::{Hello, PROTOCOL, ToControl, Welcome};
 use postern_model::snapshot::Snapshot;
 use rustls::ServerConfig;
@@ -37,6 +37,10 @@ pub(crate) struct Keeper {
     state: FollowedState,
     /// A delta did not follow: ask for a whole state.
     needs_snapshot: bool,
+    /// What control said of itself on the present link.
+    link_epoch: Option<Epoch>,
+    /// In which of control's epochs the state was told. Not kept on disk: a start asks for the whole state.
+    state_epoch: Option<Epoch>,
     handle: ConfigHandle,
 }
 
@@ -63,6 +67,8 @@ impl Keeper {
             authority,
             state: FollowedState::default(),
             needs_snapshot: false,
+            link_epoch: None,
+            state_epoch: None,
             handle: ConfigHandle::new(Arc::new(first)),
         };
         let warning = keeper.restore(saved).or(warning);
@@ -99,14 +105,23 @@ impl Keeper {
         self.state.served().plan.version()
     }
 
-    /// What to say first on a link.
-    pub(crate) fn hello(&self, name: &str, generation: u32, workers: u16, now_unix_ms: u64) -> anyhow::Result<Hello> {
+    /// What to say first on a link. Who is at its other end is not known before the welcome.
+    pub(crate) fn hello(
+        &mut self,
+        name: &str,
+        generation: u32,
+        workers: u16,
+        now_unix_ms: u64,
+    ) -> anyhow::Result<Hello> {
+        let csr_pem = self.identity.request_pem()?;
+        self.link_epoch = None;
         Ok(Hello {
             protocol: PROTOCOL,
             software: String::from(SOFTWARE),
             relay_name: name.to_owned(),
-            csr_pem: self.identity.request_pem()?,
+            csr_pem,
             last_version: if self.needs_snapshot { 0 } else { self.state.version() },
+            epoch: self.state_epoch.filter(|_| !self.needs_snapshot),
             generation,
             workers: u32::from(workers),
             time_unix_ms: now_unix_ms,
@@ -128,6 +143,7 @@ impl Keeper {
         self.identity.take_issued(&welcome.certificate_pem)?;
         self.relay = Some(welcome.relay_id);
         self.authority = Some(authority);
+        self.link_epoch = welcome.epoch;
         self.publish();
         self.save();
         Ok(())
@@ -136,14 +152,19 @@ impl Keeper {
     /// Starts over from control's state.
     pub(crate) fn snapshot(&mut self, snapshot: Snapshot) {
         self.needs_snapshot = false;
+        self.state_epoch = self.link_epoch;
         self.state.replace(snapshot);
     }
 
     /// Takes a change; `Some` is the refusal of one that does not follow, after which the link is to be opened anew.
     pub(crate) fn delta(&mut self, delta: &Delta) -> Option<ToControl> {
-        let error = self.state.apply(delta).err()?;
+        // A version that follows in number may be one of another history: control was restored from a backup.
+        let reason = match self.state_epoch == self.link_epoch {
+            true => self.state.apply(delta).err()?.to_string(),
+            false => String::from("the state here was told in another epoch"),
+        };
         self.needs_snapshot = true;
-        Some(ToControl::Rejected { version: delta.version, reason: error.to_string() })
+        Some(ToControl::Rejected { version: delta.version, reason })
     }
 
     /// After one or more of those: serves what can be served, keeps it, and says what to tell control.
@@ -191,8 +212,7 @@ impl Keeper {
         let served = self.state.served().clone();
         let snapshot = self.state.snapshot();
         // While control's newest cannot be served, everything of the last good one stays.
-        let is_served = served.plan.version() == snapshot.version;
-        let (group_configs, connectors) = match is_served {
+        let (group_configs, connectors) = match self.state.is_served() {
             true => (
                 shared_group_configs(&held, snapshot),
                 snapshot.connectors.iter().map(|(id, c)| (*id, c.group)).collect(),
@@ -224,7 +244,7 @@ impl Keeper {
 
     /// Writes the last good state. One that cannot be served is not written: what is on disk can.
     fn save(&self) {
-        if self.served_version() != self.state.snapshot().version {
+        if !self.state.is_served() {
             return;
         }
         let saved = Saved {

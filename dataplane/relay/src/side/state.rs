@@ -21,6 +21,8 @@ pub(crate) struct FollowedState {
     followed: Snapshot,
     /// Something was applied since the last [`FollowedState::settle`].
     unsettled: bool,
+    /// What is followed could not be served.
+    refused: bool,
     served: Served,
     certificates: BTreeMap<CertificateId, (Certificate, Arc<CertifiedKey>)>,
 }
@@ -65,6 +67,11 @@ impl FollowedState {
         &self.served
     }
 
+    /// Whether what is followed is what is served. Versions do not tell: those of two histories may be equal.
+    pub(crate) fn is_served(&self) -> bool {
+        !self.refused && !self.unsettled
+    }
+
     /// Starts over from a whole state.
     pub(crate) fn replace(&mut self, snapshot: Snapshot) {
         self.followed = snapshot;
@@ -90,9 +97,13 @@ impl FollowedState {
         match self.build() {
             Ok(served) => {
                 self.served = served;
+                self.refused = false;
                 Settled::Serve { version }
             }
-            Err(reason) => Settled::Refused { version, reason },
+            Err(reason) => {
+                self.refused = true;
+                Settled::Refused { version, reason }
+            }
         }
     }
 

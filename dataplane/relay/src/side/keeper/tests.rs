@@ -19,6 +19,7 @@ fn welcome(keeper: &Keeper, authority: &testing::Authority) -> Welcome {
         ca_pem: authority.pem.clone(),
         certificate_pem: authority.issue_relay(&keeper.identity().request_pem().unwrap()),
         server_time_unix_ms: 1,
+        epoch: None,
     }
 }
 
@@ -87,6 +88,69 @@ fn a_change_that_does_not_follow_is_refused_and_a_whole_state_asked_for() {
     keeper.snapshot(snapshot(9));
     assert_eq!(keeper.settle(), applied(9));
     assert_eq!(keeper.hello("n", 1, 1, 0).unwrap().last_version, 9);
+}
+
+/// A new link, and control's welcome on it.
+fn linked(keeper: &mut Keeper, authority: &testing::Authority, epoch: u128) {
+    keeper.hello("n", 1, 1, 0).unwrap();
+    let welcome = Welcome { epoch: Some(Epoch(epoch)), ..welcome(keeper, authority) };
+    keeper.welcome(&welcome).unwrap();
+}
+
+fn known(keeper: &mut Keeper) -> (u64, Option<Epoch>) {
+    let hello = keeper.hello("n", 1, 1, 0).unwrap();
+    (hello.last_version, hello.epoch)
+}
+
+#[test]
+fn a_change_of_another_epoch_is_refused_though_it_follows_in_number() {
+    let (held, authority) = (tempfile::tempdir().unwrap(), testing::Authority::new());
+    let mut keeper = load(&held);
+    linked(&mut keeper, &authority, 1);
+    keeper.snapshot(snapshot(5));
+    assert_eq!(keeper.settle(), applied(5));
+    assert_eq!(known(&mut keeper), (5, Some(Epoch(1))));
+    // A link that broke says nothing of control: the same one goes on.
+    linked(&mut keeper, &authority, 1);
+    assert!(keeper.delta(&app_put(6, "http://127.0.0.1:6060/")).is_none());
+    assert_eq!(keeper.settle(), applied(6));
+
+    linked(&mut keeper, &authority, 2);
+    let refusal = keeper.delta(&app_put(7, "http://127.0.0.1:7070/"));
+    assert!(matches!(refusal, Some(ToControl::Rejected { version: 7, .. })), "{refusal:?}");
+    assert_eq!((keeper.settle(), keeper.served_version()), (None, 6));
+    assert_eq!(known(&mut keeper), (0, None));
+
+    linked(&mut keeper, &authority, 2);
+    keeper.snapshot(snapshot(6));
+    assert_eq!(keeper.settle(), applied(6), "the same number, another history");
+    assert!(internal_port(&keeper).contains("8080"));
+    assert_eq!(known(&mut keeper), (6, Some(Epoch(2))));
+
+    // What is on disk may be of any epoch.
+    let mut restarted = load(&held);
+    assert_eq!(known(&mut restarted), (6, None));
+    linked(&mut restarted, &authority, 2);
+    assert!(restarted.delta(&app_put(7, "http://127.0.0.1:7070/")).is_some());
+}
+
+#[test]
+fn a_state_of_another_history_that_cannot_be_served_is_not_kept_for_its_number() {
+    let (held, authority) = (tempfile::tempdir().unwrap(), testing::Authority::new());
+    let mut keeper = load(&held);
+    linked(&mut keeper, &authority, 1);
+    keeper.snapshot(snapshot(5));
+    keeper.settle();
+    linked(&mut keeper, &authority, 2);
+    let mut wrong = snapshot(5);
+    wrong.connectors.clear();
+    wrong.apps.values_mut().for_each(|app| app.internal_url = "gopher://nowhere".into());
+    keeper.snapshot(wrong);
+    assert!(matches!(keeper.settle(), Some(ToControl::Rejected { version: 5, .. })));
+    linked(&mut keeper, &authority, 2);
+    let (connector, group) = (ConnectorId::new(TenantId::DEFAULT, 9), "g1-1".parse().unwrap());
+    assert!(keeper.handle().current().admits_connector(connector, group), "the last good one stays as a whole");
+    assert!(internal_port(&load(&held)).contains("8080"));
 }
 
 #[test]
