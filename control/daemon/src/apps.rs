@@ -16,7 +16,7 @@ use crate::certificates::{self, Choice};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::fleet::by_group;
 use crate::limits::APPS_MAX;
-use crate::problem::{not_found_among, problem};
+use crate::problem::{check_no_id, not_found_among, problem};
 use crate::tenants::{self, find_group};
 
 /// `app publish`.
@@ -238,6 +238,7 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
 }
 
 fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
+    check_no_id::<AppId>("published application", name.as_str())?;
     if let Some(other) = own_apps(snapshot, tenant).find(|app| app.name == *name) {
         return Err(problem(
             "name-taken",

@@ -1,5 +1,7 @@
 //! Refusals: what an administrator gets instead of a change. Title and status come from the catalogue of codes.
 
+use std::str::FromStr;
+
 use postern_model::admin::Problem;
 use postern_model::codes;
 use postern_service::suggest::nearest;
@@ -31,6 +33,15 @@ pub(crate) fn not_found_among<'a>(what: &str, name: &str, known: impl IntoIterat
     problem
 }
 
+/// Refuses a new name that reads as an id of the same kind: names are looked for first, so that a command which means the id
+/// would hit the one with the name.
+pub(crate) fn check_no_id<Id: FromStr>(what: &str, name: &str) -> Result<(), Problem> {
+    match name.parse::<Id>() {
+        Ok(_) => Err(problem("request-invalid", format!("{name} cannot be a {what}'s name: it reads as an id"))),
+        Err(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +49,7 @@ mod tests {
     #[test]
     fn every_code_used_here_is_catalogued() {
         let sources = [
+            include_str!("problem.rs"),
             include_str!("apps.rs"),
             include_str!("certificates.rs"),
             include_str!("tenants.rs"),

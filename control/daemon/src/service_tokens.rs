@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::apps::find_app;
 use crate::clock::{now_unix, now_unix_ms};
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::problem::{not_found_among, problem};
+use crate::problem::{check_no_id, not_found_among, problem};
 
 /// `access token list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<ServiceTokenView> {
@@ -196,6 +196,7 @@ fn warnings(snapshot: &Snapshot, token: &ServiceToken) -> Vec<String> {
 }
 
 fn check_room(snapshot: &Snapshot, tenant: &Tenant, request: &CreateServiceToken) -> Result<(), Problem> {
+    check_no_id::<ServiceTokenId>("service token", request.name.as_str())?;
     if let Some(other) = own(snapshot, tenant).find(|token| token.name == request.name) {
         let detail = format!(
             "a service token {} exists already ({}): `postern access token rotate {0}` gives it a new secret",

@@ -14,11 +14,12 @@ use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
-use crate::problem::{not_found, not_found_among, problem};
+use crate::problem::{check_no_id, not_found, not_found_among, problem};
 use crate::store::{DirectoryChange, TokenRecord};
 
 /// `tenant create`: a tenant with its first group.
 pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> Result<TenantView, Problem> {
+    check_no_id::<TenantId>("tenant", request.name.as_str())?;
     let mut draft = Draft::default();
     {
         let snapshot = control.snapshot();
@@ -93,6 +94,7 @@ pub(crate) fn create_group(
         if find_group(&snapshot, tenant, request.name.as_str()).is_ok() {
             return Err(problem("name-taken", format!("a connector group {} exists already", request.name)));
         }
+        check_no_id::<GroupId>("connector group", request.name.as_str())?;
         if snapshot.groups.len() >= GROUPS_MAX {
             return Err(problem("limit-reached", format!("there are {GROUPS_MAX} connector groups already")));
         }

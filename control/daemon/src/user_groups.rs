@@ -18,7 +18,7 @@ use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::directory::{Groups, find_group, find_user};
 use crate::limits::USER_GROUPS_MAX;
-use crate::problem::problem;
+use crate::problem::{check_no_id, problem};
 use crate::store::{DirectoryChange, GroupSize, Part};
 
 pub(crate) use members::{change_members, exact_members, leave_others};
@@ -210,6 +210,7 @@ fn put(
         return Ok(());
     }
     if before.is_none_or(|before| before.name != group.name) {
+        check_no_id::<UserGroupId>("group", group.name.as_str())?;
         check_free(control, group)?;
     }
     if before.is_some_and(|before| before.rule().is_none()) && group.rule().is_some() {

@@ -17,7 +17,7 @@ use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::directory::{Groups, check_end, find_user};
 use crate::limits::{USERS_AT_ONCE, USERS_MAX};
 use crate::password::PasswordHash;
-use crate::problem::problem;
+use crate::problem::{check_no_id, problem};
 use crate::store::{DirectoryChange, UserQuery};
 
 /// `user create`.
@@ -247,6 +247,7 @@ fn put(
         return Err(problem("limit-reached", detail).about("attributes"));
     }
     if before.is_none_or(|before| before.login != user.login) {
+        check_no_id::<UserId>("user", user.login.as_str())?;
         check_free(control, user.id.tenant, &user.login)?;
     }
     draft.audit(Audit {

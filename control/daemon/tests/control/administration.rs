@@ -244,3 +244,30 @@ fn a_wrong_start_is_one_line_with_a_cure() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("control.db: file is not a database") && text.contains("restore"), "{text}");
 }
+
+#[test]
+fn no_name_reads_as_an_id_of_its_kind() {
+    let world = World::start();
+    let tenant = "/v1/tenants/default";
+    world.publish("crm", "https://crm.localhost");
+    for (path, body) in [
+        ("/service-tokens", json!({"name": "st1-55", "apps": ["crm"]})),
+        ("/users", json!({"login": "u1-1"})),
+        ("/user-groups", json!({"name": "ug1-1"})),
+        ("/apps", app("a1-9", "https://a.localhost")),
+        ("/connector-groups", json!({"name": "g2-7"})),
+        ("/apply", json!({"document": {"users": {"u1-1": {}}}})),
+        ("/apply", json!({"document": {"user_groups": {"ug1-1": {}}}})),
+        ("/apply", json!({"document": {"connector_groups": ["g1-9"]}})),
+    ] {
+        let (code, detail) = world.refused("POST", &format!("{tenant}{path}"), &body);
+        assert!(code == "request-invalid" && detail.contains("reads as an id"), "{path}: {code} {detail}");
+    }
+    let (_, detail) = world.refused("POST", "/v1/tenants", &json!({"name": "t9"}));
+    assert!(detail.contains("t9 cannot be a tenant's name"), "{detail}");
+    // Nor is one renamed to it; an id of another kind is a name like any other.
+    world.done::<Value>("POST", &format!("{tenant}/users"), &json!({"login": "st1-1"}));
+    world.refused("PATCH", &format!("{tenant}/users/st1-1"), &json!({"login": "u1-7"}));
+    world.done::<Value>("POST", &format!("{tenant}/user-groups"), &json!({"name": "staff"}));
+    world.refused("PATCH", &format!("{tenant}/user-groups/staff"), &json!({"name": "ug1-1"}));
+}
