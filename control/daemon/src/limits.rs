@@ -45,6 +45,8 @@ pub(crate) const TOKENS_OPEN_MAX: u32 = 1_000;
 
 /// Admin connections at once.
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Connections at once of users who may do nothing at the admin socket: places in which they are told so.
+pub(crate) const STRANGERS_MAX: usize = 8;
 /// A client that is slower with its request head is dropped.
 pub(crate) const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that is slower with its request body is dropped.

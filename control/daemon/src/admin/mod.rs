@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::control::{Actor, Control};
-use crate::limits::{ADMIN_BODY_TIMEOUT, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_TIMEOUT};
+use crate::limits::{ADMIN_BODY_TIMEOUT, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_TIMEOUT, STRANGERS_MAX};
 use crate::link::{self, admit::Peer};
 use crate::problem::problem;
 
@@ -37,8 +37,26 @@ pub(crate) struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
     access: Rc<Access>,
-    /// Connections that are being served, links not counted.
-    open: Rc<Cell<usize>>,
+    places: Places,
+}
+
+/// Connections that are being served, links not counted. Users who may do nothing here have few places of their own, enough
+/// to be told so: the socket is open to every user of the host, and they must not use up those of the others.
+#[derive(Default)]
+struct Places {
+    admitted: Rc<Cell<usize>>,
+    strangers: Rc<Cell<usize>>,
+}
+
+impl Places {
+    /// A place for a connection of this user, while there is one.
+    fn take(&self, access: &Access, uid: u32) -> Option<Open> {
+        let (places, most) = match access.may_link(uid) {
+            true => (&self.admitted, ADMIN_CONNECTIONS_MAX),
+            false => (&self.strangers, STRANGERS_MAX),
+        };
+        (places.get() < most).then(|| Open::count(places))
+    }
 }
 
 /// Which users may do what.
@@ -87,7 +105,7 @@ impl AdminSocket {
         let listener = UnixListener::bind(path).map_err(unusable)?;
         let mode = std::fs::Permissions::from_mode(access.socket_mode());
         std::fs::set_permissions(path, mode).map_err(unusable)?;
-        Ok(Self { listener, path: path.to_owned(), access: Rc::new(access), open: Rc::default() })
+        Ok(Self { listener, path: path.to_owned(), access: Rc::new(access), places: Places::default() })
     }
 
     /// Serves until `shutdown`, then waits for requests under way.
@@ -106,24 +124,23 @@ impl AdminSocket {
             }
         }
         let _ = std::fs::remove_file(&self.path);
-        while self.open.get() > 0 {
+        while self.places.admitted.get() > 0 {
             tokio::time::sleep(DRAIN_POLL).await;
         }
     }
 
     fn spawn(&self, stream: UnixStream, control: &Rc<Control>, shutdown: &watch::Receiver<bool>) {
         let Ok(credentials) = stream.peer_cred() else { return };
-        if self.open.get() >= ADMIN_CONNECTIONS_MAX {
-            tracing::warn!("{ADMIN_CONNECTIONS_MAX} admin connections are open: one more is refused");
+        let uid = credentials.uid();
+        let Some(open) = self.places.take(&self.access, uid) else {
+            // Not for strangers: they would fill the log.
+            if self.access.may_link(uid) {
+                tracing::warn!("{ADMIN_CONNECTIONS_MAX} admin connections are open: one more is refused");
+            }
             return;
-        }
-        let open = Open::count(&self.open);
-        let client = Client {
-            control: Rc::clone(control),
-            access: Rc::clone(&self.access),
-            uid: credentials.uid(),
-            shutdown: shutdown.clone(),
         };
+        let client =
+            Client { control: Rc::clone(control), access: Rc::clone(&self.access), uid, shutdown: shutdown.clone() };
         tokio::task::spawn_local(async move {
             client.serve(stream).await;
             drop(open);
@@ -260,3 +277,21 @@ fn render(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Resp
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_do_not_use_up_the_places_of_others() {
+        let access = Access { own_uid: 10, admin_uids: vec![11], relay_uids: vec![12] };
+        let places = Places::default();
+        let strangers: Vec<Open> = std::iter::from_fn(|| places.take(&access, 13)).collect();
+        assert_eq!(strangers.len(), STRANGERS_MAX);
+        let mut uids = [0, 10, 11, 12].into_iter().cycle();
+        let admitted: Vec<Open> = std::iter::from_fn(|| places.take(&access, uids.next()?)).collect();
+        assert_eq!(admitted.len(), ADMIN_CONNECTIONS_MAX);
+        drop(strangers);
+        assert!(places.take(&access, 13).is_some() && places.take(&access, 11).is_none());
+    }
+}
