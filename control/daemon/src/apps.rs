@@ -15,6 +15,7 @@ use postern_model::{Change, Snapshot};
 use crate::certificates::{self, Choice};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::fleet::by_group;
+use crate::foreign_hosts::ForeignHosts;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::tenants::{self, find_group};
@@ -74,23 +75,18 @@ pub(crate) fn put(
     store(control, actor, draft, app, choice, before).map(drop)
 }
 
-/// Refuses places that two applications have, among all of them: for what was staged without looking.
+/// Refuses places that two applications have, among all of the tenant's: for what was staged without looking.
 pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
-    let mut tenants: BTreeMap<String, &App> = BTreeMap::new();
+    let foreign = ForeignHosts::of(snapshot, tenant.id);
     let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
-    // Others were there before: whoever comes later is at fault.
-    let (own, others): (Vec<&App>, Vec<&App>) = snapshot.apps.values().partition(|app| app.id.tenant == tenant.id);
-    for app in others.into_iter().chain(own) {
+    for app in own_apps(snapshot, tenant) {
         let Ok(planned) = PlannedApp::parse(app) else { continue };
-        let host = planned.external.host_pattern();
+        let url = &planned.external;
         let at = |problem: Problem| problem.about(format!("app.{}.external", app.name));
-        match tenants.get(&host) {
-            Some(other) if other.id.tenant != app.id.tenant => return Err(at(foreign_host(snapshot, &host, other))),
-            Some(_) => {}
-            None => drop(tenants.insert(host.clone(), app)),
+        if let Some(other) = foreign.overlapping(url) {
+            return Err(at(foreign_host(snapshot, url, other)));
         }
-        if let Some(other) = places.insert((host, planned.external.path.clone()), app) {
-            let url = &planned.external;
+        if let Some(other) = places.insert((url.host_pattern(), url.path.clone()), app) {
             return Err(at(problem("app-url-conflict", format!("{url} is already published as {}", other.name))));
         }
     }
@@ -251,28 +247,30 @@ fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> Result<(), P
     Ok(())
 }
 
-/// Refuses a place that is taken, naming who has it. A host belongs to one tenant, for its pages share cookies.
+/// Refuses a place that is taken, naming who has it.
 fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Problem> {
-    let host = planned.external.host_pattern();
-    for app in snapshot.apps.values().filter(|app| app.id != planned.id) {
-        let Ok(other) = PlannedApp::parse(app) else { continue };
-        if other.external.host_pattern() != host {
-            continue;
-        }
-        if other.tenant != planned.tenant {
-            return Err(foreign_host(snapshot, &host, app));
-        }
-        if other.external.path == planned.external.path {
-            let url = &planned.external;
+    let url = &planned.external;
+    if let Some(other) = ForeignHosts::of(snapshot, planned.tenant).overlapping(url) {
+        return Err(foreign_host(snapshot, url, other));
+    }
+    let own = snapshot.apps.values().filter(|app| app.id.tenant == planned.tenant && app.id != planned.id);
+    for other in own.filter_map(|app| PlannedApp::parse(app).ok()) {
+        if (other.external.host_pattern(), &other.external.path) == (url.host_pattern(), &url.path) {
             return Err(problem("app-url-conflict", format!("{url} is already published as {}", other.name)));
         }
     }
     Ok(())
 }
 
-fn foreign_host(snapshot: &Snapshot, host: &str, other: &App) -> Problem {
+fn foreign_host(snapshot: &Snapshot, url: &ExternalUrl, other: &App) -> Problem {
     let tenant = snapshot.tenants.get(&other.id.tenant).map(|tenant| tenant.name.as_str()).unwrap_or_default();
-    let detail = format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name);
+    let (host, theirs) = (url.host_pattern(), ExternalUrl::parse(&other.external_url).map(|url| url.host_pattern()));
+    let detail = match theirs {
+        Ok(theirs) if theirs != host => {
+            format!("{host} overlaps {theirs}, which belongs to the tenant {tenant}: it publishes {} there", other.name)
+        }
+        Ok(_) | Err(_) => format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name),
+    };
     problem("app-url-conflict", detail)
 }
 

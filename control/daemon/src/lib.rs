@@ -19,6 +19,7 @@ mod enrol;
 #[cfg(debug_assertions)]
 mod fault;
 mod fleet;
+mod foreign_hosts;
 mod limits;
 mod link;
 mod metrics;

@@ -271,3 +271,36 @@ fn no_name_reads_as_an_id_of_its_kind() {
     world.done::<Value>("POST", &format!("{tenant}/user-groups"), &json!({"name": "staff"}));
     world.refused("PATCH", &format!("{tenant}/user-groups/staff"), &json!({"name": "ug1-1"}));
 }
+
+#[test]
+fn no_tenant_publishes_within_the_wildcard_of_another() {
+    let world = World::start();
+    world.done::<Value>("POST", "/v1/tenants", &json!({"name": "acme"}));
+    world.publish("wild", "https://*.x.localhost/a");
+    world.publish("exact", "https://one.y.localhost");
+    let entry = |external: &str| json!({"external_url": external, "internal_url": "http://127.0.0.1/", "preauth": "passthrough"});
+    for (external, other) in [
+        ("https://crm.x.localhost", "wild"),
+        ("https://a.b.x.localhost", "wild"),
+        ("https://*.b.x.localhost", "wild"),
+        ("https://*.x.localhost/b", "wild"),
+        ("https://*.y.localhost", "exact"),
+        ("https://one.y.localhost/b", "exact"),
+    ] {
+        let (code, detail) = world.refused("POST", "/v1/tenants/acme/apps", &app("crm", external));
+        let says = format!("belongs to the tenant default: it publishes {other} there");
+        assert!(code == "app-url-conflict" && detail.ends_with(&says), "{external}: {code} {detail}");
+        let document = json!({"document": {"apps": {"crm": entry(external)}}});
+        let (code, detail) = world.refused("POST", "/v1/tenants/acme/apply", &document);
+        assert!(code == "app-url-conflict" && detail.ends_with(&says), "{external}: {code} {detail}");
+    }
+    // A wildcard does not stand for its own name, and within a tenant the longer one goes first.
+    let beside = json!({"document": {"apps": {"crm": entry("https://x.localhost")}}});
+    world.done::<Value>("POST", "/v1/tenants/acme/apply", &beside);
+    world.done::<Value>("POST", "/v1/tenants/acme/apps", &app("y", "https://two.y.localhost"));
+    world.publish("own", "https://crm.x.localhost");
+    world.publish("longer", "https://*.b.x.localhost");
+    let (_, detail) =
+        world.refused("PATCH", "/v1/tenants/acme/apps/y", &json!({"external_url": "https://z.x.localhost"}));
+    assert!(detail.contains("z.x.localhost overlaps *.x.localhost"), "{detail}");
+}
