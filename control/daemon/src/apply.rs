@@ -29,7 +29,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
         return Err(problem("limit-reached", detail));
     }
     let run = Run { control, actor };
-    let (warnings, version) = control.staged(
+    let (mut warnings, version) = control.staged(
         actor,
         || {
             let tenant = run.tenant(tenant, create_tenant)?;
@@ -51,6 +51,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             !dry_run && !audit.is_empty()
         },
     )?;
+    warnings.extend(gone.iter().map(|relay| relays::goes_on(&relay.name)));
     if !dry_run {
         for relay in gone {
             control.fleet.borrow_mut().removed(relay.id, "this relay was removed by `postern apply --prune`");

@@ -81,9 +81,16 @@ pub(crate) fn remove_staged(control: &Control, actor: &Actor, name: &str) -> Res
 pub(crate) fn remove(control: &Control, actor: &Actor, name: &str) -> Result<Changed, Problem> {
     let (relay, version) = removal(control, actor, name)?;
     control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
-    let socket = relay.address.is_none();
-    let warning = "it came through the Unix socket and links again as long as it runs: stop it";
-    Ok(Changed { version, warnings: socket.then(|| warning.to_owned()).into_iter().collect() })
+    let mut warnings = vec![goes_on(&relay.name)];
+    if relay.address.is_none() {
+        warnings.push("it came through the Unix socket and links again as long as it runs".into());
+    }
+    Ok(Changed { version, warnings })
+}
+
+/// A relay that is told nothing any more keeps what it was told, tokens that are revoked later among it.
+pub(crate) fn goes_on(name: &Name) -> String {
+    format!("relay {name} goes on with what it was told last until it is stopped: stop it")
 }
 
 fn removal(control: &Control, actor: &Actor, name: &str) -> Result<(Relay, u64), Problem> {
