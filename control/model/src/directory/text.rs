@@ -8,7 +8,8 @@ use serde::ser::{Serialize, Serializer};
 
 use super::as_text;
 
-/// One line of at most `BYTES_MAX` bytes without control characters. It may be empty.
+/// One line of at most `BYTES_MAX` bytes without control characters, those of the direction of writing among them. It may be
+/// empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Line<const BYTES_MAX: usize>(Box<str>);
 
@@ -26,6 +27,9 @@ pub enum LineInvalid {
     /// A line break, a tab, an escape.
     #[error("control characters such as line breaks are not allowed")]
     Control,
+    /// One that turns the direction of what follows, or is seen nowhere but there.
+    #[error("characters that change the direction of writing are not allowed")]
+    Direction,
 }
 
 impl<const BYTES_MAX: usize> Line<BYTES_MAX> {
@@ -52,8 +56,16 @@ impl<const BYTES_MAX: usize> FromStr for Line<BYTES_MAX> {
         if text.contains(char::is_control) {
             return Err(LineInvalid::Control);
         }
+        if text.contains(is_bidi_control) {
+            return Err(LineInvalid::Direction);
+        }
         Ok(Self(text.into()))
     }
+}
+
+/// Unicode's `Bidi_Control` (UAX #9 §2): with them a name is displayed as another one, and what stands behind it, too.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl<const BYTES_MAX: usize> Serialize for Line<BYTES_MAX> {
@@ -190,6 +202,13 @@ mod tests {
         for wrong in ["a\nb", "\t", "\u{1b}[m", "\u{85}"] {
             assert_eq!(wrong.parse::<Line<9>>(), Err(LineInvalid::Control), "{wrong:?}");
         }
+        for direction in
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
+        {
+            let wrong = format!("a{direction}b");
+            assert_eq!(wrong.parse::<Line<9>>(), Err(LineInvalid::Direction), "{wrong:?}");
+        }
+        assert!("שלום".parse::<Line<9>>().is_ok());
         assert!(serde_json::from_str::<Line<2>>("\"abc\"").unwrap_err().to_string().contains("at most 2"));
     }
 
