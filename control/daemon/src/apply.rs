@@ -17,7 +17,7 @@ use crate::directory::Groups;
 use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
-use crate::{apps, assignments, certificates, networks, relays, tenants, throttle, user_groups, users};
+use crate::{apps, assignments, certificates, networks, relays, service_tokens, tenants, throttle, user_groups, users};
 
 /// `apply` and `diff`: all of the document or nothing.
 pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: Apply) -> Result<Applied, Problem> {
@@ -29,6 +29,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
         return Err(problem("limit-reached", detail));
     }
     let run = Run { control, actor };
+    let before = control.snapshot().clone();
     let (mut warnings, version) = control.staged(
         actor,
         || {
@@ -44,6 +45,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
             warnings.extend(assignments::warnings(&snapshot, tenant.id, &document.assignments));
+            warnings.extend(service_tokens::emptied(&before, &snapshot));
             Ok(warnings)
         },
         |_, audit| {

@@ -18,6 +18,7 @@ use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
+use crate::service_tokens;
 use crate::tenants::{self, find_group};
 
 /// `app publish`.
@@ -123,12 +124,13 @@ pub(crate) fn set(
 /// `app unpublish`.
 pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
     let mut draft = Draft::default();
+    let before = control.snapshot().clone();
     {
-        let snapshot = control.snapshot();
-        let app = find_app(&snapshot, tenant, name)?;
+        let snapshot = &before;
+        let app = find_app(snapshot, tenant, name)?;
         draft.change(Change::AppRemoved { id: app.id });
-        draft.sign(app.group, backends(&snapshot, app.group, None, Some(app.id)));
-        certificates::drop_unused(&snapshot, app.certificate, app.id, &mut draft);
+        draft.sign(app.group, backends(snapshot, app.group, None, Some(app.id)));
+        certificates::drop_unused(snapshot, app.certificate, app.id, &mut draft);
         draft.audit(Audit {
             action: "app.unpublish",
             tenant: Some(tenant.id),
@@ -138,7 +140,7 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         });
     }
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: Vec::new() })
+    Ok(Changed { version, warnings: service_tokens::emptied(&before, &control.snapshot()) })
 }
 
 /// `app show`.

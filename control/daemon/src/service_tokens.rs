@@ -93,7 +93,11 @@ pub(crate) fn set(
     };
     let version = store(control, actor, Draft::default(), action, Some(&before), &token)?;
     let snapshot = control.snapshot();
-    Ok(ServiceTokenChanged { service_token: view(&snapshot, &token), version, warnings: warnings(&snapshot, &token) })
+    let mut warnings = warnings(&snapshot, &token);
+    if before == token {
+        warnings.insert(0, format!("{}: nothing changes: it is so already", token.name));
+    }
+    Ok(ServiceTokenChanged { service_token: view(&snapshot, &token), version, warnings })
 }
 
 /// `access token rotate`: another secret, and the one before is good no longer.
@@ -131,6 +135,13 @@ pub(crate) fn revoke(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     }
     let version = control.commit(actor, draft)?;
     Ok(Changed { version, warnings: Vec::new() })
+}
+
+/// One line for each token that names an application in `before` and none now: it lets nobody in any more.
+pub(crate) fn emptied(before: &Snapshot, now: &Snapshot) -> Vec<String> {
+    let held = |id| before.service_tokens.get(id).is_some_and(|token| !token.apps.is_empty());
+    let empty = now.service_tokens.values().filter(|token| token.apps.is_empty() && held(&token.id));
+    empty.map(|token| format!("service token {} has no application left: it lets nobody in", token.name)).collect()
 }
 
 /// Nothing happens when nothing changes.

@@ -103,6 +103,30 @@ fn relays_are_told_of_every_change() {
 }
 
 #[test]
+fn what_changes_nothing_and_what_empties_a_token_is_said() {
+    let world = world();
+    create(&world, "backup", &["api"]);
+    create(&world, "ci", &["api", "wiki"]);
+    let path = format!("{TOKENS}/backup");
+    let same: Value = world.done("PATCH", &path, &json!({"remove_apps": ["wiki"]}));
+    assert!(same["warnings"].to_string().contains("backup: nothing changes"), "{same}");
+    let more: Value = world.done("PATCH", &path, &json!({"enabled": false}));
+    assert!(!more["warnings"].to_string().contains("nothing changes"), "{more}");
+
+    let kept =
+        json!({"external_url": "https://wiki.localhost", "internal_url": "http://127.0.0.1:8000", "preauth": "oidc"});
+    let only = json!({"document": {"apps": {"wiki": kept}}, "prune": true, "dry_run": true});
+    let told: Value = world.done("POST", "/v1/tenants/default/apply", &only);
+    let gone: Value = world.done("DELETE", "/v1/tenants/default/apps/api", &Value::Null);
+    for answer in [&told, &gone] {
+        assert!(answer["warnings"].to_string().contains("service token backup has no application left"), "{answer}");
+        assert!(!answer["warnings"].to_string().contains("token ci"), "{answer}");
+    }
+    let gone: Value = world.done("DELETE", "/v1/tenants/default/apps/wiki", &Value::Null);
+    assert_eq!(gone["warnings"], json!(["service token ci has no application left: it lets nobody in"]));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let world = world();
     create(&world, "backup", &["api"]);
