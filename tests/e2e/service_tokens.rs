@@ -129,11 +129,23 @@ fn the_application_hears_who_asks_and_gets_no_credentials_of_ours() {
     assert_eq!(head.matches("x-postern-service: backup\r\n").count(), 1, "{head}");
     assert!(!head.contains("root") && !head.contains("authorization"), "{head}");
 
-    // An application that does not ask has the client's own credentials, and nobody's name.
-    world.cli(&["app", "set", "app", "--preauth", "passthrough"]).unwrap();
+    // An application that does not ask has the client's own credentials and nobody's name, and no token either.
+    let said = world.cli_output(&["app", "set", "app", "--preauth", "passthrough"]).unwrap();
+    let warned = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.status.success() && warned.contains("asked for no more: backup"), "{warned}");
     let head = ask(&client, "/head", &[("Remote-User", "me")]).text().to_lowercase();
-    assert!(head.contains("authorization: bearer pst_") && head.contains("remote-user: me"), "{head}");
-    assert!(!head.contains("x-postern-service"), "{head}");
+    assert!(head.contains("remote-user: me") && !head.contains("pst_"), "{head}");
+    assert!(!head.contains("x-postern-service") && !head.contains("authorization"), "{head}");
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "echo")];
+    assert!(!ask(&client, "/head", &upgrade).text().to_lowercase().contains("pst_"));
+    let mut curl = Command::new("curl");
+    curl.args(world.curl("app.example.test")).args(["--http2", "-sf", "-H"]).arg(format!("@{}", fields.display()));
+    let output = curl.arg(format!("https://{}/head", client.host)).output().unwrap();
+    let head = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    assert!(head.starts_with("get ") && !head.contains("pst_") && !head.contains("authorization"), "{head}");
+    let mut own = world.client(&client.host).unwrap().connect().unwrap();
+    let head = own.request("GET", "/head", &[("Authorization", "Bearer its-own")], b"").unwrap();
+    assert!(head.text().contains("Bearer its-own"), "{}", head.text());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use postern_http::RequestHead;
 use postern_io::{Instant, now};
 use postern_model::config::Preauth;
 use postern_model::plan::PlannedApp;
-use postern_model::service_token::ServiceToken;
+use postern_model::service_token::{PresentedToken, ServiceToken};
 
 use super::bearer::{self, Refusal, Remembered};
 use super::reject::Reject;
@@ -20,6 +20,8 @@ use crate::published::Published;
 pub(crate) struct Permit {
     app: Arc<PlannedApp>,
     subject: Option<Subject>,
+    /// A token that nobody asked for. The request itself has it no more.
+    carried: Option<Box<PresentedToken>>,
     /// [`Published::access`] it was given under.
     access: u64,
     /// When it is to be looked at again, whatever changes.
@@ -43,14 +45,20 @@ pub(crate) fn authorise(
     subject: &mut Option<Subject>,
 ) -> Result<Permit, Reject> {
     let Routed { app, wanted } = routed;
+    let mut carried = None;
     let until = match (app.preauth, wanted) {
-        (Preauth::Passthrough, _) => None,
+        (Preauth::Passthrough, _) => {
+            carried = bearer::carried(head);
+            None
+        }
         (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app)),
         (Preauth::Oidc, Wanted::Application) => {
-            let_in(&app, head, published, remembered, subject).map_err(|refusal| refusal.reject(head, &app))?
+            let token = bearer::shown(head, published, remembered);
+            let let_in = token.and_then(|token| let_in(token, &app, subject));
+            let_in.map_err(|refusal| refusal.reject(head, &app))?
         }
     };
-    Ok(Permit { app, subject: subject.clone(), access: published.access, until })
+    Ok(Permit { app, subject: subject.clone(), carried, access: published.access, until })
 }
 
 impl Permit {
@@ -80,25 +88,29 @@ impl Permit {
             (Preauth::Passthrough, _) => None,
             (Preauth::Oidc, Some(Subject::Service(held))) => still_admits(held, app, published, head)?,
             // It came while nobody asked; what it has with it may be enough.
-            (Preauth::Oidc, None) => let_in(app, head, published, &Remembered::default(), &mut self.subject)
-                .map_err(|refusal| refusal.reject(head, app))?,
+            (Preauth::Oidc, None) => {
+                let token = match &self.carried {
+                    Some(carried) => bearer::known(carried, published),
+                    None => bearer::shown(head, published, &Remembered::default()),
+                };
+                let let_in = token.and_then(|token| let_in(token, app, &mut self.subject));
+                let_in.map_err(|refusal| refusal.reject(head, app))?
+            }
         };
         self.access = published.access;
         Ok(())
     }
 }
 
-/// Whether what the request shows lets it in, and until when. `subject` becomes whoever is known, let in or not.
+/// Whether a token that was shown lets its request in, and until when. `subject` becomes whoever is known, let in or not.
 fn let_in(
+    token: Arc<ServiceToken>,
     app: &PlannedApp,
-    head: &RequestHead,
-    published: &Published,
-    remembered: &Remembered,
     subject: &mut Option<Subject>,
 ) -> Result<Option<Instant>, Refusal> {
-    let token = bearer::shown(head, published, remembered)?;
-    *subject = Some(Subject::Service(Arc::clone(&token)));
-    bearer::admits(&token, app.id)
+    let until = bearer::admits(&token, app.id);
+    *subject = Some(Subject::Service(token));
+    until
 }
 
 /// Whether a token that let a request in still does, and until when.

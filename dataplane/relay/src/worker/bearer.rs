@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
-use postern_http::{Known, RequestHead};
+use postern_http::{Headers, Known, RequestHead};
 use postern_io::{Instant, now, wall_clock};
 use postern_model::ids::AppId;
 use postern_model::plan::PlannedApp;
-use postern_model::service_token::{PresentedToken, ServiceToken};
+use postern_model::service_token::{PREFIX, PresentedToken, ServiceToken};
 use zeroize::Zeroizing;
 
 use super::reject::Reject;
@@ -51,11 +51,37 @@ pub(crate) fn shown(
         return Ok(token);
     }
     let presented = PresentedToken::parse(&value[SCHEME.len()..]).ok_or(Refusal::Invalid)?;
+    let token = known(&presented, published)?;
+    remembered.keep(value, &token, published.access);
+    Ok(token)
+}
+
+/// What a token in a request stands for, if it is good.
+pub(crate) fn known(presented: &PresentedToken, published: &Published) -> Result<Arc<ServiceToken>, Refusal> {
     let key = presented.secret.key();
     let token = published.plan.service_token(presented.id).filter(|token| token.key.is(&key) && token.enabled);
-    let token = token.ok_or(Refusal::Invalid)?;
-    remembered.keep(value, token, published.access);
-    Ok(Arc::clone(token))
+    token.cloned().ok_or(Refusal::Invalid)
+}
+
+/// The token that a request has with it to an application that does not ask for one: it may begin to, and [`take_out`] leaves
+/// nothing in the request.
+pub(crate) fn carried(head: &RequestHead) -> Option<Box<PresentedToken>> {
+    let value = authorization(head).ok()?;
+    PresentedToken::parse(&value[SCHEME.len()..]).map(Box::new)
+}
+
+/// Removes what looks like a token of ours and leaves an application's own credentials.
+pub(crate) fn take_out(headers: &mut Headers) {
+    if headers.get_all(Known::Authorization).any(is_ours) {
+        headers.retain(|field| field.known() != Some(Known::Authorization) || !is_ours(field.value()));
+    }
+}
+
+/// Goes by the beginning alone: the secret is in a damaged token, too, and in one with something behind it.
+fn is_ours(value: &[u8]) -> bool {
+    let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else { return false };
+    let is_bearer = scheme[..SCHEME.len() - 1].eq_ignore_ascii_case(&SCHEME[..SCHEME.len() - 1]);
+    is_bearer && matches!(scheme.last(), Some(b' ' | b'\t')) && rest.trim_ascii_start().starts_with(PREFIX.as_bytes())
 }
 
 /// Whether a good token lets in here and now, and until when it is not to be looked at again.
@@ -168,6 +194,34 @@ mod tests {
         ] {
             assert_eq!(ask(invalid), Err(Refusal::Invalid), "{invalid:?}");
         }
+    }
+
+    #[test]
+    fn tokens_are_taken_out_whatever_they_are_worth_and_nothing_else_is() {
+        let good = testing::bearer(1);
+        let token = good.strip_prefix("Bearer ").unwrap();
+        for ours in [
+            &good,
+            &format!("bEARER {token}"),
+            &format!("Bearer   {token}"),
+            &format!("Bearer\t{token}"),
+            &format!("{good}, {good}"),
+            &good[..good.len() - 1],
+            "Bearer pst_",
+        ] {
+            let mut head = head(&[ours, "Basic bWU6bWU="]);
+            head.headers.append("x-mine", "1").unwrap();
+            take_out(&mut head.headers);
+            let left: Vec<_> = head.headers.iter().map(|field| field.value().to_vec()).collect();
+            assert_eq!(left, [&b"Basic bWU6bWU="[..], b"1"], "{ours}");
+        }
+        for other in ["Basic bWU6bWU=", "Bearer eyJ.pst_.x", "Bearer xpst_1", "Bearer", "pst_st1-1_x"] {
+            let mut head = head(&[other]);
+            take_out(&mut head.headers);
+            assert_eq!(head.headers.get(Known::Authorization), Some(other.as_bytes()));
+        }
+        assert!(carried(&head(&[&good])).is_some());
+        assert!(carried(&head(&[&good, &good])).is_none() && carried(&head(&["Basic bWU6bWU="])).is_none());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, Open
 
 use super::Worker;
 use super::authorise::{Permit, Subject};
+use super::bearer;
 use super::client::Client;
 use super::download::{Download, Step};
 use super::reject::Reject;
@@ -81,14 +82,15 @@ pub(crate) async fn forward<C: Client>(
     transaction.outcome = outcome;
 }
 
-/// Where nobody passes unknown, the application is told by us alone who asks, and gets no credentials that were for us.
+/// Where nobody passes unknown, the application is told by us alone who asks. No application gets a token: it would let whoever
+/// reads it there in elsewhere.
 fn identify(headers: &mut Headers, permit: &Permit) {
     match permit.app().preauth {
         Preauth::Passthrough => {}
         Preauth::Oidc => strip_identity(headers),
     }
     match permit.subject() {
-        None => {}
+        None => bearer::take_out(headers),
         Some(Subject::Service(token)) => {
             headers.remove(Known::Authorization);
             add_service(headers, token.name.as_str());
