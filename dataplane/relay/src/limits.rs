@@ -53,6 +53,8 @@ pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(20);
 pub const STATUS_INTERVAL_MIN: Duration = Duration::from_millis(200);
 /// The longest time between two statuses.
 pub const STATUS_INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// The shortest time until a state that could not be saved is written again, while nothing changes.
+pub const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Pauses between attempts to reach control over its Unix socket: doubling between these two, with jitter.
 pub const RECONNECT_MIN: Duration = Duration::from_millis(100);

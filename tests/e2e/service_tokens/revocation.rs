@@ -146,3 +146,24 @@ fn what_was_revoked_stays_revoked_whatever_is_killed() {
     world.expect_within(START_TIMEOUT, "the relay is linked", |world| world.connectors_online() == 1).unwrap();
     assert_eq!((status(&good), status(&revoked)), (200, 401));
 }
+
+#[test]
+fn a_revocation_that_a_relay_cannot_save_is_in_force_and_not_confirmed() {
+    let (world, _origin, client) = scene();
+    let client = client.bearing(&token(&world, "backup", "app"));
+    assert_eq!(client.connect().unwrap().get("/bytes/3").unwrap().status, 200);
+    let obstacle = world.path("relay/state.sealed.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let said = world.cli_output(&["access", "token", "revoke", "backup"]).unwrap();
+    let warned = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.status.success() && warned.contains("has not confirmed this change yet"), "{warned}");
+    assert_eq!(client.connect().unwrap().get("/bytes/3").unwrap().status, 401);
+    let warnings = |world: &World| world.json(&["status"]).unwrap()["warnings"].to_string();
+    assert!(warnings(&world).contains("cannot be saved"), "{}", warnings(&world));
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    let is_saved = |world: &World| !warnings(world).contains("cannot be saved");
+    world.expect_within(START_TIMEOUT, "it is saved", is_saved).unwrap();
+    let said = world.cli_output(&["throttle", "set", "source", "--rps", "1000"]).unwrap();
+    assert!(!String::from_utf8_lossy(&said.stderr).contains("not confirmed"));
+}

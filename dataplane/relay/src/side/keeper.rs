@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use postern_model::delta::Delta;
@@ -19,7 +20,7 @@ use super::seal::Seal;
 use super::state::{FollowedState, Saved, Settled};
 use super::tls::{Authority, ClientCertificates, TlsConfigs};
 use crate::limit::{LimitTable, monotonic_ns};
-use crate::limits::STATE_BYTES_MAX;
+use crate::limits::{SAVE_RETRY_INTERVAL, STATE_BYTES_MAX};
 use crate::network::NetworkTable;
 use crate::published::{ConfigHandle, Published};
 
@@ -41,6 +42,10 @@ pub(crate) struct Keeper {
     link_epoch: Option<Epoch>,
     /// In which of control's epochs the state was told. Not kept on disk: a start asks for the whole state.
     state_epoch: Option<Epoch>,
+    /// The version that a restart would begin with.
+    kept_version: u64,
+    /// Why that is not the one in force, and when this was last tried.
+    unkept: Option<(String, Instant)>,
     handle: ConfigHandle,
 }
 
@@ -69,6 +74,8 @@ impl Keeper {
             needs_snapshot: false,
             link_epoch: None,
             state_epoch: None,
+            kept_version: 0,
+            unkept: None,
             handle: ConfigHandle::new(Arc::new(first)),
         };
         let warning = keeper.restore(saved).or(warning);
@@ -83,6 +90,7 @@ impl Keeper {
         }
         self.state.replace(saved.snapshot);
         let settled = self.state.settle();
+        self.kept_version = self.served_version();
         self.publish();
         match settled {
             Settled::Refused { version, reason } => {
@@ -103,6 +111,20 @@ impl Keeper {
     /// The version in force.
     pub(crate) fn served_version(&self) -> u64 {
         self.state.served().plan.version()
+    }
+
+    /// The version in force that a restart does not undo: all that control may count on.
+    pub(crate) fn kept_version(&self) -> u64 {
+        self.kept_version
+    }
+
+    /// For operators.
+    pub(crate) fn unkept_warning(&self) -> Option<String> {
+        let (error, _) = self.unkept.as_ref()?;
+        Some(format!(
+            "the state in {} cannot be saved ({error}): what control changes is in force, and a restart would undo it",
+            self.folder.as_ref().display()
+        ))
     }
 
     /// What to say first on a link. Who is at its other end is not known before the welcome.
@@ -173,8 +195,8 @@ impl Keeper {
             Settled::Unchanged => None,
             Settled::Serve { version } => {
                 self.publish();
-                self.save();
-                Some(ToControl::Applied { version })
+                // Unsaved it is not confirmed: a restart without control would make good again what was revoked.
+                self.save().then_some(ToControl::Applied { version })
             }
             Settled::Refused { version, reason } => {
                 tracing::error!(
@@ -186,6 +208,13 @@ impl Keeper {
                 Some(ToControl::Rejected { version, reason })
             }
         }
+    }
+
+    /// Tries again, now and then, to save what could not be saved; what to tell control when it is.
+    pub(crate) fn save_again(&mut self, now: Instant) -> Option<ToControl> {
+        let (_, tried) = self.unkept.as_ref()?;
+        let is_due = now.saturating_duration_since(*tried) >= SAVE_RETRY_INTERVAL;
+        (is_due && self.save()).then(|| ToControl::Applied { version: self.kept_version })
     }
 
     /// For enrolments.
@@ -242,10 +271,10 @@ impl Keeper {
         }));
     }
 
-    /// Writes the last good state. One that cannot be served is not written: what is on disk can.
-    fn save(&self) {
+    /// Writes the last good state and says whether it is on disk. One that cannot be served is not written: what is on disk can.
+    fn save(&mut self) -> bool {
         if !self.state.is_served() {
-            return;
+            return false;
         }
         let saved = Saved {
             relay: self.relay,
@@ -255,9 +284,22 @@ impl Keeper {
         let plain = serde_json::to_vec(&saved).map(Zeroizing::new).map_err(std::io::Error::from);
         let kept =
             plain.and_then(|plain| self.seal.seal(plain)).and_then(|sealed| self.folder.replace(STATE_FILE, &sealed));
-        if let Err(error) = kept {
-            tracing::error!(%error, "the state could not be saved: a restart without control would serve an older one");
+        self.note_saved(kept)
+    }
+
+    /// Each reason is logged once, however often it is tried.
+    fn note_saved(&mut self, saved: std::io::Result<()>) -> bool {
+        let Err(error) = saved else {
+            self.kept_version = self.served_version();
+            self.unkept = None;
+            return true;
+        };
+        let error = error.to_string();
+        if self.unkept.as_ref().is_none_or(|(known, _)| *known != error) {
+            tracing::error!(error, "the state could not be saved: a restart without control would serve an older one");
         }
+        self.unkept = Some((error, Instant::now()));
+        false
     }
 }
 

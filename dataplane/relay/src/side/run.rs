@@ -275,8 +275,14 @@ impl Side {
                 LinkEvent::Message(..) | LinkEvent::Closed(..) => {} // of a link that was replaced
             }
         }
-        if let Some(answer) = self.keeper.settle() {
+        let before = self.keeper.handle().sequence();
+        let answer = self.keeper.settle();
+        let has_answer = answer.is_some();
+        if let Some(answer) = answer {
             self.tell_control(answer);
+        }
+        // What is in force and could not be saved is not confirmed, and counts at once all the same.
+        if has_answer || self.keeper.handle().sequence() != before {
             self.pace.status_soon();
             self.drain.wake_all();
         }
@@ -369,6 +375,9 @@ impl Side {
             self.drain.advance(DrainState::Ended);
         }
         if self.pace.status_is_due(now) {
+            if let Some(saved) = self.keeper.save_again(now.into_std()) {
+                self.tell_control(saved);
+            }
             self.send_status();
         }
         Ok(())
@@ -379,9 +388,12 @@ impl Side {
         let published = self.keeper.handle().current();
         let known = |id| published.connectors.contains_key(&id);
         let status = self.book.status(&self.constant, &workers, published.version, known, unix_ms());
-        let status = RelayStatus { corporate: published.networks.report(), ..status };
+        let mut status = RelayStatus { corporate: published.networks.report(), ..status };
+        status.warnings.extend(self.keeper.unkept_warning());
         if self.linked {
-            self.tell_control(ToControl::Status(status.clone()));
+            // A report confirms, too: not what would be undone by a restart.
+            let told = RelayStatus { applied_version: self.keeper.kept_version(), ..status.clone() };
+            self.tell_control(ToControl::Status(told));
         }
         let draining = self.drain.state() != DrainState::Running;
         self.view.show(Shown {
