@@ -35,6 +35,15 @@ impl Output {
         }
     }
 
+    /// As [`Output::show`] for what cannot be had again: a reader that is gone is an error, too.
+    pub(crate) fn show_once<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(value)? + "\n",
+            Format::Table => table(value),
+        };
+        write_whole(&text).map_err(|error| Failure::new(format!("cannot write to stdout: {error}")).into())
+    }
+
     /// As [`Output::show`], JSON on one line: for what is printed again and again.
     pub(crate) fn show_line<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         match self.format {
@@ -177,12 +186,16 @@ pub(crate) fn for_people(error: anyhow::Error) -> anyhow::Error {
 
 /// Writes to stdout; a reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let written = io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
-    match written {
+    match write_whole(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}")).into()),
         Ok(()) => Ok(()),
     }
+}
+
+fn write_whole(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {

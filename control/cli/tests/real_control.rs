@@ -47,13 +47,14 @@ impl Control {
         self.folder.path().join(name)
     }
 
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command.arg("--socket").arg(self.path("admin.sock")).args(words);
+        command
+    }
+
     fn run(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_postern"))
-            .arg("--socket")
-            .arg(self.path("admin.sock"))
-            .args(words)
-            .output()
-            .unwrap()
+        self.command(words).output().unwrap()
     }
 
     /// Runs what must succeed and gives its stdout.
@@ -164,6 +165,19 @@ fn service_tokens(control: &Control) {
     let rotated = std::fs::read_to_string(&out).unwrap();
     assert!(rotated.starts_with("pst_st1-1_") && rotated != token && !done.contains(rotated.trim()), "{done}");
     control.refused(&format!("access token rotate backup --out {}", out.display()));
+    let nowhere = control.path("nowhere");
+    std::os::unix::fs::symlink(control.path("missing"), &nowhere).unwrap();
+    control.refused(&format!("access token rotate backup --out {}", nowhere.display()));
+    control.refused(&format!("access token rotate backup --out {}", control.path("missing/folder").display()));
+    let fresh = control.path("fresh");
+    control.refused(&format!("access token rotate nobody --out {}", fresh.display()));
+    assert!(!fresh.exists(), "nothing is left of what control refused");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut rotate = control.command(&["access", "token", "rotate", "backup"]);
+    let lost = rotate.stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&lost.stderr).into_owned();
+    assert_eq!(lost.status.code(), Some(1), "{said}");
+    assert!(said.contains("is lost") && said.contains("access token rotate backup makes another one"), "{said}");
 
     control.done("access token set both --remove-app open --ttl 1h");
     assert_eq!(control.json("access token show both")["apps"], serde_json::json!(["api"]));

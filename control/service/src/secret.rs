@@ -76,6 +76,39 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.and_then(|()| File::open(folder_of(path))?.sync_all())
 }
 
+/// A new file for a secret that is still to be asked for. It is removed again unless the secret is written to it.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: File,
+    written: bool,
+}
+
+impl NewFile {
+    /// Makes it, for its owner only; never over anything that is there, nor through a link that leads nowhere
+    /// (`AlreadyExists`).
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = create_new(path, 0o600)?;
+        Ok(Self { path: path.to_owned(), file, written: false })
+    }
+
+    /// Writes the secret; when this fails, the file is gone.
+    pub fn keep(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_all()?;
+        self.written = true;
+        File::open(folder_of(&self.path))?.sync_all()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 fn read_bounded(path: &Path, file: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // Room for all at once: a vector that grows leaves copies of the secret behind.
     let expected = file.metadata().map_or(0, |metadata| metadata.len()).min(SECRET_FILE_BYTES_MAX);
@@ -96,11 +129,16 @@ fn not_text(path: &Path) -> Failure {
 }
 
 fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    // The mode given to open is cut by the umask; this one is not.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    let mut file = create_new(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    // The mode given to open is cut by the umask; this one is not.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
@@ -153,6 +191,22 @@ mod tests {
         write_new(&path, b" first\n").unwrap();
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read_text(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn a_file_for_a_secret_to_come_goes_unless_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let file = NewFile::create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(NewFile::create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(file);
+        assert!(!path.exists());
+        NewFile::create(&path).unwrap().keep(b"first\n").unwrap();
+        assert_eq!(read_text(&path).unwrap().as_str(), "first");
+        let nowhere = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("missing"), &nowhere).unwrap();
+        assert_eq!(NewFile::create(&nowhere).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `postern access token …`.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use postern_model::admin::{
 };
 use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
-use postern_service::secret;
+use postern_service::secret::NewFile;
 
 use super::Context;
 use crate::args::{AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs};
@@ -59,21 +60,21 @@ fn run_token(context: &Context, command: AccessTokenCommand) -> Result<()> {
 
 fn create(context: &Context, args: CreateTokenArgs) -> Result<()> {
     let CreateTokenArgs { name, apps, validity, out } = args;
-    refuse_taken(out.as_deref())?;
+    let file = out.as_deref().map(new_file).transpose()?;
     let asked = CreateServiceToken { name, apps, validity: asked_validity(&validity).unwrap_or_default() };
     let client = &context.client;
     let issued: ServiceTokenIssued = client.post(&path::service_tokens(&client.tenant()), &asked)?;
-    hand_over(context, &issued, out.as_deref())
+    hand_over(context, &issued, out.as_deref().zip(file))
 }
 
 fn rotate(context: &Context, args: RotateTokenArgs) -> Result<()> {
     let RotateTokenArgs { name, validity, out } = args;
-    refuse_taken(out.as_deref())?;
+    let file = out.as_deref().map(new_file).transpose()?;
     let asked = RotateServiceToken { validity: asked_validity(&validity) };
     let client = &context.client;
     let target = path::service_token_rotate(&client.tenant(), &segment(&name));
     let issued: ServiceTokenIssued = client.post(&target, &asked)?;
-    hand_over(context, &issued, out.as_deref())
+    hand_over(context, &issued, out.as_deref().zip(file))
 }
 
 fn set(context: &Context, name: &str, change: &SetServiceToken, done: &str) -> Result<()> {
@@ -99,18 +100,16 @@ fn asked_validity(args: &ValidityArgs) -> Option<Validity> {
 }
 
 /// Prints the token, or writes it where only its owner reads it.
-fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<&Path>) -> Result<()> {
+fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<(&Path, NewFile)>) -> Result<()> {
     let output = &context.output;
     let line = SecretText::new(format!("{}\n", issued.token.expose()));
-    let Some(out) = out else {
-        output.show(issued, |_| line.expose().to_owned())?;
+    let Some((out, file)) = out else {
+        output.show_once(issued, |_| line.expose().to_owned()).map_err(|error| lost(&error.to_string(), issued))?;
         output.warn(&issued.warnings);
         return Ok(());
     };
-    secret::write_new(out, line.expose().as_bytes()).map_err(|error| {
-        Failure::new(format!("cannot write {}: {error}", out.display()))
-            .cure(format!("postern access token rotate {} makes another one", issued.service_token.name))
-    })?;
+    file.keep(line.expose().as_bytes())
+        .map_err(|error| lost(&format!("cannot write {}: {error}", out.display()), issued))?;
     let ServiceTokenIssued { token: _, service_token, version, warnings } = issued;
     let written = serde_json::json!({
         "service_token": service_token,
@@ -122,15 +121,21 @@ fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<&Path>)
     output.changed(&written, &sentence, warnings)
 }
 
-/// Nothing is asked for that could not be kept.
-fn refuse_taken(out: Option<&Path>) -> Result<()> {
-    match out.filter(|out| out.exists()) {
-        Some(out) => {
-            let taken = Failure::new(format!("{} exists already", out.display()));
-            Err(taken.cure("remove it or choose another file").into())
+/// Made before control is asked: what could not be kept is not asked for, for the secret before it is good no longer then.
+fn new_file(out: &Path) -> Result<NewFile, Failure> {
+    NewFile::create(out).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::new(format!("{} exists already", out.display())).cure("remove it or choose another file")
         }
-        None => Ok(()),
-    }
+        _ => Failure::new(format!("cannot write {}: {error}", out.display())).cure("choose another file"),
+    })
+}
+
+/// Control has issued the token and nobody has it: it keeps a hash only.
+fn lost(error: &str, issued: &ServiceTokenIssued) -> Failure {
+    let name = &issued.service_token.name;
+    Failure::new(format!("{error}: the new secret of service token {name} is lost, and an older one is good no longer"))
+        .cure(format!("postern access token rotate {name} makes another one"))
 }
 
 fn end(token: &ServiceTokenView) -> String {
