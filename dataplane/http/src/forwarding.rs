@@ -41,7 +41,8 @@ pub fn is_identity(field: FieldRef<'_>) -> bool {
     if field.known().is_some() {
         return false;
     }
-    is_among(field.name_bytes(), &IDENTITY_PREFIXES, &IDENTITY_NAMES)
+    let name = field.name_bytes();
+    is_among(name, &IDENTITY_PREFIXES, &IDENTITY_NAMES) && !is_among(name, &[], &OWN_CREDENTIALS)
 }
 
 /// Tells the backend the name of the service token that let the request in. What a client said there was removed before.
@@ -138,20 +139,31 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
 
 /// What Postern says of a machine that a service token let in.
 const SERVICE: &str = "x-postern-service";
-/// What other proxies that sign users in say: oauth2-proxy, Authelia, authentik, Grafana's auth.proxy, and those of clouds.
+/// What other proxies that sign users in say: oauth2-proxy, Authelia, authentik, Vouch, Pomerium, Tailscale, Grafana's
+/// auth.proxy, mod_auth_openidc, SiteMinder, those that ask for client certificates, and those of clouds.
 /// `X-Forwarded-User`, `-Email`, `-Groups`, … are among [`PREFIXES`].
-const IDENTITY_PREFIXES: [&str; 9] = [
-    "x-auth-request-",
+const IDENTITY_PREFIXES: [&str; 18] = [
+    "x-auth-",
     "x-authentik-",
     "x-remote-",
     "x-webauth-",
+    "x-vouch-",
+    "x-pomerium-",
     "x-ms-client-principal",
     "x-ms-token-",
     "x-goog-authenticated-",
+    "x-goog-iap-",
     "x-amzn-oidc-",
+    "x-ssl-client-",
+    "ssl-client-",
     "cf-access-",
+    "tailscale-",
+    "oidc-",
+    "client-cert-",
+    "sm-",
 ];
-const IDENTITY_NAMES: [&str; 8] = [
+/// The last three name another place than the one that was asked for, which some applications decide by.
+const IDENTITY_NAMES: [&str; 13] = [
     "remote-user",
     "remote-name",
     "remote-email",
@@ -160,7 +172,15 @@ const IDENTITY_NAMES: [&str; 8] = [
     "x-authenticated-user",
     "x-user",
     "auth-user",
+    "x-client-cert",
+    "client-cert",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
 ];
+/// Not what a proxy says but a secret that the application gave its client itself (OpenStack and others): it proves, and
+/// without it the client could not use the application.
+const OWN_CREDENTIALS: [&str; 2] = ["x-auth-token", "x-auth-key"];
 /// What Postern says and will say itself (`X-Postern-User`, …), and what proxies say of who sent a request.
 const PREFIXES: [&str; 2] = ["x-forwarded-", "x-postern-"];
 const NAMES: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
@@ -239,11 +259,52 @@ mod tests {
             "X-Auth-Request-Email",
             "X-WEBAUTH-USER",
             "X-User",
+            "OIDC_CLAIM_sub",
+            "X-Goog-IAP-JWT-Assertion",
+            "X-Goog-Authenticated-User-Email",
+            "X-Pomerium-Jwt-Assertion",
+            "Tailscale-User-Login",
+            "X-Vouch-User",
+            "X-Auth-User",
+            "x_auth_email",
+            "X-MS-CLIENT-PRINCIPAL-NAME",
+            "X-Amzn-Oidc-Data",
+            "Cf-Access-Authenticated-User-Email",
+            "X-authentik-username",
+            "X-SSL-Client-S-DN",
+            "SSL_CLIENT_S_DN_CN",
+            "SM_USER",
+            "sm-userdn",
+            "X-Client-Cert",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-Original-URL",
+            "X_Rewrite_Url",
+            "X-Original-URI",
         ];
         for name in said {
             headers.append(name, "root").unwrap();
         }
-        let kept = ["accept", "remote-users", "remote-addr-x", "x-users", "user", "x-request-id", "postern-service"];
+        let kept = [
+            "accept",
+            "remote-users",
+            "remote-addr-x",
+            "x-users",
+            "user",
+            "x-request-id",
+            "postern-service",
+            "x-auth-token",
+            "x_auth_token",
+            "x-auth-key",
+            "x-authority",
+            "x-api-key",
+            "x-csrf-token",
+            "x-original-method",
+            "x-ms-version",
+            "x-goog-api-key",
+            "x-amz-date",
+            "smart",
+        ];
         for name in kept {
             headers.append(name, "fine").unwrap();
         }
