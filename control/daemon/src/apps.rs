@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
 use postern_model::app_url::{ExternalUrl, UrlInvalid};
-use postern_model::config::{App, Preauth, Tenant};
+use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
@@ -210,24 +210,11 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     let mut warnings = planned.warnings();
     warnings.extend(circle(&snapshot, planned));
-    warnings.extend(unasked(&snapshot, planned));
+    warnings.extend(service_tokens::unasked(&snapshot, planned));
     if app.connectors_online == 0 {
         warnings.push(format!("no connector of group {} is online: users get 503 until one is", app.group));
     }
     Ok(AppPublished { app, version, warnings })
-}
-
-/// The service tokens of an application that does not ask for them.
-fn unasked(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
-    let naming = snapshot.service_tokens.values().filter(|token| token.apps.contains(&planned.id));
-    let names: Vec<&str> = naming.map(|token| token.name.as_str()).collect();
-    (planned.preauth == Preauth::Passthrough && !names.is_empty()).then(|| {
-        format!(
-            "{}: everybody reaches it now (--preauth passthrough); service tokens that name it are asked for no more: {}",
-            planned.name,
-            names.join(", ")
-        )
-    })
 }
 
 /// What keeps requests from corporate networks from being redirected.

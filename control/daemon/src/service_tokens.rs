@@ -8,6 +8,7 @@ use postern_model::admin::{
 };
 use postern_model::config::{Preauth, Tenant};
 use postern_model::ids::{AppId, ServiceTokenId};
+use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::service_token::{
     PresentedToken, SERVICE_TOKEN_APPS_MAX, SERVICE_TOKENS_MAX, ServiceToken, TokenSecret,
@@ -175,6 +176,19 @@ fn issued(control: &Control, token: &ServiceToken, secret: TokenSecret, version:
     let snapshot = control.snapshot();
     let warnings = warnings(&snapshot, token);
     ServiceTokenIssued { token: text, service_token: view(&snapshot, token), version, warnings }
+}
+
+/// The service tokens of an application that does not ask for them.
+pub(crate) fn unasked(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
+    let naming = snapshot.service_tokens.values().filter(|token| token.apps.contains(&planned.id));
+    let names: Vec<&str> = naming.map(|token| token.name.as_str()).collect();
+    (planned.preauth == Preauth::Passthrough && !names.is_empty()).then(|| {
+        format!(
+            "{}: everybody reaches it now (--preauth passthrough); service tokens that name it are asked for no more: {}",
+            planned.name,
+            names.join(", ")
+        )
+    })
 }
 
 /// What an operator should know.

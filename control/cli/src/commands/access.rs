@@ -123,11 +123,11 @@ fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<(&Path,
 
 /// Made before control is asked: what could not be kept is not asked for, for the secret before it is good no longer then.
 fn new_file(out: &Path) -> Result<NewFile, Failure> {
-    NewFile::create(out).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Failure::new(format!("{} exists already", out.display())).cure("remove it or choose another file")
+    NewFile::create(out).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return Failure::new(format!("{} exists already", out.display())).cure("remove it or choose another file");
         }
-        _ => Failure::new(format!("cannot write {}: {error}", out.display())).cure("choose another file"),
+        Failure::new(format!("cannot write {}: {error}", out.display())).cure("choose another file")
     })
 }
 

@@ -94,8 +94,8 @@ fn a_relay_that_is_removed_has_to_be_stopped_too() {
         assert!(removed["warnings"].to_string().contains(&says), "{removed}");
         assert_eq!(removed["warnings"].as_array().unwrap().len(), warnings, "{removed}");
     }
-    for name in ["one", "two"] {
-        world.done::<Value>("POST", "/v1/relays", &json!({"name": name, "address": "127.0.0.1:1"}));
+    for (name, address) in [("one", "127.0.0.1:1"), ("two", "127.0.0.1:2")] {
+        world.done::<Value>("POST", "/v1/relays", &json!({"name": name, "address": address}));
     }
     let kept = json!({"document": {"relays": {"one": {"address": "127.0.0.1:1"}}}, "prune": true});
     let pruned: Value = world.done("POST", "/v1/tenants/default/apply", &kept);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use postern_model::delta::Delta;
 use postern_model::group_config::SignedGroupConfig;
 use postern_model::ids::{Epoch, GroupId, RelayId};
-use postern_model::link::{Hello, PROTOCOL, ToControl, Welcome};
+use postern_model::link::{Hello, PROTOCOL, RelayStatus, ToControl, Welcome};
 use postern_model::snapshot::Snapshot;
 use rustls::ServerConfig;
 use zeroize::Zeroizing;
@@ -113,13 +113,14 @@ impl Keeper {
         self.state.served().plan.version()
     }
 
-    /// The version in force that a restart does not undo: all that control may count on.
-    pub(crate) fn kept_version(&self) -> u64 {
-        self.kept_version
+    /// What control is told of this relay's status. A report confirms, too: not what a restart would undo.
+    pub(crate) fn report(&self, mut status: RelayStatus) -> RelayStatus {
+        status.applied_version = self.kept_version;
+        status.warnings.extend(self.unkept_warning());
+        status
     }
 
-    /// For operators.
-    pub(crate) fn unkept_warning(&self) -> Option<String> {
+    fn unkept_warning(&self) -> Option<String> {
         let (error, _) = self.unkept.as_ref()?;
         Some(format!(
             "the state in {} cannot be saved ({error}): what control changes is in force, and a restart would undo it",
@@ -210,11 +211,12 @@ impl Keeper {
         }
     }
 
-    /// Tries again, now and then, to save what could not be saved; what to tell control when it is.
-    pub(crate) fn save_again(&mut self, now: Instant) -> Option<ToControl> {
-        let (_, tried) = self.unkept.as_ref()?;
-        let is_due = now.saturating_duration_since(*tried) >= SAVE_RETRY_INTERVAL;
-        (is_due && self.save()).then(|| ToControl::Applied { version: self.kept_version })
+    /// Tries again, now and then, to save what could not be saved. The next report says whether it is.
+    pub(crate) fn save_again(&mut self, now: Instant) {
+        let is_due = |tried: Instant| now.saturating_duration_since(tried) >= SAVE_RETRY_INTERVAL;
+        if self.unkept.as_ref().is_some_and(|(_, tried)| is_due(*tried)) {
+            self.save();
+        }
     }
 
     /// For enrolments.

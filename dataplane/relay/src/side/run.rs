@@ -277,15 +277,11 @@ impl Side {
         }
         let before = self.keeper.handle().sequence();
         let answer = self.keeper.settle();
-        let has_answer = answer.is_some();
-        if let Some(answer) = answer {
-            self.tell_control(answer);
-        }
-        // What is in force and could not be saved is not confirmed, and counts at once all the same.
-        if has_answer || self.keeper.handle().sequence() != before {
+        if answer.is_some() || self.keeper.handle().sequence() != before {
             self.pace.status_soon();
             self.drain.wake_all();
         }
+        answer.into_iter().for_each(|answer| self.tell_control(answer));
     }
 
     fn on_message(&mut self, message: ToRelay) {
@@ -331,11 +327,8 @@ impl Side {
     }
 
     fn on_closed(&mut self, reason: &str) {
-        tracing::warn!(
-            reason,
-            serving = self.keeper.served_version(),
-            "the link to control ended; this relay serves on"
-        );
+        let serving = self.keeper.served_version();
+        tracing::warn!(reason, serving, "the link to control ended; this relay serves on");
         self.close_link();
         self.reconnect();
     }
@@ -375,9 +368,7 @@ impl Side {
             self.drain.advance(DrainState::Ended);
         }
         if self.pace.status_is_due(now) {
-            if let Some(saved) = self.keeper.save_again(now.into_std()) {
-                self.tell_control(saved);
-            }
+            self.keeper.save_again(now.into_std());
             self.send_status();
         }
         Ok(())
@@ -388,12 +379,9 @@ impl Side {
         let published = self.keeper.handle().current();
         let known = |id| published.connectors.contains_key(&id);
         let status = self.book.status(&self.constant, &workers, published.version, known, unix_ms());
-        let mut status = RelayStatus { corporate: published.networks.report(), ..status };
-        status.warnings.extend(self.keeper.unkept_warning());
+        let status = RelayStatus { corporate: published.networks.report(), ..status };
         if self.linked {
-            // A report confirms, too: not what would be undone by a restart.
-            let told = RelayStatus { applied_version: self.keeper.kept_version(), ..status.clone() };
-            self.tell_control(ToControl::Status(told));
+            self.tell_control(ToControl::Status(self.keeper.report(status.clone())));
         }
         let draining = self.drain.state() != DrainState::Running;
         self.view.show(Shown {
