@@ -159,48 +159,45 @@ impl GroupId {
     pub const DEFAULT: Self = Self::new(TenantId::DEFAULT, 1);
 }
 
-/// One request from a client, as the answer's headers, the logs and `postern explain` name it. 32 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u128);
+/// Ids that are 128 bits: 32 hex digits.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u128);
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdInvalid;
+            fn from_str(text: &str) -> Result<Self, IdInvalid> {
+                let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                let id = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+                id.map(Self).ok_or_else(|| IdInvalid::new(text, $expected))
+            }
+        }
+
+        text_serde!($name, $expected);
+    };
 }
 
-impl FromStr for RequestId {
-    type Err = IdInvalid;
-    fn from_str(text: &str) -> Result<Self, IdInvalid> {
-        let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let id = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        id.map(Self).ok_or_else(|| IdInvalid::new(text, "a request id of 32 hex digits"))
-    }
-}
-
-text_serde!(RequestId, "a request id of 32 hex digits");
-
-/// One run of control, drawn at random at its start: versions of the log say what is newer only within one. After a restore
-/// from a backup the same numbers are given out again, for other changes. 32 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u128);
-
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for Epoch {
-    type Err = IdInvalid;
-    fn from_str(text: &str) -> Result<Self, IdInvalid> {
-        let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let epoch = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-        epoch.map(Self).ok_or_else(|| IdInvalid::new(text, "an epoch of 32 hex digits"))
-    }
-}
-
-text_serde!(Epoch, "an epoch of 32 hex digits");
+random_id!(
+    /// One request from a client, as the answer's headers, the logs and `postern explain` name it. 32 hex digits.
+    RequestId, "a request id of 32 hex digits"
+);
+random_id!(
+    /// One run of control, drawn at random at its start: versions of the log say what is newer only within one. After a restore
+    /// from a backup the same numbers are given out again, for other changes. 32 hex digits.
+    Epoch, "an epoch of 32 hex digits"
+);
+random_id!(
+    /// One sign-in, drawn at random by control. It is no secret: what proves that a browser has it is sealed. 32 hex digits.
+    SessionId, "a session id of 32 hex digits"
+);
 
 /// A name given by people: `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`, so that it fits DNS labels, URLs, file names and shells.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

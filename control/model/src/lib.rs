@@ -26,6 +26,7 @@ pub mod question;
 pub mod record;
 pub mod secret;
 pub mod service_token;
+pub mod session;
 pub mod settings;
 pub mod snapshot;
 

@@ -1,0 +1,113 @@
+//! Sessions: someone has signed in. Control keeps them, relays hold the record of each one that is used and decide by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
+use crate::ids::{Name, SessionId, UserGroupId, UserId};
+
+/// What relays know of a session: who it is, how they proved it, and until when that counts. Made by control alone; whatever
+/// of it changes is sent to every relay at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Which session.
+    pub id: SessionId,
+    /// Whose.
+    pub user: Subject,
+    /// When they proved who they are, last. Sign-in frequency counts from here.
+    pub authenticated_unix: u64,
+    /// How they did.
+    pub methods: BTreeSet<AuthMethod>,
+    /// Which identity provider said so; `None`: the embedded directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Name>,
+    /// From this second on it counts for nothing, used or not.
+    pub expires_unix: u64,
+    /// Without a request for so many seconds it counts for nothing.
+    pub idle_s: u32,
+    /// Whether its cookies outlast the browser.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub persistent: bool,
+    /// Where the user was when they signed in: an IP address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<std::net::IpAddr>,
+}
+
+/// A user as applications and policies see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The user's id, which stays.
+    pub id: UserId,
+    /// What they type to sign in.
+    pub login: LoginName,
+    /// What people call them; may be empty.
+    #[serde(default)]
+    pub display_name: Line<DISPLAY_NAME_BYTES_MAX>,
+    /// Where they get mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailAddress>,
+    /// The directory's attributes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<AttributeName, Line<VALUE_BYTES_MAX>>,
+    /// Whether they are of another organisation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
+    /// Every group they are in, those that they are in by another group included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<UserGroupId, Name>,
+    /// From this second on they are nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_unix: Option<u64>,
+}
+
+/// How someone proved who they are. As text the names of RFC 8176.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AuthMethod {
+    /// A password.
+    #[serde(rename = "pwd")]
+    Password,
+    /// A one-time password (RFC 6238).
+    #[serde(rename = "otp")]
+    OneTimePassword,
+    /// A key that only a device holds (WebAuthn).
+    #[serde(rename = "hwk")]
+    HardwareKey,
+    /// More than one factor, in the words of the identity provider.
+    #[serde(rename = "mfa")]
+    MultiFactor,
+    /// A Kerberos ticket that the browser had already.
+    #[serde(rename = "wia")]
+    Integrated,
+    /// An identity provider said so and did not say how.
+    #[serde(rename = "fed")]
+    Federated,
+}
+
+impl SessionRecord {
+    /// Whether the user proved two different things: what they know and what they have.
+    #[must_use]
+    pub fn is_multi_factor(&self) -> bool {
+        let knows = self.methods.contains(&AuthMethod::Password);
+        let has = self.methods.contains(&AuthMethod::OneTimePassword);
+        // A key of WebAuthn is asked for with user verification: it is both.
+        knows && has
+            || self.methods.contains(&AuthMethod::HardwareKey)
+            || self.methods.contains(&AuthMethod::MultiFactor)
+    }
+}
+
+impl AuthMethod {
+    /// Its name in RFC 8176, or, of what has none there, ours.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "pwd",
+            Self::OneTimePassword => "otp",
+            Self::HardwareKey => "hwk",
+            Self::MultiFactor => "mfa",
+            Self::Integrated => "wia",
+            Self::Federated => "fed",
+        }
+    }
+}
