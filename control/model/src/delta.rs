@@ -6,10 +6,12 @@ use serde_json::Value;
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
+use crate::identity::IdentityApp;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, ServiceTokenId, TenantId};
 use crate::limit::{Limit, LimitScope};
 use crate::network::Network;
 use crate::service_token::ServiceToken;
+use crate::session::CookieKey;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,15 @@ pub enum Change {
         /// Which.
         id: ServiceTokenId,
     },
+    /// Where people sign in. Optional, as its removal is: a relay that does not know lets nobody in by it.
+    IdentityPut(IdentityApp),
+    /// Nobody signs in any more; who is signed in stays so.
+    IdentityRemoved {},
+    /// The keys for cookies, all that count. Optional: without them no cookie opens.
+    CookieKeysPut {
+        /// At most [`crate::snapshot::COOKIE_KEYS_MAX`].
+        keys: Vec<CookieKey>,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -148,7 +159,12 @@ impl Change {
             Self::ServiceTokenPut(token) => Some(token.id.tenant),
             Self::ServiceTokenRemoved { id } => Some(id.tenant),
             Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
-            Self::RelayPut(_) | Self::RelayRemoved { .. } | Self::Skipped { .. } => None,
+            Self::RelayPut(_)
+            | Self::RelayRemoved { .. }
+            | Self::IdentityPut(_)
+            | Self::IdentityRemoved {}
+            | Self::CookieKeysPut { .. }
+            | Self::Skipped { .. } => None,
         }
     }
 
@@ -162,6 +178,9 @@ impl Change {
                 | Self::NetworkRemoved { .. }
                 | Self::AssignmentPut(_)
                 | Self::AssignmentRemoved { .. }
+                | Self::IdentityPut(_)
+                | Self::IdentityRemoved {}
+                | Self::CookieKeysPut { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -230,4 +249,7 @@ const KINDS: &[&str] = &[
     "assignment_removed",
     "service_token_put",
     "service_token_removed",
+    "identity_put",
+    "identity_removed",
+    "cookie_keys_put",
 ];

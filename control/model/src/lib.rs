@@ -16,6 +16,7 @@ pub mod enrol;
 pub mod frame;
 pub mod group_config;
 pub mod histogram;
+pub mod identity;
 pub mod ids;
 pub mod limit;
 pub mod link;

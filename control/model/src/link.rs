@@ -10,8 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delta::Delta;
-use crate::ids::{AppId, ConnectorId, Epoch, RelayId};
+use crate::ids::{AppId, ConnectorId, Epoch, RelayId, SessionId};
 use crate::question::{Answer, Question};
+use crate::secret::SecretText;
+use crate::session::SessionRecord;
 use crate::snapshot::Snapshot;
 
 /// From relay to control.
@@ -53,7 +55,93 @@ pub enum ToControl {
         /// The ping's number.
         n: u64,
     },
+    /// Something that only control knows. Answered by `Reply`; a control that does not know calls never answers.
+    Call {
+        /// Chosen by the relay, echoed in the reply.
+        id: u64,
+        /// What it wants.
+        call: Call,
+    },
+    /// Which sessions it holds records of, and their digests, after `Welcome`: in parts of at most [`SESSIONS_AT_ONCE`].
+    SessionsHeld {
+        /// Session and [`SessionRecord::digest`].
+        held: Vec<(SessionId, u64)>,
+    },
+    /// Sessions that were used since the last such message, each with the second of its last use.
+    SessionsSeen {
+        /// At most [`SESSIONS_AT_ONCE`].
+        seen: Vec<(SessionId, u64)>,
+    },
+    /// `Sessions` up to this number are in force: whatever any worker decides from now on, it decides by them.
+    SessionsApplied {
+        /// The message's number.
+        n: u64,
+    },
+    /// An identity process came to speak with control. What it says follows, unread.
+    PipeOpened {
+        /// Chosen by the relay; not used twice on a link.
+        pipe: u64,
+        /// Who it is by its certificate. Control asks it to prove that itself.
+        connector: ConnectorId,
+    },
+    /// Bytes of an identity process.
+    PipeData {
+        /// Which.
+        pipe: u64,
+        /// Base64, of at most [`PIPE_BYTES_MAX`] bytes.
+        data: String,
+    },
+    /// It has gone.
+    PipeClosed {
+        /// Which.
+        pipe: u64,
+    },
     /// A message of a newer minor version: ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a relay asks of control while a request waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum Call {
+    /// A browser came back from signing in. Answered by the session's record.
+    Redeem {
+        /// Where it came back to.
+        app: AppId,
+        /// What it brought.
+        code: SecretText,
+        /// What it was sent away with (RFC 7636).
+        verifier: SecretText,
+        /// Where it was to come back to.
+        redirect_uri: String,
+    },
+    /// The record of a session that a browser has a cookie of.
+    Session {
+        /// Which.
+        session: SessionId,
+    },
+    /// The user wants it to end.
+    SignOut {
+        /// Which.
+        session: SessionId,
+    },
+    /// A call of a newer minor version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What control answers to a [`Call`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// The session's record.
+    Session(Box<SessionRecord>),
+    /// It was done.
+    Done,
+    /// There is no such session, or the code is not good: which, is nobody's business.
+    Refused,
+    /// Control does not know the call, or a reply of a newer minor version.
     #[serde(other)]
     Unknown,
 }
@@ -106,6 +194,36 @@ pub enum ToRelay {
         id: u64,
         /// What control wants to know.
         question: Question,
+    },
+    /// Answer to `Call`.
+    Reply {
+        /// The call's id.
+        id: u64,
+        /// What control says.
+        reply: Reply,
+    },
+    /// Sessions that changed or ended. Records that the relay does not hold are of no concern to it.
+    Sessions {
+        /// Counts such messages on this link, from 1. Confirmed by `SessionsApplied`.
+        n: u64,
+        /// These replace what is held.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<SessionRecord>,
+        /// These let nobody in any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<SessionId>,
+    },
+    /// Bytes for an identity process.
+    PipeData {
+        /// Which.
+        pipe: u64,
+        /// Base64, of at most [`PIPE_BYTES_MAX`] bytes.
+        data: String,
+    },
+    /// Control has nothing more to say to it.
+    PipeClosed {
+        /// Which.
+        pipe: u64,
     },
     /// Is the relay there? Answered by `Pong` within [`PONG_TIMEOUT_MS`].
     Ping {
@@ -202,6 +320,10 @@ pub const PROTOCOL: u32 = 1;
 pub const TO_RELAY_BYTES_MAX: usize = 32 << 20;
 /// Largest message from a relay: a status of 20,000 connectors at about 200 bytes.
 pub const TO_CONTROL_BYTES_MAX: usize = 4 << 20;
+/// Sessions in one message.
+pub const SESSIONS_AT_ONCE: usize = 1_000;
+/// Bytes of an identity process in one message, before base64.
+pub const PIPE_BYTES_MAX: usize = 16 << 10;
 /// Path of the upgrade on control's Unix socket.
 pub const UPGRADE_PATH: &str = "/v1/link";
 /// Value of the `Upgrade` header there.

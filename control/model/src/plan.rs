@@ -11,10 +11,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
 use crate::config::{App, Certificate, Preauth};
+use crate::directory::{Assignment, Principal};
 use crate::ids::{AppId, CertificateId, GroupId, Name, ServiceTokenId, TenantId};
 use crate::limit::{self, PlannedLimit};
 use crate::network::Network;
 use crate::service_token::ServiceToken;
+use crate::session::{CookieSealer, Subject};
 use crate::settings::{AppSettings, SettingInvalid};
 use crate::snapshot::{DeltaError, Snapshot};
 use by_host::{ByHost, Fnv};
@@ -29,6 +31,18 @@ pub struct Plan {
     limits: Vec<PlannedLimit>,
     networks: BTreeMap<TenantId, Vec<Network>>,
     service_tokens: BTreeMap<ServiceTokenId, Arc<ServiceToken>>,
+    assignments: HashMap<AppId, BTreeMap<Principal, Arc<Assignment>>>,
+    identity: Option<PlannedIdentity>,
+    cookies: Arc<CookieSealer>,
+}
+
+/// Where people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedIdentity {
+    /// The application that they do it at.
+    pub app: Arc<PlannedApp>,
+    /// Whose connectors are identity processes.
+    pub group: GroupId,
 }
 
 /// The applications of one external host, by path prefix.
@@ -147,6 +161,17 @@ impl Plan {
         }
         let tokens = snapshot.service_tokens.iter().map(|(id, token)| (*id, Arc::new(token.clone())));
         plan.service_tokens = tokens.collect();
+        for assignment in snapshot.assignments.values() {
+            let of_app = plan.assignments.entry(assignment.app).or_default();
+            of_app.insert(assignment.principal, Arc::new(assignment.clone()));
+        }
+        let identity = snapshot.identity.as_ref();
+        plan.identity = identity.and_then(|identity| {
+            let app = Arc::clone(plan.apps.get(&identity.app)?);
+            Some(PlannedIdentity { app, group: identity.group })
+        });
+        // Checked when the keys came.
+        plan.cookies = Arc::new(CookieSealer::new(&snapshot.cookie_keys).unwrap_or_default());
         Ok(plan)
     }
 
@@ -197,13 +222,39 @@ impl Plan {
         self.service_tokens.get(&id)
     }
 
-    /// Whether both let the same requests pass: the same applications ask for the same, and the same tokens are good.
+    /// Where people sign in.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&PlannedIdentity> {
+        self.identity.as_ref()
+    }
+
+    /// What seals and opens cookies.
+    #[must_use]
+    pub const fn cookies(&self) -> &Arc<CookieSealer> {
+        &self.cookies
+    }
+
+    /// The assignment that lets a user into an application, if one does: as [`crate::directory::assigned`] decides.
+    #[must_use]
+    pub fn assigned(&self, app: AppId, subject: &Subject, now_unix: u64) -> Option<&Arc<Assignment>> {
+        let is_over = subject.expires_unix.is_some_and(|end| end <= now_unix);
+        let of_app = self.assignments.get(&app).filter(|_| !is_over && subject.id.tenant == app.tenant)?;
+        let groups = subject.groups.keys().copied().map(Principal::Group);
+        let principals = [Principal::User(subject.id)].into_iter().chain(groups).chain([Principal::Everyone]);
+        let mut found = principals.filter_map(|principal| of_app.get(&principal));
+        found.find(|assignment| assignment.is_current(now_unix))
+    }
+
+    /// Whether both let the same requests pass: the same applications ask for the same, the same tokens are good, and the same
+    /// people are assigned.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
         fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth)> {
             plan.apps.values().map(|app| (app.id, app.preauth))
         }
-        doors(self).eq(doors(other)) && self.service_tokens == other.service_tokens
+        doors(self).eq(doors(other))
+            && self.service_tokens == other.service_tokens
+            && self.assignments == other.assignments
     }
 
     fn add_app(

@@ -1,11 +1,19 @@
 //! Sessions: someone has signed in. Control keeps them, relays hold the record of each one that is used and decide by it.
 
+mod cookie;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
+
+pub use cookie::{
+    CookieKey, CookieKeyInvalid, CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES,
+    FlowCookie, NotSealed, SessionCookie,
+};
 
 /// What relays know of a session: who it is, how they proved it, and until when that counts. Made by control alone; whatever
 /// of it changes is sent to every relay at once.
@@ -94,6 +102,17 @@ impl SessionRecord {
         knows && has
             || self.methods.contains(&AuthMethod::HardwareKey)
             || self.methods.contains(&AuthMethod::MultiFactor)
+    }
+}
+
+impl SessionRecord {
+    /// A short digest of all that it says: two that differ have different ones. Relays name what they hold by it.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        // Plain data with text keys always has a JSON form, and always the same one.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let digest = digest::digest(&digest::SHA256, &json);
+        digest.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 }
 

@@ -8,10 +8,12 @@ use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::directory::{Assignment, AssignmentKey, Principal};
 use crate::group_config::SignedGroupConfig;
+use crate::identity::IdentityApp;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, ServiceTokenId, TenantId, UserId};
 use crate::limit::{Limit, LimitKey};
 use crate::network::{Network, NetworkKey};
 use crate::service_token::ServiceToken;
+use crate::session::{CookieKey, CookieSealer};
 
 /// Everything at one version of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,12 @@ pub struct Snapshot {
     /// Service tokens. One that is not here lets nobody in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub service_tokens: BTreeMap<ServiceTokenId, ServiceToken>,
+    /// Where people sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityApp>,
+    /// Keys for cookies, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookie_keys: Vec<CookieKey>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -141,7 +149,10 @@ impl Snapshot {
             Change::GroupPut(group) => self.need_tenant(&group.id, group.id.tenant),
             Change::GroupRemoved { id } => self.check_group_removed(*id),
             Change::AppPut(app) => self.check_app(app),
-            Change::AppRemoved { id } => present(&self.apps, id, "removal"),
+            Change::AppRemoved { id } => {
+                present(&self.apps, id, "removal")?;
+                unused(id, self.identity.as_ref().filter(|identity| identity.app == *id).map(|_| "signing in"))
+            }
             Change::ConnectorPut(connector) => {
                 same_tenant(&connector.id, connector.id.tenant, &connector.group, connector.group.tenant)?;
                 present(&self.groups, &connector.group, &connector.id)
@@ -166,6 +177,12 @@ impl Snapshot {
             }
             Change::ServiceTokenPut(token) => self.check_service_token(token),
             Change::ServiceTokenRemoved { id } => present(&self.service_tokens, id, "removal"),
+            Change::IdentityPut(identity) => self.check_identity(identity),
+            Change::IdentityRemoved {} => match &self.identity {
+                Some(_) => Ok(()),
+                None => Err(DeltaError::Missing { what: "removal".into(), missing: "a place to sign in".into() }),
+            },
+            Change::CookieKeysPut { keys } => check_cookie_keys(keys),
         }
     }
 
@@ -201,6 +218,16 @@ impl Snapshot {
             same_tenant(&token.id, token.id.tenant, app, app.tenant)?;
             present(&self.apps, app, &token.id)
         })
+    }
+
+    fn check_identity(&self, identity: &IdentityApp) -> Result<(), DeltaError> {
+        present(&self.groups, &identity.group, &identity.app)?;
+        match self.apps.get(&identity.app) {
+            Some(app) if app.group == identity.group => Ok(()),
+            Some(_) | None => {
+                Err(DeltaError::Missing { what: "signing in".into(), missing: identity.app.to_string() })
+            }
+        }
     }
 
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
@@ -273,9 +300,17 @@ impl Snapshot {
             }
             Change::ServiceTokenPut(token) => put(&mut self.service_tokens, token.id, token),
             Change::ServiceTokenRemoved { id } => drop(self.service_tokens.remove(id)),
+            Change::IdentityPut(identity) => self.identity = Some(identity.clone()),
+            Change::IdentityRemoved {} => self.identity = None,
+            Change::CookieKeysPut { keys } => self.cookie_keys.clone_from(keys),
             Change::Skipped { .. } => {}
         }
     }
+}
+
+fn check_cookie_keys(keys: &[CookieKey]) -> Result<(), DeltaError> {
+    let good = keys.len() <= COOKIE_KEYS_MAX && CookieSealer::new(keys).is_ok();
+    good.then_some(()).ok_or_else(|| DeltaError::Missing { what: "the cookie keys".into(), missing: "a key".into() })
 }
 
 fn put<K: Ord, V: Clone>(map: &mut BTreeMap<K, V>, key: K, value: &V) {
@@ -312,6 +347,8 @@ fn same_tenant(
     Err(DeltaError::OtherTenant { what: what.to_string(), other: other.to_string() })
 }
 
+/// Keys for cookies at a time: with a new one every week they reach back further than any session.
+pub const COOKIE_KEYS_MAX: usize = 8;
 /// What a snapshot's `requires` may name. Nothing yet: the base is understood by every version.
 const KNOWN_REQUIREMENTS: &[&str] = &[];
 

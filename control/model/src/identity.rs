@@ -1,0 +1,184 @@
+//! Signing in: what relays know of where it happens, and what the identity process asks control.
+//!
+//! The identity process is a connector of a group of its own, whose only backend is itself. To control it speaks HTTP/1.1 with
+//! JSON inside TLS of its own that ends in control: relays carry the bytes between the two and cannot read or change them.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::LoginName;
+use crate::ids::{AppId, GroupId};
+use crate::secret::SecretText;
+
+/// The application that people sign in at, and who serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityApp {
+    /// An application like others: its external URL is where browsers are sent.
+    pub app: AppId,
+    /// The group whose connectors are identity processes: control answers them, and nobody else.
+    pub group: GroupId,
+}
+
+/// Begins signing in: a browser comes from an application's relay. Answered by a [`Step`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// Where it wants to go.
+    pub app: AppId,
+    /// Where the answer goes: exactly what the relay of that application would say.
+    pub redirect_uri: String,
+    /// Repeated in the answer.
+    pub state: String,
+    /// Proof key's hash (RFC 7636, S256).
+    pub challenge: String,
+    /// What the browser has of an earlier sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<SecretText>,
+    /// Who asks.
+    pub client: ClientInfo,
+}
+
+/// What is known of a browser besides what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientInfo {
+    /// Its address, as the relay saw it.
+    pub address: IpAddr,
+    /// Its User-Agent, cut to [`USER_AGENT_BYTES_MAX`].
+    #[serde(default)]
+    pub user_agent: String,
+}
+
+/// A password for a sign-in in progress. Answered by a [`Step`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivePassword {
+    /// Which sign-in.
+    pub flow: SecretText,
+    /// As typed: it may be no login name at all.
+    pub login: String,
+    /// As typed.
+    pub password: SecretText,
+    /// To be asked less often on this device.
+    #[serde(default)]
+    pub keep: bool,
+    /// Who asks.
+    pub client: ClientInfo,
+}
+
+/// What a browser has of an earlier sign-in: asked about, or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Browser {
+    /// The secret it was given.
+    pub secret: SecretText,
+}
+
+/// What comes next in a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all = "snake_case")]
+pub enum Step {
+    /// A page that asks for something.
+    Ask(Ask),
+    /// The browser goes back to its application.
+    Done(Done),
+    /// It cannot go on: a page that says why.
+    Refused(Refused),
+}
+
+/// What a page asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Names this sign-in; only its browser has it.
+    pub flow: SecretText,
+    /// What is asked for.
+    pub factor: Factor,
+    /// Whose directory, for people.
+    pub tenant: String,
+    /// Where the browser wants to go, for people.
+    pub app: String,
+    /// Who signs in, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+    /// Why it is asked once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Refused>,
+}
+
+/// One thing that proves who someone is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// Login name and password.
+    Password,
+}
+
+/// The end of a sign-in that led to a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Where the browser goes: the application's redirect URI with code, state and issuer.
+    pub location: String,
+    /// What the browser keeps; `None`: what it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<BrowserGrant>,
+}
+
+/// What a browser keeps of a sign-in, for the identity's own host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserGrant {
+    /// 256 random bits; control knows its hash.
+    pub secret: SecretText,
+    /// How long it keeps it beyond its own end; `None`: until it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_s: Option<u64>,
+}
+
+/// Why something cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// A code of `docs/errors.md`.
+    pub code: String,
+    /// For people.
+    pub detail: String,
+    /// When trying again makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+/// Who a browser is signed in as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// Nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+}
+
+/// The identity process's backend, as its group's signed configuration names it. No resolver knows it.
+pub const BACKEND_HOST: &str = "identity.postern.internal";
+/// The internal URL of the identity application.
+pub const INTERNAL_URL: &str = "http://identity.postern.internal/";
+/// The name of the identity's application and of its group, and the only ones with that name.
+pub const IDENTITY_NAME: &str = "postern-identity";
+/// ALPN of the connection by which the identity process reaches control, through a relay.
+pub const ALPN: &[u8] = b"postern-identity/1";
+/// SNI of that connection.
+pub const RELAY_NAME: &str = "tunnel.postern.internal";
+/// Where a relay sends browsers, below the identity's external URL.
+pub const AUTHORIZE_PATH: &str = "/authorize";
+/// Where browsers come back to, below an application's external URL.
+pub const CALLBACK_PATH: &str = "/.postern/callback";
+/// Where a session ends, below an application's external URL.
+pub const SIGN_OUT_PATH: &str = "/.postern/sign-out";
+/// Longest User-Agent that is kept.
+pub const USER_AGENT_BYTES_MAX: usize = 256;
+/// Longest request or answer between identity and control.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Where control answers what.
+pub mod path {
+    /// [`super::Begin`] to [`super::Step`].
+    pub const BEGIN: &str = "/v1/sign-in/begin";
+    /// [`super::GivePassword`] to [`super::Step`].
+    pub const PASSWORD: &str = "/v1/sign-in/password";
+    /// [`super::Browser`] to [`super::SignedIn`].
+    pub const BROWSER: &str = "/v1/browser";
+    /// [`super::Browser`] to [`super::SignedIn`]: who it was.
+    pub const SIGN_OUT: &str = "/v1/sign-out";
+}
