@@ -16,6 +16,7 @@ pub mod args;
 mod backend;
 mod counters;
 mod dial;
+pub mod embed;
 mod enrol;
 mod exchange;
 mod failure;

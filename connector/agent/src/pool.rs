@@ -17,6 +17,7 @@ use postern_model::settings::BackendHttp;
 
 use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
+use crate::embed::{BuiltIn, is_built_in};
 use crate::failure::{Failed, Fault};
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
@@ -28,6 +29,7 @@ pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
     connections_max: usize,
     counters: Arc<Counters>,
+    built_in: Option<BuiltIn>,
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
@@ -110,12 +112,18 @@ enum Grant {
 
 impl Pool {
     /// `share`: over how many workers the backend's connections are spread.
-    pub(crate) fn new(backend: Arc<Backend>, share: usize, counters: Arc<Counters>) -> Rc<Self> {
+    pub(crate) fn new(
+        backend: Arc<Backend>,
+        share: usize,
+        counters: Arc<Counters>,
+        built_in: Option<BuiltIn>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             connections_max: (backend.connections_max / share).max(1),
             speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
             counters,
+            built_in,
             open: Cell::new(0),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -289,6 +297,10 @@ impl Pool {
 
     async fn connect_to_any(&self, names: &Names, wanted: Wanted) -> Result<Stream, Failed> {
         let internal = &self.backend.internal;
+        // A program that is a backend itself has no other: it serves nobody's network.
+        if let Some(built_in) = &self.built_in {
+            return self.connect_within(built_in);
+        }
         let addresses = names.addresses(&internal.host).await.map_err(|error| {
             Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
                 .unprocessed()
@@ -303,6 +315,18 @@ impl Pool {
             }
         }
         Err(Failed::connecting(&last))
+    }
+
+    fn connect_within(&self, built_in: &BuiltIn) -> Result<Stream, Failed> {
+        if !is_built_in(&self.backend.internal.host) || self.backend.tls.is_some() {
+            let detail = format!("{} is not served by this process", self.backend.internal.host);
+            return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
+        }
+        match built_in.connect() {
+            Ok(Some(stream)) => Ok(Stream::plain(Socket::from_fd(stream.into()))),
+            Ok(None) => Err(Failed::new(Fault::Overloaded, "this process takes no more connections").unprocessed()),
+            Err(error) => Err(Failed::connecting(&error)),
+        }
     }
 
     async fn secure(&self, socket: Socket, wanted: Wanted) -> Result<Stream, Failed> {

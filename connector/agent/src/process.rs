@@ -21,6 +21,7 @@ use crate::admin;
 use crate::args::{Args, Options, RelayAddress};
 use crate::counters::Counters;
 use crate::dial::Relay;
+use crate::embed::BuiltIn;
 use crate::enrol::{self, NotEnrolled};
 use crate::identity::{self, Identity};
 use crate::keeper::{Keeper, Offers, Verifier};
@@ -37,16 +38,22 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let options = args.check(allowed_cpus()).map_err(|refused| refused.into_failure())?;
     let mut signals = Signals::install()?;
     let state = StateDir::open(&options.state_dir)?;
+    let io = engine(&options)?;
+    raise_descriptor_limit();
+    let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
+    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io, "enrolled");
+    Running::start(&options, io, state, identity, |_| Ok(None))?.until_told(&mut signals, options.grace_period);
+    Ok(())
+}
+
+/// The engine that was asked for, or the best there is.
+pub(crate) fn engine(options: &Options) -> Result<BackendKind, Failure> {
     let io = choose(options.io.into())
         .map_err(|unavailable| Failure::new(format!("--io uring: {unavailable}")).code("io-backend-unavailable"))?;
     if let Some(warning) = &io.warning {
         tracing::warn!("{warning}");
     }
-    raise_descriptor_limit();
-    let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
-    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io.backend, "enrolled");
-    Running::start(&options, io.backend, state, identity)?.until_told(&mut signals, options.grace_period);
-    Ok(())
+    Ok(io.backend)
 }
 
 fn allowed_cpus() -> u16 {
@@ -62,7 +69,7 @@ fn use_small_pages() {
     }
 }
 
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
@@ -72,7 +79,11 @@ fn raise_descriptor_limit() {
 }
 
 /// The identity in the state folder, or a new one. None when a signal ended the waiting.
-fn identity(options: &Options, state: &StateDir, signals: &mut Signals) -> Result<Option<Identity>, Failure> {
+pub(crate) fn identity(
+    options: &Options,
+    state: &StateDir,
+    signals: &mut Signals,
+) -> Result<Option<Identity>, Failure> {
     let held = Identity::load(state)?;
     if let Some(held) = held {
         if !held.is_expired(SystemTime::now()) {
@@ -144,14 +155,21 @@ fn jitter() -> f64 {
 }
 
 /// The threads.
-struct Running {
+pub(crate) struct Running {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     transactions: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(options: &Options, io: BackendKind, state: StateDir, identity: Identity) -> anyhow::Result<Self> {
+    /// `built_in` is asked for the backend that is this program itself, if it is one.
+    pub(crate) fn start(
+        options: &Options,
+        io: BackendKind,
+        state: StateDir,
+        identity: Identity,
+        built_in: impl FnOnce(&Arc<Shared>) -> anyhow::Result<Option<BuiltIn>>,
+    ) -> anyhow::Result<Self> {
         let identity = Arc::new(identity);
         let counters = Arc::new(Counters::default());
         let (log, transactions) = transaction_log(options.transaction_log.as_deref(), &counters)?;
@@ -166,18 +184,19 @@ impl Running {
             workers: senders,
             offer: Box::new(move |config| offering.offer(config)),
         });
+        let built_in = built_in(&shared)?;
         if let Some(address) = options.admin_listen {
             admin::listen(address, Arc::clone(&shared))?;
         }
         let verifier = Verifier::new(&identity);
         let keeper = Keeper { state, relays: options.relays.clone(), identity, verifier, shared: Arc::clone(&shared) };
         thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&offers))?;
-        let workers = start_workers(io, &options.relays, &shared, receivers)?;
+        let workers = start_workers(io, &options.relays, &shared, receivers, built_in.as_ref())?;
         Ok(Self { shared, workers, transactions })
     }
 
     /// Waits for the first request to end, drains, and gives up what takes longer than `grace`.
-    fn until_told(mut self, signals: &mut Signals, grace: Duration) {
+    pub(crate) fn until_told(mut self, signals: &mut Signals, grace: Duration) {
         loop {
             match signals.wait_timeout(Duration::from_secs(1)) {
                 Some(Signal::Terminate) => break,
@@ -223,18 +242,19 @@ fn start_workers(
     relays: &[RelayAddress],
     shared: &Arc<Shared>,
     receivers: Vec<Receiver<ToWorker>>,
+    built_in: Option<&BuiltIn>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let resolver = Resolver::start()?;
     let heartbeats = Heartbeat::start(receivers.len())?;
     let mut threads = Vec::with_capacity(receivers.len());
     for (index, (orders, heartbeat)) in receivers.into_iter().zip(heartbeats).enumerate() {
-        let (shared, resolver) = (Arc::clone(shared), resolver.clone());
+        let (shared, resolver, built_in) = (Arc::clone(shared), resolver.clone(), built_in.cloned());
         // One thread keeps the relays' tunnels.
         let relays = if index == 0 { relays.to_vec() } else { Vec::new() };
         let live = move || {
             let ended = Runtime::new(RuntimeOptions { backend: io, ..RuntimeOptions::default() }).and_then(|runtime| {
                 runtime.run(async move {
-                    let worker = Worker::new(index, Arc::clone(&shared), resolver);
+                    let worker = Worker::new(index, Arc::clone(&shared), resolver, built_in);
                     keep_relays(relays, &shared);
                     worker.run(orders, heartbeat).await;
                 })

@@ -24,6 +24,7 @@ use postern_tunnel::{GoAwayReason, Status};
 use crate::backend::BackendTable;
 use crate::counters::Counters;
 use crate::dial::{self, Order, Report, TunnelId};
+use crate::embed::BuiltIn;
 use crate::identity::Identity;
 use crate::keeper::Offered;
 use crate::limits::{BACKEND_SWEEP, CONFIG_PATIENCE};
@@ -174,6 +175,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) names: Names,
     index: usize,
+    /// The backend that is this program itself.
+    built_in: Option<BuiltIn>,
     table: RefCell<Option<Arc<BackendTable>>>,
     decided: Cell<Offered>,
     waiting_for_config: RefCell<HashMap<u64, Waker>>,
@@ -192,11 +195,12 @@ struct Dialled {
 }
 
 impl Worker {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>, resolver: Resolver) -> Rc<Self> {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, resolver: Resolver, built_in: Option<BuiltIn>) -> Rc<Self> {
         Rc::new(Self {
             shared,
             names: Names::new(resolver),
             index,
+            built_in,
             table: RefCell::default(),
             decided: Cell::default(),
             waiting_for_config: RefCell::default(),
@@ -292,7 +296,8 @@ impl Worker {
             return Some(Rc::clone(pool));
         }
         let backend = Arc::clone(self.table.borrow().as_ref()?.apps.get(&app)?);
-        let pool = Pool::new(backend, self.shared.workers.len(), Arc::clone(&self.shared.counters));
+        let counters = Arc::clone(&self.shared.counters);
+        let pool = Pool::new(backend, self.shared.workers.len(), counters, self.built_in.clone());
         self.pools.borrow_mut().insert(app, Rc::clone(&pool));
         Some(pool)
     }

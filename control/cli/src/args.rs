@@ -9,6 +9,7 @@ mod directory;
 mod expiry;
 mod guard;
 mod histogram;
+mod identity;
 mod relay;
 mod throttle;
 
@@ -25,6 +26,7 @@ pub(crate) use directory::{
 };
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
+pub(crate) use identity::{IdentityCommand, SessionCommand};
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
@@ -118,6 +120,12 @@ pub(crate) enum Command {
     /// Who is let in to applications
     #[command(subcommand)]
     Access(AccessCommand),
+    /// Where people sign in
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// Who is signed in
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),

@@ -10,6 +10,7 @@ mod explain;
 mod generate;
 mod guard;
 mod histogram;
+mod identity;
 mod init;
 mod network;
 mod relay;
@@ -50,6 +51,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Connector(_)
         | Command::App(_)
         | Command::Access(_)
+        | Command::Identity(_)
+        | Command::Session(_)
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
@@ -74,6 +77,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Connector(command) => connector::run(&context, command).map(done),
         Command::App(command) => app::run(&context, command).map(done),
         Command::Access(command) => access::run(&context, command).map(done),
+        Command::Identity(command) => identity::run(&context, command).map(done),
+        Command::Session(command) => identity::run_session(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),

@@ -16,6 +16,7 @@ use crate::certificates::{self, Choice};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
+use crate::identity;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
@@ -28,6 +29,10 @@ pub(crate) fn publish(
     tenant: &Tenant,
     request: PublishApp,
 ) -> Result<AppPublished, Problem> {
+    if identity::is_reserved(request.name.as_str()) {
+        let detail = format!("the name {} is kept for the place to sign in: postern identity publish", request.name);
+        return Err(problem("request-invalid", detail));
+    }
     let mut draft = Draft::default();
     let seq = control.next(counter("app", tenant.id), &mut draft)?;
     let app = {
@@ -170,6 +175,7 @@ fn store(
     let planned = PlannedApp::parse(&app).map_err(|error| refused(&app, &error))?;
     app.external_url = planned.external.to_string();
     app.internal_url = planned.internal.to_string();
+    check_identity(control, &app, &planned)?;
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
@@ -203,6 +209,21 @@ fn store(
     });
     let version = control.commit(actor, draft)?;
     published(control, &app, &planned, version)
+}
+
+/// The place to sign in stays what it is, and nothing else takes its backend's name.
+fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<(), Problem> {
+    let is_identity = identity::is_reserved(app.name.as_str()) && app.id.tenant == TenantId::DEFAULT;
+    let group = control.snapshot().groups.get(&app.group).map(|group| group.name.clone());
+    let in_its_group = group.is_some_and(|group| identity::is_reserved(group.as_str()));
+    if is_identity && in_its_group {
+        return identity::check(app);
+    }
+    if is_identity || in_its_group || planned.internal.host.ends_with(OWN_NAMES) {
+        let detail = "only the place to sign in is served by identity processes: postern identity publish";
+        return Err(problem("identity-app-fixed", detail));
+    }
+    Ok(())
 }
 
 fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -> Result<AppPublished, Problem> {
@@ -390,4 +411,6 @@ pub(crate) fn count(snapshot: &Snapshot, tenant: TenantId) -> usize {
     snapshot.apps.keys().filter(|id| id.tenant == tenant).count()
 }
 
+/// Names that no resolver knows.
+const OWN_NAMES: &str = ".postern.internal";
 const SUMMARY_VALUE_BYTES_MAX: usize = 64;

@@ -2,6 +2,7 @@
 //! configurations; the web CA certifies external hosts published without a certificate. Their keys never leave this process.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest;
@@ -18,6 +19,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
@@ -122,6 +125,28 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.control.issuer)?.der().clone();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok((vec![certificate, self.control.certificate.clone()], key))
+    }
+
+    /// For identity processes that come through a relay: control shows that it is control, they that they are enrolled. TLS 1.3,
+    /// nothing resumed.
+    pub(crate) fn identity_tls(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        let key = KeyPair::generate()?;
+        let mut params = leaf("Postern control", CONTROL_DAYS)?;
+        params.subject_alt_names = dns_names([CONTROL_NAME.to_owned()])?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.control.issuer)?.der().clone();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut roots = RootCertStore::empty();
+        roots.add(self.control.certificate.clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate], key)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
     }
 
     /// A certificate for an external host (or `*.` pattern) from the web CA, with a new key.

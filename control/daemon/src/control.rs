@@ -1,7 +1,7 @@
 //! The state and its only writer. Every change goes through [`Control::commit`]: stored with its audit record first, seen by others after.
 
 use std::cell::{Ref, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
@@ -23,8 +23,10 @@ use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
 use crate::password::Hasher;
 use crate::problem::problem;
+use crate::sessions::{GroupsKept, SessionIndex, Touched};
+use crate::sign_in::SignIns;
 use crate::stage::Staged;
-use crate::store::{AuditEntry, AuditQuery, Commit, Directory, Pin, Store, StoreError, TokenRecord};
+use crate::store::{AuditEntry, AuditQuery, Commit, Directory, Pin, Sessions, Store, StoreError, TokenRecord};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -38,6 +40,9 @@ pub(crate) struct Control {
     pub(crate) fresh: bool,
     pub(crate) fleet: RefCell<Fleet>,
     pub(crate) hasher: Hasher,
+    pub(crate) sessions: RefCell<SessionIndex>,
+    pub(crate) groups_kept: GroupsKept,
+    pub(crate) sign_ins: RefCell<SignIns>,
     inner: RefCell<Inner>,
     version: watch::Sender<u64>,
 }
@@ -75,6 +80,7 @@ impl Control {
             None => (Snapshot::default(), now_unix_ms(), 0),
         };
         let pins = store.pins()?.into_iter().collect();
+        let sessions = SessionIndex::new(store.session_users()?);
         let (version, _) = watch::channel(snapshot.version);
         let mut control = Self {
             authority,
@@ -85,6 +91,9 @@ impl Control {
             fresh,
             fleet: RefCell::default(),
             hasher: Hasher::new(),
+            sessions: RefCell::new(sessions),
+            groups_kept: GroupsKept::default(),
+            sign_ins: RefCell::default(),
             inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
             version,
         };
@@ -149,13 +158,21 @@ impl Control {
         if inner.staged.is_some() {
             return inner.stage(draft);
         }
+        let mut draft = draft;
+        let mut touched = std::mem::take(&mut draft.touched);
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
-        let mut next = inner.snapshot.clone();
+        // Most commits of sign-ins change nothing that relays follow: no copy for them.
+        let mut next = (!commit.deltas.is_empty()).then(|| inner.snapshot.clone());
         for delta in &commit.deltas {
+            let Some(next) = &mut next else { continue };
             next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
         }
         inner.log_bytes += inner.store.commit(&commit).map_err(store_failed)?;
-        inner.snapshot = next;
+        if let Some(next) = next {
+            inner.snapshot = next;
+        }
+        touched.extend(commit.directory.iter().filter_map(Touched::by));
+        self.tell_of_sessions(&commit, &touched);
         for (relay, pin) in commit.pins {
             match pin {
                 Some(pin) => drop(inner.pins.insert(relay, pin)),
@@ -167,6 +184,18 @@ impl Control {
         drop(inner);
         self.version.send_if_modified(|held| std::mem::replace(held, version) != version);
         Ok(version)
+    }
+
+    /// What a commit changed of sessions goes to the relays.
+    fn tell_of_sessions(&self, commit: &Commit, touched: &BTreeSet<Touched>) {
+        if commit.sessions.is_empty() && touched.is_empty() {
+            return;
+        }
+        self.groups_kept.forget();
+        let mut index = self.sessions.borrow_mut();
+        let changed = index.follow(&commit.sessions, touched);
+        index.forget_users(&commit.directory);
+        self.fleet.borrow_mut().sessions_changed(&changed);
     }
 
     /// The next number under `name`; taken once the draft is committed.
@@ -232,6 +261,17 @@ impl Control {
         })
     }
 
+    /// Asks for sessions.
+    pub(crate) fn sessions_in_store<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn Sessions) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
+            tracing::error!(%error, "the store failed");
+            problem("store-failed", format!("sessions cannot be read: {error}"))
+        })
+    }
+
     /// The key a relay is known by.
     pub(crate) fn pin(&self, relay: RelayId) -> Option<Pin> {
         self.inner.borrow().pins.get(&relay).cloned()
@@ -271,7 +311,7 @@ impl Control {
     }
 
     fn complete(&self, actor: &Actor, draft: Draft, base: u64) -> Result<Commit, Problem> {
-        let Draft { steps, rest: mut commit } = draft;
+        let Draft { steps, rest: mut commit, touched: _ } = draft;
         commit.at_unix_ms = now_unix_ms();
         for (step, version) in steps.into_iter().zip(base + 1..) {
             let change = match step {
@@ -300,7 +340,9 @@ impl Control {
 impl Inner {
     /// Adds to the stage what would be committed without one: rows go into the store's stage, the rest waits.
     fn stage(&mut self, mut draft: Draft) -> Result<u64, Problem> {
-        self.store.stage(&std::mem::take(&mut draft.rest.directory)).map_err(store_failed)?;
+        let rows = std::mem::take(&mut draft.rest.directory);
+        self.store.stage(&rows).map_err(store_failed)?;
+        draft.touched.extend(rows.iter().filter_map(Touched::by));
         let Some(staged) = &mut self.staged else { return Ok(self.snapshot.version) };
         staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;
         Ok(staged.snapshot.version)

@@ -1,16 +1,21 @@
 //! A change in the making: what an operation wants committed, until its versions are known.
 
+use std::collections::BTreeSet;
+
 use postern_model::Change;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 
-use crate::store::{AuditEntry, Commit, DirectoryChange, Pin, TokenRecord};
+use crate::sessions::Touched;
+use crate::store::{AuditEntry, Commit, DirectoryChange, Pin, SessionChange, TokenRecord};
 
 /// A change in the making.
 #[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) steps: Vec<Step>,
     pub(crate) rest: Commit,
+    /// What sessions depend on and was staged: the store has it already.
+    pub(crate) touched: BTreeSet<Touched>,
 }
 
 /// One of its changes.
@@ -50,6 +55,10 @@ impl Draft {
 
     pub(crate) fn directory(&mut self, change: DirectoryChange) {
         self.rest.directory.push(change);
+    }
+
+    pub(crate) fn session(&mut self, change: SessionChange) {
+        self.rest.sessions.push(change);
     }
 
     pub(crate) fn token(&mut self, token: TokenRecord) {

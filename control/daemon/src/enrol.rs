@@ -168,7 +168,8 @@ fn verify_chain<'a>(control: &Control, der: &'a CertificateDer<'a>) -> Result<En
     Ok(certificate)
 }
 
-fn identity(der: &CertificateDer<'_>) -> Option<(ConnectorId, GroupId)> {
+/// Whose client certificate it is, by the names in it.
+pub(crate) fn identity(der: &CertificateDer<'_>) -> Option<(ConnectorId, GroupId)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let names = parsed.subject_alternative_name().ok()??;
     let uris = names.value.general_names.iter().filter_map(|name| {

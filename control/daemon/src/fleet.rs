@@ -1,9 +1,9 @@
 //! What relays said last, in memory only: links, their state, connectors online. Gone with the process, back within seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use postern_model::ids::{AppId, ConnectorId, GroupId, RelayId};
+use postern_model::ids::{AppId, ConnectorId, GroupId, RelayId, SessionId};
 use postern_model::link::{CLOCK_SKEW_MS_MAX, ConnectorStatus, RelayStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +16,8 @@ use crate::link::asked::Ask;
 pub(crate) struct Fleet {
     relays: BTreeMap<RelayId, RelayLink>,
     sessions: u64,
+    /// Counts changes to sessions.
+    sessions_changed: u64,
     /// Told whenever a relay came to serve something else, or nothing.
     changed: Arc<tokio::sync::Notify>,
 }
@@ -36,6 +38,11 @@ pub(crate) struct RelayLink {
     pub(crate) rejected: Option<(u64, String)>,
     /// Its clock less ours.
     pub(crate) skew_ms: i64,
+    /// Sessions that changed since they were sent last.
+    sessions_unsent: BTreeSet<SessionId>,
+    /// Of [`Fleet::sessions_changed`], what it confirmed. All of it, of a relay that holds no sessions.
+    sessions_applied: u64,
+    sessions_news: Arc<tokio::sync::Notify>,
     session: u64,
     stop: Option<oneshot::Sender<String>>,
     asks: Option<mpsc::Sender<Ask>>,
@@ -47,6 +54,8 @@ pub(crate) struct Signals {
     pub(crate) stopped: oneshot::Receiver<String>,
     /// Questions to its relay.
     pub(crate) asks: mpsc::Receiver<Ask>,
+    /// Sessions changed.
+    pub(crate) sessions_news: Arc<tokio::sync::Notify>,
 }
 
 /// Which of a relay's sessions is speaking: an older one is ignored.
@@ -58,7 +67,7 @@ pub(crate) struct Session {
 
 impl Fleet {
     /// A link is up. A session of the same relay that was up ends with a reason, which the receiver gets.
-    pub(crate) fn linked(&mut self, relay: RelayId, software: String) -> (Session, Signals) {
+    pub(crate) fn linked(&mut self, relay: RelayId, software: String, sessions: bool) -> (Session, Signals) {
         self.sessions += 1;
         let (stop, stopped) = oneshot::channel();
         let (ask, asks) = mpsc::channel(QUESTIONS_QUEUED_MAX);
@@ -75,7 +84,10 @@ impl Fleet {
         link.applied_version = 0;
         link.session = self.sessions;
         link.asks = Some(ask);
-        (Session { relay, number: self.sessions }, Signals { stopped, asks })
+        link.sessions_unsent.clear();
+        link.sessions_applied = if sessions { NOT_IN_STEP } else { u64::MAX };
+        let sessions_news = Arc::clone(&link.sessions_news);
+        (Session { relay, number: self.sessions }, Signals { stopped, asks, sessions_news })
     }
 
     /// A link is down.
@@ -87,6 +99,43 @@ impl Fleet {
         link.problem = Some(reason.into());
         link.stop = None;
         link.asks = None;
+        link.sessions_unsent.clear();
+    }
+
+    /// These are not what they were: every relay that is linked will be told. Others ask when they come.
+    pub(crate) fn sessions_changed(&mut self, changed: &BTreeSet<SessionId>) {
+        if changed.is_empty() {
+            return;
+        }
+        self.sessions_changed += 1;
+        for link in self.relays.values_mut().filter(|link| link.connected) {
+            link.sessions_unsent.extend(changed);
+            link.sessions_news.notify_one();
+        }
+    }
+
+    /// What is to be sent next of changed sessions, at most `limit`, and the number to confirm it by: that of all changes so far
+    /// once nothing is left, else none.
+    pub(crate) fn take_changed(&mut self, session: Session, limit: usize) -> (Vec<SessionId>, u64) {
+        let newest = self.sessions_changed;
+        let Some(link) = self.current(session) else { return (Vec::new(), NOT_IN_STEP) };
+        let taken: Vec<SessionId> = link.sessions_unsent.iter().take(limit).copied().collect();
+        for id in &taken {
+            link.sessions_unsent.remove(id);
+        }
+        (taken, if link.sessions_unsent.is_empty() { newest } else { NOT_IN_STEP })
+    }
+
+    /// The number of all changes so far.
+    pub(crate) const fn newest_sessions(&self) -> u64 {
+        self.sessions_changed
+    }
+
+    /// A relay goes by the sessions as they were at this number.
+    pub(crate) fn sessions_applied(&mut self, session: Session, number: u64) {
+        let Some(link) = self.current(session) else { return };
+        link.sessions_applied = link.sessions_applied.max(number);
+        self.changed.notify_waiters();
     }
 
     /// A relay could not be linked.
@@ -140,10 +189,12 @@ impl Fleet {
         &self.changed
     }
 
-    /// Relays whose link is up and that neither serve `version` nor refused it.
-    pub(crate) fn unconfirmed(&self, version: u64) -> Vec<RelayId> {
+    /// Relays whose link is up and that neither serve `version` nor refused it, or do not go by the sessions as they were at
+    /// `sessions`.
+    pub(crate) fn unconfirmed(&self, version: u64, sessions: u64) -> Vec<RelayId> {
         let refused = |link: &RelayLink| link.rejected.as_ref().is_some_and(|(rejected, _)| *rejected >= version);
-        let waiting = |link: &RelayLink| link.connected && link.applied_version < version && !refused(link);
+        let behind = |link: &RelayLink| link.applied_version < version && !refused(link);
+        let waiting = |link: &RelayLink| link.connected && (behind(link) || link.sessions_applied < sessions);
         self.relays.iter().filter(|(_, link)| waiting(link)).map(|(id, _)| *id).collect()
     }
 
@@ -188,6 +239,11 @@ impl Fleet {
 }
 
 impl RelayLink {
+    /// Whether it goes by the sessions as they were at this number.
+    pub(crate) const fn knows_sessions(&self, sessions: u64) -> bool {
+        self.sessions_applied >= sessions
+    }
+
     /// What to do about the relay's clock, if anything.
     pub(crate) fn clock_warning(&self, name: &str) -> Option<String> {
         if self.skew_ms.unsigned_abs() <= CLOCK_SKEW_MS_MAX {
@@ -207,6 +263,9 @@ impl RelayLink {
         }
     }
 }
+
+/// Of a relay whose sessions were not compared yet.
+pub(crate) const NOT_IN_STEP: u64 = 0;
 
 /// Counts by group.
 pub(crate) fn by_group(groups: impl IntoIterator<Item = GroupId>) -> BTreeMap<GroupId, u32> {
@@ -237,17 +296,21 @@ mod tests {
     fn a_new_link_knows_nothing_of_what_the_last_one_reported() {
         let mut fleet = Fleet::default();
         let relay = RelayId(1);
-        let (first, _signals) = fleet.linked(relay, "x".into());
+        let (first, _signals) = fleet.linked(relay, "x".into(), false);
         fleet.reported(first, status("c1-1"));
-        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (1, vec![]));
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7, 0)), (1, vec![]));
         fleet.unlinked(first, "gone");
-        assert_eq!((fleet.online().len(), fleet.unconfirmed(8)), (0, vec![]), "what is not linked is not waited for");
+        assert_eq!(
+            (fleet.online().len(), fleet.unconfirmed(8, 0)),
+            (0, vec![]),
+            "what is not linked is not waited for"
+        );
 
-        let (second, _signals) = fleet.linked(relay, "x".into());
-        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (0, vec![relay]));
+        let (second, _signals) = fleet.linked(relay, "x".into(), false);
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7, 0)), (0, vec![relay]));
         fleet.reported(first, status("c1-1"));
         assert!(fleet.online().is_empty(), "a link that was replaced reports nothing any more");
         fleet.reported(second, status("c1-2"));
-        assert_eq!((fleet.online().len(), fleet.unconfirmed(7)), (1, vec![]), "a report confirms, too");
+        assert_eq!((fleet.online().len(), fleet.unconfirmed(7, 0)), (1, vec![]), "a report confirms, too");
     }
 }

@@ -20,6 +20,7 @@ mod enrol;
 mod fault;
 mod fleet;
 mod foreign_hosts;
+mod identity;
 mod limits;
 mod link;
 mod metrics;
@@ -31,6 +32,8 @@ mod questions;
 mod relays;
 mod rollout;
 mod service_tokens;
+mod sessions;
+mod sign_in;
 mod stage;
 mod store;
 mod tenants;
@@ -80,6 +83,9 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(keep_house(Rc::clone(&control)));
+    if identity::renew_cookie_keys(&control).is_err() {
+        tracing::error!("no key for cookies could be made: nobody can sign in until one can");
+    }
     announce(&control, args);
     wait_for_end(&mut signals).await;
     notify::stopping();
@@ -146,6 +152,10 @@ async fn keep_house(control: Rc<Control>) {
                 let renewed = certificates::renew_due(&control, clock::now_unix());
                 if renewed > 0 {
                     tracing::info!(renewed, "certificates of the web authority were renewed");
+                }
+                let kept = identity::renew_cookie_keys(&control).and_then(|_| sessions::sweep(&control));
+                if let Err(problem) = kept {
+                    tracing::error!("cookie keys and sessions are not looked after: {}", problem.detail);
                 }
             }
         }

@@ -34,6 +34,8 @@ pub(crate) const LOGINS_COMPARED: u32 = 500;
 pub(crate) const ASSIGNMENTS_MAX: usize = 20_000;
 /// Passwords that are hashed at once: each takes 19 MiB of the 64.
 pub(crate) const HASHES_AT_ONCE: usize = 1;
+/// Sign-ins that wait for their password to be looked at: at some 40 ms each the last one waits for five seconds.
+pub(crate) const VERIFICATIONS_WAITING_MAX: usize = 128;
 /// NIST SP 800-63B §3.1.1.2: at least eight characters.
 pub(crate) const PASSWORD_CHARS_MIN: usize = 8;
 /// Long enough for a page of text.
@@ -77,3 +79,38 @@ pub(crate) const ENROLMENTS_PER_S: u32 = 200;
 pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
 /// Questions that one relay has not answered yet; older ones are given up.
 pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
+
+/// Sign-ins in progress: at about 400 bytes each 4 MB. The oldest are given up.
+pub(crate) const FLOWS_MAX: usize = 10_000;
+/// How long a sign-in may take, as long as its browser's cookie at the relay.
+pub(crate) const FLOW_S: u64 = postern_model::session::FLOW_S_MAX;
+/// Codes that were given out: at about 300 bytes each 3 MB.
+pub(crate) const CODES_MAX: usize = 10_000;
+/// How long a code is good: one redirect.
+pub(crate) const CODE_S: u64 = 60;
+/// How long a code that was used is remembered.
+pub(crate) const CODE_KEPT_S: u64 = 600;
+/// Wrong passwords of one login name before the next has to wait.
+pub(crate) const GUESSES_FREE: u32 = 5;
+/// Wrong passwords from one address, or one network of IPv6, before the next has to wait: an office may be behind it.
+pub(crate) const GUESSES_SOURCE_FREE: u32 = 30;
+/// The longest wait.
+pub(crate) const GUESS_WAIT_S_MAX: u64 = 300;
+/// After so long without one, guesses are forgotten.
+pub(crate) const GUESSES_KEPT_S: u64 = 3_600;
+/// Login names and sources whose guesses are counted, each: at about 100 bytes 2 MB.
+pub(crate) const GUESSES_TRACKED_MAX: usize = 10_000;
+/// Sessions that are listed at once.
+pub(crate) const SESSIONS_SHOWN_MAX: u32 = 1_000;
+/// Sessions that are ended in one transaction.
+pub(crate) const SESSIONS_ENDED_AT_ONCE: usize = 10_000;
+/// Connections of identity processes at a time through one relay.
+pub(crate) const PIPES_MAX: usize = 16;
+/// Bytes from an identity process that wait to be read. More at a time is no request.
+pub(crate) const PIPE_WAITING_BYTES_MAX: usize = 2 << 20;
+/// Bytes for an identity process in a pipe at a time.
+pub(crate) const PIPE_BUFFER_BYTES: usize = 64 << 10;
+/// An identity process that is slower with a request than this is dropped.
+pub(crate) const PIPE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A new key for cookies so often.
+pub(crate) const COOKIE_KEY_S: u64 = 7 * 86_400;

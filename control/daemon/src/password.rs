@@ -1,10 +1,13 @@
 //! Passwords: what is accepted as one, and the hash that is kept of it. A password is seen by nothing but this module, its
 //! hash by nothing but the store.
 
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::constant_time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use postern_model::admin::Problem;
@@ -12,7 +15,7 @@ use postern_model::secret::SecretText;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::limits::{HASHES_AT_ONCE, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+use crate::limits::{HASHES_AT_ONCE, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, VERIFICATIONS_WAITING_MAX};
 use crate::problem::problem;
 
 /// A password's argon2id hash as a PHC string (`$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`). Zeroised when dropped, absent
@@ -22,17 +25,37 @@ pub(crate) struct PasswordHash(Zeroizing<String>);
 /// Hashes passwords beside control's own thread, few at once: each takes tens of milliseconds and 19 MiB.
 pub(crate) struct Hasher {
     permits: Arc<Semaphore>,
+    waiting: Rc<Cell<usize>>,
+}
+
+/// One that waits for its turn to be verified.
+struct Waiting(Rc<Cell<usize>>);
+
+impl Waiting {
+    fn take(waiting: &Rc<Cell<usize>>) -> Option<Self> {
+        if waiting.get() >= VERIFICATIONS_WAITING_MAX {
+            return None;
+        }
+        waiting.set(waiting.get() + 1);
+        Some(Self(Rc::clone(waiting)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl PasswordHash {
+    /// As it comes from the store.
+    pub(crate) fn stored(phc: String) -> Self {
+        Self(Zeroizing::new(phc))
+    }
+
     /// The PHC string, for the store.
     pub(crate) fn expose(&self) -> &str {
         &self.0
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests(phc: &str) -> Self {
-        Self(Zeroizing::new(phc.into()))
     }
 }
 
@@ -44,7 +67,7 @@ impl fmt::Debug for PasswordHash {
 
 impl Hasher {
     pub(crate) fn new() -> Self {
-        Self { permits: Arc::new(Semaphore::new(HASHES_AT_ONCE)) }
+        Self { permits: Arc::new(Semaphore::new(HASHES_AT_ONCE)), waiting: Rc::default() }
     }
 
     /// The hash of an acceptable password. Others that ask wait: as many as there are admin connections.
@@ -61,6 +84,40 @@ impl Hasher {
         let hashed = hashing.await;
         hashed.map_err(|error| failed(error.to_string()))?.map_err(failed)
     }
+
+    /// Whether a password is right. Without a hash it takes as long and is wrong: nobody learns who exists. `None`: too many
+    /// wait already, or the hash is damaged.
+    pub(crate) async fn verify(&self, password: SecretText, hash: Option<PasswordHash>) -> Option<bool> {
+        if password.expose().len() > PASSWORD_BYTES_MAX {
+            return Some(false); // none was ever accepted
+        }
+        let _waiting = Waiting::take(&self.waiting)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let verifying = tokio::task::spawn_blocking(move || {
+            let is_right = match &hash {
+                Some(hash) => is_hashed(password.expose(), hash),
+                None => hash_with(password.expose(), &[0; SALT_BYTES]).ok().map(|_| false),
+            };
+            drop(permit);
+            is_right
+        });
+        verifying.await.ok()?
+    }
+}
+
+/// Whether the password is the one that was hashed. Reads what this module writes, and nothing else.
+fn is_hashed(password: &str, hash: &PasswordHash) -> Option<bool> {
+    let mut parts = hash.expose().strip_prefix("$argon2id$v=19$")?.split('$');
+    let mut numbers = parts.next()?.split(',');
+    let mut number = |name: &str| numbers.next()?.strip_prefix(name)?.parse().ok();
+    let (memory, passes, lanes) = (number("m=")?, number("t=")?, number("p=")?);
+    let salt = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
+    let kept = Zeroizing::new(STANDARD_NO_PAD.decode(parts.next()?).ok()?);
+    let params = Params::new(memory, passes, lanes, Some(kept.len())).ok()?;
+    let mut made = Zeroizing::new(vec![0; kept.len()]);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password_into(password.as_bytes(), &salt, &mut made).ok()?;
+    Some(constant_time::verify_slices_are_equal(&made, &kept).is_ok())
 }
 
 /// What NIST SP 800-63B §3.1.1.2 asks for and no more: long enough, and none that is tried first. Kinds of characters are not

@@ -64,6 +64,8 @@ mod tests {
             include_str!("assignments.rs"),
             include_str!("password.rs"),
             include_str!("service_tokens.rs"),
+            include_str!("sessions.rs"),
+            include_str!("identity.rs"),
             include_str!("control.rs"),
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),

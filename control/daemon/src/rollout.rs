@@ -13,25 +13,26 @@ use crate::fleet::RelayLink;
 /// Waits until every relay whose link is up has confirmed `version`, at most [`ROLLOUT_MAX`], and says which relays do not serve
 /// it. A relay that is not linked is not waited for: it gets the change when it comes back, and is named all the same.
 pub(crate) async fn confirmed(control: &Control, version: u64) -> Vec<String> {
+    let sessions = control.fleet.borrow().newest_sessions();
     let deadline = Instant::now() + ROLLOUT_MAX;
     let changed = Arc::clone(control.fleet.borrow().changed());
     loop {
         let mut change = std::pin::pin!(changed.notified());
         change.as_mut().enable();
-        let waiting = control.fleet.borrow().unconfirmed(version);
+        let waiting = control.fleet.borrow().unconfirmed(version, sessions);
         if waiting.is_empty() || timeout_at(deadline, change).await.is_err() {
-            return behind(control, version);
+            return behind(control, version, sessions);
         }
     }
 }
 
 /// One line for each relay that does not serve `version`, linked or not. Asked only after the wait, so that a relay whose link
 /// breaks meanwhile is named, too.
-fn behind(control: &Control, version: u64) -> Vec<String> {
+fn behind(control: &Control, version: u64, sessions: u64) -> Vec<String> {
     let snapshot = control.snapshot();
     let fleet = control.fleet.borrow();
     let late = |relay: &Relay| match fleet.relay(relay.id) {
-        Some(link) if link.applied_version >= version => None,
+        Some(link) if link.applied_version >= version && link.knows_sessions(sessions) => None,
         Some(link) if link.connected => Some(linked_behind(relay, link, version)),
         Some(_) | None => {
             Some(format!("relay {} is not linked: it goes by what it was told last until it is", relay.name))
@@ -42,6 +43,9 @@ fn behind(control: &Control, version: u64) -> Vec<String> {
 
 fn linked_behind(relay: &Relay, link: &RelayLink, version: u64) -> String {
     let (name, serves) = (&relay.name, link.applied_version);
+    if serves >= version {
+        return format!("relay {name} has not confirmed yet which sessions ended: they may go on there for a moment");
+    }
     match &link.rejected {
         Some((rejected, reason)) if *rejected >= version => {
             format!("relay {name} refuses this change and serves version {serves}: {reason}")

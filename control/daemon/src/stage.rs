@@ -7,6 +7,7 @@ use postern_model::ids::GroupId;
 use postern_model::{Change, Delta, Snapshot};
 
 use crate::control::{Draft, Step};
+use crate::sessions::Touched;
 use crate::store::{AuditEntry, Commit};
 
 /// Operations that are not committed yet.
@@ -19,18 +20,21 @@ pub(crate) struct Staged {
     /// Numbers that the stage gave out last, by what they count.
     counters: BTreeMap<String, u32>,
     rest: Commit,
+    touched: BTreeSet<Touched>,
 }
 
 impl Staged {
     pub(crate) fn new(base: Snapshot) -> Self {
         let snapshot = base.clone();
         let (changes, groups, counters) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        Self { snapshot, base, changes, groups, counters, rest: Commit::default() }
+        let (rest, touched) = (Commit::default(), BTreeSet::new());
+        Self { snapshot, base, changes, groups, counters, rest, touched }
     }
 
     /// Adds an operation's changes. What is to be signed is only noted: the end decides what is signed.
     pub(crate) fn add(&mut self, draft: Draft) -> Result<(), postern_model::snapshot::DeltaError> {
-        let Draft { steps, rest } = draft;
+        let Draft { steps, rest, touched } = draft;
+        self.touched.extend(touched);
         for step in steps {
             match step {
                 Step::Change(change) => {
@@ -46,6 +50,7 @@ impl Staged {
         self.rest.tokens.extend(rest.tokens);
         self.rest.tokens_removed.extend(rest.tokens_removed);
         self.rest.pins.extend(rest.pins);
+        self.rest.sessions.extend(rest.sessions);
         self.rest.audit.extend(rest.audit);
         Ok(())
     }
@@ -63,9 +68,9 @@ impl Staged {
     /// All of it as one draft. Groups come first, then their configurations, so that connectors know an application before
     /// relays route to it; those of applications that go stay in them until relays have let go.
     pub(crate) fn into_draft(self) -> Draft {
-        let Self { snapshot, base, changes, groups, counters, mut rest } = self;
+        let Self { snapshot, base, changes, groups, counters, mut rest, touched } = self;
         rest.counters.extend(counters);
-        let mut draft = Draft { steps: Vec::new(), rest };
+        let mut draft = Draft { steps: Vec::new(), rest, touched };
         let (first, then): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_ground);
         let (then, last): (Vec<Change>, Vec<Change>) =
             then.into_iter().partition(|change| !is_removal_of_ground(change));

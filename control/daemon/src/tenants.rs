@@ -13,6 +13,7 @@ use postern_model::{Change, Snapshot};
 use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
+use crate::identity;
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
 use crate::problem::{check_no_id, not_found, not_found_among, problem};
 use crate::store::{DirectoryChange, TokenRecord};
@@ -83,6 +84,19 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
 
 /// `connector-group create`.
 pub(crate) fn create_group(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    request: CreateNamed,
+) -> Result<GroupView, Problem> {
+    if identity::is_reserved(request.name.as_str()) {
+        return Err(problem("request-invalid", format!("the name {} is kept for the place to sign in", request.name)));
+    }
+    make_group(control, actor, tenant, request)
+}
+
+/// As [`create_group`], whatever the name is kept for.
+pub(crate) fn make_group(
     control: &Control,
     actor: &Actor,
     tenant: &Tenant,

@@ -18,6 +18,7 @@ use crate::directory::{Groups, check_end, find_user};
 use crate::limits::{USERS_AT_ONCE, USERS_MAX};
 use crate::password::PasswordHash;
 use crate::problem::{check_no_id, problem};
+use crate::sessions;
 use crate::store::{DirectoryChange, UserQuery};
 
 /// `user create`.
@@ -72,7 +73,11 @@ pub(crate) fn set(
     let end = if is_guest { user.kind.expires_unix() } else { None };
     user.kind = kind(is_guest, expires_unix.unwrap_or(end))?;
     user.enabled = enabled.unwrap_or(user.enabled);
-    put(control, actor, Draft::default(), Some(&before), user.clone(), None)?;
+    let mut draft = Draft::default();
+    if !user.enabled {
+        sessions::end_all_of(control, user.id, &mut draft);
+    }
+    put(control, actor, draft, Some(&before), user.clone(), None)?;
     Ok(changed(user))
 }
 
@@ -90,6 +95,8 @@ pub(crate) fn set_password(
     draft.audit(audit("user.password", &user));
     draft.directory(DirectoryChange::UserPut(Box::new(user.clone())));
     draft.directory(DirectoryChange::PasswordPut(user.id, password));
+    // Whoever had the old one may be signed in with it.
+    sessions::end_all_of(control, user.id, &mut draft);
     control.commit(actor, draft)?;
     Ok(changed(user))
 }

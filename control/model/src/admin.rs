@@ -38,6 +38,9 @@
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
 //! | `POST /v1/tenants/T/apply` | [`crate::document::Apply`] → [`crate::document::Applied`] |
+//! | `GET /v1/tenants/T/sessions[?user=U]` | – → `List<SessionView>`, those that began last first, at most a thousand |
+//! | `POST /v1/tenants/T/sessions/revoke` | [`RevokeSessions`] → [`SessionsEnded`] |
+//! | `GET /v1/identity` · `PUT` · `DELETE` | – → [`IdentityView`] · [`PublishIdentity`] → [`IdentityPublished`] · – → [`Changed`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
@@ -50,6 +53,7 @@
 
 mod access;
 mod directory;
+mod identity;
 mod limits;
 pub mod path;
 
@@ -72,6 +76,7 @@ pub use directory::{
     USERS_LIMIT_DEFAULT, USERS_LIMIT_MAX, UserChanged, UserDetail, UserGroupChanged, UserGroupDetail, UserGroupView,
     UsersPage,
 };
+pub use identity::{IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded};
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 
 /// An error, RFC 9457.

@@ -4,6 +4,7 @@
 mod http;
 mod programs;
 mod requests;
+mod sign_in;
 
 /// One error that a person can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ impl Code {
 }
 
 /// Every code, group by group.
-pub const CODES: &[&[Code]] = &[requests::CODES, http::CODES, programs::STARTING, programs::ENROLMENT, programs::ADMIN];
+pub const CODES: &[&[Code]] =
+    &[requests::CODES, sign_in::CODES, http::CODES, programs::STARTING, programs::ENROLMENT, programs::ADMIN];
 
 /// All codes in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Code> {
@@ -66,8 +68,9 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 5] = [
+const HEADINGS: [&str; 6] = [
     "Answers to requests",
+    "Signing in",
     "Malformed requests and answers",
     "Starting a program",
     "Connecting a connector",

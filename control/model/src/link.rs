@@ -66,6 +66,8 @@ pub enum ToControl {
     SessionsHeld {
         /// Session and [`SessionRecord::digest`].
         held: Vec<(SessionId, u64)>,
+        /// Nothing follows: from here on it is told what changes.
+        last: bool,
     },
     /// Sessions that were used since the last such message, each with the second of its last use.
     SessionsSeen {
@@ -169,6 +171,9 @@ pub struct Hello {
     /// The relay's clock, to warn about skew. 0: not said.
     #[serde(default)]
     pub time_unix_ms: u64,
+    /// It holds records of sessions: it says which after `Welcome`, and is told what becomes of them.
+    #[serde(default)]
+    pub sessions: bool,
 }
 
 /// From control to relay.
@@ -204,7 +209,7 @@ pub enum ToRelay {
     },
     /// Sessions that changed or ended. Records that the relay does not hold are of no concern to it.
     Sessions {
-        /// Counts such messages on this link, from 1. Confirmed by `SessionsApplied`.
+        /// Confirmed by `SessionsApplied`. 0: more follows, there is nothing to confirm.
         n: u64,
         /// These replace what is held.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,8 +11,8 @@ use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, M
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
 
 pub use cookie::{
-    CookieKey, CookieKeyInvalid, CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES,
-    FlowCookie, NotSealed, SessionCookie,
+    CookieKey, CookieKeyInvalid, CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX,
+    FLOW_VERIFIER_BYTES, FlowCookie, NotSealed, SessionCookie,
 };
 
 /// What relays know of a session: who it is, how they proved it, and until when that counts. Made by control alone; whatever
@@ -130,3 +130,12 @@ impl AuthMethod {
         }
     }
 }
+
+/// How long a session counts at most: a working day.
+pub const ABSOLUTE_S: u64 = 12 * 3_600;
+/// How long it counts without a request.
+pub const IDLE_S: u32 = 2 * 3_600;
+/// How long a session counts at most whose user wants to be asked less often on this device.
+pub const KEPT_ABSOLUTE_S: u64 = 30 * 86_400;
+/// How long such a one counts without a request.
+pub const KEPT_IDLE_S: u32 = 7 * 86_400;

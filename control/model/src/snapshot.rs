@@ -224,9 +224,7 @@ impl Snapshot {
         present(&self.groups, &identity.group, &identity.app)?;
         match self.apps.get(&identity.app) {
             Some(app) if app.group == identity.group => Ok(()),
-            Some(_) | None => {
-                Err(DeltaError::Missing { what: "signing in".into(), missing: identity.app.to_string() })
-            }
+            Some(_) | None => Err(DeltaError::Missing { what: "signing in".into(), missing: identity.app.to_string() }),
         }
     }
 

@@ -13,6 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("postern-service", &["postern-model"]),
     ("postern-control", &["postern-model", "postern-service"]),
     ("postern-cli", &["postern-model", "postern-service", "postern-ebpf-loader"]),
+    // Towards relays the identity process is a connector: it embeds one.
+    ("postern-identity", &["postern-model", "postern-service", "postern-connector"]),
     ("postern-io", &["postern-model"]),
     ("postern-http", &["postern-model"]),
     ("postern-tunnel", &["postern-model"]),

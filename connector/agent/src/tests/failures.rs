@@ -78,7 +78,7 @@ fn requests_that_are_given_up_leave_no_wait_for_a_configuration() {
     sim(23, async {
         let world = World::start(&[]).await;
         let worker =
-            crate::worker::Worker::new(0, std::sync::Arc::clone(&world.shared), crate::resolve::Resolver::none());
+            crate::worker::Worker::new(0, std::sync::Arc::clone(&world.shared), crate::resolve::Resolver::none(), None);
         let unknown = "a1-77".parse().unwrap();
         let mut waits: Vec<_> = (0..50).map(|_| Box::pin(worker.pool_after(Offered::default(), unknown))).collect();
         for wait in &mut waits {

@@ -74,7 +74,7 @@ fn connector(settings: &[(&str, &str)], offers: Arc<Offers>) -> Arc<Shared> {
         workers: vec![sender],
         offer: Box::new(move |config| offers.offer(config)),
     });
-    let worker = Worker::new(0, Arc::clone(&shared), Resolver::none());
+    let worker = Worker::new(0, Arc::clone(&shared), Resolver::none(), None);
     spawn(worker.run(orders, Default::default())).detach();
     let relay = Relay {
         address: Arc::new(RELAY.parse().unwrap()),

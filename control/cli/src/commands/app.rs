@@ -107,7 +107,7 @@ fn settings(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-fn read_key(path: &Path) -> Result<SecretText> {
+pub(super) fn read_key(path: &Path) -> Result<SecretText> {
     if let Some(warning) = secret::exposure(path) {
         eprintln!("warning: {warning}");
     }

@@ -2,6 +2,7 @@
 
 mod directory;
 mod figures;
+mod identity;
 pub(crate) mod overview;
 mod routes;
 

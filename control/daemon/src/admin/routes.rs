@@ -40,6 +40,8 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
         ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
+        ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
+        ["v1", "identity"] => ask.identity().await,
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),

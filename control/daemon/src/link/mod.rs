@@ -5,6 +5,8 @@ pub(crate) mod admit;
 pub(crate) mod asked;
 pub(crate) mod dial;
 pub(crate) mod pin;
+mod pipes;
+mod sessions;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use postern_model::link::{
 };
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::authority::RELAY_RENEWAL;
@@ -30,6 +32,8 @@ use crate::limits::{
 };
 use admit::{Admitted, Peer};
 use asked::{Ask, Asked};
+use pipes::Pipes;
+use sessions::InStep;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +79,17 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
             return LinkEnded::Refused(reason);
         }
     };
-    let (session, signals) = control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone());
+    let (session, signals) =
+        control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone(), hello.sessions);
     control.fleet.borrow_mut().clock(session, hello.time_unix_ms);
     let name = admitted.relay.name.clone();
     tracing::info!(relay = %name, software = hello.software, version = hello.last_version, "relay linked");
     warn_about_clock(&control, session, name.as_str());
     let agreed = hello.epoch == Some(control.epoch);
+    let (pipes, piped) = Pipes::new(Rc::clone(&control));
     let mut link = Link {
+        in_step: InStep::default(),
+        pipes,
         control,
         wire,
         admitted,
@@ -96,7 +104,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
         asked: Asked::default(),
     };
     let ended = tokio::select! {
-        ended = link.run(signals) => ended,
+        ended = link.run(signals, piped) => ended,
         _ = shutdown.wait_for(|down| *down) => LinkEnded::Closed,
     };
     let _ = timeout(CLOSE_TIMEOUT, link.wire.writer.shutdown()).await;
@@ -106,6 +114,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
 }
 
 struct Link<R, W> {
+    /// With the sessions that the relay holds.
+    in_step: InStep,
+    pipes: Pipes,
     control: Rc<Control>,
     wire: Wire<R, W>,
     admitted: Admitted,
@@ -125,15 +136,19 @@ struct Link<R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
-    async fn run(&mut self, signals: Signals) -> LinkEnded {
-        match self.try_run(signals).await {
+    async fn run(&mut self, signals: Signals, piped: mpsc::Receiver<ToRelay>) -> LinkEnded {
+        match self.try_run(signals, piped).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn try_run(&mut self, signals: Signals) -> Result<std::convert::Infallible, LinkEnded> {
-        let Signals { mut stopped, mut asks } = signals;
+    async fn try_run(
+        &mut self,
+        signals: Signals,
+        mut piped: mpsc::Receiver<ToRelay>,
+    ) -> Result<std::convert::Infallible, LinkEnded> {
+        let Signals { mut stopped, mut asks, sessions_news } = signals;
         let mut versions = self.control.versions();
         self.welcome().await?;
         self.catch_up().await?;
@@ -143,6 +158,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
             tokio::select! {
                 message = self.wire.receive() => self.handle(message?).await?,
                 _ = versions.changed() => self.catch_up().await?,
+                () = sessions_news.notified() => self.tell_of_sessions().await?,
+                Some(message) = piped.recv() => self.wire.send(&message).await?,
                 _ = pings.tick() => self.ping().await?,
                 _ = renewals.tick() => self.welcome().await?,
                 Some(ask) = asks.recv() => self.ask(ask).await?,
@@ -220,6 +237,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
         self.wire.send(&ToRelay::Ask { id, question }).await
     }
 
+    /// Some at a time: others get their turn in between.
+    async fn tell_of_sessions(&mut self) -> Result<(), LinkEnded> {
+        while let Some(message) = self.in_step.news(&self.control, self.session) {
+            self.wire.send(&message).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     async fn handle(&mut self, message: ToControl) -> Result<(), LinkEnded> {
         // Whatever comes shows that the relay lives.
         self.ponged = Instant::now();
@@ -253,6 +279,33 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 self.wire.send(&ToRelay::EnrolReply { id, body }).await?;
             }
             ToControl::Answer { id, answer } => self.asked.answered(id, answer),
+            ToControl::Call { id, call } => {
+                let reply = sessions::answer(&self.control, &call);
+                self.wire.send(&ToRelay::Reply { id, reply }).await?;
+            }
+            ToControl::SessionsHeld { held, last } => {
+                let message = self.in_step.held(&self.control, &held, last);
+                self.wire.send(&message).await?;
+                self.tell_of_sessions().await?;
+            }
+            ToControl::SessionsSeen { seen } => {
+                if let Err(problem) = crate::sessions::seen(&self.control, &seen) {
+                    tracing::warn!(relay = name, "the last use of sessions could not be written: {}", problem.detail);
+                }
+            }
+            ToControl::SessionsApplied { n } => self.control.fleet.borrow_mut().sessions_applied(self.session, n),
+            ToControl::PipeOpened { pipe, connector } => {
+                tracing::debug!(relay = name, pipe, %connector, "an identity process came");
+                if !self.pipes.opened(pipe) {
+                    self.wire.send(&ToRelay::PipeClosed { pipe }).await?;
+                }
+            }
+            ToControl::PipeData { pipe, data } => {
+                if !self.pipes.data(pipe, &data) {
+                    self.wire.send(&ToRelay::PipeClosed { pipe }).await?;
+                }
+            }
+            ToControl::PipeClosed { pipe } => self.pipes.closed(pipe),
             ToControl::Hello(_) | ToControl::Pong { .. } | ToControl::Unknown => {}
         }
         Ok(())
@@ -276,6 +329,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             | ToControl::EnrolRequest { .. }
             | ToControl::Answer { .. }
             | ToControl::Pong { .. }
+            | ToControl::Call { .. }
+            | ToControl::SessionsHeld { .. }
+            | ToControl::SessionsSeen { .. }
+            | ToControl::SessionsApplied { .. }
+            | ToControl::PipeOpened { .. }
+            | ToControl::PipeData { .. }
+            | ToControl::PipeClosed { .. }
             | ToControl::Unknown => Err(FrameInvalid::Malformed("the first message is not Hello".into()).into()),
         }
     }

@@ -63,6 +63,9 @@ pub(crate) trait Directory {
         limit: u32,
     ) -> Result<BTreeMap<LoginName, UserId>, StoreError>;
 
+    /// The hash of a user's password, if they have one.
+    fn password(&mut self, user: UserId) -> Result<Option<PasswordHash>, StoreError>;
+
     /// How many users that count now were put into one of these groups, each counted once.
     fn active_members(
         &mut self,

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod conformance;
 mod directory;
+mod sessions;
 mod sqlite;
 
 use postern_model::admin::{AuditRecord, Pinned};
@@ -10,10 +11,11 @@ use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
+pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sqlite::SqliteStore;
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory {
+pub(crate) trait Store: Directory + Sessions {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -77,6 +79,7 @@ pub(crate) struct Commit {
     pub(crate) tokens_removed: Vec<GroupId>,
     pub(crate) pins: Vec<(RelayId, Option<Pin>)>,
     pub(crate) directory: Vec<DirectoryChange>,
+    pub(crate) sessions: Vec<SessionChange>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) at_unix_ms: u64,
 }

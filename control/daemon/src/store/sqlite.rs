@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{AuditEntry, AuditQuery, Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
 
 mod directory;
+mod sessions;
 
 /// An open SQLite file.
 pub(crate) struct SqliteStore {
@@ -201,6 +202,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     for change in &commit.directory {
         directory::write(transaction, change)?;
     }
+    for change in &commit.sessions {
+        sessions::write(transaction, change)?;
+    }
     for entry in &commit.audit {
         put_audit(transaction, entry, commit.at_unix_ms)?;
     }
@@ -337,7 +341,7 @@ fn unsigned(value: i64) -> u64 {
 const PRAGMAS: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
     PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=256;";
 /// What leads from each schema to the next. A step that was released is not changed any more.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("directory.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("directory.sql"), include_str!("sessions.sql")];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;
 const TOKEN_KEPT_S: u64 = 7 * 86_400;

@@ -114,6 +114,7 @@ pub(crate) fn hello(name: &str, key: &KeyPair, last_version: u64) -> Hello {
         generation: 1,
         workers: 1,
         time_unix_ms: u64::try_from(now.as_millis()).unwrap(),
+        sessions: false,
     }
 }
 

@@ -6,6 +6,8 @@ pub const INIT: &str = "/v1/init";
 pub const TENANTS: &str = "/v1/tenants";
 /// `GET`, `POST`.
 pub const RELAYS: &str = "/v1/relays";
+/// `GET`, `PUT`, `DELETE`.
+pub const IDENTITY: &str = "/v1/identity";
 /// `GET`.
 pub const STATUS: &str = "/v1/status";
 /// `GET`.
@@ -71,6 +73,18 @@ pub fn app(tenant: &str, app: &str) -> String {
 #[must_use]
 pub fn certificates(tenant: &str) -> String {
     format!("{TENANTS}/{tenant}/certificates")
+}
+
+/// `POST`.
+#[must_use]
+pub fn sessions_revoke(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/sessions/revoke")
+}
+
+/// `GET`.
+#[must_use]
+pub fn sessions(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/sessions")
 }
 
 /// `GET`.

@@ -72,7 +72,7 @@ fn rows_come_back(open: Open<'_>) {
     assert_eq!(store.user_by_login(TENANT, &guest.login).unwrap(), Some(guest));
     assert_eq!(store.user_by_login(TenantId(2), &anna.login).unwrap(), None);
     let renamed = User { login: "anna.berg".parse().unwrap(), password_set_unix_ms: Some(9), ..anna.clone() };
-    let hash = DirectoryChange::PasswordPut(id(1), PasswordHash::for_tests("$argon2id$x"));
+    let hash = DirectoryChange::PasswordPut(id(1), PasswordHash::stored("$argon2id$x".into()));
     write(&mut *store, vec![put(renamed.clone()), hash]);
     assert_eq!(store.user(id(1)).unwrap(), Some(renamed));
     assert_eq!(store.user_by_login(TENANT, &anna.login).unwrap(), None);
@@ -142,7 +142,7 @@ fn what_names_nobody_fails_as_a_whole(open: Open<'_>) {
         DirectoryChange::UserJoined(gid(1), Part::Member, id(99)),
         DirectoryChange::UserJoined(gid(99), Part::Owner, id(1)),
         DirectoryChange::Nested(gid(1), gid(99)),
-        DirectoryChange::PasswordPut(id(99), PasswordHash::for_tests("x")),
+        DirectoryChange::PasswordPut(id(99), PasswordHash::stored("x".into())),
         put(user(98, "anna")),
     ] {
         let changes = Commit { directory: vec![put(user(97, "new")), wrong], ..Commit::default() };

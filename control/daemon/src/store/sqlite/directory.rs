@@ -7,6 +7,7 @@ use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{SqliteStore, damaged, decode, signed, unsigned};
+use crate::password::PasswordHash;
 use crate::store::{Directory, DirectoryChange, GroupSize, Part, StoreError, UserQuery};
 
 impl Directory for SqliteStore {
@@ -134,6 +135,13 @@ impl Directory for SqliteStore {
             Ok((login.parse().map_err(damaged)?, UserId::new(group.tenant, seq)))
         })
         .collect()
+    }
+
+    fn password(&mut self, user: UserId) -> Result<Option<PasswordHash>, StoreError> {
+        let find = "SELECT phc FROM user_password WHERE tenant=? AND user=?";
+        let mut find = self.connection.prepare_cached(find)?;
+        let phc = find.query_row(params![user.tenant.0, user.seq], |row| row.get(0)).optional()?;
+        Ok(phc.map(PasswordHash::stored))
     }
 
     fn active_members(

@@ -1,0 +1,47 @@
+//! Routes of the place to sign in, and of sessions.
+
+use hyper::Method;
+use postern_model::admin::Problem;
+
+use super::routes::{Ask, Reply, list, reply};
+use crate::problem::problem;
+use crate::{identity, rollout, sessions, tenants};
+
+impl Ask<'_> {
+    pub(super) async fn identity(&self) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        match *self.method {
+            Method::GET => reply(&identity::show(control)?),
+            Method::PUT => {
+                let mut published = identity::publish(control, actor, self.body()?)?;
+                published.warnings.extend(rollout::confirmed(control, published.version).await);
+                reply(&published)
+            }
+            Method::DELETE => self.confirmed(identity::unpublish(control, actor)?).await,
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) async fn sessions(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => {
+                let mut user = None;
+                for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+                    if name != "user" || user.is_some() {
+                        return Err(problem("request-invalid", format!("the query {name}={value:?} is not user=")));
+                    }
+                    user = Some(value.into_owned());
+                }
+                reply(&list(sessions::list(control, &tenant, user.as_deref())?))
+            }
+            (&Method::POST, ["revoke"]) => {
+                let mut ended = sessions::revoke(control, actor, &tenant, &self.body()?)?;
+                ended.warnings.extend(rollout::confirmed(control, ended.version).await);
+                reply(&ended)
+            }
+            _ => Err(self.no_route()),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Identity processes that reach control through a relay: bytes in messages of the link, TLS inside, HTTP inside that. What is
+//! within a pipe no relay can read or change, and who is at its other end is proven to control itself.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use postern_model::identity::{MESSAGE_BYTES_MAX, path};
+use postern_model::link::{PIPE_BYTES_MAX, ToRelay};
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::control::Control;
+use crate::enrol;
+use crate::limits::{PIPE_BUFFER_BYTES, PIPE_REQUEST_TIMEOUT, PIPE_WAITING_BYTES_MAX, PIPES_MAX};
+use crate::sign_in;
+
+/// The pipes of one link.
+pub(super) struct Pipes {
+    control: Rc<Control>,
+    open: BTreeMap<u64, Pipe>,
+    out: mpsc::Sender<ToRelay>,
+}
+
+/// One of them.
+struct Pipe {
+    /// What came and was not taken yet.
+    inward: mpsc::UnboundedSender<Bytes>,
+    waiting: Rc<std::cell::Cell<usize>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Pipes {
+    /// Also gives what is to be sent to the relay.
+    pub(super) fn new(control: Rc<Control>) -> (Self, mpsc::Receiver<ToRelay>) {
+        let (out, outward) = mpsc::channel(MESSAGES_WAITING);
+        (Self { control, open: BTreeMap::new(), out }, outward)
+    }
+
+    /// An identity process came. `false`: there are too many.
+    pub(super) fn opened(&mut self, pipe: u64) -> bool {
+        self.open.retain(|_, pipe| !pipe.task.is_finished());
+        if self.open.len() >= PIPES_MAX || self.open.contains_key(&pipe) {
+            return false;
+        }
+        let (inward, received) = mpsc::unbounded_channel();
+        let waiting = Rc::new(std::cell::Cell::new(0));
+        let (near, far) = tokio::io::duplex(PIPE_BUFFER_BYTES);
+        let (read, write) = tokio::io::split(near);
+        let (control, out) = (Rc::clone(&self.control), self.out.clone());
+        let taken = Rc::clone(&waiting);
+        let task = tokio::task::spawn_local(async move {
+            let served = serve(control, far);
+            tokio::select! {
+                served = served => if let Err(error) = served {
+                    tracing::debug!(pipe, "an identity process is not served: {error:#}");
+                },
+                () = async { tokio::join!(inwards(received, write, taken), outwards(pipe, read, out.clone())); } => {}
+            }
+            let _ = out.send(ToRelay::PipeClosed { pipe }).await;
+        });
+        self.open.insert(pipe, Pipe { inward, waiting, task });
+        true
+    }
+
+    /// What it says. `false`: it is no use, and closed.
+    pub(super) fn data(&mut self, pipe: u64, data: &str) -> bool {
+        let Some(open) = self.open.get(&pipe) else { return false };
+        let bytes = STANDARD.decode(data).ok().filter(|bytes| bytes.len() <= PIPE_BYTES_MAX);
+        let sent = bytes.is_some_and(|bytes| {
+            let waiting = open.waiting.get() + bytes.len();
+            open.waiting.set(waiting);
+            waiting <= PIPE_WAITING_BYTES_MAX && open.inward.send(Bytes::from(bytes)).is_ok()
+        });
+        if !sent {
+            self.closed(pipe);
+        }
+        sent
+    }
+
+    /// It has gone.
+    pub(super) fn closed(&mut self, pipe: u64) {
+        if let Some(pipe) = self.open.remove(&pipe) {
+            pipe.task.abort();
+        }
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        self.open.values().for_each(|pipe| pipe.task.abort());
+    }
+}
+
+async fn inwards(
+    mut received: mpsc::UnboundedReceiver<Bytes>,
+    mut write: tokio::io::WriteHalf<DuplexStream>,
+    waiting: Rc<std::cell::Cell<usize>>,
+) {
+    while let Some(bytes) = received.recv().await {
+        if write.write_all(&bytes).await.is_err() {
+            return;
+        }
+        waiting.set(waiting.get() - bytes.len());
+    }
+}
+
+async fn outwards(pipe: u64, mut read: tokio::io::ReadHalf<DuplexStream>, out: mpsc::Sender<ToRelay>) {
+    let mut buffer = vec![0; PIPE_BYTES_MAX];
+    while let Ok(length @ 1..) = read.read(&mut buffer).await {
+        let data = STANDARD.encode(&buffer[..length]);
+        if out.send(ToRelay::PipeData { pipe, data }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// TLS, who is there, then requests one after the other.
+async fn serve(control: Rc<Control>, stream: DuplexStream) -> anyhow::Result<()> {
+    let config = control.authority.identity_tls()?;
+    let stream = timeout(PIPE_REQUEST_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+    if !leaf.as_ref().is_some_and(|leaf| is_identity(&control, leaf)) {
+        anyhow::bail!("its certificate is not that of an enrolled identity process");
+    }
+    let service = service_fn(move |request| {
+        let (control, leaf) = (Rc::clone(&control), leaf.clone());
+        async move { Ok::<_, Infallible>(answer(&control, leaf.as_ref(), request).await) }
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    Ok(connection.await?)
+}
+
+/// An enrolled connector of the identity's group, now.
+fn is_identity(control: &Control, leaf: &CertificateDer<'_>) -> bool {
+    let Some((connector, group)) = enrol::identity(leaf) else { return false };
+    let snapshot = control.snapshot();
+    let is_enrolled = snapshot.connectors.get(&connector).is_some_and(|known| known.group == group);
+    is_enrolled && snapshot.identity.as_ref().is_some_and(|identity| identity.group == group)
+}
+
+async fn answer(
+    control: &Control,
+    leaf: Option<&CertificateDer<'static>>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    // It may have been removed while it was connected.
+    if !leaf.is_some_and(|leaf| is_identity(control, leaf)) {
+        return plain(StatusCode::FORBIDDEN);
+    }
+    let (head, body) = request.into_parts();
+    let body = timeout(PIPE_REQUEST_TIMEOUT, Limited::new(body, MESSAGE_BYTES_MAX).collect()).await;
+    let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
+        return plain(StatusCode::BAD_REQUEST);
+    };
+    if head.method != Method::POST {
+        return plain(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    match head.uri.path() {
+        path::BEGIN => reply(read(&body).map(|request| sign_in::begin(control, request))),
+        path::PASSWORD => match read(&body) {
+            Some(request) => reply(Some(sign_in::password(control, request).await)),
+            None => plain(StatusCode::BAD_REQUEST),
+        },
+        path::BROWSER => reply(read(&body).map(|request| sign_in::browser(control, &request))),
+        path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
+        _ => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(body).ok()
+}
+
+fn reply<T: serde::Serialize>(value: Option<T>) -> Response<Full<Bytes>> {
+    match value.and_then(|value| serde_json::to_vec(&value).ok()) {
+        Some(json) => Response::new(Full::new(Bytes::from(json))),
+        None => plain(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn plain(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// Messages to the relay that wait for the link.
+const MESSAGES_WAITING: usize = 16;

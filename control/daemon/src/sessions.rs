@@ -1,0 +1,348 @@
+//! Sessions: begun, looked at, ended. The store keeps them; in memory is only who has which, so that a change to a user finds
+//! their sessions at once.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use aws_lc_rs::{digest, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postern_model::admin::{Problem, SessionView, SessionsEnded};
+use postern_model::config::Tenant;
+use postern_model::ids::{SessionId, TenantId, UserId};
+use postern_model::secret::SecretText;
+use postern_model::session::{SessionRecord, Subject};
+use zeroize::Zeroizing;
+
+use crate::clock::now_unix;
+use crate::control::{Actor, Audit, Control, Draft};
+use crate::directory::{Groups, find_user};
+use crate::limits::{SESSIONS_ENDED_AT_ONCE, SESSIONS_SHOWN_MAX};
+use crate::problem::problem;
+use crate::store::{DirectoryChange, SessionChange, StoredSession};
+
+/// Who has which session.
+#[derive(Default)]
+pub(crate) struct SessionIndex {
+    users: BTreeMap<SessionId, UserId>,
+    sessions: BTreeSet<(UserId, SessionId)>,
+}
+
+/// What a commit changes that sessions depend on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    User(UserId),
+    /// Groups in groups, or rules: whoever is in them may be another.
+    Tenant(TenantId),
+}
+
+/// The groups of one tenant, kept until one of them changes: every record needs them.
+#[derive(Default)]
+pub(crate) struct GroupsKept(RefCell<Option<(TenantId, Rc<Groups>)>>);
+
+impl SessionIndex {
+    pub(crate) fn new(all: impl IntoIterator<Item = (SessionId, UserId)>) -> Self {
+        let mut index = Self::default();
+        all.into_iter().for_each(|(id, user)| index.insert(id, user));
+        index
+    }
+
+    fn insert(&mut self, id: SessionId, user: UserId) {
+        self.users.insert(id, user);
+        self.sessions.insert((user, id));
+    }
+
+    fn remove(&mut self, id: SessionId) {
+        if let Some(user) = self.users.remove(&id) {
+            self.sessions.remove(&(user, id));
+        }
+    }
+
+    pub(crate) fn of_user(&self, user: UserId) -> impl Iterator<Item = SessionId> {
+        self.sessions.range((user, SessionId(0))..=(user, SessionId(u128::MAX))).map(|(_, id)| *id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Follows a commit; gives the sessions that are not what they were, so that relays are told.
+    pub(crate) fn follow(&mut self, changes: &[SessionChange], touched: &BTreeSet<Touched>) -> BTreeSet<SessionId> {
+        let mut found = BTreeSet::new();
+        for touched in touched {
+            match touched {
+                Touched::User(user) => found.extend(self.of_user(*user)),
+                Touched::Tenant(tenant) => {
+                    let (first, last) = (UserId::new(*tenant, 0), UserId::new(*tenant, u32::MAX));
+                    let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
+                    found.extend(self.sessions.range(range).map(|(_, id)| *id));
+                }
+            }
+        }
+        for change in changes {
+            match change {
+                SessionChange::Put(session) => self.insert(session.id, session.user),
+                SessionChange::Removed(id) => {
+                    self.remove(*id);
+                    found.insert(*id);
+                }
+                SessionChange::Seen(..) => {}
+            }
+        }
+        found
+    }
+
+    /// Forgets the sessions of users that are gone: the store has done so.
+    pub(crate) fn forget_users(&mut self, changes: &[DirectoryChange]) {
+        for change in changes {
+            if let DirectoryChange::UserRemoved(user) = change {
+                let gone: Vec<SessionId> = self.of_user(*user).collect();
+                gone.into_iter().for_each(|id| self.remove(id));
+            }
+        }
+    }
+}
+
+impl Touched {
+    /// What a change to the directory touches.
+    pub(crate) fn by(change: &DirectoryChange) -> Option<Self> {
+        match change {
+            DirectoryChange::UserPut(user) => Some(Self::User(user.id)),
+            DirectoryChange::UserRemoved(user) => Some(Self::User(*user)),
+            DirectoryChange::UserJoined(_, crate::store::Part::Member, user)
+            | DirectoryChange::UserLeft(_, crate::store::Part::Member, user) => Some(Self::User(*user)),
+            DirectoryChange::UserJoined(..) | DirectoryChange::UserLeft(..) | DirectoryChange::PasswordPut(..) => None,
+            DirectoryChange::GroupPut(group) => Some(Self::Tenant(group.id.tenant)),
+            DirectoryChange::GroupRemoved(group)
+            | DirectoryChange::Nested(group, _)
+            | DirectoryChange::Unnested(group, _) => Some(Self::Tenant(group.tenant)),
+            DirectoryChange::GroupsRemoved(tenant) => Some(Self::Tenant(*tenant)),
+        }
+    }
+}
+
+impl GroupsKept {
+    /// A tenant's groups.
+    fn of(&self, control: &Control, tenant: TenantId) -> Result<Rc<Groups>, Problem> {
+        if let Some((_, groups)) = self.0.borrow().as_ref().filter(|(kept, _)| *kept == tenant) {
+            return Ok(Rc::clone(groups));
+        }
+        let groups = Rc::new(Groups::of(control, tenant)?);
+        *self.0.borrow_mut() = Some((tenant, Rc::clone(&groups)));
+        Ok(groups)
+    }
+
+    /// Groups may have changed.
+    pub(crate) fn forget(&self) {
+        *self.0.borrow_mut() = None;
+    }
+}
+
+/// What relays are told of a session; `None`: it lets nobody in any more.
+pub(crate) fn record(control: &Control, id: SessionId) -> Result<Option<SessionRecord>, Problem> {
+    let Some(stored) = control.sessions_in_store(|store| store.session(id))? else { return Ok(None) };
+    record_of(control, &stored)
+}
+
+/// As [`record`], of a session that was read already.
+pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Option<SessionRecord>, Problem> {
+    let now = now_unix();
+    let Some(user) = control.directory(|store| store.user(stored.user))? else { return Ok(None) };
+    if !user.is_active(now) || stored.is_over(now) {
+        return Ok(None);
+    }
+    let groups = control.groups_kept.of(control, user.id.tenant)?;
+    let direct = control.directory(|store| store.groups_with(user.id))?;
+    let counted = groups.graph.counted_groups_of(&user, &direct, now);
+    let named = counted.into_iter().filter_map(|id| Some((id, groups.all.get(&id)?.name.clone())));
+    let subject = Subject {
+        id: user.id,
+        groups: named.collect(),
+        guest: matches!(user.kind, postern_model::directory::UserKind::Guest { .. }),
+        expires_unix: user.kind.expires_unix(),
+        login: user.login,
+        display_name: user.display_name,
+        mail: user.mail,
+        attributes: user.attributes,
+    };
+    Ok(Some(SessionRecord {
+        id: stored.id,
+        user: subject,
+        authenticated_unix: stored.authenticated_unix,
+        methods: stored.methods.clone(),
+        provider: stored.provider.clone(),
+        expires_unix: stored.expires_unix,
+        idle_s: stored.idle_s,
+        persistent: stored.persistent,
+        source: stored.source,
+    }))
+}
+
+impl StoredSession {
+    /// Past its end, or not used for too long as far as was written down: the latter is late by as much as that is.
+    pub(crate) const fn is_over(&self, now_unix: u64) -> bool {
+        self.expires_unix <= now_unix || self.seen_unix.saturating_add(self.idle_s as u64) <= now_unix
+    }
+}
+
+/// `session list`.
+pub(crate) fn list(control: &Control, tenant: &Tenant, user: Option<&str>) -> Result<Vec<SessionView>, Problem> {
+    let user = user.map(|user| find_user(control, tenant, user)).transpose()?.map(|user| user.id);
+    let sessions = control.sessions_in_store(|store| store.sessions(tenant.id, user, SESSIONS_SHOWN_MAX))?;
+    let now = now_unix();
+    sessions.iter().filter(|session| !session.is_over(now)).map(|session| view(control, session)).collect()
+}
+
+/// `session revoke`: one, or all of a user, or of everybody.
+pub(crate) fn revoke(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    which: &postern_model::admin::RevokeSessions,
+) -> Result<SessionsEnded, Problem> {
+    let mut draft = Draft::default();
+    let (ids, target) = match (&which.session, &which.user, which.all) {
+        (Some(id), None, false) => {
+            let stored = control.sessions_in_store(|store| store.session(*id))?;
+            let stored = stored.filter(|stored| stored.user.tenant == tenant.id);
+            let stored = stored.ok_or_else(|| problem("not-found", format!("there is no session {id}")))?;
+            (vec![stored.id], format!("session {id}"))
+        }
+        (None, Some(user), false) => {
+            let user = find_user(control, tenant, user)?;
+            (of_user(control, user.id), format!("sessions of {} ({})", user.login, user.id))
+        }
+        (None, None, true) => (of_tenant(control, tenant.id), format!("all sessions of {}", tenant.name)),
+        _ => return Err(problem("request-invalid", "name a session, or a user, or all: one of them")),
+    };
+    let ended = ids.len();
+    // A transaction of a hundred thousand rows takes a second: what is at hand first, the rest follows.
+    for id in ids.iter().take(SESSIONS_ENDED_AT_ONCE) {
+        draft.session(SessionChange::Removed(*id));
+    }
+    draft.audit(Audit {
+        action: "session.revoke",
+        tenant: Some(tenant.id),
+        target,
+        before: Some(format!("{ended} sessions")),
+        after: None,
+    });
+    let version = control.commit(actor, draft)?;
+    for part in ids.get(SESSIONS_ENDED_AT_ONCE..).unwrap_or_default().chunks(SESSIONS_ENDED_AT_ONCE) {
+        let mut draft = Draft::default();
+        part.iter().for_each(|id| draft.session(SessionChange::Removed(*id)));
+        control.commit(actor, draft)?;
+    }
+    Ok(SessionsEnded { ended: u64::try_from(ended).unwrap_or(u64::MAX), version, warnings: Vec::new() })
+}
+
+/// Ends what a user has, as part of another change.
+pub(crate) fn end_all_of(control: &Control, user: UserId, draft: &mut Draft) {
+    of_user(control, user).into_iter().for_each(|id| draft.session(SessionChange::Removed(id)));
+}
+
+fn of_user(control: &Control, user: UserId) -> Vec<SessionId> {
+    control.sessions.borrow().of_user(user).collect()
+}
+
+fn of_tenant(control: &Control, tenant: TenantId) -> Vec<SessionId> {
+    let index = control.sessions.borrow();
+    index.users.iter().filter(|(_, user)| user.tenant == tenant).map(|(id, _)| *id).collect()
+}
+
+/// Removes what is over, some at a time. Relays know the times themselves.
+pub(crate) fn sweep(control: &Control) -> Result<usize, Problem> {
+    let over = control.sessions_in_store(|store| store.sessions_over(now_unix(), SESSIONS_SHOWN_MAX))?;
+    let mut draft = Draft::default();
+    over.iter().for_each(|id| draft.session(SessionChange::Removed(*id)));
+    if !over.is_empty() {
+        control.commit(&Actor::Control, draft)?;
+    }
+    Ok(over.len())
+}
+
+/// Relays saw these used. Not worth a transaction each: what comes together is written together.
+pub(crate) fn seen(control: &Control, seen: &[(SessionId, u64)]) -> Result<(), Problem> {
+    let now = now_unix();
+    let mut draft = Draft::default();
+    let known: Vec<_> = {
+        let index = control.sessions.borrow();
+        seen.iter().filter(|(id, _)| index.users.contains_key(id)).copied().collect()
+    };
+    known.into_iter().for_each(|(id, at)| draft.session(SessionChange::Seen(id, at.min(now))));
+    control.commit(&Actor::Control, draft).map(drop)
+}
+
+fn view(control: &Control, session: &StoredSession) -> Result<SessionView, Problem> {
+    let user = control.directory(|store| store.user(session.user))?;
+    Ok(SessionView {
+        id: session.id,
+        user: user.map_or_else(|| session.user.to_string(), |user| user.login.to_string()),
+        created_unix: session.created_unix,
+        authenticated_unix: session.authenticated_unix,
+        seen_unix: session.seen_unix,
+        expires_unix: session.expires_unix,
+        methods: session.methods.iter().map(|method| method.as_str().to_owned()).collect(),
+        provider: session.provider.clone(),
+        source: session.source.map(|source| source.to_string()),
+        user_agent: session.user_agent.clone(),
+    })
+}
+
+/// 256 random bits as text, and what they are known by.
+pub(crate) fn random_secret() -> Result<(SecretText, [u8; 32]), Problem> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    rand::fill(&mut *bytes).map_err(|_| problem("internal", "there is no randomness"))?;
+    let text = SecretText::new(URL_SAFE_NO_PAD.encode(*bytes));
+    let key = secret_key(text.expose());
+    Ok((text, key))
+}
+
+/// What a secret is known by. The secret has 256 random bits: nobody finds it by trying.
+pub(crate) fn secret_key(text: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Part;
+    use postern_model::ids::UserGroupId;
+
+    const ANNA: UserId = UserId::new(TenantId::DEFAULT, 1);
+    const BERT: UserId = UserId::new(TenantId::DEFAULT, 2);
+    const ELSEWHERE: UserId = UserId::new(TenantId(2), 1);
+
+    fn index() -> SessionIndex {
+        SessionIndex::new([(SessionId(1), ANNA), (SessionId(2), ANNA), (SessionId(3), BERT), (SessionId(4), ELSEWHERE)])
+    }
+
+    fn touched(change: DirectoryChange) -> Vec<u128> {
+        let touched = Touched::by(&change).into_iter().collect();
+        index().follow(&[], &touched).into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn a_change_finds_the_sessions_that_depend_on_it() {
+        let group = UserGroupId::new(TenantId::DEFAULT, 1);
+        assert_eq!(touched(DirectoryChange::UserRemoved(ANNA)), [1, 2]);
+        assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Member, BERT)), [3]);
+        assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Owner, BERT)), [0; 0]);
+        assert_eq!(touched(DirectoryChange::Nested(group, group)), [1, 2, 3]);
+        assert_eq!(touched(DirectoryChange::GroupRemoved(group)), [1, 2, 3]);
+        assert_eq!(touched(DirectoryChange::GroupsRemoved(TenantId(2))), [4]);
+    }
+
+    #[test]
+    fn what_ended_is_found_once_and_forgotten() {
+        let mut index = index();
+        let ended = [SessionChange::Removed(SessionId(1))];
+        assert_eq!(index.follow(&ended, &BTreeSet::new()), BTreeSet::from([SessionId(1)]));
+        assert_eq!((index.of_user(ANNA).count(), index.len()), (1, 3));
+        index.forget_users(&[DirectoryChange::UserRemoved(ANNA)]);
+        assert_eq!((index.of_user(ANNA).count(), index.len()), (0, 2));
+    }
+}

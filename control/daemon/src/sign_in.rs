@@ -1,0 +1,387 @@
+//! Signing in: what a browser must show before it has a session, step by step, and the code by which its relay learns of it.
+//! All that is in progress is in memory only: after a restart people begin anew.
+
+mod codes;
+mod guesses;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use postern_model::app_url::ExternalUrl;
+use postern_model::config::{App, Preauth};
+use postern_model::directory::{LoginName, User};
+use postern_model::identity::{
+    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, Done, Factor, GivePassword, Refused, SignedIn, Step,
+    USER_AGENT_BYTES_MAX,
+};
+use postern_model::ids::{AppId, SessionId};
+use postern_model::plan::PlannedApp;
+use postern_model::secret::SecretText;
+use postern_model::session::{ABSOLUTE_S, AuthMethod, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
+
+use crate::clock::now_unix;
+use crate::control::{Actor, Control, Draft};
+use crate::limits::{FLOW_S, FLOWS_MAX};
+use crate::sessions::{self, random_secret, secret_key};
+use crate::store::{SessionChange, StoredSession};
+use codes::{Codes, Redeemed};
+use guesses::Guesses;
+
+/// Everything that is in progress.
+#[derive(Default)]
+pub(crate) struct SignIns {
+    flows: BTreeMap<[u8; 32], Rc<Flow>>,
+    /// In the order in which they began.
+    begun: std::collections::VecDeque<([u8; 32], u64)>,
+    codes: Codes,
+    guesses: Guesses,
+}
+
+/// A browser on its way: where it came from is where it goes back to.
+#[derive(Debug)]
+struct Flow {
+    app: AppId,
+    redirect_uri: String,
+    state: String,
+    challenge: String,
+    begun_unix: u64,
+}
+
+/// What a redeemed code is worth.
+pub(crate) struct Redeem<'a> {
+    pub(crate) app: AppId,
+    pub(crate) code: &'a str,
+    pub(crate) verifier: &'a str,
+    pub(crate) redirect_uri: &'a str,
+}
+
+/// A browser comes from an application.
+pub(crate) fn begin(control: &Control, request: Begin) -> Step {
+    let app = match checked(control, &request) {
+        Ok(app) => app,
+        Err(refused) => return Step::Refused(refused),
+    };
+    let Begin { redirect_uri, state, challenge, browser, .. } = request;
+    let flow = Flow { app: app.id, redirect_uri, state, challenge, begun_unix: now_unix() };
+    if let Some(session) = browser.and_then(|secret| alive(control, &secret))
+        && session.user.tenant == app.id.tenant
+    {
+        return done(control, &flow, session.id, None);
+    }
+    let name = app.name.to_string();
+    let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
+    let ask = ask(control, &secret, &name, &flow, None);
+    control.sign_ins.borrow_mut().keep(key, flow);
+    Step::Ask(ask)
+}
+
+/// Login name and password.
+pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
+    let GivePassword { flow: secret, login, password, keep, client } = request;
+    let key = secret_key(secret.expose());
+    let Some(flow) = control.sign_ins.borrow_mut().find(&key) else { return Step::Refused(flow_over()) };
+    let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
+    // People type capitals where there are none.
+    let typed = login.trim().to_ascii_lowercase();
+    let again = |problem| Step::Ask(ask(control, &secret, app.name.as_str(), &flow, Some(problem)));
+    let tenant = app.id.tenant;
+    let guess = control.sign_ins.borrow_mut().guesses.begin((tenant, &typed), client.address, now_unix());
+    if let Err(wait_s) = guess {
+        return again(too_many(wait_s));
+    }
+    let user = typed.parse::<LoginName>().ok().and_then(|login| user(control, &app, &login));
+    let hash = user.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
+    let Some(is_right) = control.hasher.verify(password, hash).await else {
+        control.sign_ins.borrow_mut().guesses.forgive((tenant, &typed), client.address);
+        return again(busy());
+    };
+    // Whoever is disabled is told nothing else than who does not exist.
+    let user = user.filter(|user| is_right && user.is_active(now_unix()));
+    let Some(user) = user else { return again(wrong()) };
+    control.sign_ins.borrow_mut().guesses.succeeded((tenant, &typed), client.address);
+    // Only one of two that were sent at once leads on.
+    if control.sign_ins.borrow_mut().flows.remove(&key).is_none() {
+        return Step::Refused(flow_over());
+    }
+    let methods = BTreeSet::from([AuthMethod::Password]);
+    match make_session(control, &user, methods, keep, &client) {
+        Ok((session, grant)) => done(control, &flow, session, Some(grant)),
+        Err(refused) => Step::Refused(refused),
+    }
+}
+
+/// Who a browser is signed in as.
+pub(crate) fn browser(control: &Control, request: &Browser) -> SignedIn {
+    let user = alive(control, &request.secret).and_then(|session| {
+        control.directory(|store| store.user(session.user)).ok().flatten().filter(|user| user.is_active(now_unix()))
+    });
+    SignedIn { login: user.map(|user| user.login) }
+}
+
+/// The end of what a browser has; says who it was.
+pub(crate) fn sign_out(control: &Control, request: &Browser) -> SignedIn {
+    let was = browser(control, request);
+    let key = secret_key(request.secret.expose());
+    if let Ok(Some(session)) = control.sessions_in_store(|store| store.session_of_browser(&key)) {
+        end(control, session.id);
+    }
+    was
+}
+
+/// Ends a session because its user wants it.
+pub(crate) fn end(control: &Control, session: SessionId) {
+    let mut draft = Draft::default();
+    draft.session(SessionChange::Removed(session));
+    if let Err(problem) = control.commit(&Actor::Control, draft) {
+        tracing::error!(%session, "a session could not be ended: {}", problem.detail);
+    }
+}
+
+/// What a browser brought back to a relay. A code is good once; one that comes again was stolen by somebody: its session ends.
+pub(crate) fn redeem(control: &Control, request: &Redeem<'_>) -> Option<SessionRecord> {
+    let redeemed = control.sign_ins.borrow_mut().codes.redeem(request, now_unix());
+    match redeemed {
+        Redeemed::Good(session) => sessions::record(control, session).ok().flatten(),
+        Redeemed::Again(session) => {
+            tracing::warn!(%session, app = %request.app, "a sign-in code came a second time: its session is ended");
+            end(control, session);
+            None
+        }
+        Redeemed::Unknown => None,
+    }
+}
+
+/// The application, if it is one that asks and the request is one that its relay would make.
+fn checked(control: &Control, request: &Begin) -> Result<App, Refused> {
+    let snapshot = control.snapshot();
+    let app = snapshot.apps.get(&request.app).filter(|app| app.preauth == Preauth::Oidc);
+    let app = app.ok_or_else(|| invalid("the application is not published, or does not ask who its users are"))?;
+    let planned = PlannedApp::parse(app).map_err(|_| internal())?;
+    if !is_callback(&request.redirect_uri, &planned.external) {
+        return Err(invalid("the address to return to is not the application's"));
+    }
+    let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if request.state.len() > STATE_CHARS_MAX || request.state.is_empty() || !is_token(&request.state) {
+        return Err(invalid("the state is not 1 to 128 of A-Z, a-z, 0-9, - and _"));
+    }
+    if request.challenge.len() != CHALLENGE_CHARS || !is_token(&request.challenge) {
+        return Err(invalid("the code challenge is not a SHA-256 in base64url"));
+    }
+    Ok(app.clone())
+}
+
+/// Exactly what the application's relay says: compared as text, for a wildcard after its first labels.
+fn is_callback(uri: &str, external: &ExternalUrl) -> bool {
+    let port = if external.port == 443 { String::new() } else { format!(":{}", external.port) };
+    let rest = format!("{}{port}{}{CALLBACK_PATH}", external.host, external.path);
+    let Some(host_on) = uri.strip_prefix("https://").and_then(|uri| uri.strip_suffix(&rest)) else { return false };
+    if !external.wildcard {
+        return host_on.is_empty();
+    }
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    host_on.strip_suffix('.').is_some_and(|labels| labels.len() < 250 && labels.split('.').all(is_label))
+}
+
+fn user(control: &Control, app: &App, login: &LoginName) -> Option<User> {
+    control.directory(|store| store.user_by_login(app.id.tenant, login)).ok().flatten()
+}
+
+/// The session of a browser, if it still counts.
+fn alive(control: &Control, secret: &SecretText) -> Option<StoredSession> {
+    let key = secret_key(secret.expose());
+    let stored = control.sessions_in_store(|store| store.session_of_browser(&key)).ok().flatten()?;
+    sessions::record_of(control, &stored).ok().flatten().map(|_| stored)
+}
+
+fn make_session(
+    control: &Control,
+    user: &User,
+    methods: BTreeSet<AuthMethod>,
+    keep: bool,
+    client: &postern_model::identity::ClientInfo,
+) -> Result<(SessionId, BrowserGrant), Refused> {
+    let (secret, browser) = random_secret().map_err(|_| internal())?;
+    let mut id = [0; 16];
+    aws_lc_rs::rand::fill(&mut id).map_err(|_| internal())?;
+    let now = now_unix();
+    let (absolute_s, idle_s) = if keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
+    let stored = StoredSession {
+        id: SessionId(u128::from_be_bytes(id)),
+        user: user.id,
+        browser,
+        created_unix: now,
+        authenticated_unix: now,
+        methods,
+        provider: None,
+        source: Some(client.address),
+        user_agent: shortened(&client.user_agent),
+        expires_unix: now + absolute_s,
+        idle_s,
+        persistent: keep,
+        seen_unix: now,
+    };
+    let session = stored.id;
+    let mut draft = Draft::default();
+    draft.session(SessionChange::Put(Box::new(stored)));
+    control.commit(&Actor::Control, draft).map_err(|_| internal())?;
+    tracing::info!(%session, user = %user.login, source = %client.address, "signed in");
+    Ok((session, BrowserGrant { secret, max_age_s: keep.then_some(absolute_s) }))
+}
+
+/// Control characters and what is too long are not kept.
+fn shortened(user_agent: &str) -> String {
+    let mut text: String = user_agent.chars().filter(|letter| !letter.is_control()).collect();
+    while text.len() > USER_AGENT_BYTES_MAX {
+        text.pop();
+    }
+    text
+}
+
+/// Sends the browser back with a code.
+fn done(control: &Control, flow: &Flow, session: SessionId, browser: Option<BrowserGrant>) -> Step {
+    let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
+    control.sign_ins.borrow_mut().codes.keep(key, flow, session, now_unix());
+    let issuer = issuer(control);
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("code", code.expose()).append_pair("state", &flow.state).append_pair("iss", &issuer);
+    Step::Done(Done { location: format!("{}?{}", flow.redirect_uri, query.finish()), browser })
+}
+
+/// RFC 9207: the answer says whose it is.
+fn issuer(control: &Control) -> String {
+    let snapshot = control.snapshot();
+    let identity = snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app));
+    identity.map_or_else(String::new, |app| app.external_url.trim_end_matches('/').to_owned())
+}
+
+fn ask(control: &Control, secret: &SecretText, app: &str, flow: &Flow, problem: Option<Refused>) -> Ask {
+    let snapshot = control.snapshot();
+    let tenant = snapshot.tenants.get(&flow.app.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
+    let returns_to = origin(&flow.redirect_uri).to_owned();
+    Ask {
+        flow: secret.clone(),
+        factor: Factor::Password,
+        tenant,
+        app: app.to_owned(),
+        login: None,
+        returns_to,
+        problem,
+    }
+}
+
+/// `https://HOST[:PORT]` of a checked redirect URI.
+fn origin(uri: &str) -> &str {
+    let host = uri.get("https://".len()..).unwrap_or_default();
+    let end = host.find('/').map_or(uri.len(), |end| end + "https://".len());
+    &uri[..end]
+}
+
+impl SignIns {
+    fn keep(&mut self, key: [u8; 32], flow: Flow) {
+        let at = flow.begun_unix;
+        while let Some((oldest, begun)) = self.begun.front()
+            && (self.begun.len() >= FLOWS_MAX || begun + FLOW_S <= at)
+        {
+            self.flows.remove(oldest);
+            self.begun.pop_front();
+        }
+        self.begun.push_back((key, at));
+        self.flows.insert(key, Rc::new(flow));
+    }
+
+    fn find(&mut self, key: &[u8; 32]) -> Option<Rc<Flow>> {
+        self.flows.get(key).filter(|flow| flow.begun_unix + FLOW_S > now_unix()).cloned()
+    }
+}
+
+/// Whose guess it is: the tenant and what was typed.
+type Guessed<'a> = (postern_model::ids::TenantId, &'a str);
+/// Where it comes from.
+type Source = IpAddr;
+
+fn refused(code: &str, detail: impl Into<String>) -> Refused {
+    Refused { code: code.into(), detail: detail.into(), retry_after_s: None }
+}
+
+fn invalid(detail: &str) -> Refused {
+    refused("sign-in-request-invalid", detail)
+}
+
+fn flow_over() -> Refused {
+    refused("sign-in-over", "This sign-in took too long or was used already. Open the application once more.")
+}
+
+fn wrong() -> Refused {
+    refused("sign-in-wrong", "The user name or the password is not right.")
+}
+
+fn too_many(wait_s: u64) -> Refused {
+    let detail = format!("Too many attempts. Try again in {wait_s} seconds.");
+    Refused { retry_after_s: Some(wait_s), ..refused("sign-in-throttled", detail) }
+}
+
+fn busy() -> Refused {
+    refused("sign-in-busy", "Too many people sign in at the moment. Try again in a few seconds.")
+}
+
+fn internal() -> Refused {
+    refused("internal", "Something went wrong. Try again in a moment.")
+}
+
+const STATE_CHARS_MAX: usize = 128;
+/// 32 bytes in base64url.
+const CHALLENGE_CHARS: usize = 43;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_applications_own_callback_is_returned_to() {
+        let plain = ExternalUrl::parse("https://crm.example.com:8443/app/").unwrap();
+        assert!(is_callback("https://crm.example.com:8443/app/.postern/callback", &plain));
+        for wrong in [
+            "https://crm.example.com/app/.postern/callback",
+            "http://crm.example.com:8443/app/.postern/callback",
+            "https://crm.example.com:8443/.postern/callback",
+            "https://crm.example.com:8443/app/.postern/callback?x",
+            "https://crm.example.com:8443/app/.postern/callback#x",
+            "https://crm.example.com:8443/app/.postern/callback/",
+            "https://evil.example/https://crm.example.com:8443/app/.postern/callback",
+            "https://evil@crm.example.com:8443/app/.postern/callback",
+            "https://xcrm.example.com:8443/app/.postern/callback",
+            "https://CRM.example.com:8443/app/.postern/callback",
+            "",
+        ] {
+            assert!(!is_callback(wrong, &plain), "{wrong}");
+        }
+        let wild = ExternalUrl::parse("https://*.apps.example.com/").unwrap();
+        for right in
+            ["https://a.apps.example.com/.postern/callback", "https://a.b-c.apps.example.com/.postern/callback"]
+        {
+            assert!(is_callback(right, &wild), "{right}");
+        }
+        for wrong in [
+            "https://apps.example.com/.postern/callback",
+            "https://.apps.example.com/.postern/callback",
+            "https://evil.example/.apps.example.com/.postern/callback",
+            "https://evil.example?.apps.example.com/.postern/callback",
+            "https://a@b.apps.example.com/.postern/callback",
+            "https://A.apps.example.com/.postern/callback",
+            "https://a..apps.example.com/.postern/callback",
+            "https://a:1.apps.example.com/.postern/callback",
+        ] {
+            assert!(!is_callback(wrong, &wild), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_calls_itself_is_cut() {
+        assert_eq!(shortened("a\r\nb"), "ab");
+        assert_eq!(shortened(&"ü".repeat(200)).len(), USER_AGENT_BYTES_MAX);
+    }
+}

@@ -1,0 +1,64 @@
+//! The one cookie of the identity's host: what a browser has of its sign-in.
+
+use hyper::HeaderMap;
+use hyper::header::{COOKIE, HeaderValue};
+use postern_model::identity::BrowserGrant;
+use postern_model::secret::SecretText;
+
+/// What the browser shows; nothing when it shows two.
+pub(crate) fn browser(headers: &HeaderMap) -> Option<SecretText> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let (name, value) = pair.trim_start_matches(' ').split_once('=')?;
+        (name == NAME && is_secret(value)).then_some(value)
+    });
+    let first = found.next()?;
+    found.next().is_none().then(|| SecretText::new(first.to_owned()))
+}
+
+/// For this host alone, never to scripts, and on navigations from other sites, for that is how browsers come.
+pub(crate) fn keep(grant: &BrowserGrant) -> Option<HeaderValue> {
+    let age = grant.max_age_s.map(|age| format!("; Max-Age={age}")).unwrap_or_default();
+    let text = format!("{NAME}={}; Path=/; Secure; HttpOnly; SameSite=Lax{age}", grant.secret.expose());
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Takes it away.
+pub(crate) fn forget() -> HeaderValue {
+    HeaderValue::from_static("__Host-postern-sso=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
+fn is_secret(value: &str) -> bool {
+    value.len() == SECRET_CHARS && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+const NAME: &str = "__Host-postern-sso";
+/// 32 bytes in base64url.
+const SECRET_CHARS: usize = 43;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(lines: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
+        }
+        browser(&headers).map(|secret| secret.expose().to_owned())
+    }
+
+    #[test]
+    fn exactly_one_counts() {
+        let secret = "A".repeat(43);
+        let pair = format!("{NAME}={secret}");
+        assert_eq!(shown(&[&format!("a=b; {pair}; c=d")]).as_deref(), Some(&*secret));
+        assert_eq!(shown(&["a=b", &pair]).as_deref(), Some(&*secret));
+        for none in [&[][..], &["a=b"], &[&*format!("{pair}; {pair}")], &[&*pair, &*pair], &[&*format!("{pair}x")]] {
+            assert_eq!(shown(none), None, "{none:?}");
+        }
+        assert_eq!(shown(&[&format!("x{pair}")]), None);
+    }
+}

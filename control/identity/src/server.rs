@@ -1,0 +1,64 @@
+//! HTTP towards the relays: from method and path to a page. Every answer says that nothing may frame, sniff or keep it.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::control::Control;
+use crate::{pages, sign_in};
+
+/// A page's bytes.
+pub(crate) type Page = Full<Bytes>;
+
+/// Serves one connection of the connector's.
+pub(crate) async fn serve(stream: UnixStream, control: Rc<Control>) {
+    let service = service_fn(move |request| {
+        let control = Rc::clone(&control);
+        async move { Ok::<_, Infallible>(answer(&control, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection from a relay ended");
+    }
+}
+
+async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page> {
+    let (head, body) = request.into_parts();
+    let body = timeout(BODY_TIMEOUT, Limited::new(body, FORM_BYTES_MAX).collect()).await;
+    let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
+        return pages::empty(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
+    let is_get = matches!(head.method, Method::GET | Method::HEAD);
+    match (head.uri.path(), &head.method) {
+        ("/authorize", _) if is_get => sign_in::begin(control, headers, query).await,
+        ("/sign-in", &Method::POST) => sign_in::password(control, headers, &body).await,
+        ("/sign-out", _) if is_get => sign_in::ask_sign_out(control, headers).await,
+        ("/sign-out", &Method::POST) => sign_in::sign_out(control, headers).await,
+        ("/", _) if is_get => sign_in::home(control, headers).await,
+        ("/style.css", _) if is_get => pages::style(),
+        ("/authorize" | "/sign-in" | "/sign-out" | "/" | "/style.css", _) => {
+            pages::empty(StatusCode::METHOD_NOT_ALLOWED)
+        }
+        _ => pages::not_found(),
+    }
+}
+
+/// A form of ours has some hundred bytes and a password.
+const FORM_BYTES_MAX: usize = 16 << 10;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The connector closes what it keeps after a shorter time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);

@@ -1,0 +1,125 @@
+//! The steps of signing in as pages: each asks control what comes next.
+
+use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::{Response, StatusCode};
+use postern_model::identity::{Begin, Browser, GivePassword, Refused, SignedIn, Step, path};
+use postern_model::secret::SecretText;
+
+use crate::control::{Control, Unanswered};
+use crate::request::{Fields, client, is_own_form};
+use crate::server::Page;
+use crate::{cookies, pages};
+
+/// `GET /authorize`: a browser comes from a relay.
+pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -> Response<Page> {
+    let asked = Fields::parse(query.as_bytes()).zip(client(headers));
+    let Some((mut fields, client)) = asked else { return bad_request() };
+    let Ok(app) = fields.get("app").parse() else { return bad_request() };
+    if fields.get("code_challenge_method") != "S256" {
+        return bad_request();
+    }
+    let begin = Begin {
+        app,
+        redirect_uri: fields.take("redirect_uri"),
+        state: fields.take("state"),
+        challenge: fields.take("code_challenge"),
+        browser: cookies::browser(headers),
+        client,
+    };
+    step(control.ask(path::BEGIN, &begin).await)
+}
+
+/// `POST /sign-in`: login name and password.
+pub(crate) async fn password(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
+    if !is_own_form(headers) {
+        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+    }
+    let asked = Fields::parse(body).zip(client(headers));
+    let Some((mut fields, client)) = asked else { return bad_request() };
+    let given = GivePassword {
+        flow: SecretText::new(fields.take("flow")),
+        login: fields.take("login"),
+        password: SecretText::new(fields.take("password")),
+        keep: fields.get("keep") == "on",
+        client,
+    };
+    step(control.ask(path::PASSWORD, &given).await)
+}
+
+/// `GET /`: who is signed in here.
+pub(crate) async fn home(control: &Control, headers: &HeaderMap) -> Response<Page> {
+    match who(control, headers).await {
+        Ok(signed_in) => pages::home(&signed_in),
+        Err(error) => unanswered(&error),
+    }
+}
+
+/// `GET /sign-out`: asks once more, for a link from elsewhere must not sign anybody out.
+pub(crate) async fn ask_sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
+    match who(control, headers).await {
+        Ok(SignedIn { login: Some(login) }) => pages::ask_sign_out(login.as_str()),
+        Ok(SignedIn { login: None }) => pages::signed_out(),
+        Err(error) => unanswered(&error),
+    }
+}
+
+/// `POST /sign-out`.
+pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
+    if !is_own_form(headers) {
+        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+    }
+    if let Some(secret) = cookies::browser(headers) {
+        let ended: Result<SignedIn, _> = control.ask(path::SIGN_OUT, &Browser { secret }).await;
+        if let Err(error) = ended {
+            return unanswered(&error);
+        }
+    }
+    let mut page = pages::signed_out();
+    page.headers_mut().append(SET_COOKIE, cookies::forget());
+    page
+}
+
+async fn who(control: &Control, headers: &HeaderMap) -> Result<SignedIn, Unanswered> {
+    match cookies::browser(headers) {
+        Some(secret) => control.ask(path::BROWSER, &Browser { secret }).await,
+        None => Ok(SignedIn { login: None }),
+    }
+}
+
+fn step(step: Result<Step, Unanswered>) -> Response<Page> {
+    match step {
+        Ok(Step::Ask(ask)) => pages::ask(&ask),
+        Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
+        Ok(Step::Done(done)) => {
+            let Ok(location) = HeaderValue::from_str(&done.location) else { return bad_request() };
+            let mut page = pages::empty(StatusCode::SEE_OTHER);
+            page.headers_mut().insert(LOCATION, location);
+            if let Some(cookie) = done.browser.as_ref().and_then(cookies::keep) {
+                page.headers_mut().append(SET_COOKIE, cookie);
+            }
+            page
+        }
+        Err(error) => unanswered(&error),
+    }
+}
+
+fn unanswered(error: &Unanswered) -> Response<Page> {
+    tracing::error!(%error, "control is not reached: nobody can sign in");
+    let detail = "Nobody can sign in at the moment. Try again in a minute.";
+    let refused =
+        Refused { code: "sign-in-unavailable".into(), detail: detail.into(), retry_after_s: Some(RETRY_AFTER_S) };
+    pages::refused(StatusCode::SERVICE_UNAVAILABLE, &refused)
+}
+
+fn bad_request() -> Response<Page> {
+    let detail = "This is not how an application begins a sign-in. Open the application itself.";
+    let refused = Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None };
+    pages::refused(StatusCode::BAD_REQUEST, &refused)
+}
+
+fn foreign_form() -> Refused {
+    let detail = "This form did not come from this page. Open the application itself.";
+    Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None }
+}
+
+const RETRY_AFTER_S: u64 = 10;
