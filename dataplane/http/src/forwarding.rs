@@ -51,6 +51,12 @@ pub fn add_service(headers: &mut Headers, name: &str) {
     assert!(appended.is_ok(), "a name of letters, digits and dashes is a field value");
 }
 
+/// Tells the backend the login name of the user that the request is of. What a client said there was removed before.
+pub fn add_user(headers: &mut Headers, login: &str) {
+    let appended = headers.append(USER, login);
+    assert!(appended.is_ok(), "a login name is a field value");
+}
+
 /// Tells the backend client, scheme and external host as RFC 7239 `Forwarded` and as `X-Forwarded-For/Proto/Host`.
 /// What is there already (from a trusted hop: strip others first) is kept as the beginning of each list; scheme and host
 /// are those of the first hop then.
@@ -139,6 +145,7 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
 
 /// What Postern says of a machine that a service token let in.
 const SERVICE: &str = "x-postern-service";
+const USER: &str = "x-postern-user";
 /// What other proxies that sign users in say: oauth2-proxy, Authelia, authentik, Vouch, Pomerium, Tailscale, Grafana's
 /// auth.proxy, mod_auth_openidc, SiteMinder, those that ask for client certificates, and those of clouds.
 /// `X-Forwarded-User`, `-Email`, `-Groups`, … are among [`PREFIXES`].

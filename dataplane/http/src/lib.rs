@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod authority;
+mod cookies;
 mod field;
 mod forwarding;
 pub mod h1;
@@ -32,8 +33,9 @@ mod target;
 mod wire;
 
 pub use authority::Authority;
+pub use cookies::{cookie, strip_cookies, strip_set_cookies};
 pub use field::{FieldRef, Name};
-pub use forwarding::{add_forwarding, add_service, is_identity, is_protected, strip_identity, strip_inbound};
+pub use forwarding::{add_forwarding, add_service, add_user, is_identity, is_protected, strip_identity, strip_inbound};
 pub use head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};
 pub use headers::{Headers, InvalidField};
 pub use hop::{is_forbidden_trailer, strip_hop_by_hop};

@@ -15,6 +15,7 @@ pub mod peer;
 pub mod published;
 mod record;
 mod sandbox;
+mod sessions;
 pub mod side;
 mod supervisor;
 pub mod worker;

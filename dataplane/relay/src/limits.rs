@@ -229,3 +229,24 @@ pub const SOURCES_DROPPED_LATELY_MAX: usize = 1024;
 pub const SOURCE_DROP_MAX: Duration = Duration::from_secs(3600);
 /// Between two lines in the log about what the kernel refused.
 pub const KERNEL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Sessions that are known, at some 600 bytes each with their groups: 60 MB when a hundred thousand people are at work.
+pub const SESSIONS_HELD_MAX: usize = 100_000;
+/// How long a session that ended is not asked for again.
+pub const SESSION_GONE_KEPT: Duration = Duration::from_secs(30);
+/// How often control is told which sessions were used.
+pub const SESSIONS_SEEN_INTERVAL: Duration = Duration::from_secs(60);
+/// A session's cookie is renewed when it was last so long ago: the idle time is as exact.
+pub const COOKIE_RENEWED_AFTER_S: u64 = 60;
+/// Calls to control that are not answered yet; and requests that wait for one of them.
+pub const CALLS_MAX: usize = 1_024;
+/// A request does not wait longer for control.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of identity processes.
+pub const PIPES_MAX: usize = 16;
+/// Pieces of at most 16 KiB that wait for one identity process: 2 MiB.
+pub const PIPE_PIECES_MAX: usize = 128;
+/// A connection of an identity process that is silent for so long is closed; it opens another when it needs one.
+pub const PIPE_IDLE_MAX: Duration = Duration::from_secs(300);
+/// A handshake of an identity process.
+pub const PIPE_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 
 use crate::limit::LimitTable;
 use crate::network::NetworkTable;
+use crate::sessions::SessionTable;
 
 /// One version of everything workers decide by.
 pub struct Published {
@@ -19,8 +20,10 @@ pub struct Published {
     pub sequence: u64,
     /// The version of the snapshot the plan was built from; 0 without one.
     pub version: u64,
-    /// Counts the publications that changed what lets requests pass: applications, their pre-authentication, tokens.
-    pub access: u64,
+    /// Counts the publications that changed what lets requests pass: applications, their pre-authentication, tokens, assignments.
+    pub(crate) permits: u64,
+    /// Who is signed in: the same table in every publication.
+    pub(crate) sessions: Arc<SessionTable>,
     /// This relay's id, once control has given it one.
     pub relay: Option<RelayId>,
     /// Routes and certificates; empty without a snapshot.
@@ -41,6 +44,12 @@ pub struct Published {
 }
 
 impl Published {
+    /// Changes whenever what lets requests pass does, sessions included, and never becomes what it was.
+    #[must_use]
+    pub fn access(&self) -> u64 {
+        self.permits + self.sessions.changes()
+    }
+
     /// Whether a tunnel of `connector`, enrolled in `group`, may exist.
     #[must_use]
     pub fn admits_connector(&self, connector: ConnectorId, group: GroupId) -> bool {

@@ -148,6 +148,7 @@ impl Keeper {
             generation,
             workers: u32::from(workers),
             time_unix_ms: now_unix_ms,
+            sessions: true,
         })
     }
 
@@ -224,6 +225,12 @@ impl Keeper {
         self.identity.issued().map(|own| self.configs.enrolment(own))
     }
 
+    /// For identity processes.
+    pub(crate) fn pipe_tls(&self) -> Option<Arc<ServerConfig>> {
+        let (own, authority) = self.identity.issued().zip(self.authority.as_ref())?;
+        self.configs.identity(own, authority).ok()
+    }
+
     /// For control, where it dials in.
     pub(crate) fn control_tls(&self) -> Option<Arc<ServerConfig>> {
         let own = self.identity.issued().unwrap_or_else(|| self.identity.self_signed());
@@ -257,11 +264,12 @@ impl Keeper {
         let tls =
             self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
         let own = self.identity.issued().zip(self.authority.as_ref());
-        let access = if held.plan.permits_as(&served.plan) { held.access } else { held.access + 1 };
+        let permits = if held.plan.permits_as(&served.plan) { held.permits } else { held.permits + 1 };
         self.handle.publish(Arc::new(Published {
             sequence: held.sequence + 1,
             version: served.plan.version(),
-            access,
+            permits,
+            sessions: Arc::clone(&held.sessions),
             relay: self.relay,
             plan: served.plan,
             tls,
@@ -318,7 +326,8 @@ fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
     Published {
         sequence: 0,
         version: 0,
-        access: 0,
+        permits: 0,
+        sessions: Arc::default(),
         relay: None,
         tls: configs.clients(ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback }),
         plan,

@@ -4,6 +4,7 @@
 mod accept;
 mod admin;
 mod answers;
+mod calls;
 mod disk;
 mod enrol;
 mod identity;
@@ -11,6 +12,7 @@ mod keeper;
 mod link;
 mod metrics;
 mod pace;
+mod pipes;
 mod reception;
 mod run;
 mod seal;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use postern_model::ids::ConnectorId;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -9,17 +10,21 @@ use tokio_rustls::server::TlsStream;
 use super::accept::{Replayed, accept};
 use super::enrol::{self, EnrolDesk};
 use super::keeper::Keeper;
+use super::pipes::{self, Pipes};
 use super::sender::{HandOver, HandOverKind};
 use super::shares::{NoSlot, Shares};
 use crate::limits::{
     CONTROL_HANDSHAKE_TIMEOUT, CONTROL_HANDSHAKES_MAX, ENROLMENT_TIMEOUT, ENROLMENTS_MAX, ENROLMENTS_PER_SOURCE_MAX,
+    PIPE_HANDSHAKE_TIMEOUT,
 };
 use crate::peer;
+use crate::published::Published;
 
 /// The connections in their handshake, and the enrolments in progress.
 #[derive(Debug)]
 pub(crate) struct Reception {
     desk: Arc<EnrolDesk>,
+    pipes: Arc<Pipes>,
     enrolments: Shares,
     handshakes: Arc<Semaphore>,
 }
@@ -28,6 +33,7 @@ impl Reception {
     pub(crate) fn new() -> Self {
         Self {
             desk: Arc::default(),
+            pipes: Arc::default(),
             enrolments: Shares::new(ENROLMENTS_MAX, ENROLMENTS_PER_SOURCE_MAX),
             handshakes: Arc::new(Semaphore::new(CONTROL_HANDSHAKES_MAX)),
         }
@@ -38,10 +44,16 @@ impl Reception {
         &self.desk
     }
 
+    /// Identity processes on their way to control.
+    pub(crate) fn pipes(&self) -> &Pipes {
+        &self.pipes
+    }
+
     /// Starts what the connection is for, or closes it. Links of control come out of `dialled`.
     pub(crate) fn admit(&self, connection: HandOver, keeper: &Keeper, dialled: &mpsc::Sender<TlsStream<Replayed>>) {
         match connection.kind {
             HandOverKind::Enrol => self.enrol(connection, keeper),
+            HandOverKind::Identity => self.pipe(connection, keeper),
             HandOverKind::Control => self.admit_control(connection, keeper, dialled.clone()),
         }
     }
@@ -69,6 +81,30 @@ impl Reception {
         });
     }
 
+    fn pipe(&self, connection: HandOver, keeper: &Keeper) {
+        let Some(config) = keeper.pipe_tls() else {
+            return tracing::debug!("an identity process before control has issued this relay's certificate");
+        };
+        let Ok(slot) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+            return tracing::debug!("too many handshakes of control and identity processes");
+        };
+        let (pipes, published) = (Arc::clone(&self.pipes), keeper.handle().current());
+        tokio::spawn(async move {
+            let stream = match timeout(PIPE_HANDSHAKE_TIMEOUT, accept(connection, config)).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%error, "an identity process's handshake failed"),
+                Err(_) => return tracing::debug!("an identity process's handshake took too long"),
+            };
+            drop(slot);
+            let Some(connector) = identity_process(&stream, &published) else {
+                return tracing::warn!("a connector that serves no sign-in pages wanted to speak with control");
+            };
+            if let Err(error) = pipes::serve(stream, connector, pipes).await {
+                tracing::debug!(%connector, %error, "an identity process's connection ended");
+            }
+        });
+    }
+
     fn admit_control(&self, connection: HandOver, keeper: &Keeper, dialled: mpsc::Sender<TlsStream<Replayed>>) {
         let Some(config) = keeper.control_tls() else {
             return tracing::debug!("this relay connects to control itself; a control that dials in is not admitted");
@@ -88,6 +124,14 @@ impl Reception {
             }
         });
     }
+}
+
+/// Who it is, if it is an identity process by its certificate. Control looks once more itself.
+fn identity_process(stream: &TlsStream<Replayed>, published: &Published) -> Option<ConnectorId> {
+    let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+    let (connector, group) = peer::connector(leaf)?;
+    let is_identity = published.plan.identity().is_some_and(|identity| identity.group == group);
+    (is_identity && published.admits_connector(connector, group)).then_some(connector)
 }
 
 fn is_control(stream: &TlsStream<Replayed>) -> bool {

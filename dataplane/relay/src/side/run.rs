@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use postern_model::link::{RelayStatus, ToControl, ToRelay};
+use postern_model::link::{RelayStatus, Reply, SESSIONS_AT_ONCE, ToControl, ToRelay};
 use postern_service::metrics::Process;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -26,9 +26,12 @@ use super::status::{Constant, StatusBook};
 use crate::args::{LogFile, open_in_state_dir};
 use crate::handover::{AsyncChannel, Channel, Received};
 use crate::limit;
-use crate::limits::{CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, LOG_END_TIME, PULSE_INTERVAL};
+use crate::limits::{
+    CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, LOG_END_TIME, PULSE_INTERVAL, SESSIONS_SEEN_INTERVAL,
+};
 use crate::messages::{Bootstrap, KernelFigures, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
+use crate::sessions::SessionTable;
 use crate::worker::drain::{Drain, DrainState};
 use crate::workers::Running;
 
@@ -172,6 +175,7 @@ impl Side {
     ) -> anyhow::Result<()> {
         let mut batch = Vec::new();
         let mut pulse = interval(PULSE_INTERVAL);
+        let mut used = interval(SESSIONS_SEEN_INTERVAL);
         loop {
             tokio::select! {
                 message = channel.receive() => match message? {
@@ -186,6 +190,7 @@ impl Side {
                 _ = pulse.tick() => if self.receiver.pulse.is_felt() {
                     channel.send(&ToSupervisor::Alive, &[]).await?;
                 },
+                _ = used.tick() => self.tell_of_use(),
                 () = running.all_ended() => return Ok(()), // one that ends unasked takes the process with it
             }
             if self.pace.ended(Instant::now()) {
@@ -261,7 +266,7 @@ impl Side {
     fn close_link(&mut self) {
         self.link = None;
         self.linked = false;
-        self.reception.desk().link(None);
+        self.link_desks(None);
         self.pace.status_soon();
     }
 
@@ -297,6 +302,16 @@ impl Side {
                 }
             }
             ToRelay::EnrolReply { id, body } => self.reception.desk().reply(id, body),
+            ToRelay::Reply { id, reply } => self.on_reply(id, &reply),
+            ToRelay::Sessions { n, changed, ended } => {
+                self.sessions().change(&changed, &ended, since_1970());
+                self.drain.wake_all();
+                if n > 0 {
+                    self.tell_control(ToControl::SessionsApplied { n });
+                }
+            }
+            ToRelay::PipeData { pipe, data } => self.reception.pipes().data(pipe, &data),
+            ToRelay::PipeClosed { pipe } => self.reception.pipes().closed(pipe),
             ToRelay::Ask { id, question } => {
                 let answer = self.answer(&question);
                 self.tell_control(ToControl::Answer { id, answer });
@@ -314,7 +329,8 @@ impl Side {
                 self.linked = true;
                 self.unreachable = None;
                 self.pace.welcomed();
-                self.reception.desk().link(self.link.as_ref().map(Link::sender));
+                self.link_desks(self.link.as_ref().map(Link::sender));
+                self.tell_of_sessions();
                 self.drain.wake_all();
             }
             Err(error) => {
@@ -324,6 +340,52 @@ impl Side {
             }
         }
         self.pace.status_soon();
+    }
+
+    /// Everything that speaks with control on its own.
+    fn link_desks(&self, link: Option<mpsc::Sender<ToControl>>) {
+        self.reception.desk().link(link.clone());
+        self.reception.pipes().link(link.clone());
+        self.receiver.calls.link(link);
+    }
+
+    fn sessions(&self) -> Arc<SessionTable> {
+        Arc::clone(&self.keeper.handle().current().sessions)
+    }
+
+    /// In force before whoever waits goes on.
+    fn on_reply(&self, id: u64, reply: &Reply) {
+        let Some(answered) = self.receiver.calls.replied(id) else { return };
+        match (reply, answered.session) {
+            (Reply::Session(record), _) => drop(self.sessions().put((**record).clone(), since_1970())),
+            (Reply::Refused, Some(session)) => self.sessions().is_gone(session, since_1970()),
+            (Reply::Refused | Reply::Done | Reply::Unknown, _) => {}
+        }
+        answered.pass_on(reply);
+    }
+
+    /// What is held, after a welcome: control says what became of it meanwhile.
+    fn tell_of_sessions(&mut self) {
+        let held = self.sessions().held();
+        let mut parts = held.chunks(SESSIONS_AT_ONCE).peekable();
+        if parts.peek().is_none() {
+            self.tell_control(ToControl::SessionsHeld { held: Vec::new(), last: true });
+        }
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            self.tell_control(ToControl::SessionsHeld { held: part.to_vec(), last });
+        }
+    }
+
+    /// Now and then: which sessions were used. Until control is linked they wait.
+    fn tell_of_use(&mut self) {
+        if !self.linked {
+            return;
+        }
+        let seen = self.sessions().take_seen(since_1970());
+        for part in seen.chunks(SESSIONS_AT_ONCE) {
+            self.tell_control(ToControl::SessionsSeen { seen: part.to_vec() });
+        }
     }
 
     fn on_closed(&mut self, reason: &str) {
@@ -394,7 +456,10 @@ impl Side {
     }
 }
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
+
 fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }

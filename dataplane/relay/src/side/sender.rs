@@ -11,6 +11,7 @@ use postern_model::ids::ConnectorId;
 use postern_service::notify::{Heartbeat, Pulse};
 use tokio::sync::{Notify, mpsc};
 
+use super::calls::CallDesk;
 use crate::limits::HANDED_OVER_MAX;
 use crate::record::book::{Book, BookWriter};
 use crate::record::lane::{Bell, Lane, LaneWriter};
@@ -38,6 +39,8 @@ pub enum HandOverKind {
     Control,
     /// ALPN `postern-enrol/1`.
     Enrol,
+    /// ALPN `postern-identity/1`.
+    Identity,
 }
 
 /// What a worker tells about itself.
@@ -102,9 +105,15 @@ pub struct SideSender {
     bell: Arc<Bell>,
     pub(crate) log_fields: LogFields,
     heartbeat: Heartbeat,
+    calls: CallDesk,
 }
 
 impl SideSender {
+    /// Where control is asked.
+    pub(crate) const fn calls(&self) -> &CallDesk {
+        &self.calls
+    }
+
     /// The worker's loop has turned; due every second.
     pub fn beat(&self) {
         self.heartbeat.beat();
@@ -148,6 +157,7 @@ pub(crate) struct SideReceiver {
     pub(crate) log: AccessLog,
     /// Whether all workers' loops turn.
     pub(crate) pulse: Pulse,
+    pub(crate) calls: CallDesk,
 }
 
 /// The workers' states, as they last reported them.
@@ -201,6 +211,7 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let log = AccessLog::new(workers);
     let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
     let pulse = Pulse::of(&heartbeats);
+    let calls = CallDesk::default();
     let sender_of = |(worker, heartbeat): (u16, Heartbeat)| {
         let (lane, bell) = log.lane(worker);
         let nth = usize::from(worker);
@@ -214,10 +225,11 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
             bell,
             log_fields: LogFields::default(),
             heartbeat,
+            calls: calls.clone(),
         }
     };
     let senders = (0..workers).zip(heartbeats).map(sender_of).collect();
-    (senders, SideReceiver { connections, reports, counters, books, log, pulse })
+    (senders, SideReceiver { connections, reports, counters, books, log, pulse, calls: calls.clone() })
 }
 
 #[cfg(test)]

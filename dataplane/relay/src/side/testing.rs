@@ -105,7 +105,8 @@ pub(crate) fn published() -> Published {
     Published {
         sequence: 1,
         version: 1,
-        access: 1,
+        permits: 1,
+        sessions: Arc::default(),
         relay: None,
         plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))),

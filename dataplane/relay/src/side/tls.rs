@@ -61,6 +61,15 @@ impl TlsConfigs {
         self.authenticated(own, authority, postern_model::link::ALPN)
     }
 
+    /// For identity processes on their way to control: as for tunnels.
+    pub(crate) fn identity(
+        &self,
+        own: &Arc<CertifiedKey>,
+        authority: &Authority,
+    ) -> Result<Arc<ServerConfig>, VerifierBuilderError> {
+        self.authenticated(own, authority, postern_model::identity::ALPN)
+    }
+
     /// For enrolment: no client certificate, since that is what is asked for; nothing to resume.
     pub(crate) fn enrolment(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
         let builder = self.builder(&[&TLS13]).with_no_client_auth();

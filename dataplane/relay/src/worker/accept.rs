@@ -12,7 +12,7 @@ use postern_http::{Method, Version};
 use postern_io::sync::{Either, select};
 use postern_io::{Listener, Socket, Stream, now, sleep, spawn, timeout};
 use postern_model::ids::RequestId;
-use postern_model::{enrol, link};
+use postern_model::{enrol, identity, link};
 use postern_tunnel::Identity;
 use postern_tunnel::client_hello::{ClientHello, ClientHelloInvalid, ClientHelloParser, Progress};
 
@@ -133,6 +133,8 @@ fn kind_of(hello: &ClientHello<'_>) -> Kind {
         Kind::Tunnel(hello.sni.and_then(target_of))
     } else if hello.alpn.offers(link::ALPN) {
         Kind::Side(HandOverKind::Control)
+    } else if hello.alpn.offers(identity::ALPN) {
+        Kind::Side(HandOverKind::Identity)
     } else if hello.alpn.offers(enrol::ALPN) {
         Kind::Side(HandOverKind::Enrol)
     } else {

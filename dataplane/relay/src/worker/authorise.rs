@@ -13,6 +13,8 @@ use super::bearer::{self, Refusal, Remembered};
 use super::reject::Reject;
 use super::resource;
 use super::route::{Routed, Wanted};
+use super::session::Session;
+use super::sign_in::{self, Ask, NoSession, Person};
 use crate::published::Published;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
@@ -33,6 +35,16 @@ pub(crate) struct Permit {
 pub(crate) enum Subject {
     /// A machine, by its service token.
     Service(Arc<ServiceToken>),
+    /// Someone who signed in.
+    Person(Person),
+}
+
+/// Why a request does not pass, yet or at all.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Reject(Reject),
+    /// Control must be asked first.
+    Ask(Ask, Arc<PlannedApp>),
 }
 
 /// Asks what the application's publication demands. `passthrough` leaves users to the application itself; else nobody passes
@@ -41,24 +53,70 @@ pub(crate) fn authorise(
     routed: Routed,
     head: &RequestHead,
     published: &Published,
-    remembered: &Remembered,
+    session: &Session,
     subject: &mut Option<Subject>,
-) -> Result<Permit, Reject> {
+) -> Result<Permit, Stop> {
     let Routed { app, wanted } = routed;
+    // Before anything is looked up: a change from here on is noticed.
+    let access = published.access();
     let mut carried = None;
     let until = match (app.preauth, wanted) {
         (Preauth::Passthrough, _) => {
             carried = bearer::carried(head);
             None
         }
-        (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app)),
-        (Preauth::Oidc, Wanted::Application) => {
-            let token = bearer::shown(head, published, remembered);
+        (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app).into()),
+        (Preauth::Oidc, Wanted::Callback) => {
+            return match sign_in::returned(head, &app, &published.plan) {
+                Ok(ask) => Err(Stop::Ask(ask, app)),
+                Err(reject) => Err(reject.into()),
+            };
+        }
+        (Preauth::Oidc, Wanted::SignOut) => {
+            return match sign_in::signing_out(head, &app, published) {
+                Ok(ask) => Err(Stop::Ask(ask, app)),
+                Err(reject) => Err(reject.into()),
+            };
+        }
+        (Preauth::Oidc, Wanted::Application) if bearer::is_shown(head) => {
+            let token = bearer::shown(head, published, &session.remembered);
             let let_in = token.and_then(|token| let_in(token, &app, subject));
             let_in.map_err(|refusal| refusal.reject(head, &app))?
         }
+        (Preauth::Oidc, Wanted::Application) => person(&app, head, published, session, subject)?,
     };
-    Ok(Permit { app, subject: subject.clone(), carried, access: published.access, until })
+    Ok(Permit { app, subject: subject.clone(), carried, access, until })
+}
+
+/// Whoever has signed in; browsers without a session are sent to do so.
+fn person(
+    app: &Arc<PlannedApp>,
+    head: &RequestHead,
+    published: &Published,
+    session: &Session,
+    subject: &mut Option<Subject>,
+) -> Result<Option<Instant>, Stop> {
+    match sign_in::person(head, app, published, &session.remembered_cookie) {
+        Ok((person, until)) => {
+            *subject = Some(Subject::Person(person));
+            Ok(until)
+        }
+        Err(NoSession::Unknown(id)) => Err(Stop::Ask(Ask::Record(id), Arc::clone(app))),
+        Err(NoSession::NotAssigned(person)) => {
+            *subject = Some(Subject::Person(person));
+            Err(Reject::not_assigned().into())
+        }
+        Err(NoSession::None) => {
+            let away = sign_in::send_away(head, app, &published.plan);
+            Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
+        }
+    }
+}
+
+impl From<Reject> for Stop {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
 }
 
 impl Permit {
@@ -68,6 +126,12 @@ impl Permit {
 
     pub(crate) fn subject(&self) -> Option<&Subject> {
         self.subject.as_ref()
+    }
+
+    /// `Set-Cookie` for the answer, if the session's cookie is to be renewed.
+    pub(crate) fn renewed_cookie(&self, published: impl FnOnce() -> Arc<Published>) -> Option<String> {
+        let Some(Subject::Person(person)) = &self.subject else { return None };
+        person.renewed_cookie(self.app.id, || Arc::clone(published().plan.cookies()))
     }
 
     /// When it is to be looked at again, whatever changes.
@@ -83,10 +147,17 @@ impl Permit {
     /// Whether the request would still be let in; the reason if not. It holds on then.
     pub(crate) fn review(&mut self, published: &Published, head: &RequestHead) -> Result<(), Reject> {
         let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
-        self.until = match (app.preauth, &self.subject) {
+        let access = published.access();
+        self.until = match (app.preauth, &mut self.subject) {
             // Whoever was let in by name is let in without.
             (Preauth::Passthrough, _) => None,
             (Preauth::Oidc, Some(Subject::Service(held))) => still_admits(held, app, published, head)?,
+            (Preauth::Oidc, Some(Subject::Person(person))) => {
+                person.review(app, published).map_err(|ended| match ended {
+                    NoSession::NotAssigned(_) => Reject::not_assigned(),
+                    NoSession::None | NoSession::Unknown(_) => Reject::session_ended(),
+                })?
+            }
             // It came while nobody asked; what it has with it may be enough.
             (Preauth::Oidc, None) => {
                 let token = match &self.carried {
@@ -97,7 +168,7 @@ impl Permit {
                 let_in.map_err(|refusal| refusal.reject(head, app))?
             }
         };
-        self.access = published.access;
+        self.access = access;
         Ok(())
     }
 }
@@ -134,12 +205,14 @@ impl Subject {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Service(_) => "service",
+            Self::Person(_) => "user",
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Service(token) => token.name.as_str(),
+            Self::Person(person) => person.held.record.user.login.as_str(),
         }
     }
 }

@@ -47,13 +47,18 @@ pub(crate) fn shown(
     remembered: &Remembered,
 ) -> Result<Arc<ServiceToken>, Refusal> {
     let value = authorization(head)?;
-    if let Some(token) = remembered.find(value, published.access) {
+    if let Some(token) = remembered.find(value, published.access()) {
         return Ok(token);
     }
     let presented = PresentedToken::parse(&value[SCHEME.len()..]).ok_or(Refusal::Invalid)?;
     let token = known(&presented, published)?;
-    remembered.keep(value, &token, published.access);
+    remembered.keep(value, &token, published.access());
     Ok(token)
+}
+
+/// Whether a request shows what looks like a token of ours: then that counts, and nothing else.
+pub(crate) fn is_shown(head: &RequestHead) -> bool {
+    head.headers.get_all(Known::Authorization).any(is_ours)
 }
 
 /// What a token in a request stands for, if it is good.
@@ -166,7 +171,7 @@ mod tests {
         let mut token = testing::service_token(1, None);
         change(&mut token);
         snapshot.service_tokens.insert(token.id, token);
-        Published { plan: Arc::new(Plan::build(&snapshot).unwrap()), access, ..testing::published() }
+        Published { plan: Arc::new(Plan::build(&snapshot).unwrap()), permits: access, ..testing::published() }
     }
 
     #[test]
@@ -230,10 +235,10 @@ mod tests {
         let ask = |published: &Published, seq| shown(&head(&[&testing::bearer(seq)]), published, &remembered);
         assert!(ask(&published(1, |_| {}), 1).is_ok());
         // The same publication is not asked again: a plan without the token shows it.
-        let nothing = Published { access: 1, ..testing::published() };
+        let nothing = Published { permits: 1, ..testing::published() };
         assert!(ask(&nothing, 1).is_ok());
         assert_eq!(ask(&nothing, 2), Err(Refusal::Invalid), "another value");
-        assert_eq!(ask(&Published { access: 2, ..testing::published() }, 1), Err(Refusal::Invalid));
+        assert_eq!(ask(&Published { permits: 2, ..testing::published() }, 1), Err(Refusal::Invalid));
         assert_eq!(ask(&published(3, |token| token.enabled = false), 1), Err(Refusal::Invalid));
         let rotated = |token: &mut ServiceToken| token.key = testing::service_secret(9).key();
         assert_eq!(ask(&published(4, rotated), 1), Err(Refusal::Invalid));

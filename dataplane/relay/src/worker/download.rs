@@ -3,13 +3,14 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use postern_http::{BodyKind, Headers, Limits, ResponseHead};
+use postern_http::{BodyKind, Headers, Known, Limits, ResponseHead, strip_set_cookies};
 use postern_io::{Instant, now};
 use postern_tunnel::Cancel;
 
 use super::client::{Client, Gone, Unfit};
 use super::exchange::StreamEvent;
 use super::pacer::Pacer;
+use super::sign_in::COOKIE_PREFIX;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::websocket::{Boundary, Farewell};
@@ -19,6 +20,8 @@ use crate::limits::HELD_BYTES_MAX;
 pub(crate) struct Download {
     /// The request was HEAD: the answer's length describes what is not sent.
     head_only: bool,
+    /// `Set-Cookie` for the answer's head.
+    renewed_cookie: Option<String>,
     /// A short answer that is not complete yet.
     held: Option<Held>,
     /// Nothing goes on until the client reads.
@@ -63,10 +66,11 @@ pub(crate) enum Step {
 }
 
 impl Download {
-    pub(crate) fn new(head_only: bool) -> Self {
+    pub(crate) fn new(head_only: bool, renewed_cookie: Option<String>) -> Self {
         let pacer = Pacer::default();
         Self {
             head_only,
+            renewed_cookie,
             held: None,
             blocked: false,
             status: None,
@@ -196,8 +200,13 @@ impl Download {
         self.begin(head, end, client)
     }
 
-    fn begin<C: Client>(&mut self, head: ResponseHead, end: bool, client: &mut C) -> Option<Step> {
+    fn begin<C: Client>(&mut self, mut head: ResponseHead, end: bool, client: &mut C) -> Option<Step> {
         let status = head.status;
+        strip_set_cookies(&mut head.headers, COOKIE_PREFIX);
+        if let Some(cookie) = &self.renewed_cookie {
+            let appended = head.headers.append(Known::SetCookie, cookie);
+            debug_assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
+        }
         match client.begin(head, end) {
             Ok(()) => {
                 self.status = Some(status);

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postern_http::{
-    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, strip_identity, strip_inbound,
+    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, add_user, strip_cookies, strip_identity,
+    strip_inbound,
 };
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::config::Preauth;
@@ -21,6 +22,7 @@ use super::client::Client;
 use super::download::{Download, Step};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
+use super::sign_in::COOKIE_PREFIX;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
@@ -57,14 +59,16 @@ pub(crate) async fn forward<C: Client>(
     transaction: &mut Transaction,
 ) {
     strip_inbound(&mut head.headers, &[]);
+    strip_cookies(&mut head.headers, COOKIE_PREFIX);
     identify(&mut head.headers, admitted.permit());
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
+    let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());
     let mut forwarding = Forwarding {
         worker,
         admitted,
         upload: Upload::new(client.has_no_content(), head.upgrade),
-        download: Download::new(head.method == Method::Head),
+        download: Download::new(head.method == Method::Head, renewed_cookie),
         upgraded: None,
         revoked: None,
         head,
@@ -95,6 +99,7 @@ fn identify(headers: &mut Headers, permit: &Permit) {
             headers.remove(Known::Authorization);
             add_service(headers, token.name.as_str());
         }
+        Some(Subject::Person(person)) => add_user(headers, person.held.record.user.login.as_str()),
     }
 }
 

@@ -30,6 +30,7 @@ mod request;
 mod resource;
 mod route;
 mod session;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -181,7 +182,7 @@ impl Worker {
             in_progress: InProgress::default(),
             drops,
             scratch: RefCell::default(),
-            reviewed: Cell::new(config.current().access),
+            reviewed: Cell::new(config.current().access()),
             current: RefCell::new(config.current()),
             config,
             senders,
@@ -201,7 +202,7 @@ impl Worker {
 
     /// [`Published::access`] of what is in force: a few loads.
     pub(crate) fn access(&self) -> u64 {
-        self.newest().access
+        self.newest().access()
     }
 
     fn newest(&self) -> RefMut<'_, Arc<Published>> {

@@ -21,17 +21,39 @@ pub(crate) struct Reject {
     detail: Cow<'static, str>,
     /// What the answer's head says of the case: when to try again, where to go, how to be let in.
     field: Option<(Known, Cow<'static, str>)>,
-    /// What was asked for, as JSON: no refusal at all.
-    document: Option<String>,
+    /// Beside that, what the browser is to keep or forget.
+    cookies: Box<[String]>,
+    content: Content,
+    /// No refusal at all: what was asked for.
+    answer: bool,
     /// The connection cannot serve another request.
     pub(crate) close: bool,
     /// The client floods: what it has open ends with this.
     pub(crate) floods: bool,
 }
 
+/// What such an answer shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// Why.
+    Page,
+    Json(String),
+    Nothing,
+}
+
 impl Reject {
     fn new(status: u16, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail: Cow::Borrowed(detail), field: None, document: None, close: false, floods: false }
+        Self {
+            status,
+            code,
+            detail: Cow::Borrowed(detail),
+            field: None,
+            cookies: Box::default(),
+            content: Content::Page,
+            answer: false,
+            close: false,
+            floods: false,
+        }
     }
 
     /// Where the next message begins is unknown: the connection is closed.
@@ -54,7 +76,7 @@ impl Reject {
 
     /// Nobody said who asks, or not in a way that counts. `metadata` is where this is explained to programs, here and below.
     pub(crate) fn sign_in_required(metadata: &str) -> Self {
-        let detail = "This application asks who you are: send a service token in the header Authorization: Bearer. Browsers cannot sign in yet.";
+        let detail = "This application asks who you are: open it in a browser to sign in, or send a service token in the header Authorization: Bearer.";
         Self { field: Some(challenge(metadata, None)), ..Self::new(401, "sign-in-required", detail) }
     }
 
@@ -85,7 +107,7 @@ impl Reject {
 
     /// No refusal: what was asked for is the relay's own.
     pub(crate) fn metadata(json: String) -> Self {
-        Self { document: Some(json), ..Self::new(200, "", "") }
+        Self { content: Content::Json(json), answer: true, ..Self::new(200, "", "") }
     }
 
     pub(crate) fn metadata_method() -> Self {
@@ -95,7 +117,37 @@ impl Reject {
 
     /// Whether it is what was asked for.
     pub(crate) fn is_answer(&self) -> bool {
-        self.document.is_some()
+        self.answer
+    }
+
+    /// Goes elsewhere, with cookies to keep or forget: part of signing in and out.
+    pub(crate) fn redirect(status: u16, location: String, cookies: Vec<String>) -> Self {
+        let field = Some((Known::Location, Cow::Owned(location)));
+        let cookies = cookies.into();
+        Self { field, cookies, content: Content::Nothing, answer: true, ..Self::new(status, "", "") }
+    }
+
+    /// A browser came back with what does not belong to it.
+    pub(crate) fn sign_in_failed() -> Self {
+        let detail = "The sign-in did not succeed: it took too long, or another one was finished first. Open the application once more.";
+        Self::new(400, "sign-in-failed", detail)
+    }
+
+    /// Only control knows, and cannot be asked.
+    pub(crate) fn sign_in_unavailable() -> Self {
+        let detail = "Nobody can sign in at the moment. Try again in a minute.";
+        Self { field: Some(retry_after(SIGN_IN_RETRY_S)), ..Self::new(503, "sign-in-unavailable", detail) }
+    }
+
+    pub(crate) fn not_assigned() -> Self {
+        let detail = "You are signed in, but not assigned to this application. Ask your administrator.";
+        Self::new(403, "not-assigned", detail)
+    }
+
+    /// Who was let in is so no longer.
+    pub(crate) fn session_ended() -> Self {
+        let detail = "The session ended while the request was in progress.";
+        Self::new(401, "session-ended", detail)
     }
 
     pub(crate) fn overloaded() -> Self {
@@ -191,10 +243,15 @@ impl Reject {
 
     /// Head and content of the answer.
     pub(crate) fn answer(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
-        let (mut head, body) = match &self.document {
-            Some(document) => json(document),
-            None => self.page(request, accept),
+        let (mut head, body) = match &self.content {
+            Content::Json(document) => json(document),
+            Content::Page => self.page(request, accept),
+            Content::Nothing => nothing(self.status),
         };
+        for cookie in &self.cookies {
+            let appended = head.headers.append(Known::SetCookie, cookie);
+            assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
+        }
         if let Some((name, value)) = &self.field {
             let appended = head.headers.append(*name, value.as_bytes());
             assert!(appended.is_ok(), "a number, or text of checked parts, is a field value");
@@ -229,6 +286,12 @@ fn retry_after(seconds: u32) -> (Known, Cow<'static, str>) {
     (Known::RetryAfter, Cow::Owned(seconds.to_string()))
 }
 
+fn nothing(status: u16) -> (ResponseHead, Bytes) {
+    let mut head = ResponseHead::new(status, BodyKind::Length(0));
+    head.headers.append_static(Known::CacheControl, "no-store");
+    (head, Bytes::new())
+}
+
 fn json(document: &str) -> (ResponseHead, Bytes) {
     let mut head = ResponseHead::new(200, BodyKind::Length(document.len() as u64));
     head.headers.append_static(Known::ContentType, "application/json");
@@ -247,6 +310,7 @@ fn in_seconds(seconds: u32) -> String {
 
 /// How long a connector typically takes to come back.
 const RETRY_AFTER_S: u32 = 5;
+const SIGN_IN_RETRY_S: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +359,10 @@ mod tests {
             Reject::access_token_not_for_app(""),
             Reject::access_revoked(""),
             Reject::metadata_method(),
+            Reject::sign_in_failed(),
+            Reject::sign_in_unavailable(),
+            Reject::not_assigned(),
+            Reject::session_ended(),
             Reject::overloaded(),
             Reject::connector_unavailable(),
             Reject::connector_lost(),

@@ -10,7 +10,7 @@ use postern_model::plan::PlannedApp;
 use postern_tunnel::Detail;
 
 use super::Worker;
-use super::authorise::{Subject, authorise};
+use super::authorise::{Permit, Stop, Subject, authorise};
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -19,6 +19,7 @@ use super::reject::Reject;
 use super::route::route;
 use super::session::Session;
 use super::throttle::{Entrance, throttle};
+use crate::published::Published;
 
 /// What there is to say of one request once it is over, whatever became of it.
 #[derive(Debug)]
@@ -141,13 +142,8 @@ pub(crate) async fn answer<C: Client>(
     let session = client.session();
     let address = session.address.ip();
     let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
-    let admitted = route(&published.plan, head, server_name)
-        .inspect(|routed| transaction.app = Some(Arc::clone(&routed.app)))
-        .and_then(|routed| {
-            let app = routed.app.id;
-            let permit = authorise(routed, head, &published, &session.remembered, &mut transaction.subject);
-            permit.map_err(|reject| entrance.turned_away(app, reject))
-        })
+    let admitted = permitted(worker, &published, head, (server_name, session), &entrance, &mut transaction)
+        .await
         .and_then(|permit| corporate(permit, &published.networks, head, address, &mut transaction.network))
         .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
     drop(published);
@@ -165,6 +161,39 @@ pub(crate) async fn answer<C: Client>(
     }
     transaction.conclude(worker, client.session(), Some(head));
     transaction
+}
+
+/// From the head to the permit. Where only control knows who it is, it is asked, once.
+async fn permitted(
+    worker: &Worker,
+    published: &Published,
+    head: &RequestHead,
+    (server_name, session): (Option<&str>, &Session),
+    entrance: &Entrance<'_>,
+    transaction: &mut Transaction,
+) -> Result<Permit, Reject> {
+    let mut asked = false;
+    loop {
+        let routed = route(&published.plan, head, server_name)?;
+        transaction.app = Some(Arc::clone(&routed.app));
+        let app = routed.app.id;
+        let stop = match authorise(routed, head, published, session, &mut transaction.subject) {
+            Ok(permit) => return Ok(permit),
+            Err(stop) => stop,
+        };
+        match stop {
+            Stop::Reject(reject) => return Err(entrance.turned_away(app, reject)),
+            // What control said is forgotten already: the relay knows more sessions than it can.
+            Stop::Ask(..) if asked => return Err(Reject::sign_in_unavailable()),
+            Stop::Ask(ask, app) => {
+                asked = true;
+                let reply = worker.side.calls().call(ask.call()).await;
+                if let Some(reject) = ask.answered(reply.as_ref(), app.id, published) {
+                    return Err(reject);
+                }
+            }
+        }
+    }
 }
 
 const CLIENT_GONE: &str = "request-cancelled";

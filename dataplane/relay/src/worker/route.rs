@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use postern_http::{PathRules, RequestHead, TargetForm};
+use postern_http::{Method, PathRules, RequestHead, TargetForm};
 use postern_model::config::Preauth;
+use postern_model::identity::{CALLBACK_PATH, SIGN_OUT_PATH};
 use postern_model::plan::{HostRoutes, Plan, PlannedApp};
 
 use super::reject::Reject;
@@ -23,6 +24,10 @@ pub(crate) enum Wanted {
     Application,
     /// How it takes credentials, which the relay answers.
     Metadata,
+    /// A browser comes back from signing in.
+    Callback,
+    /// Someone signs out.
+    SignOut,
 }
 
 /// Finds the application.
@@ -44,7 +49,18 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) 
         return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
     }
     let Some(app) = routes.route(&path) else { return Err(Reject::path_unpublished()) };
-    Ok(Routed { app: Arc::clone(app), wanted: Wanted::Application })
+    let wanted = if app.preauth == Preauth::Oidc { wanted(app, head, &path) } else { Wanted::Application };
+    Ok(Routed { app: Arc::clone(app), wanted })
+}
+
+/// Two paths of an application that asks are the relay's own.
+fn wanted(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
+    let is_get = matches!(head.method, Method::Get | Method::Head) && !head.upgrade;
+    match path.strip_prefix(&*app.external.path) {
+        Some(CALLBACK_PATH) if is_get => Wanted::Callback,
+        Some(SIGN_OUT_PATH) if is_get => Wanted::SignOut,
+        Some(_) | None => Wanted::Application,
+    }
 }
 
 /// The application whose metadata is asked for, if it has any. Others may have a page of their own there.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use postern_io::{Stream, TlsSummary};
 
 use super::bearer::Remembered;
+use super::sign_in::RememberedCookie;
 
 /// A client's connection.
 #[derive(Debug)]
@@ -16,11 +17,18 @@ pub(crate) struct Session {
     tls: Rc<TlsSummary>,
     handshake_told: Cell<bool>,
     pub(crate) remembered: Remembered,
+    pub(crate) remembered_cookie: RememberedCookie,
 }
 
 impl Session {
     pub(crate) fn new(stream: &Stream, address: SocketAddr) -> Self {
-        Self { address, tls: stream.tls(), handshake_told: Cell::new(false), remembered: Remembered::default() }
+        Self {
+            address,
+            tls: stream.tls(),
+            handshake_told: Cell::new(false),
+            remembered: Remembered::default(),
+            remembered_cookie: RememberedCookie::default(),
+        }
     }
 
     /// `TLSv1.2` or `TLSv1.3`.

@@ -91,7 +91,8 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
     Published {
         sequence,
         version: sequence,
-        access: sequence,
+        permits: sequence,
+        sessions: Arc::default(),
         relay: Some(RelayId(1)),
         plan: Arc::new(Plan::build(&snapshot).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),

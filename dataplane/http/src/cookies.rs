@@ -1,0 +1,125 @@
+//! Cookies by name (RFC 6265 §4.2): found, and taken out of what is forwarded. HTTP/2 may send each in a field of its own
+//! (RFC 9113 §8.2.3); what is joined and what is not means the same.
+
+use crate::field::FieldRef;
+use crate::headers::Headers;
+use crate::known::Known;
+
+/// The value of the only cookie of that name; `None` when there is none, or when there are two: which one counts would be
+/// anybody's guess.
+pub fn cookie<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
+    let mut found = headers.get_all(Known::Cookie).flat_map(pairs).filter_map(|pair| value(pair, name.as_bytes()));
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+/// Removes every cookie whose name begins with `prefix`, and fields that are empty then. Others stay as they were.
+pub fn strip_cookies(headers: &mut Headers, prefix: &str) {
+    let prefix = prefix.as_bytes();
+    let is_ours =
+        |pair: &[u8]| trimmed(pair).get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if !headers.get_all(Known::Cookie).flat_map(pairs).any(is_ours) {
+        return;
+    }
+    let kept: Vec<Vec<u8>> = headers
+        .get_all(Known::Cookie)
+        .map(|line| pairs(line).filter(|pair| !is_ours(pair)).map(trimmed).collect::<Vec<_>>().join(&b"; "[..]))
+        .filter(|line| !line.is_empty())
+        .collect();
+    headers.remove(Known::Cookie);
+    for line in kept {
+        // Parts of a field value, joined by what may stand in one.
+        let appended = headers.append(Known::Cookie, line.trim_ascii());
+        debug_assert!(appended.is_ok(), "parts of a field value are one");
+    }
+}
+
+/// Removes what a backend sets under names that begin with `prefix`.
+pub fn strip_set_cookies(headers: &mut Headers, prefix: &str) {
+    let prefix = prefix.as_bytes();
+    let is_ours = |field: FieldRef<'_>| {
+        let value = field.value().trim_ascii_start();
+        field.known() == Some(Known::SetCookie)
+            && value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if headers.contains(Known::SetCookie) {
+        headers.retain(|field| !is_ours(field));
+    }
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';')
+}
+
+fn value<'p>(pair: &'p [u8], name: &[u8]) -> Option<&'p [u8]> {
+    trimmed(pair).strip_prefix(name)?.strip_prefix(b"=")
+}
+
+fn trimmed(pair: &[u8]) -> &[u8] {
+    pair.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(lines: &[&str]) -> Headers {
+        let mut headers = Headers::default();
+        for line in lines {
+            headers.append(Known::Cookie, line).unwrap();
+        }
+        headers
+    }
+
+    #[test]
+    fn a_cookie_is_found_wherever_it_stands_and_only_once() {
+        for lines in [&["a=1; ours=x; b=2"][..], &["a=1", "ours=x"], &["ours=x;a=1"], &["xours=y; ours=x"]] {
+            assert_eq!(cookie(&headers(lines), "ours"), Some(&b"x"[..]), "{lines:?}");
+        }
+        for lines in
+            [&[][..], &["a=1"], &["ours"], &["Ours=x"], &["ours =x"], &["ours=x; ours=x"], &["ours=x", "ours=y"]]
+        {
+            assert_eq!(cookie(&headers(lines), "ours"), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn ours_are_taken_out_and_nothing_else_changes() {
+        for (lines, kept) in [
+            (&["a=1; p-x=secret; b=2"][..], &["a=1; b=2"][..]),
+            (&["p-x=secret"], &[]),
+            (&["p-x=secret; p-y=z", "a=1"], &["a=1"]),
+            (&["P-X=secret;a=1"], &["a=1"]),
+            (&["a=p-x; b"], &["a=p-x; b"]),
+            (&["a=1;  b=2"], &["a=1;  b=2"]),
+        ] {
+            let mut headers = headers(lines);
+            strip_cookies(&mut headers, "p-");
+            let left: Vec<_> =
+                headers.get_all(Known::Cookie).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
+            assert_eq!(left, kept, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_backend_cannot_set_ours() {
+        let mut headers = Headers::default();
+        for set in ["a=1; Path=/", "p-x=forged; Path=/", " P-y=forged"] {
+            headers.append(Known::SetCookie, set.trim()).unwrap();
+        }
+        strip_set_cookies(&mut headers, "p-");
+        assert_eq!(headers.get_all(Known::SetCookie).collect::<Vec<_>>(), [b"a=1; Path=/"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_ours_is_left(line in "[a-cp=; -]{1,40}") {
+            let mut headers = Headers::default();
+            prop_assume!(headers.append(Known::Cookie, line.trim()).is_ok());
+            strip_cookies(&mut headers, "p-");
+            let left = headers.get_all(Known::Cookie).flat_map(pairs).any(|pair| trimmed(pair).starts_with(b"p-"));
+            prop_assert!(!left);
+        }
+    }
+}
