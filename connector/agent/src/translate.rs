@@ -3,6 +3,7 @@
 use postern_http::{Authority, Headers, Known, PathRules, RequestHead, ResponseHead, Target, TargetForm};
 
 use crate::backend::Backend;
+use crate::embed::is_built_in;
 use crate::failure::{Failed, Fault};
 
 /// What users wrote in their address bar, kept to translate the answer.
@@ -13,6 +14,10 @@ pub(crate) struct External {
 
 /// Rewrites a request for its backend.
 pub(crate) fn request(head: &mut RequestHead, backend: &Backend) -> Result<External, Failed> {
+    // A program that is its own backend has no other names than those it is published under.
+    if is_built_in(&backend.internal.host) {
+        return Ok(External { authority: head.authority.clone() });
+    }
     let external = External { authority: std::mem::replace(&mut head.authority, backend.authority.clone()) };
     if backend.external.path != backend.internal.path && head.target.form() == TargetForm::Origin {
         replace_path(head, backend)?;
