@@ -46,6 +46,8 @@ pub(crate) struct Keeper {
     kept_version: u64,
     /// Why that is not the one in force, and when this was last tried.
     unkept: Option<(String, Instant)>,
+    /// Control was not told yet that what it sent is in force.
+    unconfirmed: bool,
     handle: ConfigHandle,
 }
 
@@ -76,6 +78,7 @@ impl Keeper {
             state_epoch: None,
             kept_version: 0,
             unkept: None,
+            unconfirmed: false,
             handle: ConfigHandle::new(Arc::new(first)),
         };
         let warning = keeper.restore(saved).or(warning);
@@ -96,7 +99,7 @@ impl Keeper {
             Settled::Refused { version, reason } => {
                 Some(format!("the saved state (version {version}) cannot be served: {reason}"))
             }
-            Settled::Serve { .. } | Settled::Unchanged => None,
+            Settled::Serve | Settled::Unchanged => None,
         }
     }
 
@@ -194,11 +197,12 @@ impl Keeper {
     /// After one or more of those: serves what can be served, keeps it, and says what to tell control.
     pub(crate) fn settle(&mut self) -> Option<ToControl> {
         match self.state.settle() {
-            Settled::Unchanged => None,
-            Settled::Serve { version } => {
+            Settled::Unchanged => self.confirm(),
+            Settled::Serve => {
                 self.publish();
-                // Unsaved it is not confirmed: a restart without control would make good again what was revoked.
-                self.save().then_some(ToControl::Applied { version })
+                self.save();
+                self.unconfirmed = true;
+                self.confirm()
             }
             Settled::Refused { version, reason } => {
                 tracing::error!(
@@ -212,12 +216,25 @@ impl Keeper {
         }
     }
 
-    /// Tries again, now and then, to save what could not be saved. The next report says whether it is.
-    pub(crate) fn save_again(&mut self, now: Instant) {
+    /// Tries again, now and then, to save what could not be saved, and says what to tell control once it is.
+    pub(crate) fn save_again(&mut self, now: Instant) -> Option<ToControl> {
         let is_due = |tried: Instant| now.saturating_duration_since(tried) >= SAVE_RETRY_INTERVAL;
-        if self.unkept.as_ref().is_some_and(|(_, tried)| is_due(*tried)) {
-            self.save();
+        if !self.unkept.as_ref().is_some_and(|(_, tried)| is_due(*tried)) {
+            return None;
         }
+        self.save();
+        self.confirm()
+    }
+
+    /// Once for what is served. Not what is unsaved: a restart without control would make good again what was revoked. Nor
+    /// what was told in another epoch than the link's: its number is of another history.
+    fn confirm(&mut self) -> Option<ToControl> {
+        let is_kept = self.unkept.is_none() && self.state.is_served();
+        if !self.unconfirmed || !is_kept || self.state_epoch != self.link_epoch {
+            return None;
+        }
+        self.unconfirmed = false;
+        Some(ToControl::Applied { version: self.served_version() })
     }
 
     /// For enrolments.

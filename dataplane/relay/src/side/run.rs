@@ -430,7 +430,7 @@ impl Side {
             self.drain.advance(DrainState::Ended);
         }
         if self.pace.status_is_due(now) {
-            self.keeper.save_again(now.into_std());
+            self.keeper.save_again(now.into_std()).into_iter().for_each(|applied| self.tell_control(applied));
             self.send_status();
         }
         Ok(())

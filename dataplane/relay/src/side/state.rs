@@ -40,7 +40,7 @@ pub(crate) enum Settled {
     /// Nothing was.
     Unchanged,
     /// It is to be served from now on.
-    Serve { version: u64 },
+    Serve,
     /// It cannot be served; what was served before still is.
     Refused { version: u64, reason: String },
 }
@@ -98,7 +98,7 @@ impl FollowedState {
             Ok(served) => {
                 self.served = served;
                 self.refused = false;
-                Settled::Serve { version }
+                Settled::Serve
             }
             Err(reason) => {
                 self.refused = true;

@@ -247,13 +247,14 @@ fn a_change_that_cannot_be_saved_is_in_force_and_confirmed_when_it_is_saved() {
     let told = keeper.report(RelayStatus { applied_version: 6, ..RelayStatus::default() });
     assert_eq!((told.applied_version, told.warnings.len()), (5, 1), "a report does not confirm it either");
 
-    keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL);
-    assert_eq!(keeper.kept_version, 5, "still not");
+    assert_eq!(keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL), None);
+    assert_eq!((keeper.kept_version, keeper.settle()), (5, None), "still not");
     std::fs::remove_dir(&obstacle).unwrap();
-    keeper.save_again(Instant::now());
+    assert_eq!(keeper.save_again(Instant::now()), None);
     assert_eq!(keeper.kept_version, 5, "not so soon");
-    keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL);
+    assert_eq!(keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL), applied(6));
     assert_eq!((keeper.kept_version, keeper.unkept_warning()), (6, None));
+    assert_eq!(keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL * 2), None, "once");
     assert_eq!(load(&held).served_version(), 6);
 
     // Any other change tries again, too.
@@ -263,4 +264,36 @@ fn a_change_that_cannot_be_saved_is_in_force_and_confirmed_when_it_is_saved() {
     std::fs::remove_dir(&obstacle).unwrap();
     keeper.delta(&app_put(8, "http://127.0.0.1:8080/"));
     assert_eq!(keeper.settle(), applied(8));
+}
+
+#[test]
+fn what_is_saved_late_is_confirmed_only_to_whom_it_is_of() {
+    let (held, authority) = (tempfile::tempdir().unwrap(), testing::Authority::new());
+    let mut keeper = load(&held);
+    let obstacle = held.path().join("state.sealed.new");
+    let unsaved = |keeper: &mut Keeper, version| {
+        linked(keeper, &authority, 1);
+        std::fs::create_dir(&obstacle).unwrap();
+        keeper.snapshot(snapshot(version));
+        assert_eq!(keeper.settle(), None);
+        std::fs::remove_dir(&obstacle).unwrap();
+    };
+    unsaved(&mut keeper, 5);
+    assert_eq!(keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL), applied(5));
+
+    // Control was restarted meanwhile: 6 may be another change by now.
+    unsaved(&mut keeper, 6);
+    keeper.hello("n", 1, 1, 0).unwrap();
+    assert_eq!(keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL), None, "nobody knows who is there");
+    assert_eq!(keeper.kept_version, 6);
+    linked(&mut keeper, &authority, 2);
+    assert_eq!(keeper.settle(), None);
+    keeper.snapshot(snapshot(6));
+    assert_eq!(keeper.settle(), applied(6));
+
+    // A welcome saves, too: the one that renews the certificate.
+    unsaved(&mut keeper, 7);
+    let renewal = Welcome { epoch: Some(Epoch(1)), ..welcome(&keeper, &authority) };
+    keeper.welcome(&renewal).unwrap();
+    assert_eq!(keeper.settle(), applied(7));
 }
