@@ -29,7 +29,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
         return Err(problem("limit-reached", detail));
     }
     let run = Run { control, actor };
-    let before = control.snapshot().clone();
+    let filled = service_tokens::filled(&control.snapshot());
     let (mut warnings, version) = control.staged(
         actor,
         || {
@@ -45,7 +45,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
             warnings.extend(assignments::warnings(&snapshot, tenant.id, &document.assignments));
-            warnings.extend(service_tokens::emptied(&before, &snapshot));
+            warnings.extend(service_tokens::emptied(&filled, &snapshot));
             Ok(warnings)
         },
         |_, audit| {

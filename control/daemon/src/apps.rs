@@ -129,13 +129,13 @@ pub(crate) fn set(
 /// `app unpublish`.
 pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
     let mut draft = Draft::default();
-    let before = control.snapshot().clone();
+    let filled = service_tokens::filled(&control.snapshot());
     {
-        let snapshot = &before;
-        let app = find_app(snapshot, tenant, name)?;
+        let snapshot = control.snapshot();
+        let app = find_app(&snapshot, tenant, name)?;
         draft.change(Change::AppRemoved { id: app.id });
-        draft.sign(app.group, backends(snapshot, app.group, None, Some(app.id)));
-        certificates::drop_unused(snapshot, app.certificate, app.id, &mut draft);
+        draft.sign(app.group, backends(&snapshot, app.group, None, Some(app.id)));
+        certificates::drop_unused(&snapshot, app.certificate, app.id, &mut draft);
         draft.audit(Audit {
             action: "app.unpublish",
             tenant: Some(tenant.id),
@@ -145,7 +145,7 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         });
     }
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: service_tokens::emptied(&before, &control.snapshot()) })
+    Ok(Changed { version, warnings: service_tokens::emptied(&filled, &control.snapshot()) })
 }
 
 /// `app show`.

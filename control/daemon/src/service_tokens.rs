@@ -138,10 +138,14 @@ pub(crate) fn revoke(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     Ok(Changed { version, warnings: Vec::new() })
 }
 
-/// One line for each token that names an application in `before` and none now: it lets nobody in any more.
-pub(crate) fn emptied(before: &Snapshot, now: &Snapshot) -> Vec<String> {
-    let held = |id| before.service_tokens.get(id).is_some_and(|token| !token.apps.is_empty());
-    let empty = now.service_tokens.values().filter(|token| token.apps.is_empty() && held(&token.id));
+/// The tokens that name an application: what [`emptied`] compares with later.
+pub(crate) fn filled(snapshot: &Snapshot) -> BTreeSet<ServiceTokenId> {
+    snapshot.service_tokens.values().filter(|token| !token.apps.is_empty()).map(|token| token.id).collect()
+}
+
+/// One line for each token that was [`filled`] and names no application now: it lets nobody in any more.
+pub(crate) fn emptied(filled: &BTreeSet<ServiceTokenId>, now: &Snapshot) -> Vec<String> {
+    let empty = now.service_tokens.values().filter(|token| token.apps.is_empty() && filled.contains(&token.id));
     empty.map(|token| format!("service token {} has no application left: it lets nobody in", token.name)).collect()
 }
 
