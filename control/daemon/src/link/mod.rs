@@ -187,8 +187,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
         self.wire.send(&ToRelay::Welcome(welcome)).await
     }
 
-    /// Sends what the relay misses: deltas while the log has them and the relay's version is of this epoch, else the snapshot. After a refusal deltas fit no more and the
-    /// snapshot is sent, but never the same one twice.
+    /// Sends what the relay misses: deltas while the log has them and the relay's version is of this epoch, else the
+    /// snapshot. After a refusal deltas fit no more and the snapshot is sent, but never the same one twice.
     async fn catch_up(&mut self) -> Result<(), LinkEnded> {
         loop {
             let newest = self.control.snapshot().version;
