@@ -53,7 +53,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             !dry_run && !audit.is_empty()
         },
     )?;
-    warnings.extend(gone.iter().map(|relay| relays::goes_on(&relay.name)));
+    warnings.extend(gone.iter().map(|relay| relays::goes_on(&relay.name, relay.connected)));
     if !dry_run {
         for relay in gone {
             control.fleet.borrow_mut().removed(relay.id, "this relay was removed by `postern apply --prune`");

@@ -44,18 +44,27 @@ pub(crate) struct RelayLink {
     sessions_applied: u64,
     sessions_news: Arc<tokio::sync::Notify>,
     session: u64,
-    stop: Option<oneshot::Sender<String>>,
+    stop: Option<oneshot::Sender<Stop>>,
     asks: Option<mpsc::Sender<Ask>>,
 }
 
 /// What a session listens to besides its relay.
 pub(crate) struct Signals {
     /// It is to end, for this reason.
-    pub(crate) stopped: oneshot::Receiver<String>,
+    pub(crate) stopped: oneshot::Receiver<Stop>,
     /// Questions to its relay.
     pub(crate) asks: mpsc::Receiver<Ask>,
     /// Sessions changed.
     pub(crate) sessions_news: Arc<tokio::sync::Notify>,
+}
+
+/// Why a session is to end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Another link of the same relay took over.
+    Replaced,
+    /// The relay was removed, as this says.
+    Removed(String),
 }
 
 /// Which of a relay's sessions is speaking: an older one is ignored.
@@ -73,7 +82,7 @@ impl Fleet {
         let (ask, asks) = mpsc::channel(QUESTIONS_QUEUED_MAX);
         let link = self.relays.entry(relay).or_default();
         if let Some(stop) = link.stop.replace(stop) {
-            let _ = stop.send("another link of the same relay took over".into());
+            let _ = stop.send(Stop::Replaced);
         }
         link.connected = true;
         link.since_unix_ms = now_unix_ms();
@@ -150,7 +159,7 @@ impl Fleet {
     pub(crate) fn removed(&mut self, relay: RelayId, reason: &str) {
         let link = self.relays.remove(&relay);
         if let Some(stop) = link.and_then(|link| link.stop) {
-            let _ = stop.send(reason.into());
+            let _ = stop.send(Stop::Removed(reason.into()));
         }
         self.changed.notify_waiters();
     }

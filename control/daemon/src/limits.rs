@@ -73,6 +73,8 @@ pub(crate) const LINK_READ_BYTES: usize = 16 << 10;
 pub(crate) const REDIAL_MIN: Duration = Duration::from_millis(200);
 /// Longest pause before a relay is dialled again.
 pub(crate) const REDIAL_MAX: Duration = Duration::from_secs(10);
+/// A relay that was removed while it was out of reach is dialled for so long, to be told.
+pub(crate) const FAREWELL_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A connector signing up for 1,000 certificates a second would be an attack: enrolments in this second from one relay.
 pub(crate) const ENROLMENTS_PER_S: u32 = 200;
 /// Questions waiting to be written to one relay. Administrators' requests are bounded by [`ADMIN_CONNECTIONS_MAX`].

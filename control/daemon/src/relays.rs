@@ -80,17 +80,26 @@ pub(crate) fn remove_staged(control: &Control, actor: &Actor, name: &str) -> Res
 /// `relay remove`: its link is closed and its key forgotten.
 pub(crate) fn remove(control: &Control, actor: &Actor, name: &str) -> Result<Changed, Problem> {
     let (relay, version) = removal(control, actor, name)?;
+    let is_linked = control.fleet.borrow().relay(relay.id).is_some_and(|link| link.connected);
     control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
-    let mut warnings = vec![goes_on(&relay.name)];
+    let mut warnings = vec![goes_on(&relay.name, is_linked)];
     if relay.address.is_none() {
         warnings.push("it came through the Unix socket and links again as long as it runs".into());
     }
     Ok(Changed { version, warnings })
 }
 
-/// A relay that is told nothing any more keeps what it was told, tokens that are revoked later among it.
-pub(crate) fn goes_on(name: &Name) -> String {
-    format!("relay {name} goes on with what it was told last until it is stopped: stop it")
+/// What a relay that was removed does. One that is not told of it keeps what it was told, tokens that are revoked later
+/// among it.
+pub(crate) fn goes_on(name: &Name, is_linked: bool) -> String {
+    match is_linked {
+        true => format!(
+            "relay {name} is told to let nobody in any more where an application asks who it is (--preauth oidc), and serves the others until it is stopped: stop it"
+        ),
+        false => format!(
+            "relay {name} is not linked: it goes on with what it was told last, service tokens among it, until it is told or stopped: stop it"
+        ),
+    }
 }
 
 fn removal(control: &Control, actor: &Actor, name: &str) -> Result<(Relay, u64), Problem> {

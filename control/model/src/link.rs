@@ -239,6 +239,9 @@ pub enum ToRelay {
     Refused {
         /// What to do, for people.
         reason: String,
+        /// It was removed: whom it let in by right (service tokens) it lets in no more, now and after a restart.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        removed: bool,
     },
     /// A message of a newer minor version: ignored.
     #[serde(other)]

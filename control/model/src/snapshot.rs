@@ -130,6 +130,27 @@ impl Snapshot {
         }
     }
 
+    /// Takes out all that lets requests pass by right, so that applications that ask who it is let nobody in.
+    pub fn bar(&mut self) {
+        // Whoever adds a field decides here whether it lets somebody in.
+        let Self {
+            service_tokens,
+            version: _,
+            requires: _,
+            tenants: _,
+            apps: _,
+            groups: _,
+            connectors: _,
+            relays: _,
+            certificates: _,
+            group_configs: _,
+            limits: _,
+            networks: _,
+            assignments: _,
+        } = self;
+        service_tokens.clear();
+    }
+
     /// The applications of a group.
     pub fn apps_of(&self, group: GroupId) -> impl Iterator<Item = &App> {
         self.apps.values().filter(move |app| app.group == group)

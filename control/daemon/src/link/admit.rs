@@ -5,6 +5,7 @@ use postern_model::config::Relay;
 use postern_model::ids::Name;
 use postern_model::link::{Hello, PROTOCOL};
 
+use super::farewell::{is_another_now, is_removed};
 use crate::authority::RequestedKey;
 use crate::control::{Actor, Control};
 use crate::relays;
@@ -29,21 +30,38 @@ pub(crate) struct Admitted {
     pub(crate) key: RequestedKey,
 }
 
-/// Admits a relay or says why not, for its operator.
-pub(crate) fn admit(control: &Control, peer: &Peer, hello: &Hello) -> Result<Admitted, String> {
+/// Why a relay may not link, for its operator.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    pub(crate) reason: String,
+    /// It is one that was removed: it is to let nobody in by right any more.
+    pub(crate) removed: bool,
+}
+
+impl Denied {
+    pub(crate) fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), removed: false }
+    }
+}
+
+/// Admits a relay or says why not.
+pub(crate) fn admit(control: &Control, peer: &Peer, hello: &Hello) -> Result<Admitted, Denied> {
     if hello.protocol != PROTOCOL {
-        return Err(format!(
-            "link protocol {} is not spoken here, only {PROTOCOL}: use neighbouring versions",
-            hello.protocol
-        ));
+        let protocol = hello.protocol;
+        let reason = format!("link protocol {protocol} is not spoken here, only {PROTOCOL}: use neighbouring versions");
+        return Err(Denied::because(reason));
     }
     let key = RequestedKey::parse(&hello.csr_pem)
-        .ok_or("the certificate request is not PEM with a P-256 key and its own signature")?;
+        .ok_or_else(|| Denied::because("the certificate request is not PEM with a P-256 key and its own signature"))?;
     let relay = match peer {
         Peer::Unix => from_socket(control, hello, &key),
+        Peer::Tls { relay, key_sha256 } if is_removed(control, relay) => {
+            let removed = !is_another_now(control, relay, key_sha256);
+            return Err(Denied { reason: "this relay was removed".into(), removed });
+        }
         Peer::Tls { relay, key_sha256 } => from_tls(control, relay, key_sha256, &key),
     };
-    relay.map(|relay| Admitted { relay, key }).map_err(|problem| problem.detail)
+    relay.map(|relay| Admitted { relay, key }).map_err(|problem| Denied::because(problem.detail))
 }
 
 /// A relay that comes to the socket is known by its name; an unknown one becomes known, for its uid is allowed.

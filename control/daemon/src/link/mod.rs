@@ -4,6 +4,7 @@
 pub(crate) mod admit;
 pub(crate) mod asked;
 pub(crate) mod dial;
+mod farewell;
 pub(crate) mod pin;
 mod pipes;
 mod sessions;
@@ -26,11 +27,11 @@ use crate::authority::RELAY_RENEWAL;
 use crate::clock::now_unix_ms;
 use crate::control::Control;
 use crate::enrol;
-use crate::fleet::{Session, Signals};
+use crate::fleet::{Session, Signals, Stop};
 use crate::limits::{
     DELTAS_AT_ONCE, ENROLMENTS_PER_S, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT,
 };
-use admit::{Admitted, Peer};
+use admit::{Admitted, Denied, Peer};
 use asked::{Ask, Asked};
 use pipes::Pipes;
 use sessions::InStep;
@@ -53,6 +54,9 @@ pub(crate) enum LinkEnded {
     /// Control does not want the relay.
     #[error("{0}")]
     Refused(String),
+    /// The relay was removed, and was told so.
+    #[error("{0}")]
+    Removed(String),
     /// Something inside control.
     #[error("{0}")]
     Internal(String),
@@ -74,10 +78,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     };
     let admitted = match admit::admit(&control, &peer, &hello) {
         Ok(admitted) => admitted,
-        Err(reason) => {
-            let _ = wire.send(&ToRelay::Refused { reason: reason.clone() }).await;
-            return LinkEnded::Refused(reason);
-        }
+        Err(denied) => return wire.refuse(denied).await,
     };
     let (session, signals) =
         control.fleet.borrow_mut().linked(admitted.relay.id, hello.software.clone(), hello.sessions);
@@ -163,10 +164,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 _ = pings.tick() => self.ping().await?,
                 _ = renewals.tick() => self.welcome().await?,
                 Some(ask) = asks.recv() => self.ask(ask).await?,
-                reason = &mut stopped => {
-                    let reason = reason.unwrap_or_else(|_| "control forgot this link".into());
-                    self.wire.send(&ToRelay::Refused { reason: reason.clone() }).await?;
-                    return Err(LinkEnded::Refused(reason));
+                stop = &mut stopped => {
+                    let denied = match stop {
+                        Ok(Stop::Removed(reason)) => Denied { reason, removed: true },
+                        Ok(Stop::Replaced) => Denied::because("another link of the same relay took over"),
+                        Err(_) => Denied::because("control forgot this link"),
+                    };
+                    return Err(self.wire.refuse(denied).await);
                 }
             }
         }
@@ -352,6 +356,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
                 return Err(LinkEnded::Closed);
             }
             self.frames.push(&buffer[..read]);
+        }
+    }
+
+    /// Says so to the relay.
+    async fn refuse(&mut self, Denied { reason, removed }: Denied) -> LinkEnded {
+        match self.send(&ToRelay::Refused { reason: reason.clone(), removed }).await {
+            Ok(()) if removed => LinkEnded::Removed(reason),
+            Err(ended) if removed => ended, // it does not know yet
+            Ok(()) | Err(_) => LinkEnded::Refused(reason),
         }
     }
 

@@ -177,7 +177,7 @@ fn what_is_no_relay_is_not_linked() {
         let mut relay = Relay::connect(&world.socket());
         relay.send(&ToControl::Hello(hello));
         match relay.next() {
-            Some(ToRelay::Refused { reason }) => reason,
+            Some(ToRelay::Refused { reason, removed: false }) => reason,
             other => panic!("{other:?}"),
         }
     };
@@ -203,7 +203,7 @@ fn a_second_link_of_the_same_relay_takes_over() {
     let mut second = Relay::connect(&world.socket());
     second.hello("edge", &key, 0);
     second.welcomed();
-    let Some(ToRelay::Refused { reason }) = first.next() else { panic!("the first link stays") };
+    let Some(ToRelay::Refused { reason, removed: false }) = first.next() else { panic!("the first link stays") };
     assert!(reason.contains("took over"), "{reason}");
     assert!(first.next().is_none());
     let shown = world.wait_for("/v1/relays/edge", |_| true);
@@ -211,14 +211,14 @@ fn a_second_link_of_the_same_relay_takes_over() {
 }
 
 /// A relay that waits for control on a TLS port.
-struct Listening {
+pub(crate) struct Listening {
     listener: TcpListener,
     config: Arc<ServerConfig>,
-    key: KeyPair,
+    pub(crate) key: KeyPair,
 }
 
 impl Listening {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
@@ -240,7 +240,7 @@ impl Listening {
         Self { listener, config: Arc::new(config), key }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.listener.local_addr().unwrap().to_string()
     }
 
@@ -249,8 +249,15 @@ impl Listening {
         hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki))
     }
 
+    /// Whether control dials within a while.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.listener.set_nonblocking(true).unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+        self.listener.accept().is_ok()
+    }
+
     /// Waits for control to dial.
-    fn accept(&self) -> Relay<StreamOwned<ServerConnection, std::net::TcpStream>> {
+    pub(crate) fn accept(&self) -> Relay<StreamOwned<ServerConnection, std::net::TcpStream>> {
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let session = ServerConnection::new(Arc::clone(&self.config)).unwrap();
@@ -285,10 +292,8 @@ fn control_dials_a_relay_and_trusts_its_first_key() {
 
     world.done::<Value>("DELETE", "/v1/relays/edge", &Value::Null);
     let last = std::iter::from_fn(|| again.next()).last();
-    assert!(matches!(last, Some(ToRelay::Refused { .. } | ToRelay::Snapshot(_) | ToRelay::Delta(_))));
-    relay.listener.set_nonblocking(true).unwrap();
-    std::thread::sleep(Duration::from_millis(600));
-    assert!(relay.listener.accept().is_err(), "a removed relay is not dialled");
+    assert!(matches!(last, Some(ToRelay::Refused { removed: true, .. })), "{last:?}");
+    assert!(!relay.is_dialled(), "it knows");
 }
 
 #[test]
@@ -311,7 +316,7 @@ fn another_key_than_the_pinned_one_is_refused() {
     world.done::<Value>("POST", "/v1/relays", &add);
     let mut link = right.accept();
     link.hello("x", &KeyPair::generate().unwrap(), 0);
-    let Some(ToRelay::Refused { reason }) = link.next() else { panic!("certified for another key") };
+    let Some(ToRelay::Refused { reason, removed: false }) = link.next() else { panic!("certified for another key") };
     assert!(reason.contains("shows the key"), "{reason}");
     let mut link = right.accept();
     link.hello("x", &right.key, 0);

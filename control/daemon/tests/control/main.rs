@@ -12,6 +12,7 @@ mod link;
 mod out_of_reach;
 mod peer;
 mod questions;
+mod removed;
 mod restore;
 mod service_tokens;
 mod throttle;

@@ -86,18 +86,21 @@ fn a_relay_whose_link_breaks_while_a_command_waits_is_named() {
 #[test]
 fn a_relay_that_is_removed_has_to_be_stopped_too() {
     let world = World::start();
-    let _relay = linked(&world);
+    const EDGE: &str = "relay edge is told to let nobody in any more where an application asks";
+    const DIALLED: &str = "relay dialled is not linked: it goes on with what it was told last";
+    let mut relay = linked(&world);
     world.done::<Value>("POST", "/v1/relays", &json!({"name": "dialled", "address": "127.0.0.1:1"}));
-    for (name, warnings) in [("edge", 2), ("dialled", 1)] {
+    for (name, says, warnings) in [("edge", EDGE, 2), ("dialled", DIALLED, 1)] {
         let removed: Value = world.done("DELETE", &format!("/v1/relays/{name}"), &Value::Null);
-        let says = format!("relay {name} goes on with what it was told last until it is stopped");
-        assert!(removed["warnings"].to_string().contains(&says), "{removed}");
+        assert!(removed["warnings"].to_string().contains(says), "{removed}");
         assert_eq!(removed["warnings"].as_array().unwrap().len(), warnings, "{removed}");
     }
+    let last = std::iter::from_fn(|| relay.next()).last();
+    assert!(matches!(last, Some(ToRelay::Refused { removed: true, .. })), "{last:?}");
     for (name, address) in [("one", "127.0.0.1:1"), ("two", "127.0.0.1:2")] {
         world.done::<Value>("POST", "/v1/relays", &json!({"name": name, "address": address}));
     }
     let kept = json!({"document": {"relays": {"one": {"address": "127.0.0.1:1"}}}, "prune": true});
     let pruned: Value = world.done("POST", "/v1/tenants/default/apply", &kept);
-    assert!(pruned["warnings"].to_string().contains("relay two goes on with what it was told last"), "{pruned}");
+    assert!(pruned["warnings"].to_string().contains("relay two is not linked: it goes on"), "{pruned}");
 }

@@ -237,6 +237,24 @@ impl Keeper {
         Some(ToControl::Applied { version: self.served_version() })
     }
 
+    /// Control does not want this relay. One that it removed is told of no revocation any more: all that lets requests pass by
+    /// right goes, once and for all with [`Keeper::settle`], and comes back only with a whole state.
+    pub(crate) fn refused(&mut self, reason: &str, removed: bool) {
+        tracing::error!(reason, removed, "control refuses this relay");
+        if !removed {
+            return;
+        }
+        self.state.settle();
+        if !self.state.is_served() {
+            // What is served came from the last good state. Where that is not on disk, nothing is served.
+            let saved = load_saved(&self.folder, &self.seal).ok().flatten().filter(|_| self.unkept.is_none());
+            self.state.replace(saved.map_or_else(Snapshot::default, |saved| saved.snapshot));
+        }
+        self.state.bar();
+        self.needs_snapshot = true;
+        self.state_epoch = None;
+    }
+
     /// For enrolments.
     pub(crate) fn enrolment_tls(&self) -> Option<Arc<ServerConfig>> {
         self.identity.issued().map(|own| self.configs.enrolment(own))

@@ -317,7 +317,7 @@ impl Side {
                 self.tell_control(ToControl::Answer { id, answer });
             }
             ToRelay::Ping { n } => self.tell_control(ToControl::Pong { n }),
-            ToRelay::Refused { reason } => tracing::error!(reason, "control refuses this relay"),
+            ToRelay::Refused { reason, removed } => self.keeper.refused(&reason, removed),
             ToRelay::Unknown => {} // of a newer control
         }
     }

@@ -78,6 +78,12 @@ impl FollowedState {
         self.unsettled = true;
     }
 
+    /// Takes out all that lets requests pass by right.
+    pub(crate) fn bar(&mut self) {
+        self.followed.bar();
+        self.unsettled = true;
+    }
+
     /// Takes the next change.
     ///
     /// # Errors

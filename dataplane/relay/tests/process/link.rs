@@ -116,7 +116,15 @@ fn a_link_that_ends_is_opened_again_from_where_it_was() {
         control.send(&snapshot(5));
         assert_eq!(control.receive(), ToControl::Applied { version: 5 });
         drop(control);
-        assert_eq!(Control::accept(&listener).hello_version(), 5);
+        let mut control = Control::accept(&listener);
+        assert_eq!(control.hello_version(), 5);
+        control.send(&ToRelay::Refused { reason: "another link took over".into(), removed: false });
+        drop(control);
+        let mut control = Control::accept(&listener);
+        assert_eq!(control.hello_version(), 5);
+        control.send(&ToRelay::Refused { reason: "this relay was removed".into(), removed: true });
+        drop(control);
+        assert_eq!(Control::accept(&listener).hello_version(), 0, "it has given up a part of its state");
     });
     relay.start();
     control.join().unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::side::testing::{self, HOST, app_put, snapshot};
+use postern_model::config::Preauth;
 use postern_model::ids::{ConnectorId, TenantId};
 use tempfile::TempDir;
 
@@ -296,4 +297,75 @@ fn what_is_saved_late_is_confirmed_only_to_whom_it_is_of() {
     let renewal = Welcome { epoch: Some(Epoch(1)), ..welcome(&keeper, &authority) };
     keeper.welcome(&renewal).unwrap();
     assert_eq!(keeper.settle(), applied(7));
+}
+
+/// A state whose application asks for a service token.
+fn asking(version: u64) -> Snapshot {
+    let mut asking = snapshot(version);
+    asking.apps.values_mut().for_each(|app| app.preauth = Preauth::Oidc);
+    let token = testing::service_token(1, None);
+    asking.service_tokens.insert(token.id, token);
+    asking
+}
+
+/// Whether its token lets in, and whether the application is there.
+fn lets_in(keeper: &Keeper) -> (bool, bool) {
+    let plan = &keeper.handle().current().plan;
+    (plan.service_token(testing::service_token(1, None).id).is_some(), plan.host(HOST).is_some())
+}
+
+#[test]
+fn a_removed_relay_lets_nobody_in_by_right_also_after_a_restart() {
+    let (held, authority) = (tempfile::tempdir().unwrap(), testing::Authority::new());
+    let mut keeper = load(&held);
+    linked(&mut keeper, &authority, 1);
+    keeper.snapshot(asking(5));
+    assert_eq!(keeper.settle(), applied(5));
+    keeper.refused("another link of the same relay took over", false);
+    assert_eq!((keeper.settle(), lets_in(&keeper)), (None, (true, true)));
+
+    let before = keeper.handle().current().access;
+    keeper.refused("this relay was removed", true);
+    assert_eq!(keeper.settle(), None, "that is nothing that control told");
+    assert_eq!(lets_in(&keeper), (false, true), "an application that asks nobody is served on");
+    assert!(keeper.handle().current().access > before, "requests in progress are looked at again");
+    assert_eq!(lets_in(&load(&held)), (false, true));
+
+    assert_eq!(known(&mut keeper), (0, None), "whoever adds it again tells it everything");
+    linked(&mut keeper, &authority, 1);
+    assert!(keeper.delta(&app_put(6, "http://127.0.0.1:6060/")).is_some());
+    keeper.snapshot(asking(6));
+    assert_eq!((keeper.settle(), lets_in(&keeper)), (applied(6), (true, true)));
+}
+
+#[test]
+fn a_removed_relay_lets_nobody_in_though_controls_newest_cannot_be_served_or_saved() {
+    let held = tempfile::tempdir().unwrap();
+    let mut keeper = load(&held);
+    let refuse = |keeper: &mut Keeper, version| {
+        keeper.snapshot(asking(version));
+        keeper.settle();
+        assert!(keeper.delta(&app_put(version + 1, "gopher://nowhere")).is_none());
+        assert!(matches!(keeper.settle(), Some(ToControl::Rejected { .. })));
+        assert_eq!(lets_in(keeper), (true, true), "the last good one is served");
+        keeper.refused("this relay was removed", true);
+        keeper.settle();
+    };
+    refuse(&mut keeper, 5);
+    assert_eq!((lets_in(&keeper), keeper.served_version()), ((false, true), 5));
+    assert_eq!(lets_in(&load(&held)), (false, true));
+
+    // A change that comes with the news is no way around it.
+    keeper.snapshot(asking(7));
+    keeper.refused("this relay was removed", true);
+    keeper.settle();
+    assert_eq!(lets_in(&keeper), (false, true));
+
+    let obstacle = held.path().join("state.sealed.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    refuse(&mut keeper, 8);
+    assert_eq!(lets_in(&keeper), (false, false), "what is on disk is older than what was served");
+    std::fs::remove_dir(&obstacle).unwrap();
+    keeper.save_again(Instant::now() + SAVE_RETRY_INTERVAL);
+    assert_eq!(lets_in(&load(&held)), (false, false));
 }
