@@ -47,8 +47,9 @@ pub fn is_identity(field: FieldRef<'_>) -> bool {
 
 /// Tells the backend the name of the service token that let the request in. What a client said there was removed before.
 pub fn add_service(headers: &mut Headers, name: &str) {
-    let appended = headers.append(SERVICE, name);
-    assert!(appended.is_ok(), "a name of letters, digits and dashes is a field value");
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    assert!(name.bytes().all(is_plain), "a name is made of letters, digits and dashes");
+    headers.push_other_checked(SERVICE.as_bytes(), name.as_bytes());
 }
 
 /// Tells the backend the login name of the user that the request is of. What a client said there was removed before.

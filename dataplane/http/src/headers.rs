@@ -201,6 +201,17 @@ impl Headers {
         self.push(field);
     }
 
+    /// Adds a field that the caller has checked; `name` is in lower case and not a known one.
+    pub(crate) fn push_other_checked(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(Known::find(name).is_none() && !name.iter().any(u8::is_ascii_uppercase), "the name is checked");
+        let start = self.text.len();
+        self.text.reserve(name.len() + value.len() + 4);
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        let field = self.close_line(start, name.len(), value, None);
+        self.push(field);
+    }
+
     /// Adds a field whose value the caller has checked.
     pub(crate) fn push_known_checked(&mut self, known: Known, value: &[u8]) {
         let start = self.text.len();

@@ -10,6 +10,11 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
+/// A token without upper-case letters.
+pub(crate) fn is_lowercase_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte) && !byte.is_ascii_uppercase())
+}
+
 /// No control character but HTAB: what a field value may hold once its surrounding white space is gone.
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();

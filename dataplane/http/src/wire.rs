@@ -361,10 +361,10 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
         };
-        if !scan::is_token(name) || name.iter().any(u8::is_ascii_uppercase) || Known::find(name).is_some() {
+        if !scan::is_lowercase_token(name) || Known::find(name).is_some() {
             return Err(Rule::FieldName);
         }
-        headers.push_checked(name, value);
+        headers.push_other_checked(name, value);
         Ok(())
     }
 

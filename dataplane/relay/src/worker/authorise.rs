@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use postern_http::RequestHead;
-use postern_io::{Instant, now};
+use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
 use postern_model::plan::PlannedApp;
 use postern_model::service_token::{PresentedToken, ServiceToken};
@@ -80,7 +80,7 @@ pub(crate) fn authorise(
         }
         (Preauth::Oidc, Wanted::Application) if bearer::is_shown(head) => {
             let token = bearer::shown(head, published, &session.remembered);
-            let let_in = token.and_then(|token| let_in(token, &app, subject));
+            let let_in = token.and_then(|token| let_in(token, &app, &session.remembered, subject));
             let_in.map_err(|refusal| refusal.reject(head, &app))?
         }
         (Preauth::Oidc, Wanted::Application) => person(&app, head, published, session, subject)?,
@@ -96,7 +96,7 @@ fn person(
     session: &Session,
     subject: &mut Option<Subject>,
 ) -> Result<Option<Instant>, Stop> {
-    match sign_in::person(head, app, published, &session.remembered_cookie) {
+    match sign_in::person(head, app, published, session) {
         Ok((person, until)) => {
             *subject = Some(Subject::Person(person));
             Ok(until)
@@ -164,7 +164,7 @@ impl Permit {
                     Some(carried) => bearer::known(carried, published),
                     None => bearer::shown(head, published, &Remembered::default()),
                 };
-                let let_in = token.and_then(|token| let_in(token, app, &mut self.subject));
+                let let_in = token.and_then(|token| let_in(token, app, &Remembered::default(), &mut self.subject));
                 let_in.map_err(|refusal| refusal.reject(head, app))?
             }
         };
@@ -177,9 +177,10 @@ impl Permit {
 fn let_in(
     token: Arc<ServiceToken>,
     app: &PlannedApp,
+    remembered: &Remembered,
     subject: &mut Option<Subject>,
 ) -> Result<Option<Instant>, Refusal> {
-    let until = bearer::admits(&token, app.id);
+    let until = bearer::admits(&token, app.id, || remembered.wall_clock());
     *subject = Some(Subject::Service(token));
     until
 }
@@ -192,10 +193,12 @@ fn still_admits(
     head: &RequestHead,
 ) -> Result<Option<Instant>, Reject> {
     let token = published.plan.service_token(held.id).filter(|token| token.enabled && token.key == held.key);
-    token.ok_or(Refusal::Invalid).and_then(|token| bearer::admits(token, app.id)).map_err(|refusal| match refusal {
-        Refusal::Expired => refusal.reject(head, app),
-        Refusal::Missing | Refusal::Invalid | Refusal::NotForApp => {
-            Reject::access_revoked(&resource::metadata_url(head, app))
+    token.ok_or(Refusal::Invalid).and_then(|token| bearer::admits(token, app.id, wall_clock)).map_err(|refusal| {
+        match refusal {
+            Refusal::Expired => refusal.reject(head, app),
+            Refusal::Missing | Refusal::Invalid | Refusal::NotForApp => {
+                Reject::access_revoked(&resource::metadata_url(head, app))
+            }
         }
     })
 }

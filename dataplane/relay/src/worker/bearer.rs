@@ -1,7 +1,8 @@
 //! Service tokens in requests: found in one place only, compared by their hash, remembered for their connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time;
 use postern_http::{Headers, Known, RequestHead};
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::reject::Reject;
 use super::resource;
-use crate::limits::EXPIRY_LOOK_INTERVAL;
+use crate::limits::{EXPIRY_LOOK_INTERVAL, WALL_CLOCK_LOOK_INTERVAL};
 use crate::published::Published;
 
 /// Why a token lets nobody in.
@@ -29,7 +30,11 @@ pub(crate) enum Refusal {
 
 /// The token that a connection's client showed last and that was good then, so that the next request needs no hash.
 #[derive(Default)]
-pub(crate) struct Remembered(RefCell<Option<Shown>>);
+pub(crate) struct Remembered {
+    shown: RefCell<Option<Shown>>,
+    /// The engine's clock and the wall clock when that was asked last.
+    clocks: Cell<Option<(Instant, Duration)>>,
+}
 
 struct Shown {
     /// The value of the Authorization header.
@@ -90,8 +95,12 @@ fn is_ours(value: &[u8]) -> bool {
 }
 
 /// Whether a good token lets in here and now, and until when it is not to be looked at again.
-pub(crate) fn admits(token: &ServiceToken, app: AppId) -> Result<Option<Instant>, Refusal> {
-    let until = token.expires_unix.map(|expires| until(expires).ok_or(Refusal::Expired)).transpose()?;
+pub(crate) fn admits(
+    token: &ServiceToken,
+    app: AppId,
+    wall_clock: impl FnOnce() -> Duration,
+) -> Result<Option<Instant>, Refusal> {
+    let until = token.expires_unix.map(|expires| until(expires, wall_clock()).ok_or(Refusal::Expired)).transpose()?;
     if token.apps.contains(&app) { Ok(until) } else { Err(Refusal::NotForApp) }
 }
 
@@ -110,8 +119,8 @@ fn authorization(head: &RequestHead) -> Result<&[u8], Refusal> {
 
 /// The wall clock's moment on the engine's clock; `None` when it has passed. The wall clock may be set: it is asked again
 /// after a while.
-fn until(expires_unix: u64) -> Option<Instant> {
-    let left = std::time::Duration::from_secs(expires_unix).checked_sub(wall_clock()).filter(|left| !left.is_zero())?;
+fn until(expires_unix: u64, wall_clock: Duration) -> Option<Instant> {
+    let left = Duration::from_secs(expires_unix).checked_sub(wall_clock).filter(|left| !left.is_zero())?;
     Some(now().after(left.min(EXPIRY_LOOK_INTERVAL)))
 }
 
@@ -131,14 +140,27 @@ impl Refusal {
 impl Remembered {
     /// Takes the same time for every other value: clients of a proxy in front may share a connection.
     fn find(&self, value: &[u8], access: u64) -> Option<Arc<ServiceToken>> {
-        let shown = self.0.borrow();
+        let shown = self.shown.borrow();
         let shown = shown.as_ref().filter(|shown| shown.access == access)?;
         constant_time::verify_slices_are_equal(&shown.value, value).ok().map(|()| Arc::clone(&shown.token))
     }
 
     fn keep(&self, value: &[u8], token: &Arc<ServiceToken>, access: u64) {
         let value = Zeroizing::new(value.to_vec());
-        *self.0.borrow_mut() = Some(Shown { value, token: Arc::clone(token), access });
+        *self.shown.borrow_mut() = Some(Shown { value, token: Arc::clone(token), access });
+    }
+
+    /// The wall clock, which is asked once a second: one that was set counts from then on.
+    pub(crate) fn wall_clock(&self) -> Duration {
+        let now = now();
+        if let Some((asked, wall)) = self.clocks.get()
+            && now.since(asked) < WALL_CLOCK_LOOK_INTERVAL
+        {
+            return wall + now.since(asked);
+        }
+        let wall = wall_clock();
+        self.clocks.set(Some((now, wall)));
+        wall
     }
 }
 
@@ -156,7 +178,6 @@ mod tests {
     use crate::side::testing::{self, app};
     use postern_io::{BackendKind, Runtime, RuntimeOptions};
     use postern_model::plan::Plan;
-    use std::time::Duration;
 
     fn head(values: &[&str]) -> RequestHead {
         let mut head = RequestHead::default();
@@ -252,16 +273,24 @@ mod tests {
             let id = app("http://x/").id;
             let begun = wall_clock().as_secs();
             let at = |seconds: u64| testing::service_token(1, Some(begun + seconds));
-            postern_io::sleep(Duration::from_secs(10)).await;
-            assert_eq!(admits(&testing::service_token(1, None), id), Ok(None));
-            assert_eq!(admits(&at(10), id), Err(Refusal::Expired));
-            let until = admits(&at(20), id).unwrap().unwrap();
+            let remembered = Remembered::default();
+            for pause_ms in [0, 999, 2, 9_000] {
+                postern_io::sleep(Duration::from_millis(pause_ms)).await;
+                assert_eq!(remembered.wall_clock(), wall_clock());
+            }
+            postern_io::sleep(Duration::from_secs(begun + 10).saturating_sub(wall_clock())).await;
+            assert_eq!(admits(&testing::service_token(1, None), id, wall_clock), Ok(None));
+            assert_eq!(admits(&at(10), id, wall_clock), Err(Refusal::Expired));
+            let until = admits(&at(20), id, wall_clock).unwrap().unwrap();
             assert!((9_000..=10_000).contains(&until.since(now()).as_millis()), "{until:?}");
-            let until = admits(&at(1 << 30), id).unwrap().unwrap();
+            let until = admits(&at(1 << 30), id, wall_clock).unwrap().unwrap();
             assert_eq!(until.since(now()), EXPIRY_LOOK_INTERVAL);
             let elsewhere = ServiceToken { apps: Default::default(), ..at(20) };
-            assert_eq!(admits(&elsewhere, id), Err(Refusal::NotForApp));
-            assert_eq!(admits(&ServiceToken { apps: Default::default(), ..at(5) }, id), Err(Refusal::Expired));
+            assert_eq!(admits(&elsewhere, id, wall_clock), Err(Refusal::NotForApp));
+            assert_eq!(
+                admits(&ServiceToken { apps: Default::default(), ..at(5) }, id, wall_clock),
+                Err(Refusal::Expired)
+            );
         };
         Runtime::new(options).unwrap().run(test).unwrap();
     }

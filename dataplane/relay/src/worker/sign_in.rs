@@ -20,6 +20,7 @@ use postern_model::session::{
 use zeroize::Zeroizing;
 
 use super::reject::Reject;
+use super::session::Session;
 use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL};
 use crate::published::Published;
 use crate::sessions::{Found, Held};
@@ -83,12 +84,14 @@ pub(crate) fn person(
     head: &RequestHead,
     app: &PlannedApp,
     published: &Published,
-    remembered: &RememberedCookie,
+    session: &Session,
 ) -> Result<(Person, Option<Instant>), NoSession> {
-    let clock = wall_clock();
+    let remembered = &session.remembered_cookie;
+    // Programs without a cookie wait for no clock.
+    let value = session_cookie(head, app.id).ok_or(NoSession::None)?;
+    let clock = session.remembered.wall_clock();
     let now_unix = clock.as_secs();
     let access = published.access();
-    let value = session_cookie(head, app.id).ok_or(NoSession::None)?;
     let (cookie, held) = match remembered.find(app.id, value, access) {
         Some(found) => found,
         None => {
