@@ -147,8 +147,13 @@ impl Snapshot {
             limits: _,
             networks: _,
             assignments: _,
+            identity,
+            cookie_keys,
         } = self;
         service_tokens.clear();
+        // Without the keys no cookie opens, and nobody is sent to sign in.
+        cookie_keys.clear();
+        *identity = None;
     }
 
     /// The applications of a group.

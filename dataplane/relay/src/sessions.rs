@@ -129,7 +129,6 @@ impl SessionTable {
     }
 
     /// Everything ends here: this relay is no relay any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a relay that was removed"))]
     pub(crate) fn clear(&self) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.changes.fetch_add(1, Ordering::Release);

@@ -251,6 +251,7 @@ impl Keeper {
             self.state.replace(saved.map_or_else(Snapshot::default, |saved| saved.snapshot));
         }
         self.state.bar();
+        self.handle.current().sessions.clear();
         self.needs_snapshot = true;
         self.state_epoch = None;
     }
