@@ -8,6 +8,8 @@ use postern_model::admin::SOCKET_NAME;
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
+use crate::audit::RetentionArgs;
+
 /// Keeps Postern's state, keys and audit log, and tells relays what to serve. Never on the path of a request.
 ///
 /// Started on an empty state folder it initialises itself: two authorities, the tenant `default` and its group `default`.
@@ -37,6 +39,8 @@ pub struct Args {
     /// User id that relays on this host run as; may be given several times
     #[arg(long, value_name = "UID")]
     pub relay_uid: Vec<u32>,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
 }
 
 impl Args {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use anyhow::Context as _;
-use postern_model::admin::{AuditRecord, Problem};
+use postern_model::admin::Problem;
 use postern_model::config::{Group, Tenant};
 use postern_model::frame;
 use postern_model::group_config::{BackendApp, GroupConfig};
@@ -26,7 +26,7 @@ use crate::problem::problem;
 use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
 use crate::stage::Staged;
-use crate::store::{AuditEntry, AuditQuery, Commit, Directory, Pin, Sessions, Store, StoreError, TokenRecord};
+use crate::store::{AuditEntry, Commit, Directory, Pin, Records, Sessions, Store, StoreError, TokenRecord};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -161,11 +161,12 @@ impl Control {
         let mut draft = draft;
         let mut touched = std::mem::take(&mut draft.touched);
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
-        // Most commits of sign-ins change nothing that relays follow: no copy for them.
+        // A copy is made only where something changes in it: sign-ins come often.
         let mut next = (!commit.deltas.is_empty()).then(|| inner.snapshot.clone());
-        for delta in &commit.deltas {
-            let Some(next) = &mut next else { continue };
-            next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
+        if let Some(next) = &mut next {
+            for delta in &commit.deltas {
+                next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
+            }
         }
         inner.log_bytes += inner.store.commit(&commit).map_err(store_failed)?;
         if let Some(next) = next {
@@ -277,9 +278,12 @@ impl Control {
         self.inner.borrow().pins.get(&relay).cloned()
     }
 
-    /// Audit records.
-    pub(crate) fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, Problem> {
-        self.inner.borrow_mut().store.audit(query).map_err(store_failed)
+    /// Asks the audit log and the sign-in log.
+    pub(crate) fn records<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn Records) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        ask(&mut *self.inner.borrow_mut().store)
     }
 
     /// Where the state is.

@@ -7,7 +7,7 @@ use postern_model::group_config::BackendApp;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
-use crate::store::{AuditEntry, Commit, DirectoryChange, Pin, SessionChange, TokenRecord};
+use crate::store::{AuditEntry, Commit, Cut, DirectoryChange, Pin, SessionChange, SignIn, TokenRecord};
 
 /// A change in the making.
 #[derive(Default)]
@@ -77,5 +77,16 @@ impl Draft {
         let Audit { action, tenant, target, before, after } = audit;
         let actor = String::new();
         self.rest.audit.push(AuditEntry { actor, action, tenant, target, before, after, version: None });
+    }
+
+    /// Records that someone signed in, or tried to: see [`SignIn`].
+    #[allow(dead_code, reason = "signing in, which calls it, is built apart from it")]
+    pub(crate) fn sign_in(&mut self, entry: SignIn) {
+        self.rest.sign_ins.push(entry);
+    }
+
+    /// Records that a log's oldest records are no longer kept.
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        self.rest.cuts.push(cut);
     }
 }

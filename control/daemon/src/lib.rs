@@ -9,6 +9,7 @@ mod apply;
 mod apps;
 mod args;
 mod assignments;
+mod audit;
 mod authority;
 mod certificates;
 mod clock;
@@ -82,7 +83,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
-    tokio::task::spawn_local(keep_house(Rc::clone(&control)));
+    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
     }
@@ -140,8 +141,19 @@ fn announce(control: &Control, args: &Args) {
     notify::ready();
 }
 
-/// Renews issued certificates and tells systemd's watchdog.
-async fn keep_house(control: Rc<Control>) {
+/// Renews issued certificates, removes old records and tells systemd's watchdog.
+async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
+    let records = async {
+        let mut hourly = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            hourly.tick().await;
+            audit::enforce(&control, &kept, clock::now_unix_ms()).await;
+        }
+    };
+    tokio::join!(records, renew(&control));
+}
+
+async fn renew(control: &Control) {
     let watchdog = notify::watchdog_interval().unwrap_or(HOUSEKEEPING);
     let mut watchdog = tokio::time::interval(watchdog.max(Duration::from_millis(10)));
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
@@ -149,7 +161,7 @@ async fn keep_house(control: Rc<Control>) {
         tokio::select! {
             _ = watchdog.tick() => notify::watchdog(),
             _ = housekeeping.tick() => {
-                let renewed = certificates::renew_due(&control, clock::now_unix());
+                let renewed = certificates::renew_due(control, clock::now_unix());
                 if renewed > 0 {
                     tracing::info!(renewed, "certificates of the web authority were renewed");
                 }

@@ -44,6 +44,14 @@ pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 pub(crate) const RELAYS_MAX: usize = 256;
 /// Tokens of one group that are neither used nor expired.
 pub(crate) const TOKENS_OPEN_MAX: u32 = 1_000;
+/// Records of a log that one question looks at, at most: a filter may pass none of them. About 20 ms; others get their turn in between.
+pub(crate) const RECORDS_LOOKED_AT: u64 = 20_000;
+/// Records that one request looks at: then it says where to go on.
+pub(crate) const RECORDS_LOOKED_AT_MAX: u64 = 1_000_000;
+/// Records that are verified at once: 500 of at most 16 KB, hashed in about 1 ms.
+pub(crate) const RECORDS_VERIFIED_AT_ONCE: u32 = 500;
+/// Old records that are looked at, and removed, at once.
+pub(crate) const RECORDS_REMOVED_AT_ONCE: u32 = 500;
 
 /// Admin connections at once.
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;

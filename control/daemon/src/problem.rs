@@ -70,6 +70,8 @@ mod tests {
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),
             include_str!("admin/directory.rs"),
+            include_str!("admin/audit.rs"),
+            include_str!("audit.rs"),
             include_str!("pem.rs"),
         ];
         for source in sources {

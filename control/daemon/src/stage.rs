@@ -52,6 +52,8 @@ impl Staged {
         self.rest.pins.extend(rest.pins);
         self.rest.sessions.extend(rest.sessions);
         self.rest.audit.extend(rest.audit);
+        self.rest.sign_ins.extend(rest.sign_ins);
+        self.rest.cuts.extend(rest.cuts);
         Ok(())
     }
 

@@ -45,13 +45,18 @@
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
 //! | `GET /v1/ready` | – → [`Ready`], 200 or 503 |
-//! | `GET /v1/audit[?tenant=T][&before=SEQ][&limit=N]` | – → `List<AuditRecord>`, newest first |
+//! | `GET /v1/audit[?tenant=T][&actor=TEXT][&action=ACTION][&target=TEXT]` | – → `LogPage<AuditRecord>`; TEXT may stand anywhere in it; and what is said of pages below |
+//! | `GET /v1/sign-ins[?tenant=T][&user=U][&app=A][&result=R][&session=ID][&request=ID]` | – → `LogPage<SignInRecord>`; R is a result or a code; U and A need `tenant` where they are names |
+//! | `GET /v1/audit/verify[?expect=SEQ:HASH]` · `GET /v1/sign-ins/verify[…]` | – → [`Verified`] |
+//! | `GET /v1/audit/head` | – → [`LogHeads`] |
 //! | `POST /v1/link` | upgrade to [`crate::link`], for relays |
 //!
 //! T, G, A, C, K, R, S, U and UG are names or ids, percent-encoded (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
-//! A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
+//! Pages of the two logs take `since` and `until` (milliseconds since 1970), `limit`, and `before=SEQ` (newest first, the default) or `after=SEQ`
+//! (oldest first). A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
 mod access;
+mod audit;
 mod directory;
 mod identity;
 mod limits;
@@ -69,6 +74,10 @@ use crate::secret::SecretText;
 pub use access::{
     CreateServiceToken, RotateServiceToken, SERVICE_TOKEN_TTL_S_DEFAULT, SERVICE_TOKEN_TTL_S_MAX, ServiceTokenChanged,
     ServiceTokenIssued, ServiceTokenView, SetServiceToken, Validity,
+};
+pub use audit::{
+    AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
+    SignInResult, Verified,
 };
 pub use directory::{
     Assign, AssignmentChanged, AssignmentView, ChangeMembers, CreateUser, CreateUserGroup, GroupOfUser,
@@ -454,29 +463,6 @@ pub struct Ready {
     pub missing: Vec<String>,
 }
 
-/// One change, as the audit log keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRecord {
-    /// Number of the record.
-    pub seq: u64,
-    /// When.
-    pub at_unix_ms: u64,
-    /// Who: `uid 1000 (alice)`, `connector c1-3`, `control`.
-    pub actor: String,
-    /// What: `app.publish`.
-    pub action: String,
-    /// Whose; `None` for relays.
-    pub tenant: Option<TenantId>,
-    /// Which: `app crm (a1-7)`.
-    pub target: String,
-    /// What it was, short; without secrets.
-    pub before: Option<String>,
-    /// What it is now.
-    pub after: Option<String>,
-    /// Version of the log that holds the change; `None` when relays do not see it.
-    pub version: Option<u64>,
-}
-
 /// Name of the socket in the state directory.
 pub const SOCKET_NAME: &str = "admin.sock";
 /// Largest request body: a certificate chain, its key and a backend CA.
@@ -485,7 +471,3 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 pub const TOKEN_TTL_S_DEFAULT: u64 = 3_600;
 /// Thirty days.
 pub const TOKEN_TTL_S_MAX: u64 = 30 * 86_400;
-/// Records in an audit list unless `limit` says otherwise.
-pub const AUDIT_LIMIT_DEFAULT: u32 = 100;
-/// Most records in an audit list.
-pub const AUDIT_LIMIT_MAX: u32 = 1_000;

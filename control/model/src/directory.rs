@@ -12,7 +12,7 @@ pub use assignment::{Assignment, AssignmentKey, Principal, assigned};
 pub use graph::{GroupGraph, NestingInvalid, Via};
 pub use login::{LoginInvalid, LoginName};
 pub use rule::{Rule, RuleInvalid, Tested};
-pub use text::{AttributeInvalid, AttributeName, Line, LineInvalid, MailAddress, MailInvalid};
+pub use text::{AttributeInvalid, AttributeName, Line, LineInvalid, MailAddress, MailInvalid, is_bidi_control};
 pub use user::{Membership, User, UserGroup, UserKind};
 
 /// Serialises a type as the text that it reads from.

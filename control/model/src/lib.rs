@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod app_url;
+pub mod chain;
 pub mod codes;
 pub mod config;
 pub mod delta;

@@ -1,5 +1,6 @@
 //! The admin socket: who may ask (peer credentials), HTTP/1.1 around the routes, and the upgrade to a relay's link.
 
+mod audit;
 mod directory;
 mod figures;
 mod identity;

@@ -2,14 +2,13 @@
 //! applications, limits, networks, assignments, service tokens or connectors waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
-use postern_model::admin::{AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, Changed, List, Problem, SetNetwork, path};
+use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
-use crate::store::AuditQuery;
 use crate::{apply, apps, certificates, networks, relays, rollout, service_tokens, tenants, throttle};
 
 /// An answer that is not a refusal.
@@ -45,7 +44,9 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),
-        _ => ask.whole(path, query),
+        ["v1", "audit", rest @ ..] => ask.audit(rest, query).await,
+        ["v1", "sign-ins", rest @ ..] => ask.sign_ins(rest, query).await,
+        _ => ask.whole(path),
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn whole(&self, path: &str, query: &str) -> Result<Reply, Problem> {
+    fn whole(&self, path: &str) -> Result<Reply, Problem> {
         match (self.method, path) {
             (&Method::POST, path::INIT) => reply(&overview::initialised(self.control)?),
             (&Method::GET, path::STATUS) => reply(&overview::status(self.control)),
@@ -66,7 +67,6 @@ impl Ask<'_> {
                 let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 Ok(Reply { status, ..reply(&ready)? })
             }
-            (&Method::GET, path::AUDIT) => reply(&list(self.control.audit(&audit_query(self.control, query)?)?)),
             _ => Err(self.no_route()),
         }
     }
@@ -240,21 +240,6 @@ impl Ask<'_> {
     pub(super) fn no_route(&self) -> Problem {
         not_found("resource for this method", self.method.as_str())
     }
-}
-
-fn audit_query(control: &Control, query: &str) -> Result<AuditQuery, Problem> {
-    let mut parsed = AuditQuery { limit: AUDIT_LIMIT_DEFAULT, ..AuditQuery::default() };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let wrong = || problem("request-invalid", format!("the query {pair:?} is not tenant=, before= or limit="));
-        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
-        match name {
-            "tenant" => parsed.tenant = Some(tenants::find(control, value)?.id),
-            "before" => parsed.before = Some(value.parse().map_err(|_| wrong())?),
-            "limit" => parsed.limit = value.parse::<u32>().map_err(|_| wrong())?.clamp(1, AUDIT_LIMIT_MAX),
-            _ => return Err(wrong()),
-        }
-    }
-    Ok(parsed)
 }
 
 pub(super) fn list<T>(items: Vec<T>) -> List<T> {

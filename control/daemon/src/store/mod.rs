@@ -3,19 +3,23 @@
 #[cfg(test)]
 mod conformance;
 mod directory;
+pub(crate) mod records;
 mod sessions;
+pub(crate) mod sign_in;
 mod sqlite;
 
-use postern_model::admin::{AuditRecord, Pinned};
+use postern_model::admin::Pinned;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
+pub(crate) use records::{Cut, Records};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
+pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Sessions {
+pub(crate) trait Store: Directory + Records + Sessions {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -50,9 +54,6 @@ pub(crate) trait Store: Directory + Sessions {
     /// The keys that relays are known by.
     fn pins(&mut self) -> Result<Vec<(RelayId, Pin)>, StoreError>;
 
-    /// Records before `before`, newest first.
-    fn audit(&mut self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
-
     /// What is shown as `store` in the status.
     fn describe(&self) -> String;
 
@@ -81,6 +82,9 @@ pub(crate) struct Commit {
     pub(crate) directory: Vec<DirectoryChange>,
     pub(crate) sessions: Vec<SessionChange>,
     pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) sign_ins: Vec<SignIn>,
+    /// Logs whose oldest records are no longer kept.
+    pub(crate) cuts: Vec<Cut>,
     pub(crate) at_unix_ms: u64,
 }
 
@@ -116,14 +120,6 @@ pub(crate) struct AuditEntry {
     pub(crate) version: Option<u64>,
 }
 
-/// Which audit records.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AuditQuery {
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) before: Option<u64>,
-    pub(crate) limit: u32,
-}
-
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -141,4 +137,14 @@ pub(crate) enum StoreError {
         /// What this version writes.
         known: i64,
     },
+}
+
+impl StoreError {
+    /// Whether the database itself failed, rather than what is stored in it being something else than it should be.
+    pub(crate) fn is_of_the_database(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error().is_some(),
+            Self::Damaged(_) | Self::Newer { .. } => false,
+        }
+    }
 }

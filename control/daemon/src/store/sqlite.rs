@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use postern_model::admin::{AuditRecord, Pinned};
-use postern_model::ids::{GroupId, RelayId, TenantId};
+use postern_model::admin::Pinned;
+use postern_model::ids::{GroupId, RelayId};
 use postern_model::{Delta, Snapshot};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{AuditEntry, AuditQuery, Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
+use super::{Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
 
 mod directory;
+mod records;
 mod sessions;
 
 /// An open SQLite file.
@@ -49,13 +50,23 @@ impl SqliteStore {
     }
 }
 
+/// One step: statements, and what they cannot say.
+struct Step {
+    sql: &'static str,
+    then: fn(&Connection) -> Result<(), StoreError>,
+}
+
 /// Runs the steps from the file's schema to this version's, each whole.
 fn bring_up_to_date(connection: &Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
     let Some(steps) = steps else { return Err(StoreError::Newer { found, known: STEPS.len() as i64 }) };
     for (step, schema) in steps.iter().zip(found + 1..) {
-        connection.execute_batch(&format!("BEGIN;{step}PRAGMA user_version={schema};COMMIT;"))?;
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(step.sql)?;
+        (step.then)(&transaction)?;
+        transaction.pragma_update(None, "user_version", schema)?;
+        transaction.commit()?;
     }
     Ok(())
 }
@@ -160,16 +171,6 @@ impl Store for SqliteStore {
         .collect()
     }
 
-    fn audit(&mut self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
-        let select = "SELECT seq, at, actor, action, tenant, target, before, after, version FROM audit
-            WHERE seq<? AND (?2 IS NULL OR tenant=?2) ORDER BY seq DESC LIMIT ?3";
-        let mut select = self.connection.prepare_cached(select)?;
-        let before = query.before.map_or(i64::MAX, signed);
-        let tenant = query.tenant.map(|tenant| tenant.0);
-        let rows = select.query_map(params![before, tenant, query.limit], read_audit)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     fn describe(&self) -> String {
         format!("sqlite:{}", self.path.display())
     }
@@ -206,7 +207,13 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
         sessions::write(transaction, change)?;
     }
     for entry in &commit.audit {
-        put_audit(transaction, entry, commit.at_unix_ms)?;
+        records::put_audit(transaction, entry, commit.at_unix_ms)?;
+    }
+    for entry in &commit.sign_ins {
+        records::put_sign_in(transaction, entry, commit.at_unix_ms)?;
+    }
+    for cut in &commit.cuts {
+        records::cut(transaction, cut)?;
     }
     Ok(bytes)
 }
@@ -249,22 +256,6 @@ fn put_pins(transaction: &Connection, commit: &Commit) -> Result<(), StoreError>
     Ok(())
 }
 
-fn put_audit(transaction: &Connection, entry: &AuditEntry, at_unix_ms: u64) -> Result<(), StoreError> {
-    let put =
-        "INSERT INTO audit (at, actor, action, tenant, target, before, after, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-    transaction.prepare_cached(put)?.execute(params![
-        signed(at_unix_ms),
-        entry.actor,
-        entry.action,
-        entry.tenant.map(|tenant| tenant.0),
-        entry.target,
-        entry.before,
-        entry.after,
-        entry.version.map(signed),
-    ])?;
-    Ok(())
-}
-
 fn read_token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
     let key: Vec<u8> = row.get(1)?;
     let group: String = row.get(2)?;
@@ -280,20 +271,6 @@ fn read_token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
         group: group.parse().map_err(damaged)?,
         expires_unix: unsigned(row.get(3)?),
         used,
-    })
-}
-
-fn read_audit(row: &Row<'_>) -> Result<AuditRecord, rusqlite::Error> {
-    Ok(AuditRecord {
-        seq: unsigned(row.get(0)?),
-        at_unix_ms: unsigned(row.get(1)?),
-        actor: row.get(2)?,
-        action: row.get(3)?,
-        tenant: row.get::<_, Option<u32>>(4)?.map(TenantId),
-        target: row.get(5)?,
-        before: row.get(6)?,
-        after: row.get(7)?,
-        version: row.get::<_, Option<i64>>(8)?.map(unsigned),
     })
 }
 
@@ -341,7 +318,12 @@ fn unsigned(value: i64) -> u64 {
 const PRAGMAS: &str = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
     PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=256;";
 /// What leads from each schema to the next. A step that was released is not changed any more.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("directory.sql"), include_str!("sessions.sql")];
+const STEPS: &[Step] = &[
+    Step { sql: include_str!("schema.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("directory.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("sessions.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("audit.sql"), then: records::adopt },
+];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;
 const TOKEN_KEPT_S: u64 = 7 * 86_400;

@@ -4,6 +4,7 @@
 
 mod administration;
 mod apply;
+mod audit;
 mod directory;
 mod directory_document;
 mod durability;

@@ -14,6 +14,14 @@ pub const STATUS: &str = "/v1/status";
 pub const READY: &str = "/v1/ready";
 /// `GET`.
 pub const AUDIT: &str = "/v1/audit";
+/// `GET`.
+pub const AUDIT_HEAD: &str = "/v1/audit/head";
+/// `GET`.
+pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
+/// `GET`.
+pub const SIGN_INS: &str = "/v1/sign-ins";
+/// `GET`.
+pub const SIGN_INS_VERIFY: &str = "/v1/sign-ins/verify";
 
 /// `GET`, `DELETE`.
 #[must_use]

@@ -64,7 +64,8 @@ impl<const BYTES_MAX: usize> FromStr for Line<BYTES_MAX> {
 }
 
 /// Unicode's `Bidi_Control` (UAX #9 §2): with them a name is displayed as another one, and what stands behind it, too.
-fn is_bidi_control(c: char) -> bool {
+#[must_use]
+pub fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

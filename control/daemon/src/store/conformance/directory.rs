@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use postern_model::directory::{Membership, User, UserGroup, UserKind};
 use postern_model::ids::{TenantId, UserGroupId, UserId};
 
-use super::{Open, all, commit};
+use super::{Open, audit_len, commit};
 use crate::password::PasswordHash;
 use crate::store::{Commit, DirectoryChange, GroupSize, Part, Store, UserQuery};
 
@@ -171,14 +171,14 @@ fn stages_are_seen_and_dropped(open: Open<'_>) {
 
 fn stages_are_committed_with_the_rest(open: Open<'_>) {
     let mut store = open();
-    let before = store.audit(&all()).unwrap().len();
+    let before = audit_len(&mut *store);
     store.begin().unwrap();
     store.stage(&[put(user(11, "staged"))]).unwrap();
     store.commit(&Commit { audit: commit(6..=6).audit, ..Commit::default() }).unwrap();
     drop(store);
     let mut store = open();
     assert!(store.user(id(11)).unwrap().is_some());
-    assert_eq!(store.audit(&all()).unwrap().len(), before + 1);
+    assert_eq!(audit_len(&mut *store), before + 1);
 }
 
 fn what_goes_takes_its_own_along(open: Open<'_>) {

@@ -281,7 +281,7 @@ const fn table(part: Part) -> &'static str {
 }
 
 /// A pattern that finds the text anywhere, whatever signs are in it.
-fn like(text: &str) -> String {
+pub(super) fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {

@@ -324,11 +324,11 @@ fn a_removed_relay_lets_nobody_in_by_right_also_after_a_restart() {
     keeper.refused("another link of the same relay took over", false);
     assert_eq!((keeper.settle(), lets_in(&keeper)), (None, (true, true)));
 
-    let before = keeper.handle().current().access;
+    let before = keeper.handle().current().access();
     keeper.refused("this relay was removed", true);
     assert_eq!(keeper.settle(), None, "that is nothing that control told");
     assert_eq!(lets_in(&keeper), (false, true), "an application that asks nobody is served on");
-    assert!(keeper.handle().current().access > before, "requests in progress are looked at again");
+    assert!(keeper.handle().current().access() > before, "requests in progress are looked at again");
     assert_eq!(lets_in(&load(&held)), (false, true));
 
     assert_eq!(known(&mut keeper), (0, None), "whoever adds it again tells it everything");
