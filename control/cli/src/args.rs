@@ -4,6 +4,7 @@ mod access;
 mod app;
 mod apply;
 mod assign;
+mod audit;
 mod connector;
 mod directory;
 mod expiry;
@@ -19,6 +20,9 @@ pub(crate) use access::{
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
+pub(crate) use audit::{
+    AuditCommand, AuditFilterArgs, ExportLogArgs, PageArgs, SignInFilterArgs, SignInsCommand, TimesArgs, VerifyArgs,
+};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use directory::{
     MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand, UserGroupCreateArgs,
@@ -175,7 +179,7 @@ pub(crate) enum Command {
   postern explain
   postern explain 9f1c2d3e4f5061728394a5b6c7d8e9f0")]
     Explain(ExplainArgs),
-    /// Who changed what
+    /// Who changed what, and who signed in
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Print a completion script for a shell
@@ -226,23 +230,6 @@ pub(crate) enum TenantCommand {
         /// Name or id
         #[arg(value_parser = reference)]
         name: String,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum AuditCommand {
-    /// List changes, newest first
-    #[command(after_help = "Examples:
-  postern audit list
-  postern audit list --limit 20 --tenant acme
-  postern audit list --before 1200 -o json")]
-    List {
-        /// At most so many
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(postern_model::admin::AUDIT_LIMIT_MAX)))]
-        limit: Option<u32>,
-        /// Only those before this number
-        #[arg(long, value_name = "SEQ")]
-        before: Option<u64>,
     },
 }
 

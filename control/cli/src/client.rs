@@ -25,6 +25,8 @@ const SOCKET_DEFAULT: &str = "/run/postern/control/admin.sock";
 const TENANT_DEFAULT: &str = "default";
 /// Control answers from memory or SQLite: longer means that it hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A hundred million records.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 /// The largest answer: 10,000 applications at about 1 KiB, with room to spare.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -70,6 +72,11 @@ impl Client {
         self.request(Method::GET, path, Bytes::new())?.value()
     }
 
+    /// As [`Client::get`] for what control takes its time for, such as a log of millions of records.
+    pub(crate) fn get_patiently<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.request_within(PATIENCE, Method::GET, path, Bytes::new())?.value()
+    }
+
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.request(Method::DELETE, path, Bytes::new())?.value()
     }
@@ -92,10 +99,14 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        self.request_within(ANSWER_TIMEOUT, method, path, body)
+    }
+
+    fn request_within(&self, most: Duration, method: Method, path: &str, body: Bytes) -> Result<Answer> {
         self.runtime.block_on(async {
-            match tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(method, path, body)).await {
+            match tokio::time::timeout(most, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(self.unanswered(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+                Err(_) => Err(self.unanswered(&format!("no answer within {} s", most.as_secs()))),
             }
         })
     }

@@ -92,7 +92,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Export(args) => apply::export(&context, &args).map(done),
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
-        Command::Audit(command) => audit::run(&context, command).map(done),
+        Command::Audit(command) => audit::run(&context, command),
         Command::Guard(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -28,6 +28,17 @@ impl Expiry {
     }
 }
 
+/// Reads a moment: so long ago, or a time. In milliseconds since 1970.
+pub(super) fn moment(text: &str) -> Result<u64, String> {
+    let ago = |ago: Duration| {
+        let then = SystemTime::now().checked_sub(ago).and_then(|then| then.duration_since(UNIX_EPOCH).ok());
+        then.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    };
+    let time = || unix(text).map(|seconds| seconds.saturating_mul(1_000));
+    let expected = || format!("`{text}` is no time; write for example 24h, for a day ago, or 2030-01-31T00:00:00Z");
+    duration::parse(text).map(ago).or_else(|_| time()).map_err(|_| expected())
+}
+
 /// Reads an end: a span from now, a time, or `never`.
 pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
     if text == "never" {

@@ -148,7 +148,6 @@ fn the_promised_forms_parse() {
         "status",
         "ready",
         "explain host-unknown",
-        "audit list",
         "completions bash",
         "man /tmp",
     ] {
@@ -193,6 +192,25 @@ fn the_promised_forms_of_the_directory_parse() {
     }
 }
 
+#[test]
+fn the_promised_forms_of_the_logs_parse() {
+    for line in [
+        "audit list",
+        "audit list --limit 20 --before 1200 --tenant acme --actor anna --action app.set --target a1-7",
+        "audit list --since 24h --until 2030-01-31T00:00:00Z",
+        "audit export --out F --after 5",
+        "audit verify",
+        "audit verify --file F --expect 1:2c2d3ca86258e4cbb0e9c5750f8abf9a8baadfc5f509bd68c96cf4be0b78207a",
+        "audit head",
+        "audit sign-ins list --user anna --app crm --result failure --since 24h",
+        "audit sign-ins list --session 9f1c2d3e4f5061728394a5b6c7d8e9f0 --request 9f1c2d3e4f5061728394a5b6c7d8e9f0",
+        "audit sign-ins export --out F",
+        "audit sign-ins verify --file F",
+    ] {
+        promised(line);
+    }
+}
+
 fn promised(line: &str) {
     let parsed = Args::try_parse_from(std::iter::once("postern").chain(line.split(' ')));
     assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -221,6 +239,9 @@ fn wrong_usage_is_refused_with_two() {
         "relay add edge host:443 --fingerprint zz",
         "--socket a --server b status",
         "audit list --limit 0",
+        "audit list --since yesterday",
+        "audit verify --expect 5",
+        "audit sign-ins list --session 5",
         "apply",
         "diff --prune",
         "throttle set app/wiki",

@@ -318,6 +318,13 @@ pub(super) const ADMIN: &[Code] = &[
         cure: "give the leaf first, then its intermediates, with --cert, and the leaf's own key with --key.",
     },
     Code {
+        code: "log-broken",
+        status: None,
+        title: "A log is not as it was written",
+        cause: "A record of the audit log or the sign-in log, or of an export, was changed, removed or moved, or the log is not the one that was noted with `postern audit head`. Control itself does none of this: someone wrote to its file, or the export was cut.",
+        cure: "treat it as an intrusion: compare with an export or a backup of the state folder made before. Records before the one that the message names are as they were; for a file, make the export anew.",
+    },
+    Code {
         code: "store-failed",
         status: Some(503),
         title: "The change could not be stored",
