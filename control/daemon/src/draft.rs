@@ -80,7 +80,6 @@ impl Draft {
     }
 
     /// Records that someone signed in, or tried to: see [`SignIn`].
-    #[allow(dead_code, reason = "signing in, which calls it, is built apart from it")]
     pub(crate) fn sign_in(&mut self, entry: SignIn) {
         self.rest.sign_ins.push(entry);
     }

@@ -165,7 +165,7 @@ async fn renew(control: &Control) {
                 if renewed > 0 {
                     tracing::info!(renewed, "certificates of the web authority were renewed");
                 }
-                let kept = identity::renew_cookie_keys(&control).and_then(|_| sessions::sweep(&control));
+                let kept = identity::renew_cookie_keys(control).and_then(|_| sessions::sweep(control));
                 if let Err(problem) = kept {
                     tracing::error!("cookie keys and sessions are not looked after: {}", problem.detail);
                 }

@@ -252,14 +252,16 @@ fn of_tenant(control: &Control, tenant: TenantId) -> Vec<SessionId> {
 }
 
 /// Removes what is over, some at a time. Relays know the times themselves.
-pub(crate) fn sweep(control: &Control) -> Result<usize, Problem> {
-    let over = control.sessions_in_store(|store| store.sessions_over(now_unix(), SESSIONS_SHOWN_MAX))?;
-    let mut draft = Draft::default();
-    over.iter().for_each(|id| draft.session(SessionChange::Removed(*id)));
-    if !over.is_empty() {
+pub(crate) fn sweep(control: &Control) -> Result<(), Problem> {
+    loop {
+        let over = control.sessions_in_store(|store| store.sessions_over(now_unix(), SESSIONS_SHOWN_MAX))?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        let mut draft = Draft::default();
+        over.iter().for_each(|id| draft.session(SessionChange::Removed(*id)));
         control.commit(&Actor::Control, draft)?;
     }
-    Ok(over.len())
 }
 
 /// Relays saw these used. Not worth a transaction each: what comes together is written together.

@@ -12,10 +12,10 @@ use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Preauth};
 use postern_model::directory::{LoginName, User};
 use postern_model::identity::{
-    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, Done, Factor, GivePassword, Refused, SignedIn, Step,
+    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, ClientInfo, Done, Factor, GivePassword, Refused, SignedIn, Step,
     USER_AGENT_BYTES_MAX,
 };
-use postern_model::ids::{AppId, SessionId};
+use postern_model::ids::{AppId, SessionId, UserId};
 use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::session::{ABSOLUTE_S, AuthMethod, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
@@ -24,7 +24,8 @@ use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{self, random_secret, secret_key};
-use crate::store::{SessionChange, StoredSession};
+use crate::store::sign_in::{Logged, SignInOutcome};
+use crate::store::{SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
 use guesses::Guesses;
 
@@ -88,8 +89,10 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
     let tenant = app.id.tenant;
     let guess = control.sign_ins.borrow_mut().guesses.begin((tenant, &typed), client.address, now_unix());
     if let Err(wait_s) = guess {
+        // Not recorded: a guesser would write the log full. The guesses before are in it.
         return again(too_many(wait_s));
     }
+    let attempt = Attempt { app: &app, typed: &typed, client: &client };
     let user = typed.parse::<LoginName>().ok().and_then(|login| user(control, &app, &login));
     let hash = user.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
     let Some(is_right) = control.hasher.verify(password, hash).await else {
@@ -97,18 +100,62 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         return again(busy());
     };
     // Whoever is disabled is told nothing else than who does not exist.
-    let user = user.filter(|user| is_right && user.is_active(now_unix()));
-    let Some(user) = user else { return again(wrong()) };
+    let user = match attempt.judge(user, is_right) {
+        Ok(user) => user,
+        Err((user, code)) => {
+            let failed = SignIn { user, ..attempt.record(SignInOutcome::Failure(code)) };
+            return match log(control, failed) {
+                Ok(()) => again(wrong()),
+                Err(refused) => Step::Refused(refused),
+            };
+        }
+    };
     control.sign_ins.borrow_mut().guesses.succeeded((tenant, &typed), client.address);
     // Only one of two that were sent at once leads on.
     if control.sign_ins.borrow_mut().flows.remove(&key).is_none() {
         return Step::Refused(flow_over());
     }
     let methods = BTreeSet::from([AuthMethod::Password]);
-    match make_session(control, &user, methods, keep, &client) {
+    let record = SignIn { user: Some(user.id), methods: methods.clone(), ..attempt.record(SignInOutcome::Success) };
+    match make_session(control, &user, methods, keep, &client, record) {
         Ok((session, grant)) => done(control, &flow, session, Some(grant)),
         Err(refused) => Step::Refused(refused),
     }
+}
+
+/// Someone who wants in, as far as that is known before they are.
+struct Attempt<'a> {
+    app: &'a App,
+    typed: &'a str,
+    client: &'a ClientInfo,
+}
+
+impl Attempt<'_> {
+    /// The user who is let in; else whom it was about, and why not, for the log.
+    fn judge(&self, user: Option<User>, is_right: bool) -> Result<User, (Option<UserId>, &'static str)> {
+        let Some(user) = user else { return Err((None, "user-unknown")) };
+        match (is_right, user.is_active(now_unix())) {
+            (true, true) => Ok(user),
+            (false, _) => Err((Some(user.id), "password-wrong")),
+            (true, false) => Err((Some(user.id), "user-disabled")),
+        }
+    }
+
+    fn record(&self, outcome: SignInOutcome) -> SignIn {
+        SignIn {
+            app: Some((self.app.id, self.app.name.clone())),
+            source: Some(self.client.address),
+            user_agent: Some(Logged::cut(&self.client.user_agent)),
+            ..SignIn::new(self.app.id.tenant, Logged::cut(self.typed), outcome)
+        }
+    }
+}
+
+/// What is not recorded did not happen: who cannot be written down is not answered.
+fn log(control: &Control, entry: SignIn) -> Result<(), Refused> {
+    let mut draft = Draft::default();
+    draft.sign_in(entry);
+    control.commit(&Actor::Control, draft).map(drop).map_err(|_| internal())
 }
 
 /// Who a browser is signed in as.
@@ -202,7 +249,8 @@ fn make_session(
     user: &User,
     methods: BTreeSet<AuthMethod>,
     keep: bool,
-    client: &postern_model::identity::ClientInfo,
+    client: &ClientInfo,
+    record: SignIn,
 ) -> Result<(SessionId, BrowserGrant), Refused> {
     let (secret, browser) = random_secret().map_err(|_| internal())?;
     let mut id = [0; 16];
@@ -227,6 +275,7 @@ fn make_session(
     let session = stored.id;
     let mut draft = Draft::default();
     draft.session(SessionChange::Put(Box::new(stored)));
+    draft.sign_in(SignIn { session: Some(session), ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
     tracing::info!(%session, user = %user.login, source = %client.address, "signed in");
     Ok((session, BrowserGrant { secret, max_age_s: keep.then_some(absolute_s) }))

@@ -1,7 +1,5 @@
 //! A sign-in, or an attempt, before the log gives it a number and a time.
 
-#![allow(dead_code, reason = "signing in, which calls it, is built apart from it")]
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -60,6 +58,7 @@ pub(crate) enum SignInOutcome {
     Success,
     /// Not let in: `password-wrong`, `user-unknown`, `user-disabled`, `policy-block`.
     Failure(&'static str),
+    #[cfg_attr(not(test), expect(dead_code, reason = "a password is all that is asked for so far"))]
     /// Something more is asked for, and nothing is decided: `mfa-needed`, `terms-needed`.
     Interrupted(&'static str),
 }

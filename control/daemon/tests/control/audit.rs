@@ -324,7 +324,7 @@ fn an_older_audit_log_is_taken_over_and_kept_as_long_as_told() {
         CREATE INDEX audit_tenant ON audit (tenant, seq);
         CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
         CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-        PRAGMA user_version=2;",
+        PRAGMA user_version=3;",
     )
     .unwrap();
     drop(file);

@@ -62,9 +62,9 @@ fn an_older_file_is_brought_up_to_date() {
     let schema = |store: &SqliteStore| {
         store.connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!(schema(&store), 3);
+    assert_eq!(schema(&store), 4);
     drop(store);
-    assert_eq!(schema(&open(&path)), 3, "once is enough");
+    assert_eq!(schema(&open(&path)), 4, "once is enough");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn an_older_file_with_gaps_in_its_audit_log_is_refused_and_left_as_it_is() {
     let kept = |sql: &str| old.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(
         (kept("PRAGMA user_version"), kept("SELECT count(*) FROM audit")),
-        (2, 2),
+        (3, 2),
         "the step is whole or nothing"
     );
 }
