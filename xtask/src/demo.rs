@@ -4,6 +4,7 @@
 mod application;
 mod daemon;
 mod interrupt;
+mod sign_in;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -30,11 +31,14 @@ pub(crate) fn run(check: bool, programs: Option<PathBuf>) -> Result<()> {
         Some(folder) => folder.canonicalize().with_context(|| folder.display().to_string())?,
         None => build()?,
     };
-    let demo = Demo::start(&interrupt, programs)?;
+    let mut demo = Demo::start(&interrupt, programs)?;
     demo.request_once()?;
+    demo.sign_in_once(&interrupt)?;
     demo.describe();
     if check {
-        eprintln!("demo --check: a request went through the whole chain and its answer was right");
+        eprintln!(
+            "demo --check: a request went through the whole chain and its answer was right; so did one that had to sign in"
+        );
         return Ok(());
     }
     println!("\nCtrl-C ends it all and leaves nothing behind.");
@@ -52,6 +56,8 @@ struct Demo {
     daemons: Vec<Daemon>,
     application: Application,
     relay: SocketAddr,
+    /// Of the user who may sign in.
+    password: String,
     programs: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -59,12 +65,19 @@ struct Demo {
 impl Demo {
     fn start(interrupt: &Interrupt, programs: PathBuf) -> Result<Demo> {
         let folder = tempfile::Builder::new().prefix("postern-demo-").tempdir()?;
-        let mut demo =
-            Demo { daemons: Vec::new(), application: Application::start()?, relay: free_address()?, programs, folder };
+        let mut demo = Demo {
+            daemons: Vec::new(),
+            application: Application::start()?,
+            relay: free_address()?,
+            password: sign_in::password()?,
+            programs,
+            folder,
+        };
         demo.start_control(interrupt)?;
         demo.start_relay(interrupt)?;
         demo.start_connector()?;
         demo.publish()?;
+        demo.start_identity()?;
         demo.wait_ready(interrupt)?;
         Ok(demo)
     }
@@ -111,6 +124,45 @@ impl Demo {
         self.cli(&publish).map(drop)
     }
 
+    /// A place to sign in, a user, and an application that only they may open.
+    fn start_identity(&mut self) -> Result<()> {
+        eprintln!("   starting postern-identity");
+        let place = format!("https://{}:{}/", sign_in::IDENTITY_HOST, self.relay.port());
+        self.cli(&["identity", "publish", "--external", &place])?;
+        let token = self.path("identity-token");
+        self.cli(&["connector", "token", "--group", "postern-identity", "--out", &token.display().to_string()])?;
+        let mut command = self.program("postern-identity");
+        command.args(["--relay", &self.relay.to_string(), "--grace-period", "1"]).arg("--token-file").arg(token);
+        command.arg("--state-dir").arg(self.path("identity"));
+        self.spawn("postern-identity", command)?;
+        let password = self.path("password");
+        write_secret(&password, &self.password)?;
+        self.cli(&["user", "create", sign_in::USER, "--password-file", &password.display().to_string()])?;
+        let external = format!("https://{}:{}/", sign_in::APP_HOST, self.relay.port());
+        let internal = format!("http://{}/", self.application.address());
+        let publish =
+            ["app", "publish", "staff", "--external", &external, "--internal", &internal, "--preauth", "oidc"];
+        self.cli(&publish)?;
+        self.cli(&["assign", "staff", "--user", sign_in::USER]).map(drop)
+    }
+
+    /// As a browser would: sent to sign in, and back at the application.
+    fn sign_in_once(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let (curl, folder) = (self.curl_hosts(), self.folder.path().to_owned());
+        let place = format!("https://{}:{}/", sign_in::IDENTITY_HOST, self.relay.port());
+        let answered = || {
+            let mut command = Command::new("curl");
+            command.args(["--silent", "--fail", "--max-time", "2", "--output", "/dev/null"]).args(&curl);
+            command.arg(&place).current_dir(&folder).status().is_ok_and(|status| status.success())
+        };
+        daemon::wait_for(&mut self.daemons, "the place to sign in", READY_TIMEOUT, interrupt, answered)?;
+        let answer = sign_in::sign_in(self.folder.path(), &self.curl_hosts(), self.relay.port(), &self.password)?;
+        if !answer.contains(self.application.secret()) {
+            bail!("after signing in the answer is not the application's: {answer}");
+        }
+        Ok(())
+    }
+
     /// Ready when the real request is answered: nothing less proves the chain.
     fn wait_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         eprintln!("   waiting for the tunnel");
@@ -146,9 +198,17 @@ impl Demo {
         println!("  eBPF steering      {}", self.ebpf());
         println!("\nOpen      {}", self.url());
         println!("or run    curl {}", self.curl().join(" "));
+        println!(
+            "sign in   https://{}:{}/ as {} with {}",
+            sign_in::APP_HOST,
+            self.relay.port(),
+            sign_in::USER,
+            self.password
+        );
         let cli = self.binary("postern");
         let cli = format!("{} --socket {}", cli.display(), self.socket().display());
         println!("and look  {cli} status");
+        println!("who is in {cli} session list");
         println!("times     {cli} histogram app/demo --watch");
         println!("throttle  {cli} throttle set app/demo --rps 5");
     }
@@ -180,8 +240,20 @@ impl Demo {
 
     fn curl(&self) -> Vec<String> {
         let authority = self.path("control").join("web-ca.pem");
-        let resolve = format!("{HOST}:{}:{}", self.relay.port(), self.relay.ip());
-        vec!["--cacert".into(), authority.display().to_string(), "--resolve".into(), resolve, self.url()]
+        vec!["--cacert".into(), authority.display().to_string(), "--resolve".into(), self.resolve(HOST), self.url()]
+    }
+
+    /// For the hosts of signing in.
+    fn curl_hosts(&self) -> Vec<String> {
+        let mut arguments = vec!["--cacert".into(), self.path("control").join("web-ca.pem").display().to_string()];
+        for host in [sign_in::APP_HOST, sign_in::IDENTITY_HOST] {
+            arguments.extend(["--resolve".into(), self.resolve(host)]);
+        }
+        arguments
+    }
+
+    fn resolve(&self, host: &str) -> String {
+        format!("{host}:{}:{}", self.relay.port(), self.relay.ip())
     }
 
     fn url(&self) -> String {

@@ -16,7 +16,8 @@ pub(crate) enum IdentityCommand {
 
 Then start an identity process beside control:
   postern connector token --group postern-identity --out token
-  postern-identity --relay relay.example.com:443 --token-file token --state-dir /var/lib/postern/identity")]
+  postern-identity --relay relay.example.com:443 --token-file token \\
+      --state-dir /var/lib/postern/identity")]
     Publish {
         /// A host of its own: https://HOST[:PORT]/
         #[arg(long, value_name = "URL")]
