@@ -31,6 +31,7 @@ pub mod service_token;
 pub mod session;
 pub mod settings;
 pub mod snapshot;
+pub mod sso;
 
 pub use delta::{Change, Delta};
 pub use plan::Plan;

@@ -320,6 +320,7 @@ impl PlannedApp {
         let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
         settings
             .check_backend(internal.tls)
+            .and_then(|()| settings.check_preauth(app.preauth))
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         Ok(Self {
             id: app.id,

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::config::Preauth;
+use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
+
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppSettings {
@@ -26,6 +29,8 @@ pub struct AppSettings {
     pub websocket_lifetime_s: u32,
     /// `corporate_network`: what becomes of requests from the tenant's corporate networks. Default `allow`.
     pub corporate_network: CorporateNetwork,
+    /// `sso` and `sso_…`: how users are signed on. Default not at all.
+    pub sso: SsoSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -78,6 +83,10 @@ pub enum SettingInvalid {
 }
 
 impl SettingInvalid {
+    pub(crate) fn value(name: &'static str, value: &str, expected: &'static str) -> Self {
+        Self::Value { name, value: value.chars().take(64).collect(), expected }
+    }
+
     /// The setting, as it was given.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -100,6 +109,7 @@ impl Default for AppSettings {
             websocket_idle_s: 3600,
             websocket_lifetime_s: 86_400,
             corporate_network: CorporateNetwork::Allow,
+            sso: SsoSettings::default(),
         }
     }
 }
@@ -135,6 +145,14 @@ impl AppSettings {
         }
     }
 
+    /// Whether they fit what is asked before a request may pass.
+    ///
+    /// # Errors
+    /// The setting that does not.
+    pub fn check_preauth(&self, preauth: Preauth) -> Result<(), SettingInvalid> {
+        self.sso.check(preauth)
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), SettingInvalid> {
         match name {
             BACKEND_TLS_VERIFY => self.backend_tls_verify = boolean(BACKEND_TLS_VERIFY, value)?,
@@ -150,6 +168,7 @@ impl AppSettings {
             WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
+            _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -215,7 +234,7 @@ fn unknown(name: &str) -> SettingInvalid {
 }
 
 fn unfit(name: &'static str, value: &str, expected: &'static str) -> SettingInvalid {
-    SettingInvalid::Value { name, value: value.chars().take(64).collect(), expected }
+    SettingInvalid::value(name, value, expected)
 }
 
 /// Every name.
@@ -229,6 +248,10 @@ pub const SETTINGS: &[&str] = &[
     WEBSOCKET_IDLE_S,
     WEBSOCKET_LIFETIME_S,
     CORPORATE_NETWORK,
+    SSO,
+    SSO_SPN,
+    SSO_LOGIN,
+    SSO_REALM,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
@@ -286,6 +309,7 @@ mod tests {
             ("websocket_idle_s", "0"),
             ("websocket_lifetime_s", "2592001"),
             ("corporate_network", "deny"),
+            ("sso", "yes"),
         ] {
             assert!(parse(name, value).is_err(), "{name}={value}");
         }
