@@ -8,7 +8,7 @@ use postern_model::ids::{AppId, ConnectorId, RelayId, RequestId, TenantId};
 use crate::client_hello::{CLIENT_HELLO_BYTES_MAX, ClientHelloParser, Progress};
 use crate::{
     Cancel, CancelCode, Connection, Culprit, Event, ExternalScheme, Hello, Identity, Limits, OpenMeta, Output, Role,
-    StreamKind,
+    SsoLogin, StreamKind,
 };
 
 /// The first byte chooses role and how the rest is cut; the rest is what a peer sends after its HELLO.
@@ -59,6 +59,7 @@ fn open_some(relay: &mut Connection) {
             scheme: ExternalScheme::Https,
             kind,
             session: None,
+            sso_login: SsoLogin::new("anna@EXAMPLE.COM").filter(|_| end),
         };
         let opened = relay.open(&meta, b"GET /", end);
         assert!(opened.is_ok(), "the first streams fit");

@@ -40,6 +40,6 @@ pub use message::control::{
     Cancel, CancelCode, Culprit, Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status,
 };
 pub use message::hello::{Hello, Identity, PeerHello, Role, VERSION_MAX, VERSION_MIN};
-pub use message::open::{ExternalScheme, OpenMeta, SessionKey, StreamKind};
+pub use message::open::{ExternalScheme, OpenMeta, SSO_LOGIN_BYTES_MAX, SessionKey, SsoLogin, StreamKind};
 pub use output::Output;
 pub use stream::StreamId;

@@ -53,6 +53,12 @@ impl CancelCode {
     pub const REFUSED: Self = Self(10);
     /// TLS with the backend failed.
     pub const TLS: Self = Self(11);
+    /// This connector cannot sign users on, or was not told whom.
+    pub const SSO_UNAVAILABLE: Self = Self(12);
+    /// This user cannot be signed on to the application.
+    pub const SSO_REFUSED: Self = Self(13);
+    /// Signing on failed, whoever the user is.
+    pub const SSO_FAILED: Self = Self(14);
 }
 
 /// The end of a stream, both ways, at once.

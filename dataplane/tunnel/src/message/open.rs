@@ -1,6 +1,8 @@
 //! OPEN: what a connector must know of a request beside its head.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use postern_model::ids::{AppId, RequestId, TenantId};
@@ -31,8 +33,33 @@ pub enum StreamKind {
     Raw,
 }
 
+/// The name that the connector signs the request's user on to the application with. 1 to [`SSO_LOGIN_BYTES_MAX`] bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SsoLogin(Arc<str>);
+
+impl SsoLogin {
+    /// None for a name that does not fit.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        (1..=SSO_LOGIN_BYTES_MAX).contains(&name.len()).then(|| Self(name.into()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+/// Whose request it is does not stand in logs.
+impl fmt::Debug for SsoLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SsoLogin")
+    }
+}
+
 /// The description of a stream that goes before its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenMeta {
     /// The app it is for.
     pub app: AppId,
@@ -46,18 +73,22 @@ pub struct OpenMeta {
     pub kind: StreamKind,
     /// The user's session, where there is one.
     pub session: Option<SessionKey>,
+    /// Under which name the connector signs the user on, where it does.
+    pub sso_login: Option<SsoLogin>,
 }
 
 const HTTPS: u8 = 0x01;
 const IPV6: u8 = 0x02;
 const RAW: u8 = 0x04;
 const SESSION: u8 = 0x08;
+const SSO_LOGIN: u8 = 0x10;
 
 impl OpenMeta {
     pub(crate) fn encoded_bytes(&self) -> usize {
         let address = if self.client.is_ipv6() { 16 } else { 4 };
         let session = if self.session.is_some() { 16 } else { 0 };
-        1 + FIXED_BYTES + address + session
+        let login = self.sso_login.as_ref().map_or(0, |login| 1 + login.0.len());
+        1 + FIXED_BYTES + address + session + login
     }
 
     fn flags(&self) -> u8 {
@@ -73,6 +104,9 @@ impl OpenMeta {
         }
         if self.session.is_some() {
             flags |= SESSION;
+        }
+        if self.sso_login.is_some() {
+            flags |= SSO_LOGIN;
         }
         flags
     }
@@ -90,6 +124,10 @@ impl OpenMeta {
         }
         if let Some(session) = self.session {
             out.put_u128(session.0);
+        }
+        if let Some(login) = &self.sso_login {
+            out.put_u8(login.0.len() as u8);
+            out.put_slice(login.0.as_bytes());
         }
     }
 
@@ -115,6 +153,12 @@ impl OpenMeta {
             IpAddr::from(Ipv4Addr::from(reader.u32("client")?))
         };
         let session = if set(SESSION) { Some(SessionKey(reader.u128("session")?)) } else { None };
+        let sso_login = if set(SSO_LOGIN) {
+            let login = SsoLogin::new(reader.text("sso login")?);
+            Some(login.ok_or_else(|| reader.malformed("sso login"))?)
+        } else {
+            None
+        };
         Ok(Self {
             app,
             request,
@@ -122,12 +166,16 @@ impl OpenMeta {
             scheme: if set(HTTPS) { ExternalScheme::Https } else { ExternalScheme::Http },
             kind: if set(RAW) { StreamKind::Raw } else { StreamKind::Http },
             session,
+            sso_login,
         })
     }
 }
 
 /// Flags, app, request, port.
 const FIXED_BYTES: usize = 1 + 8 + 16 + 2;
+/// With everything else in the description, and both lengths, it takes 250 of a short's 255 bytes.
+pub const SSO_LOGIN_BYTES_MAX: usize = 190;
+const _: () = assert!(FIXED_BYTES + 16 + 16 + 1 + SSO_LOGIN_BYTES_MAX <= u8::MAX as usize);
 
 #[cfg(test)]
 mod tests {
@@ -137,9 +185,12 @@ mod tests {
         let mut metas = Vec::new();
         for client in ["192.0.2.7:50000", "[2001:db8::1]:1"] {
             for session in [None, Some(SessionKey(u128::MAX - 5))] {
-                for (scheme, kind) in
-                    [(ExternalScheme::Https, StreamKind::Http), (ExternalScheme::Http, StreamKind::Raw)]
-                {
+                let login = |text: &str| Some(SsoLogin::new(text).unwrap());
+                for (scheme, kind, sso_login) in [
+                    (ExternalScheme::Https, StreamKind::Http, None),
+                    (ExternalScheme::Http, StreamKind::Raw, login("ä@EXAMPLE.COM")),
+                    (ExternalScheme::Https, StreamKind::Http, login(&"a".repeat(SSO_LOGIN_BYTES_MAX))),
+                ] {
                     metas.push(OpenMeta {
                         app: AppId::new(TenantId(1), 7),
                         request: RequestId(0x0123_4567_89ab_cdef),
@@ -147,6 +198,7 @@ mod tests {
                         scheme,
                         kind,
                         session,
+                        sso_login,
                     });
                 }
             }
@@ -164,6 +216,33 @@ mod tests {
             let (decoded, head) = OpenMeta::decode(out.freeze()).unwrap();
             assert_eq!((decoded, &head[..]), (meta, &b"head"[..]));
         }
+    }
+
+    #[test]
+    fn a_login_that_does_not_fit_is_refused() {
+        assert!(SsoLogin::new("").is_none() && SsoLogin::new(&"a".repeat(SSO_LOGIN_BYTES_MAX + 1)).is_none());
+        for login in [&b""[..], &[0xff], &[b'a'; SSO_LOGIN_BYTES_MAX + 1]] {
+            let mut meta = metas().remove(0);
+            meta.sso_login = None;
+            let mut out = BytesMut::new();
+            meta.encode(&mut out);
+            out[0] += 1 + login.len() as u8;
+            out[1] |= SSO_LOGIN;
+            out.put_u8(login.len() as u8);
+            out.put_slice(login);
+            assert!(OpenMeta::decode(out.freeze()).is_err(), "{login:?}");
+        }
+    }
+
+    /// A peer that does not know the flag ignores it and the field, as it does with everything it does not know.
+    #[test]
+    fn a_login_stands_behind_everything_older() {
+        let meta = metas().pop().unwrap();
+        let mut out = BytesMut::new();
+        meta.encode(&mut out);
+        out[1] &= !SSO_LOGIN;
+        let (older, _) = OpenMeta::decode(out.freeze()).unwrap();
+        assert_eq!(older, OpenMeta { sso_login: None, ..meta });
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn a_small_request_goes_there_and_back() {
     let [Event::Open { stream: at_connector, meta: got, head, end: true }] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!((*got, &head[..]), (meta(), &b"GET /"[..]));
+    assert_eq!((got, &head[..]), (&meta(), &b"GET /"[..]));
     let connection = &mut pair.connector.connection;
     connection.send_timing(*at_connector, 1_234).unwrap();
     connection.send_head(*at_connector, b"200", false).unwrap();

@@ -118,6 +118,7 @@ pub(crate) fn meta() -> OpenMeta {
         scheme: ExternalScheme::Https,
         kind: StreamKind::Http,
         session: None,
+        sso_login: None,
     }
 }
 

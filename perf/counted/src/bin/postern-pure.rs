@@ -158,6 +158,7 @@ impl Tunnel {
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
             session: None,
+            sso_login: None,
         };
         self.relay.open(&meta, HEAD, true)?;
         self.carry(true)?;
