@@ -30,7 +30,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "postern-ebpf-common",
         ],
     ),
-    ("postern-connector", &["postern-model", "postern-service", "postern-io", "postern-http", "postern-tunnel"]),
+    (
+        "postern-connector",
+        &["postern-model", "postern-service", "postern-sso", "postern-io", "postern-http", "postern-tunnel"],
+    ),
+    ("postern-sso", &[]),
     ("postern-ebpf-common", &[]),
     ("postern-ebpf-loader", &["postern-ebpf-common"]),
     ("postern-ebpf-programs", &["postern-ebpf-common"]),

@@ -1,0 +1,81 @@
+//! Tries constrained delegation from where a connector runs, and says what the KDC says.
+
+#![forbid(unsafe_code)]
+
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Parser;
+use postern_sso::kerberos::{Delegation, prepare};
+use postern_sso::{Authority as _, KerberosFailure, Proof, Wanted};
+
+/// Tries Kerberos constrained delegation: a token for a user to a service, as the connector would fetch it.
+#[derive(Debug, Parser)]
+#[command(name = "postern-kerberos-check", version, after_help = EXAMPLES)]
+struct Args {
+    /// The connector's keytab
+    #[arg(long, value_name = "FILE")]
+    keytab: PathBuf,
+    /// Whose key of it
+    #[arg(long, value_name = "SPN@REALM")]
+    kerberos_principal: String,
+    /// In whose name
+    #[arg(long, value_name = "USER@REALM")]
+    user: String,
+    /// To which service
+    #[arg(long, value_name = "SPN[@REALM]")]
+    service: String,
+    /// Print the token as a header field, read the service's answer (WWW-Authenticate, base64) from standard input, check it
+    #[arg(long)]
+    exchange: bool,
+}
+
+const EXAMPLES: &str = "Example:
+  postern-kerberos-check --keytab /etc/postern/connector.keytab --kerberos-principal HTTP/connector.example.com@EXAMPLE.COM \\
+    --user anna@EXAMPLE.COM --service HTTP/app.example.com@EXAMPLE.COM";
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let file = std::env::temp_dir().join(format!("postern-kerberos-check-{}.conf", std::process::id()));
+    let done = prepare(&file).map_err(|error| error.to_string()).and_then(|()| {
+        let wanted = Wanted { user: Arc::from(&*args.user), service: Arc::from(&*args.service) };
+        run(&args, &wanted).map_err(|failure| failure.to_string())
+    });
+    // It lies in a folder that is emptied anyway.
+    let _ = std::fs::remove_file(&file);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postern-kerberos-check: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, wanted: &Wanted) -> Result<(), KerberosFailure> {
+    let delegation = Delegation::new(&args.keytab, &args.kerberos_principal)?;
+    delegation.sign_in()?;
+    eprintln!("the keytab is good for {}", args.kerberos_principal);
+    let (ticket, lifetime) = delegation.fetch(wanted)?;
+    eprintln!("{} gets a ticket to {}, good for {} s", wanted.user, wanted.service, lifetime.as_secs());
+    if args.exchange {
+        let (token, proof) = delegation.present(&ticket, wanted)?;
+        println!("Authorization: Negotiate {}", STANDARD.encode(token));
+        check(proof)?;
+        println!("the service has proved who it is");
+    }
+    Ok(())
+}
+
+fn check(proof: Box<dyn Proof>) -> Result<(), KerberosFailure> {
+    // A pipe holds lines back.
+    let _ = std::io::stdout().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    let answer = read.ok().and_then(|_| STANDARD.decode(answer.trim()).ok()).unwrap_or_default();
+    proof.check(&answer)
+}

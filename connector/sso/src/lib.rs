@@ -1,0 +1,16 @@
+//! Single sign-on towards the private applications. Kerberos constrained delegation: the connector's own key, from a keytab,
+//! gets tickets in users' names (S4U2Self, S4U2Proxy), as far as the KDC allows this connector. It holds no HTTP.
+//!
+//! The feature `kerberos` brings MIT's library in; without it everything here compiles but nothing gets a ticket.
+
+#![cfg_attr(not(feature = "kerberos"), forbid(unsafe_code))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
+
+pub mod failure;
+#[cfg(feature = "kerberos")]
+pub mod kerberos;
+pub mod limits;
+pub mod tickets;
+
+pub use failure::{FailureKind, KerberosFailure};
+pub use tickets::{Authority, Negotiation, Proof, Reply, SignOn, Tickets, Wanted};
