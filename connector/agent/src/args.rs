@@ -41,6 +41,12 @@ pub struct Args {
     /// Write one JSON line per request to this file; - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub transaction_log: Option<PathBuf>,
+    /// The keytab with the connector's key for Kerberos, to sign users on to applications with sso=kerberos
+    #[arg(long, value_name = "FILE", requires = "kerberos_principal")]
+    pub keytab: Option<PathBuf>,
+    /// Whose key of the keytab: the account that may delegate
+    #[arg(long, value_name = "NAME@REALM", requires = "keytab")]
+    pub kerberos_principal: Option<String>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -136,8 +142,19 @@ pub struct Options {
     pub admin_listen: Option<SocketAddr>,
     /// `--transaction-log`
     pub transaction_log: Option<PathBuf>,
+    /// `--keytab` and `--kerberos-principal`
+    pub kerberos: Option<KerberosKey>,
     /// `--grace-period`
     pub grace_period: Duration,
+}
+
+/// The connector's own account in Kerberos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KerberosKey {
+    /// A file that holds its key.
+    pub keytab: PathBuf,
+    /// Its name.
+    pub principal: String,
 }
 
 /// A command line that asks for what cannot be done. One line that says what and what to do; exit 1.
@@ -152,6 +169,12 @@ pub enum Refused {
         "--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]"
     )]
     AdminNotLoopback { address: SocketAddr },
+    #[error("--kerberos-principal {principal:?} is no principal: write it as HTTP/connector.example.com@EXAMPLE.COM")]
+    NotAPrincipal { principal: String },
+    #[error(
+        "--keytab: this connector was built without Kerberos; build it with --features kerberos (docs/kerberos.md)"
+    )]
+    NoKerberos,
 }
 
 impl Refused {
@@ -177,7 +200,10 @@ impl Args {
         if let Some(address) = self.admin_listen.filter(|address| !address.ip().is_loopback()) {
             return Err(Refused::AdminNotLoopback { address });
         }
+        let kerberos = self.keytab.zip(self.kerberos_principal);
+        let kerberos = kerberos.map(|(keytab, principal)| KerberosKey::check(keytab, principal)).transpose()?;
         Ok(Options {
+            kerberos,
             relays: self.relay,
             token_file: self.token_file,
             state_dir: self.state_dir,
@@ -189,6 +215,28 @@ impl Args {
         })
     }
 }
+
+impl KerberosKey {
+    fn check(keytab: PathBuf, principal: String) -> Result<Self, Refused> {
+        if !cfg!(feature = "kerberos") {
+            return Err(Refused::NoKerberos);
+        }
+        let (name, realm) = principal.rsplit_once('@').unwrap_or((&principal, ""));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+        if name.is_empty()
+            || realm.is_empty()
+            || principal.len() > PRINCIPAL_BYTES_MAX
+            || name.contains(odd)
+            || realm.contains(odd)
+        {
+            return Err(Refused::NotAPrincipal { principal });
+        }
+        Ok(Self { keytab, principal })
+    }
+}
+
+/// Longer than any that a KDC would know.
+const PRINCIPAL_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -225,6 +273,26 @@ mod tests {
         assert!(refused.contains("not a loopback address"), "{refused}");
         let refused = check(&["--relay", "r.example:443"]).unwrap_err();
         assert!(matches!(refused, Refused::RelayTwice { .. }), "{refused}");
+    }
+
+    #[cfg(feature = "kerberos")]
+    #[test]
+    fn a_keytab_needs_a_principal_with_its_realm() {
+        let asked = |principal: &str| check(&["--keytab", "/k", "--kerberos-principal", principal]);
+        assert_eq!(asked("HTTP/c.example@R").unwrap().kerberos.unwrap().keytab, PathBuf::from("/k"));
+        assert!(asked("connector$@R").is_ok());
+        for bad in ["", "HTTP/c.example", "@R", "a@", "a@b@c", "a b@R"] {
+            assert!(matches!(asked(bad), Err(Refused::NotAPrincipal { .. })), "{bad}");
+        }
+        let alone = ["postern-connector", "--state-dir", "/s", "--relay", "r:1", "--keytab", "/k"];
+        assert!(Args::try_parse_from(alone).is_err());
+    }
+
+    #[cfg(not(feature = "kerberos"))]
+    #[test]
+    fn without_kerberos_a_keytab_is_refused() {
+        let refused = check(&["--keytab", "/k", "--kerberos-principal", "HTTP/c.example@R"]).unwrap_err().to_string();
+        assert!(refused.contains("--features kerberos"), "{refused}");
     }
 
     #[test]

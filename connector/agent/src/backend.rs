@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postern_http::Authority;
 use postern_model::app_url::{ExternalUrl, InternalUrl};
+use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::{AppSettings, BackendHttp};
@@ -38,6 +39,8 @@ pub(crate) struct Backend {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
+    /// The service that users get Kerberos tickets to, if they are signed on.
+    pub(crate) service: Option<Arc<str>>,
     pub(crate) tls: Option<BackendTls>,
 }
 
@@ -77,6 +80,8 @@ impl Backend {
         let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
         settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        // Whom to sign on comes with each request; what else it takes must be here.
+        settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, &settings);
         let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
         Ok(Self {
@@ -88,6 +93,7 @@ impl Backend {
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
+            service: settings.sso.kerberos().map(|spn| spn.as_str().into()),
             tls,
         })
     }

@@ -22,6 +22,7 @@ use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
 use crate::keeper::Offered;
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
+use crate::sso::{self, SignedOn};
 use crate::translate::{self, External};
 use crate::tunnel::Tunnel;
 use download::Answered;
@@ -46,6 +47,8 @@ struct Asked {
     external: External,
     /// It may be sent again although a backend may have seen it.
     idempotent: bool,
+    /// It carries a user's token.
+    signed_on: Option<SignedOn>,
 }
 
 /// An attempt that came to nothing.
@@ -85,13 +88,31 @@ impl Exchange {
         let external = translate::request(&mut head, &pool.backend)?;
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
-        let asked = Asked {
+        let mut asked = Asked {
+            signed_on: self.sign_on(&pool, &mut head, false).await?,
             idempotent: head.method.is_idempotent() && !head.upgrade,
             method: head.method.clone(),
             upgrade: head.upgrade,
             external,
         };
+        let first = self.attempts(&pool, &head, &asked, has_body).await;
+        // The backend's key may have changed since the ticket was made.
+        let stale = |failed: &Failed| {
+            failed.fault == Fault::SsoRejected && asked.signed_on.as_ref().is_some_and(SignedOn::may_be_stale)
+        };
+        if !first.as_ref().is_err_and(stale) || self.incoming.is_taken() {
+            return first;
+        }
+        let fresh = self.sign_on(&pool, &mut head, true).await;
+        asked.signed_on = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
         self.attempts(&pool, &head, &asked, has_body).await
+    }
+
+    /// None where nobody is signed on to the backend.
+    async fn sign_on(&self, pool: &Pool, head: &mut RequestHead, fresh: bool) -> Result<Option<SignedOn>, Failed> {
+        let Some(service) = &pool.backend.service else { return Ok(None) };
+        let sign_on = self.tunnel.worker.shared.sign_on.as_ref();
+        sso::sign_on(sign_on, service, self.meta.sso_login.as_ref(), head, fresh).await.map(Some)
     }
 
     /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a

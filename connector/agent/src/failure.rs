@@ -25,6 +25,14 @@ pub(crate) enum Fault {
     BackendBroken,
     BackendTimeout,
     ConfigMissing,
+    /// This connector cannot sign users on, or was not told whom.
+    SsoUnavailable,
+    /// This user gets no ticket to the backend.
+    SsoRefused,
+    /// Nobody gets one.
+    SsoFailed,
+    /// The backend did not take the ticket, or did not prove that it is who it was for.
+    SsoRejected,
     Overloaded,
     ClientBroken,
     Internal,
@@ -34,13 +42,17 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All kinds, in their order.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::BackendRefused,
         Self::BackendUnreachable,
         Self::BackendTls,
         Self::BackendBroken,
         Self::BackendTimeout,
         Self::ConfigMissing,
+        Self::SsoUnavailable,
+        Self::SsoRefused,
+        Self::SsoFailed,
+        Self::SsoRejected,
         Self::Overloaded,
         Self::ClientBroken,
         Self::Internal,
@@ -61,6 +73,10 @@ impl Fault {
             Self::BackendBroken => "backend-broken",
             Self::BackendTimeout => "backend-timeout",
             Self::ConfigMissing => "backend-config-missing",
+            Self::SsoUnavailable => "connector-sso-unavailable",
+            Self::SsoRefused => "sso-refused",
+            Self::SsoFailed => "connector-sso-failed",
+            Self::SsoRejected => "backend-sso-rejected",
             Self::Overloaded => "overloaded",
             Self::ClientBroken | Self::Cancelled => "request-cancelled",
             Self::Internal => "internal",
@@ -75,6 +91,11 @@ impl Fault {
             Self::BackendBroken => (Culprit::Backend, CancelCode::BROKEN),
             Self::BackendTimeout => (Culprit::Backend, CancelCode::TIMEOUT),
             Self::ConfigMissing => (Culprit::Connector, CancelCode::APP_UNKNOWN),
+            Self::SsoUnavailable => (Culprit::Connector, CancelCode::SSO_UNAVAILABLE),
+            // Another connector would get the same answer.
+            Self::SsoRefused => (Culprit::Client, CancelCode::SSO_REFUSED),
+            Self::SsoFailed => (Culprit::Connector, CancelCode::SSO_FAILED),
+            Self::SsoRejected => (Culprit::Backend, CancelCode::SSO_FAILED),
             Self::Overloaded => (Culprit::Connector, CancelCode::OVERLOADED),
             Self::ClientBroken => (Culprit::Client, CancelCode::BROKEN),
             Self::Internal => (Culprit::Connector, CancelCode::INTERNAL),

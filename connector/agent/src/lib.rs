@@ -25,11 +25,14 @@ mod http2;
 mod identity;
 mod incoming;
 mod keeper;
+#[cfg(feature = "kerberos")]
+mod kerberos;
 pub mod limits;
 mod placement;
 mod pool;
 mod process;
 mod resolve;
+mod sso;
 mod tls;
 mod transactions;
 mod translate;

@@ -16,6 +16,7 @@ use postern_service::notify::{self, Heartbeat};
 use postern_service::signals::{Signal, Signals};
 use postern_service::state::StateDir;
 use postern_service::{config, logging, secret};
+use postern_sso::SignOn;
 
 use crate::admin;
 use crate::args::{Args, Options, RelayAddress};
@@ -36,8 +37,12 @@ pub(crate) fn main() -> anyhow::Result<()> {
     logging::init("postern-connector");
     use_small_pages();
     let options = args.check(allowed_cpus()).map_err(|refused| refused.into_failure())?;
-    let mut signals = Signals::install()?;
     let state = StateDir::open(&options.state_dir)?;
+    #[cfg(feature = "kerberos")]
+    if let Some(key) = &options.kerberos {
+        crate::kerberos::set_up(key, &state)?;
+    }
+    let mut signals = Signals::install()?;
     let io = engine(&options)?;
     raise_descriptor_limit();
     let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
@@ -179,6 +184,7 @@ impl Running {
         let shared = Shared::new(SharedParts {
             counters,
             transactions: log,
+            sign_on: sign_on(options)?,
             connector: identity.connector,
             transport: Transport::Tls(Arc::clone(&identity)),
             workers: senders,
@@ -224,6 +230,15 @@ impl Running {
             thread::sleep(TRANSACTIONS_FLUSH);
         }
     }
+}
+
+/// Nobody is signed on without a key.
+#[cfg_attr(not(feature = "kerberos"), expect(clippy::unnecessary_wraps, reason = "with Kerberos it may fail"))]
+fn sign_on(options: &Options) -> anyhow::Result<Option<Arc<dyn SignOn>>> {
+    #[cfg(feature = "kerberos")]
+    return options.kerberos.as_ref().map(crate::kerberos::start).transpose();
+    #[cfg(not(feature = "kerberos"))]
+    return Ok(options.kerberos.as_ref().and(None));
 }
 
 fn transaction_log(

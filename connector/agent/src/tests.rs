@@ -3,5 +3,6 @@
 mod failures;
 mod http2;
 mod requests;
+mod sso;
 mod tunnels;
 mod world;

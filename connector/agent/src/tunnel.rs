@@ -244,7 +244,7 @@ impl Tunnel {
         if end {
             incoming.end(None);
         }
-        let exchange = Exchange::new(Rc::clone(self), stream, Rc::clone(&incoming), meta);
+        let exchange = Exchange::new(Rc::clone(self), stream, Rc::clone(&incoming), meta.clone());
         let task = spawn(exchange::serve(exchange, head, end));
         requests[index] = Slot { stream: Some(stream), meta: Some(meta), incoming, task: Some(task) };
     }
@@ -290,8 +290,8 @@ impl Tunnel {
     fn revoked(self: &Rc<Self>, scope: RevokeScope<StreamId>) {
         let is_meant = |slot: &Slot| match scope {
             RevokeScope::Stream(stream) => slot.stream == Some(stream),
-            RevokeScope::App(app) => slot.meta.is_some_and(|meta| meta.app == app),
-            RevokeScope::Session(session) => slot.meta.is_some_and(|meta| meta.session == Some(session)),
+            RevokeScope::App(app) => slot.meta.as_ref().is_some_and(|meta| meta.app == app),
+            RevokeScope::Session(session) => slot.meta.as_ref().is_some_and(|meta| meta.session == Some(session)),
         };
         let meant: Vec<StreamId> =
             self.requests.borrow().iter().filter(|slot| is_meant(slot)).filter_map(|slot| slot.stream).collect();

@@ -19,6 +19,7 @@ use postern_io::time::timeout;
 use postern_io::{now, sleep, spawn};
 use postern_model::ids::{AppId, ConnectorId};
 use postern_service::notify::{self, Heartbeat};
+use postern_sso::SignOn;
 use postern_tunnel::{GoAwayReason, Status};
 
 use crate::backend::BackendTable;
@@ -58,6 +59,8 @@ pub(crate) enum Transport {
 pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) transactions: TransactionLog,
+    /// Signs users on to backends, where it can.
+    pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     connector: ConnectorId,
     transport: Mutex<Transport>,
     workers: Vec<Sender<ToWorker>>,
@@ -72,6 +75,7 @@ pub(crate) struct Shared {
 pub(crate) struct SharedParts {
     pub(crate) counters: Arc<Counters>,
     pub(crate) transactions: TransactionLog,
+    pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) connector: ConnectorId,
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
@@ -84,6 +88,7 @@ impl Shared {
         Arc::new(Self {
             counters: parts.counters,
             transactions: parts.transactions,
+            sign_on: parts.sign_on,
             connector: parts.connector,
             transport: Mutex::new(parts.transport),
             loads_permille: parts.workers.iter().map(|_| AtomicU16::new(0)).collect(),

@@ -33,6 +33,9 @@ impl Exchange {
     ) -> Result<Answered, Lost> {
         let mut head = self.head(backend, asked, silence).await?;
         self.record.answered(head.status);
+        if let Some(signed_on) = &asked.signed_on {
+            signed_on.answered(&mut head).await.map_err(|failed| Lost { failed, answered: true })?;
+        }
         translate::response(&mut head, &asked.external, &pool.backend);
         self.answer(backend, head, silence).await.map_err(|failed| Lost { failed, answered: true })
     }

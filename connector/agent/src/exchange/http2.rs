@@ -164,6 +164,9 @@ impl Exchange {
         let mut head = heads::received_response(&parts, &asked.method, end, &Limits::default())
             .map_err(Failed::malformed_answer)?;
         self.record.answered(head.status);
+        if let Some(signed_on) = &asked.signed_on {
+            signed_on.answered(&mut head).await?;
+        }
         translate::response(&mut head, &asked.external, &pool.backend);
         let end = end || head.body.is_empty();
         self.send_answer(&head, end)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use postern_http::RequestHead;
 use postern_io::{Instant, now};
+use postern_model::ids::{AppId, RequestId};
 use postern_tunnel::OpenMeta;
 
 use crate::failure::{Failed, Fault};
@@ -16,7 +17,8 @@ use crate::tunnel::Tunnel;
 /// Of one request. Dropped before [`Record::done`] or [`Record::failed`] it counts as cancelled.
 pub(super) struct Record {
     tunnel: Rc<Tunnel>,
-    meta: OpenMeta,
+    app: AppId,
+    request: RequestId,
     began: Instant,
     connected: Cell<Option<Instant>>,
     first_byte: Cell<Option<Instant>>,
@@ -42,7 +44,8 @@ impl Record {
         counters.requests_total.increment();
         Self {
             tunnel: Rc::clone(tunnel),
-            meta: *meta,
+            app: meta.app,
+            request: meta.request,
             began: now(),
             connected: Cell::new(None),
             first_byte: Cell::new(None),
@@ -108,8 +111,8 @@ impl Record {
         let ms = |at: Option<Instant>| at.map(|at| self.since_began_ms(at));
         Transaction {
             time: SystemTime::now(),
-            request: self.meta.request,
-            app: self.meta.app,
+            request: self.request,
+            app: self.app,
             relay: self.tunnel.relay(),
             method,
             path,
@@ -140,7 +143,7 @@ impl Drop for Record {
         };
         if let Some(failed) = &failed {
             counters.failed(failed.fault);
-            tracing::trace!(request = %self.meta.request, code = failed.fault.code(), detail = failed.detail, "no whole answer");
+            tracing::trace!(request = %self.request, code = failed.fault.code(), detail = failed.detail, "no whole answer");
         }
         if shared.transactions.is_on() {
             shared.transactions.write(self.transaction(failed));

@@ -16,8 +16,10 @@ use postern_io::{
     BackendKind, Listener, NullIdentity, Runtime, RuntimeOptions, Stream, now, sleep, sleep_until, spawn,
 };
 use postern_model::ids::{AppId, RelayId, RequestId, TenantId};
+use postern_sso::SignOn;
 use postern_tunnel::{
-    Connection, Event, ExternalScheme, Hello, Identity, OpenMeta, Output, PeerHello, Sent, StreamId, StreamKind,
+    Connection, Event, ExternalScheme, Hello, Identity, OpenMeta, Output, PeerHello, Sent, SsoLogin, StreamId,
+    StreamKind,
 };
 
 use crate::backend::BackendTable;
@@ -54,21 +56,30 @@ impl World {
 
     /// `workers`: what the relay says it has.
     pub(super) async fn with_relay(settings: &[(&str, &str)], workers: u16) -> Self {
+        Self::with_sign_on(settings, workers, None).await
+    }
+
+    pub(super) async fn with_sign_on(
+        settings: &[(&str, &str)],
+        workers: u16,
+        sign_on: Option<Arc<dyn SignOn>>,
+    ) -> Self {
         let relay = FakeRelay::listen(workers);
         let offers = Arc::new(Offers::default());
-        let shared = connector(settings, Arc::clone(&offers));
+        let shared = connector(settings, Arc::clone(&offers), sign_on);
         relay.tunnels_up(usize::from(workers)).await;
         Self { shared, relay, offers }
     }
 }
 
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
-fn connector(settings: &[(&str, &str)], offers: Arc<Offers>) -> Arc<Shared> {
+fn connector(settings: &[(&str, &str)], offers: Arc<Offers>, sign_on: Option<Arc<dyn SignOn>>) -> Arc<Shared> {
     let counters = Arc::new(Counters::default());
     let (sender, orders) = mailbox(WORKER_MAILBOX);
     let shared = Shared::new(SharedParts {
         counters: Arc::clone(&counters),
         transactions: TransactionLog::off(counters),
+        sign_on,
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],
@@ -244,6 +255,11 @@ impl FakeTunnel {
 
     /// Opens a stream for a request.
     pub(super) fn open(&self, head: &RequestHead, end: bool) -> StreamId {
+        self.open_for(None, head, end)
+    }
+
+    /// The same for a user who is to be signed on.
+    pub(super) fn open_for(&self, login: Option<&str>, head: &RequestHead, end: bool) -> StreamId {
         let mut encoded = Vec::new();
         head.encode(&mut encoded);
         let meta = OpenMeta {
@@ -253,6 +269,7 @@ impl FakeTunnel {
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
             session: None,
+            sso_login: login.and_then(SsoLogin::new),
         };
         let stream = self.connection.borrow_mut().open(&meta, &encoded, end).unwrap();
         self.flush();
