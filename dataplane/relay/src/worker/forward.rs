@@ -23,6 +23,7 @@ use super::download::{Download, Step};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
 use super::sign_in::COOKIE_PREFIX;
+use super::sso::sso_login;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
@@ -134,6 +135,7 @@ impl Forwarding<'_> {
         let mut encoded = self.worker.scratch.borrow_mut();
         encoded.clear();
         self.head.encode(&mut encoded);
+        let sso_login = sso_login(self.admitted.permit())?;
         let meta = OpenMeta {
             app: app.id,
             request: self.transaction.request,
@@ -141,6 +143,7 @@ impl Forwarding<'_> {
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
             session: None,
+            sso_login,
         };
         let mut full = false;
         while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {

@@ -31,6 +31,7 @@ mod resource;
 mod route;
 mod session;
 mod sign_in;
+mod sso;
 #[cfg(test)]
 mod tests;
 mod throttle;

@@ -150,6 +150,12 @@ impl Reject {
         Self::new(401, "session-ended", detail)
     }
 
+    /// The application signs users on, and none asks.
+    pub(crate) fn sso_needs_user() -> Self {
+        let detail = "This application signs users on by itself: a service token is of no user.";
+        Self::new(403, "sso-needs-user", detail)
+    }
+
     pub(crate) fn overloaded() -> Self {
         let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
         Self { field: Some(retry_after(1)), ..Self::new(503, "overloaded", detail) }
@@ -226,6 +232,19 @@ impl Reject {
                 Self::new(502, "backend-config-missing", "The connector does not know this application yet.")
             }
             (_, CancelCode::OVERLOADED) => Self::overloaded(),
+            (_, CancelCode::SSO_REFUSED) => {
+                Self::new(403, "sso-refused", "You cannot be signed on to this application. Ask its operator.")
+            }
+            (_, CancelCode::SSO_UNAVAILABLE) => {
+                Self::new(502, "connector-sso-unavailable", "The connector cannot sign users on to this application.")
+            }
+            (Culprit::Backend, CancelCode::SSO_FAILED) => {
+                let detail = "The application did not accept the sign-on that it was given.";
+                Self::new(502, "backend-sso-rejected", detail)
+            }
+            (_, CancelCode::SSO_FAILED) => {
+                Self::new(502, "connector-sso-failed", "Signing on to the application failed.")
+            }
             (Culprit::Backend, _) => Self::backend_broken(),
             (Culprit::Client | Culprit::Relay | Culprit::Connector, _) => Self::connector_lost(),
         }
@@ -363,6 +382,7 @@ mod tests {
             Reject::sign_in_unavailable(),
             Reject::not_assigned(),
             Reject::session_ended(),
+            Reject::sso_needs_user(),
             Reject::overloaded(),
             Reject::connector_unavailable(),
             Reject::connector_lost(),
