@@ -20,6 +20,7 @@ use crate::identity;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
+use crate::sso;
 use crate::tenants::{self, find_group};
 
 /// `app publish`.
@@ -115,6 +116,7 @@ pub(crate) fn set(
     app.external_url = request.external_url.unwrap_or(app.external_url);
     app.internal_url = request.internal_url.unwrap_or(app.internal_url);
     app.preauth = request.preauth.unwrap_or(app.preauth);
+    let off = sso::switched_off(&before, &mut app);
     for (name, value) in request.settings {
         match value {
             Some(value) => drop(app.settings.insert(name, value)),
@@ -123,7 +125,9 @@ pub(crate) fn set(
     }
     let choice =
         Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: Some(before.certificate) };
-    store(control, actor, Draft::default(), app, choice, Some(before))
+    let mut published = store(control, actor, Draft::default(), app, choice, Some(before))?;
+    published.warnings.extend(off);
+    Ok(published)
 }
 
 /// `app unpublish`.

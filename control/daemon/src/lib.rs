@@ -35,6 +35,7 @@ mod rollout;
 mod service_tokens;
 mod sessions;
 mod sign_in;
+mod sso;
 mod stage;
 mod store;
 mod tenants;
