@@ -57,16 +57,16 @@ impl Delegation {
     /// # Errors
     /// The keytab is of no use, or no KDC answers.
     pub fn sign_in(&self) -> Result<(), KerberosFailure> {
-        self.own(&GSS_MECH_KRB5).map(drop)
+        self.own(GSS_MECH_KRB5).map(drop)
     }
 
     /// The connector's own credential. The library keeps its ticket and renews it from the keytab, which it reads each time:
     /// new keys count at once.
-    fn own(&self, mechanism: &Oid<'static>) -> Result<Cred, KerberosFailure> {
+    fn own(&self, mechanism: Oid<'static>) -> Result<Cred, KerberosFailure> {
         let places = [(c"client_keytab", &*self.keytab), (c"ccache", &*self.cache)];
         self.acquire(CredUsage::Initiate, places, mechanism).map_err(|failure| {
             // Without a key the library only misses the ticket that it would have got by it.
-            let key = self.acquire(CredUsage::Accept, [(c"keytab", &*self.keytab)], &GSS_MECH_KRB5);
+            let key = self.acquire(CredUsage::Accept, [(c"keytab", &*self.keytab)], GSS_MECH_KRB5);
             own_failure(key.err().unwrap_or(failure))
         })
     }
@@ -76,7 +76,7 @@ impl Delegation {
         &self,
         usage: CredUsage,
         places: [(&CStr, &CStr); N],
-        mechanism: &Oid<'static>,
+        mechanism: Oid<'static>,
     ) -> Result<Cred, KerberosFailure> {
         let name = Imported::principal(&self.principal)?;
         let mut elements =
@@ -116,17 +116,17 @@ impl Delegation {
     }
 
     /// A credential in the user's name: S4U2Self.
-    fn user(&self, user: &str, mechanism: &'static Oid<'static>) -> Result<Cred, KerberosFailure> {
+    fn user(&self, user: &str, mechanism: Oid<'static>) -> Result<Cred, KerberosFailure> {
         let own = self.own(mechanism)?;
-        let kind = if user.matches('@').count() > 1 { &GSS_NT_KRB5_ENTERPRISE_NAME } else { &GSS_NT_KRB5_PRINCIPAL };
-        let name = Name::new(user.as_bytes(), Some(kind.clone())).map_err(failed)?;
-        let mechanisms = OidSet::singleton(mechanism.clone()).map_err(failed)?;
+        let kind = if user.matches('@').count() > 1 { GSS_NT_KRB5_ENTERPRISE_NAME } else { GSS_NT_KRB5_PRINCIPAL };
+        let name = Name::new(user.as_bytes(), Some(kind)).map_err(failed)?;
+        let mechanisms = OidSet::singleton(mechanism).map_err(failed)?;
         own.impersonate(&name, None, CredUsage::Initiate, Some(&mechanisms)).map_err(failed)
     }
 
     /// Why the user gets no ticket: without SPNEGO between, which keeps Kerberos' own codes to itself.
     fn diagnose(&self, wanted: &Wanted) -> Option<KerberosFailure> {
-        let begun = self.user(&wanted.user, &GSS_MECH_KRB5).and_then(|user| begin(user, wanted, &GSS_MECH_KRB5));
+        let begun = self.user(&wanted.user, GSS_MECH_KRB5).and_then(|user| begin(user, wanted, GSS_MECH_KRB5));
         begun.err()
     }
 }
@@ -135,9 +135,9 @@ impl Authority for Delegation {
     type Ticket = Cred;
 
     fn fetch(&self, wanted: &Wanted) -> Result<(Cred, Duration), KerberosFailure> {
-        let fetched = self.user(&wanted.user, &GSS_MECH_SPNEGO).and_then(|user| {
+        let fetched = self.user(&wanted.user, GSS_MECH_SPNEGO).and_then(|user| {
             // The ticket to the service comes with the first token, and stays with the user's credential.
-            begin(user.clone(), wanted, &GSS_MECH_SPNEGO)?;
+            begin(user.clone(), wanted, GSS_MECH_SPNEGO)?;
             let lifetime = user.lifetime().map_err(failed)?;
             Ok((user, lifetime))
         });
@@ -145,7 +145,7 @@ impl Authority for Delegation {
     }
 
     fn present(&self, ticket: &Cred, wanted: &Wanted) -> Result<(Vec<u8>, Box<dyn Proof>), KerberosFailure> {
-        let (token, context) = begin(ticket.clone(), wanted, &GSS_MECH_SPNEGO)?;
+        let (token, context) = begin(ticket.clone(), wanted, GSS_MECH_SPNEGO)?;
         Ok((token, Box::new(Exchange(context))))
     }
 }
@@ -155,26 +155,21 @@ struct Exchange(ClientCtx);
 
 impl Proof for Exchange {
     fn check(mut self: Box<Self>, answer: &[u8]) -> Result<(), KerberosFailure> {
-        let unproven = |mut failure: KerberosFailure| {
-            failure.kind = FailureKind::PeerUnproven;
-            failure
-        };
-        let more = self.0.step(Some(answer), None).map_err(|error| unproven(failed(error)))?;
-        if more.is_none() && self.0.is_complete() {
-            return Ok(());
+        // SPNEGO keeps the reason to itself.
+        let unproven = |words| KerberosFailure::without_code(FailureKind::PeerUnproven, words);
+        let more = self.0.step(Some(answer), None);
+        let more = more.map_err(|_| unproven("the service did not prove that it is who the ticket is for"))?;
+        if more.is_some() || !self.0.is_complete() {
+            return Err(unproven("the service wants more than one round"));
         }
-        Err(KerberosFailure::without_code(FailureKind::PeerUnproven, "the service wants more than one round"))
+        Ok(())
     }
 }
 
 /// The first token to the service: S4U2Proxy, unless the credential has the ticket already.
-fn begin(
-    user: Cred,
-    wanted: &Wanted,
-    mechanism: &'static Oid<'static>,
-) -> Result<(Vec<u8>, ClientCtx), KerberosFailure> {
+fn begin(user: Cred, wanted: &Wanted, mechanism: Oid<'static>) -> Result<(Vec<u8>, ClientCtx), KerberosFailure> {
     let service = service(&wanted.service)?;
-    let mut context = ClientCtx::new(Some(user), service, CtxFlags::GSS_C_MUTUAL_FLAG, Some(mechanism.clone()));
+    let mut context = ClientCtx::new(Some(user), service, CtxFlags::GSS_C_MUTUAL_FLAG, Some(mechanism));
     let token = context.step(None, None).map_err(failed)?;
     let token = token.ok_or_else(|| KerberosFailure::without_code(FailureKind::Other, "the library made no token"))?;
     Ok((token.to_vec(), context))
@@ -183,9 +178,9 @@ fn begin(
 /// With a realm it is a principal; without one krb5.conf says which realm the host is of.
 fn service(spn: &str) -> Result<Name, KerberosFailure> {
     if spn.contains('@') {
-        return Name::new(spn.as_bytes(), Some(GSS_NT_KRB5_PRINCIPAL.clone())).map_err(failed);
+        return Name::new(spn.as_bytes(), Some(GSS_NT_KRB5_PRINCIPAL)).map_err(failed);
     }
-    Name::new(spn.replacen('/', "@", 1).as_bytes(), Some(GSS_NT_HOSTBASED_SERVICE.clone())).map_err(failed)
+    Name::new(spn.replacen('/', "@", 1).as_bytes(), Some(GSS_NT_HOSTBASED_SERVICE)).map_err(failed)
 }
 
 /// A name of the library's, for the one call that libgssapi has no safe form of.
@@ -216,13 +211,10 @@ impl Drop for Imported {
 
 fn failed(error: Error) -> KerberosFailure {
     let words = error.to_string();
-    // Only the mechanism's words say anything.
-    let inner = words.trim().strip_prefix(UNSPECIFIED).and_then(|inner| inner.strip_suffix(')'));
+    // What stands in brackets are the mechanism's words; those before, of GSS-API, say nothing more.
+    let inner = words.trim().split_once(" (").and_then(|(_, inner)| inner.strip_suffix(')'));
     KerberosFailure::of_status(error.minor, inner.unwrap_or(words.trim()))
 }
-
-/// What stands before the words of the mechanism.
-const UNSPECIFIED: &str = "Unspecified GSS failure.  Minor code may provide more information (";
 
 fn failure(major: u32, minor: u32) -> KerberosFailure {
     failed(Error { major: libgssapi::error::MajorFlags::from_bits_retain(major), minor })
