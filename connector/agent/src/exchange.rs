@@ -16,6 +16,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use postern_http::h1::{BodyEncoder, encode_request};
 use postern_http::{Limits, Method, RequestHead};
+use postern_model::settings::BackendHttp;
 use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
 use crate::failure::{Failed, Fault};
@@ -119,7 +120,10 @@ impl Exchange {
     /// fresh one (RFC 9110 §9.2.2, RFC 9113 §8.7).
     async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
         let names = &self.tunnel.worker.names;
-        let wanted = Wanted { fresh: false, http1: asked.upgrade };
+        let login = asked.signed_on.as_ref().and(self.meta.sso_login.as_ref());
+        // Negotiate is of HTTP/1.1: servers that have it over HTTP/2 at all are told so by their operator.
+        let http1 = asked.upgrade || login.is_some() && pool.backend.http == BackendHttp::Auto;
+        let wanted = Wanted { fresh: false, http1, login };
         let acquired = pool.acquire(names, wanted).await?;
         let reused = acquired.is_reused();
         let lost = match self.attempt_on(pool, acquired, head, asked, has_body).await {

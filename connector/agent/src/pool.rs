@@ -14,6 +14,7 @@ use postern_http::h1::{Inbox, ResponseParser};
 use postern_io::sync::{OneSender, oneshot};
 use postern_io::{ConnectOptions, Instant, Socket, Stream, now, timeout};
 use postern_model::settings::BackendHttp;
+use postern_tunnel::SsoLogin;
 
 use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
@@ -51,6 +52,8 @@ pub(crate) struct BackendConnection {
     pub(crate) reused: bool,
     /// In the middle of a request: what is queued must not be sent any more when it is dropped.
     pub(crate) busy: bool,
+    /// Who is signed on on it.
+    login: Option<SsoLogin>,
     idle_since: Instant,
     _counted: Counted,
     /// Gone only when another connection takes this one's place.
@@ -93,11 +96,13 @@ impl Acquired {
 
 /// What a request demands of its connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     /// No kept one: it may have been closed meanwhile.
     pub(crate) fresh: bool,
     /// HTTP/1.1, for an upgrade.
     pub(crate) http1: bool,
+    /// No connection on which another was signed on: some backends take a whole connection for the first one's.
+    pub(crate) login: Option<&'a SsoLogin>,
 }
 
 /// The right to one connection.
@@ -133,14 +138,16 @@ impl Pool {
     }
 
     /// A connection: a kept one, or a part of a shared one, unless it must be fresh.
-    pub(crate) async fn acquire(self: &Rc<Self>, names: &Names, wanted: Wanted) -> Result<Acquired, Failed> {
+    pub(crate) async fn acquire(self: &Rc<Self>, names: &Names, wanted: Wanted<'_>) -> Result<Acquired, Failed> {
         if let Some(kept) = self.take_kept(wanted) {
             return Ok(kept);
         }
         let permit = match self.permit(wanted) {
             Some(permit) => Some(permit),
             None => match self.wait().await? {
-                Grant::Acquired(Acquired::Http1(kept)) if !wanted.fresh && kept.is_quiet() => {
+                Grant::Acquired(Acquired::Http1(kept))
+                    if !wanted.fresh && kept.is_of(wanted.login) && kept.is_quiet() =>
+                {
                     return Ok(Acquired::Http1(kept));
                 }
                 Grant::Acquired(Acquired::Http1(mut kept)) => kept.permit.take(),
@@ -153,7 +160,7 @@ impl Pool {
         self.connect(names, permit, wanted).await
     }
 
-    fn take_kept(&self, wanted: Wanted) -> Option<Acquired> {
+    fn take_kept(&self, wanted: Wanted<'_>) -> Option<Acquired> {
         if wanted.fresh {
             return None;
         }
@@ -162,7 +169,7 @@ impl Pool {
         {
             return Some(Acquired::Http2(lease));
         }
-        self.take_idle().map(Acquired::Http1)
+        self.take_idle(wanted.login).map(Acquired::Http1)
     }
 
     /// A place on the shared connection with the fewest requests.
@@ -205,20 +212,23 @@ impl Pool {
         });
     }
 
-    fn take_idle(&self) -> Option<Box<BackendConnection>> {
+    fn take_idle(&self, login: Option<&SsoLogin>) -> Option<Box<BackendConnection>> {
         loop {
-            let kept = self.idle.borrow_mut().pop()?;
+            let mut idle = self.idle.borrow_mut();
+            let last = idle.iter().rposition(|kept| kept.is_of(login))?;
+            let kept = idle.remove(last);
+            drop(idle);
             if kept.is_quiet() {
                 return Some(kept);
             }
         }
     }
 
-    /// A place for one more; an idle connection gives way to one that must be fresh.
-    fn permit(self: &Rc<Self>, wanted: Wanted) -> Option<Permit> {
-        if wanted.fresh && self.open.get() >= self.connections_max {
-            let oldest = self.idle.borrow_mut().pop();
-            drop(oldest);
+    /// A place for one more; an idle connection gives way to one that must be fresh, or is another user's.
+    fn permit(self: &Rc<Self>, wanted: Wanted<'_>) -> Option<Permit> {
+        if (wanted.fresh || wanted.login.is_some()) && self.open.get() >= self.connections_max {
+            let gives_way = self.idle.borrow_mut().pop();
+            drop(gives_way);
         }
         // One connection carries many requests: they wait for it instead of making one each.
         if self.dialling.get() && !wanted.http1 {
@@ -262,7 +272,7 @@ impl Pool {
         self: &Rc<Self>,
         names: &Names,
         permit: Option<Permit>,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
     ) -> Result<Acquired, Failed> {
         let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
@@ -289,13 +299,14 @@ impl Pool {
             parser: ResponseParser::new(Limits::default()),
             reused: false,
             busy: false,
+            login: wanted.login.cloned(),
             idle_since: now(),
             _counted: Counted::new(&self.counters),
             permit,
         })))
     }
 
-    async fn connect_to_any(&self, names: &Names, wanted: Wanted) -> Result<Stream, Failed> {
+    async fn connect_to_any(&self, names: &Names, wanted: Wanted<'_>) -> Result<Stream, Failed> {
         let internal = &self.backend.internal;
         // A program that is a backend itself has no other: it serves nobody's network.
         if let Some(built_in) = &self.built_in {
@@ -329,7 +340,7 @@ impl Pool {
         }
     }
 
-    async fn secure(&self, socket: Socket, wanted: Wanted) -> Result<Stream, Failed> {
+    async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
         let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
         let config = if wanted.http1 { &tls.http1 } else { &tls.config };
         Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
@@ -363,6 +374,10 @@ impl Drop for Dialling {
 }
 
 impl BackendConnection {
+    fn is_of(&self, login: Option<&SsoLogin>) -> bool {
+        self.login.as_ref() == login
+    }
+
     /// Nothing came and the backend did not close it. A look also keeps a receive armed, so that the next one notices.
     fn is_quiet(&self) -> bool {
         self.stream.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()

@@ -59,7 +59,6 @@ pub(crate) enum Transport {
 pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) transactions: TransactionLog,
-    /// Signs users on to backends, where it can.
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     connector: ConnectorId,
     transport: Mutex<Transport>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use postern_http::{BodyKind, Known, Method};
 use postern_io::Stream;
+use postern_io::duplex::Duplex;
 use postern_sso::{FailureKind, KerberosFailure, Negotiation, Proof, Reply, SignOn, Wanted};
 use postern_tunnel::{Cancel, CancelCode, Culprit};
 
@@ -218,6 +219,64 @@ fn what_is_missing_is_named() {
         let missing = if cfg!(feature = "kerberos") { "--keytab" } else { "--features kerberos" };
         assert!(cancel.unprocessed && cancel.detail.as_str().contains(missing), "{cancel:?}");
         assert!(came.borrow().is_empty());
+    });
+}
+
+/// Some backends take a whole connection for whom they saw on it first.
+#[test]
+fn users_do_not_share_connections() {
+    for (connections, expected) in [("10", [0, 0, 1, 0]), ("1", [0, 0, 1, 2])] {
+        sim(11, async move {
+            let came = Rc::new(RefCell::new(Vec::new()));
+            let keeping = Rc::clone(&came);
+            backend(move |number, stream: Stream| {
+                let came = Rc::clone(&keeping);
+                async move {
+                    let mut rest = Vec::new();
+                    while read_head(&stream, &mut rest).await.is_some() {
+                        came.borrow_mut().push(number);
+                        stream.queue(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                    }
+                }
+            });
+            let settings = [SETTINGS, &[("backend_connections_max", connections)]].concat();
+            let kdc: Arc<dyn SignOn> = Arc::new(Kdc::default());
+            let world = World::with_sign_on(&settings, 1, Some(kdc)).await;
+            let tunnel = world.relay.tunnel();
+            for login in ["anna@TEST", "anna@TEST", "bob@TEST", "anna@TEST"] {
+                let stream = tunnel.open_for(Some(login), &get("/"), true);
+                assert_eq!(tunnel.head(stream).await.0.status, 200);
+            }
+            assert_eq!(*came.borrow(), expected, "{connections}");
+        });
+    }
+}
+
+#[test]
+fn over_http_2_it_is_the_same_where_that_is_demanded() {
+    sim(12, async {
+        backend(|_, stream: Stream| async move {
+            let mut connection = h2::server::handshake(Duplex::new(stream)).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let has_token = request.headers()["authorization"].to_str().unwrap().starts_with("Negotiate ");
+                assert!(has_token);
+                let response = match request.uri().path() {
+                    "/" => http::Response::builder().header("www-authenticate", "Negotiate aXQgaXMgbWU="),
+                    _ => http::Response::builder().status(401).header("www-authenticate", "Negotiate"),
+                };
+                respond.send_response(response.body(()).unwrap(), true).unwrap();
+            }
+        });
+        let settings = [SETTINGS, &[("backend_http", "h2c")]].concat();
+        let kdc: Arc<dyn SignOn> = Arc::new(Kdc::default());
+        let world = World::with_sign_on(&settings, 1, Some(kdc)).await;
+        let tunnel = world.relay.tunnel();
+        let stream = tunnel.open_for(Some("anna@TEST"), &get("/"), true);
+        let (head, _) = tunnel.head(stream).await;
+        assert_eq!((head.status, head.headers.contains(Known::WwwAuthenticate)), (200, false));
+        let stream = tunnel.open_for(Some("anna@TEST"), &get("/refused"), true);
+        let cancel = tunnel.cancelled(stream).await;
+        assert_eq!((cancel.culprit, cancel.code), (Culprit::Backend, CancelCode::SSO_FAILED));
     });
 }
 

@@ -59,14 +59,10 @@ impl World {
         Self::with_sign_on(settings, workers, None).await
     }
 
-    pub(super) async fn with_sign_on(
-        settings: &[(&str, &str)],
-        workers: u16,
-        sign_on: Option<Arc<dyn SignOn>>,
-    ) -> Self {
+    pub(super) async fn with_sign_on(settings: &[(&str, &str)], workers: u16, by: Option<Arc<dyn SignOn>>) -> Self {
         let relay = FakeRelay::listen(workers);
         let offers = Arc::new(Offers::default());
-        let shared = connector(settings, Arc::clone(&offers), sign_on);
+        let shared = connector(settings, Arc::clone(&offers), by);
         relay.tunnels_up(usize::from(workers)).await;
         Self { shared, relay, offers }
     }
