@@ -130,12 +130,12 @@ impl Forwarding<'_> {
     }
 
     /// A stream on the best tunnel that was not tried; `None` when there is no other.
-    fn open<C: Client>(&self, client: &C, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
+    fn open<C: Client>(&mut self, client: &C, tried: &mut Vec<ConnectorId>) -> Result<Option<OpenStream>, Reject> {
         let app = self.admitted.app();
         let mut encoded = self.worker.scratch.borrow_mut();
         encoded.clear();
         self.head.encode(&mut encoded);
-        let sso_login = sso_login(self.admitted.permit())?;
+        let sso_login = sso_login(self.admitted.permit(), &mut self.transaction.detail)?;
         let meta = OpenMeta {
             app: app.id,
             request: self.transaction.request,

@@ -156,6 +156,12 @@ impl Reject {
         Self::new(403, "sso-needs-user", detail)
     }
 
+    /// The user has none of the names that the application asks for.
+    pub(crate) fn sso_login_missing() -> Self {
+        let detail = "You have no name in this application that you could be signed on with. Ask its operator.";
+        Self::new(403, "sso-login-missing", detail)
+    }
+
     pub(crate) fn overloaded() -> Self {
         let detail = "The relay has as many requests in progress as it may. Try again in a moment.";
         Self { field: Some(retry_after(1)), ..Self::new(503, "overloaded", detail) }
@@ -383,6 +389,7 @@ mod tests {
             Reject::not_assigned(),
             Reject::session_ended(),
             Reject::sso_needs_user(),
+            Reject::sso_login_missing(),
             Reject::overloaded(),
             Reject::connector_unavailable(),
             Reject::connector_lost(),

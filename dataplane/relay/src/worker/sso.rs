@@ -1,17 +1,63 @@
 //! Under which name the connector signs a request's user on to the application.
 
-use postern_tunnel::SsoLogin;
+use postern_model::session;
+use postern_model::settings::AppSettings;
+use postern_tunnel::{Detail, SsoLogin};
 
 use super::authorise::{Permit, Subject};
 use super::reject::Reject;
 
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
-/// without a user.
-pub(super) fn sso_login(permit: &Permit) -> Result<Option<SsoLogin>, Reject> {
+/// without a user. `detail` becomes what an operator should know of a refusal.
+pub(super) fn sso_login(permit: &Permit, _detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
     if permit.app().settings.sso.kerberos().is_none() {
         return Ok(None);
     }
     match permit.subject() {
         Some(Subject::Service(_)) | None => Err(Reject::sso_needs_user()),
+    }
+}
+
+/// The name of a user, as the application's settings choose it.
+#[cfg_attr(not(test), expect(dead_code, reason = "users will come through the same permit"))]
+fn of_user(settings: &AppSettings, user: &session::Subject, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
+    match settings.sso.kerberos_name(user) {
+        Ok(name) => Ok(SsoLogin::new(name.as_str())),
+        Err(nameless) => {
+            *detail = Detail::new(&nameless.to_string());
+            Err(Reject::sso_login_missing())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_model::sso::KERBEROS_NAME_BYTES_MAX;
+    use postern_tunnel::SSO_LOGIN_BYTES_MAX;
+    use std::collections::BTreeMap;
+
+    fn named(login: &str) -> (Result<Option<SsoLogin>, Reject>, String) {
+        let pairs = [("sso", "kerberos"), ("sso_spn", "HTTP/app@R.TEST"), ("sso_login", login)];
+        let pairs: BTreeMap<_, _> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let settings = AppSettings::parse(&pairs).unwrap();
+        let user = r#"{"id": "u1-1", "login": "anna@example.com"}"#;
+        let mut detail = Detail::default();
+        let named = of_user(&settings, &serde_json::from_str(user).unwrap(), &mut detail);
+        (named, detail.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_user_has_the_name_that_the_settings_choose_or_is_refused() {
+        let (name, detail) = named("user-part");
+        assert_eq!((name.unwrap().unwrap().shared().as_ref(), detail.as_str()), ("anna@R.TEST", ""));
+        let (refused, detail) = named("on-prem-upn");
+        assert_eq!(refused.unwrap_err().code, "sso-login-missing");
+        assert!(detail.contains("no attribute onprem_upn"), "{detail}");
+    }
+
+    #[test]
+    fn every_name_fits_an_open() {
+        assert_eq!(KERBEROS_NAME_BYTES_MAX, SSO_LOGIN_BYTES_MAX);
     }
 }
