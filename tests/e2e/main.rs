@@ -17,6 +17,7 @@ mod http2_attacks;
 mod http2_backends;
 mod http2_conformance;
 mod io_backend;
+mod kerberos;
 mod listening;
 mod malformed;
 mod messages;

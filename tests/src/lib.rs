@@ -9,6 +9,7 @@ pub mod client;
 pub mod cut;
 pub mod frames;
 pub mod jupyter;
+pub mod kerberos;
 pub mod load;
 pub mod netns;
 pub mod nginx;

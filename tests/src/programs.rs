@@ -57,10 +57,15 @@ fn beside_tests() -> PathBuf {
     folder.to_owned()
 }
 
+/// `TARGET` of the running program.
+pub fn target() -> PathBuf {
+    beside_tests().parent().expect("TARGET/PROFILE has a parent").to_owned()
+}
+
 /// Builds them with the profile of the running program.
 fn build() -> PathBuf {
     let folder = beside_tests();
-    let target = folder.parent().expect("TARGET/PROFILE has a parent");
+    let target = target();
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,

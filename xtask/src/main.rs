@@ -6,6 +6,7 @@
 mod browser;
 mod demo;
 mod ebpf;
+mod kerberos;
 mod packages;
 mod perf;
 mod shell;
@@ -41,6 +42,8 @@ enum Task {
     },
     /// JupyterLab in Chromium through the whole chain, one test of all; installs both.
     Browser,
+    /// The tests of single sign-on by Kerberos, against two KDCs and Apache; installs and unpacks what they need.
+    Kerberos,
     /// Build the BPF object from its sources and put it in place.
     Ebpf {
         /// Compare with the committed object instead.
@@ -59,6 +62,7 @@ fn main() -> std::process::ExitCode {
         Task::Test { no_io_uring: false } => test::run(),
         Task::Test { no_io_uring: true } => test::without_io_uring(),
         Task::Browser => browser::run(),
+        Task::Kerberos => kerberos::run(),
         Task::Ebpf { check } => ebpf::run(check),
         Task::Perf(arguments) => perf::run(&arguments),
         Task::Tidy => tidy::run(),

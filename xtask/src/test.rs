@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{browser, demo, ebpf, packages, perf, shell, tidy};
+use crate::{browser, demo, ebpf, kerberos, packages, perf, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -22,6 +22,8 @@ pub(crate) fn run() -> Result<()> {
     })?;
     shell::step("licences, bans and sources of dependencies", deny)?;
     shell::step("the BPF object comes from its sources", || ebpf::run(true))?;
+    // Before the programs are built without Kerberos, which are those that the tests take.
+    shell::step("KDCs, and the programs with Kerberos", kdcs)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
     shell::step("the demonstration, on the programs just built", || {
         demo::run(true, Some(shell::target_dir().join("debug")))
@@ -47,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
 /// The end-to-end tests under a seccomp filter as containers have one.
 pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("system packages", system_packages)?;
+    shell::step("KDCs, and the programs with Kerberos", kdcs)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
     shell::step("Chromium and JupyterLab", a_browser)?;
     let mut command = shell::cargo();
@@ -55,7 +58,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
     } else {
         command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     }
-    shell::run(browser::with_jupyter(command.env("POSTERN_TEST_DENY_IO_URING", "1")))
+    shell::run(kerberos::with_kdcs(browser::with_jupyter(command.env("POSTERN_TEST_DENY_IO_URING", "1"))))
 }
 
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
@@ -79,6 +82,11 @@ fn system_packages() -> Result<()> {
 /// One test needs them. A system may have no package of Chromium.
 fn a_browser() -> Result<()> {
     wanted(browser::prepare(), shell::is_ci())
+}
+
+/// Some tests need them. A system may have other packages.
+fn kdcs() -> Result<()> {
+    wanted(kerberos::prepare(), shell::is_ci())
 }
 
 /// What tests need and could not be had fails the run only where it must be there.
@@ -111,5 +119,5 @@ fn tests() -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     }
-    shell::run(browser::with_jupyter(&mut command))
+    shell::run(kerberos::with_kdcs(browser::with_jupyter(&mut command)))
 }
