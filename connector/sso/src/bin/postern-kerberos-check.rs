@@ -2,16 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 use postern_sso::kerberos::{Delegation, prepare};
-use postern_sso::{Authority as _, KerberosFailure, Proof, Wanted};
+use postern_sso::{
+    Authority as _, FailureKind, KerberosFailure, Negotiation, Proof, Reply, SignOn as _, Tickets, Wanted,
+};
 
 /// Tries Kerberos constrained delegation: a token for a user to a service, as the connector would fetch it.
 #[derive(Debug, Parser)]
@@ -32,6 +37,9 @@ struct Args {
     /// Print the token as a header field, read the service's answer (WWW-Authenticate, base64) from standard input, check it
     #[arg(long)]
     exchange: bool,
+    /// Ask for so many tokens at once, as a busy connector does, every fourth of a fresh ticket; say how long it took
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    requests: Option<u16>,
 }
 
 const EXAMPLES: &str = "Example:
@@ -62,12 +70,45 @@ fn run(args: &Args, wanted: &Wanted) -> Result<(), KerberosFailure> {
     eprintln!("the keytab is good for {}", args.kerberos_principal);
     let (ticket, lifetime) = delegation.fetch(wanted)?;
     eprintln!("{} gets a ticket to {}, good for {} s", wanted.user, wanted.service, lifetime.as_secs());
+    if let Some(requests) = args.requests {
+        return many(delegation, wanted, requests);
+    }
     if args.exchange {
         let (token, proof) = delegation.present(&ticket, wanted)?;
         println!("Authorization: Negotiate {}", STANDARD.encode(token));
         check(proof)?;
         println!("the service has proved who it is");
     }
+    Ok(())
+}
+
+/// Goes the whole way of a connector's requests.
+fn many(delegation: Delegation, wanted: &Wanted, requests: u16) -> Result<(), KerberosFailure> {
+    let threads = |error: std::io::Error| KerberosFailure::without_code(FailureKind::Other, error.to_string());
+    let tickets = Tickets::start(delegation).map_err(threads)?;
+    let begun = Instant::now();
+    let ask = |number: u16, sender: Sender<_>| {
+        // The receiver waits for as many as are asked for.
+        let reply = Reply::to(move |answer| drop(sender.send(answer)));
+        tickets.negotiate(wanted.clone(), number % 4 == 3, reply);
+    };
+    let (sender, answers) = channel::<Result<Negotiation, KerberosFailure>>();
+    ask(0, sender.clone());
+    let first = answers.recv().map_err(|_| KerberosFailure::without_code(FailureKind::Other, "no answer came"))??;
+    (1..requests).for_each(|number| ask(number, sender.clone()));
+    drop(sender);
+    let (mut tokens, mut held) = (HashSet::from([first.token]), 0);
+    for answer in answers {
+        let Negotiation { token, from_held, .. } = answer?;
+        held += usize::from(from_held);
+        tokens.insert(token);
+    }
+    if tokens.len() != usize::from(requests) {
+        let words = format!("{requests} were asked for, and {} tokens came", tokens.len());
+        return Err(KerberosFailure::without_code(FailureKind::Other, words));
+    }
+    let ms = begun.elapsed().as_millis();
+    eprintln!("{requests} tokens in {ms} ms, all different, {held} of them of a ticket that was held");
     Ok(())
 }
 
