@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use postern_tests::kerberos::{APP, Apache, CONNECTOR, Kdc, Kind, OTHER, USERS, prepared};
+use postern_tests::kerberos::{APP, Apache, CONNECTOR, ENTERPRISE_NAME, Kdc, Kind, OTHER, USERS, prepared};
 use postern_tests::process::Process;
 use postern_tests::world::World;
 use postern_tests::{pass_over, programs};
@@ -33,10 +33,10 @@ impl Realm {
         self.kdc.check(&self.prepared, &self.kdc.principal(user), service).unwrap()
     }
 
-    /// What it says on standard output: first a token for alice.
-    fn begin(&self, service: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+    /// What it says on standard output: first a token for the user.
+    fn begin(&self, user: &str, service: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
         let mut command = self.kdc.check_command(&self.prepared, &self.kdc.connector_keytab());
-        command.args(["--user", &self.kdc.principal(USERS[0]), "--service", service, "--exchange"]);
+        command.args(["--user", &self.kdc.principal(user), "--service", service, "--exchange"]);
         let mut check = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(check.stdout.take().unwrap()).lines();
         (check, said)
@@ -57,7 +57,7 @@ fn a_user_is_signed_on(kind: Kind) {
     let Some(realm) = Realm::start(kind) else { return };
     let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
     for service in [APP.to_owned(), realm.kdc.principal(APP)] {
-        let (mut check, mut said) = realm.begin(&service);
+        let (mut check, mut said) = realm.begin(USERS[0], &service);
         let authorization = said.next().unwrap().unwrap();
         let answer = curl(&apache, &authorization);
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("REMOTE_USER=alice"), "{kind:?}: {answer}");
@@ -77,7 +77,7 @@ fn an_application_with_a_wrong_clock_refuses() {
         let folder = tempfile::tempdir_in(realm.folder.path()).unwrap();
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let apache = Apache::start_with_clock(&realm.kdc, folder.path(), &realm.prepared, minutes).unwrap();
-        let (check, mut said) = realm.begin(APP);
+        let (check, mut said) = realm.begin(USERS[0], APP);
         let answer = curl(&apache, &said.next().unwrap().unwrap());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{minutes}: {answer}");
         // It waits for an answer that it does not get.
@@ -90,10 +90,10 @@ fn an_application_with_a_wrong_clock_refuses() {
 fn a_proof_of_another_exchange_is_not_believed() {
     let Some(realm) = Realm::start(Kind::Heimdal) else { return };
     let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
-    let (mut first, mut said) = realm.begin(APP);
+    let (mut first, mut said) = realm.begin(USERS[0], APP);
     let answer = curl(&apache, &said.next().unwrap().unwrap());
     let proof = answer.lines().find_map(|line| line.strip_prefix("WWW-Authenticate: Negotiate ")).unwrap();
-    let (mut second, mut said) = realm.begin(APP);
+    let (mut second, mut said) = realm.begin(USERS[0], APP);
     assert!(said.next().unwrap().unwrap().starts_with("Authorization: Negotiate "));
     writeln!(second.stdin.take().unwrap(), "{}", proof.trim()).unwrap();
     assert!(said.next().is_none() && !second.wait().unwrap().success());
@@ -144,6 +144,34 @@ fn heimdal_signs_a_user_on() {
 #[test]
 fn mit_signs_a_user_on() {
     a_user_is_signed_on(Kind::Mit);
+}
+
+/// A UPN of another domain than its realm's, as `sso_login=upn` with `sso_realm` makes it. MIT's KDC leaves the name as it was
+/// asked for.
+#[test]
+fn a_user_is_known_by_an_enterprise_name() {
+    let Some(realm) = Realm::start(Kind::Mit) else { return };
+    let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
+    let (check, mut said) = realm.begin(ENTERPRISE_NAME, APP);
+    let answer = curl(&apache, &said.next().unwrap().unwrap());
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("REMOTE_USER=alice@corp.example\n"), "{answer}");
+    // It waits for an answer that it does not get.
+    assert!(!check.wait_with_output().unwrap().status.success());
+}
+
+/// As a busy connector does: from all threads, of held tickets and of fresh ones.
+#[test]
+fn many_tokens_are_made_at_once() {
+    for kind in [Kind::Heimdal, Kind::Mit] {
+        let Some(realm) = Realm::start(kind) else { return };
+        let mut command = realm.kdc.check_command(&realm.prepared, &realm.kdc.connector_keytab());
+        command.args(["--user", &realm.kdc.principal(USERS[0]), "--service", APP, "--requests", "500"]);
+        let said = words(&command.output().unwrap(), true);
+        assert!(
+            said.contains("500 tokens in ") && said.contains("all different") && !said.contains(" 0 of them"),
+            "{kind:?}: {said}"
+        );
+    }
 }
 
 #[test]
@@ -223,5 +251,12 @@ fn single_sign_on_needs_users_that_are_known() {
     let settings = &shown["settings"];
     assert!(settings.get("sso").is_none() && settings.get("sso_spn").is_some(), "{shown}");
     let said = words(&set(&["--set", "sso=kerberos"]), false);
+    assert!(said.contains("needs --preauth oidc"), "{said}");
+    let file = world.path("wanted.toml");
+    let wanted = format!(
+        "tenant = \"default\"\n[app.app]\nexternal = \"{external}\"\ninternal = \"http://127.0.0.1:1/\"\npreauth = \"passthrough\"\nsettings = {{ sso = \"kerberos\", sso_spn = \"HTTP/a@B\" }}\n"
+    );
+    std::fs::write(&file, wanted).unwrap();
+    let said = words(&world.cli_output(&["apply", "-f", file.to_str().unwrap()]).unwrap(), false);
     assert!(said.contains("needs --preauth oidc"), "{said}");
 }

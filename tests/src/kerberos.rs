@@ -29,6 +29,9 @@ pub const OTHER: &str = "HTTP/other.example.test";
 /// A user, and one whose account is locked.
 pub const USERS: [&str; 2] = ["alice", "locked"];
 
+/// What MIT's KDC knows the first one as, too: a UPN of another domain.
+pub const ENTERPRISE_NAME: &str = "alice@corp.example";
+
 /// Which KDC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{APP, CONNECTOR, Kdc, OTHER, USERS, answers, libraries, run};
+use super::{APP, CONNECTOR, ENTERPRISE_NAME, Kdc, OTHER, USERS, answers, libraries, run};
 use crate::process::Process;
 use crate::within;
 use crate::world::free_address;
@@ -108,7 +108,20 @@ directory {folder}/ldap
         self.change(
             "ldapmodify",
             &format!(
-                "dn: krbPrincipalName={CONNECTOR}@{REALM},cn={REALM},cn=krb,dc=test\nchangetype: modify\nadd: krbAllowedToDelegateTo\nkrbAllowedToDelegateTo: {APP}@{REALM}\n"
+                "dn: krbPrincipalName={CONNECTOR}@{REALM},cn={REALM},cn=krb,dc=test
+changetype: modify
+add: krbAllowedToDelegateTo
+krbAllowedToDelegateTo: {APP}@{REALM}
+
+dn: krbPrincipalName={user}@{REALM},cn={REALM},cn=krb,dc=test
+changetype: modify
+add: krbCanonicalName
+krbCanonicalName: {user}@{REALM}
+-
+add: krbPrincipalName
+krbPrincipalName: {ENTERPRISE_NAME}@{REALM}
+",
+                user = USERS[0],
             ),
         )
     }
