@@ -122,7 +122,7 @@ impl Peer {
         let listed = shell::output(&mut depends)?;
         let is_own = |name: &str| {
             let library = |part: &&str| name.starts_with("lib") && (name.starts_with(*part) || name.ends_with(*part));
-            self.libraries.iter().any(|part| library(part)) && !name.contains(':') && !name.ends_with("-dev")
+            self.libraries.iter().any(library) && !name.contains(':') && !name.ends_with("-dev")
         };
         // Those that others depend on stand at a line's beginning; virtual ones in angle brackets.
         let names = listed.lines().filter(|line| is_own(line)).map(str::to_owned);
