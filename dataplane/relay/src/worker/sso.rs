@@ -9,17 +9,17 @@ use super::reject::Reject;
 
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
 /// without a user. `detail` becomes what an operator should know of a refusal.
-pub(super) fn sso_login(permit: &Permit, _detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
+pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
     if permit.app().settings.sso.kerberos().is_none() {
         return Ok(None);
     }
     match permit.subject() {
+        Some(Subject::Person(person)) => of_user(&permit.app().settings, &person.held.record.user, detail),
         Some(Subject::Service(_)) | None => Err(Reject::sso_needs_user()),
     }
 }
 
 /// The name of a user, as the application's settings choose it.
-#[cfg_attr(not(test), expect(dead_code, reason = "users will come through the same permit"))]
 fn of_user(settings: &AppSettings, user: &session::Subject, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
     match settings.sso.kerberos_name(user) {
         Ok(name) => Ok(SsoLogin::new(name.as_str())),
