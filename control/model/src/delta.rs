@@ -7,9 +7,10 @@ use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, ServiceTokenId, TenantId};
+use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, PolicyId, RelayId, ServiceTokenId, TenantId};
 use crate::limit::{Limit, LimitScope};
 use crate::network::Network;
+use crate::policy::Policy;
 use crate::service_token::ServiceToken;
 use crate::session::CookieKey;
 
@@ -129,6 +130,14 @@ pub enum Change {
         /// At most [`crate::snapshot::COOKIE_KEYS_MAX`].
         keys: Vec<CookieKey>,
     },
+    /// A policy was made or changed. Not optional, as its removal is not: a relay that skipped one would let pass what it should
+    /// not. An application that is removed is taken out of policies, a tenant's policies go with it.
+    PolicyPut(Policy),
+    /// A policy was deleted.
+    PolicyRemoved {
+        /// Which.
+        id: PolicyId,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -139,7 +148,7 @@ pub enum Change {
 impl Change {
     /// Whose change it is; `None` for relays.
     #[must_use]
-    pub const fn tenant(&self) -> Option<TenantId> {
+    pub fn tenant(&self) -> Option<TenantId> {
         match self {
             Self::TenantPut(tenant) => Some(tenant.id),
             Self::TenantRemoved { id } => Some(*id),
@@ -158,6 +167,8 @@ impl Change {
             Self::AssignmentRemoved { app, .. } => Some(app.tenant),
             Self::ServiceTokenPut(token) => Some(token.id.tenant),
             Self::ServiceTokenRemoved { id } => Some(id.tenant),
+            Self::PolicyPut(policy) => Some(policy.tenant()),
+            Self::PolicyRemoved { id } => Some(id.tenant),
             Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_)
             | Self::RelayRemoved { .. }
@@ -252,4 +263,6 @@ const KINDS: &[&str] = &[
     "identity_put",
     "identity_removed",
     "cookie_keys_put",
+    "policy_put",
+    "policy_removed",
 ];

@@ -32,7 +32,7 @@ macro_rules! as_text {
         }
     };
 }
-use as_text;
+pub(crate) use as_text;
 
 /// Attributes of one user: with [`VALUE_BYTES_MAX`] at most 64 KiB each, and in practice some hundred bytes.
 pub const ATTRIBUTES_MAX: usize = 64;

@@ -148,6 +148,10 @@ tenant_id!(
     /// A service token.
     ServiceTokenId, "st", "a service token id such as st1-4"
 );
+tenant_id!(
+    /// A conditional access policy.
+    PolicyId, "p", "a policy id such as p1-4"
+);
 
 impl TenantId {
     /// The tenant `default`, made at initialisation.

@@ -23,6 +23,7 @@ pub mod limit;
 pub mod link;
 pub mod network;
 pub mod plan;
+pub mod policy;
 pub mod prefix;
 pub mod question;
 pub mod record;

@@ -3,6 +3,8 @@
 mod cookie;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
@@ -117,6 +119,16 @@ impl SessionRecord {
 }
 
 impl AuthMethod {
+    /// All there are.
+    pub const ALL: [Self; 6] = [
+        Self::Password,
+        Self::OneTimePassword,
+        Self::HardwareKey,
+        Self::MultiFactor,
+        Self::Integrated,
+        Self::Federated,
+    ];
+
     /// Its name in RFC 8176, or, of what has none there, ours.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -128,6 +140,24 @@ impl AuthMethod {
             Self::Integrated => "wia",
             Self::Federated => "fed",
         }
+    }
+}
+
+impl fmt::Display for AuthMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for AuthMethod {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|method| method.as_str() == text);
+        found.ok_or_else(|| {
+            let text: String = text.chars().take(64).collect();
+            format!("{text:?} is not a method: {}", Self::ALL.map(Self::as_str).join(", "))
+        })
     }
 }
 

@@ -9,9 +9,12 @@ pub use crate::delta::{Change, Delta};
 use crate::directory::{Assignment, AssignmentKey, Principal};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, RelayId, ServiceTokenId, TenantId, UserId};
+use crate::ids::{
+    AppId, CertificateId, ConnectorId, GroupId, Name, PolicyId, RelayId, ServiceTokenId, TenantId, UserId,
+};
 use crate::limit::{Limit, LimitKey};
 use crate::network::{Network, NetworkKey};
+use crate::policy::Policy;
 use crate::service_token::ServiceToken;
 use crate::session::{CookieKey, CookieSealer};
 
@@ -62,6 +65,9 @@ pub struct Snapshot {
     /// Keys for cookies, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cookie_keys: Vec<CookieKey>,
+    /// Conditional access policies. Where there are any, `requires` names them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<PolicyId, Policy>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -149,6 +155,7 @@ impl Snapshot {
             assignments: _,
             identity,
             cookie_keys,
+            policies: _,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
@@ -194,9 +201,7 @@ impl Snapshot {
                 present(&self.limits, &LimitKey { tenant: *tenant, scope: scope.clone() }, "removal")
             }
             Change::NetworkPut(network) => self.need_tenant(&network.key(), network.tenant),
-            Change::NetworkRemoved { tenant, name } => {
-                present(&self.networks, &NetworkKey { tenant: *tenant, name: name.clone() }, "removal")
-            }
+            Change::NetworkRemoved { tenant, name } => self.check_network_removed(*tenant, name),
             Change::AssignmentPut(assignment) => self.check_assignment(assignment),
             Change::AssignmentRemoved { app, principal } => {
                 present(&self.assignments, &AssignmentKey { app: *app, principal: *principal }, "removal")
@@ -209,6 +214,8 @@ impl Snapshot {
                 None => Err(DeltaError::Missing { what: "removal".into(), missing: "a place to sign in".into() }),
             },
             Change::CookieKeysPut { keys } => check_cookie_keys(keys),
+            Change::PolicyPut(policy) => self.check_policy(policy),
+            Change::PolicyRemoved { id } => present(&self.policies, id, "removal"),
         }
     }
 
@@ -254,6 +261,23 @@ impl Snapshot {
         }
     }
 
+    /// Whose the applications are, the policy itself has checked.
+    fn check_policy(&self, policy: &Policy) -> Result<(), DeltaError> {
+        let tenant = policy.tenant();
+        self.need_tenant(&policy.id, tenant)?;
+        policy.named_apps().try_for_each(|app| present(&self.apps, &app, &policy.id))?;
+        let key = |name: &Name| NetworkKey { tenant, name: name.clone() };
+        policy.networks().try_for_each(|name| present(&self.networks, &key(name), &policy.id))
+    }
+
+    /// A policy that names a network would come to mean something else without it.
+    fn check_network_removed(&self, tenant: TenantId, name: &Name) -> Result<(), DeltaError> {
+        let key = NetworkKey { tenant, name: name.clone() };
+        present(&self.networks, &key, "removal")?;
+        let mut own = self.policies.values().filter(|policy| policy.tenant() == tenant);
+        unused(&key, own.find(|policy| policy.networks().any(|network| network == name)).map(|policy| policy.id))
+    }
+
     fn check_tenant_removed(&self, id: TenantId) -> Result<(), DeltaError> {
         present(&self.tenants, &id, "removal")?;
         let group = self.groups.keys().find(|group| group.tenant == id);
@@ -285,6 +309,8 @@ impl Snapshot {
                 self.limits.retain(|key, _| key.tenant != *id);
                 self.networks.retain(|key, _| key.tenant != *id);
                 self.service_tokens.retain(|token, _| token.tenant != *id);
+                self.policies.retain(|policy, _| policy.tenant != *id);
+                self.note_policies();
             }
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
             Change::GroupRemoved { id } => {
@@ -298,6 +324,11 @@ impl Snapshot {
                 self.assignments.retain(|key, _| key.app != *id);
                 for token in self.service_tokens.values_mut() {
                     token.apps.remove(id);
+                }
+                for policy in self.policies.values_mut() {
+                    if let Some(without) = policy.without_app(*id) {
+                        *policy = without;
+                    }
                 }
             }
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
@@ -327,7 +358,24 @@ impl Snapshot {
             Change::IdentityPut(identity) => self.identity = Some(identity.clone()),
             Change::IdentityRemoved {} => self.identity = None,
             Change::CookieKeysPut { keys } => self.cookie_keys.clone_from(keys),
+            Change::PolicyPut(policy) => {
+                put(&mut self.policies, policy.id, policy);
+                self.note_policies();
+            }
+            Change::PolicyRemoved { id } => {
+                self.policies.remove(id);
+                self.note_policies();
+            }
             Change::Skipped { .. } => {}
+        }
+    }
+
+    /// A relay that knows no policies must not serve a state that has some.
+    fn note_policies(&mut self) {
+        if self.policies.is_empty() {
+            self.requires.remove(POLICIES);
+        } else {
+            self.requires.insert(POLICIES.to_owned());
         }
     }
 }
@@ -373,8 +421,9 @@ fn same_tenant(
 
 /// Keys for cookies at a time: with a new one every week they reach back further than any session.
 pub const COOKIE_KEYS_MAX: usize = 8;
-/// What a snapshot's `requires` may name. Nothing yet: the base is understood by every version.
-const KNOWN_REQUIREMENTS: &[&str] = &[];
+const POLICIES: &str = "policies";
+/// What a snapshot's `requires` may name. The base is understood by every version.
+const KNOWN_REQUIREMENTS: &[&str] = &[POLICIES];
 
 #[cfg(test)]
 mod tests;

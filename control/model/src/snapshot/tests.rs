@@ -8,6 +8,7 @@ use super::*;
 use crate::config::{CertificateOrigin, Preauth};
 use crate::ids::UserGroupId;
 use crate::limit::{Allowance, LimitScope};
+use crate::policy::{PolicyEntry, PolicyInvalid, Resolve};
 use crate::secret::SecretText;
 use crate::service_token::TokenSecret;
 
@@ -79,13 +80,42 @@ fn service_token(tenant: u32, seq: u32, app: u32) -> ServiceToken {
     }
 }
 
+/// About one application of tenant 1 and, where `network` is not 0, one of its own networks.
+fn policy(tenant: u32, seq: u32, app: u32, network: u32) -> Policy {
+    struct Ids(TenantId);
+    impl Resolve for Ids {
+        type Error = PolicyInvalid;
+        fn user(&self, _: &'static str, name: &str) -> Result<UserId, PolicyInvalid> {
+            Ok(name.parse().unwrap())
+        }
+        fn group(&self, _: &'static str, name: &str) -> Result<UserGroupId, PolicyInvalid> {
+            Ok(name.parse().unwrap())
+        }
+        fn app(&self, _: &'static str, name: &str) -> Result<AppId, PolicyInvalid> {
+            Ok(AppId::new(self.0, name.parse().unwrap()))
+        }
+        fn network(&self, _: &'static str, _: &Name) -> Result<(), PolicyInvalid> {
+            Ok(())
+        }
+    }
+    let id = PolicyId::new(TenantId(tenant), seq);
+    let entry = PolicyEntry {
+        everyone: true,
+        apps: Some([app.to_string()].into()),
+        networks: (network > 0).then(|| format!("n{network}").parse().unwrap()).into_iter().collect(),
+        block: true,
+        ..PolicyEntry::default()
+    };
+    entry.policy(id, id.to_string().parse().unwrap(), &Ids(id.tenant)).unwrap()
+}
+
 fn next(snapshot: &Snapshot, change: Change) -> Delta {
     Delta { version: snapshot.version + 1, at_unix_ms: 5, tenant: change.tenant(), change }
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..21, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..24, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -116,6 +146,8 @@ fn any_change() -> impl Strategy<Value = Change> {
         }
         18 => Change::ServiceTokenPut(service_token(t, a, b)),
         19 => Change::ServiceTokenRemoved { id: ServiceTokenId::new(TenantId(t), a) },
+        20 | 21 => Change::PolicyPut(policy(t, a, b, c - 1)),
+        22 => Change::PolicyRemoved { id: PolicyId::new(TenantId(t), a) },
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -145,6 +177,15 @@ fn assert_whole(snapshot: &Snapshot) {
         assert!(snapshot.tenants.contains_key(&token.id.tenant));
         assert!(token.apps.iter().all(|app| app.tenant == token.id.tenant && snapshot.apps.contains_key(app)));
     }
+    for policy in snapshot.policies.values() {
+        let tenant = policy.id.tenant;
+        assert!(snapshot.tenants.contains_key(&tenant));
+        assert!(policy.named_apps().all(|app| snapshot.apps.contains_key(&app)));
+        let key = |name: &Name| NetworkKey { tenant, name: name.clone() };
+        assert!(policy.networks().all(|name| snapshot.networks.contains_key(&key(name))));
+    }
+    assert_eq!(snapshot.requires.is_empty(), snapshot.policies.is_empty());
+    assert_eq!(snapshot.check_known(), Ok(()));
 }
 
 proptest! {
@@ -216,7 +257,13 @@ fn a_reader_that_knows_no_limits_networks_or_users_may_go_on_without_them() {
 #[test]
 fn no_reader_may_skip_what_takes_permissions_away() {
     let token = service_token(1, 1, 1);
-    for change in [Change::ServiceTokenRemoved { id: token.id }, Change::ServiceTokenPut(token)] {
+    let policy = policy(1, 1, 1, 0);
+    for change in [
+        Change::ServiceTokenRemoved { id: token.id },
+        Change::ServiceTokenPut(token),
+        Change::PolicyRemoved { id: policy.id },
+        Change::PolicyPut(policy),
+    ] {
         let json = serde_json::to_string(&next(&Snapshot::default(), change)).unwrap();
         assert!(!json.contains("optional"), "{json}");
     }
@@ -243,6 +290,37 @@ fn an_application_that_goes_leaves_its_tokens_behind_without_it() {
 }
 
 #[test]
+fn what_goes_never_makes_a_policy_wider() {
+    let mut snapshot = Snapshot::default();
+    let mut done = |change| {
+        let delta = next(&snapshot, change);
+        snapshot.apply(&delta).map(|()| snapshot.clone())
+    };
+    for change in [
+        Change::TenantPut(tenant(1)),
+        Change::GroupPut(group(1, 1)),
+        Change::CertificatePut(certificate(1, 1)),
+        Change::AppPut(app(1, 1, (1, 1), 1)),
+        Change::AppPut(app(1, 2, (1, 1), 1)),
+        Change::NetworkPut(network(1, 1)),
+        Change::PolicyPut(policy(1, 1, 1, 1)),
+    ] {
+        done(change).unwrap();
+    }
+    let gone = Change::NetworkRemoved { tenant: TenantId(1), name: network(1, 1).name };
+    let refused = done(gone.clone()).unwrap_err().to_string();
+    assert_eq!(refused, "t1/n1 is still used by p1-1");
+    assert!(done(Change::PolicyPut(policy(1, 2, 1, 2))).unwrap_err().to_string().contains("t1/n2, which does not"));
+    let after = done(Change::AppRemoved { id: AppId::new(TenantId(1), 1) }).unwrap();
+    let left = after.policies.values().next().unwrap();
+    assert_eq!((left.named_apps().count(), left.about_nothing()), (0, Some("no application")));
+    assert!(after.requires.contains("policies"));
+    let after = done(Change::PolicyRemoved { id: PolicyId::new(TenantId(1), 1) }).unwrap();
+    assert!(after.policies.is_empty() && after.requires.is_empty());
+    done(gone).unwrap();
+}
+
+#[test]
 fn every_kind_of_change_is_known_on_the_wire() {
     let relay = Relay { id: RelayId(1), name: "r".parse().unwrap(), address: None };
     let more = [Change::RelayPut(relay), Change::RelayRemoved { id: RelayId(1) }];
@@ -257,6 +335,6 @@ fn every_kind_of_change_is_known_on_the_wire() {
 fn a_state_that_needs_more_is_refused() {
     let mut snapshot = Snapshot::default();
     assert_eq!(snapshot.check_known(), Ok(()));
-    snapshot.requires.insert("policies".into());
+    snapshot.requires.insert("colours".into());
     assert!(snapshot.check_known().unwrap_err().to_string().contains("upgrade"));
 }

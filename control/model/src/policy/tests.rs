@@ -1,0 +1,382 @@
+//! What single policies do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::Snapshot;
+use crate::config::Tenant;
+use crate::ids::SessionId;
+use crate::network::Network;
+use crate::session::{AuthMethod, SessionRecord, Subject};
+
+mod cost;
+mod properties;
+
+const T: TenantId = TenantId::DEFAULT;
+const APP: AppId = AppId::new(T, 1);
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// The third user, in the groups 1 and 2.
+fn subject(guest: bool) -> Subject {
+    Subject {
+        id: UserId::new(T, 3),
+        login: "anna".parse().unwrap(),
+        display_name: "".parse().unwrap(),
+        mail: None,
+        attributes: BTreeMap::new(),
+        guest,
+        groups: [1, 2].map(|seq| (UserGroupId::new(T, seq), name(&format!("group{seq}")))).into(),
+        expires_unix: None,
+    }
+}
+
+fn session(methods: &[AuthMethod]) -> SessionRecord {
+    SessionRecord {
+        id: SessionId(1),
+        user: subject(false),
+        authenticated_unix: NOW,
+        methods: methods.iter().copied().collect(),
+        provider: None,
+        expires_unix: NOW + 86_400,
+        idle_s: 3_600,
+        persistent: false,
+        source: None,
+    }
+}
+
+fn input<'a>(session: &'a SessionRecord, terms: &'a BTreeSet<Name>) -> Input<'a> {
+    Input {
+        session: Some(session),
+        source: Some("192.0.2.7".parse().unwrap()),
+        country: None,
+        platform: Platform::Linux,
+        client: ClientKind::Browser,
+        risk: Risk::Low,
+        device: DeviceState::Unknown,
+        terms,
+    }
+}
+
+/// A policy about everyone and everything that asks for two factors.
+fn parts(seq: u32) -> PolicyParts {
+    PolicyParts {
+        id: PolicyId::new(T, seq),
+        name: name(&format!("policy{seq}")),
+        state: PolicyState::On,
+        who: Who { include: Scope::All, except: People::default() },
+        apps: Apps { include: Scope::All, except: BTreeSet::new() },
+        conditions: Conditions::default(),
+        grant: Grant::Require { all: BTreeSet::from([Requirement::Mfa]), any: BTreeSet::new() },
+        session: SessionControls::default(),
+    }
+}
+
+fn policy(seq: u32, change: impl FnOnce(&mut PolicyParts)) -> Policy {
+    let mut parts = parts(seq);
+    change(&mut parts);
+    Policy::new(parts).unwrap()
+}
+
+/// With the networks hq (192.0.2.0/24) and lab (198.51.100.0/24).
+fn state(policies: impl IntoIterator<Item = Policy>) -> Snapshot {
+    let network = |named: &str, prefix: &str| {
+        let network = Network { tenant: T, name: name(named), prefixes: vec![prefix.parse().unwrap()] };
+        (network.key(), network)
+    };
+    Snapshot {
+        tenants: [(T, Tenant { id: T, name: name("default") })].into(),
+        networks: [network("hq", "192.0.2.0/24"), network("lab", "198.51.100.0/24")].into(),
+        policies: policies.into_iter().map(|policy| (policy.id, policy)).collect(),
+        ..Snapshot::default()
+    }
+}
+
+fn outcome<'p>(policies: impl IntoIterator<Item = &'p Policy>, input: &Input<'_>) -> Outcome {
+    Policies::of(&state(policies.into_iter().cloned())).decide(&subject(false), APP, input, NOW).outcome
+}
+
+fn needs(steps: &[&[&str]]) -> Outcome {
+    let step = |step: &&[&str]| Step(step.iter().map(|text| text.parse().unwrap()).collect());
+    Outcome::NeedsStepUp { steps: steps.iter().map(step).collect() }
+}
+
+fn require(all: &[&str], any: &[&str]) -> Grant {
+    let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    Grant::Require { all: set(all), any: set(any) }
+}
+
+#[test]
+fn the_most_restrictive_wins() {
+    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let input = input(&session, &terms);
+    let mfa = policy(1, |_| {});
+    let device = policy(2, |p| p.grant = require(&["terms/guests"], &["compliant-device", "mfa"]));
+    let block = policy(3, |p| p.grant = Grant::Block);
+    assert_eq!(outcome([], &input), Outcome::Allow);
+    assert_eq!(outcome([&mfa], &input), needs(&[&["mfa"]]));
+    let step = outcome([&device], &input);
+    assert_eq!(step, needs(&[&["terms/guests"], &["mfa", "compliant-device"]]));
+    assert_eq!(step.to_string(), "needs one of (mfa, compliant-device) and terms/guests");
+    let both = [mfa, device, block];
+    assert_eq!(outcome(&both[..2], &input), needs(&[&["mfa"], &["terms/guests"]]), "two factors do for both");
+    assert_eq!(outcome(&both, &input), Outcome::Block { policies: vec![PolicyId::new(T, 3)] });
+}
+
+#[test]
+fn what_is_met_is_not_asked_for() {
+    let accepted = BTreeSet::from([name("guests")]);
+    let session = session(&[AuthMethod::Password, AuthMethod::OneTimePassword]);
+    let input = Input { device: DeviceState::Compliant, ..input(&session, &accepted) };
+    let all = policy(1, |p| p.grant = require(&["mfa", "registered-device", "compliant-device", "terms/guests"], &[]));
+    assert_eq!(outcome([&all], &input), Outcome::Allow);
+    let registered = Input { device: DeviceState::Registered, ..input.clone() };
+    assert_eq!(outcome([&all], &registered), needs(&[&["compliant-device"]]));
+    let unknown = Input { device: DeviceState::Unknown, ..input };
+    assert_eq!(outcome([&all], &unknown), needs(&[&["compliant-device"]]), "which is a registered one");
+    let any = policy(1, |p| p.grant = require(&[], &["compliant-device", "mfa"]));
+    assert_eq!(outcome([&any], &unknown), Outcome::Allow);
+}
+
+#[test]
+fn sessions_are_bound_by_the_shortest() {
+    let terms = BTreeSet::new();
+    let mut record = session(&[AuthMethod::HardwareKey]);
+    record.authenticated_unix = NOW - 3_600;
+    let controls = |seq, session| policy(seq, move |p| (p.grant, p.session) = (require(&[], &[]), session));
+    let long = controls(1, SessionControls { sign_in_frequency_s: Some(7_200), idle_max_s: Some(60), ..NONE });
+    let short = controls(2, SessionControls { sign_in_frequency_s: Some(3_601), lifetime_max_s: Some(9_000), ..NONE });
+    let both = [long.clone(), short];
+    let policies = Policies::of(&state(both.clone()));
+    let decision = policies.decide(&subject(false), APP, &input(&record, &terms), NOW);
+    let merged = SessionControls {
+        sign_in_frequency_s: Some(3_601),
+        idle_max_s: Some(60),
+        lifetime_max_s: Some(9_000),
+        no_persistent: false,
+    };
+    assert_eq!((decision.outcome, decision.session), (Outcome::Allow, merged));
+    record.authenticated_unix -= 1;
+    assert_eq!(outcome(&both, &input(&record, &terms)), needs(&[&["reauthenticate"]]));
+    assert_eq!(outcome([&long], &input(&record, &terms)), Outcome::Allow);
+
+    let browser = controls(3, SessionControls { no_persistent: true, ..NONE });
+    assert_eq!(outcome([&browser], &input(&record, &terms)), Outcome::Allow);
+    record.persistent = true;
+    assert_eq!(outcome([&browser], &input(&record, &terms)), needs(&[&["reauthenticate"]]));
+    let whole = controls(4, SessionControls { lifetime_max_s: Some(3_600), ..NONE });
+    assert_eq!(outcome([&whole], &input(&record, &terms)), needs(&[&["reauthenticate"]]));
+}
+
+#[test]
+fn each_condition_asks_for_its_input() {
+    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let base = input(&session, &terms);
+    let applies = |conditions: serde_json::Value, input: &Input<'_>| {
+        let conditions = serde_json::from_value(conditions).unwrap();
+        let policy = policy(1, |p| p.conditions = conditions);
+        outcome([&policy], input) != Outcome::Allow
+    };
+    let at_lab = Input { source: Some("198.51.100.9".parse().unwrap()), ..base.clone() };
+    let nowhere = Input { source: None, ..base.clone() };
+    let german = Input { country: Some("DE".parse().unwrap()), ..base.clone() };
+    let phone = Input { platform: Platform::Ios, client: ClientKind::Native, ..base.clone() };
+    let risky = Input { risk: Risk::High, device: DeviceState::Registered, ..base.clone() };
+    for (conditions, on, off) in [
+        (r#"{"networks":{"include":["hq"]}}"#, &base, &at_lab),
+        (r#"{"networks":{"include":["hq"]}}"#, &base, &nowhere),
+        (r#"{"networks":{"except":["hq"]}}"#, &at_lab, &base),
+        (r#"{"networks":{"except":["hq"]}}"#, &nowhere, &base),
+        (r#"{"countries":{"include":["DE","FR"]}}"#, &german, &base),
+        (r#"{"countries":{"include":["ZZ"]}}"#, &base, &german),
+        (r#"{"countries":{"except":["DE"]}}"#, &base, &german),
+        (r#"{"platforms":{"include":["ios"]}}"#, &phone, &base),
+        (r#"{"platforms":{"except":["ios"]}}"#, &base, &phone),
+        (r#"{"clients":{"include":["native","service"]}}"#, &phone, &base),
+        (r#"{"risk_min":"medium"}"#, &risky, &base),
+        (r#"{"devices":{"except":["unknown"]}}"#, &risky, &base),
+        (r#"{"devices":{"include":["unknown"]}}"#, &base, &risky),
+    ] {
+        let conditions: serde_json::Value = serde_json::from_str(conditions).unwrap();
+        assert!(applies(conditions.clone(), on), "{conditions} does not apply");
+        assert!(!applies(conditions.clone(), off), "{conditions} applies");
+    }
+    for (conditions, expected) in [
+        (r#"{"methods":{"include":["pwd","fed"]}}"#, true),
+        (r#"{"methods":{"include":["hwk"]}}"#, false),
+        (r#"{"methods":{"except":["pwd"]}}"#, false),
+        (r#"{"strength":"single-factor"}"#, true),
+        (r#"{"strength":"multi-factor"}"#, false),
+        (r#"{"auth_age_min_s":1}"#, false),
+        // The time is a Friday's noon.
+        (r#"{"times":{"include":["mon-fri 08:00-18:00 UTC"]}}"#, true),
+        (r#"{"times":{"except":["mon-fri 08:00-18:00 UTC"]}}"#, false),
+        (r#"{"times":{"include":["fri 12:00-13:00 +01:00"]}}"#, false),
+    ] {
+        assert_eq!(applies(serde_json::from_str(conditions).unwrap(), &base), expected, "{conditions}");
+    }
+}
+
+#[test]
+fn machines_meet_only_what_names_them() {
+    let terms = BTreeSet::new();
+    let session = session(&[]);
+    let input = Input { session: None, client: ClientKind::Service, ..input(&session, &terms) };
+    let people = policy(1, |p| p.grant = Grant::Block);
+    let machines = policy(2, |p| {
+        p.conditions.clients.include.insert(ClientKind::Service);
+        p.conditions.networks.except.insert(name("hq"));
+        p.grant = Grant::Block;
+    });
+    let some = policy(3, |p| {
+        p.conditions.clients.include.insert(ClientKind::Service);
+        p.who.include = Scope::Only(People { guests: true, ..People::default() });
+        p.grant = Grant::Block;
+    });
+    let snapshot = state([people, machines, some]);
+    let applicable = Policies::of(&snapshot).for_service(APP);
+    assert_eq!(applicable.decide(&input, NOW).outcome, Outcome::Allow);
+    let outside = Input { source: Some("203.0.113.1".parse().unwrap()), ..input };
+    let decision = applicable.decide(&outside, NOW);
+    assert_eq!(decision.outcome, Outcome::Block { policies: vec![PolicyId::new(T, 2)] });
+    let traced = trace(&snapshot, None, APP, &outside, NOW);
+    assert_eq!(traced.iter().map(|traced| traced.applies).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn the_trace_names_the_input() {
+    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let input = input(&session, &terms);
+    let outside = policy(1, |p| {
+        p.who.include = Scope::Only(People { groups: [UserGroupId::new(T, 2)].into(), ..People::default() });
+        p.conditions.networks.except.insert(name("lab"));
+        p.session.sign_in_frequency_s = Some(28_800);
+    });
+    let other = policy(2, |p| {
+        p.state = PolicyState::Off;
+        p.who.except.users.insert(UserId::new(T, 3));
+        p.conditions.countries.include.insert("DE".parse().unwrap());
+    });
+    let traced = trace(&state([outside, other]), Some(&subject(false)), APP, &input, NOW);
+    assert_eq!(traced[0].because, ["group group2", "all applications", "source 192.0.2.7 is not in lab"]);
+    assert_eq!(traced[0].asks, ["mfa: not met", "sign in again every 8h: not due, signed in 0s ago"]);
+    assert_eq!(traced[1].because, ["excepted: user anna", "country ZZ is not one of DE"]);
+    assert!(!traced[1].applies && traced[1].asks.is_empty() && traced[1].state == PolicyState::Off);
+}
+
+#[test]
+fn what_makes_no_sense_is_no_policy() {
+    type Change = fn(&mut PolicyParts);
+    let cases: &[(&str, Change)] = &[
+        ("who", |p| {
+            p.who.include = Scope::Only(People { guests: true, ..People::default() });
+            p.who.except.guests = true;
+        }),
+        ("apps", |p| {
+            p.apps = Apps { include: Scope::Only(BTreeSet::from([APP])), except: BTreeSet::from([APP]) };
+        }),
+        ("except-apps", |p| p.apps.except = BTreeSet::from([AppId::new(TenantId(9), 1)])),
+        ("users", |p| {
+            p.who.include = Scope::Only(People { users: [UserId::new(TenantId(9), 1)].into(), ..People::default() });
+        }),
+        ("except-groups", |p| p.who.except.groups = (1..=257).map(|seq| UserGroupId::new(T, seq)).collect()),
+        ("platforms", |p| p.conditions.platforms.except = Platform::ALL.iter().copied().collect()),
+        ("countries", |p| {
+            p.conditions.countries.include = ["DE".parse().unwrap()].into();
+            p.conditions.countries.except = ["DE".parse().unwrap()].into();
+        }),
+        ("auth-age-min", |p| p.conditions.auth_age_min_s = Some(0)),
+        ("block", |p| p.grant = require(&[], &[])),
+        ("block", |p| (p.grant, p.session.no_persistent) = (Grant::Block, true)),
+        ("require-any", |p| p.grant = require(&[], &["mfa"])),
+        ("idle-max", |p| p.session.idle_max_s = Some(SPAN_S_MAX + 1)),
+    ];
+    for (nth, (key, change)) in cases.iter().enumerate() {
+        let mut parts = parts(1);
+        change(&mut parts);
+        let error = Policy::new(parts.clone()).unwrap_err();
+        assert_eq!(error.key, *key, "case {nth}: {error}");
+        let json = serde_json::to_string(&parts).unwrap();
+        assert!(serde_json::from_str::<Policy>(&json).is_err(), "case {nth} came in from the wire");
+    }
+    let json = serde_json::to_string(&policy(1, |_| {})).unwrap();
+    let newer = json.replace("\"state\"", "\"moon_phase\":\"full\",\"state\"");
+    assert!(serde_json::from_str::<Policy>(&newer).unwrap_err().to_string().contains("moon_phase"));
+}
+
+#[test]
+fn a_list_that_loses_its_last_name_never_means_everything() {
+    let only = policy(1, |p| {
+        p.who.include = Scope::Only(People { groups: [UserGroupId::new(T, 1)].into(), ..People::default() });
+        p.apps.include = Scope::Only(BTreeSet::from([APP]));
+        p.grant = Grant::Block;
+    });
+    let (session, terms) = (session(&[]), BTreeSet::new());
+    let input = input(&session, &terms);
+    assert!(matches!(outcome([&only], &input), Outcome::Block { .. }));
+    let nobody = only.without_group(UserGroupId::new(T, 1)).unwrap();
+    assert_eq!((nobody.about_nothing(), outcome([&nobody], &input)), (Some("nobody"), Outcome::Allow));
+    let nowhere = only.without_app(APP).unwrap();
+    assert_eq!(nowhere.about_nothing(), Some("no application"));
+    assert_eq!(outcome([&nowhere], &input), Outcome::Allow);
+    assert!(only.without_user(UserId::new(T, 3)).is_none(), "it names no user");
+    for policy in [nobody, nowhere] {
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
+        let entry = PolicyEntry::of(&policy, &Ids);
+        assert_eq!(entry.policy(policy.id, policy.name.clone(), &Ids), Ok(policy), "it is written as it is");
+    }
+}
+
+/// Names that are ids.
+struct Ids;
+
+impl References for Ids {
+    fn user(&self, id: UserId) -> String {
+        id.to_string()
+    }
+    fn group(&self, id: UserGroupId) -> String {
+        id.to_string()
+    }
+    fn app(&self, id: AppId) -> String {
+        id.to_string()
+    }
+}
+
+impl Resolve for Ids {
+    type Error = PolicyInvalid;
+    fn user(&self, _: &'static str, name: &str) -> Result<UserId, PolicyInvalid> {
+        Ok(name.parse().unwrap())
+    }
+    fn group(&self, _: &'static str, name: &str) -> Result<UserGroupId, PolicyInvalid> {
+        Ok(name.parse().unwrap())
+    }
+    fn app(&self, _: &'static str, name: &str) -> Result<AppId, PolicyInvalid> {
+        Ok(name.parse().unwrap())
+    }
+    fn network(&self, _: &'static str, _: &Name) -> Result<(), PolicyInvalid> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_entry_says_whom_and_what_it_is_about() {
+    let refused = |entry: serde_json::Value| {
+        let entry: PolicyEntry = serde_json::from_value(entry).unwrap();
+        entry.policy(PolicyId::new(T, 1), name("p"), &Ids).unwrap_err().key
+    };
+    use serde_json::json;
+    assert_eq!(refused(json!({"all_apps": true, "block": true})), "who");
+    assert_eq!(refused(json!({"everyone": true, "block": true})), "apps");
+    assert_eq!(refused(json!({"everyone": true, "guests": true, "all_apps": true, "block": true})), "everyone");
+    assert_eq!(refused(json!({"everyone": true, "apps": [], "all_apps": true, "block": true})), "apps");
+    assert_eq!(refused(json!({"everyone": true, "all_apps": true, "block": true, "require": ["mfa"]})), "block");
+    assert_eq!(refused(json!({"everyone": true, "all_apps": true})), "block");
+}
+
+const NONE: SessionControls =
+    SessionControls { sign_in_frequency_s: None, idle_max_s: None, lifetime_max_s: None, no_persistent: false };
+/// A Friday's noon: 2026-05-01T12:00:00Z.
+const NOW: u64 = 1_777_636_800;
