@@ -17,11 +17,13 @@ use crate::directory::Groups;
 use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
-use crate::{apps, assignments, certificates, networks, relays, service_tokens, tenants, throttle, user_groups, users};
+use crate::{
+    apps, assignments, certificates, networks, policies, relays, service_tokens, tenants, throttle, user_groups, users,
+};
 
 /// `apply` and `diff`: all of the document or nothing.
 pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: Apply) -> Result<Applied, Problem> {
-    let Apply { document, prune, create_tenant, dry_run } = request;
+    let Apply { document, prune, create_tenant, dry_run, force } = request;
     let mut changes = Vec::new();
     let mut gone: Vec<RelayView> = Vec::new();
     if document.users.len() > DOCUMENT_USERS_MAX {
@@ -30,6 +32,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
     }
     let run = Run { control, actor };
     let filled = service_tokens::filled(&control.snapshot());
+    let naming = policies::naming(&control.snapshot());
     let (mut warnings, version) = control.staged(
         actor,
         || {
@@ -38,7 +41,9 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
                 gone = run.prune(&tenant, &document)?;
             }
             run.make(&tenant, &document)?;
+            run.make_policies(&tenant, &document, force)?;
             if prune {
+                run.prune_networks(&tenant, &document)?;
                 run.prune_certificates(&tenant, &document)?;
             }
             let snapshot = control.snapshot();
@@ -46,6 +51,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             let mut warnings = warnings(&snapshot, &tenant, &document);
             warnings.extend(assignments::warnings(&snapshot, tenant.id, &document.assignments));
             warnings.extend(service_tokens::emptied(&filled, &snapshot));
+            warnings.extend(policies::narrowed(&naming, &snapshot));
             Ok(warnings)
         },
         |_, audit| {
@@ -73,6 +79,7 @@ pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<
         users: if users { users::entries(control, tenant.id)? } else { BTreeMap::new() },
         user_groups: groups.all.values().map(group).collect::<Result<_, Problem>>()?,
         assignments: assignments::entries(control, tenant, users)?,
+        policies: policies::entries(control, tenant.id, users),
         ..published(control, tenant)
     })
 }
@@ -192,6 +199,16 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Policies name all the others.
+    fn make_policies(self, tenant: &Tenant, document: &Document, force: bool) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        for (name, entry) in &document.policies {
+            let put = policies::put_entry(control, actor, tenant, name, entry, force);
+            put.map_err(|problem| problem.about(format!("policy.{name}")))?;
+        }
+        Ok(())
+    }
+
     fn group(self, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
         let Self { control, actor } = self;
         if tenants::find_group(&control.snapshot(), tenant, name.as_str()).is_ok() {
@@ -245,6 +262,9 @@ impl Run<'_> {
     /// the relays that go.
     fn prune(self, tenant: &Tenant, document: &Document) -> Result<Vec<RelayView>, Problem> {
         let Self { control, actor } = self;
+        if !document.policies.is_empty() {
+            policies::prune(control, actor, tenant, &document.policies)?;
+        }
         assignments::prune(control, actor, tenant, &document.assignments)?;
         user_groups::prune(control, actor, tenant, &document.user_groups)?;
         if !document.users.is_empty() {
@@ -255,9 +275,6 @@ impl Run<'_> {
             apps::unpublish(control, actor, tenant, name.as_str())?;
         }
         self.prune_limits(tenant, document)?;
-        for name in now.networks.keys().filter(|name| !document.networks.contains_key(*name)) {
-            networks::remove(control, actor, tenant, name.as_str())?;
-        }
         let kept = |name: &Name| {
             let used = document.apps.values().any(|app| app.group.as_ref() == Some(name));
             document.connector_groups.contains(name) || used || name.as_str() == DEFAULT_NAME
@@ -268,6 +285,14 @@ impl Run<'_> {
         let relays =
             now.relays.keys().filter(|name| !document.relays.is_empty() && !document.relays.contains_key(*name));
         relays.map(|name| relays::remove_staged(control, actor, name.as_str())).collect()
+    }
+
+    /// Once policies do not name them any more.
+    fn prune_networks(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+        let Self { control, actor } = self;
+        let now = published(control, tenant).networks;
+        let mut unnamed = now.keys().filter(|name| !document.networks.contains_key(*name));
+        unnamed.try_for_each(|name| networks::remove(control, actor, tenant, name.as_str()).map(drop))
     }
 
     fn prune_limits(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {

@@ -18,6 +18,7 @@ use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::limits::APPS_MAX;
+use crate::policies;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
 use crate::sso;
@@ -134,6 +135,7 @@ pub(crate) fn set(
 pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
     let mut draft = Draft::default();
     let filled = service_tokens::filled(&control.snapshot());
+    let naming = policies::naming(&control.snapshot());
     {
         let snapshot = control.snapshot();
         let app = find_app(&snapshot, tenant, name)?;
@@ -149,7 +151,10 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         });
     }
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: service_tokens::emptied(&filled, &control.snapshot()) })
+    let now = control.snapshot();
+    let mut warnings = service_tokens::emptied(&filled, &now);
+    warnings.extend(policies::narrowed(&naming, &now));
+    Ok(Changed { version, warnings })
 }
 
 /// `app show`.

@@ -28,6 +28,7 @@ mod metrics;
 mod networks;
 mod password;
 mod pem;
+mod policies;
 mod problem;
 mod questions;
 mod relays;

@@ -32,6 +32,8 @@ pub(crate) const USERS_AT_ONCE: u32 = 1_000;
 pub(crate) const LOGINS_COMPARED: u32 = 500;
 /// Assignments, all tenants: at about 170 bytes each 3.4 MB of the snapshot.
 pub(crate) const ASSIGNMENTS_MAX: usize = 20_000;
+/// Policies, all tenants: at about 600 bytes each 3 MB of the snapshot.
+pub(crate) const POLICIES_TOTAL_MAX: usize = 5_000;
 /// Passwords that are hashed at once: each takes 19 MiB of the 64.
 pub(crate) const HASHES_AT_ONCE: usize = 1;
 /// Sign-ins that wait for their password to be looked at: at some 40 ms each the last one waits for five seconds.

@@ -8,6 +8,7 @@ use postern_model::network::{NETWORKS_MAX, Network, NetworkKey, PREFIXES_MAX};
 use postern_model::prefix::IpPrefix;
 
 use crate::control::{Actor, Audit, Control, Draft};
+use crate::policies;
 use crate::problem::{not_found_among, problem};
 
 /// `network list`.
@@ -62,6 +63,13 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
         let own = snapshot.networks.keys().filter(|key| key.tenant == tenant.id).map(|key| key.name.as_str());
         found.ok_or_else(|| not_found_among("network", name, own.collect::<Vec<_>>()))?
     };
+    if let Some(policy) = policies::naming_network(&control.snapshot(), tenant.id, &network.name) {
+        let detail = format!(
+            "the network {} is named by the policy {}, which would mean something else without it: change or delete that first",
+            network.name, policy.name
+        );
+        return Err(problem("still-used", detail));
+    }
     let mut draft = Draft::default();
     draft.audit(Audit {
         action: "network.remove",

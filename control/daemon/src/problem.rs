@@ -66,12 +66,16 @@ mod tests {
             include_str!("service_tokens.rs"),
             include_str!("sessions.rs"),
             include_str!("identity.rs"),
+            include_str!("policies.rs"),
+            include_str!("policies/names.rs"),
+            include_str!("policies/what_if.rs"),
             include_str!("control.rs"),
             include_str!("admin/mod.rs"),
             include_str!("admin/routes.rs"),
             include_str!("admin/directory.rs"),
             include_str!("admin/audit.rs"),
             include_str!("audit.rs"),
+            include_str!("admin/policies.rs"),
             include_str!("pem.rs"),
         ];
         for source in sources {

@@ -18,6 +18,7 @@ use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::directory::{Groups, find_group, find_user};
 use crate::limits::USER_GROUPS_MAX;
+use crate::policies;
 use crate::problem::{check_no_id, problem};
 use crate::store::{DirectoryChange, GroupSize, Part};
 
@@ -73,7 +74,10 @@ pub(crate) fn delete(
     let apps = assignments::remove_all(&control.snapshot(), Principal::Group(group.id), &mut draft);
     let outer = nested_in(control, &group)?;
     let assigned = apps.iter().map(|app| format!("it is assigned to {app}"));
-    let used: Vec<String> = assigned.chain(outer.iter().map(|name| format!("it is nested in {name}"))).collect();
+    let policies = policies::without(control, tenant.id, &mut draft, |policy| policy.without_group(group.id));
+    let named = policies.iter().map(|(policy, _)| format!("policy {} names it", policy.name));
+    let nested = outer.iter().map(|name| format!("it is nested in {name}"));
+    let used: Vec<String> = assigned.chain(nested).chain(named).collect();
     if !force && !used.is_empty() {
         let detail =
             format!("the user group {} is in use: {}; --force takes it out there", group.name, used.join(", "));
@@ -85,6 +89,11 @@ pub(crate) fn delete(
     let version = control.commit(actor, draft)?;
     let gone = apps.iter().map(|app| format!("{} is no longer assigned to {app}", group.name));
     let gone = gone.chain(outer.iter().map(|outer| format!("{} is no longer nested in {outer}", group.name)));
+    let gone = gone.chain(
+        policies
+            .iter()
+            .map(|(policy, nothing)| format!("{} is no longer named by policy {}{nothing}", group.name, policy.name)),
+    );
     Ok(Changed { version, warnings: gone.collect() })
 }
 

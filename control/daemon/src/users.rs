@@ -17,6 +17,7 @@ use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::directory::{Groups, check_end, find_user};
 use crate::limits::{USERS_AT_ONCE, USERS_MAX};
 use crate::password::PasswordHash;
+use crate::policies;
 use crate::problem::{check_no_id, problem};
 use crate::sessions;
 use crate::store::{DirectoryChange, UserQuery};
@@ -106,12 +107,16 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     let user = find_user(control, tenant, name)?;
     let mut draft = Draft::default();
     let apps = assignments::remove_all(&control.snapshot(), Principal::User(user.id), &mut draft);
+    let policies = policies::without(control, tenant.id, &mut draft, |policy| policy.without_user(user.id));
     draft.directory(DirectoryChange::UserRemoved(user.id));
     let before = assignments::with_apps(summary(&user), &apps);
     draft.audit(Audit { before: Some(before), ..audit("user.delete", &user) });
     let version = control.commit(actor, draft)?;
     let gone = apps.iter().map(|app| format!("{} is no longer assigned to {app}", user.login));
-    Ok(Changed { version, warnings: gone.collect() })
+    let named = policies
+        .iter()
+        .map(|(policy, nothing)| format!("{} is no longer named by policy {}{nothing}", user.login, policy.name));
+    Ok(Changed { version, warnings: gone.chain(named).collect() })
 }
 
 /// `user list`: a page.

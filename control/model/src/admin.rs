@@ -61,6 +61,7 @@ mod directory;
 mod identity;
 mod limits;
 pub mod path;
+mod policy;
 
 use std::collections::BTreeMap;
 
@@ -87,6 +88,7 @@ pub use directory::{
 };
 pub use identity::{IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded};
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
+pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
 
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -11,6 +11,7 @@ use crate::directory::{
 };
 use crate::ids::{Name, TenantId};
 use crate::limit::{Allowance, Limit, LimitScope};
+use crate::policy::PolicyEntry;
 use crate::prefix::IpPrefix;
 use crate::secret::SecretText;
 
@@ -45,6 +46,9 @@ pub struct Document {
     /// Who is assigned to which application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignments: Vec<AssignmentEntry>,
+    /// Conditional access policies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<Name, PolicyEntry>,
 }
 
 /// A relay.
@@ -193,7 +197,7 @@ pub struct Apply {
     /// What shall be.
     pub document: Document,
     /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
-    /// certificates, user groups and assignments; and, if the document names any, relays that control dials, and users.
+    /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, and policies.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.
@@ -202,6 +206,9 @@ pub struct Apply {
     /// Only tell what would change.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether a policy may lock everybody out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What was, or would be, changed.

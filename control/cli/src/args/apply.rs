@@ -13,6 +13,9 @@ pub(crate) struct ApplyArgs {
     /// Make the tenant if it does not exist; otherwise that is an error
     #[arg(long)]
     pub(crate) create_tenant: bool,
+    /// Even when a policy locks everybody out
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct ExportArgs {
 const PRUNE: &str = "\
 Remove what the file does not name: the tenant's applications, connector groups (but `default`), limits, corporate
 networks, groups of users, assignments, and given certificates that no application shows; if the file names any relay,
-relays that control dials; if it names any user, users.
+relays that control dials; if it names any user, users; if it names any policy, policies.
 A connector group that still has connectors is an error. Without --prune what is absent stays as it is.";
 
 pub(super) const APPLY_EXAMPLES: &str = "Examples:
@@ -76,7 +79,13 @@ A file (every part may be absent; paths are relative to it):
 
   [[assignment]]
   app = \"wiki\"
-  group = \"sales\"";
+  group = \"sales\"
+
+  [policy.mfa-outside]
+  everyone = true
+  all-apps = true
+  except-networks = [\"hq\"]
+  require = [\"mfa\"]";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   postern diff -f postern.toml

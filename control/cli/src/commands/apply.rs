@@ -55,8 +55,8 @@ fn ask(context: &Context, args: &ApplyArgs, dry_run: bool) -> Result<Applied> {
     let source = Source::read(&args.file)?;
     let parsed = document::parse(&source)?;
     let tenant = tenant(context, &source, &parsed)?;
-    let ApplyArgs { prune, create_tenant, .. } = *args;
-    let asked = Apply { document: parsed.document.clone(), prune, create_tenant, dry_run };
+    let ApplyArgs { prune, create_tenant, force, .. } = *args;
+    let asked = Apply { document: parsed.document.clone(), prune, create_tenant, dry_run, force };
     context.client.post(&path::apply(&tenant), &asked).map_err(|error| parsed.locate(&source, error))
 }
 

@@ -5,6 +5,7 @@ mod directory;
 mod figures;
 mod identity;
 pub(crate) mod overview;
+mod policies;
 mod routes;
 
 use std::cell::Cell;

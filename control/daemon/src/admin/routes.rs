@@ -1,5 +1,5 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits, networks, assignments, service tokens or connectors waits a moment until the relays have it.
+//! applications, limits, networks, assignments, service tokens, policies or connectors waits a moment until the relays have it.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
@@ -41,6 +41,8 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
         ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
         ["v1", "identity"] => ask.identity().await,
+        ["v1", "tenants", tenant, "policies", rest @ ..] => ask.policies(tenant, rest).await,
+        ["v1", "tenants", tenant, "policy-what-if"] => ask.policy_what_if(tenant),
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest),

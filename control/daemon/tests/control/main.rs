@@ -12,6 +12,7 @@ mod enrolment;
 mod link;
 mod out_of_reach;
 mod peer;
+mod policies;
 mod questions;
 mod removed;
 mod restore;

@@ -229,3 +229,21 @@ pub fn assignments(tenant: &str) -> String {
 pub fn assignment(tenant: &str, app: &str, principal: &str) -> String {
     format!("{TENANTS}/{tenant}/assignments/{app}/{principal}")
 }
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn policies(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/policies")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn policy(tenant: &str, policy: &str) -> String {
+    format!("{TENANTS}/{tenant}/policies/{policy}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn policy_what_if(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/policy-what-if")
+}

@@ -237,7 +237,7 @@ pub(super) const ADMIN: &[Code] = &[
         code: "not-found",
         status: Some(404),
         title: "There is no such object",
-        cause: "The tenant, connector group, connector, application, certificate, relay, user, user group or assignment does not exist under this name or id.",
+        cause: "The tenant, connector group, connector, application, certificate, relay, user, user group, assignment or policy does not exist under this name or id.",
         cure: "list what there is, for example with `postern app list`.",
     },
     Code {
@@ -251,7 +251,7 @@ pub(super) const ADMIN: &[Code] = &[
         code: "still-used",
         status: Some(409),
         title: "It is still in use",
-        cause: "Something else depends on the object: applications on their group and certificate, assignments and other groups on a user group, everything on its tenant.",
+        cause: "Something else depends on the object: applications on their group and certificate, assignments, policies and other groups on a user group, policies on networks, everything on its tenant.",
         cure: "remove or change what the message names, then try again.",
     },
     Code {
@@ -295,6 +295,20 @@ pub(super) const ADMIN: &[Code] = &[
         title: "The group's members follow from its rule",
         cause: "A user group either has a rule, which says who is in it, or users and groups are put into it. It cannot have both.",
         cure: "change the rule with `postern group set NAME --rule RULE`, or give it up with --no-rule.",
+    },
+    Code {
+        code: "policy-invalid",
+        status: Some(400),
+        title: "The policy makes no sense",
+        cause: "It says of nobody or nothing what it is about, could never apply, would do nothing, contradicts itself, or is larger than a policy may be.",
+        cure: "correct what the message names; docs/policies.md has all keys and their values.",
+    },
+    Code {
+        code: "policy-locks-out",
+        status: Some(409),
+        title: "The policy would lock everybody out",
+        cause: "It is in force and blocks everyone at all applications, without an exception or a condition: nobody could open anything any more.",
+        cure: "except a group with --except-group, or give it a condition or the state report-only. --force makes it so all the same.",
     },
     Code {
         code: "password-refused",
