@@ -11,6 +11,7 @@ mod expiry;
 mod guard;
 mod histogram;
 mod identity;
+mod policy;
 mod relay;
 mod throttle;
 
@@ -31,6 +32,7 @@ pub(crate) use directory::{
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
 pub(crate) use identity::{IdentityCommand, SessionCommand};
+pub(crate) use policy::{ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, WhatIfArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
@@ -148,7 +150,10 @@ pub(crate) enum Command {
     /// Who may open an application, once users can sign in
     #[command(after_help = assign::ASSIGN_EXAMPLES)]
     Assign(AssignArgs),
-    /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays, users
+    /// Conditional access: under which conditions users may use applications, and what is asked of them
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays, users, policies
     #[command(after_help = apply::APPLY_EXAMPLES)]
     Apply(ApplyArgs),
     /// Tell what `apply` would change

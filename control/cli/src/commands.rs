@@ -13,6 +13,7 @@ mod histogram;
 mod identity;
 mod init;
 mod network;
+mod policy;
 mod relay;
 mod request;
 mod status;
@@ -59,6 +60,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::User(_)
         | Command::Group(_)
         | Command::Assign(_)
+        | Command::Policy(_)
         | Command::Histogram(_)
         | Command::Explain(_)
         | Command::Apply(_)
@@ -84,6 +86,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Network(command) => network::run(&context, command).map(done),
         Command::User(command) => user::run(&context, command).map(done),
         Command::Group(command) => user_group::run(&context, command).map(done),
+        Command::Policy(command) => policy::run(&context, command).map(done),
         Command::Assign(args) => assign::run(&context, args).map(done),
         Command::Histogram(args) => histogram::run(&context, &args).map(done),
         Command::Explain(explain) => request::run(&context, &explain).map(done),

@@ -1,6 +1,7 @@
 //! Configuration as code: a tenant's [`Document`] read from TOML, whose every mistake has its file and line, and written
 //! as TOML.
 
+mod policy_keys;
 mod reader;
 mod sections;
 mod write;
@@ -13,6 +14,7 @@ use postern_model::document::Document;
 use postern_model::ids::Name;
 use postern_service::failure::Failure;
 
+pub(crate) use policy_keys::{POLICY_KEYS, policy_lines};
 pub(crate) use reader::Source;
 pub(crate) use write::toml;
 

@@ -102,9 +102,52 @@ fn the_real_control_understands_every_command() {
     service_tokens(&control);
     limits(&control);
     directory(&control);
+    policies(&control);
     code(&control);
     connectors(&control);
     overview(&control);
+}
+
+fn policies(control: &Control) {
+    let urls = "--external https://ledger.example.com/ --internal http://127.0.0.1:9/";
+    control.done(&format!("app publish ledger {urls} --preauth oidc"));
+    control.done("user create olga");
+    control.done("network set office 192.0.2.0/24");
+    let made = control.done("policy create outside --everyone --app ledger --except-network office --require mfa");
+    assert!(made.starts_with("policy outside (p1-1) made: on"), "{made}");
+    let refused = control.refused("policy create out --everyone --all-apps --block");
+    assert!(refused.contains("use --force") && refused.contains("policy-locks-out"), "{refused}");
+    assert!(control.refused("policy create out --user olag --all-apps --block").contains("did you mean \"olga\"?"));
+    control.done("policy create out --everyone --all-apps --block --state report-only");
+    control.refused("policy enable out");
+    let asked = "policy what-if --user olga --app ledger --ip 203.0.113.7";
+    let told = control.done(asked);
+    assert!(told.contains("outcome:     needs mfa") && told.contains("assigned:    no"), "{told}");
+    let line = told.lines().find(|line| line.starts_with("outside")).unwrap();
+    assert!(line.contains("yes") && line.contains("source 203.0.113.7 is not in office"), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("out ") && line.contains("would")), "{told}");
+    assert_eq!(control.json(&format!("{asked} --method hwk"))["outcome"]["kind"], "allow");
+    assert!(control.refused("network remove office").contains("named by the policy outside"));
+    control.done("policy set outside --clear except-networks --country DE --idle-max 30m");
+    let shown = control.done("policy show outside");
+    assert!(shown.contains("idle-max:  30m") && !shown.contains("networks"), "{shown}");
+    let json = control.json("policy show outside");
+    assert_eq!((&json["policy"]["idle_max_s"], &json["policy"]["countries"][0]), (&1800.into(), &"DE".into()));
+    control.done("policy disable outside");
+    control.done("policy report-only outside");
+    control.done("policy enable outside");
+    assert!(control.done("policy list").contains("mfa, idle at most 30m"));
+    let exported = control.done("export");
+    assert!(exported.contains("[policy.outside]") && exported.contains("idle-max = \"30m\""), "{exported}");
+    let file = control.path("policies.toml");
+    std::fs::write(&file, exported).unwrap();
+    control.done(&format!("diff -f {}", file.display()));
+    for policy in ["outside", "p1-2"] {
+        control.done(&format!("policy delete {policy}"));
+    }
+    control.done("app unpublish ledger");
+    control.done("user delete olga");
+    control.done("network remove office");
 }
 
 fn names(control: &Control) {

@@ -211,6 +211,29 @@ fn the_promised_forms_of_the_logs_parse() {
     }
 }
 
+#[test]
+fn the_promised_forms_of_policies_parse() {
+    for line in [
+        "policy create p --everyone --all-apps --except-network hq --require mfa",
+        "policy create p --user anna --user berta --group a,b --app wiki --block --state off --force",
+        "policy create p --guests --all-apps --require-any mfa,compliant-device --no-persistent --idle-max 30m",
+        "policy create p --everyone --all-apps --country DE --platform ios --client native --method pwd --device unknown --block",
+        "policy list",
+        "policy show p",
+        "policy set p --clear networks,idle-max --risk-min high",
+        "policy set p --new-name q",
+        "policy enable p --force",
+        "policy disable p",
+        "policy report-only p",
+        "policy delete p1-1",
+        "policy what-if --user anna --app wiki",
+        "policy what-if --user anna --app wiki --ip ::1 --country DE --platform linux --client browser --at 2030-01-31T00:00:00Z --method pwd,otp --risk high --device compliant",
+        "apply -f F --force",
+    ] {
+        promised(line);
+    }
+}
+
 fn promised(line: &str) {
     let parsed = Args::try_parse_from(std::iter::once("postern").chain(line.split(' ')));
     assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -273,6 +296,15 @@ fn wrong_usage_is_refused_with_two() {
         "assign remove wiki",
         "assign remove wiki --user anna --everyone",
         "assign list --expiring soon",
+        "policy create",
+        "policy create P --everyone --all-apps --block",
+        "policy create p --everyone --all-apps --country UK --block",
+        "policy create p --everyone --all-apps --require luck",
+        "policy create p --everyone --all-apps --platform beos --block",
+        "policy what-if --user anna",
+        "policy what-if --app wiki",
+        "policy what-if --user anna --app wiki --ip here",
+        "policy what-if --user anna --app wiki --at soon",
         "frobnicate",
     ] {
         let error = Args::try_parse_from(std::iter::once("postern").chain(line.split(' '))).unwrap_err();

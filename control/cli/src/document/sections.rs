@@ -16,6 +16,7 @@ use super::reader::{Section, Source, Value};
 use super::{Parsed, Places};
 
 mod directory;
+mod policy;
 
 pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
     let table = DeTable::parse(&source.text).map_err(|error| {
@@ -34,6 +35,7 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             NETWORK => reading.each(&value, Reading::network)?,
             USER => reading.each(&value, Reading::user)?,
             USER_GROUP => reading.each(&value, Reading::user_group)?,
+            POLICY => reading.each(&value, Reading::policy)?,
             ASSIGNMENT => reading.assignments(&value)?,
             _ => reading.certificates(&value)?, // the section was closed over these keys
         }
@@ -216,5 +218,7 @@ const NETWORK: &str = "network";
 const USER: &str = "user";
 const USER_GROUP: &str = "group";
 const ASSIGNMENT: &str = "assignment";
-const WHOLE: &[&str] = &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, ASSIGNMENT];
+const POLICY: &str = "policy";
+const WHOLE: &[&str] =
+    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, ASSIGNMENT, POLICY];
 const APP_KEYS: &[&str] = &["external", "internal", "preauth", "group", "cert", "key", "settings"];

@@ -235,3 +235,88 @@ fn what_control_refuses_is_found_in_the_file() {
     assert_eq!(located("assignment.1.app", "x"), "p.toml:54: x");
     assert_eq!(located("elsewhere", "x"), "x");
 }
+
+const POLICIES: &str = r#"
+[policy.mfa-outside]
+everyone = true
+all-apps = true
+except-groups = ["admins"]
+except-networks = ["hq"]
+require = "mfa"
+sign-in-frequency = "90m"
+no-persistent = true
+[policy.odd]
+state = "report-only"
+users = []
+groups = ["sales", "temps"]
+guests = true
+except-users = "anna"
+except-guests = false
+apps = ["crm"]
+except-apps = ["wiki"]
+networks = ["lab"]
+countries = ["DE"]
+except-countries = ["FR"]
+platforms = ["windows", "macos"]
+except-platforms = ["ios"]
+clients = ["browser"]
+except-clients = ["native"]
+times = ["mon-fri 08:00-18:00 +01:00"]
+except-times = ["sat 00:00-24:00"]
+methods = ["pwd"]
+except-methods = ["hwk"]
+strength = "single-factor"
+auth-age-min = 60
+risk-min = "medium"
+devices = ["registered"]
+except-devices = ["unknown"]
+require-any = ["compliant-device", "terms/house"]
+idle-max = "30m"
+lifetime-max = "1d"
+[policy.embargo]
+everyone = true
+except-guests = true
+all-apps = true
+countries = ["KP"]
+block = true
+"#;
+
+#[test]
+fn policies_are_written_as_they_are_read() {
+    let parsed = parse(&source(POLICIES)).unwrap();
+    let policies = &parsed.document.policies;
+    let mfa = &policies[&"mfa-outside".parse().unwrap()];
+    assert_eq!((mfa.sign_in_frequency_s, mfa.no_persistent, mfa.require.len()), (Some(5_400), true, 1));
+    let odd = &policies[&"odd".parse().unwrap()];
+    assert_eq!((odd.users.as_ref().map(std::collections::BTreeSet::len), odd.lifetime_max_s), (Some(0), Some(86_400)));
+    let again = parse(&source(&toml("default", &parsed.document))).unwrap();
+    assert_eq!(again.document, parsed.document);
+
+    // Between them they have every key: none is lost, and each is known by its field.
+    let fields = policies.values().flat_map(|entry| {
+        let serde_json::Value::Object(fields) = serde_json::to_value(entry).unwrap() else { panic!("no object") };
+        fields.into_iter().map(|(field, _)| field)
+    });
+    let known = POLICY_KEYS.iter().map(|(_, field)| (*field).to_owned());
+    assert_eq!(fields.collect::<std::collections::BTreeSet<_>>(), known.collect());
+    let lines: Vec<_> = policies.values().flat_map(policy_lines).map(|(key, _)| key).collect();
+    assert!(POLICY_KEYS.iter().all(|(key, _)| lines.contains(key)), "{lines:?}");
+}
+
+#[test]
+fn a_policy_is_refused_where_it_is_wrong() {
+    for (lines, says) in [
+        ("coutries = [\"DE\"]", "p.toml:2: unknown key `coutries` in [policy.p]; did you mean `countries`?"),
+        ("countries = [\"UK\"]", "p.toml:2: `countries` = `UK`: \"UK\" is not a country's code"),
+        ("times = \"weekends\"", "p.toml:2: `times` = `weekends`: \"weekends\" is not a time window"),
+        ("state = \"maybe\"", "is not a state: on, report-only, off"),
+        ("block = \"yes\"", "p.toml:2: `block` = `yes`"),
+        ("idle-max = \"500ms\"", "whole seconds"),
+        ("idle-max = \"soon\"", "is not a duration"),
+        ("require = [\"mfa\",\n \"luck\"]", "p.toml:3: `require` = `luck`"),
+    ] {
+        let found = refusal(&format!("[policy.p]\n{lines}\n"));
+        assert!(found.contains(says), "{lines}: {found}");
+    }
+    assert!(refusal("[policy.P]\n").contains("p.toml:1"), "names are names");
+}
