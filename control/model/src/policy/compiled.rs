@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::decision::{Tally, alone};
-use super::rule::{Facts, Rule};
+use super::rule::{Facts, NETWORK_BITS, Rule};
 use super::{ClientKind, Decision, Input, People, Policy, PolicyState, Reported, Scope};
 use crate::Snapshot;
 use crate::directory::Principal;
@@ -118,13 +118,13 @@ impl Applicable {
         if let Some(of) = self.of.as_deref().filter(|_| !self.rules.is_empty()) {
             let mut facts = Facts::new(input, now_unix, &of.networks);
             for place in self.rules.iter().map(|place| usize::from(*place)) {
-                let (Some(rule), Some(policy)) = (of.rules.get(place), of.policies.get(place)) else { continue };
-                match (rule.applies(&mut facts), rule.report_only) {
-                    (false, _) => {}
-                    (true, false) => tally.add(policy, input, now_unix),
-                    (true, true) => {
-                        report_only.push(Reported { policy: policy.id, outcome: alone(policy, input, now_unix) });
-                    }
+                let Some(rule) = of.rules.get(place).filter(|rule| rule.applies(&mut facts)) else { continue };
+                // Only now: what does not apply costs no look at the policy itself.
+                let Some(policy) = of.policies.get(place) else { continue };
+                if rule.report_only {
+                    report_only.push(Reported { policy: policy.id, outcome: alone(policy, input, now_unix) });
+                } else {
+                    tally.add(policy, input, now_unix);
                 }
             }
         }
@@ -141,7 +141,7 @@ impl Compiled {
         let named = |network: &&Network| policies.iter().any(|policy| policy.networks().any(|n| *n == network.name));
         let networks: Vec<(Name, u128, Vec<IpPrefix>)> = networks
             .filter(named)
-            .zip((0..u128::BITS).map(|bit| 1 << bit))
+            .zip((0..NETWORK_BITS).map(|bit| 1 << bit))
             .map(|(network, bit)| (network.name.clone(), bit, network.prefixes.clone()))
             .collect();
         let rules = policies.iter().map(|policy| Rule::new(policy, &networks)).collect();

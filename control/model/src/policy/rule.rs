@@ -21,7 +21,9 @@ pub(super) struct Rule {
     allowed: u32,
     methods: (u8, u8),
     auth_age_min_s: u32,
-    networks: Option<(Option<u128>, u128)>,
+    /// One of these, [`ANYWHERE`] among them where any will do.
+    networks: u128,
+    except_networks: u128,
     countries: Option<Box<[u64; COUNTRY_WORDS]>>,
     times: Option<Box<Times>>,
     pub(super) report_only: bool,
@@ -58,11 +60,13 @@ impl Rule {
             | bits(Risk::ALL, RISK_AT, risks)
             | bits(DeviceState::ALL, DEVICE_AT, |value| devices.allows(value));
         let Conditions { networks, countries, times, methods, auth_age_min_s, .. } = &policy.conditions;
+        let (included, excepted) = network_bits(networks, known);
         Self {
             allowed,
             methods: (method_bits(methods.include.iter().copied()), method_bits(methods.except.iter().copied())),
             auth_age_min_s: auth_age_min_s.unwrap_or(0),
-            networks: (!networks.is_empty()).then(|| network_bits(networks, known)),
+            networks: included,
+            except_networks: excepted,
             countries: (!countries.is_empty()).then(|| Box::new(country_bits(countries))),
             times: (!times.is_empty()).then(|| Box::new(Times::new(times))),
             report_only: policy.state == PolicyState::ReportOnly,
@@ -71,17 +75,21 @@ impl Rule {
 
     /// Cheap tests first; most policies end there.
     pub(super) fn applies(&self, facts: &mut Facts<'_>) -> bool {
-        let Self { allowed, methods: (one_of, none_of), auth_age_min_s, networks, countries, times, .. } = self;
+        let Self { allowed, methods: (one_of, none_of), auth_age_min_s, countries, times, .. } = self;
         let by_bits = facts.bits & !allowed == 0 && (*one_of == 0 || facts.methods & one_of != 0);
         if !by_bits || facts.methods & none_of != 0 || facts.auth_age_s < u64::from(*auth_age_min_s) {
             return false;
         }
         countries.as_ref().is_none_or(|set| set[facts.country / 64] & (1 << (facts.country % 64)) != 0)
             && times.as_ref().is_none_or(|times| times.cover(facts.minute))
-            && networks.is_none_or(|(one_of, none_of)| {
+            && (self.is_anywhere() || {
                 let found = facts.networks();
-                one_of.is_none_or(|one_of| found & one_of != 0) && found & none_of == 0
+                found & self.networks != 0 && found & self.except_networks == 0
             })
+    }
+
+    const fn is_anywhere(&self) -> bool {
+        self.networks == ANYWHERE && self.except_networks == 0
     }
 }
 
@@ -118,10 +126,13 @@ impl<'a> Facts<'a> {
     }
 
     fn networks(&mut self) -> u128 {
-        let Some(source) = self.source else { return 0 };
+        let Some(source) = self.source else { return ANYWHERE };
         *self.networks.get_or_insert_with(|| {
             let within = |prefixes: &[IpPrefix]| prefixes.iter().any(|prefix| prefix.contains(source));
-            self.known_networks.iter().filter(|(_, prefixes)| within(prefixes)).fold(0, |found, (bit, _)| found | bit)
+            self.known_networks
+                .iter()
+                .filter(|(_, prefixes)| within(prefixes))
+                .fold(ANYWHERE, |found, (bit, _)| found | bit)
         })
     }
 }
@@ -135,10 +146,10 @@ fn method_bits(methods: impl Iterator<Item = AuthMethod>) -> u8 {
 }
 
 /// What is named and has no bit counts for more, never for less: an exception is none then, and to be in it is no condition.
-fn network_bits(networks: &Choice<Name>, known: &[(Name, u128, Vec<IpPrefix>)]) -> (Option<u128>, u128) {
+fn network_bits(networks: &Choice<Name>, known: &[(Name, u128, Vec<IpPrefix>)]) -> (u128, u128) {
     let bit = |name: &Name| known.iter().find(|(known, ..)| known == name).map(|(_, bit, _)| *bit);
     let include = networks.include.iter().map(bit).try_fold(0, |bits, bit| Some(bits | bit?));
-    let include = include.filter(|_| !networks.include.is_empty());
+    let include = include.filter(|_| !networks.include.is_empty()).unwrap_or(ANYWHERE);
     (include, networks.except.iter().filter_map(bit).fold(0, |bits, bit| bits | bit))
 }
 
@@ -159,3 +170,7 @@ const STRENGTH_AT: u32 = CLIENT_AT + ClientKind::ALL.len() as u32;
 const RISK_AT: u32 = STRENGTH_AT + Strength::ALL.len() as u32;
 const DEVICE_AT: u32 = RISK_AT + Risk::ALL.len() as u32;
 const COUNTRY_WORDS: usize = COUNTRY_BITS.div_ceil(64);
+/// The bit that every request has. Networks have those below.
+pub(super) const ANYWHERE: u128 = 1 << NETWORK_BITS;
+/// More than a tenant has networks.
+pub(super) const NETWORK_BITS: u32 = 127;
