@@ -22,12 +22,13 @@ pub(crate) use what_if::what_if;
 /// `policy list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<PolicyView> {
     let own: Vec<Policy> = own(&control.snapshot(), tenant.id).cloned().collect();
-    own.iter().map(|policy| view(control, policy)).collect()
+    let naming = Naming::new(control);
+    own.iter().map(|policy| view(&naming, policy)).collect()
 }
 
 /// `policy show`.
 pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<PolicyView, Problem> {
-    Ok(view(control, &find(control, tenant, name)?))
+    Ok(view(&Naming::new(control), &find(control, tenant, name)?))
 }
 
 /// `policy create`.
@@ -61,7 +62,7 @@ pub(crate) fn set(
     if name != before.name {
         check_name(control, tenant, &name)?;
     }
-    let entry = serde_json::to_value(view(control, &before).policy);
+    let entry = serde_json::to_value(PolicyEntry::of(&before, &Naming::new(control)));
     let Ok(Value::Object(mut entry)) = entry else { return Err(problem("internal", "a policy is no object")) };
     for (key, value) in change {
         if value.is_null() { drop(entry.remove(&key)) } else { drop(entry.insert(key, value)) }
@@ -129,7 +130,8 @@ pub(crate) fn prune(
 pub(crate) fn entries(control: &Control, tenant: TenantId, users: bool) -> BTreeMap<Name, PolicyEntry> {
     let own: Vec<Policy> = own(&control.snapshot(), tenant).cloned().collect();
     let written = own.iter().filter(|policy| users || !names_users(policy));
-    written.map(|policy| (policy.name.clone(), PolicyEntry::of(policy, &Naming { control }))).collect()
+    let naming = Naming::new(control);
+    written.map(|policy| (policy.name.clone(), PolicyEntry::of(policy, &naming))).collect()
 }
 
 /// The applications that policies name, and what these are called.
@@ -274,14 +276,14 @@ fn changed(control: &Control, policy: &Policy, version: u64) -> PolicyChanged {
     if let Some(nothing) = policy.about_nothing() {
         warnings.push(format!("{}: it is about {nothing}: it never applies", policy.name));
     }
-    PolicyChanged { policy: view(control, policy), version, warnings }
+    PolicyChanged { policy: view(&Naming::new(control), policy), version, warnings }
 }
 
-fn view(control: &Control, policy: &Policy) -> PolicyView {
+fn view(naming: &Naming<'_>, policy: &Policy) -> PolicyView {
     PolicyView {
         id: policy.id,
         name: policy.name.clone(),
-        policy: PolicyEntry::of(policy, &Naming { control }),
+        policy: PolicyEntry::of(policy, naming),
         about_nothing: policy.about_nothing().map(str::to_owned),
     }
 }
@@ -291,7 +293,11 @@ fn audit(action: &'static str, policy: &Policy) -> Audit {
     Audit { action, tenant: Some(policy.id.tenant), target, before: None, after: None }
 }
 
-/// One line: all its keys, as JSON, for whoever has to find out what was in force.
+/// One line: its keys, as JSON, for whoever has to find out what was in force. Only one that names hundreds is cut.
 fn summary(control: &Control, policy: &Policy) -> String {
-    serde_json::to_string(&PolicyEntry::of(policy, &Naming { control })).unwrap_or_default()
+    let text = serde_json::to_string(&PolicyEntry::of(policy, &Naming::new(control))).unwrap_or_default();
+    let shown = text.floor_char_boundary(SUMMARY_BYTES_MAX);
+    if shown < text.len() { format!("{}…", &text[..shown]) } else { text }
 }
+
+const SUMMARY_BYTES_MAX: usize = 8 << 10;

@@ -1,5 +1,8 @@
 //! Between names and ids: what a policy refers to.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use postern_model::admin::Problem;
 use postern_model::config::Tenant;
 use postern_model::directory::Principal;
@@ -18,9 +21,10 @@ pub(super) struct Finding<'a> {
     pub(super) tenant: &'a Tenant,
 }
 
-/// Names what is found.
+/// Names what is found, and asks the store once for each: many policies name the same groups.
 pub(super) struct Naming<'a> {
-    pub(super) control: &'a Control,
+    control: &'a Control,
+    known: RefCell<BTreeMap<Principal, String>>,
 }
 
 /// A [`Problem`] that the model's refusals become.
@@ -67,22 +71,32 @@ impl Resolve for Finding<'_> {
     }
 }
 
+impl<'a> Naming<'a> {
+    pub(super) fn new(control: &'a Control) -> Self {
+        Self { control, known: RefCell::default() }
+    }
+
+    /// Without what kind it is; the id where the store cannot be read.
+    fn named(&self, principal: Principal) -> String {
+        let mut known = self.known.borrow_mut();
+        let found = known.entry(principal).or_insert_with(|| {
+            let name = principal_name(self.control, principal).ok();
+            name.and_then(|name| Some(name.split_once('/')?.1.to_owned())).unwrap_or_else(|| principal.to_string())
+        });
+        found.clone()
+    }
+}
+
 impl References for Naming<'_> {
     fn user(&self, id: UserId) -> String {
-        named(self.control, Principal::User(id), id.to_string())
+        self.named(Principal::User(id))
     }
 
     fn group(&self, id: UserGroupId) -> String {
-        named(self.control, Principal::Group(id), id.to_string())
+        self.named(Principal::Group(id))
     }
 
     fn app(&self, id: AppId) -> String {
         self.control.snapshot().apps.get(&id).map_or_else(|| id.to_string(), |app| app.name.to_string())
     }
-}
-
-/// Without what kind it is; the id where the store cannot be read.
-fn named(control: &Control, principal: Principal, id: String) -> String {
-    let name = principal_name(control, principal).ok();
-    name.and_then(|name| Some(name.split_once('/')?.1.to_owned())).unwrap_or(id)
 }

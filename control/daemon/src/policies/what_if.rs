@@ -35,13 +35,17 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
         device: request.device.unwrap_or(DeviceState::Unknown),
         terms: &request.terms,
     };
-    let snapshot = control.snapshot().clone();
-    let decision = Policies::of(&snapshot).decide(&session.user, app.id, &input, now);
-    let assignment = assigned(&snapshot.assignments, &user, &counted, app.id, now);
-    let assigned = assignment.map(|found| principal_name(control, found.principal)).transpose()?;
+    let (decision, policies, principal) = {
+        let snapshot = control.snapshot();
+        let decision = Policies::of(&snapshot).decide(&session.user, app.id, &input, now);
+        let assignment = assigned(&snapshot.assignments, &user, &counted, app.id, now);
+        let traced = trace(&snapshot, Some(&session.user), app.id, &input, now);
+        (decision, traced, assignment.map(|found| found.principal))
+    };
+    let assigned = principal.map(|principal| principal_name(control, principal)).transpose()?;
     Ok(WhatIfAnswer {
         warnings: warnings(&user, &app, assigned.is_some(), now),
-        policies: trace(&snapshot, Some(&session.user), app.id, &input, now),
+        policies,
         user: user.login,
         app: app.name,
         outcome: decision.outcome,

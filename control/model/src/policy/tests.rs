@@ -219,6 +219,17 @@ fn each_condition_asks_for_its_input() {
     }
 }
 
+/// No state that was applied has one; what cannot be compared counts against the request.
+#[test]
+fn a_network_that_is_gone_lets_nobody_pass() {
+    let (session, terms) = (session(&[]), BTreeSet::new());
+    let input = input(&session, &terms);
+    for conditions in [r#"{"networks":{"include":["gone"]}}"#, r#"{"networks":{"except":["gone"]}}"#] {
+        let policy = policy(1, |p| p.conditions = serde_json::from_str(conditions).unwrap());
+        assert_eq!(outcome([&policy], &input), needs(&[&["mfa"]]), "{conditions}");
+    }
+}
+
 #[test]
 fn machines_meet_only_what_names_them() {
     let terms = BTreeSet::new();
