@@ -3,6 +3,7 @@
 
 mod http;
 mod programs;
+mod providers;
 mod requests;
 mod sign_in;
 
@@ -30,8 +31,15 @@ impl Code {
 }
 
 /// Every code, group by group.
-pub const CODES: &[&[Code]] =
-    &[requests::CODES, sign_in::CODES, http::CODES, programs::STARTING, programs::ENROLMENT, programs::ADMIN];
+pub const CODES: &[&[Code]] = &[
+    requests::CODES,
+    sign_in::CODES,
+    http::CODES,
+    programs::STARTING,
+    programs::ENROLMENT,
+    programs::ADMIN,
+    providers::CODES,
+];
 
 /// All codes in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Code> {
@@ -68,13 +76,14 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 6] = [
+const HEADINGS: [&str; 7] = [
     "Answers to requests",
     "Signing in",
     "Malformed requests and answers",
     "Starting a program",
     "Connecting a connector",
     "Administration",
+    "Signing in by an identity provider",
 ];
 
 const INTRODUCTION: &str = "# Error codes\n\n\
