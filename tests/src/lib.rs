@@ -14,11 +14,14 @@ pub mod load;
 pub mod netns;
 pub mod nginx;
 pub mod notify;
+pub mod openid_provider;
 pub mod origin;
 pub mod pace;
 pub mod pattern;
 pub mod process;
 pub mod programs;
+pub mod tamper;
+pub mod user_agent;
 pub mod world;
 
 use std::time::{Duration, Instant};

@@ -7,6 +7,7 @@ mod browser;
 mod demo;
 mod ebpf;
 mod kerberos;
+mod openid_provider;
 mod packages;
 mod perf;
 mod shell;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{browser, demo, ebpf, kerberos, packages, perf, shell, tidy};
+use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     })?;
     shell::step("build the HTTP/2 conformance suite", conformance)?;
     shell::step("Chromium and JupyterLab", a_browser)?;
+    shell::step("an OpenID provider", a_provider)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -52,13 +53,15 @@ pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("KDCs, and the programs with Kerberos", kdcs)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
     shell::step("Chromium and JupyterLab", a_browser)?;
+    shell::step("an OpenID provider", a_provider)?;
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     } else {
         command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     }
-    shell::run(kerberos::with_kdcs(browser::with_jupyter(command.env("POSTERN_TEST_DENY_IO_URING", "1"))))
+    let command = command.env("POSTERN_TEST_DENY_IO_URING", "1");
+    shell::run(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(command))))
 }
 
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
@@ -87,6 +90,11 @@ fn a_browser() -> Result<()> {
 /// Some tests need them. A system may have other packages.
 fn kdcs() -> Result<()> {
     wanted(kerberos::prepare(), shell::is_ci())
+}
+
+/// Tests of signing in need one.
+fn a_provider() -> Result<()> {
+    wanted(openid_provider::prepare(), shell::is_ci())
 }
 
 /// What tests need and could not be had fails the run only where it must be there.
@@ -119,5 +127,5 @@ fn tests() -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     }
-    shell::run(kerberos::with_kdcs(browser::with_jupyter(&mut command)))
+    shell::run(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(&mut command))))
 }
