@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use postern_model::secret::SecretText;
 use postern_oidc::{Cause, Provider};
 use postern_tests::openid_provider::{OpenidProvider, Setup};
 use postern_tests::tamper::{Answer, Tamper};
 use postern_tests::user_agent::{ALICE, UserAgent};
 
-use crate::scene::{Scene, proxy, scene, settings, wish};
+use crate::scene::{Scene, now, proxy, scene, settings, wish};
 
 /// A provider behind somebody who changes its answers; it calls itself by that one's address.
 pub(crate) fn tampered(
@@ -38,17 +39,24 @@ fn keys_are_exchanged_at_the_provider_and_nobody_notices_but_not_every_second() 
         scene.sign_in(&provider, ALICE).unwrap();
     }
     assert_eq!(fetches.load(Ordering::Relaxed), 1);
+    // Anybody can send a logout token. Its unknown key makes us look once, and keeps no sign-in from new keys.
+    let forged = SecretText::new("eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.AAAA".into());
+    for _ in 0..3 {
+        let refused = scene.run(provider.logout_notice(&forged, now())).unwrap_err();
+        assert_eq!(refused.code(), "id-token-signature-wrong");
+    }
+    assert_eq!(fetches.load(Ordering::Relaxed), 2);
     real.rotate_keys().unwrap();
     scene.sign_in(&provider, ALICE).unwrap();
     scene.sign_in(&provider, ALICE).unwrap();
-    assert_eq!(fetches.load(Ordering::Relaxed), 2);
+    assert_eq!(fetches.load(Ordering::Relaxed), 3);
     // Within 30 s once more: it is not asked again.
     real.rotate_keys().unwrap();
     for _ in 0..3 {
         let failure = scene.sign_in(&provider, ALICE).unwrap_err();
         assert_eq!(failure.cause, Cause::IdTokenSignature, "{failure}");
     }
-    assert_eq!(fetches.load(Ordering::Relaxed), 2);
+    assert_eq!(fetches.load(Ordering::Relaxed), 3);
 }
 
 #[test]
