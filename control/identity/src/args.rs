@@ -44,8 +44,18 @@ impl Args {
         let Self { service, relay, token_file, state_dir, io, admin_listen } = self;
         // One thread of pages: one of requests.
         let workers = Some(1);
-        let args =
-            connector::Args { service, relay, token_file, state_dir, workers, io, admin_listen, transaction_log: None };
+        let args = connector::Args {
+            service,
+            relay,
+            token_file,
+            state_dir,
+            workers,
+            io,
+            admin_listen,
+            transaction_log: None,
+            keytab: None,
+            kerberos_principal: None,
+        };
         args.check(1).map_err(|refused| Failure::new(refused.to_string()))
     }
 }
