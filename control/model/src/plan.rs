@@ -12,9 +12,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
 use crate::config::{App, Certificate, Preauth};
 use crate::directory::{Assignment, Principal};
-use crate::ids::{AppId, CertificateId, GroupId, Name, ServiceTokenId, TenantId};
+use crate::ids::{AppId, CertificateId, GroupId, Name, PolicyId, ServiceTokenId, TenantId};
 use crate::limit::{self, PlannedLimit};
-use crate::network::Network;
+use crate::network::{Network, NetworkKey};
+use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
 use crate::settings::{AppSettings, SettingInvalid};
@@ -32,6 +33,9 @@ pub struct Plan {
     networks: BTreeMap<TenantId, Vec<Network>>,
     service_tokens: BTreeMap<ServiceTokenId, Arc<ServiceToken>>,
     assignments: HashMap<AppId, BTreeMap<Principal, Arc<Assignment>>>,
+    policies: Policies,
+    /// What `policies` was made of.
+    policies_from: (BTreeMap<PolicyId, Policy>, BTreeMap<NetworkKey, Network>),
     identity: Option<PlannedIdentity>,
     cookies: Arc<CookieSealer>,
 }
@@ -165,6 +169,11 @@ impl Plan {
             let of_app = plan.assignments.entry(assignment.app).or_default();
             of_app.insert(assignment.principal, Arc::new(assignment.clone()));
         }
+        plan.policies = Policies::of(snapshot);
+        // Networks matter to what passes only where policies name them.
+        if !snapshot.policies.is_empty() {
+            plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
+        }
         let identity = snapshot.identity.as_ref();
         plan.identity = identity.and_then(|identity| {
             let app = Arc::clone(plan.apps.get(&identity.app)?);
@@ -222,6 +231,12 @@ impl Plan {
         self.service_tokens.get(&id)
     }
 
+    /// Conditional access.
+    #[must_use]
+    pub const fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
     /// Where people sign in.
     #[must_use]
     pub const fn identity(&self) -> Option<&PlannedIdentity> {
@@ -245,8 +260,8 @@ impl Plan {
         found.find(|assignment| assignment.is_current(now_unix))
     }
 
-    /// Whether both let the same requests pass: the same applications ask for the same, the same tokens are good, and the same
-    /// people are assigned.
+    /// Whether both let the same requests pass: the same applications ask for the same, the same tokens are good, the same people
+    /// are assigned, and the same policies hold.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
         fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth)> {
@@ -255,6 +270,7 @@ impl Plan {
         doors(self).eq(doors(other))
             && self.service_tokens == other.service_tokens
             && self.assignments == other.assignments
+            && self.policies_from == other.policies_from
     }
 
     fn add_app(

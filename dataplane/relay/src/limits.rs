@@ -110,6 +110,8 @@ pub const HTTP: postern_http::Limits = postern_http::Limits {
 
 /// A permit that ends is looked at again after at most so long, for the wall clock may be set meanwhile.
 pub const EXPIRY_LOOK_INTERVAL: Duration = Duration::from_secs(3600);
+/// The same of one that policies are about: they may go by the time of day, or by how long ago somebody signed in.
+pub const POLICY_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests of one connection whose tokens have an end share one look at the wall clock for so long.
 pub const WALL_CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A WebSocket whose permit was taken back is told so where a frame ends, and cut after this: half of the second that is

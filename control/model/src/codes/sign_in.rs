@@ -61,6 +61,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "ask your administrator: `postern assign --app APP --user LOGIN` lets one user in.",
     },
     Code {
+        code: "policy-blocked",
+        status: Some(403),
+        title: "A policy does not allow it",
+        cause: "A conditional access policy blocks this user at this application under these circumstances.",
+        cure: "ask your administrator, who sees with `postern explain REQUEST_ID` which policy it was, and with `postern policy what-if` why.",
+    },
+    Code {
+        code: "policy-step-up",
+        status: Some(403),
+        title: "A policy asks for more",
+        cause: "A conditional access policy asks for something that the session does not show: a second factor, a newer sign-in, a device that is registered or complies, or terms that were accepted.",
+        cure: "sign out and in again with a second factor, or use a device that your organisation knows. `postern policy what-if` shows administrators what is missing.",
+    },
+    Code {
         code: "session-ended",
         status: Some(401),
         title: "The session has ended",

@@ -123,6 +123,27 @@ words! {
     }
 }
 
+impl Platform {
+    /// What a browser says that it runs on, in its User-Agent. Whoever wants to can say something else: it keeps honest devices
+    /// apart, and is no proof.
+    #[must_use]
+    pub fn of_user_agent(text: &[u8]) -> Self {
+        // Android says Linux, too, and iPads may say Macintosh: what is special comes first.
+        const SIGNS: [(&[u8], Platform); 8] = [
+            (b"Android", Platform::Android),
+            (b"iPhone", Platform::Ios),
+            (b"iPad", Platform::Ios),
+            (b"Windows", Platform::Windows),
+            (b"Macintosh", Platform::Macos),
+            (b"CrOS", Platform::Other),
+            (b"Linux", Platform::Linux),
+            (b"X11", Platform::Linux),
+        ];
+        let says = |sign: &[u8]| text.windows(sign.len()).any(|window| window == sign);
+        SIGNS.iter().find(|(sign, _)| says(sign)).map_or(Self::Other, |(_, platform)| *platform)
+    }
+}
+
 impl Conditions {
     /// Whether there are none.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Whether a request may reach its application, and whether it still may while it is in progress. A [`Permit`] is made here
 //! only.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_http::RequestHead;
@@ -8,8 +9,10 @@ use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
 use postern_model::plan::PlannedApp;
 use postern_model::service_token::{PresentedToken, ServiceToken};
+use postern_tunnel::Detail;
 
 use super::bearer::{self, Refusal, Remembered};
+use super::conditional;
 use super::reject::Reject;
 use super::resource;
 use super::route::{Routed, Wanted};
@@ -22,6 +25,8 @@ use crate::published::Published;
 pub(crate) struct Permit {
     app: Arc<PlannedApp>,
     subject: Option<Subject>,
+    /// Where it comes from.
+    source: IpAddr,
     /// A token that nobody asked for. The request itself has it no more.
     carried: Option<Box<PresentedToken>>,
     /// [`Published::access`] it was given under.
@@ -48,13 +53,14 @@ pub(crate) enum Stop {
 }
 
 /// Asks what the application's publication demands. `passthrough` leaves users to the application itself; else nobody passes
-/// who is not known. `subject` becomes whoever is, also when the application is not his.
+/// who is not known. `subject` becomes whoever is, also when the application is not
+/// his, and `detail` what an operator should know of a refusal.
 pub(crate) fn authorise(
     routed: Routed,
     head: &RequestHead,
     published: &Published,
     session: &Session,
-    subject: &mut Option<Subject>,
+    (subject, detail): (&mut Option<Subject>, &mut Detail),
 ) -> Result<Permit, Stop> {
     let Routed { app, wanted } = routed;
     // Before anything is looked up: a change from here on is noticed.
@@ -81,11 +87,16 @@ pub(crate) fn authorise(
         (Preauth::Oidc, Wanted::Application) if bearer::is_shown(head) => {
             let token = bearer::shown(head, published, &session.remembered);
             let let_in = token.and_then(|token| let_in(token, &app, &session.remembered, subject));
-            let_in.map_err(|refusal| refusal.reject(head, &app))?
+            let until = let_in.map_err(|refusal| refusal.reject(head, &app))?;
+            let again = conditional::machine(published, app.id, session.address.ip()).map_err(|unmet| {
+                *detail = unmet.detail();
+                unmet.reject()
+            })?;
+            earlier(until, again)
         }
-        (Preauth::Oidc, Wanted::Application) => person(&app, head, published, session, subject)?,
+        (Preauth::Oidc, Wanted::Application) => person(&app, head, published, session, (subject, detail))?,
     };
-    Ok(Permit { app, subject: subject.clone(), carried, access, until })
+    Ok(Permit { app, subject: subject.clone(), source: session.address.ip(), carried, access, until })
 }
 
 /// Whoever has signed in; browsers without a session are sent to do so.
@@ -94,7 +105,7 @@ fn person(
     head: &RequestHead,
     published: &Published,
     session: &Session,
-    subject: &mut Option<Subject>,
+    (subject, detail): (&mut Option<Subject>, &mut Detail),
 ) -> Result<Option<Instant>, Stop> {
     match sign_in::person(head, app, published, session) {
         Ok((person, until)) => {
@@ -105,6 +116,11 @@ fn person(
         Err(NoSession::NotAssigned(person)) => {
             *subject = Some(Subject::Person(person));
             Err(Reject::not_assigned().into())
+        }
+        Err(NoSession::Policy(person, unmet)) => {
+            *subject = Some(Subject::Person(person));
+            *detail = unmet.detail();
+            Err(unmet.reject().into())
         }
         Err(NoSession::None) => {
             let away = sign_in::send_away(head, app, &published.plan);
@@ -151,10 +167,15 @@ impl Permit {
         self.until = match (app.preauth, &mut self.subject) {
             // Whoever was let in by name is let in without.
             (Preauth::Passthrough, _) => None,
-            (Preauth::Oidc, Some(Subject::Service(held))) => still_admits(held, app, published, head)?,
+            (Preauth::Oidc, Some(Subject::Service(held))) => {
+                let until = still_admits(held, app, published, head)?;
+                let again = conditional::machine(published, app.id, self.source);
+                earlier(until, again.map_err(|unmet| unmet.reject())?)
+            }
             (Preauth::Oidc, Some(Subject::Person(person))) => {
                 person.review(app, published).map_err(|ended| match ended {
                     NoSession::NotAssigned(_) => Reject::not_assigned(),
+                    NoSession::Policy(_, unmet) => unmet.reject(),
                     NoSession::None | NoSession::Unknown(_) => Reject::session_ended(),
                 })?
             }
@@ -165,12 +186,19 @@ impl Permit {
                     None => bearer::shown(head, published, &Remembered::default()),
                 };
                 let let_in = token.and_then(|token| let_in(token, app, &Remembered::default(), &mut self.subject));
-                let_in.map_err(|refusal| refusal.reject(head, app))?
+                let until = let_in.map_err(|refusal| refusal.reject(head, app))?;
+                let again = conditional::machine(published, app.id, self.source);
+                earlier(until, again.map_err(|unmet| unmet.reject())?)
             }
         };
         self.access = access;
         Ok(())
     }
+}
+
+/// The first of two moments.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// Whether a token that was shown lets its request in, and until when. `subject` becomes whoever is known, let in or not.

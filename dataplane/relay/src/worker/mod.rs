@@ -9,6 +9,7 @@ mod accept;
 mod authorise;
 mod bearer;
 mod client;
+mod conditional;
 pub mod context;
 mod corporate;
 pub mod counters;

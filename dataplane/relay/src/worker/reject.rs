@@ -144,6 +144,18 @@ impl Reject {
         Self::new(403, "not-assigned", detail)
     }
 
+    /// A policy keeps whoever it is out, here and now.
+    pub(crate) fn policy_blocked() -> Self {
+        let detail = "Your organisation does not allow this application under these circumstances: from this place, at this time, or with this device.";
+        Self::new(403, "policy-blocked", detail)
+    }
+
+    /// A policy asks for something that the session does not show.
+    pub(crate) fn policy_step_up() -> Self {
+        let detail = "Your organisation asks for more before you may open this application: a second factor, or a device that it knows.";
+        Self::new(403, "policy-step-up", detail)
+    }
+
     /// Who was let in is so no longer.
     pub(crate) fn session_ended() -> Self {
         let detail = "The session ended while the request was in progress.";
@@ -388,6 +400,8 @@ mod tests {
             Reject::sign_in_unavailable(),
             Reject::not_assigned(),
             Reject::session_ended(),
+            Reject::policy_blocked(),
+            Reject::policy_step_up(),
             Reject::sso_needs_user(),
             Reject::sso_login_missing(),
             Reject::overloaded(),

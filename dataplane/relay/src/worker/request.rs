@@ -177,10 +177,11 @@ async fn permitted(
         let routed = route(&published.plan, head, server_name)?;
         transaction.app = Some(Arc::clone(&routed.app));
         let app = routed.app.id;
-        let stop = match authorise(routed, head, published, session, &mut transaction.subject) {
-            Ok(permit) => return Ok(permit),
-            Err(stop) => stop,
-        };
+        let stop =
+            match authorise(routed, head, published, session, (&mut transaction.subject, &mut transaction.detail)) {
+                Ok(permit) => return Ok(permit),
+                Err(stop) => stop,
+            };
         match stop {
             Stop::Reject(reject) => return Err(entrance.turned_away(app, reject)),
             // What control said is forgotten already: the relay knows more sessions than it can.

@@ -13,15 +13,17 @@ use postern_model::identity::{AUTHORIZE_PATH, CALLBACK_PATH};
 use postern_model::ids::{AppId, SessionId};
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp};
+use postern_model::policy::Applicable;
 use postern_model::secret::SecretText;
 use postern_model::session::{
     CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES, FlowCookie, SessionCookie,
 };
 use zeroize::Zeroizing;
 
+use super::conditional::{Circumstances, Unmet};
 use super::reject::Reject;
 use super::session::Session;
-use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL};
+use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL, POLICY_LOOK_INTERVAL};
 use crate::published::Published;
 use crate::sessions::{Found, Held};
 
@@ -29,6 +31,9 @@ use crate::sessions::{Found, Held};
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) held: Arc<Held>,
+    /// The policies that are about them here.
+    applicable: Arc<Applicable>,
+    circumstances: Circumstances,
     /// What their cookie said of its last use.
     seen_unix: u64,
 }
@@ -42,6 +47,8 @@ pub(crate) enum NoSession {
     Unknown(SessionId),
     /// Their session does not let them into this application.
     NotAssigned(Person),
+    /// A policy keeps them out, or asks for something before.
+    Policy(Person, Box<Unmet>),
 }
 
 /// The cookie that a connection's client showed last, so that the next request needs no decryption.
@@ -53,6 +60,7 @@ struct Shown {
     value: Zeroizing<Vec<u8>>,
     cookie: SessionCookie,
     held: Arc<Held>,
+    applicable: Arc<Applicable>,
     /// [`Published::access`] then: after the next change it is looked at anew.
     access: u64,
 }
@@ -92,7 +100,7 @@ pub(crate) fn person(
     let clock = session.remembered.wall_clock();
     let now_unix = clock.as_secs();
     let access = published.access();
-    let (cookie, held) = match remembered.find(app.id, value, access) {
+    let (cookie, held, applicable) = match remembered.find(app.id, value, access) {
         Some(found) => found,
         None => {
             let cookie = published.plan.cookies().open_session(value, app.id).ok_or(NoSession::None)?;
@@ -101,14 +109,16 @@ pub(crate) fn person(
                 Found::Gone => return Err(NoSession::None),
                 Found::Unknown => return Err(NoSession::Unknown(cookie.session)),
             };
-            remembered.keep(app.id, value, cookie, &held, access);
-            (cookie, held)
+            let applicable = Arc::new(published.plan.policies().for_subject(&held.record.user, app.id));
+            remembered.keep(app.id, value, (cookie, &held, &applicable), access);
+            (cookie, held, applicable)
         }
     };
     if cookie.seen_unix.saturating_add(held.record.idle_s.into()) <= now_unix {
         return Err(NoSession::None);
     }
-    let person = Person { seen_unix: cookie.seen_unix, held };
+    let circumstances = Circumstances::of(head, session.address.ip(), &applicable);
+    let person = Person { seen_unix: cookie.seen_unix, held, applicable, circumstances };
     let until = counts(&person, app, &published.plan, now_unix)?;
     person.held.seen(now_unix);
     Ok((person, until))
@@ -123,11 +133,19 @@ fn counts(person: &Person, app: &PlannedApp, plan: &Plan, now_unix: u64) -> Resu
     let Some(assignment) = plan.assigned(app.id, &record.user, now_unix) else {
         return Err(NoSession::NotAssigned(person.clone()));
     };
+    if let Err(unmet) = person.circumstances.decide(&person.applicable, record, person.seen_unix, now_unix) {
+        return match unmet {
+            // Whoever did nothing for as long as a policy allows begins anew.
+            Unmet::Idle => Err(NoSession::None),
+            unmet @ (Unmet::Blocked(_) | Unmet::Asked(..)) => Err(NoSession::Policy(person.clone(), Box::new(unmet))),
+        };
+    }
     let ends = [assignment.expires_unix, record.user.expires_unix].into_iter().flatten();
     let end = ends.fold(record.expires_unix, u64::min);
     let left = std::time::Duration::from_secs(end.saturating_sub(now_unix));
     // The wall clock may be set: it is asked again after a while.
-    Ok(Some(now().after(left.min(EXPIRY_LOOK_INTERVAL))))
+    let again = if person.applicable.is_empty() { EXPIRY_LOOK_INTERVAL } else { POLICY_LOOK_INTERVAL };
+    Ok(Some(now().after(left.min(again))))
 }
 
 impl Person {
@@ -135,11 +153,16 @@ impl Person {
     pub(crate) fn review(&mut self, app: &PlannedApp, published: &Published) -> Result<Option<Instant>, NoSession> {
         let clock = wall_clock();
         match published.sessions.find(self.held.record.id, clock) {
-            Found::Held(held) => self.held = held,
+            Found::Held(held) => {
+                self.applicable = Arc::new(published.plan.policies().for_subject(&held.record.user, app.id));
+                self.held = held;
+            }
             Found::Gone => return Err(NoSession::None),
             // Forgotten for want of room. What changes of it is not told any more: it counts for nothing.
             Found::Unknown => return Err(NoSession::None),
         }
+        // It is in use, whatever its cookie said when it came.
+        self.seen_unix = clock.as_secs();
         counts(self, app, &published.plan, clock.as_secs())
     }
 
@@ -269,16 +292,23 @@ impl Returned {
 }
 
 impl RememberedCookie {
-    fn find(&self, app: AppId, value: &[u8], access: u64) -> Option<(SessionCookie, Arc<Held>)> {
+    fn find(&self, app: AppId, value: &[u8], access: u64) -> Option<(SessionCookie, Arc<Held>, Arc<Applicable>)> {
         let shown = self.0.borrow();
         let shown = shown.as_ref().filter(|shown| shown.access == access && shown.app == app)?;
         let is_same = constant_time::verify_slices_are_equal(&shown.value, value).is_ok();
-        is_same.then(|| (shown.cookie, Arc::clone(&shown.held)))
+        is_same.then(|| (shown.cookie, Arc::clone(&shown.held), Arc::clone(&shown.applicable)))
     }
 
-    fn keep(&self, app: AppId, value: &[u8], cookie: SessionCookie, held: &Arc<Held>, access: u64) {
-        let (value, held) = (Zeroizing::new(value.to_vec()), Arc::clone(held));
-        *self.0.borrow_mut() = Some(Shown { app, value, cookie, held, access });
+    fn keep(
+        &self,
+        app: AppId,
+        value: &[u8],
+        (cookie, held, applicable): (SessionCookie, &Arc<Held>, &Arc<Applicable>),
+        access: u64,
+    ) {
+        let (held, applicable) = (Arc::clone(held), Arc::clone(applicable));
+        let value = Zeroizing::new(value.to_vec());
+        *self.0.borrow_mut() = Some(Shown { app, value, cookie, held, applicable, access });
     }
 }
 

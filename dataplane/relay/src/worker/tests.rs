@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod policies;
 mod websockets;
 
 use std::cell::{Cell, RefCell};
@@ -119,7 +120,9 @@ pub(super) fn worker_asking(tokens: impl IntoIterator<Item = ServiceToken>) -> R
 
 /// What control publishes next, and what the side thread does then.
 pub(super) fn publish(worker: &Rc<Worker>, change: impl FnOnce(&mut Snapshot)) {
-    worker.config.publish(Arc::new(publication(worker.config.sequence() + 1, change)));
+    let sessions = Arc::clone(&worker.published().sessions);
+    let next = Published { sessions, ..publication(worker.config.sequence() + 1, change) };
+    worker.config.publish(Arc::new(next));
     worker.look(&mut false);
 }
 

@@ -1,0 +1,134 @@
+//! Conditional access: what the policies make of one request, once it is known whose it is.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use postern_http::{Known, RequestHead};
+use postern_io::{Instant, now, wall_clock};
+use postern_model::ids::{AppId, PolicyId};
+use postern_model::policy::{
+    Applicable, ClientKind, Decision, DeviceState, Input, Outcome, Platform, Risk, Step, StepUp,
+};
+use postern_model::session::SessionRecord;
+use postern_tunnel::Detail;
+
+use super::reject::Reject;
+use crate::limits::POLICY_LOOK_INTERVAL;
+use crate::published::Published;
+
+/// Where a request comes from and by what, as far as policies ask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    source: IpAddr,
+    platform: Platform,
+}
+
+/// Why a policy keeps somebody out.
+#[derive(Debug)]
+pub(crate) enum Unmet {
+    Blocked(Vec<PolicyId>),
+    Asked(Vec<PolicyId>, BTreeSet<Step>),
+    /// Nothing was done for longer than a policy allows.
+    Idle,
+}
+
+impl Circumstances {
+    /// Nothing is looked at where nothing is asked.
+    pub(crate) fn of(head: &RequestHead, source: IpAddr, applicable: &Applicable) -> Self {
+        let platform = match applicable.is_empty() {
+            true => Platform::Other,
+            false => Platform::of_user_agent(head.headers.get(Known::UserAgent).unwrap_or_default()),
+        };
+        Self { source: source.to_canonical(), platform }
+    }
+
+    /// Whether a session may be used so; `seen_unix`: when it was used last.
+    pub(crate) fn decide(
+        &self,
+        applicable: &Applicable,
+        record: &SessionRecord,
+        seen_unix: u64,
+        now_unix: u64,
+    ) -> Result<(), Unmet> {
+        if applicable.is_empty() {
+            return Ok(());
+        }
+        let terms = BTreeSet::new();
+        let input = Input {
+            session: Some(record),
+            source: Some(self.source),
+            country: None,
+            platform: self.platform,
+            client: ClientKind::Browser,
+            risk: Risk::Low,
+            device: DeviceState::Unknown,
+            terms: &terms,
+        };
+        let decision = applicable.decide(&input, now_unix);
+        let idle_max = decision.session.idle_max_s.map(u64::from);
+        if idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix) {
+            return Err(Unmet::Idle);
+        }
+        Unmet::of(decision)
+    }
+}
+
+/// Whether a machine with a service token may do so, and until when it is not to be looked at again: policies may go by time.
+pub(crate) fn machine(published: &Published, app: AppId, source: IpAddr) -> Result<Option<Instant>, Unmet> {
+    let applicable = published.plan.policies().for_service(app);
+    if applicable.is_empty() {
+        return Ok(None);
+    }
+    let terms = BTreeSet::new();
+    let input = Input {
+        session: None,
+        source: Some(source.to_canonical()),
+        country: None,
+        platform: Platform::Other,
+        client: ClientKind::Service,
+        risk: Risk::Low,
+        device: DeviceState::Unknown,
+        terms: &terms,
+    };
+    Unmet::of(applicable.decide(&input, wall_clock().as_secs()))?;
+    Ok(Some(now().after(POLICY_LOOK_INTERVAL)))
+}
+
+impl Unmet {
+    fn of(decision: Decision) -> Result<(), Self> {
+        match decision.outcome {
+            Outcome::Allow => Ok(()),
+            Outcome::Block { policies } => Err(Self::Blocked(policies)),
+            Outcome::NeedsStepUp { steps } => Err(Self::Asked(decision.applied, steps)),
+        }
+    }
+
+    /// What is told to whoever asks.
+    pub(crate) fn reject(&self) -> Reject {
+        match self {
+            Self::Blocked(_) => Reject::policy_blocked(),
+            Self::Asked(..) | Self::Idle => Reject::policy_step_up(),
+        }
+    }
+
+    /// What is told to operators.
+    pub(crate) fn detail(&self) -> Detail {
+        let named = |policies: &[PolicyId]| {
+            let names: Vec<String> = policies.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        Detail::new(&match self {
+            Self::Blocked(policies) => format!("blocked by {}", named(policies)),
+            Self::Asked(policies, steps) => {
+                let each = steps.iter().map(|Step(any)| {
+                    let any: Vec<String> = any.iter().map(StepUp::to_string).collect();
+                    any.join(" or ")
+                });
+                format!("{} ask for {}", named(policies), each.collect::<Vec<_>>().join(" and "))
+            }
+            Self::Idle => String::from("idle for longer than a policy allows"),
+        })
+    }
+}
+
+const SHOWN_MAX: usize = 8;

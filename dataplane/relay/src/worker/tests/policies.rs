@@ -1,0 +1,164 @@
+//! Conditional access: a policy counts with every request, of people and of machines, and in the middle of one.
+
+use postern_io::wall_clock;
+use postern_model::directory::{Assignment, Principal};
+use postern_model::policy::Policy;
+use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
+
+use super::*;
+use crate::sessions::tests::record;
+use crate::side::testing::{bearer, service_token};
+
+fn policy(seq: u32, rest: &str) -> Policy {
+    let head =
+        format!(r#"{{"id": "p1-{seq}", "name": "p{seq}", "who": {{"include": "all"}}, "apps": {{"include": "all"}}"#);
+    serde_json::from_str(&format!("{head}, {rest}}}")).unwrap()
+}
+
+fn key() -> CookieKey {
+    let secret = postern_model::secret::SecretText::new("07".repeat(32));
+    CookieKey { id: 1, secret, created_unix: 1 }
+}
+
+/// The application asks, everybody is assigned, and these policies hold.
+fn with(policies: Vec<Policy>) -> impl FnOnce(&mut Snapshot) {
+    move |snapshot| {
+        asking([service_token(1, None)])(snapshot);
+        let app = *snapshot.apps.keys().next().unwrap();
+        let assignment =
+            Assignment { app, principal: Principal::Everyone, role: None, expires_unix: None, created_unix_ms: 0 };
+        snapshot.assignments.insert(assignment.key(), assignment);
+        snapshot.cookie_keys = vec![key()];
+        snapshot.policies = policies.into_iter().map(|policy| (policy.id, policy)).collect();
+    }
+}
+
+/// A session that began a second ago, in the table, and its cookie.
+fn signed_in(worker: &Rc<Worker>, methods: &[AuthMethod]) -> String {
+    let now = wall_clock();
+    let signed_in = SessionRecord {
+        authenticated_unix: now.as_secs() - 1,
+        expires_unix: now.as_secs() + 86_400,
+        methods: methods.iter().copied().collect(),
+        ..record(methods.len() as u128, 7)
+    };
+    let published = worker.published();
+    let app = published.plan.apps().next().unwrap().id;
+    let cookie = SessionCookie {
+        session: signed_in.id,
+        issued_unix: now.as_secs(),
+        seen_unix: now.as_secs(),
+        persistent: false,
+    };
+    let sealed = published.plan.cookies().seal_session(&cookie, app).unwrap();
+    published.sessions.put(signed_in, now);
+    format!("cookie: __Host-postern-{app}={sealed}\r\n")
+}
+
+async fn answer(client: &mut Client, fields: &str) -> (u16, String) {
+    client.stream.queue(format!("GET /name HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n").as_bytes());
+    let (head, body) = client.response().await.unwrap();
+    (head.status, String::from_utf8(body).unwrap())
+}
+
+const BLOCKED_THERE: &str = r#""state": "on", "conditions": {"networks": {"include": ["there"]}}, "grant": "block""#;
+const MFA: &str = r#""state": "on", "grant": {"require": {"all": ["mfa"]}}"#;
+
+fn there(snapshot: &mut Snapshot, prefix: &str) {
+    let network = postern_model::network::Network {
+        tenant: TenantId::DEFAULT,
+        name: "there".parse().unwrap(),
+        prefixes: vec![prefix.parse().unwrap()],
+    };
+    snapshot.networks.insert(network.key(), network);
+}
+
+#[test]
+fn policies_count_with_every_request_of_people() {
+    in_the_simulator(80, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let (one, two) = (
+            signed_in(&worker, &[AuthMethod::Password]),
+            signed_in(&worker, &[AuthMethod::Password, AuthMethod::OneTimePassword]),
+        );
+        let mut client = Client::new().await;
+        assert_eq!(answer(&mut client, &one).await, (200, "c1-1".into()));
+        // Clients come from 192.0.2.7 here.
+        for (prefix, status) in [("198.51.100.0/24", 200), ("192.0.2.0/24", 403)] {
+            publish(&worker, |snapshot| {
+                with(vec![policy(1, BLOCKED_THERE)])(snapshot);
+                there(snapshot, prefix);
+            });
+            let (found, body) = answer(&mut client, &one).await;
+            assert_eq!(found, status, "{prefix}: {body}");
+            assert_eq!(body.contains("policy-blocked"), status == 403, "{body}");
+        }
+        publish(&worker, with(vec![policy(1, MFA)]));
+        let (status, body) = answer(&mut client, &one).await;
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains("policy-step-up"), "{body}");
+        assert_eq!(answer(&mut client, &two).await.0, 200, "they proved two things");
+        publish(&worker, with(vec![policy(1, &MFA.replace("on", "report-only"))]));
+        assert_eq!(answer(&mut client, &one).await.0, 200, "it only reports");
+    });
+}
+
+#[test]
+fn a_device_is_told_by_what_it_says_it_is() {
+    in_the_simulator(81, async {
+        let no_phones =
+            r#""state": "on", "conditions": {"platforms": {"include": ["android", "ios"]}}, "grant": "block""#;
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(vec![policy(1, no_phones)])))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let cookie = signed_in(&worker, &[AuthMethod::Password]);
+        let mut client = Client::new().await;
+        let agent = "user-agent: Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36\r\n";
+        assert_eq!(answer(&mut client, &format!("{cookie}{agent}")).await.0, 403);
+        assert_eq!(answer(&mut client, &format!("{cookie}{}", agent.replace("Android 15", "x86_64"))).await.0, 200);
+    });
+}
+
+#[test]
+fn policies_that_name_machines_count_for_service_tokens_and_no_others_do() {
+    in_the_simulator(82, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(vec![policy(1, MFA)])))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let token = format!("authorization: {}\r\n", bearer(1));
+        let mut client = Client::new().await;
+        assert_eq!(answer(&mut client, &token).await.0, 200);
+        let machines = r#""state": "on", "conditions": {"clients": {"include": ["service"]}, "networks": {"except": ["there"]}}, "grant": "block""#;
+        publish(&worker, |snapshot| {
+            with(vec![policy(1, machines)])(snapshot);
+            there(snapshot, "198.51.100.0/24");
+        });
+        let (status, body) = answer(&mut client, &token).await;
+        assert_eq!(status, 403, "{body}");
+    });
+}
+
+#[test]
+fn a_policy_that_comes_into_force_ends_what_it_does_not_allow() {
+    in_the_simulator(83, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let (one, two) = (
+            signed_in(&worker, &[AuthMethod::Password]),
+            signed_in(&worker, &[AuthMethod::Password, AuthMethod::OneTimePassword]),
+        );
+        let mut ends = Client::new().await;
+        let mut goes_on = Client::new().await;
+        for (client, cookie) in [(&ends, &one), (&goes_on, &two)] {
+            client.stream.queue(format!("GET /slow HTTP/1.1\r\nhost: {HOST}\r\n{cookie}\r\n").as_bytes());
+        }
+        sleep(Duration::from_millis(50)).await;
+        publish(&worker, with(vec![policy(1, MFA)]));
+        let (head, body) = timeout(Duration::from_millis(500), ends.response()).await.unwrap().unwrap();
+        assert_eq!(head.status, 403, "{}", String::from_utf8_lossy(&body));
+        assert!(timeout(Duration::from_millis(500), goes_on.response()).await.is_err(), "it is still waiting");
+    });
+}
