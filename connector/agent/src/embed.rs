@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use postern_io::{Socket, Stream};
 use postern_model::identity::{ALPN, BACKEND_HOST};
 use postern_model::link::CONTROL_NAME;
 use postern_service::signals::Signals;
@@ -15,6 +16,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 
 use crate::args::{Options, RelayAddress};
+use crate::backend::Backend;
+use crate::failure::{Failed, Fault};
 use crate::process::{self, Running};
 use crate::tls::{Expected, client_config};
 use crate::worker::{Shared, Transport};
@@ -37,7 +40,7 @@ impl BuiltIn {
     }
 
     /// A connection to the program; `None` when it takes none.
-    pub(crate) fn connect(&self) -> std::io::Result<Option<UnixStream>> {
+    fn connect(&self) -> std::io::Result<Option<UnixStream>> {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
@@ -48,6 +51,19 @@ impl BuiltIn {
 impl fmt::Debug for BuiltIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BuiltIn(…)")
+    }
+}
+
+/// A connection to the backend that is this program; it has no other.
+pub(crate) fn connect(built_in: &BuiltIn, backend: &Backend) -> Result<Stream, Failed> {
+    if !is_built_in(&backend.internal.host) || backend.tls.is_some() {
+        let detail = format!("{} is not served by this process", backend.internal.host);
+        return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
+    }
+    match built_in.connect() {
+        Ok(Some(stream)) => Ok(Stream::plain(Socket::from_fd(stream.into()))),
+        Ok(None) => Err(Failed::new(Fault::Overloaded, "this process takes no more connections").unprocessed()),
+        Err(error) => Err(Failed::connecting(&error)),
     }
 }
 

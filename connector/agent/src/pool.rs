@@ -18,7 +18,7 @@ use postern_tunnel::SsoLogin;
 
 use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
-use crate::embed::{BuiltIn, is_built_in};
+use crate::embed::{self, BuiltIn};
 use crate::failure::{Failed, Fault};
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
@@ -310,7 +310,7 @@ impl Pool {
         let internal = &self.backend.internal;
         // A program that is a backend itself has no other: it serves nobody's network.
         if let Some(built_in) = &self.built_in {
-            return self.connect_within(built_in);
+            return embed::connect(built_in, &self.backend);
         }
         let addresses = names.addresses(&internal.host).await.map_err(|error| {
             Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
@@ -326,18 +326,6 @@ impl Pool {
             }
         }
         Err(Failed::connecting(&last))
-    }
-
-    fn connect_within(&self, built_in: &BuiltIn) -> Result<Stream, Failed> {
-        if !is_built_in(&self.backend.internal.host) || self.backend.tls.is_some() {
-            let detail = format!("{} is not served by this process", self.backend.internal.host);
-            return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
-        }
-        match built_in.connect() {
-            Ok(Some(stream)) => Ok(Stream::plain(Socket::from_fd(stream.into()))),
-            Ok(None) => Err(Failed::new(Fault::Overloaded, "this process takes no more connections").unprocessed()),
-            Err(error) => Err(Failed::connecting(&error)),
-        }
     }
 
     async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {

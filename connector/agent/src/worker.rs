@@ -1,5 +1,7 @@
 //! One thread of the connector: its ring, its tunnels, its pools; and what all threads share.
 
+mod config_wait;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -33,6 +35,7 @@ use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::transactions::TransactionLog;
 use crate::tunnel::Tunnel;
+use config_wait::ConfigWait;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -367,30 +370,6 @@ impl Worker {
             last = this;
             heartbeat.beat();
         }
-    }
-}
-
-/// A request that waits for a configuration. One that is given up leaves nothing behind, however many a relay opens.
-struct ConfigWait<'w> {
-    worker: &'w Worker,
-    number: u64,
-}
-
-impl<'w> ConfigWait<'w> {
-    fn begin(worker: &'w Worker) -> Self {
-        let number = worker.waits_for_config.get();
-        worker.waits_for_config.set(number + 1);
-        Self { worker, number }
-    }
-
-    fn register(&self, waker: &Waker) {
-        self.worker.waiting_for_config.borrow_mut().insert(self.number, waker.clone());
-    }
-}
-
-impl Drop for ConfigWait<'_> {
-    fn drop(&mut self) {
-        self.worker.waiting_for_config.borrow_mut().remove(&self.number);
     }
 }
 

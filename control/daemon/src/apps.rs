@@ -1,5 +1,7 @@
 //! Publishing: applications are checked as a whole before they are stored, so that what relays get can always be served.
 
+mod view;
+
 use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
@@ -23,6 +25,9 @@ use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
 use crate::sso;
 use crate::tenants::{self, find_group};
+use view::{Observed, view};
+
+pub(crate) use view::online_by_group;
 
 /// `app publish`.
 pub(crate) fn publish(
@@ -358,40 +363,6 @@ pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) 
 fn own_apps<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> impl Iterator<Item = &'a App> {
     let tenant = tenant.id;
     snapshot.apps.values().filter(move |app| app.id.tenant == tenant)
-}
-
-/// What relays said last, as far as applications are concerned.
-struct Observed {
-    online: BTreeMap<GroupId, u32>,
-    corporate: BTreeMap<AppId, BTreeMap<String, u64>>,
-}
-
-impl Observed {
-    fn now(control: &Control, snapshot: &Snapshot) -> Self {
-        let corporate = control.fleet.borrow().corporate();
-        Self { online: online_by_group(control, snapshot), corporate }
-    }
-}
-
-fn view(snapshot: &Snapshot, app: &App, observed: &Observed) -> AppView {
-    AppView {
-        id: app.id,
-        name: app.name.clone(),
-        external_url: app.external_url.clone(),
-        internal_url: app.internal_url.clone(),
-        preauth: app.preauth,
-        group: tenants::group_name(snapshot, app.group),
-        connectors_online: observed.online.get(&app.group).copied().unwrap_or(0),
-        certificate: certificates::view(snapshot, app.certificate),
-        settings: app.settings.clone(),
-        corporate_requests: observed.corporate.get(&app.id).cloned().unwrap_or_default(),
-    }
-}
-
-/// Connectors online, by group.
-pub(crate) fn online_by_group(control: &Control, snapshot: &Snapshot) -> BTreeMap<GroupId, u32> {
-    let online = control.fleet.borrow().online();
-    by_group(online.iter().filter_map(|id| Some(snapshot.connectors.get(id)?.group)))
 }
 
 fn target(app: &App) -> String {

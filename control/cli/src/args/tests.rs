@@ -241,7 +241,7 @@ fn promised(line: &str) {
 
 #[test]
 fn wrong_usage_is_refused_with_two() {
-    for line in [
+    refused(&[
         "app publish a --external https://a.test/ --internal http://b/",
         "app publish A --external https://a.test/ --internal http://b/ --preauth passthrough",
         "app publish a --external e --internal i --preauth passthrough --cert c",
@@ -272,6 +272,13 @@ fn wrong_usage_is_refused_with_two() {
         "throttle set app/wiki --rps many",
         "network set hq",
         "network set hq 10.0.0.1/8",
+        "frobnicate",
+    ]);
+}
+
+#[test]
+fn wrong_usage_of_the_directory_and_of_policies_is_refused_with_two() {
+    refused(&[
         "user create Anna",
         "user create anna --expires 30d",
         "user create anna --guest --expires soon",
@@ -305,8 +312,16 @@ fn wrong_usage_is_refused_with_two() {
         "policy what-if --app wiki",
         "policy what-if --user anna --app wiki --ip here",
         "policy what-if --user anna --app wiki --at soon",
-        "frobnicate",
-    ] {
+        "identity publish",
+        "identity publish --external https://login.test/ --cert c",
+        "session revoke",
+        "session revoke 5",
+        "session revoke --user anna --all",
+    ]);
+}
+
+fn refused(lines: &[&str]) {
+    for line in lines {
         let error = Args::try_parse_from(std::iter::once("postern").chain(line.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
     }

@@ -4,6 +4,7 @@
 pub(crate) mod admit;
 pub(crate) mod asked;
 pub(crate) mod dial;
+mod enrolments;
 mod farewell;
 pub(crate) mod pin;
 mod pipes;
@@ -13,7 +14,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use postern_model::Delta;
-use postern_model::enrol::{EnrolError, EnrolResponse, code};
 use postern_model::frame::{self, FrameInvalid, Frames};
 use postern_model::link::{
     Hello, PONG_TIMEOUT_MS, PROTOCOL, TO_CONTROL_BYTES_MAX, TO_RELAY_BYTES_MAX, ToControl, ToRelay, Welcome,
@@ -28,11 +28,10 @@ use crate::clock::now_unix_ms;
 use crate::control::Control;
 use crate::enrol;
 use crate::fleet::{Session, Signals, Stop};
-use crate::limits::{
-    DELTAS_AT_ONCE, ENROLMENTS_PER_S, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT,
-};
+use crate::limits::{DELTAS_AT_ONCE, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT};
 use admit::{Admitted, Denied, Peer};
 use asked::{Ask, Asked};
+use enrolments::{Enrolments, too_many_enrolments};
 use pipes::Pipes;
 use sessions::InStep;
 
@@ -384,34 +383,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             Err(_) => Err(LinkEnded::Silent("reading")),
         }
     }
-}
-
-/// Enrolments of the second that runs.
-struct Enrolments {
-    since: Instant,
-    count: u32,
-}
-
-impl Default for Enrolments {
-    fn default() -> Self {
-        Self { since: Instant::now(), count: 0 }
-    }
-}
-
-impl Enrolments {
-    fn allow(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Self { since: now, count: 0 };
-        }
-        self.count += 1;
-        self.count <= ENROLMENTS_PER_S
-    }
-}
-
-fn too_many_enrolments() -> String {
-    let message = "too many connectors enrol through this relay at once: try again in a second";
-    let error = EnrolError { code: code::CONTROL_UNAVAILABLE.into(), message: message.into() };
-    serde_json::to_string(&EnrolResponse::Error(error)).unwrap_or_default()
 }
 
 fn warn_about_clock(control: &Control, session: Session, name: &str) {

@@ -1,20 +1,22 @@
 //! The side thread's loop: one place where everything that is not a request happens, one thing at a time.
 
+mod report;
+mod sessions;
+
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use postern_model::link::{RelayStatus, Reply, SESSIONS_AT_ONCE, ToControl, ToRelay};
+use postern_model::link::{ToControl, ToRelay};
 use postern_service::metrics::Process;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Replayed;
-use super::admin::{self, AdminView, Shown};
+use super::admin::{self, AdminView};
 use super::disk::Folder;
 use super::keeper::Keeper;
 use super::link::{Duplex, Link, LinkEvent};
@@ -31,7 +33,6 @@ use crate::limits::{
 };
 use crate::messages::{Bootstrap, KernelFigures, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
-use crate::sessions::SessionTable;
 use crate::worker::drain::{Drain, DrainState};
 use crate::workers::Running;
 
@@ -250,7 +251,7 @@ impl Side {
 
     /// The newest link counts: control that was restarted dials again before the old link's end is noticed.
     fn open_link(&mut self, stream: impl Duplex, inboxes: &Inboxes) {
-        let hello = self.keeper.hello(&self.name, self.constant.generation, self.constant.workers, unix_ms());
+        let hello = self.keeper.hello(&self.name, self.constant.generation, self.constant.workers, report::unix_ms());
         let hello = match hello {
             Ok(hello) => hello,
             Err(error) => return tracing::error!("the link cannot be opened: {error:#}"),
@@ -304,7 +305,7 @@ impl Side {
             ToRelay::EnrolReply { id, body } => self.reception.desk().reply(id, body),
             ToRelay::Reply { id, reply } => self.on_reply(id, &reply),
             ToRelay::Sessions { n, changed, ended } => {
-                self.sessions().change(&changed, &ended, since_1970());
+                self.sessions().change(&changed, &ended, report::since_1970());
                 self.drain.wake_all();
                 if n > 0 {
                     self.tell_control(ToControl::SessionsApplied { n });
@@ -340,52 +341,6 @@ impl Side {
             }
         }
         self.pace.status_soon();
-    }
-
-    /// Everything that speaks with control on its own.
-    fn link_desks(&self, link: Option<mpsc::Sender<ToControl>>) {
-        self.reception.desk().link(link.clone());
-        self.reception.pipes().link(link.clone());
-        self.receiver.calls.link(link);
-    }
-
-    fn sessions(&self) -> Arc<SessionTable> {
-        Arc::clone(&self.keeper.handle().current().sessions)
-    }
-
-    /// In force before whoever waits goes on.
-    fn on_reply(&self, id: u64, reply: &Reply) {
-        let Some(answered) = self.receiver.calls.replied(id) else { return };
-        match (reply, answered.session) {
-            (Reply::Session(record), _) => drop(self.sessions().put((**record).clone(), since_1970())),
-            (Reply::Refused, Some(session)) => self.sessions().is_gone(session, since_1970()),
-            (Reply::Refused | Reply::Done | Reply::Unknown, _) => {}
-        }
-        answered.pass_on(reply);
-    }
-
-    /// What is held, after a welcome: control says what became of it meanwhile.
-    fn tell_of_sessions(&mut self) {
-        let held = self.sessions().held();
-        let mut parts = held.chunks(SESSIONS_AT_ONCE).peekable();
-        if parts.peek().is_none() {
-            self.tell_control(ToControl::SessionsHeld { held: Vec::new(), last: true });
-        }
-        while let Some(part) = parts.next() {
-            let last = parts.peek().is_none();
-            self.tell_control(ToControl::SessionsHeld { held: part.to_vec(), last });
-        }
-    }
-
-    /// Now and then: which sessions were used. Until control is linked they wait.
-    fn tell_of_use(&mut self) {
-        if !self.linked {
-            return;
-        }
-        let seen = self.sessions().take_seen(since_1970());
-        for part in seen.chunks(SESSIONS_AT_ONCE) {
-            self.tell_control(ToControl::SessionsSeen { seen: part.to_vec() });
-        }
     }
 
     fn on_closed(&mut self, reason: &str) {
@@ -435,31 +390,4 @@ impl Side {
         }
         Ok(())
     }
-
-    fn send_status(&mut self) {
-        let workers = self.receiver.reports.states();
-        let published = self.keeper.handle().current();
-        let known = |id| published.connectors.contains_key(&id);
-        let status = self.book.status(&self.constant, &workers, published.version, known, unix_ms());
-        let status = RelayStatus { corporate: published.networks.report(), ..status };
-        if self.linked {
-            self.tell_control(ToControl::Status(self.keeper.report(status.clone())));
-        }
-        let draining = self.drain.state() != DrainState::Running;
-        self.view.show(Shown {
-            accepting: self.told_ready,
-            linked: self.linked,
-            draining,
-            status,
-            kernel: self.kernel,
-        });
-    }
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
-}
-
-fn unix_ms() -> u64 {
-    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }

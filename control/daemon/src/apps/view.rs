@@ -1,0 +1,37 @@
+//! An application as operators see it, with what relays say of it.
+
+use super::*;
+
+/// What relays said last, as far as applications are concerned.
+pub(super) struct Observed {
+    online: BTreeMap<GroupId, u32>,
+    corporate: BTreeMap<AppId, BTreeMap<String, u64>>,
+}
+
+impl Observed {
+    pub(super) fn now(control: &Control, snapshot: &Snapshot) -> Self {
+        let corporate = control.fleet.borrow().corporate();
+        Self { online: online_by_group(control, snapshot), corporate }
+    }
+}
+
+pub(super) fn view(snapshot: &Snapshot, app: &App, observed: &Observed) -> AppView {
+    AppView {
+        id: app.id,
+        name: app.name.clone(),
+        external_url: app.external_url.clone(),
+        internal_url: app.internal_url.clone(),
+        preauth: app.preauth,
+        group: tenants::group_name(snapshot, app.group),
+        connectors_online: observed.online.get(&app.group).copied().unwrap_or(0),
+        certificate: certificates::view(snapshot, app.certificate),
+        settings: app.settings.clone(),
+        corporate_requests: observed.corporate.get(&app.id).cloned().unwrap_or_default(),
+    }
+}
+
+/// Connectors online, by group.
+pub(crate) fn online_by_group(control: &Control, snapshot: &Snapshot) -> BTreeMap<GroupId, u32> {
+    let online = control.fleet.borrow().online();
+    by_group(online.iter().filter_map(|id| Some(snapshot.connectors.get(id)?.group)))
+}
