@@ -19,7 +19,7 @@ Then start an identity process beside control:
   postern-identity --relay relay.example.com:443 --token-file token \\
       --state-dir /var/lib/postern/identity")]
     Publish {
-        /// A host of its own: https://HOST[:PORT]/
+        /// A host of its own: https://HOST/, with a port if it is not 443
         #[arg(long, value_name = "URL")]
         external: String,
         /// Certificate chain for the host, PEM, leaf first; without it one that covers the host, or a new one of the web CA
