@@ -193,9 +193,7 @@ impl Control {
             return;
         }
         self.groups_kept.forget();
-        let mut index = self.sessions.borrow_mut();
-        let changed = index.follow(&commit.sessions, touched);
-        index.forget_users(&commit.directory);
+        let changed = self.sessions.borrow_mut().follow(&commit.sessions, touched);
         self.fleet.borrow_mut().sessions_changed(&changed);
     }
 

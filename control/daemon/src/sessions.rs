@@ -33,6 +33,8 @@ pub(crate) struct SessionIndex {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Touched {
     User(UserId),
+    /// They are gone, and the store has dropped their sessions.
+    UserGone(UserId),
     /// Groups in groups, or rules: whoever is in them may be another.
     Tenant(TenantId),
 }
@@ -73,6 +75,11 @@ impl SessionIndex {
         for touched in touched {
             match touched {
                 Touched::User(user) => found.extend(self.of_user(*user)),
+                Touched::UserGone(user) => {
+                    let gone: Vec<SessionId> = self.of_user(*user).collect();
+                    gone.iter().for_each(|id| self.remove(*id));
+                    found.extend(gone);
+                }
                 Touched::Tenant(tenant) => {
                     let (first, last) = (UserId::new(*tenant, 0), UserId::new(*tenant, u32::MAX));
                     let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
@@ -92,16 +99,6 @@ impl SessionIndex {
         }
         found
     }
-
-    /// Forgets the sessions of users that are gone: the store has done so.
-    pub(crate) fn forget_users(&mut self, changes: &[DirectoryChange]) {
-        for change in changes {
-            if let DirectoryChange::UserRemoved(user) = change {
-                let gone: Vec<SessionId> = self.of_user(*user).collect();
-                gone.into_iter().for_each(|id| self.remove(id));
-            }
-        }
-    }
 }
 
 impl Touched {
@@ -109,7 +106,7 @@ impl Touched {
     pub(crate) fn by(change: &DirectoryChange) -> Option<Self> {
         match change {
             DirectoryChange::UserPut(user) => Some(Self::User(user.id)),
-            DirectoryChange::UserRemoved(user) => Some(Self::User(*user)),
+            DirectoryChange::UserRemoved(user) => Some(Self::UserGone(*user)),
             DirectoryChange::UserJoined(_, crate::store::Part::Member, user)
             | DirectoryChange::UserLeft(_, crate::store::Part::Member, user) => Some(Self::User(*user)),
             DirectoryChange::UserJoined(..) | DirectoryChange::UserLeft(..) | DirectoryChange::PasswordPut(..) => None,
@@ -344,7 +341,8 @@ mod tests {
         let ended = [SessionChange::Removed(SessionId(1))];
         assert_eq!(index.follow(&ended, &BTreeSet::new()), BTreeSet::from([SessionId(1)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (1, 3));
-        index.forget_users(&[DirectoryChange::UserRemoved(ANNA)]);
+        let gone = Touched::by(&DirectoryChange::UserRemoved(ANNA)).into_iter().collect();
+        assert_eq!(index.follow(&[], &gone), BTreeSet::from([SessionId(2)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (0, 2));
     }
 }
