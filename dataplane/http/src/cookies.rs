@@ -34,11 +34,13 @@ pub fn strip_cookies(headers: &mut Headers, prefix: &str) {
     }
 }
 
-/// Removes what a backend sets under names that begin with `prefix`.
+/// Removes what a backend sets under names that begin with `prefix`. A cookie without a name, `=NAME=VALUE`, is what some
+/// browsers send back as `NAME=VALUE`.
 pub fn strip_set_cookies(headers: &mut Headers, prefix: &str) {
     let prefix = prefix.as_bytes();
     let is_ours = |field: FieldRef<'_>| {
         let value = field.value().trim_ascii_start();
+        let value = value.strip_prefix(b"=").map_or(value, <[u8]>::trim_ascii_start);
         field.known() == Some(Known::SetCookie)
             && value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_backend_cannot_set_ours() {
         let mut headers = Headers::default();
-        for set in ["a=1; Path=/", "p-x=forged; Path=/", " P-y=forged"] {
+        for set in ["a=1; Path=/", "p-x=forged; Path=/", " P-y=forged", "=p-x=forged", " = p-x=forged"] {
             headers.append(Known::SetCookie, set.trim()).unwrap();
         }
         strip_set_cookies(&mut headers, "p-");
