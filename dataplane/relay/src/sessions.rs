@@ -143,6 +143,10 @@ impl Entry {
         }
     }
 
+    fn is_in_use(&self) -> bool {
+        self.held().is_some_and(|held| Arc::strong_count(held) > 1)
+    }
+
     fn is_over(&self, now: Duration) -> bool {
         match self {
             Self::Held(held) => held.record.expires_unix <= now.as_secs(),
@@ -167,7 +171,8 @@ impl Held {
     }
 }
 
-/// What is over goes first, then whatever comes: who was forgotten is asked for again.
+/// What is over goes first, then whatever comes: who was forgotten is asked for again. What requests in progress or connections
+/// hold on to stays: of what is not in the table they would not hear when it ends. There are no more of those than of them.
 fn make_room(entries: &mut HashMap<SessionId, Entry>, now: Duration) {
     if entries.len() < SESSIONS_HELD_MAX {
         return;
@@ -175,7 +180,8 @@ fn make_room(entries: &mut HashMap<SessionId, Entry>, now: Duration) {
     entries.retain(|_, entry| !entry.is_over(now));
     let too_many = (entries.len() + 1).saturating_sub(SESSIONS_HELD_MAX - SESSIONS_HELD_MAX / 16);
     if entries.len() >= SESSIONS_HELD_MAX {
-        let chosen: Vec<SessionId> = entries.keys().take(too_many).copied().collect();
+        let idle = entries.iter().filter(|(_, entry)| !entry.is_in_use()).map(|(id, _)| *id);
+        let chosen: Vec<SessionId> = idle.take(too_many).collect();
         for id in chosen {
             entries.remove(&id);
         }
@@ -248,6 +254,20 @@ pub(crate) mod tests {
         assert_eq!(table.take_seen(NOW), [], "told once");
         table.put(other, NOW);
         assert_eq!(table.changes(), 1, "the same record changes nothing");
+    }
+
+    #[test]
+    fn what_a_request_holds_on_to_is_not_forgotten_for_want_of_room() {
+        let table = SessionTable::default();
+        let in_use: Vec<_> = (0..10).map(|id| table.put(record(id, 1), NOW)).collect();
+        for id in 10..2 * SESSIONS_HELD_MAX as u128 {
+            table.put(record(id, 1), NOW);
+        }
+        assert!(table.held().len() <= SESSIONS_HELD_MAX + in_use.len());
+        for held in &in_use {
+            table.change(&[], &[held.record.id], NOW);
+        }
+        assert_eq!(table.changes(), 10, "each ends what is in progress");
     }
 
     #[test]

@@ -331,6 +331,8 @@ impl Side {
                 self.unreachable = None;
                 self.pace.welcomed();
                 self.link_desks(self.link.as_ref().map(Link::sender));
+                // First how long they were used without control: else it takes them for idle.
+                self.tell_of_use();
                 self.tell_of_sessions();
                 self.drain.wake_all();
             }

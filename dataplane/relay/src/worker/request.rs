@@ -10,7 +10,7 @@ use postern_model::plan::PlannedApp;
 use postern_tunnel::Detail;
 
 use super::Worker;
-use super::authorise::{Permit, Stop, Subject, authorise};
+use super::authorise::{Stop, Subject, authorise};
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -18,8 +18,7 @@ use super::recorder::Times;
 use super::reject::Reject;
 use super::route::route;
 use super::session::Session;
-use super::throttle::{Entrance, throttle};
-use crate::published::Published;
+use super::throttle::{Admitted, Entrance, throttle};
 
 /// What there is to say of one request once it is over, whatever became of it.
 #[derive(Debug)]
@@ -138,15 +137,7 @@ pub(crate) async fn answer<C: Client>(
     server_name: Option<&str>,
 ) -> Transaction {
     let mut transaction = Transaction::begin();
-    let published = worker.published();
-    let session = client.session();
-    let address = session.address.ip();
-    let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
-    let admitted = permitted(worker, &published, head, (server_name, session), &entrance, &mut transaction)
-        .await
-        .and_then(|permit| corporate(permit, &published.networks, head, address, &mut transaction.network))
-        .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
-    drop(published);
+    let admitted = admitted(worker, client.session(), head, server_name, &mut transaction).await;
     transaction.times.decided = Some(read_clock());
     match admitted {
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,
@@ -163,36 +154,41 @@ pub(crate) async fn answer<C: Client>(
     transaction
 }
 
-/// From the head to the permit. Where only control knows who it is, it is asked, once.
-async fn permitted(
+/// From the head to what is let through. Where only control knows who it is, it is asked, once.
+async fn admitted(
     worker: &Worker,
-    published: &Published,
+    session: &Session,
     head: &RequestHead,
-    (server_name, session): (Option<&str>, &Session),
-    entrance: &Entrance<'_>,
+    server_name: Option<&str>,
     transaction: &mut Transaction,
-) -> Result<Permit, Reject> {
+) -> Result<Admitted, Reject> {
+    let address = session.address.ip();
     let mut asked = false;
     loop {
+        // Anew after control was asked: what was in force before may have been taken back meanwhile.
+        let published = worker.published();
+        let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
         let routed = route(&published.plan, head, server_name)?;
         transaction.app = Some(Arc::clone(&routed.app));
         let app = routed.app.id;
-        let stop =
-            match authorise(routed, head, published, session, (&mut transaction.subject, &mut transaction.detail)) {
-                Ok(permit) => return Ok(permit),
-                Err(stop) => stop,
-            };
-        match stop {
-            Stop::Reject(reject) => return Err(entrance.turned_away(app, reject)),
-            // What control said is forgotten already: the relay knows more sessions than it can.
-            Stop::Ask(..) if asked => return Err(Reject::sign_in_unavailable()),
-            Stop::Ask(ask, app) => {
-                asked = true;
-                let reply = worker.side.calls().call(ask.call()).await;
-                if let Some(reject) = ask.answered(reply.as_ref(), app.id, published) {
-                    return Err(reject);
-                }
+        let (ask, app) = match authorise(routed, head, &published, session, (&mut transaction.subject, &mut transaction.detail)) {
+            Ok(permit) => {
+                let network = &mut transaction.network;
+                return corporate(permit, &published.networks, head, address, network)
+                    .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
             }
+            Err(Stop::Reject(reject)) => return Err(entrance.turned_away(app, reject)),
+            // What control said is forgotten already: the relay knows more sessions than it can.
+            Err(Stop::Ask(..)) if asked => return Err(Reject::sign_in_unavailable()),
+            Err(Stop::Ask(ask, app)) => (ask, app),
+        };
+        // Before control has work with it: whoever makes questions up is held back at his source.
+        entrance.knock(app.id)?;
+        drop(published);
+        asked = true;
+        let reply = worker.side.calls().call(ask.call()).await;
+        if let Some(reject) = ask.answered(reply.as_ref(), app.id, &worker.published()) {
+            return Err(reject);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod people;
 mod policies;
 mod websockets;
 

@@ -89,11 +89,14 @@ impl Entrance<'_> {
     /// A request that does not get that far counts at its source all the same: who tries tokens is held back as who asks for
     /// pages is, and takes nothing of what the application and the tenant may have.
     pub(crate) fn turned_away(&self, app: AppId, reject: Reject) -> Reject {
-        let Some(limits) = self.table.app(app) else { return reject };
-        match Admission::knock(limits, self.address, self.worker, now().as_nanos()) {
-            Ok(()) => reject,
-            Err(limited) => self.refuse(&limited),
-        }
+        self.knock(app).err().unwrap_or(reject)
+    }
+
+    /// Counts a request at its source, and nowhere else.
+    pub(crate) fn knock(&self, app: AppId) -> Result<(), Reject> {
+        let Some(limits) = self.table.app(app) else { return Ok(()) };
+        let knocked = Admission::knock(limits, self.address, self.worker, now().as_nanos());
+        knocked.map_err(|limited| self.refuse(&limited))
     }
 
     /// One that floods is not answered any more for a while: dropped in the kernel where that can be done, else its

@@ -21,11 +21,11 @@ fn shows(seq: u8) -> String {
 }
 
 impl Client {
-    fn ask(&self, method: &str, path: &str, fields: &str) {
+    pub(super) fn ask(&self, method: &str, path: &str, fields: &str) {
         self.stream.queue(format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n").as_bytes());
     }
 
-    async fn asks(&mut self, path: &str, fields: &str) -> (ResponseHead, String) {
+    pub(super) async fn asks(&mut self, path: &str, fields: &str) -> (ResponseHead, String) {
         self.ask("GET", path, fields);
         let (head, body) = self.response().await.unwrap();
         (head, String::from_utf8(body).unwrap())
