@@ -310,23 +310,7 @@ fn issuer(control: &Control) -> String {
 fn ask(control: &Control, secret: &SecretText, app: &str, flow: &Flow, problem: Option<Refused>) -> Ask {
     let snapshot = control.snapshot();
     let tenant = snapshot.tenants.get(&flow.app.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
-    let returns_to = origin(&flow.redirect_uri).to_owned();
-    Ask {
-        flow: secret.clone(),
-        factor: Factor::Password,
-        tenant,
-        app: app.to_owned(),
-        login: None,
-        returns_to,
-        problem,
-    }
-}
-
-/// `https://HOST[:PORT]` of a checked redirect URI.
-fn origin(uri: &str) -> &str {
-    let host = uri.get("https://".len()..).unwrap_or_default();
-    let end = host.find('/').map_or(uri.len(), |end| end + "https://".len());
-    &uri[..end]
+    Ask { flow: secret.clone(), factor: Factor::Password, tenant, app: app.to_owned(), login: None, problem }
 }
 
 impl SignIns {

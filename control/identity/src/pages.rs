@@ -14,7 +14,7 @@ use crate::server::Page;
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {
-    let Ask { flow, factor, tenant, app, login, problem, returns_to } = ask;
+    let Ask { flow, factor, tenant, app, login, problem } = ask;
     let body = html! {
         @match factor {
             Factor::Password => {
@@ -46,9 +46,19 @@ pub(crate) fn ask(ask: &Ask) -> Response<Page> {
         Some("sign-in-throttled") => StatusCode::TOO_MANY_REQUESTS,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut page = page(status, "Sign in", &body, Some(returns_to));
+    let mut page = page(status, "Sign in", &body, None);
     retry_after(&mut page, problem.as_ref());
     page
+}
+
+/// Goes on to the application. Not by a redirect: browsers hold every redirect that follows a form against the page's
+/// `form-action`, also those that the application answers with, and would go no further than to its own site.
+pub(crate) fn goes_on(location: &str) -> Response<Page> {
+    let body = html! {
+        h1 { "You are signed in" }
+        p { a href=(location) { "Go on to the application" } " if it does not open by itself." }
+    };
+    page(StatusCode::OK, "You are signed in", &body, Some(location))
 }
 
 /// Why it cannot go on.
@@ -113,22 +123,22 @@ pub(crate) fn not_found() -> Response<Page> {
 pub(crate) fn empty(status: StatusCode) -> Response<Page> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
-    secure(&mut response, None);
+    secure(&mut response);
     response
 }
 
 /// How pages look.
 pub(crate) fn style() -> Response<Page> {
     let mut response = Response::new(Full::new(Bytes::from_static(STYLE.as_bytes())));
-    secure(&mut response, None);
+    secure(&mut response);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     response
 }
 
-/// `form_target`: where a form's answer may redirect to, which browsers check, too.
-fn page(status: StatusCode, title: &str, body: &Markup, form_target: Option<&str>) -> Response<Page> {
+/// `leads_to`: where it goes on at once.
+fn page(status: StatusCode, title: &str, body: &Markup, leads_to: Option<&str>) -> Response<Page> {
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -136,6 +146,9 @@ fn page(status: StatusCode, title: &str, body: &Markup, form_target: Option<&str
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
+                @if let Some(url) = leads_to {
+                    meta http-equiv="refresh" content={ "0;url=" (url) };
+                }
                 title { (title) }
                 link rel="stylesheet" href="/style.css";
             }
@@ -144,21 +157,14 @@ fn page(status: StatusCode, title: &str, body: &Markup, form_target: Option<&str
     };
     let mut response = Response::new(Full::new(Bytes::from(document.into_string())));
     *response.status_mut() = status;
-    secure(&mut response, form_target);
+    secure(&mut response);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
 
-fn secure(response: &mut Response<Page>, form_target: Option<&str>) {
-    let target = form_target.map(|target| format!(" {target}")).unwrap_or_default();
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
-    );
+fn secure(response: &mut Response<Page>) {
     let headers = response.headers_mut();
-    // What control says is the origin of a URL: it is a field value.
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not no-referrer: browsers would send forms with the origin null then.
@@ -172,6 +178,8 @@ fn retry_after(response: &mut Response<Page>, refused: Option<&Refused>) {
     }
 }
 
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const STYLE: &str = include_str!("style.css");
 
 #[cfg(test)]
@@ -200,12 +208,18 @@ mod tests {
             app: "<u>".into(),
             login: None,
             problem: None,
-            returns_to: "https://a.example.com".into(),
         });
-        let policy = ask_page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-        assert!(policy.contains("form-action 'self' https://a.example.com;"), "{policy}");
         let html = text(ask_page).await;
         assert!(!html.contains("<b>") && !html.contains("<i>") && !html.contains("<u>"), "{html}");
+    }
+
+    #[tokio::test]
+    async fn who_has_signed_in_goes_on_by_a_page_and_not_by_the_forms_redirect() {
+        let page = goes_on("https://a.example.com/.postern/callback?code=c&state=\"s");
+        assert_eq!((page.status(), page.headers().get(hyper::header::LOCATION)), (StatusCode::OK, None));
+        let html = text(page).await;
+        let refresh = r#"<meta http-equiv="refresh" content="0;url=https://a.example.com/.postern/callback?code=c&amp;state=&quot;s">"#;
+        assert!(html.contains(refresh), "{html}");
     }
 
     #[test]
@@ -214,7 +228,7 @@ mod tests {
             let headers = page.headers();
             assert_eq!(headers[CACHE_CONTROL], "no-store");
             let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-            assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+            assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'self';"), "{policy}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -
         browser: cookies::browser(headers),
         client,
     };
-    step(control.ask(path::BEGIN, &begin).await)
+    step(control.ask(path::BEGIN, &begin).await, redirect)
 }
 
 /// `POST /sign-in`: login name and password.
@@ -43,7 +43,7 @@ pub(crate) async fn password(control: &Control, headers: &HeaderMap, body: &[u8]
         keep: fields.get("keep") == "on",
         client,
     };
-    step(control.ask(path::PASSWORD, &given).await)
+    step(control.ask(path::PASSWORD, &given).await, |location| Some(pages::goes_on(location)))
 }
 
 /// `GET /`: who is signed in here.
@@ -86,14 +86,13 @@ async fn who(control: &Control, headers: &HeaderMap) -> Result<SignedIn, Unanswe
     }
 }
 
-fn step(step: Result<Step, Unanswered>) -> Response<Page> {
+/// `go_on`: how the browser comes to its application.
+fn step(step: Result<Step, Unanswered>, go_on: impl FnOnce(&str) -> Option<Response<Page>>) -> Response<Page> {
     match step {
         Ok(Step::Ask(ask)) => pages::ask(&ask),
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
         Ok(Step::Done(done)) => {
-            let Ok(location) = HeaderValue::from_str(&done.location) else { return bad_request() };
-            let mut page = pages::empty(StatusCode::SEE_OTHER);
-            page.headers_mut().insert(LOCATION, location);
+            let Some(mut page) = go_on(&done.location) else { return bad_request() };
             if let Some(cookie) = done.browser.as_ref().and_then(cookies::keep) {
                 page.headers_mut().append(SET_COOKIE, cookie);
             }
@@ -101,6 +100,12 @@ fn step(step: Result<Step, Unanswered>) -> Response<Page> {
         }
         Err(error) => unanswered(&error),
     }
+}
+
+fn redirect(location: &str) -> Option<Response<Page>> {
+    let mut page = pages::empty(StatusCode::SEE_OTHER);
+    page.headers_mut().insert(LOCATION, HeaderValue::from_str(location).ok()?);
+    Some(page)
 }
 
 fn unanswered(error: &Unanswered) -> Response<Page> {

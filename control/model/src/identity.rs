@@ -97,8 +97,6 @@ pub struct Ask {
     /// Who signs in, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<LoginName>,
-    /// The origin that the browser goes back to.
-    pub returns_to: String,
     /// Why it is asked once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Refused>,
