@@ -34,7 +34,7 @@ fn is_secret(value: &str) -> bool {
     value.len() == SECRET_CHARS && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-const NAME: &str = "__Host-postern-sso";
+const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
 

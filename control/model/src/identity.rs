@@ -156,6 +156,9 @@ pub const BACKEND_HOST: &str = "identity.postern.internal";
 pub const INTERNAL_URL: &str = "http://identity.postern.internal/";
 /// The name of the identity's application and of its group, and the only ones with that name.
 pub const IDENTITY_NAME: &str = "postern-identity";
+/// What a browser has of its sign-in, at the identity's host. Of all cookies of ours the only one that a backend gets and sets,
+/// and only the identity's.
+pub const SIGN_IN_COOKIE: &str = "__Host-postern-sso";
 /// ALPN of the connection by which the identity process reaches control, through a relay.
 pub const ALPN: &[u8] = b"postern-identity/1";
 /// SNI of that connection.

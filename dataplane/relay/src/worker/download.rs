@@ -22,6 +22,8 @@ pub(crate) struct Download {
     head_only: bool,
     /// `Set-Cookie` for the answer's head.
     renewed_cookie: Option<String>,
+    /// The one cookie of ours that the backend itself sets.
+    own_cookie: Option<&'static str>,
     /// A short answer that is not complete yet.
     held: Option<Held>,
     /// Nothing goes on until the client reads.
@@ -66,11 +68,12 @@ pub(crate) enum Step {
 }
 
 impl Download {
-    pub(crate) fn new(head_only: bool, renewed_cookie: Option<String>) -> Self {
+    pub(crate) fn new(head_only: bool, renewed_cookie: Option<String>, own_cookie: Option<&'static str>) -> Self {
         let pacer = Pacer::default();
         Self {
             head_only,
             renewed_cookie,
+            own_cookie,
             held: None,
             blocked: false,
             status: None,
@@ -202,7 +205,7 @@ impl Download {
 
     fn begin<C: Client>(&mut self, mut head: ResponseHead, end: bool, client: &mut C) -> Option<Step> {
         let status = head.status;
-        strip_set_cookies(&mut head.headers, COOKIE_PREFIX);
+        strip_set_cookies(&mut head.headers, COOKIE_PREFIX, self.own_cookie);
         if let Some(cookie) = &self.renewed_cookie {
             let appended = head.headers.append(Known::SetCookie, cookie);
             debug_assert!(appended.is_ok(), "base64url and fixed attributes are a field value");

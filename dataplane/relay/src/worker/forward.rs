@@ -12,6 +12,7 @@ use postern_http::{
 };
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::config::Preauth;
+use postern_model::identity::SIGN_IN_COOKIE;
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
@@ -60,7 +61,9 @@ pub(crate) async fn forward<C: Client>(
     transaction: &mut Transaction,
 ) {
     strip_inbound(&mut head.headers, &[]);
-    strip_cookies(&mut head.headers, COOKIE_PREFIX);
+    // Where people sign in has one cookie of its own.
+    let own_cookie = worker.is_identity(admitted.app().id).then_some(SIGN_IN_COOKIE);
+    strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
     identify(&mut head.headers, admitted.permit());
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
@@ -69,7 +72,7 @@ pub(crate) async fn forward<C: Client>(
         worker,
         admitted,
         upload: Upload::new(client.has_no_content(), head.upgrade),
-        download: Download::new(head.method == Method::Head, renewed_cookie),
+        download: Download::new(head.method == Method::Head, renewed_cookie, own_cookie),
         upgraded: None,
         revoked: None,
         head,

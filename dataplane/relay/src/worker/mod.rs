@@ -207,6 +207,11 @@ impl Worker {
         self.newest().access()
     }
 
+    /// Whether it is the application that people sign in at.
+    pub(crate) fn is_identity(&self, app: postern_model::ids::AppId) -> bool {
+        self.newest().plan.identity().is_some_and(|identity| identity.app.id == app)
+    }
+
     fn newest(&self) -> RefMut<'_, Arc<Published>> {
         let mut current = self.current.borrow_mut();
         if current.sequence != self.config.sequence() {
