@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::embed::is_built_in;
 use crate::handshake::{HandshakeVerifier, Judge};
 
 /// Every application of the group.
@@ -100,7 +101,7 @@ impl Backend {
 }
 
 fn warn_of_weakness(app: &BackendApp, internal: &InternalUrl, settings: &AppSettings) {
-    if !internal.tls {
+    if !internal.tls && !is_built_in(&internal.host) {
         tracing::warn!(app = %app.name, backend = %internal, "this backend is reached by plain HTTP: others on its network can read and change it");
     } else if !settings.backend_tls_verify {
         tracing::warn!(app = %app.name, backend = %internal, "the certificate of this backend is not verified: others on its network can take its place");
