@@ -140,6 +140,12 @@ impl Fleet {
         self.sessions_changed
     }
 
+    /// The same, for a relay that needs to be told of none of them any more.
+    pub(crate) fn told_all(&mut self, session: Session) -> u64 {
+        let newest = self.sessions_changed;
+        self.current(session).filter(|link| link.sessions_unsent.is_empty()).map_or(NOT_IN_STEP, |_| newest)
+    }
+
     /// A relay goes by the sessions as they were at this number.
     pub(crate) fn sessions_applied(&mut self, session: Session, number: u64) {
         let Some(link) = self.current(session) else { return };

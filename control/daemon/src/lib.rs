@@ -159,6 +159,8 @@ async fn renew(control: &Control) {
     let watchdog = notify::watchdog_interval().unwrap_or(HOUSEKEEPING);
     let mut watchdog = tokio::time::interval(watchdog.max(Duration::from_millis(10)));
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+    // Relays come first and say what was used while control was away.
+    let settled = tokio::time::Instant::now() + HOUSEKEEPING / 2;
     loop {
         tokio::select! {
             _ = watchdog.tick() => notify::watchdog(),
@@ -167,7 +169,9 @@ async fn renew(control: &Control) {
                 if renewed > 0 {
                     tracing::info!(renewed, "certificates of the web authority were renewed");
                 }
-                let kept = identity::renew_cookie_keys(control).and_then(|_| sessions::sweep(control));
+                let is_settled = tokio::time::Instant::now() >= settled;
+                let sweep = || if is_settled { sessions::sweep(control) } else { Ok(()) };
+                let kept = identity::renew_cookie_keys(control).and_then(|_| sweep());
                 if let Err(problem) = kept {
                     tracing::error!("cookie keys and sessions are not looked after: {}", problem.detail);
                 }

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_model::admin::{Problem, SessionView, SessionsEnded};
 use postern_model::config::Tenant;
 use postern_model::ids::{SessionId, TenantId, UserId};
+use postern_model::link::SESSIONS_AT_ONCE;
 use postern_model::secret::SecretText;
 use postern_model::session::{SessionRecord, Subject};
 use zeroize::Zeroizing;
@@ -59,6 +60,10 @@ impl SessionIndex {
         if let Some(user) = self.users.remove(&id) {
             self.sessions.remove(&(user, id));
         }
+    }
+
+    pub(crate) fn is_known(&self, id: SessionId) -> bool {
+        self.users.contains_key(&id)
     }
 
     pub(crate) fn of_user(&self, user: UserId) -> impl Iterator<Item = SessionId> {
@@ -267,8 +272,11 @@ pub(crate) fn seen(control: &Control, seen: &[(SessionId, u64)]) -> Result<(), P
     let mut draft = Draft::default();
     let known: Vec<_> = {
         let index = control.sessions.borrow();
-        seen.iter().filter(|(id, _)| index.users.contains_key(id)).copied().collect()
+        seen.iter().take(SESSIONS_AT_ONCE).filter(|(id, _)| index.is_known(*id)).copied().collect()
     };
+    if known.is_empty() {
+        return Ok(());
+    }
     known.into_iter().for_each(|(id, at)| draft.session(SessionChange::Seen(id, at.min(now))));
     control.commit(&Actor::Control, draft).map(drop)
 }
@@ -341,8 +349,8 @@ mod tests {
         let ended = [SessionChange::Removed(SessionId(1))];
         assert_eq!(index.follow(&ended, &BTreeSet::new()), BTreeSet::from([SessionId(1)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (1, 3));
-        let gone = Touched::by(&DirectoryChange::UserRemoved(ANNA)).into_iter().collect();
-        assert_eq!(index.follow(&[], &gone), BTreeSet::from([SessionId(2)]));
+        let removed = Touched::by(&DirectoryChange::UserRemoved(ANNA)).into_iter().collect();
+        assert_eq!(index.follow(&[], &removed), BTreeSet::from([SessionId(2)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (0, 2));
     }
 }

@@ -93,12 +93,17 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         return again(too_many(wait_s));
     }
     let attempt = Attempt { app: &app, typed: &typed, client: &client };
-    let user = typed.parse::<LoginName>().ok().and_then(|login| user(control, &app, &login));
-    let hash = user.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
+    let login = typed.parse::<LoginName>().ok();
+    let known = |login: &Option<LoginName>| login.as_ref().and_then(|login| user(control, &app, login));
+    let before = known(&login);
+    let hash = before.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
     let Some(is_right) = control.hasher.verify(password, hash).await else {
         control.sign_ins.borrow_mut().guesses.forgive((tenant, &typed), client.address);
         return again(busy());
     };
+    // As they are now: while it was verified the password may have been changed, or its owner removed.
+    let user = known(&login);
+    let is_right = is_right && has_same_password(before.as_ref(), user.as_ref());
     // Whoever is disabled is told nothing else than who does not exist.
     let user = match attempt.judge(user, is_right) {
         Ok(user) => user,
@@ -121,6 +126,12 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         Ok((session, grant)) => done(control, &flow, session, Some(grant)),
         Err(refused) => Step::Refused(refused),
     }
+}
+
+/// Whether what was verified is still what counts.
+fn has_same_password(before: Option<&User>, now: Option<&User>) -> bool {
+    let of = |user: Option<&User>| user.map(|user| (user.id, user.password_set_unix_ms));
+    of(before) == of(now)
 }
 
 /// Someone who wants in, as far as that is known before they are.
@@ -178,6 +189,10 @@ pub(crate) fn sign_out(control: &Control, request: &Browser) -> SignedIn {
 
 /// Ends a session because its user wants it.
 pub(crate) fn end(control: &Control, session: SessionId) {
+    // Whoever has an old cookie may say so as often as they like: it is no transaction, and no relay is told.
+    if !control.sessions.borrow().is_known(session) {
+        return;
+    }
     let mut draft = Draft::default();
     draft.session(SessionChange::Removed(session));
     if let Err(problem) = control.commit(&Actor::Control, draft) {

@@ -74,11 +74,7 @@ pub(crate) fn set(
     let end = if is_guest { user.kind.expires_unix() } else { None };
     user.kind = kind(is_guest, expires_unix.unwrap_or(end))?;
     user.enabled = enabled.unwrap_or(user.enabled);
-    let mut draft = Draft::default();
-    if !user.enabled {
-        sessions::end_all_of(control, user.id, &mut draft);
-    }
-    put(control, actor, draft, Some(&before), user.clone(), None)?;
+    put(control, actor, Draft::default(), Some(&before), user.clone(), None)?;
     Ok(changed(user))
 }
 
@@ -267,6 +263,10 @@ fn put(
         after: Some(summary(&user)),
         ..audit(if before.is_some() { "user.set" } else { "user.create" }, &user)
     });
+    if !user.enabled {
+        // For good: whoever is enabled again signs in again.
+        sessions::end_all_of(control, user.id, &mut draft);
+    }
     draft.directory(DirectoryChange::UserPut(Box::new(user)));
     draft.rest.directory.extend(password);
     control.commit(actor, draft).map(drop)

@@ -11,6 +11,7 @@ impl Ask<'_> {
     pub(super) async fn users(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
         let Self { control, actor, method, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
+        let before = control.fleet.borrow().newest_sessions();
         let names = decoded(rest)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match (method, names.as_slice()) {
@@ -24,12 +25,18 @@ impl Ask<'_> {
                 created(&users::create(control, actor, &tenant, request, hash)?)
             }
             (&Method::GET, [user]) => reply(&users::show(control, &tenant, user)?),
-            (&Method::PATCH, [user]) => reply(&users::set(control, actor, &tenant, user, self.body()?)?),
+            (&Method::PATCH, [user]) => {
+                let mut changed = users::set(control, actor, &tenant, user, self.body()?)?;
+                changed.warnings.extend(self.told(before).await);
+                reply(&changed)
+            }
             (&Method::PUT, [user, "password"]) => {
                 let login = crate::directory::find_user(control, &tenant, user)?.login;
                 let SetPassword { password } = self.body()?;
                 let hash = control.hasher.hash(password, login.as_str()).await?;
-                reply(&users::set_password(control, actor, &tenant, user, hash)?)
+                let mut changed = users::set_password(control, actor, &tenant, user, hash)?;
+                changed.warnings.extend(self.told(before).await);
+                reply(&changed)
             }
             (&Method::DELETE, [user]) => self.confirmed(users::delete(control, actor, &tenant, user)?).await,
             _ => Err(self.no_route()),
@@ -39,14 +46,21 @@ impl Ask<'_> {
     pub(super) async fn user_groups(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
         let Self { control, actor, method, .. } = *self;
         let tenant = tenants::find(control, tenant)?;
+        let before = control.fleet.borrow().newest_sessions();
         match (method, rest) {
             (&Method::GET, []) => reply(&list(user_groups::list(control, &tenant)?)),
             (&Method::POST, []) => created(&user_groups::create(control, actor, &tenant, self.body()?)?),
             (&Method::GET, [group]) => reply(&user_groups::show(control, &tenant, group).await?),
-            (&Method::PATCH, [group]) => reply(&user_groups::set(control, actor, &tenant, group, self.body()?)?),
+            (&Method::PATCH, [group]) => {
+                let mut changed = user_groups::set(control, actor, &tenant, group, self.body()?)?;
+                changed.warnings.extend(self.told(before).await);
+                reply(&changed)
+            }
             (&Method::PATCH, [group, "members"]) => {
                 let request: ChangeMembers = self.body()?;
-                reply(&user_groups::change_members(control, actor, &tenant, group, &request)?)
+                let mut changed = user_groups::change_members(control, actor, &tenant, group, &request)?;
+                changed.warnings.extend(self.told(before).await);
+                reply(&changed)
             }
             (&Method::DELETE, [group]) => {
                 let force = switch(query, "force")?;
@@ -54,6 +68,17 @@ impl Ask<'_> {
             }
             _ => Err(self.no_route()),
         }
+    }
+
+    /// Waits until relays go by what sessions have become since `before`, and names those that do not. Where none has changed
+    /// nothing is waited for.
+    async fn told(&self, before: u64) -> Vec<String> {
+        let is_as_before = self.control.fleet.borrow().newest_sessions() == before;
+        if is_as_before {
+            return Vec::new();
+        }
+        let version = self.control.snapshot().version;
+        rollout::confirmed(self.control, version).await
     }
 
     pub(super) fn membership_test(&self, tenant: &str) -> Result<Reply, Problem> {

@@ -287,7 +287,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
                 self.wire.send(&ToRelay::Reply { id, reply }).await?;
             }
             ToControl::SessionsHeld { held, last } => {
-                let message = self.in_step.held(&self.control, &held, last);
+                let message = self.in_step.held(&self.control, self.session, &held, last);
                 self.wire.send(&message).await?;
                 self.tell_of_sessions().await?;
             }

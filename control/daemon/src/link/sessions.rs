@@ -17,8 +17,13 @@ pub(super) struct InStep {
 
 impl InStep {
     /// What the relay holds, part by part. The answer's number counts with the last.
-    pub(super) fn held(&mut self, control: &Control, held: &[(SessionId, u64)], last: bool) -> ToRelay {
-        let newest = control.fleet.borrow().newest_sessions();
+    pub(super) fn held(
+        &mut self,
+        control: &Control,
+        session: Session,
+        held: &[(SessionId, u64)],
+        last: bool,
+    ) -> ToRelay {
         let (mut changed, mut ended) = (Vec::new(), Vec::new());
         for (id, digest) in held.iter().take(SESSIONS_AT_ONCE) {
             match sessions::record(control, *id) {
@@ -29,7 +34,9 @@ impl InStep {
             }
         }
         self.compared |= last;
-        ToRelay::Sessions { n: if last { newest } else { NOT_IN_STEP }, changed, ended }
+        // What changed since an earlier part was compared follows this, and is confirmed with its own number.
+        let n = if last { control.fleet.borrow_mut().told_all(session) } else { NOT_IN_STEP };
+        ToRelay::Sessions { n, changed, ended }
     }
 
     /// What changed since it was told last; `None` when there is nothing, or it is too early.

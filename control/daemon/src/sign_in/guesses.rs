@@ -25,7 +25,7 @@ struct Tries {
 impl Guesses {
     /// Counts a guess before it is looked at, so that many at once are counted, too. The error: wait so many seconds.
     pub(super) fn begin(&mut self, (tenant, login): Guessed<'_>, source: Source, now_unix: u64) -> Result<(), u64> {
-        let login_key = (tenant, login.get(..LOGIN_BYTES_MAX).unwrap_or(login).into());
+        let login_key = key((tenant, login));
         let source_key = network(source);
         let login = self.logins.get(&login_key).map_or(0, |tries| tries.wait_s(GUESSES_FREE, now_unix));
         let source = self.sources.get(&source_key).map_or(0, |tries| tries.wait_s(GUESSES_SOURCE_FREE, now_unix));
@@ -42,7 +42,7 @@ impl Guesses {
 
     /// It was right. Its source is given back this one guess alone: whoever owns an account may guess at others.
     pub(super) fn succeeded(&mut self, (tenant, login): Guessed<'_>, source: Source) {
-        self.logins.remove(&(tenant, login.into()));
+        self.logins.remove(&key((tenant, login)));
         if let Some(tries) = self.sources.get_mut(&network(source)) {
             tries.count = tries.count.saturating_sub(1);
         }
@@ -50,7 +50,7 @@ impl Guesses {
 
     /// It was not looked at.
     pub(super) fn forgive(&mut self, (tenant, login): Guessed<'_>, source: Source) {
-        let login = self.logins.get_mut(&(tenant, login.into()));
+        let login = self.logins.get_mut(&key((tenant, login)));
         for tries in login.into_iter().chain(self.sources.get_mut(&network(source))) {
             tries.count = tries.count.saturating_sub(1);
         }
@@ -75,6 +75,11 @@ impl Tries {
         let wait = 2u64.saturating_pow((self.count - free).min(30) + 1).min(GUESS_WAIT_S_MAX);
         (self.last_unix + wait).saturating_sub(now_unix)
     }
+}
+
+/// Whose guesses are counted together. What is longer than a login name is cut: it is nobody's, and would fill the memory.
+fn key((tenant, login): Guessed<'_>) -> (TenantId, Box<str>) {
+    (tenant, login[..login.floor_char_boundary(LOGIN_BYTES_MAX)].into())
 }
 
 /// What one customer of a provider has: a /64 of IPv6.
@@ -162,6 +167,17 @@ mod tests {
         assert_eq!(network_of("2001:db8::1"), network_of("2001:db8::ffff:1"));
         assert_ne!(network_of("2001:db8::1"), network_of("2001:db8:0:1::1"));
         assert_eq!(network_of("::ffff:192.0.2.1"), source(1));
+    }
+
+    #[test]
+    fn what_is_no_login_name_is_kept_cut() {
+        let mut guesses = Guesses::default();
+        let long = format!("{}{}", "a".repeat(LOGIN_BYTES_MAX - 1), "ü".repeat(8_000));
+        guesses.begin((T, &long), source(1), 100).unwrap();
+        let longest = guesses.logins.keys().map(|(_, login)| login.len()).max();
+        assert_eq!(longest, Some(LOGIN_BYTES_MAX - 1));
+        guesses.forgive((T, &long), source(1));
+        assert_eq!(guesses.logins.values().map(|tries| tries.count).collect::<Vec<_>>(), [0]);
     }
 
     #[test]

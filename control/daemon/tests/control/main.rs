@@ -17,5 +17,6 @@ mod questions;
 mod removed;
 mod restore;
 mod service_tokens;
+mod sign_in;
 mod throttle;
 mod world;

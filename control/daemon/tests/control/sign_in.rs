@@ -1,0 +1,430 @@
+//! Signing in as relays and identity processes ask for it: what they are told, what becomes of what they hold, and what those
+//! who only pretend get.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use postern_model::enrol::{Enrolled, Token};
+use postern_model::identity::{CALLBACK_PATH, path};
+use postern_model::ids::{AppId, SessionId};
+use postern_model::link::{Call, Hello, PIPE_BYTES_MAX, Reply, ToControl, ToRelay};
+use postern_model::secret::SecretText;
+use postern_model::session::SessionRecord;
+use rcgen::KeyPair;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::peer::{Relay, enrolled, hello, token_request};
+use crate::world::World;
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const PASSWORD: &str = "correct horse battery";
+const CALLBACK: &str = "https://wiki.localhost/.postern/callback";
+const USERS: &str = "/v1/tenants/default/users";
+const SESSIONS: &str = "/v1/tenants/default/sessions";
+
+struct Site {
+    world: World,
+    relay: Linked,
+    app: AppId,
+}
+
+/// A relay that knows sessions, and what control said to it that was not waited for.
+struct Linked {
+    relay: Relay<UnixStream>,
+    others: Vec<ToRelay>,
+    pipes: u64,
+}
+
+impl Site {
+    /// A place to sign in, an application, anna, and a relay.
+    fn start() -> Self {
+        let world = World::start();
+        world.done::<Value>("PUT", "/v1/identity", &json!({"external_url": "https://login.localhost/"}));
+        let mut wiki = crate::world::app("wiki", "https://wiki.localhost");
+        wiki["preauth"] = json!("oidc");
+        let published: Value = world.done("POST", "/v1/tenants/default/apps", &wiki);
+        let app = published["app"]["id"].as_str().unwrap_or_else(|| panic!("{published}")).parse().unwrap();
+        world.done::<Value>("POST", USERS, &json!({"login": "anna", "password": PASSWORD}));
+        let relay = Linked::link(&world, "edge");
+        Self { world, relay, app }
+    }
+
+    /// An identity process that has enrolled, and its key.
+    fn enrol(&mut self, group: &str) -> (Enrolled, KeyPair) {
+        let tokens = format!("/v1/tenants/default/connector-groups/{group}/tokens");
+        let issued: Value = self.world.done("POST", &tokens, &json!({"ttl_s": 600}));
+        let token = Token::parse(issued["token"].as_str().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        (enrolled(self.relay.relay.enrol(&token_request(&token, &key))), key)
+    }
+
+    fn begin(&self) -> Value {
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
+        json!({"app": self.app, "redirect_uri": CALLBACK, "state": "s", "challenge": challenge, "client": {"address": "192.0.2.7"}})
+    }
+
+    fn redeem(&self, code: &str) -> Call {
+        let (code, verifier) = (SecretText::new(code.into()), SecretText::new(VERIFIER.into()));
+        Call::Redeem { app: self.app, code, verifier, redirect_uri: CALLBACK.into() }
+    }
+
+    /// Signs anna in, through an identity process; the session's record, as the relay gets it.
+    fn sign_in(&mut self) -> SessionRecord {
+        let identity = self.enrol("postern-identity");
+        let begin = self.begin();
+        let done = {
+            let mut pipe = self.relay.pipe(&identity);
+            let asked = pipe.ask(path::BEGIN, &begin).1;
+            pipe.ask(path::PASSWORD, &password(&asked, "anna", PASSWORD)).1
+        };
+        let call = self.redeem(&code(&done));
+        match self.relay.call(call) {
+            Reply::Session(record) => *record,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn password(asked: &Value, login: &str, password: &str) -> Value {
+    json!({"flow": asked["flow"], "login": login, "password": password, "client": {"address": "192.0.2.7"}})
+}
+
+fn code(done: &Value) -> String {
+    let location = done["location"].as_str().unwrap_or_else(|| panic!("{done}"));
+    let query = location.strip_prefix(&format!("{CALLBACK}?code=")).unwrap();
+    query.split('&').next().unwrap().to_owned()
+}
+
+impl Linked {
+    fn link(world: &World, name: &str) -> Self {
+        let mut relay = Relay::connect(&world.socket());
+        let key = KeyPair::generate().unwrap();
+        relay.send(&ToControl::Hello(Hello { sessions: true, ..hello(name, &key, 0) }));
+        relay.welcomed();
+        // Whoever changes something need not wait for this relay.
+        relay.send(&ToControl::Applied { version: u64::MAX });
+        relay.send(&ToControl::SessionsApplied { n: u64::MAX });
+        Self { relay, others: Vec::new(), pipes: 0 }
+    }
+
+    /// The next message of a kind; others are kept.
+    fn wait_for<T>(&mut self, wanted: impl Fn(&ToRelay) -> Option<T>) -> T {
+        loop {
+            let message = self.relay.next().expect("the link is there");
+            match wanted(&message) {
+                Some(found) => return found,
+                None => self.others.push(message),
+            }
+        }
+    }
+
+    fn call(&mut self, call: Call) -> Reply {
+        self.relay.send(&ToControl::Call { id: 7, call });
+        self.wait_for(|message| match message {
+            ToRelay::Reply { id: 7, reply } => Some(reply.clone()),
+            _ => None,
+        })
+    }
+
+    /// What the relay is told of sessions next: the number, and what ended.
+    fn sessions(&mut self) -> (u64, Vec<SessionId>) {
+        self.wait_for(|message| match message {
+            ToRelay::Sessions { n, ended, .. } => Some((*n, ended.clone())),
+            _ => None,
+        })
+    }
+
+    fn holds(&mut self, held: &[&SessionRecord], last: bool) {
+        let held = held.iter().map(|record| (record.id, record.digest())).collect();
+        self.relay.send(&ToControl::SessionsHeld { held, last });
+    }
+
+    fn open_pipe(&mut self) -> u64 {
+        self.pipes += 1;
+        self.relay.send(&ToControl::PipeOpened { pipe: self.pipes, connector: "c1-1".parse().unwrap() });
+        self.pipes
+    }
+
+    /// An identity process's connection to control.
+    fn pipe(&mut self, (enrolled, key): &(Enrolled, KeyPair)) -> Identity<'_> {
+        let id = self.open_pipe();
+        let ca = CertificateDer::from_pem_slice(enrolled.ca_pem.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(ca).unwrap();
+        let chain = CertificateDer::pem_slice_iter(enrolled.certificate_pem.as_bytes()).map(Result::unwrap).collect();
+        let own = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let config = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let config = config.with_client_auth_cert(chain, own).unwrap();
+        let name = ServerName::try_from(postern_model::link::CONTROL_NAME).unwrap();
+        let session = ClientConnection::new(Arc::new(config), name).unwrap();
+        Identity(StreamOwned::new(session, Pipe { linked: self, id, received: Vec::new(), closed: false }))
+    }
+}
+
+/// A pipe's bytes.
+struct Pipe<'a> {
+    linked: &'a mut Linked,
+    id: u64,
+    received: Vec<u8>,
+    closed: bool,
+}
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.received.is_empty() && !self.closed {
+            let ours = self.id;
+            let bytes = self.linked.wait_for(|message| match message {
+                ToRelay::PipeData { pipe, data } if *pipe == ours => Some(Some(STANDARD.decode(data).unwrap())),
+                ToRelay::PipeClosed { pipe } if *pipe == ours => Some(None),
+                _ => None,
+            });
+            self.closed = bytes.is_none();
+            self.received = bytes.unwrap_or_default();
+        }
+        let length = self.received.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.received[..length]);
+        self.received.drain(..length);
+        Ok(length)
+    }
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let piece = &bytes[..bytes.len().min(PIPE_BYTES_MAX)];
+        self.linked.relay.send(&ToControl::PipeData { pipe: self.id, data: STANDARD.encode(piece) });
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Identity<'a>(StreamOwned<ClientConnection, Pipe<'a>>);
+
+impl Identity<'_> {
+    /// Status and answer.
+    fn ask(&mut self, path: &str, question: &Value) -> (u16, Value) {
+        self.say(path, question).unwrap();
+        self.answer().unwrap()
+    }
+
+    fn say(&mut self, path: &str, question: &Value) -> std::io::Result<()> {
+        let body = question.to_string();
+        write!(self.0, "POST {path} HTTP/1.1\r\nHost: control\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        self.0.flush()
+    }
+
+    fn answer(&mut self) -> std::io::Result<(u16, Value)> {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\r\n\r\n") {
+            self.0.read_exact(&mut byte)?;
+            text.push(byte[0]);
+        }
+        let head = String::from_utf8(text).unwrap().to_ascii_lowercase();
+        let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+}
+
+#[test]
+fn a_password_leads_to_a_session_whose_record_the_relay_gets_for_its_code() {
+    let mut site = Site::start();
+    let identity = site.enrol("postern-identity");
+    let begin = site.begin();
+    let (done, browser) = {
+        let mut pipe = site.relay.pipe(&identity);
+        let asked = pipe.ask(path::BEGIN, &begin).1;
+        assert_eq!(
+            (&asked["next"], &asked["factor"], &asked["app"]),
+            (&json!("ask"), &json!("password"), &json!("wiki"))
+        );
+        let wrong = pipe.ask(path::PASSWORD, &password(&asked, "anna", "wrong horse battery")).1;
+        let nobody = pipe.ask(path::PASSWORD, &password(&asked, "berta", PASSWORD)).1;
+        assert_eq!(wrong["problem"]["code"], "sign-in-wrong");
+        assert_eq!(wrong, nobody, "who does not exist is told the same");
+        let done = pipe.ask(path::PASSWORD, &password(&asked, "Anna", PASSWORD)).1;
+        let again = pipe.ask(path::PASSWORD, &password(&asked, "anna", PASSWORD)).1;
+        assert_eq!(again["code"], "sign-in-over", "a sign-in leads on once");
+        let browser = json!({"secret": done["browser"]["secret"]});
+        assert_eq!(pipe.ask(path::BROWSER, &browser).1["login"], "anna");
+        assert_eq!(pipe.ask(path::BROWSER, &json!({"secret": "x"})).1, json!({}));
+        let mut begin = begin.clone();
+        begin["browser"] = browser["secret"].clone();
+        assert_eq!(pipe.ask(path::BEGIN, &begin).1["next"], "done", "the next application asks nothing");
+        (done, browser)
+    };
+    let call = site.redeem(&code(&done));
+    let Reply::Session(record) = site.relay.call(call.clone()) else { panic!("a session") };
+    assert_eq!((record.user.login.as_str(), record.source), ("anna", Some("192.0.2.7".parse().unwrap())));
+    assert_eq!(site.relay.call(Call::Session { session: record.id }), Reply::Session(record.clone()));
+    let list: Value = site.world.done("GET", SESSIONS, &Value::Null);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+
+    site.relay.holds(&[&record], true);
+    assert_eq!(site.relay.sessions().1, []);
+    assert_eq!(site.relay.call(call), Reply::Refused, "a code is good once");
+    assert_eq!(site.relay.sessions().1, [record.id], "a second time ends its session");
+    assert_eq!(site.relay.call(Call::Session { session: record.id }), Reply::Refused);
+    let mut pipe = site.relay.pipe(&identity);
+    assert_eq!(pipe.ask(path::BROWSER, &browser).1, json!({}));
+}
+
+#[test]
+fn a_password_that_is_changed_while_it_is_verified_lets_nobody_in() {
+    let mut site = Site::start();
+    for nth in 0..8 {
+        site.world.done::<Value>("POST", USERS, &json!({"login": format!("busy{nth}"), "password": PASSWORD}));
+    }
+    let identity = site.enrol("postern-identity");
+    let begin = site.begin();
+    let Site { world, relay, .. } = &mut site;
+    let world = &*world;
+    let mut pipe = relay.pipe(&identity);
+    let asked = pipe.ask(path::BEGIN, &begin).1;
+    let next = std::thread::scope(|scope| {
+        let set = |login: String| {
+            world.done::<Value>(
+                "PUT",
+                &format!("{USERS}/{login}/password"),
+                &json!({"password": "another horse battery"}),
+            );
+        };
+        // One is hashed at a time: these come first, then anna's new one, then her old one is verified.
+        for nth in 0..8 {
+            scope.spawn(move || set(format!("busy{nth}")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        scope.spawn(move || set("anna".into()));
+        std::thread::sleep(Duration::from_millis(20));
+        pipe.ask(path::PASSWORD, &password(&asked, "anna", PASSWORD)).1
+    });
+    assert_eq!(next["problem"]["code"], "sign-in-wrong", "{next}");
+    let list: Value = site.world.done("GET", SESSIONS, &Value::Null);
+    assert_eq!(list["items"], json!([]));
+}
+
+#[test]
+fn what_a_relay_holds_is_compared_and_nothing_is_confirmed_that_it_was_not_told() {
+    let mut site = Site::start();
+    let (first, second) = (site.sign_in(), site.sign_in());
+    let unknown = SessionRecord { id: SessionId(1), ..first.clone() };
+    let old = SessionRecord { persistent: true, ..second.clone() };
+    site.relay.holds(&[&first, &unknown, &old], false);
+    assert_eq!(site.relay.sessions(), (0, vec![SessionId(1)]), "more follows: there is nothing to confirm");
+    // Between two parts: what was compared ends.
+    site.world.done::<Value>("POST", &format!("{SESSIONS}/revoke"), &json!({"session": first.id}));
+    site.relay.holds(&[], true);
+    assert_eq!(site.relay.sessions(), (0, vec![]), "it has not heard of the last end yet");
+    let (n, ended) = site.relay.sessions();
+    assert!(n > 0 && ended == [first.id], "{n} {ended:?}");
+
+    site.world.done::<Value>("PATCH", &format!("{USERS}/anna"), &json!({"display_name": "Anna"}));
+    let changed = site.relay.wait_for(|message| match message {
+        ToRelay::Sessions { changed, ended, .. } if ended.is_empty() => Some(changed.clone()),
+        _ => None,
+    });
+    assert_eq!(changed[0].user.display_name.as_str(), "Anna");
+    site.world.done::<Value>("DELETE", &format!("{USERS}/anna"), &Value::Null);
+    assert_eq!(site.relay.sessions().1, [second.id]);
+    assert_eq!(site.world.done::<Value>("GET", "/v1/identity", &Value::Null)["sessions"], 0);
+}
+
+#[test]
+fn sessions_that_are_none_make_no_work() {
+    let mut site = Site::start();
+    let session = site.sign_in();
+    site.relay.holds(&[&session], true);
+    site.relay.sessions();
+    for id in 0..50 {
+        assert_eq!(site.relay.call(Call::SignOut { session: SessionId(id) }), Reply::Done);
+    }
+    let seen = (0..5_000).map(|id| (SessionId(id), u64::MAX)).chain([(session.id, u64::MAX)]).collect();
+    site.relay.relay.send(&ToControl::SessionsSeen { seen });
+    assert_eq!(site.relay.call(Call::Session { session: session.id }), Reply::Session(Box::new(session.clone())));
+    let told = site.relay.others.iter().filter(|message| matches!(message, ToRelay::Sessions { .. })).count();
+    assert_eq!(told, 0, "no relay is told of what is nothing");
+    assert_eq!(site.relay.call(Call::SignOut { session: session.id }), Reply::Done);
+    assert_eq!(site.relay.sessions().1, [session.id]);
+}
+
+#[test]
+fn only_identity_processes_are_answered_and_only_as_long_as_they_are_known() {
+    let mut site = Site::start();
+    let begin = site.begin();
+    let connector = site.enrol("default");
+    let pretends = |site: &mut Site, who: &(Enrolled, KeyPair)| {
+        let mut pipe = site.relay.pipe(who);
+        pipe.say(path::BEGIN, &begin).and_then(|()| pipe.answer()).map_or(0, |(status, _)| status)
+    };
+    assert_eq!(pretends(&mut site, &connector), 0, "a connector of another group is dropped");
+    // A relay that pretends to be one has no certificate for it.
+    let stranger = {
+        let key = KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        (Enrolled { certificate_pem: certificate.pem(), ..connector.0.clone() }, key)
+    };
+    assert_eq!(pretends(&mut site, &stranger), 0);
+
+    let identity = site.enrol("postern-identity");
+    let id = identity.0.connector_id;
+    {
+        let Site { world, relay, .. } = &mut site;
+        let mut pipe = relay.pipe(&identity);
+        assert_eq!(pipe.ask(path::BEGIN, &begin).0, 200);
+        assert_eq!(pipe.ask("/v1/users", &json!({})).0, 404);
+        assert_eq!(pipe.ask(path::BEGIN, &json!({"app": "a1-1"})).0, 400);
+        world.done::<Value>("DELETE", &format!("/v1/tenants/default/connectors/{id}"), &Value::Null);
+        assert_eq!(pipe.ask(path::BEGIN, &begin).0, 403, "it was removed while it was connected");
+    }
+    assert_eq!(pretends(&mut site, &identity), 0);
+}
+
+#[test]
+fn pipes_that_flood_or_are_none_are_closed_and_others_go_on() {
+    let mut site = Site::start();
+    let closed = |linked: &mut Linked, wanted: u64| {
+        linked.wait_for(|message| match message {
+            ToRelay::PipeClosed { pipe } if *pipe == wanted => Some(()),
+            _ => None,
+        });
+    };
+    let relay = &mut site.relay;
+    relay.relay.send(&ToControl::PipeData { pipe: 99, data: "AAAA".into() });
+    closed(relay, 99);
+    for data in ["not base64!".to_owned(), STANDARD.encode(vec![0; PIPE_BYTES_MAX + 1])] {
+        let pipe = relay.open_pipe();
+        relay.relay.send(&ToControl::PipeData { pipe, data });
+        closed(relay, pipe);
+    }
+    // A handshake that promises much and never ends: what waits is bounded.
+    let flooded = relay.open_pipe();
+    let junk = STANDARD.encode(vec![0x16; PIPE_BYTES_MAX]);
+    for _ in 0..200 {
+        relay.relay.send(&ToControl::PipeData { pipe: flooded, data: junk.clone() });
+    }
+    closed(relay, flooded);
+    let all: Vec<u64> = (0..16).map(|_| relay.open_pipe()).collect();
+    let one_more = relay.open_pipe();
+    closed(relay, one_more);
+    relay.relay.send(&ToControl::PipeClosed { pipe: all[0] });
+    assert_eq!(site.relay.call(Call::Session { session: SessionId(1) }), Reply::Refused, "the link is as it was");
+    let identity = site.enrol("postern-identity");
+    let begin = site.begin();
+    assert_eq!(site.relay.pipe(&identity).ask(path::BEGIN, &begin).0, 200);
+    assert!(CALLBACK.ends_with(CALLBACK_PATH));
+}
