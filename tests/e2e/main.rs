@@ -27,6 +27,7 @@ mod refusals;
 mod renewal;
 mod rollout;
 mod service_tokens;
+mod sign_in;
 mod steering;
 mod system_calls;
 mod throttle;

@@ -65,6 +65,13 @@ impl Browser {
         self.command("url", &json!({ "url": url })).map(drop)
     }
 
+    /// As wide and high as a phone's or a desktop's window, in CSS pixels.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
+        let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size});
+        self.command("goog/cdp/execute", &command).map(drop)
+    }
+
     /// What a script returns; promises are waited for.
     pub fn script(&self, script: &str) -> Result<Value> {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))

@@ -18,6 +18,7 @@ pub mod openid_provider;
 pub mod origin;
 pub mod pace;
 pub mod pattern;
+pub mod person;
 pub mod process;
 pub mod programs;
 pub mod tamper;

@@ -29,6 +29,8 @@ pub const PROBE: &str = "/probe";
 /// | `/wait/N` | answers after N ms |
 /// | `/hints` | 103, then 200 |
 /// | `/stall` | a head of 1 MiB, 1,000 bytes of it, then nothing |
+/// | `/redirect?URL` | leads there |
+/// | `/events` | a stream of server-sent events: one, then none |
 /// | `/silent` | reads the request, never answers |
 /// | `/ignore` | reads no body and never answers |
 /// | `/vanish` | closes without an answer |

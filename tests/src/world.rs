@@ -59,6 +59,10 @@ impl Default for Options {
 /// Fields are dropped in order: what dials first, what is dialled last, their folder at the very end.
 pub struct World {
     pub connectors: Vec<Process>,
+    /// Where people sign in, once it was started.
+    pub identity: Option<Process>,
+    /// A second relay, once it was started.
+    pub second_relay: Option<Process>,
     pub relay: Option<Process>,
     pub control: Option<Process>,
     pub relay_address: SocketAddr,
@@ -95,6 +99,8 @@ impl World {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(World {
             connectors: Vec::new(),
+            identity: None,
+            second_relay: None,
             relay: None,
             control: None,
             relay_address: match options.listen {
@@ -136,6 +142,41 @@ impl World {
         command.args(["--workers", &self.options.workers.to_string(), "--grace-period", GRACE_PERIOD_S]);
         command.args(&self.options.relay).envs(self.options.relay_environment.clone());
         command
+    }
+
+    /// A relay beside the first, with a state and a name of its own.
+    pub fn start_second_relay(&mut self, listen: SocketAddr) -> Result<()> {
+        let mut command = self.daemon("postern-relay");
+        command.arg("--state-dir").arg(self.path("relay-2")).args(["--name", "second"]);
+        command.arg("--control").arg(format!("unix:{}", self.socket().display()));
+        command.args(["--listen", &listen.to_string(), "--workers", "1", "--grace-period", GRACE_PERIOD_S]);
+        command.args(&self.options.relay);
+        self.second_relay = Some(Process::spawn("postern-relay 2", command, &self.path("relay-2.log"))?);
+        let is_linked =
+            |world: &World| world.json(&["relay", "list"]).is_ok_and(|list| list.to_string().contains("\"second\""));
+        self.expect_within(START_TIMEOUT, "the second relay is linked", is_linked)
+    }
+
+    /// Publishes `https://login.example.test:PORT/` and starts the process that serves it; waits until people can sign in.
+    pub fn start_identity(&mut self) -> Result<()> {
+        let external = format!("https://login.example.test:{}/", self.relay_address.port());
+        self.cli(&["identity", "publish", "--external", &external])?;
+        write_secret(&self.path("token-identity"), &self.token("postern-identity")?)?;
+        self.restart_identity()
+    }
+
+    /// Starts it again as it was.
+    pub fn restart_identity(&mut self) -> Result<()> {
+        self.identity = None;
+        let mut command = self.daemon("postern-identity");
+        let relay = self.relay_address.to_string();
+        command.args(["--relay", &relay, "--grace-period", GRACE_PERIOD_S]);
+        command.arg("--token-file").arg(self.path("token-identity"));
+        command.arg("--state-dir").arg(self.path("identity"));
+        self.identity = Some(Process::spawn("postern-identity", command, &self.path("identity.log"))?);
+        let client = self.client(&format!("login.example.test:{}", self.relay_address.port()))?;
+        let serves = |_: &World| client.get("/").is_ok_and(|answer| answer.status == 200);
+        self.expect_within(START_TIMEOUT, "people can sign in", serves)
     }
 
     fn daemon(&self, name: &str) -> Command {
@@ -284,7 +325,13 @@ impl World {
 
     /// The ends of all logs, for messages.
     pub fn logs(&self) -> String {
-        let daemons = self.control.iter().chain(&self.relay).chain(&self.connectors);
+        let daemons = self
+            .control
+            .iter()
+            .chain(&self.relay)
+            .chain(&self.second_relay)
+            .chain(&self.connectors)
+            .chain(&self.identity);
         daemons.map(|daemon| format!("── {}\n{}\n", daemon.name(), daemon.log_tail())).collect()
     }
 

@@ -83,6 +83,16 @@ fn answer(
             writer.write_all(pattern::piece(0, 1000))?;
             return wait_for_close(reader);
         }
+        "redirect" => {
+            let to = request.path.split_once('?').map_or("/", |(_, to)| to);
+            write!(writer, "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")?;
+        }
+        "events" => {
+            writer
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n")?;
+            writer.write_all(b"data: hello\n\n")?;
+            return wait_for_close(reader);
+        }
         "silent" => return wait_for_close(reader),
         "short" => {
             writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
