@@ -368,7 +368,8 @@ fn wrong() -> Refused {
 }
 
 fn too_many(wait_s: u64) -> Refused {
-    let detail = format!("Too many attempts. Try again in {wait_s} seconds.");
+    let seconds = if wait_s == 1 { "second" } else { "seconds" };
+    let detail = format!("Too many attempts. Try again in {wait_s} {seconds}.");
     Refused { retry_after_s: Some(wait_s), ..refused("sign-in-throttled", detail) }
 }
 
