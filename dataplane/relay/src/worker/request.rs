@@ -171,17 +171,18 @@ async fn admitted(
         let routed = route(&published.plan, head, server_name)?;
         transaction.app = Some(Arc::clone(&routed.app));
         let app = routed.app.id;
-        let (ask, app) = match authorise(routed, head, &published, session, (&mut transaction.subject, &mut transaction.detail)) {
-            Ok(permit) => {
-                let network = &mut transaction.network;
-                return corporate(permit, &published.networks, head, address, network)
-                    .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
-            }
-            Err(Stop::Reject(reject)) => return Err(entrance.turned_away(app, reject)),
-            // What control said is forgotten already: the relay knows more sessions than it can.
-            Err(Stop::Ask(..)) if asked => return Err(Reject::sign_in_unavailable()),
-            Err(Stop::Ask(ask, app)) => (ask, app),
-        };
+        let (ask, app) =
+            match authorise(routed, head, &published, session, (&mut transaction.subject, &mut transaction.detail)) {
+                Ok(permit) => {
+                    let network = &mut transaction.network;
+                    return corporate(permit, &published.networks, head, address, network)
+                        .and_then(|permit| throttle(permit, &entrance, &worker.in_progress));
+                }
+                Err(Stop::Reject(reject)) => return Err(entrance.turned_away(app, reject)),
+                // What control said is forgotten already: the relay knows more sessions than it can.
+                Err(Stop::Ask(..)) if asked => return Err(Reject::sign_in_unavailable()),
+                Err(Stop::Ask(ask, app)) => (ask, app),
+            };
         // Before control has work with it: whoever makes questions up is held back at his source.
         entrance.knock(app.id)?;
         drop(published);
