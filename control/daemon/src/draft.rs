@@ -7,7 +7,7 @@ use postern_model::group_config::BackendApp;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
-use crate::store::{AuditEntry, Commit, Cut, DirectoryChange, Pin, SessionChange, SignIn, TokenRecord};
+use crate::store::{AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, SessionChange, SignIn, TokenRecord};
 
 /// A change in the making.
 #[derive(Default)]
@@ -59,6 +59,10 @@ impl Draft {
 
     pub(crate) fn session(&mut self, change: SessionChange) {
         self.rest.sessions.push(change);
+    }
+
+    pub(crate) fn factor(&mut self, change: FactorChange) {
+        self.rest.factors.push(change);
     }
 
     pub(crate) fn token(&mut self, token: TokenRecord) {

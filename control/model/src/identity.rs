@@ -3,6 +3,8 @@
 //! The identity process is a connector of a group of its own, whose only backend is itself. To control it speaks HTTP/1.1 with
 //! JSON inside TLS of its own that ends in control: relays carry the bytes between the two and cannot read or change them.
 
+mod factor;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::directory::LoginName;
 use crate::ids::{AppId, GroupId};
 use crate::secret::SecretText;
+
+pub use factor::{
+    Account, AccountAction, AccountAnswer, AccountRequest, Enrolment, FACTOR_NAME_BYTES_MAX, FactorAnswer, FactorKind,
+    FactorView, GiveFactor, KeyAssertion, KeyCreated, KeyOffer, KeyRequest, SecondFactor, TotpOffer,
+};
 
 /// The application that people sign in at, and who serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +83,7 @@ pub struct Browser {
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum Step {
     /// A page that asks for something.
-    Ask(Ask),
+    Ask(Box<Ask>),
     /// The browser goes back to its application.
     Done(Done),
     /// It cannot go on: a page that says why.
@@ -103,11 +110,17 @@ pub struct Ask {
 }
 
 /// One thing that proves who someone is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
     /// Login name and password.
     Password,
+    /// Something that the user has, besides a password.
+    Second(SecondFactor),
+    /// A second factor is set up: what it is to be is shown, and proven once.
+    Enrol(Enrolment),
+    /// Nothing: recovery codes are shown, this once.
+    Recovery(Vec<SecretText>),
 }
 
 /// The end of a sign-in that led to a session.
@@ -167,6 +180,8 @@ pub const RELAY_NAME: &str = "tunnel.postern.internal";
 pub const AUTHORIZE_PATH: &str = "/authorize";
 /// Where browsers come back to, below an application's external URL.
 pub const CALLBACK_PATH: &str = "/.postern/callback";
+/// Where people see to their second factors, below the identity's external URL.
+pub const ACCOUNT_PATH: &str = "/account";
 /// Where a session ends, below an application's external URL.
 pub const SIGN_OUT_PATH: &str = "/.postern/sign-out";
 /// Longest User-Agent that is kept.
@@ -180,6 +195,10 @@ pub mod path {
     pub const BEGIN: &str = "/v1/sign-in/begin";
     /// [`super::GivePassword`] to [`super::Step`].
     pub const PASSWORD: &str = "/v1/sign-in/password";
+    /// [`super::GiveFactor`] to [`super::Step`].
+    pub const FACTOR: &str = "/v1/sign-in/factor";
+    /// [`super::AccountRequest`] to [`super::AccountAnswer`].
+    pub const ACCOUNT: &str = "/v1/account";
     /// [`super::Browser`] to [`super::SignedIn`].
     pub const BROWSER: &str = "/v1/browser";
     /// [`super::Browser`] to [`super::SignedIn`]: who it was.

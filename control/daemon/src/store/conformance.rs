@@ -7,6 +7,7 @@ use postern_model::ids::ConnectorId;
 use super::*;
 
 mod directory;
+mod factors;
 mod records;
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
@@ -19,6 +20,7 @@ pub(crate) fn run(open: Open<'_>) {
     checkpoints_shorten_the_log(open);
     tokens_are_kept_with_their_use(open);
     directory::run(open);
+    factors::run(open);
     records::run(open);
 }
 

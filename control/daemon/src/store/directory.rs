@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::directory::{LoginName, User, UserGroup};
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 
-use super::StoreError;
+use super::{Factors, StoreError};
 use crate::password::PasswordHash;
 
 /// What can be asked about users and groups. While a stage is open, answers are the stage's.
-pub(crate) trait Directory {
+pub(crate) trait Directory: Factors {
     /// A user by id.
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 

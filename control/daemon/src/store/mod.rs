@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod conformance;
 mod directory;
+pub(crate) mod factors;
 pub(crate) mod records;
 mod sessions;
 pub(crate) mod sign_in;
@@ -13,6 +14,7 @@ use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
+pub(crate) use factors::{FactorChange, Factors};
 pub(crate) use records::{Cut, Records};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
@@ -81,6 +83,7 @@ pub(crate) struct Commit {
     pub(crate) pins: Vec<(RelayId, Option<Pin>)>,
     pub(crate) directory: Vec<DirectoryChange>,
     pub(crate) sessions: Vec<SessionChange>,
+    pub(crate) factors: Vec<FactorChange>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) sign_ins: Vec<SignIn>,
     /// Logs whose oldest records are no longer kept.
@@ -129,6 +132,9 @@ pub(crate) enum StoreError {
     /// What is stored cannot be read as what it should be.
     #[error("the stored state is damaged: {0}")]
     Damaged(String),
+    /// Of what is good once, and came a second time.
+    #[error("{0} was used already, or is not there")]
+    Used(String),
     /// Written by a later version.
     #[error("the store has schema {found}, this version knows {known}: use a newer postern-control")]
     Newer {
@@ -144,7 +150,7 @@ impl StoreError {
     pub(crate) fn is_of_the_database(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error().is_some(),
-            Self::Damaged(_) | Self::Newer { .. } => false,
+            Self::Damaged(_) | Self::Used(_) | Self::Newer { .. } => false,
         }
     }
 }

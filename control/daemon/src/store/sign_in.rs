@@ -56,9 +56,8 @@ pub(crate) struct SignIn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignInOutcome {
     Success,
-    /// Not let in: `password-wrong`, `user-unknown`, `user-disabled`, `policy-block`.
+    /// Not let in: `password-wrong`, `user-unknown`, `user-disabled`, `otp-wrong`, `policy-block`.
     Failure(&'static str),
-    #[cfg_attr(not(test), expect(dead_code, reason = "a password is all that is asked for so far"))]
     /// Something more is asked for, and nothing is decided: `mfa-needed`, `terms-needed`.
     Interrupted(&'static str),
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
 
 mod directory;
+mod factors;
 mod records;
 mod sessions;
 
@@ -206,6 +207,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     for change in &commit.sessions {
         sessions::write(transaction, change)?;
     }
+    for change in &commit.factors {
+        factors::write(transaction, change)?;
+    }
     for entry in &commit.audit {
         records::put_audit(transaction, entry, commit.at_unix_ms)?;
     }
@@ -323,6 +327,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("directory.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("sessions.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("audit.sql"), then: records::adopt },
+    Step { sql: include_str!("factors.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

@@ -29,7 +29,7 @@ fn gid(seq: u32) -> UserGroupId {
     UserGroupId::new(TENANT, seq)
 }
 
-fn user(seq: u32, login: &str) -> User {
+pub(super) fn user(seq: u32, login: &str) -> User {
     User {
         id: id(seq),
         login: login.parse().unwrap(),
