@@ -18,7 +18,7 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
-use crate::settings::{AppSettings, SettingInvalid};
+use crate::settings::{AppSettings, Mfa, SettingInvalid};
 use crate::snapshot::{DeltaError, Snapshot};
 use by_host::{ByHost, Fnv};
 
@@ -264,8 +264,8 @@ impl Plan {
     /// are assigned, and the same policies hold.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
-        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth)> {
-            plan.apps.values().map(|app| (app.id, app.preauth))
+        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth, Mfa)> {
+            plan.apps.values().map(|app| (app.id, app.preauth, app.settings.mfa))
         }
         doors(self).eq(doors(other))
             && self.service_tokens == other.service_tokens

@@ -98,13 +98,17 @@ impl SessionRecord {
     /// Whether the user proved two different things: what they know and what they have.
     #[must_use]
     pub fn is_multi_factor(&self) -> bool {
-        let knows = self.methods.contains(&AuthMethod::Password);
-        let has = self.methods.contains(&AuthMethod::OneTimePassword);
-        // A key of WebAuthn is asked for with user verification: it is both.
-        knows && has
-            || self.methods.contains(&AuthMethod::HardwareKey)
-            || self.methods.contains(&AuthMethod::MultiFactor)
+        is_multi_factor(&self.methods)
     }
+}
+
+/// Whether these prove two different things: what someone knows and what they have.
+#[must_use]
+pub fn is_multi_factor(methods: &BTreeSet<AuthMethod>) -> bool {
+    let knows = methods.contains(&AuthMethod::Password);
+    let has = methods.contains(&AuthMethod::OneTimePassword);
+    // A key of WebAuthn is asked for with user verification: it is both.
+    knows && has || methods.contains(&AuthMethod::HardwareKey) || methods.contains(&AuthMethod::MultiFactor)
 }
 
 impl SessionRecord {

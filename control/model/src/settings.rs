@@ -29,6 +29,8 @@ pub struct AppSettings {
     pub websocket_lifetime_s: u32,
     /// `corporate_network`: what becomes of requests from the tenant's corporate networks. Default `allow`.
     pub corporate_network: CorporateNetwork,
+    /// `mfa`: whether people need a second factor. Default `off`.
+    pub mfa: Mfa,
     /// `sso` and `sso_…`: how users are signed on. Default not at all.
     pub sso: SsoSettings,
 }
@@ -57,6 +59,17 @@ pub enum CorporateNetwork {
     Warn,
     /// It is sent to the internal URL.
     Redirect,
+}
+
+/// Whether the application lets in only those who proved two different things. It counts for people who sign in: it needs
+/// `--preauth oidc`, and service tokens are not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mfa {
+    /// Whoever has a second factor is asked for it, others are not.
+    #[default]
+    Off,
+    /// Nobody is let in without one.
+    Required,
 }
 
 /// Why a setting was refused.
@@ -109,6 +122,7 @@ impl Default for AppSettings {
             websocket_idle_s: 3600,
             websocket_lifetime_s: 86_400,
             corporate_network: CorporateNetwork::Allow,
+            mfa: Mfa::Off,
             sso: SsoSettings::default(),
         }
     }
@@ -168,6 +182,7 @@ impl AppSettings {
             WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
+            MFA => self.mfa = mfa(value)?,
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -217,6 +232,14 @@ fn corporate_network(value: &str) -> Result<CorporateNetwork, SettingInvalid> {
     }
 }
 
+fn mfa(value: &str) -> Result<Mfa, SettingInvalid> {
+    match value {
+        "off" => Ok(Mfa::Off),
+        "required" => Ok(Mfa::Required),
+        _ => Err(unfit(MFA, value, "must be required or off")),
+    }
+}
+
 fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
     let expected = "must be PEM with at least one certificate";
     let fits = value.len() <= CA_BYTES_MAX;
@@ -248,6 +271,7 @@ pub const SETTINGS: &[&str] = &[
     WEBSOCKET_IDLE_S,
     WEBSOCKET_LIFETIME_S,
     CORPORATE_NETWORK,
+    MFA,
     SSO,
     SSO_SPN,
     SSO_LOGIN,
@@ -262,6 +286,7 @@ const BACKEND_HTTP: &str = "backend_http";
 const WEBSOCKET_IDLE_S: &str = "websocket_idle_s";
 const WEBSOCKET_LIFETIME_S: &str = "websocket_lifetime_s";
 const CORPORATE_NETWORK: &str = "corporate_network";
+const MFA: &str = "mfa";
 const CA_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
@@ -276,6 +301,7 @@ mod tests {
     fn known_names_are_parsed() {
         assert_eq!(AppSettings::parse(&BTreeMap::new()), Ok(AppSettings::default()));
         assert!(!parse("backend_tls_verify", "false").unwrap().backend_tls_verify);
+        assert_eq!(parse("mfa", "required").unwrap().mfa, Mfa::Required);
         assert_eq!(parse("backend_timeout_ms", "10").unwrap().backend_timeout_ms, 10);
     }
 
@@ -309,6 +335,7 @@ mod tests {
             ("websocket_idle_s", "0"),
             ("websocket_lifetime_s", "2592001"),
             ("corporate_network", "deny"),
+            ("mfa", "true"),
             ("sso", "yes"),
         ] {
             assert!(parse(name, value).is_err(), "{name}={value}");

@@ -18,6 +18,7 @@ use postern_model::secret::SecretText;
 use postern_model::session::{
     CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES, FlowCookie, SessionCookie,
 };
+use postern_model::settings::Mfa;
 use zeroize::Zeroizing;
 
 use super::conditional::{Circumstances, Unmet};
@@ -128,6 +129,10 @@ pub(crate) fn person(
 fn counts(person: &Person, app: &PlannedApp, plan: &Plan, now_unix: u64) -> Result<Option<Instant>, NoSession> {
     let record = &person.held.record;
     if record.expires_unix <= now_unix {
+        return Err(NoSession::None);
+    }
+    // Browsers are sent to prove more: the place to sign in knows what they have, and asks for what is missing.
+    if app.settings.mfa == Mfa::Required && !record.is_multi_factor() {
         return Err(NoSession::None);
     }
     let Some(assignment) = plan.assigned(app.id, &record.user, now_unix) else {
@@ -432,3 +437,6 @@ const FLOW_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 const FLOWS_AT_ONCE: u8 = 8;
 const QUERY_FIELDS_MAX: usize = 16;
 const CODE_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;

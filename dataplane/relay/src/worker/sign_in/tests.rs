@@ -1,0 +1,64 @@
+//! What a session is worth to an application.
+
+use std::time::Duration;
+
+use postern_model::config::Preauth;
+use postern_model::directory::{Assignment, Principal};
+use postern_model::session::AuthMethod;
+
+use super::*;
+use crate::sessions::tests::record;
+use crate::worker::tests::publication;
+
+/// The application asks, lets everybody in, and has this setting.
+fn published(mfa: &str) -> (Published, Arc<PlannedApp>) {
+    let published = publication(1, |snapshot| {
+        let app = snapshot.apps.values_mut().next().unwrap();
+        app.preauth = Preauth::Oidc;
+        app.settings.insert("mfa".into(), mfa.into());
+        let everyone = Assignment {
+            app: app.id,
+            principal: Principal::Everyone,
+            role: None,
+            expires_unix: None,
+            created_unix_ms: 0,
+        };
+        snapshot.assignments.insert(everyone.key(), everyone);
+    });
+    let app = Arc::clone(published.plan.apps().next().unwrap());
+    (published, app)
+}
+
+fn person(published: &Published, methods: &[AuthMethod]) -> Person {
+    let record = postern_model::session::SessionRecord { methods: methods.iter().copied().collect(), ..record(1, 1) };
+    Person { held: published.sessions.put(record, Duration::ZERO), seen_unix: 0 }
+}
+
+#[test]
+fn where_two_factors_are_demanded_one_is_none() {
+    let one: &[AuthMethod] = &[AuthMethod::Password];
+    for (mfa, methods, let_in) in [
+        ("off", one, true),
+        ("required", one, false),
+        ("required", &[AuthMethod::OneTimePassword], false),
+        ("required", &[AuthMethod::Federated], false),
+        ("required", &[AuthMethod::Password, AuthMethod::OneTimePassword], true),
+        ("required", &[AuthMethod::HardwareKey], true),
+        ("required", &[AuthMethod::MultiFactor], true),
+    ] {
+        let (published, app) = published(mfa);
+        let found = counts(&person(&published, methods), &app, &published.plan, 100);
+        match found {
+            Ok(_) => assert!(let_in, "{mfa} {methods:?}"),
+            // They are sent to sign in, not told that they may not.
+            Err(found) => assert!(!let_in && matches!(found, NoSession::None), "{mfa} {methods:?}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_demand_is_looked_at_by_requests_in_progress() {
+    let ((before, _), (after, _)) = (published("off"), published("required"));
+    assert!(!before.plan.permits_as(&after.plan));
+    assert!(before.plan.permits_as(&published("off").0.plan));
+}
