@@ -9,6 +9,7 @@ use std::rc::{Rc, Weak};
 use anyhow::Context as _;
 use postern_model::admin::Problem;
 use postern_model::config::{Group, Tenant};
+use postern_model::directory::LoginName;
 use postern_model::frame;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{ConnectorId, Epoch, GroupId, RelayId, TenantId};
@@ -66,6 +67,8 @@ pub(crate) enum Actor {
     Connector(ConnectorId),
     /// A relay, by its name.
     Relay(String),
+    /// A user, on their own page.
+    User(LoginName),
     /// Control itself.
     Control,
 }
@@ -371,6 +374,7 @@ impl fmt::Display for Actor {
             },
             Self::Connector(id) => write!(f, "connector {id}"),
             Self::Relay(name) => write!(f, "relay {name}"),
+            Self::User(login) => write!(f, "user {login}"),
             Self::Control => f.write_str("control"),
         }
     }

@@ -18,6 +18,7 @@ mod directory;
 mod draft;
 mod enrol;
 #[cfg(debug_assertions)]
+mod factors;
 mod fault;
 mod fleet;
 mod foreign_hosts;

@@ -126,3 +126,11 @@ pub(crate) const PIPE_BUFFER_BYTES: usize = 64 << 10;
 pub(crate) const PIPE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A new key for cookies so often.
 pub(crate) const COOKIE_KEY_S: u64 = 7 * 86_400;
+/// Keys (WebAuthn) of one user: more are lost sooner than used.
+pub(crate) const FACTOR_KEYS_MAX: usize = 10;
+/// Recovery codes of one user.
+pub(crate) const RECOVERY_CODES: usize = 10;
+/// Random bytes of each: 80 bits, 16 letters.
+pub(crate) const RECOVERY_CODE_BYTES: usize = 10;
+/// A second factor is set up or removed by who proved who they are not longer ago.
+pub(crate) const ENROL_FRESH_S: u64 = 600;

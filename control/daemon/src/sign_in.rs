@@ -1,9 +1,16 @@
 //! Signing in: what a browser must show before it has a session, step by step, and the code by which its relay learns of it.
 //! All that is in progress is in memory only: after a restart people begin anew.
 
+mod account;
 mod codes;
+mod demand;
 mod guesses;
+mod offers;
+mod second;
+mod totp;
+mod webauthn;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -15,7 +22,7 @@ use postern_model::identity::{
     Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, ClientInfo, Done, Factor, GivePassword, Refused, SignedIn, Step,
     USER_AGENT_BYTES_MAX,
 };
-use postern_model::ids::{AppId, SessionId, UserId};
+use postern_model::ids::{AppId, SessionId, TenantId, UserId};
 use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::session::{ABSOLUTE_S, AuthMethod, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
@@ -25,9 +32,13 @@ use crate::control::{Actor, Control, Draft};
 use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{self, random_secret, secret_key};
 use crate::store::sign_in::{Logged, SignInOutcome};
-use crate::store::{SessionChange, SignIn, StoredSession};
+use crate::store::{FactorChange, SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
 use guesses::Guesses;
+use second::{At, Proven, Stage};
+
+pub(crate) use account::account;
+pub(crate) use second::factor;
 
 /// Everything that is in progress.
 #[derive(Default)]
@@ -40,13 +51,26 @@ pub(crate) struct SignIns {
 }
 
 /// A browser on its way: where it came from is where it goes back to.
-#[derive(Debug)]
 struct Flow {
     app: AppId,
     redirect_uri: String,
     state: String,
     challenge: String,
     begun_unix: u64,
+    /// Whose users sign in.
+    tenant: TenantId,
+    goal: Goal,
+    /// What the browser has, and will have no more once this succeeds.
+    replaces: Option<SessionId>,
+    stage: RefCell<Stage>,
+}
+
+/// Where a sign-in leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    App,
+    /// The user's own page.
+    Account,
 }
 
 /// What a redeemed code is worth.
@@ -63,18 +87,42 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         Ok(app) => app,
         Err(refused) => return Step::Refused(refused),
     };
-    let Begin { redirect_uri, state, challenge, browser, .. } = request;
-    let flow = Flow { app: app.id, redirect_uri, state, challenge, begun_unix: now_unix() };
-    if let Some(session) = browser.and_then(|secret| alive(control, &secret))
-        && session.user.tenant == app.id.tenant
-    {
-        return done(control, &flow, session.id, None);
-    }
-    let name = app.name.to_string();
+    let Begin { redirect_uri, state, challenge, browser, client, .. } = request;
+    let session = browser.and_then(|secret| alive(control, &secret));
+    let session = session.filter(|session| session.user.tenant == app.id.tenant);
+    let flow = Rc::new(Flow {
+        app: app.id,
+        redirect_uri,
+        state,
+        challenge,
+        begun_unix: now_unix(),
+        tenant: app.id.tenant,
+        goal: Goal::App,
+        replaces: session.as_ref().map(|session| session.id),
+        stage: RefCell::new(Stage::Password(None)),
+    });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
-    let ask = ask(control, &secret, &name, &flow, None);
-    control.sign_ins.borrow_mut().keep(key, flow);
-    Step::Ask(ask)
+    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
+    let step = match session {
+        Some(session) => match enough(control, &at, &session) {
+            Some(step) => step,
+            None => return done(control, &flow, session.id, None),
+        },
+        None => at.ask(control, Factor::Password, None),
+    };
+    if matches!(step, Step::Ask(_)) {
+        control.sign_ins.borrow_mut().keep(key, flow);
+    }
+    step
+}
+
+/// `None`: what the browser has is enough for the application.
+fn enough(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Step> {
+    let Ok(Some(user)) = control.directory(|store| store.user(session.user)) else {
+        return Some(Step::Refused(internal()));
+    };
+    let demand = demand::demanded(control, at.app, &user, at.client);
+    second::resume(control, at, session, &user, demand)
 }
 
 /// Login name and password.
@@ -85,16 +133,20 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
     let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
     // People type capitals where there are none.
     let typed = login.trim().to_ascii_lowercase();
-    let again = |problem| Step::Ask(ask(control, &secret, app.name.as_str(), &flow, Some(problem)));
-    let tenant = app.id.tenant;
+    if !matches!(*flow.stage.borrow(), Stage::Password(_)) {
+        return Step::Refused(flow_over());
+    }
+    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
+    let again = |problem| at.ask(control, Factor::Password, Some(problem));
+    let tenant = flow.tenant;
     let guess = control.sign_ins.borrow_mut().guesses.begin((tenant, &typed), client.address, now_unix());
     if let Err(wait_s) = guess {
         // Not recorded: a guesser would write the log full. The guesses before are in it.
         return again(too_many(wait_s));
     }
-    let attempt = Attempt { app: &app, typed: &typed, client: &client };
+    let attempt = Attempt { tenant, app: &app, typed: &typed, client: &client };
     let login = typed.parse::<LoginName>().ok();
-    let known = |login: &Option<LoginName>| login.as_ref().and_then(|login| user(control, &app, login));
+    let known = |login: &Option<LoginName>| login.as_ref().and_then(|login| user(control, tenant, login));
     let before = known(&login);
     let hash = before.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
     let Some(is_right) = control.hasher.verify(password, hash).await else {
@@ -117,15 +169,12 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
     };
     control.sign_ins.borrow_mut().guesses.succeeded((tenant, &typed), client.address);
     // Only one of two that were sent at once leads on.
-    if control.sign_ins.borrow_mut().flows.remove(&key).is_none() {
+    if !matches!(flow.stage.replace(Stage::Taken), Stage::Password(_)) {
         return Step::Refused(flow_over());
     }
     let methods = BTreeSet::from([AuthMethod::Password]);
-    let record = SignIn { user: Some(user.id), methods: methods.clone(), ..attempt.record(SignInOutcome::Success) };
-    match make_session(control, &user, methods, keep, &client, record) {
-        Ok((session, grant)) => done(control, &flow, session, Some(grant)),
-        Err(refused) => Step::Refused(refused),
-    }
+    let proven = Proven { user: user.id, typed, methods, keep, authenticated_unix: now_unix(), ends_unix: None };
+    second::go_on(control, &at, &user, proven)
 }
 
 /// Whether what was verified is still what counts.
@@ -136,6 +185,7 @@ fn has_same_password(before: Option<&User>, now: Option<&User>) -> bool {
 
 /// Someone who wants in, as far as that is known before they are.
 struct Attempt<'a> {
+    tenant: TenantId,
     app: &'a App,
     typed: &'a str,
     client: &'a ClientInfo,
@@ -157,7 +207,7 @@ impl Attempt<'_> {
             app: Some((self.app.id, self.app.name.clone())),
             source: Some(self.client.address),
             user_agent: Some(Logged::cut(&self.client.user_agent)),
-            ..SignIn::new(self.app.id.tenant, Logged::cut(self.typed), outcome)
+            ..SignIn::new(self.tenant, Logged::cut(self.typed), outcome)
         }
     }
 }
@@ -248,8 +298,8 @@ fn is_callback(uri: &str, external: &ExternalUrl) -> bool {
     host_on.strip_suffix('.').is_some_and(|labels| labels.len() < 250 && labels.split('.').all(is_label))
 }
 
-fn user(control: &Control, app: &App, login: &LoginName) -> Option<User> {
-    control.directory(|store| store.user_by_login(app.id.tenant, login)).ok().flatten()
+fn user(control: &Control, tenant: TenantId, login: &LoginName) -> Option<User> {
+    control.directory(|store| store.user_by_login(tenant, login)).ok().flatten()
 }
 
 /// The session of a browser, if it still counts.
@@ -262,38 +312,47 @@ fn alive(control: &Control, secret: &SecretText) -> Option<StoredSession> {
 fn make_session(
     control: &Control,
     user: &User,
-    methods: BTreeSet<AuthMethod>,
-    keep: bool,
-    client: &ClientInfo,
+    proven: &Proven,
+    at: &At<'_>,
     record: SignIn,
+    change: Option<FactorChange>,
 ) -> Result<(SessionId, BrowserGrant), Refused> {
     let (secret, browser) = random_secret().map_err(|_| internal())?;
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| internal())?;
     let now = now_unix();
+    let (keep, client) = (proven.keep, at.client);
     let (absolute_s, idle_s) = if keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
     let stored = StoredSession {
         id: SessionId(u128::from_be_bytes(id)),
         user: user.id,
         browser,
         created_unix: now,
-        authenticated_unix: now,
-        methods,
+        authenticated_unix: proven.authenticated_unix,
+        methods: proven.methods.clone(),
         provider: None,
         source: Some(client.address),
         user_agent: shortened(&client.user_agent),
-        expires_unix: now + absolute_s,
+        expires_unix: proven.ends_unix.map_or(now + absolute_s, |end| end.min(now + absolute_s)),
         idle_s,
         persistent: keep,
         seen_unix: now,
     };
-    let session = stored.id;
+    let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(now));
     let mut draft = Draft::default();
+    // A session never becomes a stronger one: whoever knows the old one's cookies has nothing of the new one.
+    if let Some(replaced) = at.flow.replaces {
+        draft.session(SessionChange::Removed(replaced));
+    }
+    if let Some(FactorChange::RecoveryUsed(..)) = &change {
+        draft.audit(crate::factors::audit("user.factor.recovery-code", user, None, None));
+    }
+    change.into_iter().for_each(|change| draft.factor(change));
     draft.session(SessionChange::Put(Box::new(stored)));
     draft.sign_in(SignIn { session: Some(session), ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
     tracing::info!(%session, user = %user.login, source = %client.address, "signed in");
-    Ok((session, BrowserGrant { secret, max_age_s: keep.then_some(absolute_s) }))
+    Ok((session, BrowserGrant { secret, max_age_s: keep.then_some(lasts_s) }))
 }
 
 /// Control characters and what is too long are not kept.
@@ -307,6 +366,9 @@ fn shortened(user_agent: &str) -> String {
 
 /// Sends the browser back with a code.
 fn done(control: &Control, flow: &Flow, session: SessionId, browser: Option<BrowserGrant>) -> Step {
+    if flow.goal == Goal::Account {
+        return Step::Done(Done { location: flow.redirect_uri.clone(), browser });
+    }
     let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
     control.sign_ins.borrow_mut().codes.keep(key, flow, session, now_unix());
     let issuer = issuer(control);
@@ -322,14 +384,26 @@ fn issuer(control: &Control) -> String {
     identity.map_or_else(String::new, |app| app.external_url.trim_end_matches('/').to_owned())
 }
 
-fn ask(control: &Control, secret: &SecretText, app: &str, flow: &Flow, problem: Option<Refused>) -> Ask {
+fn ask(
+    control: &Control,
+    secret: &SecretText,
+    app: &str,
+    flow: &Flow,
+    factor: Factor,
+    problem: Option<Refused>,
+) -> Ask {
     let snapshot = control.snapshot();
-    let tenant = snapshot.tenants.get(&flow.app.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
-    Ask { flow: secret.clone(), factor: Factor::Password, tenant, app: app.to_owned(), login: None, problem }
+    let login = match &*flow.stage.borrow() {
+        Stage::Password(login) => login.clone(),
+        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) => proven.typed.parse().ok(),
+        Stage::Taken => None,
+    };
+    let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
+    Ask { flow: secret.clone(), factor, tenant, app: app.to_owned(), login, problem }
 }
 
 impl SignIns {
-    fn keep(&mut self, key: [u8; 32], flow: Flow) {
+    fn keep(&mut self, key: [u8; 32], flow: Rc<Flow>) {
         let at = flow.begun_unix;
         while let Some((oldest, begun)) = self.begun.front()
             && (self.begun.len() >= FLOWS_MAX || begun + FLOW_S <= at)
@@ -338,7 +412,7 @@ impl SignIns {
             self.begun.pop_front();
         }
         self.begun.push_back((key, at));
-        self.flows.insert(key, Rc::new(flow));
+        self.flows.insert(key, flow);
     }
 
     fn find(&mut self, key: &[u8; 32]) -> Option<Rc<Flow>> {
@@ -434,3 +508,6 @@ mod tests {
         assert_eq!(shortened(&"ü".repeat(200)).len(), USER_AGENT_BYTES_MAX);
     }
 }
+
+#[cfg(test)]
+mod flow_tests;

@@ -23,6 +23,8 @@
 //! | `POST /v1/tenants/T/users` | [`CreateUser`] → [`UserChanged`] |
 //! | `GET /v1/tenants/T/users/U` · `PATCH` · `DELETE` | – → [`UserDetail`] · [`SetUser`] → [`UserChanged`] · – → [`Changed`] |
 //! | `PUT /v1/tenants/T/users/U/password` | [`SetPassword`] → [`UserChanged`] |
+//! | `GET /v1/tenants/T/users/U/factors` | [`FactorsView`] |
+//! | `DELETE /v1/tenants/T/users/U/factors`, `…/factors/F` | [`Changed`]: all, or one; the user's sessions end |
 //! | `GET /v1/tenants/T/user-groups` · `POST` | – → `List<UserGroupView>` · [`CreateUserGroup`] → [`UserGroupChanged`] |
 //! | `GET /v1/tenants/T/user-groups/UG` · `PATCH` | – → [`UserGroupDetail`] · [`SetUserGroup`] → [`UserGroupChanged`] |
 //! | `DELETE /v1/tenants/T/user-groups/UG[?force=true]` | – → [`Changed`]; `force`: its assignments and nestings go with it |
@@ -86,7 +88,9 @@ pub use directory::{
     USERS_LIMIT_DEFAULT, USERS_LIMIT_MAX, UserChanged, UserDetail, UserGroupChanged, UserGroupDetail, UserGroupView,
     UsersPage,
 };
-pub use identity::{IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded};
+pub use identity::{
+    FactorsView, IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded,
+};
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
 

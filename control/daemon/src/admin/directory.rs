@@ -5,7 +5,7 @@ use postern_model::admin::{AssignmentChanged, ChangeMembers, CreateUser, Problem
 
 use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
-use crate::{apply, assignments, rollout, tenants, user_groups, users};
+use crate::{apply, assignments, factors, rollout, tenants, user_groups, users};
 
 impl Ask<'_> {
     pub(super) async fn users(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
@@ -37,6 +37,13 @@ impl Ask<'_> {
                 let mut changed = users::set_password(control, actor, &tenant, user, hash)?;
                 changed.warnings.extend(self.told(before).await);
                 reply(&changed)
+            }
+            (&Method::GET, [user, "factors"]) => reply(&factors::list(control, &tenant, user)?),
+            (&Method::DELETE, [user, "factors"]) => {
+                self.confirmed(factors::reset(control, actor, &tenant, user)?).await
+            }
+            (&Method::DELETE, [user, "factors", factor]) => {
+                self.confirmed(factors::remove(control, actor, &tenant, user, factor)?).await
             }
             (&Method::DELETE, [user]) => self.confirmed(users::delete(control, actor, &tenant, user)?).await,
             _ => Err(self.no_route()),

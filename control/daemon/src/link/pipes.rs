@@ -174,6 +174,8 @@ async fn answer(
             Some(request) => reply(Some(sign_in::password(control, request).await)),
             None => plain(StatusCode::BAD_REQUEST),
         },
+        path::FACTOR => reply(read(&body).map(|request| sign_in::factor(control, request))),
+        path::ACCOUNT => reply(read(&body).map(|request| sign_in::account(control, request))),
         path::BROWSER => reply(read(&body).map(|request| sign_in::browser(control, &request))),
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
         _ => plain(StatusCode::NOT_FOUND),

@@ -89,6 +89,10 @@ mod tests {
             // RFC 7636, appendix B.
             challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into(),
             begun_unix: 100,
+            tenant: TenantId::DEFAULT,
+            goal: super::super::Goal::App,
+            replaces: None,
+            stage: std::cell::RefCell::new(super::super::Stage::Taken),
         };
         let mut codes = Codes::default();
         codes.keep(secret_key("code"), &flow, SESSION, 100);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory::LoginName;
+use crate::identity::FactorView;
 use crate::ids::{AppId, Name, SessionId};
 use crate::secret::SecretText;
 
@@ -98,4 +100,15 @@ pub struct SessionsEnded {
     /// Relays that go on by what they know, among others.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// `user factor list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactorsView {
+    /// Whose.
+    pub login: LoginName,
+    /// Second factors, without what is secret of them.
+    pub factors: Vec<FactorView>,
+    /// Recovery codes that were not used.
+    pub recovery_codes: u32,
 }

@@ -194,6 +194,18 @@ pub fn password(tenant: &str, user: &str) -> String {
     format!("{TENANTS}/{tenant}/users/{user}/password")
 }
 
+/// `GET`, `DELETE`: all of them.
+#[must_use]
+pub fn factors(tenant: &str, user: &str) -> String {
+    format!("{TENANTS}/{tenant}/users/{user}/factors")
+}
+
+/// `DELETE`.
+#[must_use]
+pub fn factor(tenant: &str, user: &str, factor: &str) -> String {
+    format!("{TENANTS}/{tenant}/users/{user}/factors/{factor}")
+}
+
 /// `GET`, `POST`.
 #[must_use]
 pub fn user_groups(tenant: &str) -> String {

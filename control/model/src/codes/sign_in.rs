@@ -26,6 +26,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "try again. An administrator sets a new password with `postern user password LOGIN`, and sees with `postern user show LOGIN` whether the user may sign in.",
     },
     Code {
+        code: "sign-in-code-wrong",
+        status: Some(401),
+        title: "The code is not right",
+        cause: "The one-time password is another one, was used already, or the clock of the device that shows it is more than half a minute off. Of recovery codes each is good once.",
+        cure: "wait for the next code and type that one. A device that was lost is removed by an administrator with `postern user factor reset LOGIN`.",
+    },
+    Code {
+        code: "sign-in-key-refused",
+        status: Some(401),
+        title: "The key was not accepted",
+        cause: "The security key or passkey is not one of the user's, did not verify who uses it (PIN, fingerprint), belongs to another site, or its answer was changed or used already. The page says which.",
+        cure: "try again with the key that was set up. A key that was lost is removed by an administrator with `postern user factor remove LOGIN FACTOR`.",
+    },
+    Code {
         code: "sign-in-throttled",
         status: Some(429),
         title: "Too many attempts to sign in",
