@@ -1,4 +1,6 @@
-//! The pages: plain HTML without scripts, for every browser and screen reader.
+//! The pages: plain HTML, for every browser and screen reader. Only keys (WebAuthn) need a script, from this host.
+
+mod factors;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,15 +10,19 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
-use postern_model::identity::{Ask, Factor, Refused, SignedIn};
+use postern_model::identity::{Account, Ask, Factor, Refused, SignedIn};
 
 use crate::server::Page;
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {
     let Ask { flow, factor, tenant, app, login, problem } = ask;
+    let problem = problem.as_ref();
     let body = html! {
         @match factor {
+            Factor::Second(second) => (factors::second(flow, second, problem)),
+            Factor::Enrol(enrolment) => (factors::enrol(flow, enrolment, problem)),
+            Factor::Recovery(codes) => (factors::recovery(flow, codes)),
             Factor::Password => {
                 h1 { "Sign in" }
                 p.where { "to go on to " strong { (app) } @if tenant != "default" { " of " (tenant) } }
@@ -41,13 +47,24 @@ pub(crate) fn ask(ask: &Ask) -> Response<Page> {
             }
         }
     };
-    let status = match problem.as_ref().map(|problem| problem.code.as_str()) {
-        None | Some("sign-in-wrong") => StatusCode::OK,
+    let status = match problem.map(|problem| problem.code.as_str()) {
+        None | Some("sign-in-wrong" | "sign-in-code-wrong" | "sign-in-key-refused") => StatusCode::OK,
         Some("sign-in-throttled") => StatusCode::TOO_MANY_REQUESTS,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut page = page(status, "Sign in", &body, None);
-    retry_after(&mut page, problem.as_ref());
+    let title = match factor {
+        Factor::Password => "Sign in",
+        Factor::Second(_) => "One more step",
+        Factor::Enrol(_) => "Set up a second factor",
+        Factor::Recovery(_) => "Recovery codes",
+    };
+    let script = match factor {
+        Factor::Second(second) => second.key.is_some(),
+        Factor::Enrol(_) => true,
+        Factor::Password | Factor::Recovery(_) => false,
+    };
+    let mut page = page_with(status, title, &body, Rights { leads_to: None, script });
+    retry_after(&mut page, problem);
     page
 }
 
@@ -58,7 +75,7 @@ pub(crate) fn goes_on(location: &str) -> Response<Page> {
         h1 { "You are signed in" }
         p { a href=(location) { "Go on to the application" } " if it does not open by itself." }
     };
-    page(StatusCode::OK, "You are signed in", &body, Some(location))
+    page_with(StatusCode::OK, "You are signed in", &body, Rights { leads_to: Some(location), script: false })
 }
 
 /// Why it cannot go on.
@@ -68,7 +85,7 @@ pub(crate) fn refused(status: StatusCode, refused: &Refused) -> Response<Page> {
         p role="alert" { (refused.detail) }
         p.code { "Code: " code { (refused.code) } }
     };
-    let mut page = page(status, "That did not work", &body, None);
+    let mut page = page(status, "That did not work", &body);
     retry_after(&mut page, Some(refused));
     page
 }
@@ -79,6 +96,7 @@ pub(crate) fn home(signed_in: &SignedIn) -> Response<Page> {
         Some(login) => html! {
             h1 { "You are signed in" }
             p { "as " strong { (login) } }
+            p { a href="/account" { "Your second factors" } }
             p { a href="/sign-out" { "Sign out" } }
         },
         None => html! {
@@ -86,7 +104,12 @@ pub(crate) fn home(signed_in: &SignedIn) -> Response<Page> {
             p { "Open the application that you want to use: it brings you here when it needs to." }
         },
     };
-    page(StatusCode::OK, "Your sign-in", &body, None)
+    page(StatusCode::OK, "Your sign-in", &body)
+}
+
+/// A user's own page.
+pub(crate) fn account(account: &Account) -> Response<Page> {
+    page(StatusCode::OK, "Your second factors", &factors::account(account))
 }
 
 /// Whether they mean it.
@@ -98,7 +121,7 @@ pub(crate) fn ask_sign_out(login: &str) -> Response<Page> {
             button type="submit" { "Sign out" }
         }
     };
-    page(StatusCode::OK, "Sign out", &body, None)
+    page(StatusCode::OK, "Sign out", &body)
 }
 
 /// The end.
@@ -107,7 +130,7 @@ pub(crate) fn signed_out() -> Response<Page> {
         h1 { "You are signed out" }
         p { "Close the browser if others use this device." }
     };
-    page(StatusCode::OK, "Signed out", &body, None)
+    page(StatusCode::OK, "Signed out", &body)
 }
 
 /// There is no such page.
@@ -116,29 +139,49 @@ pub(crate) fn not_found() -> Response<Page> {
         h1 { "There is nothing here" }
         p { "Open the application that you want to use." }
     };
-    page(StatusCode::NOT_FOUND, "Not found", &body, None)
+    page(StatusCode::NOT_FOUND, "Not found", &body)
 }
 
 /// An answer without a page.
 pub(crate) fn empty(status: StatusCode) -> Response<Page> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
-    secure(&mut response);
+    secure(&mut response, Rights::default());
     response
 }
 
 /// How pages look.
 pub(crate) fn style() -> Response<Page> {
     let mut response = Response::new(Full::new(Bytes::from_static(STYLE.as_bytes())));
-    secure(&mut response);
+    secure(&mut response, Rights::default());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     response
 }
 
-/// `leads_to`: where it goes on at once.
-fn page(status: StatusCode, title: &str, body: &Markup, leads_to: Option<&str>) -> Response<Page> {
+/// What pages with keys run.
+pub(crate) fn script() -> Response<Page> {
+    let mut response = style();
+    *response.body_mut() = Full::new(Bytes::from_static(SCRIPT.as_bytes()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    response
+}
+
+/// What a page may do besides being seen.
+#[derive(Clone, Copy, Default)]
+struct Rights<'a> {
+    /// Where it goes on at once.
+    leads_to: Option<&'a str>,
+    /// Whether it asks for a key.
+    script: bool,
+}
+
+fn page(status: StatusCode, title: &str, body: &Markup) -> Response<Page> {
+    page_with(status, title, body, Rights::default())
+}
+
+fn page_with(status: StatusCode, title: &str, body: &Markup, rights: Rights<'_>) -> Response<Page> {
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -146,25 +189,27 @@ fn page(status: StatusCode, title: &str, body: &Markup, leads_to: Option<&str>) 
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                @if let Some(url) = leads_to {
+                @if let Some(url) = rights.leads_to {
                     meta http-equiv="refresh" content={ "0;url=" (url) };
                 }
                 title { (title) }
                 link rel="stylesheet" href="/style.css";
+                @if rights.script { script src="/webauthn.js" defer {} }
             }
             body { main { (body) } }
         }
     };
     let mut response = Response::new(Full::new(Bytes::from(document.into_string())));
     *response.status_mut() = status;
-    secure(&mut response);
+    secure(&mut response, rights);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
 
-fn secure(response: &mut Response<Page>) {
+fn secure(response: &mut Response<Page>, rights: Rights<'_>) {
+    let policy = if rights.script { POLICY_WITH_SCRIPT } else { POLICY };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not no-referrer: browsers would send forms with the origin null then.
@@ -180,12 +225,15 @@ fn retry_after(response: &mut Response<Page>, refused: Option<&Refused>) {
 
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY_WITH_SCRIPT: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("webauthn.js");
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
+    use postern_model::identity::{Enrolment, KeyOffer, SecondFactor, TotpOffer};
     use postern_model::secret::SecretText;
 
     async fn text(response: Response<Page>) -> String {
@@ -220,6 +268,50 @@ mod tests {
         let html = text(page).await;
         let refresh = r#"<meta http-equiv="refresh" content="0;url=https://a.example.com/.postern/callback?code=c&amp;state=&quot;s">"#;
         assert!(html.contains(refresh), "{html}");
+    }
+
+    fn asked(factor: Factor) -> Response<Page> {
+        ask(&Ask {
+            flow: SecretText::new("flow".into()),
+            factor,
+            tenant: "default".into(),
+            app: "wiki".into(),
+            login: Some("anna".parse().unwrap()),
+            problem: Some(Refused { code: "sign-in-code-wrong".into(), detail: "wrong".into(), retry_after_s: None }),
+        })
+    }
+
+    #[tokio::test]
+    async fn codes_are_asked_for_so_that_everybody_can_give_them() {
+        let page = asked(Factor::Second(SecondFactor { totp: true, recovery: false, key: None }));
+        assert!(!page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("script"));
+        let html = text(page).await;
+        for part in
+            ["role=\"alert\"", "for=\"code\"", "autocomplete=\"one-time-code\"", "inputmode=\"numeric\"", "code-hint"]
+        {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+        assert!(!html.contains("<script"));
+    }
+
+    #[tokio::test]
+    async fn a_page_for_keys_runs_our_script_and_no_other() {
+        let key = KeyOffer {
+            challenge: "c".into(),
+            rp_id: "login.example.com".into(),
+            user: "u".into(),
+            login: "\"><script>".into(),
+            display_name: "'<b>".into(),
+            exclude: Vec::new(),
+        };
+        let totp = TotpOffer { secret: SecretText::new("GEZDGNBV".into()), uri: SecretText::new("otpauth://x".into()) };
+        let page = asked(Factor::Enrol(Enrolment { totp: Some(totp), key }));
+        let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
+        let html = text(page).await;
+        assert_eq!(html.matches("<script").count(), 1, "{html}");
+        assert!(html.contains("<script src=\"/webauthn.js\" defer>") && html.contains("<svg") && !html.contains("<b>"));
+        assert!(html.contains("GEZDGNBV") && html.contains("otpauth://x"));
     }
 
     #[test]

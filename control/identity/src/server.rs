@@ -46,13 +46,16 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
     match (head.uri.path(), &head.method) {
         ("/authorize", _) if is_get => sign_in::begin(control, headers, query).await,
         ("/sign-in", &Method::POST) => sign_in::password(control, headers, &body).await,
+        ("/sign-in/factor", &Method::POST) => sign_in::factor(control, headers, &body).await,
+        ("/account", _) if is_get => sign_in::account(control, headers).await,
+        ("/account", &Method::POST) => sign_in::change_account(control, headers, &body).await,
         ("/sign-out", _) if is_get => sign_in::ask_sign_out(control, headers).await,
         ("/sign-out", &Method::POST) => sign_in::sign_out(control, headers).await,
         ("/", _) if is_get => sign_in::home(control, headers).await,
         ("/style.css", _) if is_get => pages::style(),
-        ("/authorize" | "/sign-in" | "/sign-out" | "/" | "/style.css", _) => {
-            pages::empty(StatusCode::METHOD_NOT_ALLOWED)
-        }
+        ("/webauthn.js", _) if is_get => pages::script(),
+        ("/authorize" | "/sign-in" | "/sign-in/factor" | "/account" | "/sign-out" | "/", _)
+        | ("/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
         _ => pages::not_found(),
     }
 }

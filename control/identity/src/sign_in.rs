@@ -2,7 +2,10 @@
 
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Response, StatusCode};
-use postern_model::identity::{Begin, Browser, GivePassword, Refused, SignedIn, Step, path};
+use postern_model::identity::{
+    AccountAction, AccountAnswer, AccountRequest, Begin, Browser, FactorAnswer, GiveFactor, GivePassword, KeyAssertion,
+    KeyCreated, Refused, SignedIn, Step, path,
+};
 use postern_model::secret::SecretText;
 
 use crate::control::{Control, Unanswered};
@@ -44,6 +47,69 @@ pub(crate) async fn password(control: &Control, headers: &HeaderMap, body: &[u8]
         client,
     };
     step(control.ask(path::PASSWORD, &given).await, |location| Some(pages::goes_on(location)))
+}
+
+/// `POST /sign-in/factor`: anything other than a password.
+pub(crate) async fn factor(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
+    if !is_own_form(headers) {
+        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+    }
+    let asked = Fields::parse(body).zip(client(headers));
+    let Some((mut fields, client)) = asked else { return bad_request() };
+    let flow = SecretText::new(fields.take("flow"));
+    let Some(answer) = answer(&mut fields) else { return bad_request() };
+    step(control.ask(path::FACTOR, &GiveFactor { flow, answer, client }).await)
+}
+
+fn answer(fields: &mut Fields) -> Option<FactorAnswer> {
+    Some(match fields.take("answer").as_str() {
+        "code" => FactorAnswer::Code(SecretText::new(fields.take("code"))),
+        "enrol-code" => FactorAnswer::EnrolCode(SecretText::new(fields.take("code"))),
+        "key" => FactorAnswer::Key(KeyAssertion {
+            credential: fields.take("credential"),
+            client_data: fields.take("client_data"),
+            authenticator_data: fields.take("authenticator_data"),
+            signature: fields.take("signature"),
+        }),
+        "enrol-key" => FactorAnswer::EnrolKey(KeyCreated {
+            client_data: fields.take("client_data"),
+            attestation: fields.take("attestation"),
+            name: fields.take("name"),
+        }),
+        "seen" => FactorAnswer::Seen,
+        _ => return None,
+    })
+}
+
+/// `GET /account`.
+pub(crate) async fn account(control: &Control, headers: &HeaderMap) -> Response<Page> {
+    account_page(control, headers, AccountAction::Show).await
+}
+
+/// `POST /account`.
+pub(crate) async fn change_account(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
+    if !is_own_form(headers) {
+        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+    }
+    let Some(mut fields) = Fields::parse(body) else { return bad_request() };
+    let action = match fields.take("action").as_str() {
+        "add" => AccountAction::Add,
+        "remove" => AccountAction::Remove(fields.take("factor")),
+        "codes" => AccountAction::RenewCodes,
+        _ => return bad_request(),
+    };
+    account_page(control, headers, action).await
+}
+
+async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAction) -> Response<Page> {
+    let Some(client) = client(headers) else { return bad_request() };
+    let Some(browser) = cookies::browser(headers) else { return pages::home(&SignedIn { login: None }) };
+    match control.ask(path::ACCOUNT, &AccountRequest { browser, action, client }).await {
+        Ok(AccountAnswer::Nobody) => pages::home(&SignedIn { login: None }),
+        Ok(AccountAnswer::Step(next)) => step(Ok(*next)),
+        Ok(AccountAnswer::Account(account)) => pages::account(&account),
+        Err(error) => unanswered(&error),
+    }
 }
 
 /// `GET /`: who is signed in here.
