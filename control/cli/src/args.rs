@@ -8,6 +8,7 @@ mod audit;
 mod connector;
 mod directory;
 mod expiry;
+mod factor;
 mod guard;
 mod histogram;
 mod identity;
@@ -29,6 +30,7 @@ pub(crate) use directory::{
     MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand, UserGroupCreateArgs,
     UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
+pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
 pub(crate) use identity::{IdentityCommand, SessionCommand};

@@ -7,6 +7,7 @@ mod assign;
 mod audit;
 mod connector;
 mod explain;
+mod factor;
 mod generate;
 mod guard;
 mod histogram;

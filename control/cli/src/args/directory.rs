@@ -76,7 +76,10 @@ it. Without a password the user is there and cannot sign in with one.")]
         #[command(flatten)]
         source: PasswordSource,
     },
-    /// Delete a user, with password, memberships and assignments
+    /// Second factors: list them, remove one, or all of who lost their device
+    #[command(subcommand)]
+    Factor(super::FactorCommand),
+    /// Delete a user, with password, second factors, memberships and assignments
     #[command(after_help = "Examples:
   postern user delete berta")]
     Delete {

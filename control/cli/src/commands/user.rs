@@ -46,6 +46,7 @@ pub(super) fn run(context: &Context, command: UserCommand) -> Result<()> {
             let target = path::password(&tenant, &segment(&name));
             done(*output, &client.put(&target, &SetPassword { password })?, "has a new password")
         }
+        UserCommand::Factor(command) => super::factor::run(context, command),
         UserCommand::Delete { name } => {
             let changed: Changed = client.delete(&path::user(&tenant, &segment(&name)))?;
             output.changed(&changed, &format!("user {name} deleted"), &changed.warnings)
