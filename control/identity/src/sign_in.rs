@@ -58,7 +58,8 @@ pub(crate) async fn factor(control: &Control, headers: &HeaderMap, body: &[u8]) 
     let Some((mut fields, client)) = asked else { return bad_request() };
     let flow = SecretText::new(fields.take("flow"));
     let Some(answer) = answer(&mut fields) else { return bad_request() };
-    step(control.ask(path::FACTOR, &GiveFactor { flow, answer, client }).await)
+    let next = control.ask(path::FACTOR, &GiveFactor { flow, answer, client }).await;
+    step(next, |location| Some(pages::goes_on(location)))
 }
 
 fn answer(fields: &mut Fields) -> Option<FactorAnswer> {
@@ -106,7 +107,7 @@ async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAct
     let Some(browser) = cookies::browser(headers) else { return pages::home(&SignedIn { login: None }) };
     match control.ask(path::ACCOUNT, &AccountRequest { browser, action, client }).await {
         Ok(AccountAnswer::Nobody) => pages::home(&SignedIn { login: None }),
-        Ok(AccountAnswer::Step(next)) => step(Ok(*next)),
+        Ok(AccountAnswer::Step(next)) => step(Ok(*next), |location| Some(pages::goes_on(location))),
         Ok(AccountAnswer::Account(account)) => pages::account(&account),
         Err(error) => unanswered(&error),
     }
