@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod app_url;
 pub mod chain;
+pub mod claims;
 pub mod codes;
 pub mod config;
 pub mod delta;

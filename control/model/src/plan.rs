@@ -18,7 +18,7 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
-use crate::settings::{AppSettings, Mfa, SettingInvalid};
+use crate::settings::{AppSettings, Mfa, SettingInvalid, check_preauth};
 use crate::snapshot::{DeltaError, Snapshot};
 use by_host::{ByHost, Fnv};
 
@@ -332,6 +332,8 @@ impl PlannedApp {
     pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
         let url = |error| ConfigInvalid::Url { app: app.name.clone(), error };
         let settings = AppSettings::parse(&app.settings)
+            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
+        check_preauth(&app.settings, app.preauth)
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
         settings

@@ -1,12 +1,18 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod sso;
+
 use std::collections::BTreeMap;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
+
+use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
+pub use sso::{check_preauth, take_sso};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +39,10 @@ pub struct AppSettings {
     pub mfa: Mfa,
     /// `sso` and `sso_…`: how users are signed on. Default not at all.
     pub sso: SsoSettings,
+    /// `sso_headers`: what the application is told of its user. Default login name, display name and mail address.
+    pub sso_headers: SsoHeaders,
+    /// `sso_assertion`: a signed statement of who the user is, in this header. Default none.
+    pub sso_assertion: Option<HeaderName>,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -93,6 +103,14 @@ pub enum SettingInvalid {
         /// What it can have.
         expected: &'static str,
     },
+    /// Headers that cannot be read.
+    #[error("{name}: {error}")]
+    Expression {
+        /// The setting.
+        name: &'static str,
+        /// Where, and what could stand there.
+        error: ExpressionInvalid,
+    },
 }
 
 impl SettingInvalid {
@@ -105,7 +123,7 @@ impl SettingInvalid {
     pub fn name(&self) -> &str {
         match self {
             Self::Unknown { name, .. } => name,
-            Self::Value { name, .. } => name,
+            Self::Value { name, .. } | Self::Expression { name, .. } => name,
         }
     }
 }
@@ -124,6 +142,8 @@ impl Default for AppSettings {
             corporate_network: CorporateNetwork::Allow,
             mfa: Mfa::Off,
             sso: SsoSettings::default(),
+            sso_headers: SsoHeaders::standard(),
+            sso_assertion: None,
         }
     }
 }
@@ -138,6 +158,7 @@ impl AppSettings {
         for (name, value) in settings {
             parsed.set(name, value)?;
         }
+        parsed.sso_assertion = sso::assertion(settings, &parsed.sso_headers)?;
         Ok(parsed)
     }
 
@@ -183,6 +204,9 @@ impl AppSettings {
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             MFA => self.mfa = mfa(value)?,
+            SSO_HEADERS => self.sso_headers = sso::headers(value)?,
+            // Together, once all are read.
+            SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -276,6 +300,9 @@ pub const SETTINGS: &[&str] = &[
     SSO_SPN,
     SSO_LOGIN,
     SSO_REALM,
+    SSO_HEADERS,
+    SSO_ASSERTION,
+    SSO_ASSERTION_HEADER,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
