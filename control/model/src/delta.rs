@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::assertion::AssertionKey;
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
@@ -138,6 +139,11 @@ pub enum Change {
         /// Which.
         id: PolicyId,
     },
+    /// The keys for signed assertions, all that count. Optional: without them none is signed.
+    AssertionKeysPut {
+        /// At most [`crate::assertion::ASSERTION_KEYS_MAX`].
+        keys: Vec<AssertionKey>,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -175,6 +181,7 @@ impl Change {
             | Self::IdentityPut(_)
             | Self::IdentityRemoved {}
             | Self::CookieKeysPut { .. }
+            | Self::AssertionKeysPut { .. }
             | Self::Skipped { .. } => None,
         }
     }
@@ -192,6 +199,7 @@ impl Change {
                 | Self::IdentityPut(_)
                 | Self::IdentityRemoved {}
                 | Self::CookieKeysPut { .. }
+                | Self::AssertionKeysPut { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -265,4 +273,5 @@ const KINDS: &[&str] = &[
     "cookie_keys_put",
     "policy_put",
     "policy_removed",
+    "assertion_keys_put",
 ];

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod app_url;
+pub mod assertion;
 pub mod chain;
 pub mod claims;
 pub mod codes;

@@ -10,6 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
+use crate::assertion::AssertionSigner;
 use crate::config::{App, Certificate, Preauth};
 use crate::directory::{Assignment, Principal};
 use crate::ids::{AppId, CertificateId, GroupId, Name, PolicyId, ServiceTokenId, TenantId};
@@ -38,6 +39,7 @@ pub struct Plan {
     policies_from: (BTreeMap<PolicyId, Policy>, BTreeMap<NetworkKey, Network>),
     identity: Option<PlannedIdentity>,
     cookies: Arc<CookieSealer>,
+    assertions: AssertionSigner,
 }
 
 /// Where people sign in.
@@ -181,6 +183,7 @@ impl Plan {
         });
         // Checked when the keys came.
         plan.cookies = Arc::new(CookieSealer::new(&snapshot.cookie_keys).unwrap_or_default());
+        plan.assertions = AssertionSigner::new(&snapshot.assertion_keys).unwrap_or_default();
         Ok(plan)
     }
 
@@ -247,6 +250,12 @@ impl Plan {
     #[must_use]
     pub const fn cookies(&self) -> &Arc<CookieSealer> {
         &self.cookies
+    }
+
+    /// What signs assertions.
+    #[must_use]
+    pub const fn assertions(&self) -> &AssertionSigner {
+        &self.assertions
     }
 
     /// The assignment that lets a user into an application, if one does: as [`crate::directory::assigned`] decides.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::assertion::{ASSERTION_KEYS_MAX, AssertionKey, AssertionSigner};
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::directory::{Assignment, AssignmentKey, Principal};
@@ -70,6 +71,9 @@ pub struct Snapshot {
     /// Conditional access policies. Where there are any, `requires` names them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub policies: BTreeMap<PolicyId, Policy>,
+    /// Keys for signed assertions, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertion_keys: Vec<AssertionKey>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -158,10 +162,13 @@ impl Snapshot {
             identity,
             cookie_keys,
             policies: _,
+            assertion_keys,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
         cookie_keys.clear();
+        // Whoever is let in no more is not vouched for either.
+        assertion_keys.clear();
         *identity = None;
     }
 
@@ -234,6 +241,7 @@ impl Snapshot {
             Change::IdentityPut(identity) => self.identity = Some(identity.clone()),
             Change::IdentityRemoved {} => self.identity = None,
             Change::CookieKeysPut { keys } => self.cookie_keys.clone_from(keys),
+            Change::AssertionKeysPut { keys } => self.assertion_keys.clone_from(keys),
             Change::PolicyPut(policy) => {
                 put(&mut self.policies, policy.id, policy);
                 self.note_policies();

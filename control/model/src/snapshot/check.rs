@@ -42,6 +42,7 @@ impl Snapshot {
                 None => Err(DeltaError::Missing { what: "removal".into(), missing: "a place to sign in".into() }),
             },
             Change::CookieKeysPut { keys } => check_cookie_keys(keys),
+            Change::AssertionKeysPut { keys } => check_assertion_keys(keys),
             Change::PolicyPut(policy) => self.check_policy(policy),
             Change::PolicyRemoved { id } => present(&self.policies, id, "removal"),
         }
@@ -128,6 +129,12 @@ impl Snapshot {
     fn need_tenant(&self, what: &dyn std::fmt::Display, tenant: TenantId) -> Result<(), DeltaError> {
         present(&self.tenants, &tenant, what)
     }
+}
+
+fn check_assertion_keys(keys: &[AssertionKey]) -> Result<(), DeltaError> {
+    let good = keys.len() <= ASSERTION_KEYS_MAX && AssertionSigner::new(keys).is_ok();
+    good.then_some(())
+        .ok_or_else(|| DeltaError::Missing { what: "the keys for assertions".into(), missing: "a key".into() })
 }
 
 fn check_cookie_keys(keys: &[CookieKey]) -> Result<(), DeltaError> {
