@@ -11,7 +11,7 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::CorporateNetwork;
+use postern_model::settings::{CorporateNetwork, take_sso};
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice};
@@ -23,6 +23,7 @@ use crate::limits::APPS_MAX;
 use crate::policies;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
+use crate::single_sign_on;
 use crate::sso;
 use crate::tenants::{self, find_group};
 use view::{Observed, view};
@@ -123,6 +124,7 @@ pub(crate) fn set(
     app.internal_url = request.internal_url.unwrap_or(app.internal_url);
     app.preauth = request.preauth.unwrap_or(app.preauth);
     let off = sso::switched_off(&before, &mut app);
+    let switched_off = single_sign_on::stop_telling(&before, &mut app);
     for (name, value) in request.settings {
         match value {
             Some(value) => drop(app.settings.insert(name, value)),
@@ -133,6 +135,7 @@ pub(crate) fn set(
         Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: Some(before.certificate) };
     let mut published = store(control, actor, Draft::default(), app, choice, Some(before))?;
     published.warnings.extend(off);
+    published.warnings.extend(switched_off);
     Ok(published)
 }
 
@@ -321,12 +324,15 @@ fn backends(snapshot: &Snapshot, group: GroupId, put: Option<&App>, removed: Opt
 
 /// An application as its connectors see it.
 pub(crate) fn backend(app: &App) -> BackendApp {
+    let mut settings = app.settings.clone();
+    // Relays tell who the user is: connectors need not know how, and older ones would not.
+    take_sso(&mut settings);
     BackendApp {
         id: app.id,
         name: app.name.clone(),
         external_url: app.external_url.clone(),
         internal_url: app.internal_url.clone(),
-        settings: app.settings.clone(),
+        settings,
     }
 }
 

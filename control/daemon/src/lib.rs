@@ -37,6 +37,7 @@ mod rollout;
 mod service_tokens;
 mod sessions;
 mod sign_in;
+mod single_sign_on;
 mod sso;
 mod stage;
 mod store;
@@ -89,6 +90,11 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
+    }
+    if single_sign_on::renew_assertion_keys(&control).is_err() {
+        tracing::error!(
+            "no key for assertions could be made: applications that want them are out of reach until one can"
+        );
     }
     announce(&control, args);
     wait_for_end(&mut signals).await;
@@ -172,9 +178,11 @@ async fn renew(control: &Control) {
                 }
                 let is_settled = tokio::time::Instant::now() >= settled;
                 let sweep = || if is_settled { sessions::sweep(control) } else { Ok(()) };
-                let kept = identity::renew_cookie_keys(control).and_then(|_| sweep());
+                let renewed = identity::renew_cookie_keys(control)
+                    .and_then(|_| single_sign_on::renew_assertion_keys(control));
+                let kept = renewed.and_then(|_| sweep());
                 if let Err(problem) = kept {
-                    tracing::error!("cookie keys and sessions are not looked after: {}", problem.detail);
+                    tracing::error!("keys and sessions are not looked after: {}", problem.detail);
                 }
             }
         }

@@ -134,3 +134,5 @@ pub(crate) const RECOVERY_CODES: usize = 10;
 pub(crate) const RECOVERY_CODE_BYTES: usize = 10;
 /// A second factor is set up or removed by who proved who they are not longer ago.
 pub(crate) const ENROL_FRESH_S: u64 = 600;
+/// A new key for assertions so often.
+pub(crate) const ASSERTION_KEY_S: u64 = 30 * 86_400;

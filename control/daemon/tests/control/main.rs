@@ -18,5 +18,6 @@ mod removed;
 mod restore;
 mod service_tokens;
 mod sign_in;
+mod single_sign_on;
 mod throttle;
 mod world;
