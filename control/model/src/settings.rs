@@ -162,6 +162,11 @@ impl AppSettings {
         Ok(parsed)
     }
 
+    /// Every header that tells the application who asks, with `-` for each `_`: what a client must not say there.
+    pub fn told_headers(&self) -> impl Iterator<Item = &str> + Clone {
+        self.sso_headers.iter().map(|header| &header.name).chain(&self.sso_assertion).map(HeaderName::dashed)
+    }
+
     /// Whether they fit a backend that is reached with (`tls`) or without TLS.
     ///
     /// # Errors

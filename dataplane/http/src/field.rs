@@ -38,6 +38,14 @@ impl Field {
         Self { start: start as u32, value_bytes: value_bytes as u32, name_bytes: name_bytes as u16, known }
     }
 
+    /// The same field in a text that begins so much later.
+    pub(crate) fn moved(mut self, by: usize) -> Self {
+        let start = self.start as usize + by;
+        assert!(start + self.line_bytes() < u32::MAX as usize, "limits keep heads far smaller");
+        self.start = start as u32;
+        self
+    }
+
     pub(crate) fn line_bytes(&self) -> usize {
         usize::from(self.name_bytes) + 2 + self.value_bytes as usize + 2
     }

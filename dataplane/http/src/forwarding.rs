@@ -52,12 +52,6 @@ pub fn add_service(headers: &mut Headers, name: &str) {
     headers.push_other_checked(SERVICE.as_bytes(), name.as_bytes());
 }
 
-/// Tells the backend the login name of the user that the request is of. What a client said there was removed before.
-pub fn add_user(headers: &mut Headers, login: &str) {
-    let appended = headers.append(USER, login);
-    assert!(appended.is_ok(), "a login name is a field value");
-}
-
 /// Tells the backend client, scheme and external host as RFC 7239 `Forwarded` and as `X-Forwarded-For/Proto/Host`.
 /// What is there already (from a trusted hop: strip others first) is kept as the beginning of each list; scheme and host
 /// are those of the first hop then.
@@ -133,7 +127,7 @@ fn write_address(value: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Whether `name` begins with one of `prefixes` or is one of `names`, in whatever spelling.
-fn is_among(name: &[u8], prefixes: &[&str], names: &[&str]) -> bool {
+pub(crate) fn is_among(name: &[u8], prefixes: &[&str], names: &[&str]) -> bool {
     prefixes.iter().any(|prefix| starts_alike(name, prefix))
         || names.iter().any(|wanted| wanted.len() == name.len() && starts_alike(name, wanted))
 }
@@ -146,7 +140,6 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
 
 /// What Postern says of a machine that a service token let in.
 const SERVICE: &str = "x-postern-service";
-const USER: &str = "x-postern-user";
 /// What other proxies that sign users in say: oauth2-proxy, Authelia, authentik, Vouch, Pomerium, Tailscale, Grafana's
 /// auth.proxy, mod_auth_openidc, SiteMinder, those that ask for client certificates, and those of clouds.
 /// `X-Forwarded-User`, `-Email`, `-Groups`, … are among [`PREFIXES`].
@@ -190,7 +183,8 @@ const IDENTITY_NAMES: [&str; 13] = [
 /// without it the client could not use the application.
 const OWN_CREDENTIALS: [&str; 2] = ["x-auth-token", "x-auth-key"];
 /// What Postern says and will say itself (`X-Postern-User`, …), and what proxies say of who sent a request.
-const PREFIXES: [&str; 2] = ["x-forwarded-", "x-postern-"];
+const PREFIXES: [&str; 2] = ["x-forwarded-", OWN];
+pub(crate) const OWN: &str = "x-postern-";
 const NAMES: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
 
 const PROTECTED: NameSet = NameSet::of(&[

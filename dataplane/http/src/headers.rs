@@ -111,6 +111,14 @@ impl Headers {
         Ok(())
     }
 
+    /// Adds every field of `other` at the end, in one piece.
+    pub fn append_all(&mut self, other: &Self) {
+        let shift = self.text.len();
+        self.text.extend_from_slice(&other.text);
+        self.fields.extend(other.fields.iter().map(|field| field.moved(shift)));
+        self.names = self.names.union(other.names);
+    }
+
     /// Removes every field of that name and says whether there was one.
     pub fn remove<'n>(&mut self, name: impl Into<Name<'n>>) -> bool {
         let name = name.into().resolved();
@@ -324,6 +332,24 @@ mod tests {
         headers.clear();
         assert!(headers.is_empty());
         assert_eq!(text(&headers), "");
+    }
+
+    #[test]
+    fn another_ones_fields_are_added_as_they_are() {
+        let mut other = Headers::default();
+        other.append("gone", "x").unwrap();
+        other.append("x-user", "anna").unwrap();
+        other.append(Known::Accept, "b").unwrap();
+        other.remove("gone");
+        let mut headers = sample();
+        headers.remove("x-thing");
+        headers.append_all(&other);
+        assert_eq!(text(&headers), "accept: a\r\ncookie: k=v\r\nx-user: anna\r\naccept: b\r\n");
+        assert_eq!(headers.get_all(Known::Accept).count(), 2);
+        assert_eq!(headers.get("X-User"), Some(&b"anna"[..]));
+        let mut empty = Headers::default();
+        empty.append_all(&other);
+        assert_eq!(empty.get(Known::Accept), Some(&b"b"[..]));
     }
 
     #[test]

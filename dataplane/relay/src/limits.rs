@@ -242,6 +242,8 @@ pub const SESSION_GONE_KEPT: Duration = Duration::from_secs(30);
 pub const SESSIONS_SEEN_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's cookie is renewed when it was last so long ago: the idle time is as exact.
 pub const COOKIE_RENEWED_AFTER_S: u64 = 60;
+/// An assertion is made anew when it is good for no longer than this. A request may wait for its application so long.
+pub(crate) const ASSERTION_RENEWED_BEFORE_S: u64 = 120;
 /// Calls to control that are not answered yet; and requests that wait for one of them.
 pub const CALLS_MAX: usize = 1_024;
 /// A request does not wait longer for control.

@@ -20,7 +20,11 @@ pub struct SsoHeader {
 
 /// A header's name that may tell who asks, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct HeaderName(Box<str>);
+pub struct HeaderName {
+    name: Box<str>,
+    /// With `-` for each `_`: what every spelling of it comes to.
+    dashed: Box<str>,
+}
 
 /// A header that cannot tell who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +50,7 @@ impl SsoHeaders {
     }
 
     /// Every header.
-    pub fn iter(&self) -> impl Iterator<Item = &SsoHeader> {
+    pub fn iter(&self) -> impl Iterator<Item = &SsoHeader> + Clone {
         self.0.iter()
     }
 
@@ -85,25 +89,25 @@ impl HeaderName {
     /// The name in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The name with `-` for each `_`: what every spelling of it comes to.
+    #[must_use]
+    pub fn dashed(&self) -> &str {
+        &self.dashed
     }
 
     /// Whether backends may take both for the same: `X_User` and `x-user`.
     #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && dashed(&self.0) == dashed(&other.0)
+        self.dashed == other.dashed
     }
 }
 
 impl fmt::Display for HeaderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AsRef<str> for HeaderName {
-    fn as_ref(&self) -> &str {
-        &self.0
+        f.write_str(&self.name)
     }
 }
 
@@ -117,14 +121,10 @@ impl FromStr for HeaderName {
             return Err(HeaderNameInvalid::Malformed);
         }
         let name = text.to_ascii_lowercase();
-        let dashed = dashed(&name);
+        let dashed = name.replace('_', "-");
         let has_meaning = TAKEN.contains(&&*dashed) || TAKEN_PREFIXES.iter().any(|prefix| dashed.starts_with(prefix));
-        if has_meaning { Err(HeaderNameInvalid::Taken) } else { Ok(Self(name.into())) }
+        if has_meaning { Err(HeaderNameInvalid::Taken) } else { Ok(Self { name: name.into(), dashed: dashed.into() }) }
     }
-}
-
-fn dashed(name: &str) -> String {
-    name.replace('_', "-")
 }
 
 const NONE: &str = "none";

@@ -89,6 +89,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "sign out and in again with a second factor, or use a device that your organisation knows. `postern policy what-if` shows administrators what is missing.",
     },
     Code {
+        code: "sso-too-long",
+        status: Some(500),
+        title: "The application cannot be told who the user is: it is too much",
+        cause: "A header that the application is to be told (sso_headers) would be longer than 4,096 bytes, all of them than 16,384, or the signed assertion than 8,192: most often because the user is in very many groups. Nothing is cut, for a part of a name is another name.",
+        cure: "tell it less: postern app set APP --set 'sso_headers=…' with groups-matching or groups-mapped. For the assertion, take the user out of groups.",
+    },
+    Code {
+        code: "sso-unavailable",
+        status: Some(503),
+        title: "The application cannot be told who the user is at the moment",
+        cause: "It wants a signed assertion (sso_assertion), and the relay has no key for that yet, or people sign in nowhere, so that nobody vouches for them.",
+        cure: "look at `postern identity show` and `postern status`: the relay must have reached control once since both were upgraded.",
+    },
+    Code {
         code: "session-ended",
         status: Some(401),
         title: "The session has ended",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use postern_http::RequestHead;
 use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
-use postern_model::plan::PlannedApp;
+use postern_model::plan::{Plan, PlannedApp};
 use postern_model::service_token::{PresentedToken, ServiceToken};
 use postern_tunnel::Detail;
 
@@ -17,7 +17,8 @@ use super::reject::Reject;
 use super::resource;
 use super::route::{Routed, Wanted};
 use super::session::Session;
-use super::sign_in::{self, Ask, NoSession, Person};
+use super::sign_in::{self, Ask, LetIn, NoSession, Person};
+use super::told::Told;
 use crate::published::Published;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
@@ -27,6 +28,8 @@ pub(crate) struct Permit {
     subject: Option<Subject>,
     /// Where it comes from.
     source: IpAddr,
+    /// What the application is told of a person.
+    told: Option<Arc<Told>>,
     /// A token that nobody asked for. The request itself has it no more.
     carried: Option<Box<PresentedToken>>,
     /// [`Published::access`] it was given under.
@@ -65,7 +68,7 @@ pub(crate) fn authorise(
     let Routed { app, wanted } = routed;
     // Before anything is looked up: a change from here on is noticed.
     let access = published.access();
-    let mut carried = None;
+    let (mut carried, mut told) = (None, None);
     let until = match (app.preauth, wanted) {
         (Preauth::Passthrough, _) => {
             carried = bearer::carried(head);
@@ -94,9 +97,15 @@ pub(crate) fn authorise(
             })?;
             earlier(until, again)
         }
-        (Preauth::Oidc, Wanted::Application) => person(&app, head, published, session, (subject, detail))?,
+        (Preauth::Oidc, Wanted::Application) => {
+            let (until, about) = person(&app, head, published, session, (subject, detail))?;
+            told = Some(about);
+            until
+        }
+        (Preauth::Oidc, Wanted::Keys) => return Err(keys(&published.plan).into()),
     };
-    Ok(Permit { app, subject: subject.clone(), source: session.address.ip(), carried, access, until })
+    let source = session.address.ip();
+    Ok(Permit { app, subject: subject.clone(), source, told, carried, access, until })
 }
 
 /// Whoever has signed in; browsers without a session are sent to do so.
@@ -106,11 +115,15 @@ fn person(
     published: &Published,
     session: &Session,
     (subject, detail): (&mut Option<Subject>, &mut Detail),
-) -> Result<Option<Instant>, Stop> {
+) -> Result<(Option<Instant>, Arc<Told>), Stop> {
     match sign_in::person(head, app, published, session) {
-        Ok((person, until)) => {
+        Ok(LetIn { person, until, told }) => {
             *subject = Some(Subject::Person(person));
-            Ok(until)
+            Ok((until, told))
+        }
+        Err(NoSession::Untold(person, reject)) => {
+            *subject = Some(Subject::Person(person));
+            Err(Stop::Reject(*reject))
         }
         Err(NoSession::Unknown(id)) => Err(Stop::Ask(Ask::Record(id), Arc::clone(app))),
         Err(NoSession::NotAssigned(person)) => {
@@ -129,6 +142,11 @@ fn person(
     }
 }
 
+/// What assertions are verified with.
+fn keys(plan: &Plan) -> Reject {
+    plan.assertions().jwks().map_or_else(Reject::sso_unavailable, Reject::keys)
+}
+
 impl From<Reject> for Stop {
     fn from(reject: Reject) -> Self {
         Self::Reject(reject)
@@ -142,6 +160,10 @@ impl Permit {
 
     pub(crate) fn subject(&self) -> Option<&Subject> {
         self.subject.as_ref()
+    }
+
+    pub(crate) fn told(&self) -> Option<&Told> {
+        self.told.as_deref()
     }
 
     /// `Set-Cookie` for the answer, if the session's cookie is to be renewed.
@@ -176,7 +198,8 @@ impl Permit {
                 person.review(app, published).map_err(|ended| match ended {
                     NoSession::NotAssigned(_) => Reject::not_assigned(),
                     NoSession::Policy(_, unmet) => unmet.reject(),
-                    NoSession::None | NoSession::Unknown(_) => Reject::session_ended(),
+                    // Told it was when the request came.
+                    NoSession::None | NoSession::Unknown(_) | NoSession::Untold(..) => Reject::session_ended(),
                 })?
             }
             // It came while nobody asked; what it has with it may be enough.

@@ -33,6 +33,11 @@ pub(crate) enum Unmet {
 }
 
 impl Circumstances {
+    #[cfg(test)]
+    pub(crate) fn anywhere() -> Self {
+        Self { source: IpAddr::from([192, 0, 2, 1]), platform: Platform::Other }
+    }
+
     /// Nothing is looked at where nothing is asked.
     pub(crate) fn of(head: &RequestHead, source: IpAddr, applicable: &Applicable) -> Self {
         let platform = match applicable.is_empty() {

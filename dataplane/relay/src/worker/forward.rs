@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postern_http::{
-    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, add_user, strip_cookies, strip_identity,
-    strip_inbound,
+    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, strip_cookies, strip_identity,
+    strip_inbound, strip_told,
 };
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::config::Preauth;
@@ -95,7 +95,10 @@ pub(crate) async fn forward<C: Client>(
 fn identify(headers: &mut Headers, permit: &Permit) {
     match permit.app().preauth {
         Preauth::Passthrough => {}
-        Preauth::Oidc => strip_identity(headers),
+        Preauth::Oidc => {
+            strip_identity(headers);
+            strip_told(headers, permit.app().settings.told_headers());
+        }
     }
     match permit.subject() {
         None => bearer::take_out(headers),
@@ -103,7 +106,10 @@ fn identify(headers: &mut Headers, permit: &Permit) {
             headers.remove(Known::Authorization);
             add_service(headers, token.name.as_str());
         }
-        Some(Subject::Person(person)) => add_user(headers, person.held.record.user.login.as_str()),
+        Some(Subject::Person(_)) => {}
+    }
+    if let Some(told) = permit.told() {
+        told.tell(headers);
     }
 }
 

@@ -36,6 +36,7 @@ mod sso;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod told;
 mod tunnel;
 mod upgraded;
 mod upload;

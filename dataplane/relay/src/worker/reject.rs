@@ -1,5 +1,7 @@
 //! Answers that the relay gives itself: one type, rendered at one place.
 
+mod sso;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -290,8 +292,8 @@ impl Reject {
             assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
         }
         if let Some((name, value)) = &self.field {
-            let appended = head.headers.append(*name, value.as_bytes());
-            assert!(appended.is_ok(), "a number, or text of checked parts, is a field value");
+            let set = head.headers.set(*name, value.as_bytes());
+            assert!(set.is_ok(), "a number, or text of checked parts, is a field value");
         }
         (head, body)
     }
@@ -388,6 +390,8 @@ mod tests {
     fn every_refusal_is_in_the_catalogue_with_its_status() {
         let own = [
             Reject::host_unknown(),
+            Reject::sso_too_long("x"),
+            Reject::sso_unavailable(),
             Reject::path_unpublished(),
             Reject::plain_http(),
             Reject::sign_in_required(""),

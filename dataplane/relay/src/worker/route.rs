@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postern_http::{Method, PathRules, RequestHead, TargetForm};
+use postern_model::assertion::JWKS_PATH;
 use postern_model::config::Preauth;
 use postern_model::identity::{CALLBACK_PATH, SIGN_OUT_PATH};
 use postern_model::plan::{HostRoutes, Plan, PlannedApp};
@@ -28,6 +29,8 @@ pub(crate) enum Wanted {
     Callback,
     /// Someone signs out.
     SignOut,
+    /// What assertions for it are verified with.
+    Keys,
 }
 
 /// Finds the application.
@@ -53,12 +56,13 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) 
     Ok(Routed { app: Arc::clone(app), wanted })
 }
 
-/// Two paths of an application that asks are the relay's own.
+/// Some paths of an application that asks are the relay's own.
 fn wanted(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
     let is_get = matches!(head.method, Method::Get | Method::Head) && !head.upgrade;
     match path.strip_prefix(&*app.external.path) {
         Some(CALLBACK_PATH) if is_get => Wanted::Callback,
         Some(SIGN_OUT_PATH) if is_get => Wanted::SignOut,
+        Some(JWKS_PATH) if is_get && app.settings.sso_assertion.is_some() => Wanted::Keys,
         Some(_) | None => Wanted::Application,
     }
 }

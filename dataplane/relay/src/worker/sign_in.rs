@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie};
 use postern_io::{Instant, now, wall_clock};
+use postern_model::directory::Assignment;
 use postern_model::identity::{AUTHORIZE_PATH, CALLBACK_PATH};
 use postern_model::ids::{AppId, SessionId};
 use postern_model::link::{Call, Reply};
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use super::conditional::{Circumstances, Unmet};
 use super::reject::Reject;
 use super::session::Session;
+use super::told::Told;
 use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL, POLICY_LOOK_INTERVAL};
 use crate::published::Published;
 use crate::sessions::{Found, Held};
@@ -50,6 +52,17 @@ pub(crate) enum NoSession {
     NotAssigned(Person),
     /// A policy keeps them out, or asks for something before.
     Policy(Person, Box<Unmet>),
+    /// They are let in, and the application cannot be told so.
+    Untold(Person, Box<Reject>),
+}
+
+/// Someone who is let in.
+#[derive(Debug)]
+pub(crate) struct LetIn {
+    pub(crate) person: Person,
+    /// Not to be looked at again before.
+    pub(crate) until: Option<Instant>,
+    pub(crate) told: Arc<Told>,
 }
 
 /// The cookie that a connection's client showed last, so that the next request needs no decryption.
@@ -62,6 +75,8 @@ struct Shown {
     cookie: SessionCookie,
     held: Arc<Held>,
     applicable: Arc<Applicable>,
+    /// What the application was told then.
+    told: Option<Arc<Told>>,
     /// [`Published::access`] then: after the next change it is looked at anew.
     access: u64,
 }
@@ -87,14 +102,13 @@ pub(crate) struct Returned {
     cookie_name: String,
 }
 
-/// Whoever a request's cookie says, if the session counts and lets them in here, and until when it is not to be looked at
-/// again.
+/// Whoever a request's cookie says, if the session counts and lets them in here.
 pub(crate) fn person(
     head: &RequestHead,
-    app: &PlannedApp,
+    app: &Arc<PlannedApp>,
     published: &Published,
     session: &Session,
-) -> Result<(Person, Option<Instant>), NoSession> {
+) -> Result<LetIn, NoSession> {
     let remembered = &session.remembered_cookie;
     // Programs without a cookie wait for no clock.
     let value = session_cookie(head, app.id).ok_or(NoSession::None)?;
@@ -120,13 +134,26 @@ pub(crate) fn person(
     }
     let circumstances = Circumstances::of(head, session.address.ip(), &applicable);
     let person = Person { seen_unix: cookie.seen_unix, held, applicable, circumstances };
-    let until = counts(&person, app, &published.plan, now_unix)?;
-    person.held.seen(now_unix);
-    Ok((person, until))
+    let (assignment, until) = counts(&person, app, &published.plan, now_unix)?;
+    let held = &person.held;
+    held.seen(now_unix);
+    let told = match remembered.told().filter(|told| told.is_of(app, held, assignment, now_unix)) {
+        Some(told) => told,
+        None => match Told::make(app, held, assignment, &published.plan, now_unix) {
+            Ok(told) => remembered.keep_told(told),
+            Err(reject) => return Err(NoSession::Untold(person, reject.into())),
+        },
+    };
+    Ok(LetIn { person, until, told })
 }
 
-/// Whether a session lets its user in here and now, and until when.
-fn counts(person: &Person, app: &PlannedApp, plan: &Plan, now_unix: u64) -> Result<Option<Instant>, NoSession> {
+/// What lets a session's user in here and now, and until when that holds.
+fn counts<'a>(
+    person: &Person,
+    app: &PlannedApp,
+    plan: &'a Plan,
+    now_unix: u64,
+) -> Result<(&'a Arc<Assignment>, Option<Instant>), NoSession> {
     let record = &person.held.record;
     if record.expires_unix <= now_unix {
         return Err(NoSession::None);
@@ -150,7 +177,7 @@ fn counts(person: &Person, app: &PlannedApp, plan: &Plan, now_unix: u64) -> Resu
     let left = std::time::Duration::from_secs(end.saturating_sub(now_unix));
     // The wall clock may be set: it is asked again after a while.
     let again = if person.applicable.is_empty() { EXPIRY_LOOK_INTERVAL } else { POLICY_LOOK_INTERVAL };
-    Ok(Some(now().after(left.min(again))))
+    Ok((assignment, Some(now().after(left.min(again)))))
 }
 
 impl Person {
@@ -168,7 +195,7 @@ impl Person {
         }
         // It is in use, whatever its cookie said when it came.
         self.seen_unix = clock.as_secs();
-        counts(self, app, &published.plan, clock.as_secs())
+        counts(self, app, &published.plan, clock.as_secs()).map(|(_, until)| until)
     }
 
     /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
@@ -313,7 +340,20 @@ impl RememberedCookie {
     ) {
         let (held, applicable) = (Arc::clone(held), Arc::clone(applicable));
         let value = Zeroizing::new(value.to_vec());
-        *self.0.borrow_mut() = Some(Shown { app, value, cookie, held, applicable, access });
+        *self.0.borrow_mut() = Some(Shown { app, value, cookie, held, applicable, told: None, access });
+    }
+
+    /// What the application of the cookie was told, if it was.
+    fn told(&self) -> Option<Arc<Told>> {
+        self.0.borrow().as_ref()?.told.clone()
+    }
+
+    fn keep_told(&self, told: Told) -> Arc<Told> {
+        let told = Arc::new(told);
+        if let Some(shown) = &mut *self.0.borrow_mut() {
+            shown.told = Some(Arc::clone(&told));
+        }
+        told
     }
 }
 
@@ -413,7 +453,8 @@ fn is_local(target: &str) -> bool {
     target.starts_with('/') && !target.starts_with("//") && !target.starts_with("/\\")
 }
 
-fn issuer_of(identity: &postern_model::plan::PlannedIdentity) -> String {
+/// Where people sign in, as it names itself.
+pub(crate) fn issuer_of(identity: &postern_model::plan::PlannedIdentity) -> String {
     identity.app.external.to_string().trim_end_matches('/').to_owned()
 }
 

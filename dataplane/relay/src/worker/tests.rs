@@ -4,6 +4,7 @@ mod access;
 mod drain;
 mod people;
 mod policies;
+mod told;
 mod websockets;
 
 use std::cell::{Cell, RefCell};
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postern_http::h1::{BodyDecoder, BodyEvent, Inbox, ResponseParser};
-use postern_http::{BodyKind, Known, Limits, Method, RequestHead, ResponseHead};
+use postern_http::{BodyKind, Headers, Known, Limits, Method, RequestHead, ResponseHead};
 use postern_io::sim::{self, Faults};
 use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, RuntimeOptions, Socket, Stream};
 use postern_io::{now, sleep, spawn, timeout};
@@ -197,6 +198,8 @@ struct FakeConnector {
     connection: Connection,
     streams: HashMap<StreamId, Answer>,
     deaf: HashSet<StreamId>,
+    /// Those whose trailers are shown behind their content.
+    showing: HashSet<StreamId>,
     told: Told,
 }
 
@@ -210,7 +213,7 @@ impl FakeConnector {
     fn new(id: ConnectorId, told: Told) -> Self {
         let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
-        Self { id, connection, streams: HashMap::new(), deaf: HashSet::new(), told }
+        Self { id, connection, streams: HashMap::new(), deaf: HashSet::new(), showing: HashSet::new(), told }
     }
 
     async fn run(mut self, stream: Stream) {
@@ -250,8 +253,14 @@ impl FakeConnector {
                 }
                 self.pump(stream);
             }
-            Event::Trailers { stream, .. } => {
-                self.streams.entry(stream).or_default().ended = true;
+            Event::Trailers { stream, trailers } => {
+                let answer = self.streams.entry(stream).or_default();
+                if self.showing.remove(&stream) {
+                    let trailers = Headers::decode(&trailers, &Limits::default()).unwrap();
+                    let shown = trailers.iter().map(|field| format!("{field:?}\n")).collect::<String>();
+                    answer.pending.push(Bytes::from(shown));
+                }
+                answer.ended = true;
                 self.pump(stream);
             }
             Event::Writable { stream } => self.pump(stream),
@@ -294,6 +303,9 @@ impl FakeConnector {
             None if path == "/switch" => return self.switch(stream, &request, end),
             None => (BodyKind::Chunked, Answer { pending: Vec::new(), ended: end }),
         };
+        if path == "/trailers" {
+            self.showing.insert(stream);
+        }
         let mut encoded = Vec::new();
         ResponseHead::new(200, body).encode(&mut encoded);
         self.connection.send_head(stream, &encoded, false).unwrap();

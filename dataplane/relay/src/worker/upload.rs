@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use postern_http::{Headers, Malformed};
+use postern_http::{Headers, Malformed, strip_told};
+use postern_model::plan::PlannedApp;
 use postern_tunnel::{SendError, Sent};
 
 use super::client::{Client, Content, ContentError};
@@ -190,7 +191,7 @@ impl Upload {
                 return Poll::Pending;
             }
             match client.poll_content(cx) {
-                Poll::Ready(Ok(content)) => self.take(content),
+                Poll::Ready(Ok(content)) => self.take(content, admitted.app()),
                 Poll::Ready(Err(ContentError::Gone)) => return Poll::Ready(Err(UploadError::ClientGone)),
                 Poll::Ready(Err(ContentError::Malformed(malformed))) => {
                     return Poll::Ready(Err(UploadError::Malformed(malformed)));
@@ -249,7 +250,7 @@ impl Upload {
         Ok(true)
     }
 
-    fn take(&mut self, content: Content) {
+    fn take(&mut self, content: Content, app: &PlannedApp) {
         match content {
             Content::Data { data, end } => {
                 self.bytes += data.len() as u64;
@@ -262,7 +263,11 @@ impl Upload {
                     self.ended(None);
                 }
             }
-            Content::Trailers(trailers) => self.ended(Some(&trailers)),
+            Content::Trailers(mut trailers) => {
+                // Some backends read them as if they had stood in the head.
+                strip_told(&mut trailers, app.settings.told_headers());
+                self.ended(Some(&trailers));
+            }
             Content::End => self.ended(None),
         }
     }

@@ -31,7 +31,10 @@ fn published(mfa: &str) -> (Published, Arc<PlannedApp>) {
 
 fn person(published: &Published, methods: &[AuthMethod]) -> Person {
     let record = postern_model::session::SessionRecord { methods: methods.iter().copied().collect(), ..record(1, 1) };
-    Person { held: published.sessions.put(record, Duration::ZERO), seen_unix: 0 }
+    let held = published.sessions.put(record, Duration::ZERO);
+    let applicable = Arc::default();
+    let circumstances = Circumstances::anywhere();
+    Person { held, applicable, circumstances, seen_unix: 0 }
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Fields that say who asks to one application: nobody else than Postern says so there.
+
+use crate::forwarding::{OWN, is_among};
+use crate::headers::Headers;
+
+/// Removes `names` (in lower case with `-`), each in every spelling: what this application is told by Postern alone.
+/// [`crate::strip_inbound`] comes before and removes those that begin as Postern's own do.
+pub fn strip_told<'a>(headers: &mut Headers, names: impl Iterator<Item = &'a str> + Clone) {
+    let names = names.filter(|name| !name.starts_with(OWN));
+    if names.clone().next().is_some() {
+        headers.retain(|field| !names.clone().any(|name| is_among(field.name_bytes(), &[], &[name])));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::FieldRef;
+
+    #[test]
+    fn every_spelling_of_what_an_application_is_told_is_removed() {
+        let mut headers = Headers::default();
+        for name in ["X-Staff-Id", "x_staff_id", "X-STAFF_ID", "x.staff.id", "X-Staff-Id"] {
+            headers.append(name, "root").unwrap();
+        }
+        let kept = ["x-staff-ids", "x-staff", "xstaff-id", "accept"];
+        for name in kept {
+            headers.append(name, "fine").unwrap();
+        }
+        strip_told(&mut headers, ["x-postern-user", "x-staff-id"].into_iter());
+        assert_eq!(headers.iter().map(FieldRef::name).collect::<Vec<_>>(), kept);
+    }
+}

@@ -1,0 +1,28 @@
+//! When an application cannot be told who asks, and what it verifies with what it is told.
+
+use std::borrow::Cow;
+
+use postern_http::Known;
+use postern_model::assertion::JWKS_CACHE_S;
+
+use super::{Reject, SIGN_IN_RETRY_S, retry_after};
+
+impl Reject {
+    /// No refusal: the public keys that anyone may have.
+    pub(crate) fn keys(jwks: &str) -> Self {
+        let kept = format!("public, max-age={JWKS_CACHE_S}");
+        Self { field: Some((Known::CacheControl, Cow::Owned(kept))), ..Self::metadata(jwks.to_owned()) }
+    }
+
+    /// What the application is to be told of the user does not fit; a part of it would say something else.
+    pub(crate) fn sso_too_long(what: &str) -> Self {
+        let detail = format!("The application cannot be told who you are: {what} is too long. Ask your administrator.");
+        Self { detail: Cow::Owned(detail), ..Self::new(500, "sso-too-long", "") }
+    }
+
+    /// The application wants a signed assertion, and there is nothing to sign it with or nobody to sign it for.
+    pub(crate) fn sso_unavailable() -> Self {
+        let detail = "The application cannot be told who you are at the moment. Try again in a minute.";
+        Self { field: Some(retry_after(SIGN_IN_RETRY_S)), ..Self::new(503, "sso-unavailable", detail) }
+    }
+}
