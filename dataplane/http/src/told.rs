@@ -1,21 +1,22 @@
 //! Fields that say who asks to one application: nobody else than Postern says so there.
 
+use crate::field::FieldRef;
 use crate::forwarding::{OWN, is_among};
 use crate::headers::Headers;
 
-/// Removes `names` (in lower case with `-`), each in every spelling: what this application is told by Postern alone.
-/// [`crate::strip_inbound`] comes before and removes those that begin as Postern's own do.
+/// Removes `names` (in lower case with `-`, none of them a [`crate::Known`] one), each in every spelling: what this application is
+/// told by Postern alone. [`crate::strip_inbound`] comes before and removes those that begin as Postern's own do.
 pub fn strip_told<'a>(headers: &mut Headers, names: impl Iterator<Item = &'a str> + Clone) {
     let names = names.filter(|name| !name.starts_with(OWN));
     if names.clone().next().is_some() {
-        headers.retain(|field| !names.clone().any(|name| is_among(field.name_bytes(), &[], &[name])));
+        let is_told = |field: FieldRef<'_>| names.clone().any(|name| is_among(field.name_bytes(), &[], &[name]));
+        headers.retain(|field| field.known().is_some() || !is_told(field));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::FieldRef;
 
     #[test]
     fn every_spelling_of_what_an_application_is_told_is_removed() {
