@@ -43,7 +43,8 @@ pub(crate) enum AppCommand {
   postern app set wiki --preauth oidc
   postern app set wiki --cert wiki.pem --key wiki.key
   postern app set wiki --set backend_tls_verify=false --unset backend_timeout_ms
-  postern app set wiki --set 'sso_headers=X-Remote-User=login; X-Mail=lower(mail)' --set sso_assertion=jwt")]
+  postern app set wiki --set sso_assertion=jwt \\
+      --set 'sso_headers=X-Remote-User=login; X-Mail=lower(mail)'")]
     Set(SetArgs),
     /// Take an application off; its requests in progress end
     #[command(after_help = "Examples:
