@@ -9,6 +9,7 @@ mod directory;
 mod directory_document;
 mod durability;
 mod enrolment;
+mod identity_peer;
 mod link;
 mod out_of_reach;
 mod peer;

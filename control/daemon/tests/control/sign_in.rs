@@ -1,27 +1,22 @@
 //! Signing in as relays and identity processes ask for it: what they are told, what becomes of what they hold, and what those
 //! who only pretend get.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use postern_model::enrol::{Enrolled, Token};
-use postern_model::identity::{CALLBACK_PATH, path};
+use postern_model::identity::path;
 use postern_model::ids::{AppId, SessionId};
-use postern_model::link::{Call, Hello, PIPE_BYTES_MAX, Reply, ToControl, ToRelay};
+use postern_model::link::{Call, PIPE_BYTES_MAX, Reply, ToControl, ToRelay};
 use postern_model::secret::SecretText;
 use postern_model::session::SessionRecord;
 use rcgen::KeyPair;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::peer::{Relay, enrolled, hello, token_request};
+use crate::identity_peer::Linked;
+use crate::peer::{enrolled, token_request};
 use crate::world::World;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -34,13 +29,6 @@ struct Site {
     world: World,
     relay: Linked,
     app: AppId,
-}
-
-/// A relay that knows sessions, and what control said to it that was not waited for.
-struct Linked {
-    relay: Relay<UnixStream>,
-    others: Vec<ToRelay>,
-    pipes: u64,
 }
 
 impl Site {
@@ -101,144 +89,6 @@ fn code(done: &Value) -> String {
     let location = done["location"].as_str().unwrap_or_else(|| panic!("{done}"));
     let query = location.strip_prefix(&format!("{CALLBACK}?code=")).unwrap();
     query.split('&').next().unwrap().to_owned()
-}
-
-impl Linked {
-    fn link(world: &World, name: &str) -> Self {
-        let mut relay = Relay::connect(&world.socket());
-        let key = KeyPair::generate().unwrap();
-        relay.send(&ToControl::Hello(Hello { sessions: true, ..hello(name, &key, 0) }));
-        relay.welcomed();
-        // Whoever changes something need not wait for this relay.
-        relay.send(&ToControl::Applied { version: u64::MAX });
-        relay.send(&ToControl::SessionsApplied { n: u64::MAX });
-        Self { relay, others: Vec::new(), pipes: 0 }
-    }
-
-    /// The next message of a kind; others are kept.
-    fn wait_for<T>(&mut self, wanted: impl Fn(&ToRelay) -> Option<T>) -> T {
-        loop {
-            let message = self.relay.next().expect("the link is there");
-            match wanted(&message) {
-                Some(found) => return found,
-                None => self.others.push(message),
-            }
-        }
-    }
-
-    fn call(&mut self, call: Call) -> Reply {
-        self.relay.send(&ToControl::Call { id: 7, call });
-        self.wait_for(|message| match message {
-            ToRelay::Reply { id: 7, reply } => Some(reply.clone()),
-            _ => None,
-        })
-    }
-
-    /// What the relay is told of sessions next: the number, and what ended.
-    fn sessions(&mut self) -> (u64, Vec<SessionId>) {
-        self.wait_for(|message| match message {
-            ToRelay::Sessions { n, ended, .. } => Some((*n, ended.clone())),
-            _ => None,
-        })
-    }
-
-    fn holds(&mut self, held: &[&SessionRecord], last: bool) {
-        let held = held.iter().map(|record| (record.id, record.digest())).collect();
-        self.relay.send(&ToControl::SessionsHeld { held, last });
-    }
-
-    fn open_pipe(&mut self) -> u64 {
-        self.pipes += 1;
-        self.relay.send(&ToControl::PipeOpened { pipe: self.pipes, connector: "c1-1".parse().unwrap() });
-        self.pipes
-    }
-
-    /// An identity process's connection to control.
-    fn pipe(&mut self, (enrolled, key): &(Enrolled, KeyPair)) -> Identity<'_> {
-        let id = self.open_pipe();
-        let ca = CertificateDer::from_pem_slice(enrolled.ca_pem.as_bytes()).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(ca).unwrap();
-        let chain = CertificateDer::pem_slice_iter(enrolled.certificate_pem.as_bytes()).map(Result::unwrap).collect();
-        let own = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider);
-        let config = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
-        let config = config.with_client_auth_cert(chain, own).unwrap();
-        let name = ServerName::try_from(postern_model::link::CONTROL_NAME).unwrap();
-        let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        Identity(StreamOwned::new(session, Pipe { linked: self, id, received: Vec::new(), closed: false }))
-    }
-}
-
-/// A pipe's bytes.
-struct Pipe<'a> {
-    linked: &'a mut Linked,
-    id: u64,
-    received: Vec<u8>,
-    closed: bool,
-}
-
-impl Read for Pipe<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.received.is_empty() && !self.closed {
-            let ours = self.id;
-            let bytes = self.linked.wait_for(|message| match message {
-                ToRelay::PipeData { pipe, data } if *pipe == ours => Some(Some(STANDARD.decode(data).unwrap())),
-                ToRelay::PipeClosed { pipe } if *pipe == ours => Some(None),
-                _ => None,
-            });
-            self.closed = bytes.is_none();
-            self.received = bytes.unwrap_or_default();
-        }
-        let length = self.received.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.received[..length]);
-        self.received.drain(..length);
-        Ok(length)
-    }
-}
-
-impl Write for Pipe<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let piece = &bytes[..bytes.len().min(PIPE_BYTES_MAX)];
-        self.linked.relay.send(&ToControl::PipeData { pipe: self.id, data: STANDARD.encode(piece) });
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Identity<'a>(StreamOwned<ClientConnection, Pipe<'a>>);
-
-impl Identity<'_> {
-    /// Status and answer.
-    fn ask(&mut self, path: &str, question: &Value) -> (u16, Value) {
-        self.say(path, question).unwrap();
-        self.answer().unwrap()
-    }
-
-    fn say(&mut self, path: &str, question: &Value) -> std::io::Result<()> {
-        let body = question.to_string();
-        write!(self.0, "POST {path} HTTP/1.1\r\nHost: control\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
-        self.0.flush()
-    }
-
-    fn answer(&mut self) -> std::io::Result<(u16, Value)> {
-        let mut text = Vec::new();
-        let mut byte = [0];
-        while !text.ends_with(b"\r\n\r\n") {
-            self.0.read_exact(&mut byte)?;
-            text.push(byte[0]);
-        }
-        let head = String::from_utf8(text).unwrap().to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
-    }
 }
 
 #[test]
@@ -426,5 +276,4 @@ fn pipes_that_flood_or_are_none_are_closed_and_others_go_on() {
     let identity = site.enrol("postern-identity");
     let begin = site.begin();
     assert_eq!(site.relay.pipe(&identity).ask(path::BEGIN, &begin).0, 200);
-    assert!(CALLBACK.ends_with(CALLBACK_PATH));
 }
