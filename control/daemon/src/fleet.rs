@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::now_unix_ms;
 use crate::limits::QUESTIONS_QUEUED_MAX;
 use crate::link::asked::Ask;
+use crate::sessions::Followed;
 
 /// Every relay that was heard of since the start.
 #[derive(Default)]
@@ -38,14 +39,21 @@ pub(crate) struct RelayLink {
     pub(crate) rejected: Option<(u64, String)>,
     /// Its clock less ours.
     pub(crate) skew_ms: i64,
-    /// Sessions that changed since they were sent last.
-    sessions_unsent: BTreeSet<SessionId>,
+    /// Sessions that changed since they were sent last, in the order in which they are sent.
+    sessions_unsent: BTreeSet<(Turn, SessionId)>,
     /// Of [`Fleet::sessions_changed`], what it confirmed. All of it, of a relay that holds no sessions.
     sessions_applied: u64,
     sessions_news: Arc<tokio::sync::Notify>,
     session: u64,
     stop: Option<oneshot::Sender<Stop>>,
     asks: Option<mpsc::Sender<Ask>>,
+}
+
+/// When a relay is told of a session. One that was revoked does not wait for a hundred thousand whose groups were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    First,
+    Later,
 }
 
 /// What a session listens to besides its relay.
@@ -112,13 +120,14 @@ impl Fleet {
     }
 
     /// These are not what they were: every relay that is linked will be told. Others ask when they come.
-    pub(crate) fn sessions_changed(&mut self, changed: &BTreeSet<SessionId>) {
-        if changed.is_empty() {
+    pub(crate) fn sessions_changed(&mut self, changed: &Followed) {
+        if changed == &Followed::default() {
             return;
         }
         self.sessions_changed += 1;
         for link in self.relays.values_mut().filter(|link| link.connected) {
-            link.sessions_unsent.extend(changed);
+            link.sessions_unsent.extend(changed.single.iter().map(|id| (Turn::First, *id)));
+            link.sessions_unsent.extend(changed.many.iter().map(|id| (Turn::Later, *id)));
             link.sessions_news.notify_one();
         }
     }
@@ -128,9 +137,11 @@ impl Fleet {
     pub(crate) fn take_changed(&mut self, session: Session, limit: usize) -> (Vec<SessionId>, u64) {
         let newest = self.sessions_changed;
         let Some(link) = self.current(session) else { return (Vec::new(), NOT_IN_STEP) };
-        let taken: Vec<SessionId> = link.sessions_unsent.iter().take(limit).copied().collect();
-        for id in &taken {
-            link.sessions_unsent.remove(id);
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some((_, id)) = link.sessions_unsent.pop_first()
+        {
+            taken.push(id);
         }
         (taken, if link.sessions_unsent.is_empty() { newest } else { NOT_IN_STEP })
     }
@@ -305,6 +316,21 @@ mod tests {
             rtt_us: 5,
         };
         RelayStatus { applied_version: 7, connectors: vec![connector], ..RelayStatus::default() }
+    }
+
+    #[test]
+    fn what_ended_is_told_before_what_may_be_as_it_was() {
+        let mut fleet = Fleet::default();
+        let (session, _signals) = fleet.linked(RelayId(1), "x".into(), true);
+        let many = (0..5).map(SessionId).collect();
+        fleet.sessions_changed(&Followed { many, ..Followed::default() });
+        assert_eq!(fleet.told_all(session), NOT_IN_STEP);
+        fleet.sessions_changed(&Followed { single: BTreeSet::from([SessionId(9)]), ..Followed::default() });
+        let (first, n) = fleet.take_changed(session, 2);
+        assert_eq!((first, n), (vec![SessionId(9), SessionId(0)], NOT_IN_STEP));
+        let (rest, n) = fleet.take_changed(session, 9);
+        assert_eq!((rest.len(), n), (4, 2), "all are confirmed together");
+        assert_eq!(fleet.told_all(session), 2);
     }
 
     #[test]

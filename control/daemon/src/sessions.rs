@@ -75,20 +75,20 @@ impl SessionIndex {
     }
 
     /// Follows a commit; gives the sessions that are not what they were, so that relays are told.
-    pub(crate) fn follow(&mut self, changes: &[SessionChange], touched: &BTreeSet<Touched>) -> BTreeSet<SessionId> {
-        let mut found = BTreeSet::new();
+    pub(crate) fn follow(&mut self, changes: &[SessionChange], touched: &BTreeSet<Touched>) -> Followed {
+        let mut found = Followed::default();
         for touched in touched {
             match touched {
-                Touched::User(user) => found.extend(self.of_user(*user)),
+                Touched::User(user) => found.single.extend(self.of_user(*user)),
                 Touched::UserGone(user) => {
                     let gone: Vec<SessionId> = self.of_user(*user).collect();
                     gone.iter().for_each(|id| self.remove(*id));
-                    found.extend(gone);
+                    found.single.extend(gone);
                 }
                 Touched::Tenant(tenant) => {
                     let (first, last) = (UserId::new(*tenant, 0), UserId::new(*tenant, u32::MAX));
                     let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
-                    found.extend(self.sessions.range(range).map(|(_, id)| *id));
+                    found.many.extend(self.sessions.range(range).map(|(_, id)| *id));
                 }
             }
         }
@@ -97,13 +97,22 @@ impl SessionIndex {
                 SessionChange::Put(session) => self.insert(session.id, session.user),
                 SessionChange::Removed(id) => {
                     self.remove(*id);
-                    found.insert(*id);
+                    found.single.insert(*id);
                 }
                 SessionChange::Seen(..) => {}
             }
         }
         found
     }
+}
+
+/// Sessions that are not what they were.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// Those that ended, or whose user was changed: relays are told of them first.
+    pub(crate) single: BTreeSet<SessionId>,
+    /// All of a tenant whose groups were changed: most of them stay what they are.
+    pub(crate) many: BTreeSet<SessionId>,
 }
 
 impl Touched {
@@ -329,7 +338,8 @@ mod tests {
 
     fn touched(change: DirectoryChange) -> Vec<u128> {
         let touched = Touched::by(&change).into_iter().collect();
-        index().follow(&[], &touched).into_iter().map(|id| id.0).collect()
+        let Followed { single, many } = index().follow(&[], &touched);
+        single.into_iter().chain(many).map(|id| id.0).collect()
     }
 
     #[test]
@@ -347,10 +357,10 @@ mod tests {
     fn what_ended_is_found_once_and_forgotten() {
         let mut index = index();
         let ended = [SessionChange::Removed(SessionId(1))];
-        assert_eq!(index.follow(&ended, &BTreeSet::new()), BTreeSet::from([SessionId(1)]));
+        assert_eq!(index.follow(&ended, &BTreeSet::new()).single, BTreeSet::from([SessionId(1)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (1, 3));
         let removed = Touched::by(&DirectoryChange::UserRemoved(ANNA)).into_iter().collect();
-        assert_eq!(index.follow(&[], &removed), BTreeSet::from([SessionId(2)]));
+        assert_eq!(index.follow(&[], &removed).single, BTreeSet::from([SessionId(2)]));
         assert_eq!((index.of_user(ANNA).count(), index.len()), (0, 2));
     }
 }
