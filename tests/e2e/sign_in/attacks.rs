@@ -10,8 +10,9 @@ use postern_tests::world::write_secret;
 use super::{PASSWORD, Scene, login_url, opened, url};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-/// Before an unknown name and a known one are told apart by time, more must differ than this.
-const TIMING_DIFFERENCE_MAX: f64 = 0.25;
+/// Medians differ by less than this share, on machines that do other things, too. Without hashing for who does not exist it would
+/// be nearly all.
+const TIMING_DIFFERENCE_MAX: f64 = 0.5;
 
 fn flow(text: &str) -> String {
     text.split("name=\"flow\" value=\"")
