@@ -273,6 +273,13 @@ fn limits(control: &Control) {
     control.done("throttle unset source/2001:db8::/32");
     assert!(control.refused("throttle unset source/2001:db8::/32").contains("source/2001:db8::/32"));
     assert!(control.refused("throttle set app/nowhere --rps 5").contains("nowhere"));
+    assert_eq!(
+        control.done("throttle set user/o'neil+x@example.com --rps 9 --conns 3"),
+        "user/o'neil+x@example.com: rps 9, burst 2, conns 3\n"
+    );
+    control.done("throttle set user/b%2541@example.com --rps 5");
+    control.done("throttle unset user/b%2541@example.com");
+    assert!(!control.done("throttle list").contains("user/b%"));
     let refused = control.refused("throttle set tenant --rps 0");
     assert!(refused.contains("rps = 0: must be from 1 to 10000000"), "{refused}");
     control.done("network set hq 203.0.113.0/24");
@@ -334,6 +341,15 @@ fn code(control: &Control) {
         text.contains("[throttle.\"tenant\"]\nrps = 7000\n") && text.contains("hq = [\"203.0.113.0/24\"]"),
         "{text}"
     );
+    assert!(text.contains("[throttle.\"user/o'neil+x@example.com\"]\nrps = 9\nconns = 3\n"), "{text}");
+    let of_user = text.replace("rps = 9\nconns = 3", "rps = 11");
+    std::fs::write(&file, &of_user).unwrap();
+    let applied = control.done(&format!("apply -f {name}"));
+    assert!(applied.starts_with("~ limit user/o'neil+x@example.com: rps=9 conns=3 => rps=11\n"), "{applied}");
+    std::fs::write(&file, of_user.replace("\n[throttle.\"user/o'neil+x@example.com\"]\nrps = 11\n", "")).unwrap();
+    let pruned = control.done(&format!("apply -f {name} --prune"));
+    assert!(pruned.starts_with("- limit user/o'neil+x@example.com"), "{pruned}");
+    let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("rps = 7000", "rps = 8000")).unwrap();
     assert_eq!(status(&format!("diff -f {name}")), Some(3));
     let applied = control.done(&format!("apply -f {name}"));

@@ -11,6 +11,7 @@ use postern_model::{Change, Snapshot};
 
 use crate::apps::find_app;
 use crate::control::{Actor, Audit, Control, Draft};
+use crate::directory::find_user;
 use crate::limits::{LIMITS_MAX, PREFIX_LIMITS_MAX};
 use crate::problem::{not_found, problem};
 
@@ -34,7 +35,9 @@ pub(crate) fn set(
     let mut limit = before.clone().unwrap_or_else(|| Limit::new(key.tenant, key.scope.clone()));
     apply_choices(&mut limit, request)?;
     put(control, actor, before.as_ref(), &limit)?;
-    changed(control, &key)
+    let mut changed = changed(control, &key)?;
+    changed.warnings.extend(of_nobody(control, tenant, &key.scope)?);
+    Ok(changed)
 }
 
 /// `throttle unset`: everything of a limit is at its default again.
@@ -134,6 +137,19 @@ fn changed(control: &Control, key: &LimitKey) -> Result<LimitChanged, Problem> {
     let limit = LimitView::from(&held);
     let warnings = limit.note.iter().map(|note| format!("{}: {note}", limit.scope)).collect();
     Ok(LimitChanged { limit, version: snapshot.version, warnings })
+}
+
+/// A limit may be there before its user is; more often the name is mistyped, or an id.
+fn of_nobody(control: &Control, tenant: &Tenant, scope: &LimitScope) -> Result<Option<String>, Problem> {
+    let LimitScope::User(login) = scope else { return Ok(None) };
+    match find_user(control, tenant, login.as_str()) {
+        Ok(user) if user.login == *login => Ok(None),
+        Ok(user) => Ok(Some(format!("{scope}: limits of users go by login name: write user/{}", user.login))),
+        Err(unknown) if unknown.code == "not-found" => {
+            Ok(Some(format!("{scope}: {}: it will hold for whoever signs in by that name", unknown.detail)))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 fn check_room(snapshot: &Snapshot, before: Option<&Limit>, limit: &Limit) -> Result<(), Problem> {

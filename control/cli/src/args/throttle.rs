@@ -35,7 +35,7 @@ pub(crate) enum ThrottleCommand {
   postern throttle set tenant --rps 500k
   postern throttle set source --rps 50
   postern throttle set source/203.0.113.0/24 --rps 1k
-  postern throttle set user/alice --rps 20
+  postern throttle set user/anna@example.com --rps 20 --bps 5M
   postern throttle set app/wiki --rps none
 
 What is limited (SCOPE):
@@ -44,7 +44,7 @@ What is limited (SCOPE):
   tenant            all requests of the tenant together
   source            each source address by itself (IPv6: each /64)
   source/PREFIX     all addresses of a prefix together, which are not counted as `source` then
-  user/NAME         a user; not in use until users can sign in
+  user/LOGIN        all requests of a user, by login name, to applications that ask who it is
 
 Each relay applies limits by itself. More requests get 429 with Retry-After and the limit's name;
 content beyond --bps is delayed.")]
@@ -79,7 +79,7 @@ content beyond --bps is delayed.")]
 #[derive(clap::Args, Debug)]
 #[command(group = ArgGroup::new("bound").required(true).multiple(true).args(["rps", "burst", "conns", "bps"]))]
 pub(crate) struct ThrottleSetArgs {
-    /// What is limited: app/NAME, app/NAME/source, tenant, source, source/PREFIX or user/NAME
+    /// What is limited: app/NAME, app/NAME/source, tenant, source, source/PREFIX or user/LOGIN
     #[arg(value_name = "SCOPE", value_parser = reference)]
     pub(crate) scope: String,
     /// Requests a second: a number (50, 10k), none or default

@@ -139,9 +139,9 @@ fn origin(bounds: &[Bound]) -> &'static str {
     if bounds.iter().any(|bound| bound.origin == Origin::Set) { "set" } else { "default" }
 }
 
-/// A scope in a path: its slashes and colons stand for themselves, the rest is checked by control.
+/// A scope in a path: its slashes stand for themselves.
 fn escaped(scope: &str) -> String {
-    scope.split('/').map(crate::client::segment).collect::<Vec<_>>().join("/").replace("%3A", ":").replace("%2E", ".")
+    scope.split('/').map(crate::client::segment).collect::<Vec<_>>().join("/")
 }
 
 /// Clears the screen and goes to its top.
@@ -159,8 +159,8 @@ mod tests {
 
     #[test]
     fn scopes_go_into_paths_as_they_are() {
-        assert_eq!(escaped("source/2001:db8::/32"), "source/2001:db8::/32");
-        assert_eq!(escaped("source/10.0.0.0/8"), "source/10.0.0.0/8");
+        assert_eq!(escaped("source/2001:db8::/32"), "source/2001%3Adb8%3A%3A/32");
+        assert_eq!(escaped("user/b%@example.com"), "user/b%25%40example%2Ecom");
         assert_eq!(escaped("app/a b?"), "app/a%20b%3F");
     }
 

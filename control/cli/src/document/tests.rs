@@ -149,7 +149,7 @@ fn mistakes_name_file_line_and_the_nearest_key() {
         ),
         (
             "[throttle.wiki]\nrps = 1\n".into(),
-            "p.toml:1: \"wiki\" is not something to limit: write app/NAME, app/NAME/source, tenant, user/NAME, source or source/PREFIX",
+            "p.toml:1: \"wiki\" is not something to limit: write app/NAME, app/NAME/source, tenant, user/LOGIN, source or source/PREFIX",
         ),
         (
             "[throttle]\n'source/10.0.0.1/32' = { rps = 1 }\n'source/10.0.0.1' = { rps = 2 }\n".into(),

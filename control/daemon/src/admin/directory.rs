@@ -136,7 +136,7 @@ fn switch(query: &str, name: &str) -> Result<bool, Problem> {
 }
 
 /// Segments of a path without their percent-encoding (RFC 3986 §2.1): login names have `@` and `%` in them.
-fn decoded(segments: &[&str]) -> Result<Vec<String>, Problem> {
+pub(super) fn decoded(segments: &[&str]) -> Result<Vec<String>, Problem> {
     segments.iter().map(|segment| decode(segment)).collect()
 }
 

@@ -6,6 +6,7 @@ use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::directory::decoded;
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
@@ -170,7 +171,7 @@ impl Ask<'_> {
                 reply(&changed)
             }
             (&Method::DELETE, [_, ..]) => {
-                self.confirmed(throttle::unset(control, actor, &tenant, &rest.join("/"))?).await
+                self.confirmed(throttle::unset(control, actor, &tenant, &decoded(rest)?.join("/"))?).await
             }
             _ => Err(self.no_route()),
         }

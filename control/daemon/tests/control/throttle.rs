@@ -37,12 +37,33 @@ fn defaults_hold_until_set_and_again_after() {
     assert_eq!(code, "not-found");
 
     let user: Value = world.done("PATCH", LIMITS, &json!({"scope": "user/alice", "rps": 5}));
-    assert!(user["warnings"].to_string().contains("users cannot sign in yet"), "{user}");
+    assert!(user["warnings"].to_string().contains("there is no user \\\"alice\\\""), "{user}");
     let audit: Value = world.done("GET", "/v1/audit", &Value::Null);
     assert_eq!(audit["items"][0]["action"], "throttle.set");
     assert_eq!(audit["items"][0]["target"], "limit user/alice");
     assert_eq!(audit["items"][1]["action"], "throttle.unset");
     assert_eq!(audit["items"][1]["before"], "rps=none");
+}
+
+#[test]
+fn users_are_limited_by_their_login_names() {
+    let world = World::start();
+    world.done::<Value>("POST", "/v1/tenants/default/users", &json!({"login": "anna.berg@example.com"}));
+    let set = |scope: &str| world.done::<Value>("PATCH", LIMITS, &json!({"scope": scope, "rps": 5, "conns": 2}));
+    let right = set("user/anna.berg@example.com");
+    assert_eq!((&right["warnings"], &right["limit"]["note"]), (&json!([]), &Value::Null), "{right}");
+    assert_eq!(limit(&world, "user/anna.berg@example.com")["conns"], json!({"limit": 2, "origin": "set"}));
+    let near = set("user/anna.borg@example.com")["warnings"].to_string();
+    assert!(near.contains("did you mean \\\"anna.berg@example.com\\\"?"), "{near}");
+    let id = set("user/u1-1")["warnings"].to_string();
+    assert!(id.contains("write user/anna.berg@example.com"), "{id}");
+    for (scope, says) in [("user/Anna", "write anna"), ("user/a b", "is not a login name"), ("user", "user/LOGIN")] {
+        let (code, detail) = world.refused("PATCH", LIMITS, &json!({"scope": scope, "rps": 1}));
+        assert!(code == "limit-invalid" && detail.contains(says), "{scope}: {code}: {detail}");
+    }
+    world.done::<Value>("DELETE", &format!("{LIMITS}/user/anna.berg%40example.com"), &Value::Null);
+    let list = world.done::<Value>("GET", LIMITS, &Value::Null).to_string();
+    assert!(!list.contains("anna.berg@"), "{list}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::question::LimiterReport;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetLimit {
-    /// `app/NAME`, `app/NAME/source`, `tenant`, `user/NAME`, `source`, `source/PREFIX`.
+    /// `app/NAME`, `app/NAME/source`, `tenant`, `user/LOGIN`, `source`, `source/PREFIX`.
     pub scope: String,
     /// Requests a second.
     #[serde(default, deserialize_with = "rps", skip_serializing_if = "Option::is_none")]

@@ -52,9 +52,12 @@ impl PlannedLimit {
     #[must_use]
     pub const fn not_in_use(&self) -> Option<&'static str> {
         match &self.key.scope {
-            LimitScope::User(_) => Some("not in use: users cannot sign in yet"),
             LimitScope::Other(_) => Some("not in use: this version does not know its scope"),
-            LimitScope::Tenant | LimitScope::App(_) | LimitScope::Source { .. } | LimitScope::SourcePrefix(_) => None,
+            LimitScope::Tenant
+            | LimitScope::App(_)
+            | LimitScope::User(_)
+            | LimitScope::Source { .. }
+            | LimitScope::SourcePrefix(_) => None,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use crate::ids::{AppId, Name, TenantId};
+use crate::directory::{LoginInvalid, LoginName};
+use crate::ids::{AppId, TenantId};
 use crate::prefix::IpPrefix;
 use crate::snapshot::Snapshot;
 
@@ -16,8 +17,8 @@ pub enum LimitScope {
     Tenant,
     /// All requests to an application together.
     App(AppId),
-    /// All requests of a user together.
-    User(Name),
+    /// All requests of the user with this login name together, to applications that ask who it is.
+    User(LoginName),
     /// Each source address (IPv6: each /64) by itself; with an application, only its requests.
     Source {
         /// To this application only.
@@ -73,7 +74,7 @@ impl LimitScope {
                 Some(_) => Err(invalid(None)),
             },
             Some(("user", name)) => {
-                name.parse().map(Self::User).map_err(|error: crate::ids::IdInvalid| invalid(Some(error.to_string())))
+                name.parse().map(Self::User).map_err(|error: LoginInvalid| invalid(Some(error.to_string())))
             }
             Some(("source", prefix)) => prefix
                 .parse()
@@ -97,7 +98,7 @@ impl LimitScope {
 /// Text that names nothing that can be limited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not something to limit{}: write app/NAME, app/NAME/source, tenant, user/NAME, source or source/PREFIX",
+    "{text:?} is not something to limit{}: write app/NAME, app/NAME/source, tenant, user/LOGIN, source or source/PREFIX",
     reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
 )]
 pub struct ScopeInvalid {

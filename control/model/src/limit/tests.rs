@@ -11,9 +11,16 @@ fn scope(text: &str) -> LimitScope {
 
 #[test]
 fn scopes_have_one_spelling() {
-    for text in
-        ["tenant", "app/a1-7", "app/a1-7/source", "user/alice", "source", "source/10.0.0.0/8", "source/2001:db8::/32"]
-    {
+    for text in [
+        "tenant",
+        "app/a1-7",
+        "app/a1-7/source",
+        "user/alice",
+        "user/anna.berg+test@example.com",
+        "source",
+        "source/10.0.0.0/8",
+        "source/2001:db8::/32",
+    ] {
         let parsed = scope(text);
         assert!(!matches!(parsed, LimitScope::Other(_)), "{text}");
         assert_eq!(parsed.to_string(), text);
@@ -39,7 +46,10 @@ fn what_people_write_wrong_is_named() {
     for (text, says) in [
         ("apps/wiki", "app/NAME"),
         ("app/wiki/x", "app/NAME"),
-        ("user/A", "a name"),
+        ("user/A", "has capital letters: write a"),
+        ("user/a b", "is not a login name"),
+        ("user/", "is not a login name"),
+        ("users/a", "user/LOGIN"),
         ("source/10.1.0.0/8", "write 10.0.0.0/8"),
         ("source/x", "not an address prefix"),
     ] {
@@ -100,5 +110,12 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,40}") {
         let _ = (scope(&text), quantity(&text), text.parse::<Allowance>());
+    }
+
+    #[test]
+    fn users_that_were_limited_by_a_plain_name_still_are(name in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
+        prop_assert!(name.parse::<crate::ids::Name>().is_ok());
+        let of_user = matches!(scope(&format!("user/{name}")), LimitScope::User(_));
+        prop_assert!(of_user);
     }
 }

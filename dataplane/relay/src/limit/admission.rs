@@ -4,10 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use postern_model::directory::LoginName;
+
 use super::bucket::Bucket;
 use super::limiter::{Entered, Limiter, Refused, Terms};
 use super::sources::{SourceEntered, SourceRefused};
-use super::table::{AppLimits, NamedRule};
+use super::table::{AppLimits, Named, NamedRule};
 
 /// Places at every limiter that a request meets. A request in progress is counted for as long as this lives.
 pub(crate) struct Admission {
@@ -15,6 +17,7 @@ pub(crate) struct Admission {
     app_source: Option<SourceEntered>,
     source: Option<SourceEntered>,
     prefix: Option<(usize, Entered)>,
+    user: Option<(Arc<Limiter>, Entered)>,
     app: Option<Entered>,
     tenant: Option<Entered>,
     /// All limiters let it in.
@@ -32,16 +35,24 @@ pub(crate) struct Limited {
 }
 
 impl Admission {
-    /// Asks the narrowest limiters first: a source that is refused by itself takes nothing from the others.
+    /// Asks the narrowest limiters first: a source that is refused by itself takes nothing from the others. `user` is who
+    /// has signed in.
     ///
     /// # Errors
     /// The first limiter that refuses; none counts the request then.
-    pub(crate) fn enter(limits: &Arc<AppLimits>, address: IpAddr, worker: u16, now_ns: u64) -> Result<Self, Limited> {
+    pub(crate) fn enter(
+        limits: &Arc<AppLimits>,
+        (address, user): (IpAddr, Option<&LoginName>),
+        worker: u16,
+        now_ns: u64,
+    ) -> Result<Self, Limited> {
         let mut admission = Self::nowhere(limits);
         admission.enter_sources(limits, address.to_canonical(), worker, now_ns)?;
-        let enter = |named: &super::table::Named| {
-            named.limiter.enter(worker, now_ns).map_err(|refused| Limited::new(&named.name, refused))
-        };
+        let enter =
+            |named: &Named| named.limiter.enter(worker, now_ns).map_err(|refused| Limited::new(&named.name, refused));
+        if let Some(named) = limits.user(user) {
+            admission.user = Some((Arc::clone(&named.limiter), enter(named)?));
+        }
         admission.app = Some(enter(&limits.app)?);
         admission.tenant = Some(enter(&limits.tenant)?);
         admission.whole = true;
@@ -68,6 +79,7 @@ impl Admission {
             app_source: None,
             source: None,
             prefix: None,
+            user: None,
             app: None,
             tenant: None,
             whole: false,
@@ -109,6 +121,7 @@ impl Admission {
             app_source: self.app_source,
             source: self.source,
             prefix,
+            user: self.user.as_ref().map(|(limiter, _)| Arc::clone(limiter)),
             bytes,
             terms: 0,
             from_ns: 0,
@@ -134,6 +147,9 @@ impl Admission {
         }
         if let Some((place, _)) = self.prefix {
             each(&limits.prefixes[place].1.limiter);
+        }
+        if let Some((limiter, _)) = &self.user {
+            each(limiter);
         }
         if self.app.is_some() {
             each(&limits.app.limiter);
@@ -168,6 +184,7 @@ pub(crate) struct Reservation {
     app_source: Option<SourceEntered>,
     source: Option<SourceEntered>,
     prefix: Option<usize>,
+    user: Option<Arc<Limiter>>,
     bytes: u64,
     /// The sum of its limiters' versions of terms.
     terms: u64,
@@ -200,9 +217,10 @@ impl Reservation {
                 each(named.rule.limiter.terms(), table.bytes(&named.rule, entered));
             }
         }
-        let prefix = self.prefix.map(|place| &limits.prefixes[place].1);
-        for named in prefix.into_iter().chain([&limits.app, &limits.tenant]) {
-            each(named.limiter.terms(), named.limiter.bytes());
+        let prefix = self.prefix.map(|place| &limits.prefixes[place].1.limiter);
+        let all = [&limits.app.limiter, &limits.tenant.limiter];
+        for limiter in prefix.into_iter().chain(&self.user).chain(all) {
+            each(limiter.terms(), limiter.bytes());
         }
     }
 }
@@ -239,6 +257,9 @@ impl Drop for Admission {
         self.leave_source(&self.limits.source, self.source);
         if let Some((place, entered)) = self.prefix {
             self.leave(&self.limits.prefixes[place].1.limiter, Some(entered));
+        }
+        if let Some((limiter, entered)) = &self.user {
+            self.leave(limiter, Some(*entered));
         }
         self.leave(&self.limits.app.limiter, self.app);
         self.leave(&self.limits.tenant.limiter, self.tenant);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use postern_model::directory::LoginName;
 use postern_model::ids::{AppId, TenantId};
 use postern_model::limit::{LimitKey, LimitScope, PlannedLimit};
 use postern_model::plan::Plan;
@@ -41,8 +42,14 @@ pub(crate) struct AppLimits {
     pub(super) source: Option<NamedRule>,
     /// Longest first.
     pub(super) prefixes: Arc<[(IpPrefix, Named)]>,
+    /// The tenant's users with a limit; `None` where it has none of these.
+    pub(super) users: Option<Arc<UserLimits>>,
     pub(super) sources: Option<Arc<SourceTable>>,
 }
+
+/// The limiters of one tenant's users, by login name.
+#[derive(Default)]
+pub(super) struct UserLimits(HashMap<LoginName, Named>);
 
 /// A limiter with the name that whoever it refuses is told.
 #[derive(Clone)]
@@ -68,8 +75,11 @@ impl LimitTable {
             let entry = next.take_over(kept, planned, now_ns);
             next.all.insert(planned.key.clone(), entry);
         }
-        let prefixes = next.prefixes();
-        let apps = plan.apps().filter_map(|app| Some((app.id, Arc::new(next.app_limits(app.id, &prefixes)?))));
+        let (prefixes, users) = (next.prefixes(), next.users());
+        let apps = plan.apps().filter_map(|app| {
+            let limits = next.app_limits(app.id, &prefixes, users.get(&app.id.tenant))?;
+            Some((app.id, Arc::new(limits)))
+        });
         next.apps = apps.collect();
         next
     }
@@ -129,7 +139,22 @@ impl LimitTable {
         by_tenant.into_iter().map(|(tenant, prefixes)| (tenant, prefixes.into())).collect()
     }
 
-    fn app_limits(&self, id: AppId, prefixes: &HashMap<TenantId, Arc<[(IpPrefix, Named)]>>) -> Option<AppLimits> {
+    fn users(&self) -> HashMap<TenantId, Arc<UserLimits>> {
+        let mut by_tenant: HashMap<TenantId, UserLimits> = HashMap::new();
+        for (key, held) in &self.all {
+            if let LimitScope::User(login) = &key.scope {
+                by_tenant.entry(key.tenant).or_default().0.insert(login.clone(), held.named());
+            }
+        }
+        by_tenant.into_iter().map(|(tenant, users)| (tenant, Arc::new(users))).collect()
+    }
+
+    fn app_limits(
+        &self,
+        id: AppId,
+        prefixes: &HashMap<TenantId, Arc<[(IpPrefix, Named)]>>,
+        users: Option<&Arc<UserLimits>>,
+    ) -> Option<AppLimits> {
         let find = |scope| self.all.get(&LimitKey { tenant: id.tenant, scope });
         let rule = |app| find(LimitScope::Source { app }).and_then(Held::named_rule);
         Some(AppLimits {
@@ -138,6 +163,7 @@ impl LimitTable {
             app_source: rule(Some(id)),
             source: rule(None),
             prefixes: prefixes.get(&id.tenant).cloned().unwrap_or_default(),
+            users: users.cloned(),
             sources: self.sources.clone(),
         })
     }
@@ -157,6 +183,11 @@ impl AppLimits {
     /// The narrowest prefix that covers an address, by its place.
     pub(super) fn prefix_of(&self, address: IpAddr) -> Option<usize> {
         self.prefixes.iter().position(|(prefix, _)| prefix.contains(address))
+    }
+
+    /// A user's own limiter, if there is one. Costs a lookup only where the tenant limits any user.
+    pub(super) fn user(&self, login: Option<&LoginName>) -> Option<&Named> {
+        self.users.as_ref()?.0.get(login?)
     }
 }
 

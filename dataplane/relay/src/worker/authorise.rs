@@ -7,6 +7,7 @@ use std::sync::Arc;
 use postern_http::RequestHead;
 use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
+use postern_model::directory::LoginName;
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::service_token::{PresentedToken, ServiceToken};
 use postern_tunnel::Detail;
@@ -260,6 +261,14 @@ impl Subject {
         match self {
             Self::Service(_) => "service",
             Self::Person(_) => "user",
+        }
+    }
+
+    /// The login name of someone who signed in. Machines are no users.
+    pub(crate) fn login(&self) -> Option<&LoginName> {
+        match self {
+            Self::Service(_) => None,
+            Self::Person(person) => Some(&person.held.record.user.login),
         }
     }
 

@@ -5,6 +5,7 @@ mod drain;
 mod people;
 mod policies;
 mod told;
+mod user_limits;
 mod websockets;
 
 use std::cell::{Cell, RefCell};

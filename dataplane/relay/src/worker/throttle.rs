@@ -10,7 +10,7 @@ use postern_io::now;
 use postern_model::ids::AppId;
 use postern_model::plan::PlannedApp;
 
-use super::authorise::Permit;
+use super::authorise::{Permit, Subject};
 use super::reject::Reject;
 use crate::handover::SourceDrops;
 use crate::limit::{Admission, LimitTable, Limited};
@@ -68,7 +68,7 @@ pub(crate) struct Entrance<'a> {
     pub(crate) drops: &'a SourceDrops,
 }
 
-/// Admits a request while the worker has room and no limit of the application, its tenant or the source is used up. A source
+/// Admits a request while the worker has room and no limit of the application, its tenant, the user or the source is used up. A source
 /// that floods is dropped in the kernel for a while, where there is BPF.
 pub(crate) fn throttle(permit: Permit, entrance: &Entrance<'_>, in_progress: &InProgress) -> Result<Admitted, Reject> {
     if in_progress.0.get() >= REQUESTS_PER_WORKER_MAX {
@@ -76,7 +76,8 @@ pub(crate) fn throttle(permit: Permit, entrance: &Entrance<'_>, in_progress: &In
     }
     let limits = match entrance.table.app(permit.app().id) {
         Some(limits) => {
-            let entered = Admission::enter(limits, entrance.address, entrance.worker, now().as_nanos());
+            let from = (entrance.address, permit.subject().and_then(Subject::login));
+            let entered = Admission::enter(limits, from, entrance.worker, now().as_nanos());
             Some(entered.map_err(|limited| entrance.refuse(&limited))?)
         }
         None => None,

@@ -25,7 +25,7 @@ fn limits(held: &LimitTable, snapshot: &Snapshot) -> (LimitTable, Arc<AppLimits>
 fn tries(limits: &Arc<AppLimits>, address: &str, count: u32) -> (u32, Option<String>) {
     let (mut admitted, mut by) = (0, None);
     for _ in 0..count {
-        match Admission::enter(limits, address.parse().unwrap(), 0, NOW) {
+        match Admission::enter(limits, (address.parse().unwrap(), None), 0, NOW) {
             Ok(_) => admitted += 1,
             Err(limited) => by = Some(limited.limit.to_string()),
         }
@@ -81,7 +81,7 @@ fn content_that_is_given_up_leaves_nothing_to_wait_for() {
         snapshot.limits.insert(limit.key(), limit);
     }
     let (table, held) = limits(&LimitTable::default(), &snapshot);
-    let enter = |limits| Admission::enter(limits, "192.0.2.1".parse().unwrap(), 0, NOW).unwrap();
+    let enter = |limits| Admission::enter(limits, ("192.0.2.1".parse().unwrap(), None), 0, NOW).unwrap();
     let first = enter(&held);
     first.reserve(100_000, NOW).used();
     let waits = first.reserve(1, NOW).due_ns() - NOW;
@@ -112,7 +112,7 @@ fn limiters_keep_what_they_hold_when_the_configuration_changes() {
     set(&mut snapshot, LimitScope::App(id), 1000, 5);
     let (_, _) = limits(&table, &snapshot);
     let later = NOW + 2_000_000;
-    assert!(Admission::enter(&old, "10.0.0.1".parse().unwrap(), 0, later).is_ok(), "new terms hold in place");
+    assert!(Admission::enter(&old, ("10.0.0.1".parse().unwrap(), None), 0, later).is_ok(), "new terms hold in place");
 }
 
 #[test]
@@ -123,9 +123,72 @@ fn places_are_held_until_dropped() {
     snapshot.limits.insert(limit.key(), limit);
     let (_, limits) = limits(&LimitTable::default(), &snapshot);
     let address = "2001:db8::1".parse().unwrap();
-    let held = Admission::enter(&limits, address, 0, NOW).unwrap();
-    let refused = Admission::enter(&limits, address, 1, NOW).unwrap_err();
+    let held = Admission::enter(&limits, (address, None), 0, NOW).unwrap();
+    let refused = Admission::enter(&limits, (address, None), 1, NOW).unwrap_err();
     assert_eq!((&*refused.limit, refused.refused), ("source", Refused::Concurrency { conns: 1 }));
     drop(held);
-    assert!(Admission::enter(&limits, address, 1, NOW).is_ok());
+    assert!(Admission::enter(&limits, (address, None), 1, NOW).is_ok());
+}
+
+fn user(login: &str) -> LimitScope {
+    LimitScope::User(login.parse().unwrap())
+}
+
+/// As [`tries`], of someone who has signed in.
+fn tries_as(limits: &Arc<AppLimits>, login: &str, address: &str, count: u32) -> (u32, Option<String>) {
+    let (login, address) = (login.parse().unwrap(), address.parse().unwrap());
+    let (mut admitted, mut by) = (0, None);
+    for _ in 0..count {
+        match Admission::enter(limits, (address, Some(&login)), 0, NOW) {
+            Ok(_) => admitted += 1,
+            Err(limited) => by = Some(limited.limit.to_string()),
+        }
+    }
+    (admitted, by)
+}
+
+#[test]
+fn a_users_requests_count_together_wherever_they_go_and_come_from() {
+    let mut snapshot = snapshot(1);
+    let first = app("http://x/").id;
+    let second = postern_model::config::App {
+        id: postern_model::ids::AppId::new(first.tenant, 2),
+        name: "second".parse().unwrap(),
+        external_url: format!("https://{}/second/", crate::side::testing::HOST),
+        ..snapshot.apps[&first].clone()
+    };
+    let other = second.id;
+    snapshot.apps.insert(other, second);
+    set(&mut snapshot, user("anna@example.com"), 1, 5);
+    set(&mut snapshot, user("bert"), 1, 9);
+    set(&mut snapshot, LimitScope::App(first), 1, 12);
+    let (table, limits) = limits(&LimitTable::default(), &snapshot);
+    let second = Arc::clone(table.app(other).unwrap());
+    assert_eq!(tries_as(&limits, "anna@example.com", "10.0.0.1", 3), (3, None));
+    assert_eq!(tries_as(&second, "anna@example.com", "10.0.0.2", 3), (2, Some("user/anna@example.com".into())));
+    assert_eq!(tries_as(&limits, "carl", "10.0.0.1", 1), (1, None), "nobody limits him");
+    assert_eq!(tries(&limits, "10.0.0.1", 1), (1, None), "nor who has no name");
+    assert_eq!(tries_as(&limits, "bert", "10.0.0.1", 8), (7, Some("app/app".into())), "12 in all");
+    assert_eq!(
+        tries_as(&second, "bert", "10.0.0.1", 9),
+        (2, Some("user/bert".into())),
+        "what was refused took nothing"
+    );
+    let held = &table.all[&postern_model::limit::LimitKey { tenant: first.tenant, scope: user("bert") }];
+    let figures = held.limiter.figures();
+    assert_eq!((figures.admitted, figures.refused, figures.in_progress), (9, 7, 0));
+    assert!(table.report(first.tenant, NOW).iter().any(|limiter| limiter.scope == "user/anna@example.com"));
+}
+
+#[test]
+fn users_are_those_of_the_applications_tenant() {
+    let mut snapshot = snapshot(1);
+    let limit = Limit { conns: Some(Allowance::At(1)), ..Limit::new(postern_model::ids::TenantId(2), user("anna")) };
+    snapshot.limits.insert(limit.key(), limit);
+    let (_, limits) = limits(&LimitTable::default(), &snapshot);
+    assert!(limits.users.is_none(), "where no user is limited nothing is looked up");
+    let login = "anna".parse().unwrap();
+    let enter = || Admission::enter(&limits, ("10.0.0.1".parse().unwrap(), Some(&login)), 0, NOW);
+    let held = (enter(), enter());
+    assert!(held.0.is_ok() && held.1.is_ok());
 }

@@ -2,6 +2,7 @@
 
 use postern_io::wall_clock;
 use postern_model::directory::{Assignment, Principal};
+use postern_model::ids::AppId;
 use postern_model::policy::Policy;
 use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
 
@@ -21,7 +22,7 @@ fn key() -> CookieKey {
 }
 
 /// The application asks, everybody is assigned, and these policies hold.
-fn with(policies: Vec<Policy>) -> impl FnOnce(&mut Snapshot) {
+pub(super) fn with(policies: Vec<Policy>) -> impl FnOnce(&mut Snapshot) {
     move |snapshot| {
         asking([service_token(1, None)])(snapshot);
         let app = *snapshot.apps.keys().next().unwrap();
@@ -42,8 +43,13 @@ fn signed_in(worker: &Rc<Worker>, methods: &[AuthMethod]) -> String {
         methods: methods.iter().copied().collect(),
         ..record(methods.len() as u128, 7)
     };
-    let published = worker.published();
-    let app = published.plan.apps().next().unwrap().id;
+    let app = worker.published().plan.apps().next().unwrap().id;
+    cookie_of(worker, app, signed_in)
+}
+
+/// A session in the table, and its cookie at one application.
+pub(super) fn cookie_of(worker: &Rc<Worker>, app: AppId, signed_in: SessionRecord) -> String {
+    let (published, now) = (worker.published(), wall_clock());
     let cookie = SessionCookie {
         session: signed_in.id,
         issued_unix: now.as_secs(),
@@ -55,7 +61,7 @@ fn signed_in(worker: &Rc<Worker>, methods: &[AuthMethod]) -> String {
     format!("cookie: __Host-postern-{app}={sealed}\r\n")
 }
 
-async fn answer(client: &mut Client, fields: &str) -> (u16, String) {
+pub(super) async fn answer(client: &mut Client, fields: &str) -> (u16, String) {
     client.stream.queue(format!("GET /name HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n").as_bytes());
     let (head, body) = client.response().await.unwrap();
     (head.status, String::from_utf8(body).unwrap())
