@@ -124,6 +124,14 @@ impl Terms {
         cost_ns.saturating_mul(self.burst.load(Ordering::Relaxed).max(1).saturating_mul(times))
     }
 
+    /// Allows everything from here on.
+    fn lift(&self) {
+        for held in [&self.rps, &self.burst, &self.conns, &self.bps] {
+            held.store(0, Ordering::Relaxed);
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Takes one request from a bucket.
     pub(crate) fn take(&self, bucket: &Bucket, now_ns: u64) -> Result<(), Refused> {
         self.take_times(bucket, 1, now_ns)
@@ -186,6 +194,12 @@ impl Limiter {
             self.terms.adapt(&self.shared.requests, &self.shared.bytes, now_ns);
         }
         changed
+    }
+
+    /// There is no such limit any more.
+    pub(crate) fn lift(&self, now_ns: u64) {
+        self.terms.lift();
+        self.terms.adapt(&self.shared.requests, &self.shared.bytes, now_ns);
     }
 
     /// Lets a request in, unless there are too many in progress or too many a second.

@@ -75,6 +75,10 @@ impl LimitTable {
             let entry = next.take_over(kept, planned, now_ns);
             next.all.insert(planned.key.clone(), entry);
         }
+        // What is limited no more is held back no more, also where it is in progress.
+        for (_, gone) in held.all.iter().filter(|(key, _)| !next.all.contains_key(*key)) {
+            gone.limiter.lift(now_ns);
+        }
         let (prefixes, users) = (next.prefixes(), next.users());
         let apps = plan.apps().filter_map(|app| {
             let limits = next.app_limits(app.id, &prefixes, users.get(&app.id.tenant))?;

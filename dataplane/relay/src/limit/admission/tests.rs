@@ -192,3 +192,27 @@ fn users_are_those_of_the_applications_tenant() {
     let held = (enter(), enter());
     assert!(held.0.is_ok() && held.1.is_ok());
 }
+
+#[test]
+fn a_limit_that_is_taken_away_holds_nothing_back_any_more() {
+    let mut snapshot = snapshot(1);
+    let tenant = postern_model::ids::TenantId::DEFAULT;
+    let limit =
+        Limit { bps: Some(Allowance::At(100_000)), conns: Some(Allowance::At(1)), ..Limit::new(tenant, user("anna")) };
+    let key = limit.key();
+    snapshot.limits.insert(key.clone(), limit);
+    let (table, held) = limits(&LimitTable::default(), &snapshot);
+    let login = "anna".parse().unwrap();
+    let from = ("192.0.2.1".parse().unwrap(), Some(&login));
+    let first = Admission::enter(&held, from, 0, NOW).unwrap();
+    let refused = Admission::enter(&held, from, 1, NOW).unwrap_err();
+    assert_eq!((&*refused.limit, refused.refused), ("user/anna", Refused::Concurrency { conns: 1 }));
+    assert!(first.paces());
+    first.reserve(200_000, NOW).used();
+    let waits = first.reserve(1, NOW);
+    assert!(waits.due_ns() > NOW + 900_000_000);
+    snapshot.limits.remove(&key);
+    let _next = limits(&table, &snapshot);
+    assert!(!waits.holds() && !first.paces(), "what is in progress goes on at once");
+    assert!(Admission::enter(&held, from, 1, NOW).is_ok(), "also for a worker that has the old table");
+}

@@ -107,7 +107,7 @@ fn a_users_requests_in_progress_are_counted() {
 }
 
 #[test]
-fn a_users_content_is_paced() {
+fn a_users_content_is_paced_until_the_limit_is_gone() {
     in_the_simulator(92, async {
         let worker = start(Limit { bps: Some(Allowance::At(100_000)), ..of_user("user7") });
         connect(&worker, 1).await;
@@ -120,6 +120,12 @@ fn a_users_content_is_paced() {
         let begun = now();
         assert_eq!(ask(&mut client, "/zeros/300000", &other).await.status, 200);
         assert!(now().since_origin() - begun.since_origin() < Duration::from_millis(500), "another user");
+        // The limit is another user's from now on: what is in progress goes on at once.
+        client.stream.queue(format!("GET /zeros/3000000 HTTP/1.1\r\nhost: {HOST}\r\n{slow}\r\n").as_bytes());
+        sleep(Duration::from_secs(1)).await;
+        limited(&worker, Limit { bps: Some(Allowance::At(100_000)), ..of_user("user9") });
+        let (head, body) = timeout(Duration::from_secs(2), client.response()).await.unwrap().unwrap();
+        assert_eq!((head.status, body.len()), (200, 3_000_000));
     });
 }
 
