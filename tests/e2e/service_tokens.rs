@@ -193,7 +193,10 @@ fn the_relay_says_how_to_be_let_in() {
     let words = ["app", "publish", "part", "--external", &part, "--internal", &origin.url(), "--preauth", "oidc"];
     let said = world.cli_output(&words).unwrap();
     let warned = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success() && warned.contains("browsers cannot sign in yet"), "{warned}");
+    assert!(
+        said.status.success() && warned.contains("part: people cannot sign in, only service tokens pass"),
+        "{warned}"
+    );
     let place = "/.well-known/oauth-protected-resource";
     for (path, resource, asked) in [("", "", "/x"), ("/part", "/part", "/part/x")] {
         let refused = ask(&client, asked, &[]);

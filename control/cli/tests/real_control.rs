@@ -193,7 +193,7 @@ fn service_tokens(control: &Control) {
         let line = format!("app publish {name} {urls} --preauth {preauth}");
         let published = control.run(&line.split(' ').collect::<Vec<_>>());
         let said = String::from_utf8_lossy(&published.stderr).into_owned();
-        assert_eq!(said.contains("browsers cannot sign in yet"), preauth == "oidc", "{said}");
+        assert_eq!(said.contains("people cannot sign in, only service tokens pass"), preauth == "oidc", "{said}");
     }
     let token = control.done("access token create backup --app api");
     assert!(token.starts_with("pst_st1-1_") && token.len() == 10 + 43 + 1, "stdout holds the token alone: {token:?}");

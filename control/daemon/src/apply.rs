@@ -12,13 +12,15 @@ use postern_model::document::{
 use postern_model::ids::Name;
 use postern_model::limit::{Limit, LimitKey, LimitScope};
 
+use crate::clock::now_unix;
 use crate::control::{Actor, Control, DEFAULT_NAME};
 use crate::directory::Groups;
 use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, networks, policies, relays, service_tokens, tenants, throttle, user_groups, users,
+    apps, assignments, certificates, kept_out, networks, policies, relays, service_tokens, tenants, throttle,
+    user_groups, users,
 };
 
 /// `apply` and `diff`: all of the document or nothing.
@@ -49,7 +51,9 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             let snapshot = control.snapshot();
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
-            warnings.extend(assignments::warnings(&snapshot, tenant.id, &document.assignments));
+            let assigned = assignments::warnings(&snapshot, tenant.id, &document.assignments);
+            // The application's own may say the same.
+            warnings.extend(assigned.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
             warnings.extend(service_tokens::emptied(&filled, &snapshot));
             warnings.extend(policies::narrowed(&naming, &snapshot));
             Ok(warnings)
@@ -356,8 +360,9 @@ impl Run<'_> {
 /// What an operator should know about the applications of the document.
 fn warnings(snapshot: &Snapshot, tenant: &Tenant, document: &Document) -> Vec<String> {
     let own = snapshot.apps.values().filter(|app| app.id.tenant == tenant.id && document.apps.contains_key(&app.name));
-    own.filter_map(|app| postern_model::plan::PlannedApp::parse(app).ok())
-        .flat_map(|planned| planned.warnings())
+    let now = now_unix();
+    own.filter_map(|app| Some((app, postern_model::plan::PlannedApp::parse(app).ok()?)))
+        .flat_map(|(app, planned)| kept_out::people(snapshot, app, now).into_iter().chain(planned.warnings()))
         .collect()
 }
 

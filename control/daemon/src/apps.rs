@@ -15,10 +15,12 @@ use postern_model::settings::{CorporateNetwork, take_sso};
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice};
+use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
+use crate::kept_out;
 use crate::limits::APPS_MAX;
 use crate::policies;
 use crate::problem::{check_no_id, not_found_among, problem};
@@ -245,8 +247,9 @@ fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<
 
 fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -> Result<AppPublished, Problem> {
     let snapshot = control.snapshot();
+    let mut warnings = kept_out::people(&snapshot, app, now_unix());
+    warnings.extend(planned.warnings());
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
-    let mut warnings = planned.warnings();
     warnings.extend(circle(&snapshot, planned));
     warnings.extend(service_tokens::unasked(&snapshot, planned));
     if app.connectors_online == 0 {

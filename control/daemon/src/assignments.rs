@@ -1,4 +1,4 @@
-//! Assignments: who may open which application, once users can sign in. They go to relays with everything else.
+//! Assignments: who may open which application. They go to relays with everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ use crate::apps::find_app;
 use crate::clock::{now_unix, now_unix_ms};
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::directory::{check_end, find_group, find_user, principal_name};
+use crate::kept_out;
 use crate::limits::ASSIGNMENTS_MAX;
 use crate::problem::{not_found, problem};
 
@@ -45,7 +46,7 @@ pub(crate) fn put(
     let version = store(control, actor, &app, before.as_ref(), &assignment)?;
     let assignment = view(control, &app.name, &assignment, now_unix())?;
     let over = assignment.expired.then(|| "the assignment's end is past: it counts for nothing".to_owned());
-    let warnings = std::iter::once(no_effect_yet(&app)).chain(over).collect();
+    let warnings = no_effect_yet(&control.snapshot(), &app).into_iter().chain(over).collect();
     Ok(AssignmentChanged { assignment, version, warnings })
 }
 
@@ -205,19 +206,17 @@ pub(crate) fn warnings(snapshot: &Snapshot, tenant: TenantId, entries: &[Assignm
     let apps: BTreeMap<&Name, &App> =
         snapshot.apps.values().filter(|app| app.id.tenant == tenant).map(|app| (&app.name, app)).collect();
     let named: BTreeSet<&Name> = entries.iter().map(|entry| &entry.app).collect();
-    named.into_iter().filter_map(|name| apps.get(name)).map(|app| no_effect_yet(app)).collect()
+    named.into_iter().filter_map(|name| apps.get(name)).filter_map(|app| no_effect_yet(snapshot, app)).collect()
 }
 
-/// Nobody shall believe that an assignment protects what does not ask, or lets in where nobody can say yet who they are.
-fn no_effect_yet(app: &App) -> String {
-    let name = &app.name;
+/// Nobody shall believe that an assignment protects what does not ask, or lets in where nobody can say who they are.
+fn no_effect_yet(snapshot: &Snapshot, app: &App) -> Option<String> {
     match app.preauth {
-        Preauth::Passthrough => {
-            format!("{name} is published with --preauth passthrough: everybody reaches it, whoever is assigned")
-        }
-        Preauth::Oidc => format!(
-            "{name} is published with --preauth oidc: users cannot sign in yet, so assignments have no effect so far; only service tokens pass"
-        ),
+        Preauth::Passthrough => Some(format!(
+            "{} is published with --preauth passthrough: everybody reaches it, whoever is assigned",
+            app.name
+        )),
+        Preauth::Oidc => kept_out::nowhere_to_sign_in(snapshot, app),
     }
 }
 

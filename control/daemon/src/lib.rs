@@ -23,6 +23,7 @@ mod fault;
 mod fleet;
 mod foreign_hosts;
 mod identity;
+mod kept_out;
 mod limits;
 mod link;
 mod metrics;

@@ -361,17 +361,11 @@ impl PlannedApp {
         })
     }
 
-    /// What an operator should know about it.
+    /// What an operator should know about it, whatever else there is.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let name = &self.name;
         let mut warnings = Vec::new();
-        match self.preauth {
-            Preauth::Passthrough => {}
-            Preauth::Oidc => warnings.push(format!(
-                "{name}: browsers cannot sign in yet: only service tokens pass (postern access token create)"
-            )),
-        }
         if !self.internal.tls {
             warnings.push(format!(
                 "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",

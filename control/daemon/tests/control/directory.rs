@@ -330,14 +330,36 @@ fn wrong_assignments_are_refused() {
 }
 
 #[test]
-fn an_assignment_to_an_application_that_asks_says_that_users_cannot_sign_in_yet() {
+fn who_publishes_or_assigns_is_told_what_keeps_people_out() {
     let world = World::start();
     let mut app = crate::world::app("wiki", "https://wiki.localhost");
     app["preauth"] = json!("oidc");
-    world.done::<Value>("POST", "/v1/tenants/default/apps", &app);
-    let set: Value = world.done("PUT", ASSIGNMENTS, &json!({"app": "wiki", "everyone": true}));
-    let says = "wiki is published with --preauth oidc: users cannot sign in yet, so assignments have no effect so far; only service tokens pass";
-    assert_eq!(set["warnings"], json!([says]));
+    let nowhere =
+        "wiki: people cannot sign in, only service tokens pass: postern identity publish --external https://HOST/";
+    let nobody = "wiki: nobody is assigned, only service tokens pass: postern assign wiki --user LOGIN";
+    let said = |answer: &Value| {
+        let warnings = answer["warnings"].as_array().unwrap();
+        [nowhere, nobody].map(|text| warnings.iter().filter(|warning| *warning == text).count())
+    };
+    let published: Value = world.done("POST", "/v1/tenants/default/apps", &app);
+    assert_eq!(said(&published), [1, 1], "{published}");
+    create(&world, "anna", &json!({}));
+    let over = json!({"app": "wiki", "user": "anna", "expires_unix": 5});
+    assert_eq!(said(&world.done("PUT", ASSIGNMENTS, &over)), [1, 0]);
+    let again = || world.done::<Value>("PATCH", "/v1/tenants/default/apps/wiki", &json!({"preauth": "oidc"}));
+    assert_eq!(said(&again()), [1, 1], "what has ended lets nobody in");
+    let entry =
+        json!({"external_url": "https://wiki.localhost/", "internal_url": "http://127.0.0.1:9/", "preauth": "oidc"});
+    let document = json!({"apps": {"wiki": entry}, "assignments": [{"app": "wiki", "everyone": true}]});
+    let applied: Value = world.done("POST", "/v1/tenants/default/apply", &json!({"document": document}));
+    assert_eq!(said(&applied), [1, 0], "once, though two parts of the file are about it: {applied}");
+    world.done::<Value>("PUT", "/v1/identity", &json!({"external_url": "https://login.localhost/"}));
+    assert_eq!(said(&again()), [0, 0]);
+    let set: Value = world.done("PUT", ASSIGNMENTS, &json!({"app": "wiki", "user": "anna"}));
+    assert_eq!(set["warnings"], json!([]));
+    world.done::<Value>("DELETE", &format!("{ASSIGNMENTS}/wiki/user/anna"), &Value::Null);
+    world.done::<Value>("DELETE", &format!("{ASSIGNMENTS}/wiki/everyone"), &Value::Null);
+    assert_eq!(said(&again()), [0, 1]);
 }
 
 #[test]

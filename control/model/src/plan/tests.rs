@@ -140,14 +140,6 @@ fn plain_backends_are_warned_about() {
 }
 
 #[test]
-fn an_application_that_asks_who_it_is_is_served_with_a_word() {
-    let mut app = app(1, "https://a.example.com/");
-    (app.preauth, app.internal_url) = (Preauth::Oidc, "https://backend/".into());
-    let warnings = PlannedApp::parse(&app).unwrap().warnings();
-    assert!(warnings.len() == 1 && warnings[0].contains("only service tokens pass"), "{warnings:?}");
-}
-
-#[test]
 fn plans_that_let_the_same_pass_are_told_from_others() {
     let base = snapshot(&["https://a.example.com/".into(), "https://b.example.com/".into()]);
     let permits_as_base = |change: &dyn Fn(&mut Snapshot)| {
