@@ -149,7 +149,7 @@ pub(crate) enum Command {
     /// Groups of users: filled by hand, nested, or by a rule
     #[command(subcommand)]
     Group(UserGroupCommand),
-    /// Who may open an application, once users can sign in
+    /// Who may open an application that asks who they are
     #[command(after_help = assign::ASSIGN_EXAMPLES)]
     Assign(AssignArgs),
     /// Conditional access: under which conditions users may use applications, and what is asked of them

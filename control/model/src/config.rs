@@ -53,8 +53,8 @@ pub struct App {
 pub enum Preauth {
     /// Nothing: the application authenticates its users itself.
     Passthrough,
-    /// Who it is: nobody passes without credentials that Postern knows and that are good for the application. Service tokens
-    /// are so far; people cannot sign in yet.
+    /// Who it is: nobody passes but people who signed in and are assigned to the application, and machines with a service
+    /// token that names it.
     Oidc,
 }
 

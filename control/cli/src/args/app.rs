@@ -123,7 +123,7 @@ pub(crate) struct CertificateArgs {
 pub(crate) enum PreauthArg {
     /// Nothing: the application signs its users in itself
     Passthrough,
-    /// Whoever Postern knows and lets in: service tokens so far, browsers cannot sign in yet
+    /// Who it is: people who sign in and are assigned to the application, machines with a service token
     Oidc,
 }
 

@@ -80,7 +80,6 @@ pub(super) const ASSIGN_EXAMPLES: &str = "Examples:
   postern assign remove wiki --group staff
 
 Assigning again replaces role and end. Of several the user's own decides, then the groups', then
-everyone's. Users cannot sign in yet, so assignments have no effect so far: an application
-published with --preauth passthrough is reached by everybody, one with --preauth oidc with a
-service token only (postern access token). Applications named list or remove are given by
-their id.";
+everyone's. They count where the application asks (--preauth oidc) and people can sign in
+(postern identity publish); one published with --preauth passthrough is reached by everybody.
+Applications named list or remove are given by their id.";

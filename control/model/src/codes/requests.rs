@@ -21,8 +21,8 @@ pub(super) const CODES: &[Code] = &[
         code: "sign-in-required",
         status: Some(401),
         title: "The application asks who you are",
-        cause: "The application is published with --preauth oidc and the request has no credentials that Postern takes: an Authorization header of the scheme Bearer. Tokens elsewhere, in the query for example, do not count.",
-        cure: "send `Authorization: Bearer TOKEN` with a service token. `postern access token create NAME --app APP` makes one; browsers cannot sign in yet.",
+        cause: "The application is published with --preauth oidc, and the request shows neither the cookie of a session that counts nor a service token in an Authorization header of the scheme Bearer. Tokens elsewhere, in the query for example, do not count. A browser that opens a page is sent to sign in instead; what a page's script or a program asks for is answered so.",
+        cure: "open the application in a browser and sign in. Programs send `Authorization: Bearer TOKEN` with a service token: `postern access token create NAME --app APP` makes one. If browsers that open a page get this, people sign in nowhere yet: `postern identity publish --external https://HOST/`.",
     },
     Code {
         code: "access-token-invalid",

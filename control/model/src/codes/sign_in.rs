@@ -72,7 +72,7 @@ pub(super) const CODES: &[Code] = &[
         status: Some(403),
         title: "You are not assigned to the application",
         cause: "You are signed in, and neither you nor a group that you are in is assigned to this application, or the assignment has expired.",
-        cure: "ask your administrator: `postern assign --app APP --user LOGIN` lets one user in.",
+        cure: "ask your administrator: `postern assign APP --user LOGIN` lets one user in.",
     },
     Code {
         code: "policy-blocked",

@@ -1,4 +1,4 @@
-//! Assignments: who may open an application, once users can sign in.
+//! Assignments: who may open an application.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

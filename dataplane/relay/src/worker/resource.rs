@@ -18,7 +18,8 @@ pub(crate) fn metadata_url(head: &RequestHead, app: &PlannedApp) -> String {
     format!("https://{host}{WELL_KNOWN}{path}")
 }
 
-/// An application's metadata. There is no authorization server yet: tokens come from the operator.
+/// An application's metadata. It names no authorization server, for none gives out tokens: they come from the operator. People
+/// show no token but a cookie.
 pub(crate) fn metadata(head: &RequestHead, app: &PlannedApp) -> Reject {
     if !matches!(head.method, Method::Get | Method::Head) {
         return Reject::metadata_method();
