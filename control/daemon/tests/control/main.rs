@@ -1,5 +1,6 @@
 //! postern-control as a program: started on state folders of its own, asked over its socket, linked to relays that tests play.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "messages that a test does not wait for do not concern it")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
 mod administration;
