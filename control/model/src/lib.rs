@@ -29,6 +29,7 @@ pub mod policy;
 pub mod prefix;
 pub mod question;
 pub mod record;
+pub mod scim;
 pub mod secret;
 pub mod service_token;
 pub mod session;
