@@ -12,7 +12,7 @@ use postern_model::config::{Group, Tenant};
 use postern_model::directory::LoginName;
 use postern_model::frame;
 use postern_model::group_config::{BackendApp, GroupConfig};
-use postern_model::ids::{ConnectorId, Epoch, GroupId, RelayId, TenantId};
+use postern_model::ids::{ConnectorId, Epoch, GroupId, Name, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
@@ -24,10 +24,11 @@ use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
 use crate::password::Hasher;
 use crate::problem::problem;
+use crate::scim;
 use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
 use crate::stage::Staged;
-use crate::store::{AuditEntry, Commit, Directory, Pin, Records, Sessions, Store, StoreError, TokenRecord};
+use crate::store::{AuditEntry, Commit, Directory, Pin, Records, ScimRows, Sessions, Store, StoreError, TokenRecord};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -44,6 +45,7 @@ pub(crate) struct Control {
     pub(crate) sessions: RefCell<SessionIndex>,
     pub(crate) groups_kept: GroupsKept,
     pub(crate) sign_ins: RefCell<SignIns>,
+    pub(crate) scim: RefCell<scim::Throttle>,
     inner: RefCell<Inner>,
     version: watch::Sender<u64>,
 }
@@ -69,6 +71,8 @@ pub(crate) enum Actor {
     Relay(String),
     /// A user, on their own page.
     User(LoginName),
+    /// An identity provider, by the name of its SCIM token.
+    Scim(Name),
     /// Control itself.
     Control,
 }
@@ -97,6 +101,7 @@ impl Control {
             sessions: RefCell::new(sessions),
             groups_kept: GroupsKept::default(),
             sign_ins: RefCell::default(),
+            scim: RefCell::default(),
             inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
             version,
         };
@@ -263,6 +268,17 @@ impl Control {
         })
     }
 
+    /// Asks for what SCIM keeps; within a stage, the stage's.
+    pub(crate) fn scim_rows<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn ScimRows) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
+            tracing::error!(%error, "the store failed");
+            problem("store-failed", format!("the directory cannot be read: {error}"))
+        })
+    }
+
     /// Asks for sessions.
     pub(crate) fn sessions_in_store<T>(
         &self,
@@ -298,7 +314,7 @@ impl Control {
     }
 
     fn initialise(&self) -> anyhow::Result<()> {
-        let name: postern_model::ids::Name = DEFAULT_NAME.parse()?;
+        let name: Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();
         draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
         draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name }));
@@ -375,6 +391,7 @@ impl fmt::Display for Actor {
             Self::Connector(id) => write!(f, "connector {id}"),
             Self::Relay(name) => write!(f, "relay {name}"),
             Self::User(login) => write!(f, "user {login}"),
+            Self::Scim(name) => write!(f, "scim {name}"),
             Self::Control => f.write_str("control"),
         }
     }

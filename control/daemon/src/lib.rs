@@ -35,6 +35,7 @@ mod problem;
 mod questions;
 mod relays;
 mod rollout;
+mod scim;
 mod service_tokens;
 mod sessions;
 mod sign_in;

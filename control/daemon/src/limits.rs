@@ -136,3 +136,22 @@ pub(crate) const RECOVERY_CODE_BYTES: usize = 10;
 pub(crate) const ENROL_FRESH_S: u64 = 600;
 /// A new key for assertions so often.
 pub(crate) const ASSERTION_KEY_S: u64 = 30 * 86_400;
+
+/// A SCIM client's request, and each thousand users that it has looked at: 50 a second.
+pub(crate) const SCIM_REQUEST_MS: u64 = 20;
+/// So many milliseconds' worth at once: 500 requests.
+pub(crate) const SCIM_BURST_MS: u64 = 10_000;
+/// A wrong SCIM token from one address, or one network of IPv6: one in six seconds.
+pub(crate) const SCIM_WRONG_MS: u64 = 6_000;
+/// So many milliseconds' worth at once: ten of them.
+pub(crate) const SCIM_WRONG_BURST_MS: u64 = 60_000;
+/// Addresses whose wrong SCIM tokens are counted: at about 60 bytes each 600 KB.
+pub(crate) const SCIM_SOURCES_MAX: usize = 10_000;
+/// Resources of a SCIM answer, unless it is asked for fewer.
+pub(crate) const SCIM_RESULTS_DEFAULT: usize = 100;
+/// Resources of a SCIM answer at most.
+pub(crate) const SCIM_RESULTS_MAX: usize = 200;
+/// Members of a group that a SCIM answer names.
+pub(crate) const SCIM_MEMBERS_MAX: u32 = 4_000;
+/// Resources of a SCIM answer in bytes: with what stands around them less than a message between identity and control.
+pub(crate) const SCIM_ANSWER_BYTES_MAX: usize = 768 << 10;

@@ -67,6 +67,8 @@ mod tests {
             include_str!("sessions.rs"),
             include_str!("identity.rs"),
             include_str!("policies.rs"),
+            include_str!("scim/settings.rs"),
+            include_str!("scim/groups.rs"),
             include_str!("policies/names.rs"),
             include_str!("policies/what_if.rs"),
             include_str!("control.rs"),

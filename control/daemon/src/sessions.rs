@@ -129,6 +129,10 @@ impl Touched {
             | DirectoryChange::Nested(group, _)
             | DirectoryChange::Unnested(group, _) => Some(Self::Tenant(group.tenant)),
             DirectoryChange::GroupsRemoved(tenant) => Some(Self::Tenant(*tenant)),
+            DirectoryChange::ScimTokenPut(_)
+            | DirectoryChange::ScimTokenRemoved(_)
+            | DirectoryChange::ExternalIdPut(..)
+            | DirectoryChange::ScimGroupPut(..) => None,
         }
     }
 }

@@ -64,6 +64,7 @@ mod identity;
 mod limits;
 pub mod path;
 mod policy;
+mod scim;
 
 use std::collections::BTreeMap;
 
@@ -93,6 +94,7 @@ pub use identity::{
 };
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
+pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
 
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

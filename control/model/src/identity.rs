@@ -203,4 +203,6 @@ pub mod path {
     pub const BROWSER: &str = "/v1/browser";
     /// [`super::Browser`] to [`super::SignedIn`]: who it was.
     pub const SIGN_OUT: &str = "/v1/sign-out";
+    /// [`crate::scim::Call`] to [`crate::scim::Answer`].
+    pub const SCIM: &str = "/v1/scim";
 }

@@ -7,6 +7,7 @@ mod identity;
 pub(crate) mod overview;
 mod policies;
 mod routes;
+mod scim;
 
 use std::cell::Cell;
 use std::convert::Infallible;

@@ -40,6 +40,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
         ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
+        ["v1", "tenants", tenant, "scim", rest @ ..] => ask.scim(tenant, rest),
         ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
         ["v1", "identity"] => ask.identity().await,
         ["v1", "tenants", tenant, "policies", rest @ ..] => ask.policies(tenant, rest).await,

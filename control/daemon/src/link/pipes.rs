@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::control::Control;
 use crate::enrol;
 use crate::limits::{PIPE_BUFFER_BYTES, PIPE_REQUEST_TIMEOUT, PIPE_WAITING_BYTES_MAX, PIPES_MAX};
-use crate::sign_in;
+use crate::{scim, sign_in};
 
 /// The pipes of one link.
 pub(super) struct Pipes {
@@ -177,6 +177,10 @@ async fn answer(
         path::FACTOR => reply(read(&body).map(|request| sign_in::factor(control, request))),
         path::ACCOUNT => reply(read(&body).map(|request| sign_in::account(control, request))),
         path::BROWSER => reply(read(&body).map(|request| sign_in::browser(control, &request))),
+        path::SCIM => match read(&body) {
+            Some(call) => reply(Some(scim::answer(control, &call).await)),
+            None => plain(StatusCode::BAD_REQUEST),
+        },
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
         _ => plain(StatusCode::NOT_FOUND),
     }

@@ -9,6 +9,7 @@ use super::*;
 mod directory;
 mod factors;
 mod records;
+mod scim;
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
 
@@ -22,6 +23,7 @@ pub(crate) fn run(open: Open<'_>) {
     directory::run(open);
     factors::run(open);
     records::run(open);
+    scim::run(open);
 }
 
 fn empty_is_none(open: Open<'_>) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::directory::{LoginName, User, UserGroup};
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 
-use super::{Factors, StoreError};
+use super::{Factors, ScimToken, StoreError};
 use crate::password::PasswordHash;
 
 /// What can be asked about users and groups. While a stage is open, answers are the stage's.
@@ -118,4 +118,11 @@ pub(crate) enum DirectoryChange {
     Unnested(UserGroupId, UserGroupId),
     /// All groups of a tenant that has no users.
     GroupsRemoved(TenantId),
+    /// A tenant's SCIM token.
+    ScimTokenPut(ScimToken),
+    ScimTokenRemoved(TenantId),
+    /// What a SCIM client calls a user, or that it calls them nothing.
+    ExternalIdPut(UserId, Option<String>),
+    /// What people and a SCIM client call a group.
+    ScimGroupPut(UserGroupId, String, Option<String>),
 }

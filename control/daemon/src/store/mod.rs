@@ -5,6 +5,7 @@ mod conformance;
 mod directory;
 pub(crate) mod factors;
 pub(crate) mod records;
+mod scim;
 mod sessions;
 pub(crate) mod sign_in;
 mod sqlite;
@@ -16,12 +17,13 @@ use postern_model::{Delta, Snapshot};
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use factors::{FactorChange, Factors};
 pub(crate) use records::{Cut, Records};
+pub(crate) use scim::{Marks, ScimRows, ScimToken};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Records + Sessions {
+pub(crate) trait Store: Directory + Records + ScimRows + Sessions {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 

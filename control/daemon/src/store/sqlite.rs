@@ -12,6 +12,7 @@ use super::{Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord
 mod directory;
 mod factors;
 mod records;
+mod scim;
 mod sessions;
 
 /// An open SQLite file.
@@ -328,6 +329,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("sessions.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("audit.sql"), then: records::adopt },
     Step { sql: include_str!("factors.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("scim.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

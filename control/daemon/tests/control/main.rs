@@ -18,6 +18,7 @@ mod policies;
 mod questions;
 mod removed;
 mod restore;
+mod scim;
 mod service_tokens;
 mod sign_in;
 mod single_sign_on;

@@ -158,6 +158,18 @@ pub fn service_token_rotate(tenant: &str, token: &str) -> String {
     format!("{TENANTS}/{tenant}/service-tokens/{token}/rotate")
 }
 
+/// `GET`, `POST`, `DELETE`.
+#[must_use]
+pub fn scim(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/scim")
+}
+
+/// `POST`.
+#[must_use]
+pub fn scim_rotate(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/scim/rotate")
+}
+
 /// `GET`.
 #[must_use]
 pub fn histograms(tenant: &str) -> String {

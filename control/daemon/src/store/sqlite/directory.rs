@@ -6,7 +6,7 @@ use postern_model::directory::{LoginName, Membership, User, UserGroup, UserKind}
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, damaged, decode, signed, unsigned};
+use super::{SqliteStore, damaged, decode, scim, signed, unsigned};
 use crate::password::PasswordHash;
 use crate::store::{Directory, DirectoryChange, GroupSize, Part, StoreError, UserQuery};
 
@@ -193,7 +193,14 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
             run(transaction, unnest, outer.tenant, &[outer.seq, inner.seq])
         }
         DirectoryChange::GroupsRemoved(tenant) => {
+            scim::remove_token(transaction, *tenant)?;
             run(transaction, "DELETE FROM user_group WHERE tenant=?", *tenant, &[])
+        }
+        DirectoryChange::ScimTokenPut(token) => scim::put_token(transaction, token),
+        DirectoryChange::ScimTokenRemoved(tenant) => scim::remove_token(transaction, *tenant),
+        DirectoryChange::ExternalIdPut(user, external_id) => scim::put_user(transaction, *user, external_id.as_deref()),
+        DirectoryChange::ScimGroupPut(group, display_name, external_id) => {
+            scim::put_group(transaction, *group, display_name, external_id.as_deref())
         }
     }
 }
@@ -242,7 +249,7 @@ fn put_group(transaction: &Connection, group: &UserGroup) -> Result<(), StoreErr
     Ok(())
 }
 
-fn read_user(row: &Row<'_>) -> Result<User, StoreError> {
+pub(super) fn read_user(row: &Row<'_>) -> Result<User, StoreError> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(damaged);
     let expires_unix = row.get::<_, Option<i64>>(7)?.map(unsigned);
     let mail: Option<String> = row.get(4)?;
@@ -292,6 +299,7 @@ pub(super) fn like(text: &str) -> String {
     pattern + "%"
 }
 
-const USERS: &str = "SELECT tenant, seq, login, display_name, mail, attributes, guest, expires, enabled, created,
+pub(super) const USERS: &str =
+    "SELECT tenant, seq, login, display_name, mail, attributes, guest, expires, enabled, created,
     password_set FROM user";
 const GROUPS: &str = "SELECT tenant, seq, name, description, rule FROM user_group";
