@@ -9,6 +9,7 @@ mod control;
 mod cookies;
 mod pages;
 mod request;
+mod scim;
 mod server;
 mod sign_in;
 

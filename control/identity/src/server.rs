@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
-use crate::{pages, sign_in};
+use crate::{pages, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -36,6 +36,9 @@ pub(crate) async fn serve(stream: UnixStream, control: Rc<Control>) {
 }
 
 async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page> {
+    if scim::is_for(request.uri().path()) {
+        return scim::answer(control, request).await;
+    }
     let (head, body) = request.into_parts();
     let body = timeout(BODY_TIMEOUT, Limited::new(body, FORM_BYTES_MAX).collect()).await;
     let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
