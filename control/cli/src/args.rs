@@ -14,6 +14,7 @@ mod histogram;
 mod identity;
 mod policy;
 mod relay;
+mod scim;
 mod throttle;
 
 pub(crate) use access::{
@@ -36,6 +37,7 @@ pub(crate) use histogram::HistogramArgs;
 pub(crate) use identity::{IdentityCommand, SessionCommand};
 pub(crate) use policy::{ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, WhatIfArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
+pub(crate) use scim::ScimCommand;
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 
 use std::path::PathBuf;
@@ -134,6 +136,9 @@ pub(crate) enum Command {
     /// Who is signed in
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Users and groups that an identity provider makes and changes (SCIM)
+    #[command(subcommand)]
+    Scim(ScimCommand),
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),

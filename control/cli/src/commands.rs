@@ -17,6 +17,7 @@ mod network;
 mod policy;
 mod relay;
 mod request;
+mod scim;
 mod status;
 mod tenant;
 mod throttle;
@@ -55,6 +56,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Access(_)
         | Command::Identity(_)
         | Command::Session(_)
+        | Command::Scim(_)
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
@@ -82,6 +84,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Access(command) => access::run(&context, command).map(done),
         Command::Identity(command) => identity::run(&context, command).map(done),
         Command::Session(command) => identity::run_session(&context, command).map(done),
+        Command::Scim(command) => scim::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),

@@ -91,7 +91,7 @@ fn change(args: SetTokenArgs) -> (String, SetServiceToken) {
     (name, change)
 }
 
-fn asked_validity(args: &ValidityArgs) -> Option<Validity> {
+pub(super) fn asked_validity(args: &ValidityArgs) -> Option<Validity> {
     match (args.ttl, args.no_expiry) {
         (_, true) => Some(Validity::NoExpiry),
         (Some(ttl), false) => Some(Validity::TtlS(ttl.as_secs())),
@@ -122,7 +122,7 @@ fn hand_over(context: &Context, issued: &ServiceTokenIssued, out: Option<(&Path,
 }
 
 /// Made before control is asked: what could not be kept is not asked for, for the secret before it is good no longer then.
-fn new_file(out: &Path) -> Result<NewFile, Failure> {
+pub(super) fn new_file(out: &Path) -> Result<NewFile, Failure> {
     NewFile::create(out).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
             return Failure::new(format!("{} exists already", out.display())).cure("remove it or choose another file");
