@@ -26,6 +26,7 @@ mod observability;
 mod refusals;
 mod renewal;
 mod rollout;
+mod scim;
 mod service_tokens;
 mod sign_in;
 mod steering;

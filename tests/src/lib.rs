@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod client;
 pub mod cut;
 pub mod frames;
+pub mod identity;
 pub mod jupyter;
 pub mod kerberos;
 pub mod load;
