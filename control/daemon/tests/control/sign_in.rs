@@ -1,6 +1,8 @@
 //! Signing in as relays and identity processes ask for it: what they are told, what becomes of what they hold, and what those
 //! who only pretend get.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the other messages do not concern a test")]
+
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};

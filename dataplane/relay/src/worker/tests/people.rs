@@ -103,7 +103,7 @@ impl Control {
         match (&reply, answered.session) {
             (Reply::Session(record), _) => drop(sessions(&self.worker).put((**record).clone(), wall_clock())),
             (Reply::Refused, Some(session)) => sessions(&self.worker).is_gone(session, wall_clock()),
-            _ => {}
+            (Reply::Refused | Reply::Done | Reply::Unknown, _) => {}
         }
         answered.pass_on(&reply);
     }
