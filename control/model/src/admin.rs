@@ -64,6 +64,7 @@ mod identity;
 mod limits;
 pub mod path;
 mod policy;
+mod provider;
 mod scim;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ pub use identity::{
 };
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
+pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
 pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
 
 /// An error, RFC 9457.

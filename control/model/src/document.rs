@@ -9,6 +9,7 @@ use crate::config::Preauth;
 use crate::directory::{
     AttributeName, DESCRIPTION_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, Rule, VALUE_BYTES_MAX,
 };
+use crate::external::ProviderSettings;
 use crate::ids::{Name, TenantId};
 use crate::limit::{Allowance, Limit, LimitScope};
 use crate::policy::PolicyEntry;
@@ -43,6 +44,9 @@ pub struct Document {
     /// Groups of users.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub user_groups: BTreeMap<Name, UserGroupEntry>,
+    /// External OpenID providers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<Name, ProviderEntry>,
     /// Who is assigned to which application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignments: Vec<AssignmentEntry>,
@@ -167,6 +171,20 @@ pub struct UserGroupEntry {
     pub groups: Option<BTreeSet<Name>>,
 }
 
+/// An external OpenID provider. A secret that is absent stays as it is, for none is ever exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderEntry {
+    /// Everything but secret and groups.
+    pub settings: ProviderSettings,
+    /// What proves to it that we are its client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<SecretText>,
+    /// By the provider's name for it, the group that its claim fills.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Name>,
+}
+
 /// An assignment: one of user, group and everyone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -197,7 +215,8 @@ pub struct Apply {
     /// What shall be.
     pub document: Document,
     /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
-    /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, and policies.
+    /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, external
+    /// providers, and policies.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.

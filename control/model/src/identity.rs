@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::LoginName;
+use crate::external::{Offers, ProviderGrant};
 use crate::ids::{AppId, GroupId};
 use crate::secret::SecretText;
 
@@ -107,12 +108,17 @@ pub struct Ask {
     /// Why it is asked once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Refused>,
+    /// External providers to sign in by.
+    #[serde(default)]
+    pub external: Offers,
 }
 
 /// One thing that proves who someone is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
+    /// The login name alone: what else is asked for depends on its domain.
+    Login,
     /// Login name and password.
     Password,
     /// Something that the user has, besides a password.
@@ -156,11 +162,17 @@ pub struct Refused {
 }
 
 /// Who a browser is signed in as.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedIn {
     /// Nobody when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<LoginName>,
+    /// The provider that they signed in by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Box<ProviderGrant>>,
+    /// Where that one may send them back to after they signed out there, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_out_uri: Option<String>,
 }
 
 /// The identity process's backend, as its group's signed configuration names it. No resolver knows it.

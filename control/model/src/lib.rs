@@ -16,6 +16,7 @@ pub mod delta;
 pub mod directory;
 pub mod document;
 pub mod enrol;
+pub mod external;
 pub mod frame;
 pub mod group_config;
 pub mod histogram;

@@ -200,6 +200,30 @@ pub fn user(tenant: &str, user: &str) -> String {
     format!("{TENANTS}/{tenant}/users/{user}")
 }
 
+/// `GET`, `POST`.
+#[must_use]
+pub fn providers(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/providers")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn provider(tenant: &str, provider: &str) -> String {
+    format!("{TENANTS}/{tenant}/providers/{provider}")
+}
+
+/// `GET`.
+#[must_use]
+pub fn provider_probe(tenant: &str, provider: &str) -> String {
+    format!("{TENANTS}/{tenant}/providers/{provider}/probe")
+}
+
+/// `POST`.
+#[must_use]
+pub fn user_link(tenant: &str, user: &str) -> String {
+    format!("{TENANTS}/{tenant}/users/{user}/link")
+}
+
 /// `PUT`.
 #[must_use]
 pub fn password(tenant: &str, user: &str) -> String {

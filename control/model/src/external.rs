@@ -1,0 +1,408 @@
+//! External OpenID providers: what control keeps of each, and what it and the identity process say to each other about them.
+//! Relays know nothing of them.
+
+mod probe;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress};
+use crate::identity::ClientInfo;
+use crate::ids::{Name, TenantId};
+use crate::secret::SecretText;
+use crate::session::AuthMethod;
+
+pub use probe::{AskProbes, Probed, Probes};
+
+/// A provider's settings, without its secret and without the groups that its claims fill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// What users call it, on pages; empty: its name.
+    #[serde(default)]
+    pub label: Line<LABEL_BYTES_MAX>,
+    /// Its issuer identifier, exactly as it writes it itself. It stays: users are linked by it.
+    pub issuer: String,
+    /// What it calls us.
+    pub client_id: String,
+    /// What is asked for; `openid` is always.
+    #[serde(default = "default_scopes")]
+    pub scopes: Vec<String>,
+    /// Claims that a new user's login name comes from: the first that there is.
+    #[serde(default = "default_login_claims")]
+    pub login_claims: Vec<String>,
+    /// The claim that says what people call the user.
+    #[serde(default = "default_display_name_claim")]
+    pub display_name_claim: String,
+    /// The claim that says where the user gets mail.
+    #[serde(default = "default_mail_claim")]
+    pub mail_claim: String,
+    /// Takes mail addresses that the provider does not say to have verified.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_mail: bool,
+    /// The claim that names the user's groups; `None`: groups are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_claim: Option<String>,
+    /// Users whose login name ends in `@` and one of these go straight to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub domains: BTreeSet<String>,
+    /// The query parameter that tells it of which domain a user is: `domain_hint`, or Google's `hd`.
+    #[serde(default = "default_domain_hint")]
+    pub domain_hint_parameter: String,
+    /// What becomes of users that nobody linked.
+    #[serde(default)]
+    pub users: UnknownUsers,
+    /// What a value of `acr` says about how the user signed in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acr: BTreeMap<String, BTreeSet<AuthMethod>>,
+    /// Lets in only who proved more than one factor, as the provider says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_mfa: bool,
+    /// Browsers that begin to sign in go straight to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
+    /// Nobody signs in by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// PEM certificates of the only authorities that its TLS certificate may come from; `None`: the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
+    /// By how many seconds its clock may differ: 0 to 300.
+    #[serde(default = "default_skew_s")]
+    pub skew_s: u32,
+    /// How long one answer of it may take: 100 to 30,000 ms.
+    #[serde(default = "default_fetch_timeout_ms")]
+    pub fetch_timeout_ms: u32,
+    /// Allows `http://` to the identity process's own host. For tests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_loopback: bool,
+}
+
+impl ProviderSettings {
+    /// Settings with every default.
+    #[must_use]
+    pub fn new(issuer: String, client_id: String) -> Self {
+        Self {
+            label: Line::default(),
+            issuer,
+            client_id,
+            scopes: default_scopes(),
+            login_claims: default_login_claims(),
+            display_name_claim: default_display_name_claim(),
+            mail_claim: default_mail_claim(),
+            trust_mail: false,
+            group_claim: None,
+            domains: BTreeSet::new(),
+            domain_hint_parameter: default_domain_hint(),
+            users: UnknownUsers::default(),
+            acr: BTreeMap::new(),
+            require_mfa: false,
+            default: false,
+            disabled: false,
+            ca_pem: None,
+            skew_s: default_skew_s(),
+            fetch_timeout_ms: default_fetch_timeout_ms(),
+            insecure_loopback: false,
+        }
+    }
+}
+
+/// What becomes of users that a provider vouches for and nobody linked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownUsers {
+    /// They stay out: an operator links users that exist.
+    #[default]
+    Existing,
+    /// A user is made at the first sign-in, if the login name is free.
+    Create,
+}
+
+/// A provider as the identity process needs it to ask it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderGrant {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is called there.
+    pub name: Name,
+    /// Its settings.
+    pub settings: ProviderSettings,
+    /// What proves to it that we are its client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<SecretText>,
+}
+
+/// Other ways to sign in than by a password, on a page that asks for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offers {
+    /// Providers, each a button.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<Offer>,
+    /// The browser goes straight to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub straight_to: Option<Name>,
+    /// Who is about to sign in, as typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_hint: Option<String>,
+}
+
+/// A provider as a button.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// What operators call it.
+    pub name: Name,
+    /// What users call it.
+    pub label: String,
+}
+
+/// A user name, before it is known what else is asked for. Answered by a [`Step`](crate::identity::Step), which depends on
+/// the domain that was typed and not on whether there is such a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiveLogin {
+    /// Which sign-in.
+    pub flow: SecretText,
+    /// As typed.
+    pub login: String,
+}
+
+/// A browser wants to sign in by a provider. Answered by [`StartedExternal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartExternal {
+    /// Which sign-in.
+    pub flow: SecretText,
+    /// Which provider.
+    pub provider: Name,
+    /// What the browser has to tell it from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<SecretText>,
+}
+
+/// Whether it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartedExternal {
+    /// It may.
+    Go(Box<ExternalStart>),
+    /// It may not.
+    Refused(crate::identity::Refused),
+}
+
+/// What is needed to send a browser to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalStart {
+    /// The provider.
+    pub provider: ProviderGrant,
+    /// Where it sends the browser back to: each provider has an address of its own.
+    pub redirect_uri: String,
+    /// What the browser keeps.
+    pub browser: SecretText,
+}
+
+/// What has to come back from a provider, kept by control until it does. Answered by [`Kept`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepExternal {
+    /// Which sign-in.
+    pub flow: SecretText,
+    /// Which provider.
+    pub provider: Name,
+    /// By what it is found again.
+    pub state: SecretText,
+    /// What the identity process needs then: opaque.
+    pub pending: SecretText,
+    /// What its browser has.
+    pub browser: SecretText,
+}
+
+/// Whether it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// `false`: the sign-in is over.
+    pub kept: bool,
+}
+
+/// A browser came back: what was kept is handed out, once. Answered by [`TakenExternal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeExternal {
+    /// Whose address it came to.
+    pub tenant: TenantId,
+    /// Which provider's.
+    pub provider: Name,
+    /// What it says.
+    pub state: SecretText,
+    /// What it has.
+    pub browser: SecretText,
+}
+
+/// What was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenExternal {
+    /// For this browser.
+    Taken {
+        /// Which sign-in.
+        flow: SecretText,
+        /// What the identity process kept.
+        pending: SecretText,
+        /// The provider, as it is now.
+        provider: Box<ProviderGrant>,
+    },
+    /// There is nothing for it.
+    Refused(crate::identity::Refused),
+}
+
+/// What came of asking a provider. Answered by a [`Step`](crate::identity::Step).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishExternal {
+    /// Which sign-in.
+    pub flow: SecretText,
+    /// Which provider.
+    pub provider: Name,
+    /// Who asks.
+    pub client: ClientInfo,
+    /// What it said.
+    pub outcome: ExternalOutcome,
+}
+
+/// What a provider said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExternalOutcome {
+    /// Who it is.
+    User(Box<ExternalIdentity>),
+    /// Nothing that counts.
+    Failed(crate::identity::Refused),
+}
+
+/// A user whom a provider vouches for: `issuer` with `subject`, and nothing else, says who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalIdentity {
+    /// Who vouches.
+    pub issuer: String,
+    /// For whom.
+    pub subject: String,
+    /// What a new user is called.
+    pub login: LoginName,
+    /// For people.
+    #[serde(default)]
+    pub display_name: Line<DISPLAY_NAME_BYTES_MAX>,
+    /// Where they get mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailAddress>,
+    /// Whether the provider says that it is theirs.
+    #[serde(default)]
+    pub mail_verified: bool,
+    /// The provider's groups, in its words.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// It left some out: then nobody leaves a group.
+    #[serde(default)]
+    pub groups_left_out: bool,
+    /// How they proved who they are.
+    pub methods: BTreeSet<AuthMethod>,
+    /// When, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time_unix: Option<u64>,
+    /// The provider's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+/// Which providers a logout token may be of. Answered by [`ProvidersOf`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByIssuer {
+    /// The issuer that it names.
+    pub issuer: String,
+}
+
+/// Providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvidersOf {
+    /// Those that are enabled.
+    pub items: Vec<ProviderGrant>,
+}
+
+/// A provider says that somebody signed out. Answered by [`EndedExternal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndExternal {
+    /// Whose provider.
+    pub tenant: TenantId,
+    /// Which.
+    pub provider: Name,
+    /// Its issuer, as it was asked.
+    pub issuer: String,
+    /// Whose sessions end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Only those that came of this one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+/// Whether they have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedExternal {
+    /// How many; `None`: control failed, the provider may try again.
+    pub ended: Option<u64>,
+}
+
+fn default_scopes() -> Vec<String> {
+    ["openid", "profile", "email"].map(str::to_owned).to_vec()
+}
+
+fn default_login_claims() -> Vec<String> {
+    ["preferred_username", "email"].map(str::to_owned).to_vec()
+}
+
+fn default_display_name_claim() -> String {
+    "name".to_owned()
+}
+
+fn default_mail_claim() -> String {
+    "email".to_owned()
+}
+
+fn default_domain_hint() -> String {
+    "domain_hint".to_owned()
+}
+
+const fn default_skew_s() -> u32 {
+    60
+}
+
+const fn default_fetch_timeout_ms() -> u32 {
+    5_000
+}
+
+/// What users call a provider.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Providers of one tenant.
+pub const PROVIDERS_MAX: usize = 16;
+/// Domains of one provider.
+pub const DOMAINS_MAX: usize = 64;
+/// Groups that one provider's claims fill.
+pub const MAPPED_GROUPS_MAX: usize = 256;
+/// Where browsers come back to, below the identity's external URL: then the tenant's id and the provider's name.
+pub const EXTERNAL_CALLBACK_PATH: &str = "external/callback";
+
+/// Where control answers what, beside [`crate::identity::path`].
+pub mod path {
+    /// [`super::GiveLogin`] to [`crate::identity::Step`].
+    pub const LOGIN: &str = "/v1/sign-in/login";
+    /// [`super::StartExternal`] to [`super::StartedExternal`].
+    pub const START: &str = "/v1/external/start";
+    /// [`super::KeepExternal`] to [`super::Kept`].
+    pub const KEEP: &str = "/v1/external/keep";
+    /// [`super::TakeExternal`] to [`super::TakenExternal`].
+    pub const TAKE: &str = "/v1/external/take";
+    /// [`super::FinishExternal`] to [`crate::identity::Step`].
+    pub const FINISH: &str = "/v1/external/finish";
+    /// [`super::ByIssuer`] to [`super::ProvidersOf`].
+    pub const PROVIDERS: &str = "/v1/external/providers";
+    /// [`super::EndExternal`] to [`super::EndedExternal`].
+    pub const END: &str = "/v1/external/end";
+    /// [`super::AskProbes`] to [`super::Probes`].
+    pub const PROBES: &str = "/v1/external/probes";
+    /// [`super::Probed`] to [`super::Kept`].
+    pub const PROBED: &str = "/v1/external/probed";
+}
