@@ -19,7 +19,7 @@ use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, kept_out, networks, policies, relays, service_tokens, tenants, throttle,
+    apps, assignments, certificates, idps, kept_out, networks, policies, relays, service_tokens, tenants, throttle,
     user_groups, users,
 };
 
@@ -48,6 +48,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
                 run.prune_networks(&tenant, &document)?;
                 run.prune_certificates(&tenant, &document)?;
             }
+            idps::check_conflicts(control, &tenant)?;
             let snapshot = control.snapshot();
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
@@ -82,6 +83,7 @@ pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<
     Ok(Document {
         users: if users { users::entries(control, tenant.id)? } else { BTreeMap::new() },
         user_groups: groups.all.values().map(group).collect::<Result<_, Problem>>()?,
+        providers: idps::entries(control, tenant.id)?,
         assignments: assignments::entries(control, tenant, users)?,
         policies: policies::entries(control, tenant.id, users),
         ..published(control, tenant)
@@ -195,6 +197,10 @@ impl Run<'_> {
                 step(control, actor, tenant, name, entry).map_err(|problem| problem.about(format!("group.{name}")))?;
             }
         }
+        for (name, entry) in &document.providers {
+            let put = idps::put_entry(control, actor, tenant, name, entry.clone());
+            put.map_err(|problem| problem.about(format!("idp.{name}")))?;
+        }
         let mut seen = BTreeSet::new();
         for (nth, entry) in document.assignments.iter().enumerate() {
             let put = assignments::put_entry(control, actor, tenant, entry, &mut seen);
@@ -268,6 +274,9 @@ impl Run<'_> {
         let Self { control, actor } = self;
         if !document.policies.is_empty() {
             policies::prune(control, actor, tenant, &document.policies)?;
+        }
+        if !document.providers.is_empty() {
+            idps::prune(control, actor, tenant, &document.providers)?;
         }
         assignments::prune(control, actor, tenant, &document.assignments)?;
         user_groups::prune(control, actor, tenant, &document.user_groups)?;

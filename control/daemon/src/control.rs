@@ -237,8 +237,7 @@ impl Control {
         let version = inner.snapshot.version;
         let oldest = if newest { version } else { version.saturating_sub(LOG_DELTAS_KEPT / 2) };
         let shared = inner.encoded.as_ref().filter(|(held, _)| *held >= oldest);
-        let shared = shared.and_then(|(held, message)| Some((*held, message.upgrade()?)));
-        if let Some(shared) = shared {
+        if let Some(shared) = shared.and_then(|(held, message)| Some((*held, message.upgrade()?))) {
             return Ok(shared);
         }
         let message = ToRelay::Snapshot(Box::new(inner.snapshot.clone()));
@@ -257,15 +256,22 @@ impl Control {
         self.inner.borrow_mut().store.tokens_open(group, now_unix()).map_err(store_failed)
     }
 
+    /// Asks the store for `what`.
+    pub(crate) fn read<T>(
+        &self,
+        what: &str,
+        ask: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        let read = ask(&mut *self.inner.borrow_mut().store);
+        read.map_err(|error| Problem { detail: format!("{what} cannot be read: {error}"), ..store_failed(error) })
+    }
+
     /// Asks the directory; within a stage, the stage's.
     pub(crate) fn directory<T>(
         &self,
         ask: impl FnOnce(&mut dyn Directory) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
-        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
-            tracing::error!(%error, "the store failed");
-            problem("store-failed", format!("the directory cannot be read: {error}"))
-        })
+        self.read("the directory", |store| ask(store))
     }
 
     /// Asks for what SCIM keeps; within a stage, the stage's.
@@ -284,10 +290,7 @@ impl Control {
         &self,
         ask: impl FnOnce(&mut dyn Sessions) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
-        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
-            tracing::error!(%error, "the store failed");
-            problem("store-failed", format!("sessions cannot be read: {error}"))
-        })
+        self.read("sessions", |store| ask(store))
     }
 
     /// The key a relay is known by.
@@ -362,7 +365,8 @@ impl Inner {
     /// Adds to the stage what would be committed without one: rows go into the store's stage, the rest waits.
     fn stage(&mut self, mut draft: Draft) -> Result<u64, Problem> {
         let rows = std::mem::take(&mut draft.rest.directory);
-        self.store.stage(&rows).map_err(store_failed)?;
+        let providers = std::mem::take(&mut draft.rest.providers);
+        self.store.stage(&rows, &providers).map_err(store_failed)?;
         draft.touched.extend(rows.iter().filter_map(Touched::by));
         let Some(staged) = &mut self.staged else { return Ok(self.snapshot.version) };
         staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;

@@ -7,7 +7,9 @@ use postern_model::group_config::BackendApp;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
-use crate::store::{AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, SessionChange, SignIn, TokenRecord};
+use crate::store::{
+    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, SessionChange, SignIn, TokenRecord,
+};
 
 /// A change in the making.
 #[derive(Default)]
@@ -55,6 +57,10 @@ impl Draft {
 
     pub(crate) fn directory(&mut self, change: DirectoryChange) {
         self.rest.directory.push(change);
+    }
+
+    pub(crate) fn provider(&mut self, change: ProviderChange) {
+        self.rest.providers.push(change);
     }
 
     pub(crate) fn session(&mut self, change: SessionChange) {

@@ -23,6 +23,7 @@ mod fault;
 mod fleet;
 mod foreign_hosts;
 mod identity;
+mod idps;
 mod kept_out;
 mod limits;
 mod link;

@@ -155,3 +155,8 @@ pub(crate) const SCIM_RESULTS_MAX: usize = 200;
 pub(crate) const SCIM_MEMBERS_MAX: u32 = 4_000;
 /// Resources of a SCIM answer in bytes: with what stands around them less than a message between identity and control.
 pub(crate) const SCIM_ANSWER_BYTES_MAX: usize = 768 << 10;
+
+/// How long an operator waits for an identity process to ask a provider: it looks every two seconds.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Operators that wait for the same answer.
+pub(crate) const PROBES_MAX: usize = 16;

@@ -99,7 +99,7 @@ impl SessionIndex {
                     self.remove(*id);
                     found.single.insert(*id);
                 }
-                SessionChange::Seen(..) => {}
+                SessionChange::OfProvider(..) | SessionChange::Inherits(..) | SessionChange::Seen(..) => {}
             }
         }
         found

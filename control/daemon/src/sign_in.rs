@@ -4,6 +4,7 @@
 mod account;
 mod codes;
 mod demand;
+pub(crate) mod external;
 mod guesses;
 mod offers;
 mod second;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Preauth};
 use postern_model::directory::{LoginName, User};
+use postern_model::external::Offers;
 use postern_model::identity::{
     Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, ClientInfo, Done, Factor, GivePassword, Refused, SignedIn, Step,
     USER_AGENT_BYTES_MAX,
@@ -32,10 +34,10 @@ use crate::control::{Actor, Control, Draft};
 use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{self, random_secret, secret_key};
 use crate::store::sign_in::{Logged, SignInOutcome};
-use crate::store::{FactorChange, SessionChange, SignIn, StoredSession};
+use crate::store::{SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
 use guesses::Guesses;
-use second::{At, Proven, Stage};
+use second::{At, Proven, Stage, Vouched};
 
 pub(crate) use account::account;
 pub(crate) use second::factor;
@@ -48,6 +50,7 @@ pub(crate) struct SignIns {
     begun: std::collections::VecDeque<([u8; 32], u64)>,
     codes: Codes,
     guesses: Guesses,
+    external: external::Waiting,
 }
 
 /// A browser on its way: where it came from is where it goes back to.
@@ -108,7 +111,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
             Some(step) => step,
             None => return done(control, &flow, session.id, None),
         },
-        None => at.ask(control, Factor::Password, None),
+        None => Step::Ask(Box::new(external::first(control, flow.tenant, at.page(control, Factor::Password, None)))),
     };
     if matches!(step, Step::Ask(_)) {
         control.sign_ins.borrow_mut().keep(key, flow);
@@ -173,8 +176,16 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         return Step::Refused(flow_over());
     }
     let methods = BTreeSet::from([AuthMethod::Password]);
-    let proven = Proven { user: user.id, typed, methods, keep, authenticated_unix: now_unix(), ends_unix: None };
-    second::go_on(control, &at, &user, proven)
+    let proven = Proven {
+        user: user.id,
+        typed,
+        methods,
+        vouched: Vouched::Nobody,
+        keep,
+        authenticated_unix: now_unix(),
+        ends_unix: None,
+    };
+    second::go_on(control, &at, &user, proven, Draft::default())
 }
 
 /// Whether what was verified is still what counts.
@@ -214,7 +225,11 @@ impl Attempt<'_> {
 
 /// What is not recorded did not happen: who cannot be written down is not answered.
 fn log(control: &Control, entry: SignIn) -> Result<(), Refused> {
-    let mut draft = Draft::default();
+    log_with(control, Draft::default(), entry)
+}
+
+/// The same, together with what is to be kept with it.
+fn log_with(control: &Control, mut draft: Draft, entry: SignIn) -> Result<(), Refused> {
     draft.sign_in(entry);
     control.commit(&Actor::Control, draft).map(drop).map_err(|_| internal())
 }
@@ -224,7 +239,7 @@ pub(crate) fn browser(control: &Control, request: &Browser) -> SignedIn {
     let user = alive(control, &request.secret).and_then(|session| {
         control.directory(|store| store.user(session.user)).ok().flatten().filter(|user| user.is_active(now_unix()))
     });
-    SignedIn { login: user.map(|user| user.login) }
+    SignedIn { login: user.map(|user| user.login), ..SignedIn::default() }
 }
 
 /// The end of what a browser has; says who it was.
@@ -233,6 +248,7 @@ pub(crate) fn sign_out(control: &Control, request: &Browser) -> SignedIn {
     let key = secret_key(request.secret.expose());
     if let Ok(Some(session)) = control.sessions_in_store(|store| store.session_of_browser(&key)) {
         end(control, session.id);
+        return external::sign_out_at(control, &session, was);
     }
     was
 }
@@ -315,7 +331,7 @@ fn make_session(
     proven: &Proven,
     at: &At<'_>,
     record: SignIn,
-    change: Option<FactorChange>,
+    mut draft: Draft,
 ) -> Result<(SessionId, BrowserGrant), Refused> {
     let (secret, browser) = random_secret().map_err(|_| internal())?;
     let mut id = [0; 16];
@@ -330,7 +346,7 @@ fn make_session(
         created_unix: now,
         authenticated_unix: proven.authenticated_unix,
         methods: proven.methods.clone(),
-        provider: None,
+        provider: proven.vouched.provider().cloned(),
         source: Some(client.address),
         user_agent: shortened(&client.user_agent),
         expires_unix: proven.ends_unix.map_or(now + absolute_s, |end| end.min(now + absolute_s)),
@@ -339,15 +355,15 @@ fn make_session(
         seen_unix: now,
     };
     let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(now));
-    let mut draft = Draft::default();
+    match &proven.vouched {
+        Vouched::By(of) => draft.session(SessionChange::OfProvider(session, of.clone())),
+        Vouched::Before(replaced, _) => draft.session(SessionChange::Inherits(session, *replaced)),
+        Vouched::Nobody => {}
+    }
     // A session never becomes a stronger one: whoever knows the old one's cookies has nothing of the new one.
     if let Some(replaced) = at.flow.replaces {
         draft.session(SessionChange::Removed(replaced));
     }
-    if let Some(FactorChange::RecoveryUsed(..)) = &change {
-        draft.audit(crate::factors::audit("user.factor.recovery-code", user, None, None));
-    }
-    change.into_iter().for_each(|change| draft.factor(change));
     draft.session(SessionChange::Put(Box::new(stored)));
     draft.sign_in(SignIn { session: Some(session), ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
@@ -378,7 +394,7 @@ fn done(control: &Control, flow: &Flow, session: SessionId, browser: Option<Brow
 }
 
 /// RFC 9207: the answer says whose it is.
-fn issuer(control: &Control) -> String {
+pub(crate) fn issuer(control: &Control) -> String {
     let snapshot = control.snapshot();
     let identity = snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app));
     identity.map_or_else(String::new, |app| app.external_url.trim_end_matches('/').to_owned())
@@ -392,6 +408,11 @@ fn ask(
     factor: Factor,
     problem: Option<Refused>,
 ) -> Ask {
+    // Before the snapshot is held: the store is read for it.
+    let external = match factor {
+        Factor::Login | Factor::Password => external::offers(control, flow.tenant),
+        Factor::Second(_) | Factor::Enrol(_) | Factor::Recovery(_) => Offers::default(),
+    };
     let snapshot = control.snapshot();
     let login = match &*flow.stage.borrow() {
         Stage::Password(login) => login.clone(),
@@ -399,7 +420,7 @@ fn ask(
         Stage::Taken => None,
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
-    Ask { flow: secret.clone(), factor, tenant, app: app.to_owned(), login, problem }
+    Ask { flow: secret.clone(), factor, tenant, app: app.to_owned(), login, problem, external }
 }
 
 impl SignIns {

@@ -16,7 +16,7 @@ use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
 use crate::identity;
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
 use crate::problem::{check_no_id, not_found, not_found_among, problem};
-use crate::store::{DirectoryChange, TokenRecord};
+use crate::store::{DirectoryChange, ProviderChange, TokenRecord};
 
 /// `tenant create`: a tenant with its first group.
 pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> Result<TenantView, Problem> {
@@ -76,6 +76,9 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
         }
     }
     draft.change(Change::TenantRemoved { id: tenant.id });
+    for provider in control.providers(|store| store.providers(Some(tenant.id)))? {
+        draft.provider(ProviderChange::Removed(tenant.id, provider.name));
+    }
     draft.directory(DirectoryChange::GroupsRemoved(tenant.id));
     draft.audit(audit("tenant.delete", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     let version = control.commit(actor, draft)?;

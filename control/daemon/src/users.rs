@@ -9,7 +9,7 @@ use postern_model::admin::{
 use postern_model::config::Tenant;
 use postern_model::directory::{ATTRIBUTES_MAX, LoginName, Principal, User, UserKind};
 use postern_model::document::{DOCUMENT_USERS_MAX, UserEntry};
-use postern_model::ids::{TenantId, UserId};
+use postern_model::ids::{Name, TenantId, UserId};
 
 use crate::assignments;
 use crate::clock::{now_unix, now_unix_ms};
@@ -270,6 +270,42 @@ fn put(
     draft.directory(DirectoryChange::UserPut(Box::new(user)));
     draft.rest.directory.extend(password);
     control.commit(actor, draft).map(drop)
+}
+
+/// Somebody whom an identity provider vouches for and whom nobody knew: made in the change that signs them in, which also puts
+/// them.
+pub(crate) fn made_for_provider(
+    control: &Control,
+    tenant: TenantId,
+    login: &LoginName,
+    draft: &mut Draft,
+) -> Result<User, Problem> {
+    check_no_id::<UserId>("user", login.as_str())?;
+    check_free(control, tenant, login)?;
+    Ok(User {
+        id: next_id(control, tenant, draft)?,
+        login: login.clone(),
+        display_name: Default::default(),
+        mail: None,
+        attributes: BTreeMap::new(),
+        kind: UserKind::Member,
+        enabled: true,
+        created_unix_ms: now_unix_ms(),
+        password_set_unix_ms: None,
+    })
+}
+
+/// Puts a user whom an identity provider says something about, if it is anything new.
+pub(crate) fn put_for_provider(before: Option<&User>, user: &User, provider: &Name, draft: &mut Draft) {
+    if before == Some(user) {
+        return;
+    }
+    draft.audit(Audit {
+        before: before.map(summary),
+        after: Some(format!("{} by identity provider {provider}", summary(user))),
+        ..audit(if before.is_some() { "user.set" } else { "user.create" }, user)
+    });
+    draft.directory(DirectoryChange::UserPut(Box::new(user.clone())));
 }
 
 fn check_free(control: &Control, tenant: TenantId, login: &LoginName) -> Result<(), Problem> {

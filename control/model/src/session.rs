@@ -105,7 +105,8 @@ impl SessionRecord {
 /// Whether these prove two different things: what someone knows and what they have.
 #[must_use]
 pub fn is_multi_factor(methods: &BTreeSet<AuthMethod>) -> bool {
-    let knows = methods.contains(&AuthMethod::Password);
+    // A provider that does not say how it was proven vouches for one of them: what they know, as most ask for first.
+    let knows = methods.contains(&AuthMethod::Password) || methods.contains(&AuthMethod::Federated);
     let has = methods.contains(&AuthMethod::OneTimePassword);
     // A key of WebAuthn is asked for with user verification: it is both.
     knows && has || methods.contains(&AuthMethod::HardwareKey) || methods.contains(&AuthMethod::MultiFactor)

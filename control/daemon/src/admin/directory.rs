@@ -5,7 +5,7 @@ use postern_model::admin::{AssignmentChanged, ChangeMembers, CreateUser, Problem
 
 use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
-use crate::{apply, assignments, factors, rollout, tenants, user_groups, users};
+use crate::{apply, assignments, factors, idps, rollout, tenants, user_groups, users};
 
 impl Ask<'_> {
     pub(super) async fn users(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
@@ -45,6 +45,7 @@ impl Ask<'_> {
             (&Method::DELETE, [user, "factors", factor]) => {
                 self.confirmed(factors::remove(control, actor, &tenant, user, factor)?).await
             }
+            (&Method::POST, [user, "link"]) => reply(&idps::link(control, actor, &tenant, user, self.body()?)?),
             (&Method::DELETE, [user]) => self.confirmed(users::delete(control, actor, &tenant, user)?).await,
             _ => Err(self.no_route()),
         }

@@ -3,9 +3,10 @@
 use hyper::Method;
 use postern_model::admin::Problem;
 
-use super::routes::{Ask, Reply, list, reply};
+use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
-use crate::{identity, rollout, sessions, tenants};
+use crate::sign_in::external::probes;
+use crate::{identity, idps, rollout, sessions, tenants};
 
 impl Ask<'_> {
     pub(super) async fn identity(&self) -> Result<Reply, Problem> {
@@ -18,6 +19,20 @@ impl Ask<'_> {
                 reply(&published)
             }
             Method::DELETE => self.confirmed(identity::unpublish(control, actor)?).await,
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) async fn providers(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(idps::list(control, &tenant)?)),
+            (&Method::POST, []) => created(&idps::add(control, actor, &tenant, self.body()?)?),
+            (&Method::GET, [name, "probe"]) => reply(&probes::probe(control, &tenant, name).await?),
+            (&Method::GET, [name]) => reply(&idps::show(control, &tenant, name)?),
+            (&Method::PATCH, [name]) => reply(&idps::set(control, actor, &tenant, name, self.body()?)?),
+            (&Method::DELETE, [name]) => reply(&idps::remove(control, actor, &tenant, name)?),
             _ => Err(self.no_route()),
         }
     }

@@ -42,6 +42,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
         ["v1", "tenants", tenant, "scim", rest @ ..] => ask.scim(tenant, rest),
         ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
+        ["v1", "tenants", tenant, "providers", rest @ ..] => ask.providers(tenant, rest).await,
         ["v1", "identity"] => ask.identity().await,
         ["v1", "tenants", tenant, "policies", rest @ ..] => ask.policies(tenant, rest).await,
         ["v1", "tenants", tenant, "policy-what-if"] => ask.policy_what_if(tenant),

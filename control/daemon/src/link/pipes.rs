@@ -182,6 +182,24 @@ async fn answer(
             None => plain(StatusCode::BAD_REQUEST),
         },
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
+        other => answer_external(control, other, &body),
+    }
+}
+
+/// Signing in by external providers.
+fn answer_external(control: &Control, path: &str, body: &[u8]) -> Response<Full<Bytes>> {
+    use postern_model::external::path;
+    use sign_in::external;
+    match path {
+        path::LOGIN => reply(read(body).map(|request| external::login(control, request))),
+        path::START => reply(read(body).map(|request| external::start(control, request))),
+        path::KEEP => reply(read(body).map(|request| external::keep(control, request))),
+        path::TAKE => reply(read(body).map(|request| external::take(control, &request))),
+        path::FINISH => reply(read(body).map(|request| external::finish(control, request))),
+        path::PROVIDERS => reply(read(body).map(|request| external::by_issuer(control, &request))),
+        path::PROBES => reply(Some(external::probes::asked(control))),
+        path::PROBED => reply(read(body).map(|request| external::probes::answered(control, request))),
+        path::END => reply(read(body).map(|request| external::end(control, &request))),
         _ => plain(StatusCode::NOT_FOUND),
     }
 }

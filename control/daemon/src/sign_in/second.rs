@@ -15,14 +15,14 @@ use std::rc::Rc;
 
 use postern_model::config::App;
 use postern_model::directory::User;
-use postern_model::identity::{ClientInfo, Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
-use postern_model::ids::UserId;
+use postern_model::identity::{Ask, ClientInfo, Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
+use postern_model::ids::{Name, SessionId, UserId};
 use postern_model::secret::SecretText;
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{Attempt, Flow, Goal, ask, done, flow_over, internal, log, make_session, offers, refused, too_many, totp};
+use super::{Attempt, Flow, Goal, ask, done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
@@ -30,7 +30,7 @@ use crate::limits::{ENROL_FRESH_S, FACTOR_KEYS_MAX};
 use crate::sessions::secret_key;
 use crate::store::factors::{StoredFactors, StoredKey, StoredTotp, TotpSecret};
 use crate::store::sign_in::SignInOutcome;
-use crate::store::{FactorChange, SignIn, StoredSession};
+use crate::store::{FactorChange, ProviderSession, SignIn, StoredSession};
 
 /// What a flow waits for.
 pub(super) enum Stage {
@@ -50,11 +50,21 @@ pub(super) struct Proven {
     pub(super) user: UserId,
     pub(super) typed: String,
     pub(super) methods: BTreeSet<AuthMethod>,
+    pub(super) vouched: Vouched,
     pub(super) keep: bool,
     /// When the first of it was.
     pub(super) authenticated_unix: u64,
     /// The end of the session that becomes a stronger one: the new one ends no later.
     pub(super) ends_unix: Option<u64>,
+}
+
+/// The provider that says who someone is, where one does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Vouched {
+    Nobody,
+    By(ProviderSession),
+    /// As it did for the session that becomes a stronger one.
+    Before(SessionId, Name),
 }
 
 /// A flow that someone is looking at.
@@ -71,9 +81,20 @@ impl Proven {
             user: user.id,
             typed: user.login.to_string(),
             methods: session.methods.clone(),
+            vouched: session.provider.clone().map_or(Vouched::Nobody, |name| Vouched::Before(session.id, name)),
             keep: session.persistent,
             authenticated_unix: session.authenticated_unix,
             ends_unix: Some(session.expires_unix),
+        }
+    }
+}
+
+impl Vouched {
+    pub(super) const fn provider(&self) -> Option<&Name> {
+        match self {
+            Self::Nobody => None,
+            Self::By(of) => Some(&of.provider),
+            Self::Before(_, name) => Some(name),
         }
     }
 }
@@ -85,11 +106,16 @@ impl At<'_> {
 
     fn record(&self, proven: &Proven, outcome: SignInOutcome) -> SignIn {
         let (user, methods) = (Some(proven.user), proven.methods.clone());
-        SignIn { user, methods, ..self.attempt(proven).record(outcome) }
+        let provider = proven.vouched.provider().cloned();
+        SignIn { user, methods, provider, ..self.attempt(proven).record(outcome) }
     }
 
     pub(super) fn ask(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Step {
-        Step::Ask(Box::new(ask(control, self.secret, self.app.name.as_str(), self.flow, factor, problem)))
+        Step::Ask(Box::new(self.page(control, factor, problem)))
+    }
+
+    pub(super) fn page(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Ask {
+        ask(control, self.secret, self.app.name.as_str(), self.flow, factor, problem)
     }
 }
 
@@ -130,14 +156,16 @@ const fn interrupted(unmet: Unmet) -> &'static str {
     }
 }
 
-/// After a password: a session, or what is needed before there is one.
-pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven) -> Step {
+/// After a password, or what a provider said: a session, or what is needed before there is one. `draft` is kept either way.
+pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
-    let is_demanded = factors.any() || demanded(control, at.app, user, at.client).multi_factor;
+    // Which factors its users show is a provider's to say, unless more is demanded here.
+    let has_own = factors.any() && proven.vouched == Vouched::Nobody;
+    let is_demanded = has_own || demanded(control, at.app, user, at.client).multi_factor;
     if !is_demanded || is_multi_factor(&proven.methods) {
-        return finish(control, at, user, proven, None);
+        return finish(control, at, user, proven, draft);
     }
-    match log(control, at.record(&proven, SignInOutcome::Interrupted("mfa-needed"))) {
+    match log_with(control, draft, at.record(&proven, SignInOutcome::Interrupted("mfa-needed"))) {
         Ok(()) => ask_for(control, at, user, proven, &factors, None),
         Err(refused) => Step::Refused(refused),
     }
@@ -218,7 +246,7 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
                 Err(refused) => enrol(control, &at, &user, proven, Some(secret), Some(refused)),
             }
         }
-        (Stage::Recovery(proven), FactorAnswer::Seen) => finish(control, &at, &user, proven, None),
+        (Stage::Recovery(proven), FactorAnswer::Seen) => finish(control, &at, &user, proven, Draft::default()),
         (stage, _) => {
             flow.stage.replace(stage);
             Step::Refused(flow_over())
@@ -252,7 +280,12 @@ fn second(
         Ok((method, change)) => {
             control.sign_ins.borrow_mut().guesses.succeeded(counted, source);
             proven.methods.insert(method);
-            finish(control, at, user, proven, Some(change))
+            let mut draft = Draft::default();
+            if let FactorChange::RecoveryUsed(..) = &change {
+                draft.audit(factors::audit("user.factor.recovery-code", user, None, None));
+            }
+            draft.factor(change);
+            finish(control, at, user, proven, draft)
         }
         Err((code, problem)) => match log(control, at.record(&proven, SignInOutcome::Failure(code))) {
             Ok(()) => ask_for(control, at, user, proven, &factors, Some(problem)),
@@ -344,20 +377,14 @@ fn enrolled(
     }
     proven.methods.insert(method);
     if codes.is_empty() {
-        return finish(control, at, user, proven, None);
+        return finish(control, at, user, proven, Draft::default());
     }
     at.flow.stage.replace(Stage::Recovery(proven));
     at.ask(control, Factor::Recovery(codes), None)
 }
 
-/// The session, in place of the one that there was. What was used up for it is so in the same transaction.
-pub(super) fn finish(
-    control: &Control,
-    at: &At<'_>,
-    user: &User,
-    proven: Proven,
-    change: Option<FactorChange>,
-) -> Step {
+/// The session, in place of the one that there was. What was used up for it is so in the same transaction, `draft`.
+pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
     // Only one of two that were sent at once leads on.
     if control.sign_ins.borrow_mut().flows.remove(&secret_key(at.secret.expose())).is_none() {
         return Step::Refused(flow_over());
@@ -366,14 +393,14 @@ pub(super) fn finish(
         return done(control, at.flow, session, None);
     }
     let record = at.record(&proven, SignInOutcome::Success);
-    match make_session(control, user, &proven, at, record, change) {
+    match make_session(control, user, &proven, at, record, draft) {
         Ok((session, grant)) => done(control, at.flow, session, Some(grant)),
         Err(refused) => Step::Refused(refused),
     }
 }
 
 /// On their own page people prove nothing new when they look at their recovery codes: the session stays.
-fn unchanged(control: &Control, flow: &Flow, proven: &Proven) -> Option<postern_model::ids::SessionId> {
+fn unchanged(control: &Control, flow: &Flow, proven: &Proven) -> Option<SessionId> {
     let id = flow.replaces.filter(|_| flow.goal == Goal::Account)?;
     let session = control.sessions_in_store(|store| store.session(id)).ok().flatten()?;
     let is_same = session.user == proven.user

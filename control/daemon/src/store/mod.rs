@@ -4,6 +4,7 @@
 mod conformance;
 mod directory;
 pub(crate) mod factors;
+mod providers;
 pub(crate) mod records;
 mod scim;
 mod sessions;
@@ -16,6 +17,7 @@ use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use factors::{FactorChange, Factors};
+pub(crate) use providers::{ProviderChange, ProviderSession, Providers, StoredProvider};
 pub(crate) use records::{Cut, Records};
 pub(crate) use scim::{Marks, ScimRows, ScimToken};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
@@ -23,7 +25,7 @@ pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Records + ScimRows + Sessions {
+pub(crate) trait Store: Directory + Providers + Records + ScimRows + Sessions {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -34,8 +36,8 @@ pub(crate) trait Store: Directory + Records + ScimRows + Sessions {
     /// Opens a stage: what is staged from now on is seen by questions and nowhere else, until a commit or [`Store::forget`].
     fn begin(&mut self) -> Result<(), StoreError>;
 
-    /// Stages changes to the directory.
-    fn stage(&mut self, changes: &[DirectoryChange]) -> Result<(), StoreError>;
+    /// Stages changes to the directory, then to providers.
+    fn stage(&mut self, changes: &[DirectoryChange], providers: &[ProviderChange]) -> Result<(), StoreError>;
 
     /// Drops the stage, if one is open.
     fn forget(&mut self) -> Result<(), StoreError>;
@@ -84,6 +86,7 @@ pub(crate) struct Commit {
     pub(crate) tokens_removed: Vec<GroupId>,
     pub(crate) pins: Vec<(RelayId, Option<Pin>)>,
     pub(crate) directory: Vec<DirectoryChange>,
+    pub(crate) providers: Vec<ProviderChange>,
     pub(crate) sessions: Vec<SessionChange>,
     pub(crate) factors: Vec<FactorChange>,
     pub(crate) audit: Vec<AuditEntry>,

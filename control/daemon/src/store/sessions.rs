@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use postern_model::ids::{Name, SessionId, TenantId, UserId};
 use postern_model::session::AuthMethod;
 
-use super::StoreError;
+use super::{ProviderSession, StoreError};
 
 /// A session as control keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub(crate) trait Sessions {
 pub(crate) enum SessionChange {
     Put(Box<StoredSession>),
     Removed(SessionId),
+    /// A provider says this about it.
+    OfProvider(SessionId, ProviderSession),
+    /// What a provider says about the second is said about the first from now on, which takes its place.
+    Inherits(SessionId, SessionId),
     /// It was used then. Nothing happens when it is gone, or was used later.
     Seen(SessionId, u64),
 }

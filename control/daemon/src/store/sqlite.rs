@@ -7,10 +7,11 @@ use postern_model::ids::{GroupId, RelayId};
 use postern_model::{Delta, Snapshot};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Commit, DirectoryChange, Loaded, Pin, Store, StoreError, TokenRecord};
+use super::{Commit, DirectoryChange, Loaded, Pin, ProviderChange, Store, StoreError, TokenRecord};
 
 mod directory;
 mod factors;
+mod providers;
 mod records;
 mod scim;
 mod sessions;
@@ -109,8 +110,9 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn stage(&mut self, changes: &[DirectoryChange]) -> Result<(), StoreError> {
-        changes.iter().try_for_each(|change| directory::write(&self.connection, change))
+    fn stage(&mut self, changes: &[DirectoryChange], providers: &[ProviderChange]) -> Result<(), StoreError> {
+        changes.iter().try_for_each(|change| directory::write(&self.connection, change))?;
+        providers.iter().try_for_each(|change| providers::write(&self.connection, change))
     }
 
     fn forget(&mut self) -> Result<(), StoreError> {
@@ -204,6 +206,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     put_pins(transaction, commit)?;
     for change in &commit.directory {
         directory::write(transaction, change)?;
+    }
+    for change in &commit.providers {
+        providers::write(transaction, change)?;
     }
     for change in &commit.sessions {
         sessions::write(transaction, change)?;
@@ -330,6 +335,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("audit.sql"), then: records::adopt },
     Step { sql: include_str!("factors.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("scim.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("providers.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

@@ -1,6 +1,5 @@
 //! postern-control as a program: started on state folders of its own, asked over its socket, linked to relays that tests play.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "messages that a test does not wait for do not concern it")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
 mod administration;
@@ -15,6 +14,7 @@ mod link;
 mod out_of_reach;
 mod peer;
 mod policies;
+mod providers;
 mod questions;
 mod removed;
 mod restore;

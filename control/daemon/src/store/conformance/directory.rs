@@ -154,13 +154,13 @@ fn what_names_nobody_fails_as_a_whole(open: Open<'_>) {
 fn stages_are_seen_and_dropped(open: Open<'_>) {
     let mut store = open();
     store.begin().unwrap();
-    store.stage(&[put(user(10, "staged")), DirectoryChange::UserRemoved(id(1))]).unwrap();
+    store.stage(&[put(user(10, "staged")), DirectoryChange::UserRemoved(id(1))], &[]).unwrap();
     assert!(store.user(id(10)).unwrap().is_some() && store.user(id(1)).unwrap().is_none());
     store.forget().unwrap();
     assert!(store.user(id(10)).unwrap().is_none() && store.user(id(1)).unwrap().is_some());
     store.forget().unwrap();
     store.begin().unwrap();
-    store.stage(&[put(user(10, "staged"))]).unwrap();
+    store.stage(&[put(user(10, "staged"))], &[]).unwrap();
     // A commit that fails takes the stage with it.
     let mut twice = commit(7..=7);
     twice.deltas.push(twice.deltas[0].clone());
@@ -173,7 +173,7 @@ fn stages_are_committed_with_the_rest(open: Open<'_>) {
     let mut store = open();
     let before = audit_len(&mut *store);
     store.begin().unwrap();
-    store.stage(&[put(user(11, "staged"))]).unwrap();
+    store.stage(&[put(user(11, "staged"))], &[]).unwrap();
     store.commit(&Commit { audit: commit(6..=6).audit, ..Commit::default() }).unwrap();
     drop(store);
     let mut store = open();

@@ -56,6 +56,11 @@ pub(super) fn write(transaction: &Connection, change: &SessionChange) -> Result<
         SessionChange::Removed(id) => {
             transaction.prepare_cached("DELETE FROM session WHERE id=?")?.execute([id.to_string()])?;
         }
+        SessionChange::OfProvider(id, of) => super::providers::put_session(transaction, *id, of)?,
+        SessionChange::Inherits(id, replaced) => {
+            let inherit = "UPDATE session_provider SET session=? WHERE session=?";
+            transaction.prepare_cached(inherit)?.execute([id.to_string(), replaced.to_string()])?;
+        }
         SessionChange::Seen(id, at) => {
             let seen = "UPDATE session SET seen=?2 WHERE id=?1 AND seen<?2";
             transaction.prepare_cached(seen)?.execute(params![id.to_string(), signed(*at)])?;
