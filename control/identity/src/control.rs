@@ -21,6 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::external::Providers;
+
 /// The way to control.
 pub(crate) struct Control {
     credentials: Credentials,
@@ -28,6 +30,8 @@ pub(crate) struct Control {
     /// Which relay to begin with: the one that worked last.
     first: Cell<usize>,
     places: Semaphore,
+    /// What is known of external providers, for all sign-ins.
+    pub(crate) providers: Providers,
 }
 
 /// Control did not answer.
@@ -44,7 +48,7 @@ pub(crate) enum Unanswered {
 impl Control {
     pub(crate) fn new(credentials: Credentials) -> Self {
         let places = Semaphore::new(CONNECTIONS_MAX);
-        Self { credentials, idle: RefCell::default(), first: Cell::new(0), places }
+        Self { credentials, idle: RefCell::default(), first: Cell::new(0), places, providers: Providers::default() }
     }
 
     /// One question, one answer.

@@ -1,16 +1,33 @@
-//! The one cookie of the identity's host: what a browser has of its sign-in.
+//! The cookies of the identity's host: what a browser has of its sign-in, and what tells it from others on the way there.
 
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
 use postern_model::identity::BrowserGrant;
 use postern_model::secret::SecretText;
 
-/// What the browser shows; nothing when it shows two.
+/// What the browser shows of its sign-in; nothing when it shows two.
 pub(crate) fn browser(headers: &HeaderMap) -> Option<SecretText> {
+    shown(headers, NAME)
+}
+
+/// What tells it from others while it is at an external provider.
+pub(crate) fn external(headers: &HeaderMap) -> Option<SecretText> {
+    shown(headers, EXTERNAL)
+}
+
+/// As [`keep`], until the browser is closed: a sign-in is begun and finished in the same one.
+pub(crate) fn keep_external(secret: &SecretText) -> Option<HeaderValue> {
+    let text = format!("{EXTERNAL}={}; Path=/; Secure; HttpOnly; SameSite=Lax", secret.expose());
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn shown(headers: &HeaderMap, wanted: &str) -> Option<SecretText> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
         let (name, value) = pair.trim_start_matches(' ').split_once('=')?;
-        (name == NAME && is_secret(value)).then_some(value)
+        (name == wanted && is_secret(value)).then_some(value)
     });
     let first = found.next()?;
     found.next().is_none().then(|| SecretText::new(first.to_owned()))
@@ -35,6 +52,7 @@ fn is_secret(value: &str) -> bool {
 }
 
 const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
+const EXTERNAL: &str = "__Host-postern-external";
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
 
@@ -42,7 +60,7 @@ const SECRET_CHARS: usize = 43;
 mod tests {
     use super::*;
 
-    fn shown(lines: &[&str]) -> Option<String> {
+    fn shown_in(lines: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
@@ -54,11 +72,11 @@ mod tests {
     fn exactly_one_counts() {
         let secret = "A".repeat(43);
         let pair = format!("{NAME}={secret}");
-        assert_eq!(shown(&[&format!("a=b; {pair}; c=d")]).as_deref(), Some(&*secret));
-        assert_eq!(shown(&["a=b", &pair]).as_deref(), Some(&*secret));
+        assert_eq!(shown_in(&[&format!("a=b; {pair}; c=d")]).as_deref(), Some(&*secret));
+        assert_eq!(shown_in(&["a=b", &pair]).as_deref(), Some(&*secret));
         for none in [&[][..], &["a=b"], &[&*format!("{pair}; {pair}")], &[&*pair, &*pair], &[&*format!("{pair}x")]] {
-            assert_eq!(shown(none), None, "{none:?}");
+            assert_eq!(shown_in(none), None, "{none:?}");
         }
-        assert_eq!(shown(&[&format!("x{pair}")]), None);
+        assert_eq!(shown_in(&[&format!("x{pair}")]), None);
     }
 }

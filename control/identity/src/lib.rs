@@ -7,6 +7,7 @@
 mod args;
 mod control;
 mod cookies;
+mod external;
 mod pages;
 mod request;
 mod scim;
@@ -51,6 +52,8 @@ fn start(credentials: Credentials) -> anyhow::Result<BuiltIn> {
 
 async fn serve(credentials: Credentials, mut connections: mpsc::Receiver<std::os::unix::net::UnixStream>) {
     let control = Rc::new(Control::new(credentials));
+    let probing = Rc::clone(&control);
+    tokio::task::spawn_local(async move { external::probe(&probing).await });
     while let Some(connection) = connections.recv().await {
         match UnixStream::from_std(connection) {
             Ok(stream) => drop(tokio::task::spawn_local(server::serve(stream, Rc::clone(&control)))),

@@ -10,25 +10,33 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
+use postern_model::codes;
 use postern_model::identity::{Account, Ask, Factor, Refused, SignedIn};
 
+use crate::external;
 use crate::server::Page;
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {
-    let Ask { flow, factor, tenant, app, login, problem } = ask;
+    let Ask { flow, factor, tenant, app, login, problem, external: _ } = ask;
     let problem = problem.as_ref();
     let body = html! {
         @match factor {
             Factor::Second(second) => (factors::second(flow, second, problem)),
             Factor::Enrol(enrolment) => (factors::enrol(flow, enrolment, problem)),
             Factor::Recovery(codes) => (factors::recovery(flow, codes)),
-            Factor::Password => {
-                h1 { "Sign in" }
-                p.where { "to go on to " strong { (app) } @if tenant != "default" { " of " (tenant) } }
-                @if let Some(problem) = problem {
-                    p.problem role="alert" { (problem.detail) }
+            Factor::Login => {
+                (heading(app, tenant, problem))
+                form method="post" action="/sign-in/name" {
+                    input type="hidden" name="flow" value=(flow.expose());
+                    label for="login" { "User name" }
+                    input #login name="login" autocomplete="username" autocapitalize="none" spellcheck="false"
+                        required maxlength="254" autofocus;
+                    button type="submit" { "Continue" }
                 }
+            }
+            Factor::Password => {
+                (heading(app, tenant, problem))
                 form method="post" action="/sign-in" {
                     input type="hidden" name="flow" value=(flow.expose());
                     label for="login" { "User name" }
@@ -46,14 +54,18 @@ pub(crate) fn ask(ask: &Ask) -> Response<Page> {
                 }
             }
         }
+        (providers(ask))
     };
     let status = match problem.map(|problem| problem.code.as_str()) {
         None | Some("sign-in-wrong" | "sign-in-code-wrong" | "sign-in-key-refused") => StatusCode::OK,
         Some("sign-in-throttled") => StatusCode::TOO_MANY_REQUESTS,
-        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Some(code) => {
+            let status = codes::lookup(code).and_then(|entry| StatusCode::from_u16(entry.status?).ok());
+            status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+        }
     };
     let title = match factor {
-        Factor::Password => "Sign in",
+        Factor::Login | Factor::Password => "Sign in",
         Factor::Second(_) => "One more step",
         Factor::Enrol(_) => "Set up a second factor",
         Factor::Recovery(_) => "Recovery codes",
@@ -61,7 +73,7 @@ pub(crate) fn ask(ask: &Ask) -> Response<Page> {
     let script = match factor {
         Factor::Second(second) => second.key.is_some(),
         Factor::Enrol(_) => true,
-        Factor::Password | Factor::Recovery(_) => false,
+        Factor::Login | Factor::Password | Factor::Recovery(_) => false,
     };
     let mut page = page_with(status, title, &body, Rights { leads_to: None, script });
     retry_after(&mut page, problem);
@@ -76,6 +88,42 @@ pub(crate) fn goes_on(location: &str) -> Response<Page> {
         p { a href=(location) { "Go on to the application" } " if it does not open by itself." }
     };
     page_with(StatusCode::OK, "You are signed in", &body, Rights { leads_to: Some(location), script: false })
+}
+
+fn heading(app: &str, tenant: &str, problem: Option<&Refused>) -> Markup {
+    html! {
+        h1 { "Sign in" }
+        p.where { "to go on to " strong { (app) } @if tenant != "default" { " of " (tenant) } }
+        @if let Some(problem) = problem {
+            p.problem role="alert" { (problem.detail) }
+            @if problem.code != "sign-in-wrong" { p.code { "Code: " code { (problem.code) } } }
+        }
+    }
+}
+
+/// Other ways to sign in. Links and not forms: browsers let no form's answer redirect to another site.
+fn providers(ask: &Ask) -> Markup {
+    html! {
+        @if !ask.external.providers.is_empty() {
+            ul.providers aria-label="Other ways to sign in" {
+                @for offer in &ask.external.providers {
+                    li { a.button href=(external::address_of(&ask.flow, &offer.name, None)) { "Sign in with " (offer.label) } }
+                }
+            }
+        }
+    }
+}
+
+/// Goes on to a provider by itself.
+pub(crate) fn go_on(address: &str, ask: &Ask) -> Response<Page> {
+    let provider = ask.external.providers.iter().find(|offer| Some(&offer.name) == ask.external.straight_to.as_ref());
+    let label = provider.map_or("your organisation", |offer| offer.label.as_str());
+    let body = html! {
+        h1 { "Sign in" }
+        p { "You sign in with " strong { (label) } "." }
+        p { a.button href=(address) { "Continue" } }
+    };
+    page_with(StatusCode::OK, "Sign in", &body, Rights { leads_to: Some(address), script: false })
 }
 
 /// Why it cannot go on.
@@ -124,10 +172,14 @@ pub(crate) fn ask_sign_out(login: &str) -> Response<Page> {
     page(StatusCode::OK, "Sign out", &body)
 }
 
-/// The end.
-pub(crate) fn signed_out() -> Response<Page> {
+/// The end; `also_at`: a provider, and where to sign out there.
+pub(crate) fn signed_out(also_at: Option<&(String, String)>) -> Response<Page> {
     let body = html! {
         h1 { "You are signed out" }
+        @if let Some((provider, address)) = also_at {
+            p { "You are still signed in at " (provider) "." }
+            p { a.button href=(address) { "Sign out at " (provider) ", too" } }
+        }
         p { "Close the browser if others use this device." }
     };
     page(StatusCode::OK, "Signed out", &body)
@@ -233,6 +285,7 @@ const SCRIPT: &str = include_str!("webauthn.js");
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
+    use postern_model::external::{Offer, Offers};
     use postern_model::identity::{Enrolment, KeyOffer, SecondFactor, TotpOffer};
     use postern_model::secret::SecretText;
 
@@ -256,9 +309,16 @@ mod tests {
             app: "<u>".into(),
             login: None,
             problem: None,
+            external: Offers {
+                providers: vec![Offer { name: "a".parse().unwrap(), label: "<s>".into() }],
+                ..Offers::default()
+            },
         });
         let html = text(ask_page).await;
-        assert!(!html.contains("<b>") && !html.contains("<i>") && !html.contains("<u>"), "{html}");
+        assert!(
+            !html.contains("<b>") && !html.contains("<i>") && !html.contains("<u>") && !html.contains("<s>"),
+            "{html}"
+        );
     }
 
     #[tokio::test]
@@ -278,6 +338,7 @@ mod tests {
             app: "wiki".into(),
             login: Some("anna".parse().unwrap()),
             problem: Some(Refused { code: "sign-in-code-wrong".into(), detail: "wrong".into(), retry_after_s: None }),
+            external: Offers::default(),
         })
     }
 
@@ -316,7 +377,7 @@ mod tests {
 
     #[test]
     fn nothing_may_frame_or_keep_a_page() {
-        for page in [signed_out(), not_found(), empty(StatusCode::SEE_OTHER)] {
+        for page in [signed_out(None), not_found(), empty(StatusCode::SEE_OTHER)] {
             let headers = page.headers();
             assert_eq!(headers[CACHE_CONTROL], "no-store");
             let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
-use crate::{pages, scim, sign_in};
+use crate::{external, pages, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -54,12 +54,19 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
         ("/account", &Method::POST) => sign_in::change_account(control, headers, &body).await,
         ("/sign-out", _) if is_get => sign_in::ask_sign_out(control, headers).await,
         ("/sign-out", &Method::POST) => sign_in::sign_out(control, headers).await,
+        ("/sign-in/name", &Method::POST) => external::login(control, headers, &body).await,
+        ("/external", _) if is_get => external::begin(control, headers, query).await,
+        ("/external/backchannel-logout", &Method::POST) => external::backchannel_logout(control, &body).await,
+        ("/signed-out", _) if is_get => pages::signed_out(None),
         ("/", _) if is_get => sign_in::home(control, headers).await,
         ("/style.css", _) if is_get => pages::style(),
         ("/webauthn.js", _) if is_get => pages::script(),
-        ("/authorize" | "/sign-in" | "/sign-in/factor" | "/account" | "/sign-out" | "/", _)
-        | ("/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
-        _ => pages::not_found(),
+        ("/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out", _)
+        | ("/external" | "/" | "/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
+        (path, _) => match path.strip_prefix("/external/callback/") {
+            Some(place) if is_get => external::callback(control, headers, place, query).await,
+            Some(_) | None => pages::not_found(),
+        },
     }
 }
 

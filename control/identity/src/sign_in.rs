@@ -11,7 +11,7 @@ use postern_model::secret::SecretText;
 use crate::control::{Control, Unanswered};
 use crate::request::{Fields, client, is_own_form};
 use crate::server::Page;
-use crate::{cookies, pages};
+use crate::{cookies, external, pages};
 
 /// `GET /authorize`: a browser comes from a relay.
 pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -> Response<Page> {
@@ -104,9 +104,9 @@ pub(crate) async fn change_account(control: &Control, headers: &HeaderMap, body:
 
 async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAction) -> Response<Page> {
     let Some(client) = client(headers) else { return bad_request() };
-    let Some(browser) = cookies::browser(headers) else { return pages::home(&SignedIn { login: None }) };
+    let Some(browser) = cookies::browser(headers) else { return pages::home(&SignedIn::default()) };
     match control.ask(path::ACCOUNT, &AccountRequest { browser, action, client }).await {
-        Ok(AccountAnswer::Nobody) => pages::home(&SignedIn { login: None }),
+        Ok(AccountAnswer::Nobody) => pages::home(&SignedIn::default()),
         Ok(AccountAnswer::Step(next)) => step(Ok(*next), |location| Some(pages::goes_on(location))),
         Ok(AccountAnswer::Account(account)) => pages::account(&account),
         Err(error) => unanswered(&error),
@@ -124,8 +124,8 @@ pub(crate) async fn home(control: &Control, headers: &HeaderMap) -> Response<Pag
 /// `GET /sign-out`: asks once more, for a link from elsewhere must not sign anybody out.
 pub(crate) async fn ask_sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
     match who(control, headers).await {
-        Ok(SignedIn { login: Some(login) }) => pages::ask_sign_out(login.as_str()),
-        Ok(SignedIn { login: None }) => pages::signed_out(),
+        Ok(SignedIn { login: Some(login), .. }) => pages::ask_sign_out(login.as_str()),
+        Ok(SignedIn { login: None, .. }) => pages::signed_out(None),
         Err(error) => unanswered(&error),
     }
 }
@@ -135,13 +135,15 @@ pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response
     if !is_own_form(headers) {
         return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
     }
+    let mut also = None;
     if let Some(secret) = cookies::browser(headers) {
         let ended: Result<SignedIn, _> = control.ask(path::SIGN_OUT, &Browser { secret }).await;
-        if let Err(error) = ended {
-            return unanswered(&error);
+        match ended {
+            Ok(was) => also = external::sign_out_at(control, &was).await,
+            Err(error) => return unanswered(&error),
         }
     }
-    let mut page = pages::signed_out();
+    let mut page = pages::signed_out(also.as_ref());
     page.headers_mut().append(SET_COOKIE, cookies::forget());
     page
 }
@@ -149,13 +151,17 @@ pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response
 async fn who(control: &Control, headers: &HeaderMap) -> Result<SignedIn, Unanswered> {
     match cookies::browser(headers) {
         Some(secret) => control.ask(path::BROWSER, &Browser { secret }).await,
-        None => Ok(SignedIn { login: None }),
+        None => Ok(SignedIn::default()),
     }
 }
 
 /// `go_on`: how the browser comes to its application.
-fn step(step: Result<Step, Unanswered>, go_on: impl FnOnce(&str) -> Option<Response<Page>>) -> Response<Page> {
+pub(crate) fn step(
+    step: Result<Step, Unanswered>,
+    go_on: impl FnOnce(&str) -> Option<Response<Page>>,
+) -> Response<Page> {
     match step {
+        Ok(Step::Ask(ask)) if ask.external.straight_to.is_some() => external::straight(&ask),
         Ok(Step::Ask(ask)) => pages::ask(&ask),
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
         Ok(Step::Done(done)) => {
@@ -169,13 +175,13 @@ fn step(step: Result<Step, Unanswered>, go_on: impl FnOnce(&str) -> Option<Respo
     }
 }
 
-fn redirect(location: &str) -> Option<Response<Page>> {
+pub(crate) fn redirect(location: &str) -> Option<Response<Page>> {
     let mut page = pages::empty(StatusCode::SEE_OTHER);
     page.headers_mut().insert(LOCATION, HeaderValue::from_str(location).ok()?);
     Some(page)
 }
 
-fn unanswered(error: &Unanswered) -> Response<Page> {
+pub(crate) fn unanswered(error: &Unanswered) -> Response<Page> {
     tracing::error!(%error, "control is not reached: nobody can sign in");
     let detail = "Nobody can sign in at the moment. Try again in a minute.";
     let refused =
@@ -183,13 +189,13 @@ fn unanswered(error: &Unanswered) -> Response<Page> {
     pages::refused(StatusCode::SERVICE_UNAVAILABLE, &refused)
 }
 
-fn bad_request() -> Response<Page> {
+pub(crate) fn bad_request() -> Response<Page> {
     let detail = "This is not how an application begins a sign-in. Open the application itself.";
     let refused = Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None };
     pages::refused(StatusCode::BAD_REQUEST, &refused)
 }
 
-fn foreign_form() -> Refused {
+pub(crate) fn foreign_form() -> Refused {
     let detail = "This form did not come from this page. Open the application itself.";
     Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None }
 }
