@@ -12,6 +12,7 @@ mod factor;
 mod guard;
 mod histogram;
 mod identity;
+mod idp;
 mod policy;
 mod relay;
 mod scim;
@@ -28,13 +29,14 @@ pub(crate) use audit::{
 };
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use directory::{
-    MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand, UserGroupCreateArgs,
-    UserGroupSetArgs, UserListArgs, UserSetArgs,
+    LinkArgs, MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand,
+    UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
 pub(crate) use identity::{IdentityCommand, SessionCommand};
+pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
 pub(crate) use policy::{ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, WhatIfArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use scim::ScimCommand;
@@ -133,6 +135,9 @@ pub(crate) enum Command {
     /// Where people sign in
     #[command(subcommand)]
     Identity(IdentityCommand),
+    /// OpenID providers that users sign in by
+    #[command(subcommand)]
+    Idp(IdpCommand),
     /// Who is signed in
     #[command(subcommand)]
     Session(SessionCommand),

@@ -12,6 +12,7 @@ mod generate;
 mod guard;
 mod histogram;
 mod identity;
+mod idp;
 mod init;
 mod network;
 mod policy;
@@ -55,6 +56,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::App(_)
         | Command::Access(_)
         | Command::Identity(_)
+        | Command::Idp(_)
         | Command::Session(_)
         | Command::Scim(_)
         | Command::Cert(_)
@@ -83,6 +85,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::App(command) => app::run(&context, command).map(done),
         Command::Access(command) => access::run(&context, command).map(done),
         Command::Identity(command) => identity::run(&context, command).map(done),
+        Command::Idp(command) => idp::run(&context, command).map(done),
         Command::Session(command) => identity::run_session(&context, command).map(done),
         Command::Scim(command) => scim::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),

@@ -79,6 +79,26 @@ it. Without a password the user is there and cannot sign in with one.")]
     /// Second factors: list them, remove one, or all of who lost their device
     #[command(subcommand)]
     Factor(super::FactorCommand),
+    /// Say that a provider's user is this one: nobody is taken for a user by their login name alone
+    #[command(after_help = "Examples:
+  postern user link berta --idp corp --sub 248289761001")]
+    Link {
+        /// Login name or id
+        #[arg(value_name = "LOGIN", value_parser = reference)]
+        name: String,
+        #[command(flatten)]
+        whose: LinkArgs,
+    },
+    /// Say that it is not; sessions that came of it end
+    #[command(after_help = "Examples:
+  postern user unlink berta --idp corp --sub 248289761001")]
+    Unlink {
+        /// Login name or id
+        #[arg(value_name = "LOGIN", value_parser = reference)]
+        name: String,
+        #[command(flatten)]
+        whose: LinkArgs,
+    },
     /// Delete a user, with password, second factors, memberships and assignments
     #[command(after_help = "Examples:
   postern user delete berta")]
@@ -87,6 +107,17 @@ it. Without a password the user is there and cannot sign in with one.")]
         #[arg(value_name = "LOGIN", value_parser = reference)]
         name: String,
     },
+}
+
+/// A provider's user.
+#[derive(clap::Args, Debug)]
+pub(crate) struct LinkArgs {
+    /// The provider
+    #[arg(long, value_name = "NAME")]
+    pub(crate) idp: Name,
+    /// What it calls the user: its claim sub
+    #[arg(long, value_name = "SUB")]
+    pub(crate) sub: String,
 }
 
 #[derive(clap::Args, Debug)]

@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use postern_model::admin::{
-    Changed, CreateUser, SetPassword, SetUser, USERS_LIMIT_MAX, UserChanged, UserDetail, UsersPage, path,
+    Changed, CreateUser, LinkUser, SetPassword, SetUser, USERS_LIMIT_MAX, UserChanged, UserDetail, UsersPage, path,
 };
 use postern_model::directory::{User, Via};
 
 use super::Context;
 use super::assign::assignment_line;
-use crate::args::{UserCommand, UserCreateArgs, UserListArgs, UserSetArgs};
+use crate::args::{LinkArgs, UserCommand, UserCreateArgs, UserListArgs, UserSetArgs};
 use crate::client::segment;
 use crate::output::{Output, details};
 use crate::password;
@@ -47,11 +47,22 @@ pub(super) fn run(context: &Context, command: UserCommand) -> Result<()> {
             done(*output, &client.put(&target, &SetPassword { password })?, "has a new password")
         }
         UserCommand::Factor(command) => super::factor::run(context, command),
+        UserCommand::Link { name, whose } => link(context, &name, whose, false),
+        UserCommand::Unlink { name, whose } => link(context, &name, whose, true),
         UserCommand::Delete { name } => {
             let changed: Changed = client.delete(&path::user(&tenant, &segment(&name)))?;
             output.changed(&changed, &format!("user {name} deleted"), &changed.warnings)
         }
     }
+}
+
+fn link(context: &Context, name: &str, whose: LinkArgs, remove: bool) -> Result<()> {
+    let Context { client, output } = context;
+    let LinkArgs { idp, sub } = whose;
+    let line = format!("user {name} is {} {sub:?} of {idp}", if remove { "no longer" } else { "from now on" });
+    let asked = LinkUser { provider: idp, subject: sub, remove };
+    let changed: Changed = client.post(&path::user_link(&client.tenant(), &segment(name)), &asked)?;
+    output.changed(&changed, &line, &changed.warnings)
 }
 
 fn create(context: &Context, args: UserCreateArgs) -> Result<()> {

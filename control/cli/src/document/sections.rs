@@ -16,6 +16,7 @@ use super::reader::{Section, Source, Value};
 use super::{Parsed, Places};
 
 mod directory;
+mod idp;
 mod policy;
 
 pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
@@ -35,6 +36,7 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             NETWORK => reading.each(&value, Reading::network)?,
             USER => reading.each(&value, Reading::user)?,
             USER_GROUP => reading.each(&value, Reading::user_group)?,
+            IDP => reading.each(&value, Reading::idp)?,
             POLICY => reading.each(&value, Reading::policy)?,
             ASSIGNMENT => reading.assignments(&value)?,
             _ => reading.certificates(&value)?, // the section was closed over these keys
@@ -167,7 +169,11 @@ impl<'a> Reading<'a> {
     }
 
     fn key(&self, section: &Section<'a>) -> Result<Option<SecretText>, Failure> {
-        let Some(value) = section.get("key") else { return Ok(None) };
+        self.secret(section, "key")
+    }
+
+    fn secret(&self, section: &Section<'a>, key: &str) -> Result<Option<SecretText>, Failure> {
+        let Some(value) = section.get(key) else { return Ok(None) };
         let path = self.source.beside(&value.text()?);
         if let Some(warning) = secret::exposure(&path) {
             eprintln!("warning: {warning}");
@@ -218,7 +224,8 @@ const NETWORK: &str = "network";
 const USER: &str = "user";
 const USER_GROUP: &str = "group";
 const ASSIGNMENT: &str = "assignment";
+const IDP: &str = "idp";
 const POLICY: &str = "policy";
 const WHOLE: &[&str] =
-    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, ASSIGNMENT, POLICY];
+    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, IDP, ASSIGNMENT, POLICY];
 const APP_KEYS: &[&str] = &["external", "internal", "preauth", "group", "cert", "key", "settings"];

@@ -236,6 +236,50 @@ fn what_control_refuses_is_found_in_the_file() {
     assert_eq!(located("elsewhere", "x"), "x");
 }
 
+const PROVIDERS: &str = r#"
+[idp.short]
+issuer = "https://a.example"
+client-id = "postern"
+[idp.whole]
+issuer = "https://b.example"
+client-id = "b"
+label = "B \"Corp\""
+domain = ["b.example", "c.example"]
+domain-hint-parameter = "hd"
+scopes = ["email"]
+claim-login = "upn"
+claim-display-name = "n"
+claim-mail = "m"
+trust-mail = true
+group-claim = "groups"
+users = "create"
+require-mfa = true
+default = true
+disabled = true
+ca-pem = """
+-----BEGIN CERTIFICATE-----
+"""
+skew = 5
+fetch-timeout-ms = 900
+insecure-loopback = true
+[idp.whole.groups]
+"an engineer = 1" = "engineers"
+[idp.whole.acr]
+"urn:x:mfa" = ["mfa", "pwd"]
+"#;
+
+#[test]
+fn providers_are_written_as_they_are_read() {
+    let parsed = parse(&source(PROVIDERS)).unwrap();
+    let whole = &parsed.document.providers[&"whole".parse().unwrap()];
+    assert_eq!((whole.settings.skew_s, whole.settings.login_claims.len(), whole.groups.len()), (5, 1, 1));
+    assert!(whole.settings.require_mfa && whole.settings.disabled && whole.client_secret.is_none());
+    let again = parse(&source(&toml("default", &parsed.document))).unwrap();
+    assert_eq!(again.document, parsed.document);
+    assert!(refusal("[idp.x]\nclient-id = \"a\"\n").contains("issuer"));
+    assert!(refusal("[idp.x]\nissuer = \"a\"\nclient-id = \"a\"\nusers = \"all\"\n").contains("p.toml:4"));
+}
+
 const POLICIES: &str = r#"
 [policy.mfa-outside]
 everyone = true

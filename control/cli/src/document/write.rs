@@ -6,6 +6,7 @@ use postern_model::config::Preauth;
 use postern_model::document::{AppEntry, CertificateEntry, Document, LimitEntry, RelayEntry};
 
 mod directory;
+mod idp;
 mod policy;
 
 /// The text, with what a reader needs to know in front.
@@ -40,6 +41,7 @@ pub(crate) fn toml(tenant: &str, document: &Document) -> String {
         limit(&mut out, scope, entry);
     }
     directory::write(&mut out, document);
+    idp::write(&mut out, document);
     policy::write(&mut out, document);
     out
 }
