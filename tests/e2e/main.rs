@@ -10,6 +10,7 @@ mod control_down;
 mod dataplane_crash;
 mod directory;
 mod enrolment;
+mod external_providers;
 mod failover;
 mod guard;
 mod http2;

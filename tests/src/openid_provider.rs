@@ -22,6 +22,8 @@ pub struct Setup<'a> {
     /// The origin of the relying party: it may come back to `/cb` and `/signed-out`, and hears of logouts at
     /// `/backchannel-logout`.
     pub relying_party: Option<String>,
+    /// Further addresses that it may send browsers back to.
+    pub redirects: Vec<String>,
     /// By how many seconds its clock is ahead; negative: behind.
     pub clock_ahead_s: i64,
     /// All claims stand in the ID token, not only in userinfo.
@@ -59,6 +61,9 @@ impl OpenidProvider {
         let mut environment = vec![("CLOCK_AHEAD_S", setup.clock_ahead_s.to_string())];
         environment.extend(setup.issuer.clone().map(|issuer| ("ISSUER", issuer)));
         environment.extend(setup.relying_party.clone().map(|origin| ("RP", origin)));
+        if !setup.redirects.is_empty() {
+            environment.push(("EXTRA_REDIRECTS", setup.redirects.join(",")));
+        }
         if setup.claims_in_id_token {
             environment.push(("CONFORM", "no".into()));
         }
