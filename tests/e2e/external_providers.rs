@@ -169,7 +169,7 @@ fn an_answer_counts_once_and_for_its_own_browser() {
     let (mut owner, answer) = begin();
     let (before, _) = answer.split_once("&iss=").unwrap();
     let page = owner.open(&format!("{before}&iss=https%3A%2F%2Fevil.example"));
-    assert_eq!((page.status, code_of(&page)), (502, "issuer-mismatch"), "{page:?}");
+    assert_eq!((page.status, code_of(&page)), (400, "issuer-mismatch"), "{page:?}");
     assert_eq!(scene.last_sign_in()["code"], "issuer-mismatch");
     for odd in ["", "?state=x", "?state=x&state=y", "?error=access_denied"] {
         assert_eq!(owner.open(&format!("{callback}{odd}")).status, 400, "{odd}");

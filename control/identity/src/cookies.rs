@@ -52,7 +52,8 @@ fn is_secret(value: &str) -> bool {
 }
 
 const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
-const EXTERNAL: &str = "__Host-postern-external";
+/// Not `__Host-postern-…`: of those, relays let through the one above alone.
+const EXTERNAL: &str = "__Host-postern_external";
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
 

@@ -185,6 +185,7 @@ impl Browser {
         }
         let rest = url.strip_prefix("https://").unwrap();
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let path = if path.is_empty() { "/" } else { path };
         let jar = self.jar.entry(host.to_owned()).or_default();
         let cookies: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (cookies, origin) = (cookies.join("; "), format!("https://{host}"));
