@@ -3,12 +3,11 @@
 
 mod scene;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use postern_tests::tamper;
 use postern_tests::user_agent::{ALICE, ALICE_WITH_OTP, BOB};
 use postern_tests::within;
-use std::time::Duration;
 
 use scene::{Page, Scene, button, field};
 
@@ -36,8 +35,7 @@ fn users_come_from_the_provider_and_go_with_it() {
     let came = browser.sign_in(&asked, "corp", ALICE);
     assert_eq!((came.status, came.url), (200, format!("{wiki}/status/200?x=1")));
     let alice = scene.json("user show alice");
-    assert_eq!(alice["mail"], "alice@example.test");
-    assert_eq!(alice["display_name"], "Alice A");
+    assert_eq!((alice["mail"].as_str(), alice["display_name"].as_str()), (Some("alice@example.test"), Some("Alice A")));
     assert!(alice["groups"].to_string().contains("engineers"), "{alice}");
     let session = &scene.json("session list")["items"][0];
     assert_eq!((session["user"].as_str(), session["provider"].as_str()), (Some("alice"), Some("corp")));
@@ -72,14 +70,9 @@ fn users_come_from_the_provider_and_go_with_it() {
     let endpoint = format!("{}/external/backchannel-logout", scene.at("login"));
     let mut stranger = scene.browser();
     assert_eq!(stranger.post(&endpoint, "logout_token=x.y.z").status, 400);
-    let begun = Instant::now();
     assert_eq!(stranger.post(&endpoint, &told).status, 200);
     let is_out = |page: &Page| page.url.starts_with(&scene.at("login"));
-    assert!(
-        within(Duration::from_secs(1), || is_out(&third.open(&format!("{wiki}/status/204")))),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(within(Duration::from_secs(1), || is_out(&third.open(&format!("{wiki}/status/204")))));
     assert_eq!(browser.open(&format!("{wiki}/status/204")).status, 204, "another session of the provider's goes on");
 
     // And with the provider everything that came of it goes.

@@ -161,12 +161,11 @@ impl Control {
     }
 
     /// Stores a change, then lets everyone see it. Nothing is changed when it fails.
-    pub(crate) fn commit(&self, actor: &Actor, draft: Draft) -> Result<u64, Problem> {
+    pub(crate) fn commit(&self, actor: &Actor, mut draft: Draft) -> Result<u64, Problem> {
         let mut inner = self.inner.borrow_mut();
         if inner.staged.is_some() {
             return inner.stage(draft);
         }
-        let mut draft = draft;
         let mut touched = std::mem::take(&mut draft.touched);
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
         // A copy is made only where something changes in it: sign-ins come often.
@@ -365,8 +364,7 @@ impl Inner {
     /// Adds to the stage what would be committed without one: rows go into the store's stage, the rest waits.
     fn stage(&mut self, mut draft: Draft) -> Result<u64, Problem> {
         let rows = std::mem::take(&mut draft.rest.directory);
-        let providers = std::mem::take(&mut draft.rest.providers);
-        self.store.stage(&rows, &providers).map_err(store_failed)?;
+        self.store.stage(&rows, &std::mem::take(&mut draft.rest.providers)).map_err(store_failed)?;
         draft.touched.extend(rows.iter().filter_map(Touched::by));
         let Some(staged) = &mut self.staged else { return Ok(self.snapshot.version) };
         staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;

@@ -11,11 +11,13 @@ use super::reference;
 pub(crate) enum IdpCommand {
     /// Let users sign in by an OpenID provider
     #[command(after_help = "Examples:
-  postern idp add corp --issuer https://login.example.com --client-id postern --client-secret-file secret
-  postern idp add corp --issuer https://login.example.com --client-id postern --client-secret-file secret \\
-      --label 'Example Corp' --domain example.com,example.org --users create
-  postern idp add corp --issuer https://login.example.com --client-id postern --client-secret-file secret \\
-      --group-claim groups --map-group engineering=engineers --require-mfa=true
+  postern idp add corp --issuer https://login.example.com --client-id postern
+  postern idp add corp --issuer https://login.example.com --client-id postern \\
+      --client-secret-file secret --label 'Example Corp' --users create \\
+      --domain example.com,example.org
+  postern idp add corp --issuer https://login.example.com --client-id postern \\
+      --client-secret-file secret --require-mfa=true \\
+      --group-claim groups --map-group engineering=engineers
 
 Register the addresses that it prints at the provider: postern idp show corp")]
     Add(Box<IdpAddArgs>),

@@ -315,6 +315,14 @@ fn an_older_audit_log_is_taken_over_and_kept_as_long_as_told() {
     tenants(&world, 0..4);
     world.kill();
     let file = database(&world);
+    // What later schemas made.
+    file.execute_batch(
+        "DROP TRIGGER user_made; DROP TRIGGER user_changed; DROP TRIGGER user_group_made; DROP TRIGGER user_group_changed;
+        DROP TRIGGER group_user_joined; DROP TRIGGER group_user_left; DROP TRIGGER group_group_joined;
+        DROP TRIGGER group_group_left; DROP TABLE user_version; DROP TABLE group_version; DROP TABLE scim_user;
+        DROP TABLE scim_group; DROP TABLE scim_token;",
+    )
+    .unwrap();
     file.execute_batch(
         "DROP TABLE sign_in; DROP TRIGGER chain_no_delete; DROP TRIGGER audit_no_delete;
         CREATE TABLE old (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,

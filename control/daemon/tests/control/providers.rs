@@ -60,7 +60,7 @@ fn what_no_provider_can_be_is_refused_by_name() {
         (json!({"domains": ["Example.com"]}), "no domain"),
         (json!({"domains": ["example.com"]}), "corp already"),
         (json!({"default": true}), "only one"),
-        (json!({"users": "all"}), "users"),
+        (json!({"users": "all"}), "`existing`"),
         (json!({"isuer": "x"}), "isuer"),
         (json!({"label": "a\nb"}), "control characters"),
     ] {
