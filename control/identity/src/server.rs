@@ -61,7 +61,10 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
         ("/", _) if is_get => sign_in::home(control, headers).await,
         ("/style.css", _) if is_get => pages::style(),
         ("/webauthn.js", _) if is_get => pages::script(),
-        ("/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out", _)
+        (
+            "/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out",
+            _,
+        )
         | ("/external" | "/" | "/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
         (path, _) => match path.strip_prefix("/external/callback/") {
             Some(place) if is_get => external::callback(control, headers, place, query).await,

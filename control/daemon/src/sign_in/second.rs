@@ -22,7 +22,9 @@ use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{Attempt, Flow, Goal, ask, done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp};
+use super::{
+    Attempt, Flow, Goal, ask, done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp,
+};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
