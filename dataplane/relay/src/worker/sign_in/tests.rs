@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postern_io::{BackendKind, Runtime, RuntimeOptions};
 use postern_model::config::Preauth;
 use postern_model::directory::{Assignment, Principal};
 use postern_model::session::AuthMethod;
@@ -46,11 +47,15 @@ fn where_two_factors_are_demanded_one_is_none() {
         ("required", &[AuthMethod::OneTimePassword], false),
         ("required", &[AuthMethod::Federated], false),
         ("required", &[AuthMethod::Password, AuthMethod::OneTimePassword], true),
+        ("required", &[AuthMethod::Federated, AuthMethod::OneTimePassword], true),
         ("required", &[AuthMethod::HardwareKey], true),
         ("required", &[AuthMethod::MultiFactor], true),
     ] {
         let (published, app) = published(mfa);
-        let found = counts(&person(&published, methods), &app, &published.plan, 100);
+        let person = person(&published, methods);
+        let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() };
+        let looked = async move { counts(&person, &app, &published.plan, 100).map(drop) };
+        let found = Runtime::new(options).unwrap().run(looked).unwrap();
         match found {
             Ok(_) => assert!(let_in, "{mfa} {methods:?}"),
             // They are sent to sign in, not told that they may not.
