@@ -25,4 +25,16 @@ impl Reject {
         let detail = "The application cannot be told who you are at the moment. Try again in a minute.";
         Self { field: Some(retry_after(SIGN_IN_RETRY_S)), ..Self::new(503, "sso-unavailable", detail) }
     }
+
+    /// The application signs users on, and none asks.
+    pub(crate) fn sso_needs_user() -> Self {
+        let detail = "This application signs users on by itself: a service token is of no user.";
+        Self::new(403, "sso-needs-user", detail)
+    }
+
+    /// The user has none of the names that the application asks for.
+    pub(crate) fn sso_login_missing() -> Self {
+        let detail = "You have no name in this application that you could be signed on with. Ask its operator.";
+        Self::new(403, "sso-login-missing", detail)
+    }
 }
