@@ -1,5 +1,6 @@
 //! Publishing: applications are checked as a whole before they are stored, so that what relays get can always be served.
 
+mod audited;
 mod view;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::service_tokens;
 use crate::single_sign_on;
 use crate::sso;
 use crate::tenants::{self, find_group};
+use audited::{summary, target};
 use view::{Observed, view};
 
 pub(crate) use view::online_by_group;
@@ -374,27 +376,6 @@ fn own_apps<'a>(snapshot: &'a Snapshot, tenant: &Tenant) -> impl Iterator<Item =
     snapshot.apps.values().filter(move |app| app.id.tenant == tenant)
 }
 
-fn target(app: &App) -> String {
-    format!("app {} ({})", app.name, app.id)
-}
-
-/// One line, without what may be long or secret.
-fn summary(app: &App) -> String {
-    let settings: Vec<String> = app.settings.iter().map(|(name, value)| setting(name, value)).collect();
-    let App { external_url, internal_url, group, certificate, .. } = app;
-    let preauth = serde_json::to_string(&app.preauth).unwrap_or_default();
-    let line = format!(
-        "{external_url} -> {internal_url} preauth={preauth} group={group} certificate={certificate} {}",
-        settings.join(" ")
-    );
-    line.trim_end().into()
-}
-
-fn setting(name: &str, value: &str) -> String {
-    let long = value.len() > SUMMARY_VALUE_BYTES_MAX || value.contains('\n');
-    format!("{name}={}", if long { "…" } else { value })
-}
-
 /// Applications of a tenant, for counting.
 pub(crate) fn count(snapshot: &Snapshot, tenant: TenantId) -> usize {
     snapshot.apps.keys().filter(|id| id.tenant == tenant).count()
@@ -402,4 +383,3 @@ pub(crate) fn count(snapshot: &Snapshot, tenant: TenantId) -> usize {
 
 /// Names that no resolver knows.
 const OWN_NAMES: &str = ".postern.internal";
-const SUMMARY_VALUE_BYTES_MAX: usize = 64;

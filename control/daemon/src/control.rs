@@ -2,21 +2,20 @@
 
 use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use anyhow::Context as _;
 use postern_model::admin::Problem;
 use postern_model::config::{Group, Tenant};
-use postern_model::directory::LoginName;
 use postern_model::frame;
 use postern_model::group_config::{BackendApp, GroupConfig};
-use postern_model::ids::{ConnectorId, Epoch, GroupId, Name, RelayId, TenantId};
+use postern_model::ids::{Epoch, GroupId, Name, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
+pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::{now_unix, now_unix_ms};
 pub(crate) use crate::draft::{Audit, Draft, Step};
@@ -58,23 +57,6 @@ struct Inner {
     encoded: Option<(u64, Weak<Vec<u8>>)>,
     /// Operations that are to become one change; set up and taken down within one request, without an await between.
     staged: Option<Box<Staged>>,
-}
-
-/// Who asks for a change.
-#[derive(Debug, Clone)]
-pub(crate) enum Actor {
-    /// Someone at the admin socket.
-    Uid(u32),
-    /// A connector that proved who it is.
-    Connector(ConnectorId),
-    /// A relay, by its name.
-    Relay(String),
-    /// A user, on their own page.
-    User(LoginName),
-    /// An identity provider, by the name of its SCIM token.
-    Scim(Name),
-    /// Control itself.
-    Control,
 }
 
 impl Control {
@@ -379,22 +361,6 @@ impl Inner {
         match self.store.checkpoint(&self.snapshot, keep_after) {
             Ok(()) => self.log_bytes = 0,
             Err(error) => tracing::warn!(%error, "no checkpoint could be made; the log grows until one can"),
-        }
-    }
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uid(uid) => match nix::unistd::User::from_uid((*uid).into()) {
-                Ok(Some(user)) => write!(f, "uid {uid} ({})", user.name),
-                Ok(None) | Err(_) => write!(f, "uid {uid}"),
-            },
-            Self::Connector(id) => write!(f, "connector {id}"),
-            Self::Relay(name) => write!(f, "relay {name}"),
-            Self::User(login) => write!(f, "user {login}"),
-            Self::Scim(name) => write!(f, "scim {name}"),
-            Self::Control => f.write_str("control"),
         }
     }
 }

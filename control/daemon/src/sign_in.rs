@@ -5,14 +5,17 @@ mod account;
 mod codes;
 mod demand;
 pub(crate) mod external;
+mod flow;
 mod guesses;
 mod offers;
+mod password;
+mod refusals;
 mod second;
 mod totp;
 mod webauthn;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -21,25 +24,25 @@ use postern_model::config::{App, Preauth};
 use postern_model::directory::{LoginName, User};
 use postern_model::external::Offers;
 use postern_model::identity::{
-    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, ClientInfo, Done, Factor, GivePassword, Refused, SignedIn, Step,
-    USER_AGENT_BYTES_MAX,
+    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, Done, Factor, Refused, SignedIn, Step, USER_AGENT_BYTES_MAX,
 };
-use postern_model::ids::{AppId, SessionId, TenantId, UserId};
+use postern_model::ids::{AppId, SessionId, TenantId};
 use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
-use postern_model::session::{ABSOLUTE_S, AuthMethod, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
+use postern_model::session::{ABSOLUTE_S, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{self, random_secret, secret_key};
-use crate::store::sign_in::{Logged, SignInOutcome};
 use crate::store::{SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
+use flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use guesses::Guesses;
-use second::{At, Proven, Stage, Vouched};
+use refusals::{busy, flow_over, internal, invalid, refused, too_many, wrong};
 
 pub(crate) use account::account;
+pub(crate) use password::password;
 pub(crate) use second::factor;
 
 /// Everything that is in progress.
@@ -51,29 +54,6 @@ pub(crate) struct SignIns {
     codes: Codes,
     guesses: Guesses,
     external: external::Waiting,
-}
-
-/// A browser on its way: where it came from is where it goes back to.
-struct Flow {
-    app: AppId,
-    redirect_uri: String,
-    state: String,
-    challenge: String,
-    begun_unix: u64,
-    /// Whose users sign in.
-    tenant: TenantId,
-    goal: Goal,
-    /// What the browser has, and will have no more once this succeeds.
-    replaces: Option<SessionId>,
-    stage: RefCell<Stage>,
-}
-
-/// Where a sign-in leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goal {
-    App,
-    /// The user's own page.
-    Account,
 }
 
 /// What a redeemed code is worth.
@@ -126,101 +106,6 @@ fn enough(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Ste
     };
     let demand = demand::demanded(control, at.app, &user, at.client);
     second::resume(control, at, session, &user, demand)
-}
-
-/// Login name and password.
-pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
-    let GivePassword { flow: secret, login, password, keep, client } = request;
-    let key = secret_key(secret.expose());
-    let Some(flow) = control.sign_ins.borrow_mut().find(&key) else { return Step::Refused(flow_over()) };
-    let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
-    // People type capitals where there are none.
-    let typed = login.trim().to_ascii_lowercase();
-    if !matches!(*flow.stage.borrow(), Stage::Password(_)) {
-        return Step::Refused(flow_over());
-    }
-    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
-    let again = |problem| at.ask(control, Factor::Password, Some(problem));
-    let tenant = flow.tenant;
-    let guess = control.sign_ins.borrow_mut().guesses.begin((tenant, &typed), client.address, now_unix());
-    if let Err(wait_s) = guess {
-        // Not recorded: a guesser would write the log full. The guesses before are in it.
-        return again(too_many(wait_s));
-    }
-    let attempt = Attempt { tenant, app: &app, typed: &typed, client: &client };
-    let login = typed.parse::<LoginName>().ok();
-    let known = |login: &Option<LoginName>| login.as_ref().and_then(|login| user(control, tenant, login));
-    let before = known(&login);
-    let hash = before.as_ref().and_then(|user| control.directory(|store| store.password(user.id)).ok().flatten());
-    let Some(is_right) = control.hasher.verify(password, hash).await else {
-        control.sign_ins.borrow_mut().guesses.forgive((tenant, &typed), client.address);
-        return again(busy());
-    };
-    // As they are now: while it was verified the password may have been changed, or its owner removed.
-    let user = known(&login);
-    let is_right = is_right && has_same_password(before.as_ref(), user.as_ref());
-    // Whoever is disabled is told nothing else than who does not exist.
-    let user = match attempt.judge(user, is_right) {
-        Ok(user) => user,
-        Err((user, code)) => {
-            let failed = SignIn { user, ..attempt.record(SignInOutcome::Failure(code)) };
-            return match log(control, failed) {
-                Ok(()) => again(wrong()),
-                Err(refused) => Step::Refused(refused),
-            };
-        }
-    };
-    control.sign_ins.borrow_mut().guesses.succeeded((tenant, &typed), client.address);
-    // Only one of two that were sent at once leads on.
-    if !matches!(flow.stage.replace(Stage::Taken), Stage::Password(_)) {
-        return Step::Refused(flow_over());
-    }
-    let methods = BTreeSet::from([AuthMethod::Password]);
-    let proven = Proven {
-        user: user.id,
-        typed,
-        methods,
-        vouched: Vouched::Nobody,
-        keep,
-        authenticated_unix: now_unix(),
-        ends_unix: None,
-    };
-    second::go_on(control, &at, &user, proven, Draft::default())
-}
-
-/// Whether what was verified is still what counts.
-fn has_same_password(before: Option<&User>, now: Option<&User>) -> bool {
-    let of = |user: Option<&User>| user.map(|user| (user.id, user.password_set_unix_ms));
-    of(before) == of(now)
-}
-
-/// Someone who wants in, as far as that is known before they are.
-struct Attempt<'a> {
-    tenant: TenantId,
-    app: &'a App,
-    typed: &'a str,
-    client: &'a ClientInfo,
-}
-
-impl Attempt<'_> {
-    /// The user who is let in; else whom it was about, and why not, for the log.
-    fn judge(&self, user: Option<User>, is_right: bool) -> Result<User, (Option<UserId>, &'static str)> {
-        let Some(user) = user else { return Err((None, "user-unknown")) };
-        match (is_right, user.is_active(now_unix())) {
-            (true, true) => Ok(user),
-            (false, _) => Err((Some(user.id), "password-wrong")),
-            (true, false) => Err((Some(user.id), "user-disabled")),
-        }
-    }
-
-    fn record(&self, outcome: SignInOutcome) -> SignIn {
-        SignIn {
-            app: Some((self.app.id, self.app.name.clone())),
-            source: Some(self.client.address),
-            user_agent: Some(Logged::cut(&self.client.user_agent)),
-            ..SignIn::new(self.tenant, Logged::cut(self.typed), outcome)
-        }
-    }
 }
 
 /// What is not recorded did not happen: who cannot be written down is not answered.
@@ -445,36 +330,6 @@ impl SignIns {
 type Guessed<'a> = (postern_model::ids::TenantId, &'a str);
 /// Where it comes from.
 type Source = IpAddr;
-
-fn refused(code: &str, detail: impl Into<String>) -> Refused {
-    Refused { code: code.into(), detail: detail.into(), retry_after_s: None }
-}
-
-fn invalid(detail: &str) -> Refused {
-    refused("sign-in-request-invalid", detail)
-}
-
-fn flow_over() -> Refused {
-    refused("sign-in-over", "This sign-in took too long or was used already. Open the application once more.")
-}
-
-fn wrong() -> Refused {
-    refused("sign-in-wrong", "The user name or the password is not right.")
-}
-
-fn too_many(wait_s: u64) -> Refused {
-    let seconds = if wait_s == 1 { "second" } else { "seconds" };
-    let detail = format!("Too many attempts. Try again in {wait_s} {seconds}.");
-    Refused { retry_after_s: Some(wait_s), ..refused("sign-in-throttled", detail) }
-}
-
-fn busy() -> Refused {
-    refused("sign-in-busy", "Too many people sign in at the moment. Try again in a few seconds.")
-}
-
-fn internal() -> Refused {
-    refused("internal", "Something went wrong. Try again in a moment.")
-}
 
 const STATE_CHARS_MAX: usize = 128;
 /// 32 bytes in base64url.

@@ -10,8 +10,9 @@ use postern_model::identity::{
 };
 
 use super::demand::Demand;
-use super::second::{At, Proven, Stage, enrol, resume};
-use super::{Flow, Goal, alive, internal, issuer, refused};
+use super::flow::{At, Flow, Goal, Proven, Stage};
+use super::second::{enrol, resume};
+use super::{alive, internal, issuer, refused};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, put_codes, recovery_codes};

@@ -15,7 +15,8 @@ use postern_model::identity::{Ask, Factor, Refused, SignedIn, Step};
 use postern_model::ids::{Name, TenantId};
 use postern_model::secret::SecretText;
 
-use super::second::{self, At, Stage};
+use super::flow::{At, Stage};
+use super::second;
 use super::{ask, flow_over, internal, issuer, log, refused};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use postern_model::admin::{CreateUser, PublishIdentity};
 use postern_model::document::AppEntry;
-use postern_model::identity::{AccountAction, AccountAnswer, AccountRequest, FactorAnswer, GiveFactor};
+use postern_model::identity::{
+    AccountAction, AccountAnswer, AccountRequest, ClientInfo, FactorAnswer, GiveFactor, GivePassword,
+};
 use postern_model::session::is_multi_factor;
 use postern_service::state::StateDir;
 

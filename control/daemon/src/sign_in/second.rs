@@ -10,21 +10,15 @@
 //!    └─────────────────────────────────────┘ (nothing more is demanded)
 //! ```
 
-use std::collections::BTreeSet;
-use std::rc::Rc;
-
-use postern_model::config::App;
 use postern_model::directory::User;
-use postern_model::identity::{Ask, ClientInfo, Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
-use postern_model::ids::{Name, SessionId, UserId};
-use postern_model::secret::SecretText;
+use postern_model::identity::{Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
+use postern_model::ids::{SessionId, UserId};
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
+use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{
-    Attempt, Flow, Goal, ask, done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp,
-};
+use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
@@ -32,94 +26,7 @@ use crate::limits::{ENROL_FRESH_S, FACTOR_KEYS_MAX};
 use crate::sessions::secret_key;
 use crate::store::factors::{StoredFactors, StoredKey, StoredTotp, TotpSecret};
 use crate::store::sign_in::SignInOutcome;
-use crate::store::{FactorChange, ProviderSession, SignIn, StoredSession};
-
-/// What a flow waits for.
-pub(super) enum Stage {
-    /// Login name and password; whose, where that is known.
-    Password(Option<postern_model::directory::LoginName>),
-    Second(Proven, Challenge),
-    /// The secret becomes the user's with a code of it.
-    Enrol(Proven, Challenge, TotpSecret),
-    Recovery(Proven),
-    /// Someone is looking at it, or it is over.
-    Taken,
-}
-
-/// Who someone is, as far as that was proven.
-#[derive(Debug, Clone)]
-pub(super) struct Proven {
-    pub(super) user: UserId,
-    pub(super) typed: String,
-    pub(super) methods: BTreeSet<AuthMethod>,
-    pub(super) vouched: Vouched,
-    pub(super) keep: bool,
-    /// When the first of it was.
-    pub(super) authenticated_unix: u64,
-    /// The end of the session that becomes a stronger one: the new one ends no later.
-    pub(super) ends_unix: Option<u64>,
-}
-
-/// The provider that says who someone is, where one does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Vouched {
-    Nobody,
-    By(ProviderSession),
-    /// As it did for the session that becomes a stronger one.
-    Before(SessionId, Name),
-}
-
-/// A flow that someone is looking at.
-pub(super) struct At<'a> {
-    pub(super) secret: &'a SecretText,
-    pub(super) flow: &'a Rc<Flow>,
-    pub(super) app: &'a App,
-    pub(super) client: &'a ClientInfo,
-}
-
-impl Proven {
-    pub(super) fn by(session: &StoredSession, user: &User) -> Self {
-        Self {
-            user: user.id,
-            typed: user.login.to_string(),
-            methods: session.methods.clone(),
-            vouched: session.provider.clone().map_or(Vouched::Nobody, |name| Vouched::Before(session.id, name)),
-            keep: session.persistent,
-            authenticated_unix: session.authenticated_unix,
-            ends_unix: Some(session.expires_unix),
-        }
-    }
-}
-
-impl Vouched {
-    pub(super) const fn provider(&self) -> Option<&Name> {
-        match self {
-            Self::Nobody => None,
-            Self::By(of) => Some(&of.provider),
-            Self::Before(_, name) => Some(name),
-        }
-    }
-}
-
-impl At<'_> {
-    pub(super) fn attempt<'b>(&'b self, proven: &'b Proven) -> Attempt<'b> {
-        Attempt { tenant: self.flow.tenant, app: self.app, typed: &proven.typed, client: self.client }
-    }
-
-    fn record(&self, proven: &Proven, outcome: SignInOutcome) -> SignIn {
-        let (user, methods) = (Some(proven.user), proven.methods.clone());
-        let provider = proven.vouched.provider().cloned();
-        SignIn { user, methods, provider, ..self.attempt(proven).record(outcome) }
-    }
-
-    pub(super) fn ask(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Step {
-        Step::Ask(Box::new(self.page(control, factor, problem)))
-    }
-
-    pub(super) fn page(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Ask {
-        ask(control, self.secret, self.app.name.as_str(), self.flow, factor, problem)
-    }
-}
+use crate::store::{FactorChange, StoredSession};
 
 /// Someone with a session comes: is it enough, and what is asked for if it is not? `None`: it is.
 pub(super) fn resume(

@@ -1,0 +1,26 @@
+//! How audit records name applications.
+
+use postern_model::config::App;
+
+pub(super) fn target(app: &App) -> String {
+    format!("app {} ({})", app.name, app.id)
+}
+
+/// One line, without what may be long or secret.
+pub(super) fn summary(app: &App) -> String {
+    let settings: Vec<String> = app.settings.iter().map(|(name, value)| setting(name, value)).collect();
+    let App { external_url, internal_url, group, certificate, .. } = app;
+    let preauth = serde_json::to_string(&app.preauth).unwrap_or_default();
+    let line = format!(
+        "{external_url} -> {internal_url} preauth={preauth} group={group} certificate={certificate} {}",
+        settings.join(" ")
+    );
+    line.trim_end().into()
+}
+
+fn setting(name: &str, value: &str) -> String {
+    let long = value.len() > SUMMARY_VALUE_BYTES_MAX || value.contains('\n');
+    format!("{name}={}", if long { "…" } else { value })
+}
+
+const SUMMARY_VALUE_BYTES_MAX: usize = 64;

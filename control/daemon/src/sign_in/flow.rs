@@ -1,0 +1,130 @@
+//! A browser on its way: what it waits for, and what was proven so far.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use postern_model::config::App;
+use postern_model::directory::User;
+use postern_model::identity::{Ask, ClientInfo, Factor, Refused, Step};
+use postern_model::ids::{AppId, Name, SessionId, TenantId, UserId};
+use postern_model::secret::SecretText;
+use postern_model::session::AuthMethod;
+
+use super::ask;
+use super::password::Attempt;
+use super::webauthn::Challenge;
+use crate::control::Control;
+use crate::store::factors::TotpSecret;
+use crate::store::sign_in::SignInOutcome;
+use crate::store::{ProviderSession, SignIn, StoredSession};
+
+/// A browser on its way: where it came from is where it goes back to.
+pub(super) struct Flow {
+    pub(super) app: AppId,
+    pub(super) redirect_uri: String,
+    pub(super) state: String,
+    pub(super) challenge: String,
+    pub(super) begun_unix: u64,
+    /// Whose users sign in.
+    pub(super) tenant: TenantId,
+    pub(super) goal: Goal,
+    /// What the browser has, and will have no more once this succeeds.
+    pub(super) replaces: Option<SessionId>,
+    pub(super) stage: RefCell<Stage>,
+}
+
+/// Where a sign-in leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    App,
+    /// The user's own page.
+    Account,
+}
+
+/// What a flow waits for.
+pub(super) enum Stage {
+    /// Login name and password; whose, where that is known.
+    Password(Option<postern_model::directory::LoginName>),
+    Second(Proven, Challenge),
+    /// The secret becomes the user's with a code of it.
+    Enrol(Proven, Challenge, TotpSecret),
+    Recovery(Proven),
+    /// Someone is looking at it, or it is over.
+    Taken,
+}
+
+/// Who someone is, as far as that was proven.
+#[derive(Debug, Clone)]
+pub(super) struct Proven {
+    pub(super) user: UserId,
+    pub(super) typed: String,
+    pub(super) methods: BTreeSet<AuthMethod>,
+    pub(super) vouched: Vouched,
+    pub(super) keep: bool,
+    /// When the first of it was.
+    pub(super) authenticated_unix: u64,
+    /// The end of the session that becomes a stronger one: the new one ends no later.
+    pub(super) ends_unix: Option<u64>,
+}
+
+/// The provider that says who someone is, where one does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Vouched {
+    Nobody,
+    By(ProviderSession),
+    /// As it did for the session that becomes a stronger one.
+    Before(SessionId, Name),
+}
+
+/// A flow that someone is looking at.
+pub(super) struct At<'a> {
+    pub(super) secret: &'a SecretText,
+    pub(super) flow: &'a Rc<Flow>,
+    pub(super) app: &'a App,
+    pub(super) client: &'a ClientInfo,
+}
+
+impl Proven {
+    pub(super) fn by(session: &StoredSession, user: &User) -> Self {
+        Self {
+            user: user.id,
+            typed: user.login.to_string(),
+            methods: session.methods.clone(),
+            vouched: session.provider.clone().map_or(Vouched::Nobody, |name| Vouched::Before(session.id, name)),
+            keep: session.persistent,
+            authenticated_unix: session.authenticated_unix,
+            ends_unix: Some(session.expires_unix),
+        }
+    }
+}
+
+impl Vouched {
+    pub(super) const fn provider(&self) -> Option<&Name> {
+        match self {
+            Self::Nobody => None,
+            Self::By(of) => Some(&of.provider),
+            Self::Before(_, name) => Some(name),
+        }
+    }
+}
+
+impl At<'_> {
+    pub(super) fn attempt<'b>(&'b self, proven: &'b Proven) -> Attempt<'b> {
+        Attempt { tenant: self.flow.tenant, app: self.app, typed: &proven.typed, client: self.client }
+    }
+
+    pub(super) fn record(&self, proven: &Proven, outcome: SignInOutcome) -> SignIn {
+        let (user, methods) = (Some(proven.user), proven.methods.clone());
+        let provider = proven.vouched.provider().cloned();
+        SignIn { user, methods, provider, ..self.attempt(proven).record(outcome) }
+    }
+
+    pub(super) fn ask(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Step {
+        Step::Ask(Box::new(self.page(control, factor, problem)))
+    }
+
+    pub(super) fn page(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Ask {
+        ask(control, self.secret, self.app.name.as_str(), self.flow, factor, problem)
+    }
+}
