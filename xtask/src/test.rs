@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, shell, tidy};
+use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, scim_checker, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     shell::step("build the HTTP/2 conformance suite", conformance)?;
     shell::step("Chromium and JupyterLab", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
+    shell::step("a checker of SCIM", a_scim_checker)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -54,6 +55,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
     shell::step("Chromium and JupyterLab", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
+    shell::step("a checker of SCIM", a_scim_checker)?;
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
@@ -61,7 +63,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
         command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     }
     let command = command.env("POSTERN_TEST_DENY_IO_URING", "1");
-    shell::run(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(command))))
+    shell::run(peers(command))
 }
 
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.
@@ -97,6 +99,16 @@ fn a_provider() -> Result<()> {
     wanted(openid_provider::prepare(), shell::is_ci())
 }
 
+/// One test needs it.
+fn a_scim_checker() -> Result<()> {
+    wanted(scim_checker::prepare(), shell::is_ci())
+}
+
+/// Tells tests where all of that is.
+fn peers(command: &mut Command) -> &mut Command {
+    scim_checker::told(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(command))))
+}
+
 /// What tests need and could not be had fails the run only where it must be there.
 fn wanted(prepared: Result<()>, must: bool) -> Result<()> {
     match prepared {
@@ -127,5 +139,5 @@ fn tests() -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     }
-    shell::run(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(&mut command))))
+    shell::run(peers(&mut command))
 }
