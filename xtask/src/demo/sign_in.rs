@@ -36,7 +36,7 @@ pub(super) fn sign_in(folder: &Path, curl: &[String], port: u16, password: &str)
     let flow = page.split("name=\"flow\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let Some(flow) = flow else { bail!("this is no page to sign in at: {page}") };
     let identity = format!("https://{IDENTITY_HOST}:{port}");
-    request(&[
+    let signed_in = request(&[
         "--header",
         &format!("Origin: {identity}"),
         "--data-urlencode",
@@ -46,5 +46,10 @@ pub(super) fn sign_in(folder: &Path, curl: &[String], port: u16, password: &str)
         "--data-urlencode",
         &format!("password={password}"),
         &format!("{identity}/sign-in"),
-    ])
+    ])?;
+    // A page that leads on by itself: curl has to be told where.
+    let target =
+        signed_in.split("http-equiv=\"refresh\" content=\"0;url=").nth(1).and_then(|rest| rest.split('"').next());
+    let Some(target) = target else { bail!("this page does not lead back to the application: {signed_in}") };
+    request(&[&target.replace("&amp;", "&")])
 }
