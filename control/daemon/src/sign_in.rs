@@ -14,7 +14,7 @@ mod second;
 mod totp;
 mod webauthn;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -24,7 +24,8 @@ use postern_model::config::{App, Preauth};
 use postern_model::directory::{LoginName, User};
 use postern_model::external::Offers;
 use postern_model::identity::{
-    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, Done, Factor, Refused, SignedIn, Step, USER_AGENT_BYTES_MAX,
+    Ask, Begin, Browser, BrowserGrant, CALLBACK_PATH, ClientInfo, Done, Factor, Refused, SignedIn, Step,
+    USER_AGENT_BYTES_MAX,
 };
 use postern_model::ids::{AppId, SessionId, TenantId};
 use postern_model::plan::PlannedApp;
@@ -70,7 +71,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         Ok(app) => app,
         Err(refused) => return Step::Refused(refused),
     };
-    let Begin { redirect_uri, state, challenge, browser, client, .. } = request;
+    let Begin { redirect_uri, state, challenge, browser, missed, client, .. } = request;
     let session = browser.and_then(|secret| alive(control, &secret));
     let session = session.filter(|session| session.user.tenant == app.id.tenant);
     let flow = Rc::new(Flow {
@@ -83,6 +84,8 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         goal: Goal::App,
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
+        missed,
+        again: Cell::new(missed.again),
     });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
     let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
@@ -104,7 +107,7 @@ fn enough(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Ste
     let Ok(Some(user)) = control.directory(|store| store.user(session.user)) else {
         return Some(Step::Refused(internal()));
     };
-    let demand = demand::demanded(control, at.app, &user, at.client);
+    let demand = demand::demanded(control, at, session);
     second::resume(control, at, session, &user, demand)
 }
 
@@ -210,6 +213,27 @@ fn alive(control: &Control, secret: &SecretText) -> Option<StoredSession> {
     sessions::record_of(control, &stored).ok().flatten().map(|_| stored)
 }
 
+/// The session that someone would have by what they proved, but for what tells it from others.
+fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
+    let now = now_unix();
+    let (absolute_s, idle_s) = if proven.keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
+    StoredSession {
+        id: SessionId(0),
+        user: user.id,
+        browser: [0; 32],
+        created_unix: now,
+        authenticated_unix: proven.authenticated_unix,
+        methods: proven.methods.clone(),
+        provider: proven.vouched.provider().cloned(),
+        source: Some(client.address),
+        user_agent: shortened(&client.user_agent),
+        expires_unix: proven.ends_unix.map_or(now + absolute_s, |end| end.min(now + absolute_s)),
+        idle_s,
+        persistent: proven.keep,
+        seen_unix: now,
+    }
+}
+
 fn make_session(
     control: &Control,
     user: &User,
@@ -221,25 +245,9 @@ fn make_session(
     let (secret, browser) = random_secret().map_err(|_| internal())?;
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| internal())?;
-    let now = now_unix();
-    let (keep, client) = (proven.keep, at.client);
-    let (absolute_s, idle_s) = if keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
-    let stored = StoredSession {
-        id: SessionId(u128::from_be_bytes(id)),
-        user: user.id,
-        browser,
-        created_unix: now,
-        authenticated_unix: proven.authenticated_unix,
-        methods: proven.methods.clone(),
-        provider: proven.vouched.provider().cloned(),
-        source: Some(client.address),
-        user_agent: shortened(&client.user_agent),
-        expires_unix: proven.ends_unix.map_or(now + absolute_s, |end| end.min(now + absolute_s)),
-        idle_s,
-        persistent: keep,
-        seen_unix: now,
-    };
-    let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(now));
+    let id = SessionId(u128::from_be_bytes(id));
+    let stored = StoredSession { id, browser, ..would_be(user, proven, at.client) };
+    let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(stored.created_unix));
     match &proven.vouched {
         Vouched::By(of) => draft.session(SessionChange::OfProvider(session, of.clone())),
         Vouched::Before(replaced, _) => draft.session(SessionChange::Inherits(session, *replaced)),
@@ -252,8 +260,8 @@ fn make_session(
     draft.session(SessionChange::Put(Box::new(stored)));
     draft.sign_in(SignIn { session: Some(session), ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
-    tracing::info!(%session, user = %user.login, source = %client.address, "signed in");
-    Ok((session, BrowserGrant { secret, max_age_s: keep.then_some(lasts_s) }))
+    tracing::info!(%session, user = %user.login, source = %at.client.address, "signed in");
+    Ok((session, BrowserGrant { secret, max_age_s: proven.keep.then_some(lasts_s) }))
 }
 
 /// Control characters and what is too long are not kept.

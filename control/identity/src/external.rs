@@ -19,7 +19,7 @@ use postern_model::identity::{Ask, ClientInfo, Refused, SignedIn, Step};
 use postern_model::ids::{Name, TenantId};
 use postern_model::secret::SecretText;
 use postern_oidc::{
-    Callback, Cause, ClaimMapping, ExternalUser, Pending, Provider, ProviderSettings, SignInFailure, SignInWish,
+    Callback, Cause, ClaimMapping, ExternalUser, Pending, Prompt, Provider, ProviderSettings, SignInFailure, SignInWish,
 };
 
 use crate::control::Control;
@@ -235,6 +235,9 @@ async fn sent(
         redirect_uri: start.redirect_uri.clone(),
         domain_hint: domain.filter(|domain| start.provider.settings.domains.contains(domain)),
         login_hint: hint,
+        // By the standard the same as the prompt; what came of it can be verified.
+        max_age_s: start.again.then_some(0),
+        prompt: start.again.then_some(Prompt::Login),
         ..SignInWish::default()
     };
     let (url, pending) = provider.begin(&wish, now_unix()).await?;

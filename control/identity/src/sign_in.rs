@@ -3,8 +3,8 @@
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Response, StatusCode};
 use postern_model::identity::{
-    AccountAction, AccountAnswer, AccountRequest, Begin, Browser, FactorAnswer, GiveFactor, GivePassword, KeyAssertion,
-    KeyCreated, Refused, SignedIn, Step, path,
+    ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, FactorAnswer, GiveFactor,
+    GivePassword, KeyAssertion, KeyCreated, Missed, PROMPT_LOGIN, Refused, SignedIn, Step, path,
 };
 use postern_model::secret::SecretText;
 
@@ -21,8 +21,10 @@ pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -
     if fields.get("code_challenge_method") != "S256" {
         return bad_request();
     }
+    let Some(missed) = missed(&fields) else { return bad_request() };
     let begin = Begin {
         app,
+        missed,
         redirect_uri: fields.take("redirect_uri"),
         state: fields.take("state"),
         challenge: fields.take("code_challenge"),
@@ -30,6 +32,15 @@ pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -
         client,
     };
     step(control.ask(path::BEGIN, &begin).await, redirect)
+}
+
+/// What the relay says that is missing; nothing else than what relays say.
+fn missed(fields: &Fields) -> Option<Missed> {
+    let is = |name: &str, only: &str| match fields.get(name) {
+        "" => Some(false),
+        value => (value == only).then_some(true),
+    };
+    Some(Missed { multi_factor: is("acr_values", ACR_MULTI_FACTOR)?, again: is("prompt", PROMPT_LOGIN)? })
 }
 
 /// `POST /sign-in`: login name and password.

@@ -95,6 +95,9 @@ pub struct ExternalStart {
     pub redirect_uri: String,
     /// What the browser keeps.
     pub browser: SecretText,
+    /// Whether the user is to prove there anew who they are.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// What has to come back from a provider, kept by control until it does. Answered by [`Kept`].

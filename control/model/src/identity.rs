@@ -42,9 +42,28 @@ pub struct Begin {
     /// What the browser has of an earlier sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser: Option<SecretText>,
+    /// What the application's relay missed in the session that it was shown.
+    #[serde(default)]
+    pub missed: Missed,
     /// Who asks.
     pub client: ClientInfo,
 }
+
+/// What a session lacks. It comes by way of the browser, which could only ask for more of itself by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Two different factors: [`ACR_MULTI_FACTOR`] among `acr_values` (OpenID Connect Core §3.1.2.1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_factor: bool,
+    /// That the user proved not long ago who they are, or used it since: [`PROMPT_LOGIN`] as `prompt`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+/// In a request to sign in: with two different factors.
+pub const ACR_MULTI_FACTOR: &str = "mfa";
+/// In a request to sign in: anew, whatever there is.
+pub const PROMPT_LOGIN: &str = "login";
 
 /// What is known of a browser besides what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

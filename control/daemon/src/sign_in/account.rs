@@ -1,12 +1,12 @@
 //! The page on which people see to their own factors: only for who proved who they are within the last minutes, with a second
 //! factor if they have one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use postern_model::directory::User;
 use postern_model::identity::{
-    ACCOUNT_PATH, Account, AccountAction, AccountAnswer, AccountRequest, Factor, Refused, Step,
+    ACCOUNT_PATH, Account, AccountAction, AccountAnswer, AccountRequest, Factor, Missed, Refused, Step,
 };
 
 use super::demand::Demand;
@@ -42,10 +42,12 @@ pub(crate) fn account(control: &Control, request: AccountRequest) -> AccountAnsw
         goal: Goal::Account,
         replaces: Some(session.id),
         stage: RefCell::new(Stage::Taken),
+        missed: Missed::default(),
+        again: Cell::new(false),
     };
     let flow = Rc::new(flow);
     let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
-    let demand = Demand { multi_factor: stored.any(), max_age_s: Some(ENROL_FRESH_S) };
+    let demand = Demand { multi_factor: stored.any(), max_age_s: Some(ENROL_FRESH_S), ..Demand::default() };
     let step = match (resume(control, &at, &session, &user, demand), action) {
         (Some(step), _) => step,
         (None, AccountAction::Show) => return show(control, &user, None),

@@ -93,6 +93,8 @@ mod tests {
             goal: super::super::Goal::App,
             replaces: None,
             stage: std::cell::RefCell::new(super::super::Stage::Taken),
+            missed: postern_model::identity::Missed::default(),
+            again: std::cell::Cell::new(false),
         };
         let mut codes = Codes::default();
         codes.keep(secret_key("code"), &flow, SESSION, 100);

@@ -1,12 +1,18 @@
 //! What a sign-in must prove: decided here and nowhere else.
 
-use postern_model::config::App;
-use postern_model::directory::User;
-use postern_model::identity::ClientInfo;
+use std::collections::BTreeSet;
+
+use postern_model::identity::Missed;
+use postern_model::policy::{
+    ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Risk, Step, StepUp,
+};
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
 
+use super::flow::At;
+use crate::clock::now_unix;
 use crate::control::Control;
+use crate::sessions;
 use crate::store::StoredSession;
 
 /// What a session must be worth.
@@ -16,6 +22,10 @@ pub(super) struct Demand {
     pub(super) multi_factor: bool,
     /// The proof is not older than this.
     pub(super) max_age_s: Option<u64>,
+    /// No proof from before is enough.
+    pub(super) again: bool,
+    /// It must not outlive the browser.
+    pub(super) no_persistent: bool,
 }
 
 /// What a session lacks.
@@ -27,18 +37,53 @@ pub(super) enum Unmet {
     Everything,
 }
 
-/// What this user must prove for this application, coming from there.
-pub(super) fn demanded(_: &Control, app: &App, _: &User, _: &ClientInfo) -> Demand {
+/// What must be proven for an application: by its own setting, by what its relay missed, and by the policies that are about
+/// the session, be it one that would be.
+pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
     // Settings that cannot be read demand the most: an application that has such is not served in any case.
-    let mfa = AppSettings::parse(&app.settings).map_or(Mfa::Required, |settings| settings.mfa);
-    Demand { multi_factor: mfa == Mfa::Required, max_age_s: None }
+    let mfa = AppSettings::parse(&at.app.settings).map_or(Mfa::Required, |settings| settings.mfa);
+    let Missed { multi_factor, again } = at.flow.missed;
+    let mut demand = Demand { multi_factor: multi_factor || mfa == Mfa::Required, again, ..Demand::default() };
+    if let Some(decision) = decision(control, at, session) {
+        demand.add(&decision, session.seen_unix, now_unix());
+    }
+    demand
+}
+
+/// As the application's relay will decide, who has the last word. Of users who are not there yet only it can.
+fn decision(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Decision> {
+    let record = sessions::record_of(control, session).ok().flatten()?;
+    let terms = BTreeSet::new();
+    let input = Input {
+        session: Some(&record),
+        source: Some(at.client.address.to_canonical()),
+        country: None,
+        platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
+        client: ClientKind::Browser,
+        risk: Risk::Low,
+        device: DeviceState::Unknown,
+        terms: &terms,
+    };
+    Some(Policies::of(&control.snapshot()).decide(&record.user, at.app.id, &input, now_unix()))
 }
 
 impl Demand {
+    /// What can be done about it here. Devices and terms cannot: for those the relay refuses, and says so.
+    fn add(&mut self, decision: &Decision, seen_unix: u64, now_unix: u64) {
+        let idle_max = decision.session.idle_max_s.map(u64::from);
+        self.again |= idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
+        self.no_persistent |= decision.session.no_persistent;
+        if let Outcome::NeedsStepUp { steps } = &decision.outcome {
+            let asks = |step: &StepUp| steps.iter().any(|Step(any)| any.contains(step));
+            self.again |= asks(&StepUp::Reauthenticate);
+            self.multi_factor |= asks(&StepUp::Meet(Requirement::Mfa));
+        }
+    }
+
     /// What a session lacks, if anything.
     pub(super) fn unmet(&self, session: &StoredSession, now_unix: u64) -> Option<Unmet> {
         let is_old = |max: u64| session.authenticated_unix.saturating_add(max) <= now_unix;
-        if self.max_age_s.is_some_and(is_old) {
+        if self.again || self.max_age_s.is_some_and(is_old) {
             return Some(Unmet::Everything);
         }
         (self.multi_factor && !is_multi_factor(&session.methods)).then_some(Unmet::Factor)
@@ -75,11 +120,13 @@ mod tests {
             (session(&[AuthMethod::Password]), session(&[AuthMethod::Password, AuthMethod::OneTimePassword]));
         let nothing = Demand::default();
         assert_eq!((nothing.unmet(&password, 9_999), nothing.unmet(&both, 9_999)), (None, None));
-        let strong = Demand { multi_factor: true, max_age_s: None };
+        let strong = Demand { multi_factor: true, ..Demand::default() };
         assert_eq!((strong.unmet(&password, 101), strong.unmet(&both, 9_999)), (Some(Unmet::Factor), None));
-        let fresh = Demand { multi_factor: true, max_age_s: Some(60) };
+        let fresh = Demand { multi_factor: true, max_age_s: Some(60), ..Demand::default() };
         assert_eq!(fresh.unmet(&both, 159), None);
         assert_eq!(fresh.unmet(&both, 160), Some(Unmet::Everything));
         assert_eq!(fresh.unmet(&password, 160), Some(Unmet::Everything));
+        let again = Demand { again: true, ..Demand::default() };
+        assert_eq!(again.unmet(&both, 100), Some(Unmet::Everything));
     }
 }

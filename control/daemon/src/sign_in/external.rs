@@ -100,7 +100,8 @@ pub(crate) fn start(control: &Control, request: StartExternal) -> StartedExterna
     let redirect_uri = idps::redirect_uri(&issuer(control), tenant, &provider.name);
     match (browser, grant(control, provider)) {
         (Ok(browser), Some(provider)) => {
-            StartedExternal::Go(Box::new(ExternalStart { provider, redirect_uri, browser }))
+            let again = flow.again.get();
+            StartedExternal::Go(Box::new(ExternalStart { provider, redirect_uri, browser, again }))
         }
         _ => StartedExternal::Refused(internal()), // the store or the system fails
     }

@@ -1,12 +1,12 @@
 //! A browser on its way: what it waits for, and what was proven so far.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use postern_model::config::App;
 use postern_model::directory::User;
-use postern_model::identity::{Ask, ClientInfo, Factor, Refused, Step};
+use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
 use postern_model::ids::{AppId, Name, SessionId, TenantId, UserId};
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
@@ -32,6 +32,10 @@ pub(super) struct Flow {
     /// What the browser has, and will have no more once this succeeds.
     pub(super) replaces: Option<SessionId>,
     pub(super) stage: RefCell<Stage>,
+    /// What the application's relay missed in the session that it was shown.
+    pub(super) missed: Missed,
+    /// Whether the user proves anew who they are: what an external provider knows from before is not enough then.
+    pub(super) again: Cell<bool>,
 }
 
 /// Where a sign-in leads.

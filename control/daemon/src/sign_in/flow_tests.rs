@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use postern_model::admin::{CreateUser, PublishIdentity};
 use postern_model::document::AppEntry;
 use postern_model::identity::{
-    AccountAction, AccountAnswer, AccountRequest, ClientInfo, FactorAnswer, GiveFactor, GivePassword,
+    AccountAction, AccountAnswer, AccountRequest, ClientInfo, FactorAnswer, GiveFactor, GivePassword, Missed,
 };
 use postern_model::session::is_multi_factor;
 use postern_service::state::StateDir;
@@ -24,6 +24,8 @@ const CALLBACK: &str = "https://wiki.example.com/.postern/callback";
 struct World {
     control: Control,
     folder: tempfile::TempDir,
+    /// Whether Anna wants to stay signed in on her device.
+    keep: bool,
 }
 
 fn opened(folder: &std::path::Path) -> Control {
@@ -42,7 +44,7 @@ impl World {
         let external_url = "https://login.example.com/".into();
         let publish = PublishIdentity { external_url, certificate_pem: None, key_pem: None };
         identity::publish(&control, &Actor::Control, publish).unwrap();
-        let world = Self { control, folder };
+        let world = Self { control, folder, keep: false };
         world.set_mfa(mfa);
         let hash = world.control.hasher.hash(SecretText::new(PASSWORD.into()), "anna").await.unwrap();
         for login in ["anna", "bert"] {
@@ -68,10 +70,19 @@ impl World {
         apps::put(&self.control, &Actor::Control, &tenant, &"wiki".parse().unwrap(), entry).unwrap();
     }
 
+    /// A policy about everybody and everything: what it grants, and more.
+    fn set_policy(&self, rest: &str) {
+        let head = r#""id": "p1-1", "name": "p", "state": "on", "who": {"include": "all"}, "apps": {"include": "all"}"#;
+        let policy = serde_json::from_str(&format!("{{{head}, {rest}}}")).unwrap();
+        let mut draft = Draft::default();
+        draft.change(postern_model::Change::PolicyPut(policy));
+        self.control.commit(&Actor::Control, draft).unwrap();
+    }
+
     fn restarted(self) -> Self {
-        let Self { control, folder } = self;
+        let Self { control, folder, keep } = self;
         drop(control);
-        Self { control: opened(folder.path()), folder }
+        Self { control: opened(folder.path()), folder, keep }
     }
 
     fn app(&self) -> AppId {
@@ -79,12 +90,18 @@ impl World {
     }
 
     fn begin(&self, browser: Option<&SecretText>) -> Step {
+        self.begin_missing(browser, Missed::default())
+    }
+
+    /// An application's relay missed something in the session that it was shown.
+    fn begin_missing(&self, browser: Option<&SecretText>, missed: Missed) -> Step {
         let request = Begin {
             app: self.app(),
             redirect_uri: CALLBACK.into(),
             state: "state".into(),
             challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into(),
             browser: browser.cloned(),
+            missed,
             client: client(),
         };
         begin(&self.control, request)
@@ -92,7 +109,8 @@ impl World {
 
     async fn password(&self, flow: &SecretText) -> Step {
         let password = SecretText::new(PASSWORD.into());
-        let given = GivePassword { flow: flow.clone(), login: "anna".into(), password, keep: false, client: client() };
+        let login = "anna".into();
+        let given = GivePassword { flow: flow.clone(), login, password, keep: self.keep, client: client() };
         super::password(&self.control, given).await
     }
 
@@ -188,6 +206,57 @@ async fn an_application_can_demand_a_factor_and_who_has_one_is_always_asked() {
     let ask = asked(world.after_password().await);
     assert!(matches!(&ask.factor, Factor::Second(second) if second.totp && second.recovery && second.key.is_none()));
     world.signed_in(world.code(&ask.flow, &code_at(&secret, 0)));
+}
+
+#[tokio::test]
+async fn what_a_relay_missed_is_asked_for_once_more() {
+    let world = World::new("off").await;
+    let (multi_factor, again) =
+        (Missed { multi_factor: true, again: false }, Missed { again: true, ..Missed::default() });
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "the session is enough");
+    let ask = asked(world.begin_missing(Some(&browser), again));
+    assert_eq!(ask.factor, Factor::Password);
+    let newer = world.signed_in(world.password(&ask.flow).await).unwrap();
+    assert!(world.session(&browser).is_none() && world.session(&newer).is_some(), "it took the other's place");
+    let ask = asked(world.begin_missing(Some(&newer), multi_factor));
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+    let ask = asked(world.begin_missing(None, multi_factor));
+    let ask = asked(world.password(&ask.flow).await);
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+}
+
+#[tokio::test]
+async fn policies_ask_for_what_they_want_before_there_is_a_session() {
+    let mut world = World::new("off").await;
+    world.keep = true;
+    world.set_policy(r#""grant": {"require": {}}, "session": {"no_persistent": true}"#);
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    assert!(!world.session(&browser).unwrap().persistent, "whatever was ticked");
+    world.set_policy(r#""grant": {"require": {}}, "session": {"sign_in_frequency_s": 3600}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "they have just signed in");
+    world.set_policy(r#""grant": {"require": {"any": ["mfa", "registered-device"]}}"#);
+    let ask = asked(world.after_password().await);
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+    // For what nobody can do here the relay refuses, and says so.
+    world.set_policy(r#""grant": {"require": {"all": ["registered-device"]}}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+    world.set_policy(r#""grant": "block""#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+}
+
+#[tokio::test]
+async fn a_session_that_lay_idle_for_as_long_as_a_policy_allows_is_not_enough() {
+    let world = World::new("off").await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let session = world.session(&browser).unwrap();
+    let mut draft = Draft::default();
+    draft.session(SessionChange::Put(Box::new(StoredSession { seen_unix: session.seen_unix - 1_000, ..session })));
+    world.control.commit(&Actor::Control, draft).unwrap();
+    world.set_policy(r#""grant": {"require": {}}, "session": {"idle_max_s": 2000}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+    world.set_policy(r#""grant": {"require": {}}, "session": {"idle_max_s": 900}"#);
+    assert_eq!(asked(world.begin(Some(&browser))).factor, Factor::Password);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use postern_model::session::{AuthMethod, is_multi_factor};
 use super::demand::{Demand, Unmet, demanded};
 use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp};
+use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp, would_be};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
@@ -51,6 +51,7 @@ pub(super) fn resume(
     }
     Some(match unmet {
         Unmet::Everything => {
+            at.flow.again.set(true);
             at.flow.stage.replace(Stage::Password(Some(user.login.clone())));
             at.ask(control, Factor::Password, None)
         }
@@ -66,11 +67,13 @@ const fn interrupted(unmet: Unmet) -> &'static str {
 }
 
 /// After a password, or what a provider said: a session, or what is needed before there is one. `draft` is kept either way.
-pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
+pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Proven, draft: Draft) -> Step {
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     // Which factors its users show is a provider's to say, unless more is demanded here.
     let has_own = factors.any() && proven.vouched == Vouched::Nobody;
-    let is_demanded = has_own || demanded(control, at.app, user, at.client).multi_factor;
+    let demand = demanded(control, at, &would_be(user, &proven, at.client));
+    proven.keep &= !demand.no_persistent;
+    let is_demanded = has_own || demand.multi_factor;
     if !is_demanded || is_multi_factor(&proven.methods) {
         return finish(control, at, user, proven, draft);
     }

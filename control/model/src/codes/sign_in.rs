@@ -120,8 +120,8 @@ pub(super) const CODES: &[Code] = &[
         code: "policy-step-up",
         status: Some(403),
         title: "A policy asks for more",
-        cause: "A conditional access policy asks for something that the session does not show: a second factor, a newer sign-in, a device that is registered or complies, or terms that were accepted.",
-        cure: "sign out and in again with a second factor, or use a device that your organisation knows. `postern policy what-if` shows administrators what is missing.",
+        cause: "A conditional access policy asks for something that the session does not show: a second factor, a newer sign-in, a device that is registered or complies, or terms that were accepted. A browser that opens a page is sent to sign in where that helps; what a page's script or a program asks for is answered so.",
+        cure: "open the application in a browser to prove more, or use a device that your organisation knows. `postern policy what-if` shows administrators what is missing.",
     },
     Code {
         code: "sso-too-long",

@@ -8,12 +8,13 @@ use postern_http::RequestHead;
 use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
 use postern_model::directory::LoginName;
+use postern_model::identity::Missed;
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::service_token::{PresentedToken, ServiceToken};
 use postern_tunnel::Detail;
 
 use super::bearer::{self, Refusal, Remembered};
-use super::conditional;
+use super::conditional::{self, Unmet};
 use super::reject::Reject;
 use super::resource;
 use super::route::{Routed, Wanted};
@@ -134,10 +135,16 @@ fn person(
         Err(NoSession::Policy(person, unmet)) => {
             *subject = Some(Subject::Person(person));
             *detail = unmet.detail();
-            Err(unmet.reject().into())
+            let missed = unmet.missed();
+            let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, missed));
+            let refused = || match *unmet {
+                Unmet::Idle => Refusal::Missing.reject(head, app),
+                Unmet::Blocked(_) | Unmet::Asked(..) => unmet.reject(),
+            };
+            Err(away.unwrap_or_else(refused).into())
         }
         Err(NoSession::None) => {
-            let away = sign_in::send_away(head, app, &published.plan);
+            let away = sign_in::send_away(head, app, &published.plan, Missed::default());
             Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
         }
     }

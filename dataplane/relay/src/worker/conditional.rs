@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use postern_http::{Known, RequestHead};
 use postern_io::{Instant, now, wall_clock};
+use postern_model::identity::Missed;
 use postern_model::ids::{AppId, PolicyId};
 use postern_model::policy::{
-    Applicable, ClientKind, Decision, DeviceState, Input, Outcome, Platform, Risk, Step, StepUp,
+    Applicable, ClientKind, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
 };
 use postern_model::session::SessionRecord;
 use postern_tunnel::Detail;
@@ -106,6 +107,24 @@ impl Unmet {
             Outcome::Block { policies } => Err(Self::Blocked(policies)),
             Outcome::NeedsStepUp { steps } => Err(Self::Asked(decision.applied, steps)),
         }
+    }
+
+    /// What the place to sign in can do about it: nothing, where only one thing is left that it cannot.
+    pub(crate) fn missed(&self) -> Option<Missed> {
+        let steps = match self {
+            Self::Blocked(_) => return None,
+            Self::Idle => return Some(Missed { again: true, multi_factor: false }),
+            Self::Asked(_, steps) => steps,
+        };
+        let mut missed = Missed::default();
+        for Step(any) in steps {
+            match any.contains(&StepUp::Reauthenticate) {
+                true => missed.again = true,
+                false if any.contains(&StepUp::Meet(Requirement::Mfa)) => missed.multi_factor = true,
+                false => return None,
+            }
+        }
+        Some(missed)
     }
 
     /// What is told to whoever asks.

@@ -142,11 +142,7 @@ fn counts<'a>(
         return Err(NoSession::NotAssigned(person.clone()));
     };
     if let Err(unmet) = person.circumstances.decide(&person.applicable, record, person.seen_unix, now_unix) {
-        return match unmet {
-            // Whoever did nothing for as long as a policy allows begins anew.
-            Unmet::Idle => Err(NoSession::None),
-            unmet @ (Unmet::Blocked(_) | Unmet::Asked(..)) => Err(NoSession::Policy(person.clone(), Box::new(unmet))),
-        };
+        return Err(NoSession::Policy(person.clone(), Box::new(unmet)));
     }
     let ends = [assignment.expires_unix, record.user.expires_unix].into_iter().flatten();
     let end = ends.fold(record.expires_unix, u64::min);

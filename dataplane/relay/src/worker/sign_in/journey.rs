@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie};
 use postern_io::wall_clock;
-use postern_model::identity::{AUTHORIZE_PATH, CALLBACK_PATH};
+use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, Missed, PROMPT_LOGIN};
 use postern_model::ids::{AppId, SessionId};
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp, PlannedIdentity};
@@ -43,7 +43,7 @@ pub(crate) struct Returned {
 
 /// What a browser without a session gets: the way to the place to sign in, and what it comes back with. `None` for requests
 /// that no person makes by opening a page, or when nobody can sign in.
-pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Option<Reject> {
+pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan, missed: Missed) -> Option<Reject> {
     if !is_navigation(head) {
         return None;
     }
@@ -56,18 +56,25 @@ pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Op
     let challenge = digest::digest(&digest::SHA256, verifier_text(&verifier).as_bytes());
     let redirect_uri = callback(app, head.authority.host());
     let location = format!(
-        "{}?app={}&redirect_uri={}&state={}&code_challenge={}&code_challenge_method=S256",
+        "{}?app={}&redirect_uri={}&state={}&code_challenge={}&code_challenge_method=S256{}",
         authorize(identity),
         app.id,
         escaped(&redirect_uri),
         URL_SAFE_NO_PAD.encode(state),
         URL_SAFE_NO_PAD.encode(challenge),
+        said(missed),
     );
     let name = flow_cookie_name(&state);
     let flow = FlowCookie { state, verifier, started_unix: wall_clock().as_secs(), target };
     let sealed = plan.cookies().seal_flow(&flow, app.id).ok()?;
     let cookie = format!("{name}={sealed}; {FLOW_ATTRIBUTES}; Max-Age={FLOW_S_MAX}");
     Some(Reject::redirect(302, location, vec![cookie]))
+}
+
+/// What was missed, for the query.
+fn said(missed: Missed) -> String {
+    let part = |is_so: bool, name: &str, value: &str| if is_so { format!("&{name}={value}") } else { String::new() };
+    part(missed.again, "prompt", PROMPT_LOGIN) + &part(missed.multi_factor, "acr_values", ACR_MULTI_FACTOR)
 }
 
 /// A browser comes back. What does not belong to it is refused; then control is asked what its code is worth.

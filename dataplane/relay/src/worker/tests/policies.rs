@@ -10,7 +10,7 @@ use super::*;
 use crate::sessions::tests::record;
 use crate::side::testing::{bearer, service_token};
 
-fn policy(seq: u32, rest: &str) -> Policy {
+pub(super) fn policy(seq: u32, rest: &str) -> Policy {
     let head =
         format!(r#"{{"id": "p1-{seq}", "name": "p{seq}", "who": {{"include": "all"}}, "apps": {{"include": "all"}}"#);
     serde_json::from_str(&format!("{head}, {rest}}}")).unwrap()
