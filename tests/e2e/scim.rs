@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use postern_tests::client::Client;
 use postern_tests::identity::Identity;
 use postern_tests::origin::Origin;
+use postern_tests::person::leads_to;
 use postern_tests::world::{World, write_secret};
 use postern_tests::{pass_over, within};
 use serde_json::{Value, json};
@@ -275,7 +276,8 @@ fn sign_in(scene: &Scene, app: &Client) -> String {
     let form = format!("flow={}&login=anna&password=correct+horse+battery", encoded(&flow));
     let fields = [("Origin", origin.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
     let posted = login.connect().unwrap().request("POST", "/sign-in", &fields, form.as_bytes()).unwrap();
-    let back = path_of(posted.header("location").unwrap_or_else(|| panic!("{}", posted.text()))).to_owned();
+    let back = leads_to(&posted).unwrap_or_else(|| panic!("{}", posted.text()));
+    let back = path_of(&back).to_owned();
     let fields = [("Cookie", flow_cookie.as_str()), ("Accept", "text/html")];
     let callback = app.connect().unwrap().request("GET", &back, &fields, b"").unwrap();
     cookie(&callback)

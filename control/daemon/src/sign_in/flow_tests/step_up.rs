@@ -1,0 +1,54 @@
+//! More is asked for than a session shows: by a relay that missed it, or by policies.
+
+use super::*;
+
+#[tokio::test]
+async fn what_a_relay_missed_is_asked_for_once_more() {
+    let world = World::new("off").await;
+    let (multi_factor, again) =
+        (Missed { multi_factor: true, again: false }, Missed { again: true, ..Missed::default() });
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "the session is enough");
+    let ask = asked(world.begin_missing(Some(&browser), again));
+    assert_eq!(ask.factor, Factor::Password);
+    let newer = world.signed_in(world.password(&ask.flow).await).unwrap();
+    assert!(world.session(&browser).is_none() && world.session(&newer).is_some(), "it took the other's place");
+    let ask = asked(world.begin_missing(Some(&newer), multi_factor));
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+    let ask = asked(world.begin_missing(None, multi_factor));
+    let ask = asked(world.password(&ask.flow).await);
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+}
+
+#[tokio::test]
+async fn policies_ask_for_what_they_want_before_there_is_a_session() {
+    let mut world = World::new("off").await;
+    world.keep = true;
+    world.set_policy(r#""grant": {"require": {}}, "session": {"no_persistent": true}"#);
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    assert!(!world.session(&browser).unwrap().persistent, "whatever was ticked");
+    world.set_policy(r#""grant": {"require": {}}, "session": {"sign_in_frequency_s": 3600}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "they have just signed in");
+    world.set_policy(r#""grant": {"require": {"any": ["mfa", "registered-device"]}}"#);
+    let ask = asked(world.after_password().await);
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+    // For what nobody can do here the relay refuses, and says so.
+    world.set_policy(r#""grant": {"require": {"all": ["registered-device"]}}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+    world.set_policy(r#""grant": "block""#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+}
+
+#[tokio::test]
+async fn a_session_that_lay_idle_for_as_long_as_a_policy_allows_is_not_enough() {
+    let world = World::new("off").await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let session = world.session(&browser).unwrap();
+    let mut draft = Draft::default();
+    draft.session(SessionChange::Put(Box::new(StoredSession { seen_unix: session.seen_unix - 1_000, ..session })));
+    world.control.commit(&Actor::Control, draft).unwrap();
+    world.set_policy(r#""grant": {"require": {}}, "session": {"idle_max_s": 2000}"#);
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
+    world.set_policy(r#""grant": {"require": {}}, "session": {"idle_max_s": 900}"#);
+    assert_eq!(asked(world.begin(Some(&browser))).factor, Factor::Password);
+}
