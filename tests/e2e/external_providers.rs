@@ -205,7 +205,8 @@ fn a_provider_that_is_down_lets_nobody_in_and_keeps_nobody_out() {
     let entry = scene.last_sign_in();
     assert_eq!((entry["code"].as_str(), entry["provider"].as_str()), (Some("provider-unreachable"), Some("corp")));
     let form = format!("flow={}&login=anna&password=correct+horse+battery", field(&page, "flow"));
-    assert_eq!(browser.post(&format!("{login}/sign-in"), &form).url, format!("{wiki}/"));
+    let signed_in = browser.post(&format!("{login}/sign-in"), &form);
+    assert_eq!(browser.goes_on(&signed_in).url, format!("{wiki}/"));
 
     // Straight to it, without a page of ours: the failure's page has the other ways.
     scene.done("idp set corp --default --unset domains");

@@ -144,6 +144,13 @@ impl Browser {
         self.follow(page, NOWHERE)
     }
 
+    /// From a page that leads on by itself to where it leads.
+    pub(crate) fn goes_on(&mut self, page: &Page) -> Page {
+        let after = page.body.split_once("<meta http-equiv=\"refresh\" content=\"0;url=");
+        let to = after.and_then(|(_, after)| after.split_once('"')).unwrap_or_else(|| panic!("{page:?}")).0;
+        self.open(&to.replace("&amp;", "&"))
+    }
+
     /// From the page where one signs in, by the button of a provider, and through the provider's own page.
     pub(crate) fn sign_in_until(&mut self, page: &Page, provider: &str, who: Person<'_>, until: &str) -> Page {
         let asked = self.open_until(&button(page, provider), until);

@@ -371,27 +371,6 @@ async fn people_see_to_their_own_factors_when_they_proved_who_they_are() {
 }
 
 #[tokio::test]
-async fn an_old_session_proves_all_of_it_again_before_factors_change() {
-    let world = World::new("off").await;
-    let browser = world.signed_in(world.after_password().await).unwrap();
-    let mut old = world.session(&browser).unwrap();
-    old.authenticated_unix -= crate::limits::ENROL_FRESH_S;
-    let mut draft = Draft::default();
-    draft.session(SessionChange::Put(Box::new(old)));
-    world.control.commit(&Actor::Control, draft).unwrap();
-    for action in
-        [AccountAction::Show, AccountAction::Add, AccountAction::Remove("totp".into()), AccountAction::RenewCodes]
-    {
-        let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!() };
-        assert!(matches!(asked(*step).factor, Factor::Password));
-    }
-    world.set_mfa("required");
-    let ask = asked(world.begin(Some(&browser)));
-    assert!(matches!(ask.factor, Factor::Password), "whoever found it open must not set a factor up");
-    assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));
-}
-
-#[tokio::test]
 async fn an_operator_takes_lost_factors_away_and_sessions_end() {
     let world = World::new("required").await;
     let (_, _, browser) = world.enrolled().await;

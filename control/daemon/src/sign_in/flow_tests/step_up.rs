@@ -52,3 +52,24 @@ async fn a_session_that_lay_idle_for_as_long_as_a_policy_allows_is_not_enough() 
     world.set_policy(r#""grant": {"require": {}}, "session": {"idle_max_s": 900}"#);
     assert_eq!(asked(world.begin(Some(&browser))).factor, Factor::Password);
 }
+
+#[tokio::test]
+async fn an_old_session_proves_all_of_it_again_before_factors_change() {
+    let world = World::new("off").await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let mut old = world.session(&browser).unwrap();
+    old.authenticated_unix -= crate::limits::ENROL_FRESH_S;
+    let mut draft = Draft::default();
+    draft.session(SessionChange::Put(Box::new(old)));
+    world.control.commit(&Actor::Control, draft).unwrap();
+    for action in
+        [AccountAction::Show, AccountAction::Add, AccountAction::Remove("totp".into()), AccountAction::RenewCodes]
+    {
+        let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!() };
+        assert!(matches!(asked(*step).factor, Factor::Password));
+    }
+    world.set_mfa("required");
+    let ask = asked(world.begin(Some(&browser)));
+    assert!(matches!(ask.factor, Factor::Password), "whoever found it open must not set a factor up");
+    assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));
+}
