@@ -92,7 +92,7 @@ pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
 /// Questions that one relay has not answered yet; older ones are given up.
 pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
 
-/// Sign-ins in progress: at about 400 bytes each 4 MB. The oldest are given up.
+/// Sign-ins in progress: at about 600 bytes each 6 MB. Above that the source that has the most loses its oldest.
 pub(crate) const FLOWS_MAX: usize = 10_000;
 /// How long a sign-in may take, as long as its browser's cookie at the relay.
 pub(crate) const FLOW_S: u64 = postern_model::session::FLOW_S_MAX;

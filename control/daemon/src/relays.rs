@@ -10,6 +10,7 @@ use crate::control::{Actor, Audit, Control, Draft};
 use crate::fleet::RelayLink;
 use crate::limits::RELAYS_MAX;
 use crate::problem::{not_found, problem};
+use crate::shared_keys;
 use crate::store::Pin;
 
 /// `relay add`: control dials it from now on.
@@ -73,16 +74,18 @@ pub(crate) fn put(control: &Control, actor: &Actor, name: &Name, entry: &RelayEn
 /// `apply --prune`: as [`remove`], but its link is closed by the caller, once it is certain. Gives what it was.
 pub(crate) fn remove_staged(control: &Control, actor: &Actor, name: &str) -> Result<RelayView, Problem> {
     let seen = show(control, name)?;
-    removal(control, actor, name)?;
+    removal(control, actor, name, false)?;
     Ok(seen)
 }
 
-/// `relay remove`: its link is closed and its key forgotten.
-pub(crate) fn remove(control: &Control, actor: &Actor, name: &str) -> Result<Changed, Problem> {
-    let (relay, version) = removal(control, actor, name)?;
+/// `relay remove`: its link is closed and its key forgotten, and the others get new keys in place of those that it has; with
+/// `keep_keys` they keep them.
+pub(crate) fn remove(control: &Control, actor: &Actor, name: &str, keep_keys: bool) -> Result<Changed, Problem> {
+    let (relay, version) = removal(control, actor, name, keep_keys)?;
     let is_linked = control.fleet.borrow().relay(relay.id).is_some_and(|link| link.connected);
     control.fleet.borrow_mut().removed(relay.id, "this relay was removed with `postern relay remove`");
     let mut warnings = vec![goes_on(&relay.name, is_linked)];
+    warnings.push(CERTIFICATES.into());
     if relay.address.is_none() {
         warnings.push("it came through the Unix socket and links again as long as it runs".into());
     }
@@ -102,11 +105,15 @@ pub(crate) fn goes_on(name: &Name, is_linked: bool) -> String {
     }
 }
 
-fn removal(control: &Control, actor: &Actor, name: &str) -> Result<(Relay, u64), Problem> {
+fn removal(control: &Control, actor: &Actor, name: &str, keep_keys: bool) -> Result<(Relay, u64), Problem> {
     let relay = find(&control.snapshot(), name)?.clone();
     let mut draft = Draft::default();
     draft.change(Change::RelayRemoved { id: relay.id });
     draft.pin(relay.id, None);
+    // After it is gone: its link tells it nothing any more.
+    if !keep_keys {
+        shared_keys::replaced(&control.snapshot())?.into_iter().for_each(|change| draft.change(change));
+    }
     draft.audit(audit("relay.remove", &relay, Some(summary(&relay, control.pin(relay.id).as_ref())), None));
     let version = control.commit(actor, draft)?;
     Ok((relay, version))
@@ -217,6 +224,9 @@ fn summary(relay: &Relay, pin: Option<&Pin>) -> String {
         None => format!("{address} key not seen yet"),
     }
 }
+
+/// Said of every relay that goes.
+const CERTIFICATES: &str = "the private keys of the applications' certificates were on it, too: where others may have got at them, replace the certificates";
 
 #[cfg(test)]
 mod tests {

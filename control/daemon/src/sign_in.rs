@@ -12,10 +12,10 @@ mod password;
 mod refusals;
 mod second;
 mod totp;
+mod waiting;
 mod webauthn;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -34,13 +34,13 @@ use postern_model::session::{ABSOLUTE_S, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, S
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
-use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{self, random_secret, secret_key};
 use crate::store::{SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
 use flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use guesses::Guesses;
 use refusals::{busy, flow_over, internal, invalid, refused, too_many, wrong};
+use waiting::Waiting;
 
 pub(crate) use account::account;
 pub(crate) use password::password;
@@ -49,12 +49,10 @@ pub(crate) use second::factor;
 /// Everything that is in progress.
 #[derive(Default)]
 pub(crate) struct SignIns {
-    flows: BTreeMap<[u8; 32], Rc<Flow>>,
-    /// In the order in which they began.
-    begun: std::collections::VecDeque<([u8; 32], u64)>,
+    flows: Waiting<Rc<Flow>>,
     codes: Codes,
     guesses: Guesses,
-    external: external::Waiting,
+    external: external::External,
 }
 
 /// What a redeemed code is worth.
@@ -79,7 +77,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         redirect_uri,
         state,
         challenge,
-        begun_unix: now_unix(),
+        source: client.address,
         tenant: app.id.tenant,
         goal: Goal::App,
         replaces: session.as_ref().map(|session| session.id),
@@ -318,19 +316,11 @@ fn ask(
 
 impl SignIns {
     fn keep(&mut self, key: [u8; 32], flow: Rc<Flow>) {
-        let at = flow.begun_unix;
-        while let Some((oldest, begun)) = self.begun.front()
-            && (self.begun.len() >= FLOWS_MAX || begun + FLOW_S <= at)
-        {
-            self.flows.remove(oldest);
-            self.begun.pop_front();
-        }
-        self.begun.push_back((key, at));
-        self.flows.insert(key, flow);
+        self.flows.keep(key, flow.source, flow, now_unix());
     }
 
-    fn find(&mut self, key: &[u8; 32]) -> Option<Rc<Flow>> {
-        self.flows.get(key).filter(|flow| flow.begun_unix + FLOW_S > now_unix()).cloned()
+    fn find(&self, key: &[u8; 32]) -> Option<Rc<Flow>> {
+        self.flows.find(key, now_unix()).cloned()
     }
 }
 

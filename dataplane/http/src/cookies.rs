@@ -13,6 +13,16 @@ pub fn cookie<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
     found.next().is_none().then_some(first)
 }
 
+/// Names and values of all cookies whose name begins with `prefix`, in this case only.
+pub fn cookies_with<'h>(headers: &'h Headers, prefix: &str) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+    let named = headers.get_all(Known::Cookie).flat_map(pairs).filter_map(|pair| {
+        let pair = trimmed(pair);
+        let end = pair.iter().position(|byte| *byte == b'=')?;
+        Some((&pair[..end], &pair[end + 1..]))
+    });
+    named.filter(move |(name, _)| name.starts_with(prefix.as_bytes()))
+}
+
 /// Removes every cookie whose name begins with `prefix` but the one named `keep`, and fields that are empty then. Others stay as
 /// they were.
 pub fn strip_cookies(headers: &mut Headers, prefix: &str, keep: Option<&str>) {

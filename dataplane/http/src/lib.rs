@@ -34,7 +34,7 @@ mod told;
 mod wire;
 
 pub use authority::Authority;
-pub use cookies::{cookie, strip_cookies, strip_set_cookies};
+pub use cookies::{cookie, cookies_with, strip_cookies, strip_set_cookies};
 pub use field::{FieldRef, Name};
 pub use forwarding::{add_forwarding, add_service, is_identity, is_protected, strip_identity, strip_inbound};
 pub use head::{BodyKind, RequestHead, ResponseHead, Scheme, Version};

@@ -38,13 +38,22 @@ Without --fingerprint the key that the relay shows first is trusted from then on
         #[arg(value_parser = reference)]
         name: String,
     },
-    /// Remove a relay: control no longer feeds it
+    /// Remove a relay: control no longer feeds it, and the others get new keys
+    #[command(
+        long_about = "Remove a relay: control no longer feeds it, and the others get new keys in place of those that it has, for \
+cookies and for assertions. Browsers come by the place to sign in once more, unasked; backends that verify assertions fetch the new \
+public key."
+    )]
     #[command(after_help = "Examples:
-  postern relay remove edge")]
+  postern relay remove edge
+  postern relay remove edge --keep-keys")]
     Remove {
         /// Name or id
         #[arg(value_parser = reference)]
         name: String,
+        /// Leave the keys as they are: nobody else can have got at those on it
+        #[arg(long)]
+        keep_keys: bool,
     },
 }
 

@@ -34,8 +34,9 @@ pub(super) fn run(context: &Context, command: RelayCommand) -> Result<()> {
             let relay: RelayView = client.get(&path::relay(&segment(&name)))?;
             output.show(&relay, show)
         }
-        RelayCommand::Remove { name } => {
-            let changed: Changed = client.delete(&path::relay(&segment(&name)))?;
+        RelayCommand::Remove { name, keep_keys } => {
+            let query = if keep_keys { "?keep_keys=true" } else { "" };
+            let changed: Changed = client.delete(&format!("{}{query}", path::relay(&segment(&name))))?;
             output.changed(&changed, &format!("relay {name} removed"), &changed.warnings)
         }
     }

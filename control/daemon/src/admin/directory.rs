@@ -127,7 +127,7 @@ impl Ask<'_> {
 }
 
 /// A query that is nothing but one switch.
-fn switch(query: &str, name: &str) -> Result<bool, Problem> {
+pub(super) fn switch(query: &str, name: &str) -> Result<bool, Problem> {
     match query.split_once('=') {
         None if query.is_empty() => Ok(false),
         Some((found, "true")) if found == name => Ok(true),

@@ -6,7 +6,7 @@ use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::directory::decoded;
+use super::directory::{decoded, switch};
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
@@ -48,7 +48,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "policy-what-if"] => ask.policy_what_if(tenant),
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
-        ["v1", "relays", rest @ ..] => ask.relays(rest),
+        ["v1", "relays", rest @ ..] => ask.relays(rest, query),
         ["v1", "audit", rest @ ..] => ask.audit(rest, query).await,
         ["v1", "sign-ins", rest @ ..] => ask.sign_ins(rest, query).await,
         _ => ask.whole(path),
@@ -225,13 +225,13 @@ impl Ask<'_> {
         reply(&changed)
     }
 
-    fn relays(&self, rest: &[&str]) -> Result<Reply, Problem> {
+    fn relays(&self, rest: &[&str], query: &str) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(relays::list(control))),
             (&Method::POST, []) => created(&relays::add(control, actor, self.body()?)?),
             (&Method::GET, [relay]) => reply(&relays::show(control, relay)?),
-            (&Method::DELETE, [relay]) => reply(&relays::remove(control, actor, relay)?),
+            (&Method::DELETE, [relay]) => reply(&relays::remove(control, actor, relay, switch(query, "keep_keys")?)?),
             _ => Err(self.no_route()),
         }
     }

@@ -194,7 +194,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
     /// snapshot. After a refusal deltas fit no more and the snapshot is sent, but never the same one twice.
     async fn catch_up(&mut self) -> Result<(), LinkEnded> {
         loop {
-            let newest = self.control.snapshot().version;
+            let newest = {
+                let snapshot = self.control.snapshot();
+                // It was removed, and will be told so: of what came after that it gets nothing, new keys among it.
+                if !snapshot.relays.contains_key(&self.admitted.relay.id) {
+                    return Ok(());
+                }
+                snapshot.version
+            };
             if self.refused && self.snapshot_sent != newest {
                 self.send_snapshot().await?;
             } else if self.refused || self.sent == newest {

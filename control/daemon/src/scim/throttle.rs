@@ -2,11 +2,12 @@
 //! A right token is never held up by the wrong ones of others at the same address: it has nothing to guess.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use postern_model::ids::TenantId;
 
 use crate::limits::{SCIM_BURST_MS, SCIM_REQUEST_MS, SCIM_SOURCES_MAX, SCIM_WRONG_BURST_MS, SCIM_WRONG_MS};
+use crate::source::network;
 
 /// What was used of what there is.
 #[derive(Default)]
@@ -59,17 +60,6 @@ impl Bucket {
         }
         self.0 = now_ms + used + cost_ms;
         Ok(())
-    }
-}
-
-/// What one customer of a provider has: a /64 of IPv6.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -13,7 +13,6 @@ use super::demand::Demand;
 use super::flow::{At, Flow, Goal, Proven, Stage};
 use super::second::{enrol, resume};
 use super::{alive, internal, issuer, refused};
-use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, put_codes, recovery_codes};
 use crate::limits::ENROL_FRESH_S;
@@ -37,7 +36,7 @@ pub(crate) fn account(control: &Control, request: AccountRequest) -> AccountAnsw
         redirect_uri: format!("{}{ACCOUNT_PATH}", issuer(control)),
         state: String::new(),
         challenge: String::new(),
-        begun_unix: now_unix(),
+        source: client.address,
         tenant: user.id.tenant,
         goal: Goal::Account,
         replaces: Some(session.id),

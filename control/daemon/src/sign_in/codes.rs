@@ -88,7 +88,7 @@ mod tests {
             state: "s".into(),
             // RFC 7636, appendix B.
             challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into(),
-            begun_unix: 100,
+            source: std::net::IpAddr::from([192, 0, 2, 1]),
             tenant: TenantId::DEFAULT,
             goal: super::super::Goal::App,
             replaces: None,

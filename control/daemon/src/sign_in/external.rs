@@ -4,7 +4,7 @@
 mod arrival;
 pub(crate) mod probes;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use postern_model::directory::LoginName;
 use postern_model::external::{
@@ -17,21 +17,19 @@ use postern_model::secret::SecretText;
 
 use super::flow::{At, Stage};
 use super::second;
+use super::waiting::Waiting;
 use super::{ask, flow_over, internal, issuer, log, refused};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::idps;
-use crate::limits::{FLOW_S, FLOWS_MAX};
 use crate::sessions::{random_secret, secret_key};
 use crate::store::{SessionChange, StoredProvider, StoredSession};
 use arrival::{Admitted, Arrival, Stays};
 
 /// What providers are to answer, by the state that they repeat.
 #[derive(Default)]
-pub(super) struct Waiting {
-    by_state: BTreeMap<[u8; 32], OneWaiting>,
-    /// In the order in which they began.
-    begun: VecDeque<([u8; 32], u64)>,
+pub(super) struct External {
+    by_state: Waiting<OneWaiting>,
     probes: probes::Asked,
 }
 
@@ -41,7 +39,6 @@ struct OneWaiting {
     provider: Name,
     pending: SecretText,
     browser: [u8; 32],
-    begun_unix: u64,
 }
 
 /// The providers of a tenant, for a page.
@@ -114,20 +111,22 @@ pub(crate) fn keep(control: &Control, request: KeepExternal) -> Kept {
     let Some(found) = found.filter(|_| pending.expose().len() <= PENDING_BYTES_MAX) else {
         return Kept { kept: false };
     };
-    let (tenant, begun_unix) = (found.tenant, now_unix());
+    let (tenant, source) = (found.tenant, found.source);
     let browser = secret_key(browser.expose());
-    let one = OneWaiting { flow, tenant, provider, pending, browser, begun_unix };
-    control.sign_ins.borrow_mut().external.keep(secret_key(state.expose()), one);
+    let one = OneWaiting { flow, tenant, provider, pending, browser };
+    let state = secret_key(state.expose());
+    control.sign_ins.borrow_mut().external.by_state.keep(state, source, one, now_unix());
     Kept { kept: true }
 }
 
 /// What was kept, for the browser that it was kept for. Whoever asks, it is gone then.
 pub(crate) fn take(control: &Control, request: &TakeExternal) -> TakenExternal {
-    let taken = control.sign_ins.borrow_mut().external.by_state.remove(&secret_key(request.state.expose()));
+    let state = secret_key(request.state.expose());
+    let taken = control.sign_ins.borrow_mut().external.by_state.take_if_good(&state, now_unix());
     let no = |code: &str, detail: &str| TakenExternal::Refused(refused(code, detail));
     let unknown = "This answer belongs to no sign-in of this browser. Open the application once more.";
     let browser = secret_key(request.browser.expose());
-    let taken = taken.filter(|one| one.browser == browser && one.begun_unix + FLOW_S > now_unix());
+    let taken = taken.filter(|one| one.browser == browser);
     let Some(OneWaiting { flow, tenant, provider, pending, .. }) = taken else {
         tracing::warn!(provider = %request.provider, "an answer came that belongs to no sign-in of its browser");
         return no("external-state-unknown", unknown);
@@ -216,20 +215,6 @@ pub(super) fn sign_out_at(control: &Control, session: &StoredSession, was: Signe
     let provider = provider.and_then(|provider| grant(control, provider)).map(Box::new);
     let signed_out_uri = provider.is_some().then(|| format!("{}/signed-out", issuer(control)));
     SignedIn { provider, signed_out_uri, ..was }
-}
-
-impl Waiting {
-    fn keep(&mut self, state: [u8; 32], one: OneWaiting) {
-        let at = one.begun_unix;
-        while let Some((oldest, begun)) = self.begun.front()
-            && (self.begun.len() >= FLOWS_MAX || begun + FLOW_S <= at)
-        {
-            self.by_state.remove(oldest);
-            self.begun.pop_front();
-        }
-        self.begun.push_back((state, at));
-        self.by_state.insert(state, one);
-    }
 }
 
 fn enabled_of(control: &Control, tenant: TenantId) -> Vec<StoredProvider> {

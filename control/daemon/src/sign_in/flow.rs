@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use postern_model::config::App;
@@ -25,7 +26,8 @@ pub(super) struct Flow {
     pub(super) redirect_uri: String,
     pub(super) state: String,
     pub(super) challenge: String,
-    pub(super) begun_unix: u64,
+    /// Where the browser is.
+    pub(super) source: IpAddr,
     /// Whose users sign in.
     pub(super) tenant: TenantId,
     pub(super) goal: Goal,

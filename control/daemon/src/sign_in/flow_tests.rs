@@ -2,6 +2,7 @@
 
 mod step_up;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use postern_model::admin::{CreateUser, PublishIdentity};

@@ -2,12 +2,13 @@
 //! over, so that a stranger's guesses cost the owner a wait of minutes at most.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use postern_model::ids::TenantId;
 
 use super::{Guessed, Source};
 use crate::limits::{GUESS_WAIT_S_MAX, GUESSES_FREE, GUESSES_KEPT_S, GUESSES_SOURCE_FREE, GUESSES_TRACKED_MAX};
+use crate::source::network;
 
 /// Guesses of the last while.
 #[derive(Default)]
@@ -80,17 +81,6 @@ impl Tries {
 /// Whose guesses are counted together. What is longer than a login name is cut: it is nobody's, and would fill the memory.
 fn key((tenant, login): Guessed<'_>) -> (TenantId, Box<str>) {
     (tenant, login[..login.floor_char_boundary(LOGIN_BYTES_MAX)].into())
-}
-
-/// What one customer of a provider has: a /64 of IPv6.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 /// Forgets what is old; if nothing is, those with the fewest guesses.

@@ -298,7 +298,7 @@ fn enrolled(
 /// The session, in place of the one that there was. What was used up for it is so in the same transaction, `draft`.
 pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
     // Only one of two that were sent at once leads on.
-    if control.sign_ins.borrow_mut().flows.remove(&secret_key(at.secret.expose())).is_none() {
+    if control.sign_ins.borrow_mut().flows.take_if_good(&secret_key(at.secret.expose()), now_unix()).is_none() {
         return Step::Refused(flow_over());
     }
     if let Some(session) = unchanged(control, at.flow, &proven) {

@@ -90,7 +90,7 @@ fn a_relay_that_is_removed_has_to_be_stopped_too() {
     const DIALLED: &str = "relay dialled is not linked: it goes on with what it was told last";
     let mut relay = linked(&world);
     world.done::<Value>("POST", "/v1/relays", &json!({"name": "dialled", "address": "127.0.0.1:1"}));
-    for (name, says, warnings) in [("edge", EDGE, 2), ("dialled", DIALLED, 1)] {
+    for (name, says, warnings) in [("edge", EDGE, 3), ("dialled", DIALLED, 2)] {
         let removed: Value = world.done("DELETE", &format!("/v1/relays/{name}"), &Value::Null);
         assert!(removed["warnings"].to_string().contains(says), "{removed}");
         assert_eq!(removed["warnings"].as_array().unwrap().len(), warnings, "{removed}");

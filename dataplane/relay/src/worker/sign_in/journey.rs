@@ -1,11 +1,12 @@
 //! The way of a browser to the place to sign in and back, and out again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use postern_http::{Known, Method, RequestHead, cookie};
+use postern_http::{Known, Method, RequestHead, cookie, cookies_with};
 use postern_io::wall_clock;
 use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, Missed, PROMPT_LOGIN};
 use postern_model::ids::{AppId, SessionId};
@@ -15,7 +16,7 @@ use postern_model::secret::SecretText;
 use postern_model::session::{FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES, FlowCookie};
 use zeroize::Zeroizing;
 
-use super::{COOKIE_PREFIX, forget_session, session_cookie, set_session};
+use super::{forget_session, session_cookie, set_session};
 use crate::published::Published;
 use crate::sessions::Found;
 use crate::worker::reject::Reject;
@@ -68,7 +69,24 @@ pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan, misse
     let flow = FlowCookie { state, verifier, started_unix: wall_clock().as_secs(), target };
     let sealed = plan.cookies().seal_flow(&flow, app.id).ok()?;
     let cookie = format!("{name}={sealed}; {FLOW_ATTRIBUTES}; Max-Age={FLOW_S_MAX}");
-    Some(Reject::redirect(302, location, vec![cookie]))
+    let mut cookies = too_old(head, app, plan);
+    cookies.push(cookie);
+    Some(Reject::redirect(302, location, cookies))
+}
+
+/// Forgets the flows that a browser began first, when it has as many as it may: it would collect cookies without end.
+fn too_old(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Vec<String> {
+    let flows = cookies_with(&head.headers, FLOW_COOKIE).filter_map(|(name, value)| {
+        let name = std::str::from_utf8(name).ok()?;
+        let digits = name.strip_prefix(FLOW_COOKIE)?;
+        let is_one = digits.len() == 8 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        // What cannot be opened any more is the oldest.
+        let begun = plan.cookies().open_flow(value, app.id).map_or(0, |flow| flow.started_unix);
+        is_one.then_some((begun, name))
+    });
+    let flows: BTreeSet<_> = flows.take(FLOWS_LOOKED_AT_MAX).collect();
+    let too_many = (flows.len() + 1).saturating_sub(FLOWS_AT_ONCE);
+    flows.iter().take(too_many).map(|(_, name)| format!("{name}=; {FLOW_ATTRIBUTES}; Max-Age=0")).collect()
 }
 
 /// What was missed, for the query.
@@ -200,9 +218,10 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// One of eight: a browser that is sent away from many tabs at once does not collect cookies without end.
+/// A name of its own for each, so that tabs that are sent away at once do not take each other's.
 fn flow_cookie_name(state: &[u8; FLOW_STATE_BYTES]) -> String {
-    format!("{COOKIE_PREFIX}flow-{}", state[0] % FLOWS_AT_ONCE)
+    let [a, b, c, d, ..] = *state;
+    format!("{FLOW_COOKIE}{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
 /// RFC 7636 §4.1: the verifier as it is sent.
@@ -247,7 +266,10 @@ fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+const FLOW_COOKIE: &str = "__Host-postern-flow-";
 const FLOW_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
-const FLOWS_AT_ONCE: u8 = 8;
+/// Sign-ins that one browser has begun and not finished, at one application: tabs that were opened at once.
+const FLOWS_AT_ONCE: usize = 8;
+const FLOWS_LOOKED_AT_MAX: usize = 64;
 const QUERY_FIELDS_MAX: usize = 16;
 const CODE_BYTES_MAX: usize = 256;

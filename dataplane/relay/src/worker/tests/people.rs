@@ -165,6 +165,27 @@ async fn sent_away(client: &mut Client, path: &str) -> (HashMap<String, String>,
     (query(to), cookie.to_owned())
 }
 
+#[test]
+fn a_browser_keeps_the_flows_that_it_began_last() {
+    in_the_simulator(87, async {
+        let (_worker, _control) = scene();
+        let mut client = Client::new().await;
+        let mut flows: Vec<String> = Vec::new();
+        for _ in 0..8 {
+            flows.push(sent_away(&mut client, "/name").await.1);
+            postern_io::sleep(Duration::from_secs(1)).await;
+        }
+        let names: std::collections::BTreeSet<&str> =
+            flows.iter().map(|flow| flow.split('=').next().unwrap()).collect();
+        assert_eq!(names.len(), 8, "each has a cookie of its own");
+        let shown = format!("{PAGE}cookie: {}; __Host-postern-flow-x=1; a=b\r\n", flows.join("; "));
+        let (head, _) = client.asks("/name", &shown).await;
+        let [forgotten, kept] = &set_cookies(&head)[..] else { panic!("{:?}", set_cookies(&head)) };
+        assert_eq!(forgotten.split(';').next(), Some(&*format!("{}=", flows[0].split('=').next().unwrap())));
+        assert!(forgotten.ends_with("Max-Age=0") && kept.ends_with(&format!("Max-Age={FLOW_S_MAX}")), "{kept}");
+    });
+}
+
 fn callback(state: &str) -> String {
     format!("/.postern/callback?code=c0de&state={state}&iss=https%3A%2F%2F{LOGIN}")
 }
