@@ -9,17 +9,15 @@ mod farewell;
 pub(crate) mod pin;
 mod pipes;
 mod sessions;
+mod wire;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use postern_model::Delta;
-use postern_model::frame::{self, FrameInvalid, Frames};
-use postern_model::link::{
-    Hello, PONG_TIMEOUT_MS, PROTOCOL, TO_CONTROL_BYTES_MAX, TO_RELAY_BYTES_MAX, ToControl, ToRelay, Welcome,
-};
-use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use postern_model::frame::{FrameInvalid, Frames};
+use postern_model::link::{PONG_TIMEOUT_MS, PROTOCOL, TO_CONTROL_BYTES_MAX, ToControl, ToRelay, Welcome};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at, timeout};
 
@@ -28,12 +26,13 @@ use crate::clock::now_unix_ms;
 use crate::control::Control;
 use crate::enrol;
 use crate::fleet::{Session, Signals, Stop};
-use crate::limits::{DELTAS_AT_ONCE, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL, LINK_READ_BYTES, LINK_WRITE_TIMEOUT};
+use crate::limits::{DELTAS_AT_ONCE, LINK_OPEN_TIMEOUT, LINK_PING_INTERVAL};
 use admit::{Admitted, Denied, Peer};
 use asked::{Ask, Asked};
 use enrolments::{Enrolments, too_many_enrolments};
 use pipes::Pipes;
 use sessions::InStep;
+use wire::Wire;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -319,76 +318,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Link<R, W> {
             ToControl::Hello(_) | ToControl::Pong { .. } | ToControl::Unknown => {}
         }
         Ok(())
-    }
-}
-
-/// Messages over a byte stream.
-struct Wire<R, W> {
-    reader: R,
-    writer: W,
-    frames: Frames,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
-    async fn hello(&mut self) -> Result<Hello, LinkEnded> {
-        match self.receive().await? {
-            ToControl::Hello(hello) => Ok(hello),
-            ToControl::Applied { .. }
-            | ToControl::Rejected { .. }
-            | ToControl::Status(_)
-            | ToControl::EnrolRequest { .. }
-            | ToControl::Answer { .. }
-            | ToControl::Pong { .. }
-            | ToControl::Call { .. }
-            | ToControl::SessionsHeld { .. }
-            | ToControl::SessionsSeen { .. }
-            | ToControl::SessionsApplied { .. }
-            | ToControl::PipeOpened { .. }
-            | ToControl::PipeData { .. }
-            | ToControl::PipeClosed { .. }
-            | ToControl::Unknown => Err(FrameInvalid::Malformed("the first message is not Hello".into()).into()),
-        }
-    }
-
-    /// The next message. Cancel-safe: what was read stays in `frames`.
-    async fn receive(&mut self) -> Result<ToControl, LinkEnded> {
-        loop {
-            if let Some(message) = self.frames.next_message()? {
-                return Ok(message);
-            }
-            let mut buffer = [0; LINK_READ_BYTES];
-            let read = self.reader.read(&mut buffer).await?;
-            if read == 0 {
-                return Err(LinkEnded::Closed);
-            }
-            self.frames.push(&buffer[..read]);
-        }
-    }
-
-    /// Says so to the relay.
-    async fn refuse(&mut self, Denied { reason, removed }: Denied) -> LinkEnded {
-        match self.send(&ToRelay::Refused { reason: reason.clone(), removed }).await {
-            Ok(()) if removed => LinkEnded::Removed(reason),
-            Err(ended) if removed => ended, // it does not know yet
-            Ok(()) | Err(_) => LinkEnded::Refused(reason),
-        }
-    }
-
-    async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), LinkEnded> {
-        let bytes =
-            frame::encode(message, TO_RELAY_BYTES_MAX).map_err(|error| LinkEnded::Internal(error.to_string()))?;
-        self.write(&bytes).await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkEnded> {
-        let written = async {
-            self.writer.write_all(bytes).await?;
-            self.writer.flush().await
-        };
-        match timeout(LINK_WRITE_TIMEOUT, written).await {
-            Ok(written) => Ok(written?),
-            Err(_) => Err(LinkEnded::Silent("reading")),
-        }
     }
 }
 
