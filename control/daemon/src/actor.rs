@@ -18,6 +18,8 @@ pub(crate) enum Actor {
     User(LoginName),
     /// An identity provider, by the name of its SCIM token.
     Scim(Name),
+    /// A process that reads a directory, by the name of its source.
+    DirectorySync(Name),
     /// Control itself.
     Control,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Actor {
             Self::Relay(name) => write!(f, "relay {name}"),
             Self::User(login) => write!(f, "user {login}"),
             Self::Scim(name) => write!(f, "scim {name}"),
+            Self::DirectorySync(name) => write!(f, "directory-sync {name}"),
             Self::Control => f.write_str("control"),
         }
     }

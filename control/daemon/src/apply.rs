@@ -104,7 +104,12 @@ fn published(control: &Control, tenant: &Tenant) -> Document {
     let limits = snapshot.limits.iter().filter(|(key, _)| key.tenant == id);
     let networks = snapshot.networks.values().filter(|network| network.tenant == id);
     Document {
-        connector_groups: snapshot.groups.values().filter(|g| g.id.tenant == id).map(|g| g.name.clone()).collect(),
+        connector_groups: snapshot
+            .groups
+            .values()
+            .filter(|g| g.id.tenant == id && !g.directory_sync)
+            .map(|g| g.name.clone())
+            .collect(),
         relays: relays.collect(),
         certificates: given
             .map(|c| CertificateEntry {

@@ -235,8 +235,12 @@ fn store(
 /// The place to sign in stays what it is, and nothing else takes its backend's name.
 fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<(), Problem> {
     let is_identity = identity::is_reserved(app.name.as_str()) && app.id.tenant == TenantId::DEFAULT;
-    let group = control.snapshot().groups.get(&app.group).map(|group| group.name.clone());
-    let in_its_group = group.is_some_and(|group| identity::is_reserved(group.as_str()));
+    let group = control.snapshot().groups.get(&app.group).cloned();
+    if group.as_ref().is_some_and(|group| group.directory_sync) {
+        let detail = "the connectors of this group read a directory and reach no applications: take another group";
+        return Err(problem("directory-sync-fixed", detail).about("group"));
+    }
+    let in_its_group = group.is_some_and(|group| identity::is_reserved(group.name.as_str()));
     if is_identity && in_its_group {
         return identity::check(app);
     }

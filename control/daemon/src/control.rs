@@ -18,6 +18,7 @@ use tokio::sync::watch;
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::{now_unix, now_unix_ms};
+use crate::directory_sync::Sources;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
@@ -45,6 +46,7 @@ pub(crate) struct Control {
     pub(crate) groups_kept: GroupsKept,
     pub(crate) sign_ins: RefCell<SignIns>,
     pub(crate) scim: RefCell<scim::Throttle>,
+    pub(crate) sources: RefCell<Sources>,
     inner: RefCell<Inner>,
     version: watch::Sender<u64>,
 }
@@ -84,6 +86,7 @@ impl Control {
             groups_kept: GroupsKept::default(),
             sign_ins: RefCell::default(),
             scim: RefCell::default(),
+            sources: RefCell::default(),
             inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
             version,
         };
@@ -301,7 +304,7 @@ impl Control {
         let name: Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();
         draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
-        draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name }));
+        draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name, directory_sync: false }));
         draft.sign(GroupId::DEFAULT, Vec::new());
         draft.rest.counters = vec![("tenant".into(), 1), (counter("group", TenantId::DEFAULT), 1)];
         draft.audit(Audit {

@@ -29,7 +29,7 @@ pub(crate) fn publish(
     let name: Name = IDENTITY_NAME.parse().map_err(|_| problem("internal", "the identity's name is no name"))?;
     let make = || {
         if tenants::find_group(&control.snapshot(), &tenant, IDENTITY_NAME).is_err() {
-            tenants::make_group(control, actor, &tenant, CreateNamed { name: name.clone() })?;
+            tenants::make_group(control, actor, &tenant, CreateNamed { name: name.clone() }, false)?;
         }
         let group = tenants::find_group(&control.snapshot(), &tenant, IDENTITY_NAME)?.id;
         let before = control.snapshot().apps.values().find(|app| app.name == name).cloned();

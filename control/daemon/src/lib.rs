@@ -16,6 +16,7 @@ mod certificates;
 mod clock;
 mod control;
 mod directory;
+mod directory_sync;
 mod draft;
 mod enrol;
 #[cfg(debug_assertions)]

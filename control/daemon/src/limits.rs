@@ -116,8 +116,8 @@ pub(crate) const GUESSES_TRACKED_MAX: usize = 10_000;
 pub(crate) const SESSIONS_SHOWN_MAX: u32 = 1_000;
 /// Sessions that are ended in one transaction.
 pub(crate) const SESSIONS_ENDED_AT_ONCE: usize = 10_000;
-/// Connections of identity processes at a time through one relay.
-pub(crate) const PIPES_MAX: usize = 16;
+/// Connections of identity processes, and of those that read a directory, at a time through one relay.
+pub(crate) const PIPES_MAX: usize = 32;
 /// Bytes from an identity process that wait to be read. More at a time is no request.
 pub(crate) const PIPE_WAITING_BYTES_MAX: usize = 2 << 20;
 /// Bytes for an identity process in a pipe at a time.
@@ -156,6 +156,8 @@ pub(crate) const SCIM_MEMBERS_MAX: u32 = 4_000;
 /// Resources of a SCIM answer in bytes: with what stands around them less than a message between identity and control.
 pub(crate) const SCIM_ANSWER_BYTES_MAX: usize = 768 << 10;
 
+/// Members of a group of a directory that is gone, taken out at once.
+pub(crate) const SYNC_MEMBERS_LOOKED_AT: usize = 1_000;
 /// How long an operator waits for an identity process to ask a provider: it looks every two seconds.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Operators that wait for the same answer.

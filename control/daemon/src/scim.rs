@@ -22,6 +22,7 @@ use crate::store::ScimToken;
 use query::ListQuery;
 use reply::{ok, refused};
 
+pub(crate) use groups::stem;
 pub(crate) use settings::{disable, enable, rotate, show};
 pub(crate) use throttle::Throttle;
 

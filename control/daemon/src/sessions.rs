@@ -132,7 +132,8 @@ impl Touched {
             DirectoryChange::ScimTokenPut(_)
             | DirectoryChange::ScimTokenRemoved(_)
             | DirectoryChange::ExternalIdPut(..)
-            | DirectoryChange::ScimGroupPut(..) => None,
+            | DirectoryChange::ScimGroupPut(..)
+            | DirectoryChange::Sync(_) => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use postern_model::{Change, Snapshot};
 use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
+use crate::directory_sync;
 use crate::identity;
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
 use crate::problem::{check_no_id, not_found, not_found_among, problem};
@@ -34,7 +35,7 @@ pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> 
     let tenant = Tenant { id: TenantId(control.next("tenant", &mut draft)?), name: request.name };
     let seq = control.next(counter("group", tenant.id), &mut draft)?;
     let name = DEFAULT_NAME.parse().map_err(|_| problem("internal", "the first group has no name"))?;
-    let group = Group { id: GroupId::new(tenant.id, seq), name };
+    let group = Group { id: GroupId::new(tenant.id, seq), name, directory_sync: false };
     draft.audit(audit("tenant.create", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     draft.change(Change::TenantPut(tenant.clone()));
     draft.change(Change::GroupPut(group.clone()));
@@ -95,7 +96,11 @@ pub(crate) fn create_group(
     if identity::is_reserved(request.name.as_str()) {
         return Err(problem("request-invalid", format!("the name {} is kept for the place to sign in", request.name)));
     }
-    make_group(control, actor, tenant, request)
+    if directory_sync::is_reserved(request.name.as_str()) {
+        let detail = format!("the name {} is kept for sources of users: postern directory-sync add", request.name);
+        return Err(problem("request-invalid", detail));
+    }
+    make_group(control, actor, tenant, request, false)
 }
 
 /// As [`create_group`], whatever the name is kept for.
@@ -104,6 +109,7 @@ pub(crate) fn make_group(
     actor: &Actor,
     tenant: &Tenant,
     request: CreateNamed,
+    directory_sync: bool,
 ) -> Result<GroupView, Problem> {
     let mut draft = Draft::default();
     {
@@ -117,7 +123,7 @@ pub(crate) fn make_group(
         }
     }
     let seq = control.next(counter("group", tenant.id), &mut draft)?;
-    let group = Group { id: GroupId::new(tenant.id, seq), name: request.name };
+    let group = Group { id: GroupId::new(tenant.id, seq), name: request.name, directory_sync };
     draft.audit(audit("connector-group.create", tenant.id, group_target(&group)));
     draft.change(Change::GroupPut(group.clone()));
     draft.sign(group.id, Vec::new());
@@ -145,6 +151,7 @@ pub(crate) fn delete_group(control: &Control, actor: &Actor, tenant: &Tenant, na
     {
         let snapshot = control.snapshot();
         let group = find_group(&snapshot, tenant, name)?;
+        directory_sync::check_group(control, group)?;
         let app = snapshot.apps_of(group.id).next().map(|app| format!("application {}", app.name));
         let connector = snapshot.connectors.values().find(|c| c.group == group.id);
         if let Some(user) = app.or(connector.map(|c| format!("connector {}", c.id))) {

@@ -156,6 +156,7 @@ pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<Use
     let counted = groups.graph.counted_groups_of(&user, &direct, now);
     Ok(UserDetail {
         active: user.is_active(now),
+        source: control.sync_rows(|store| store.sync_source_of(user.id))?,
         groups: named.collect(),
         assignments: assignments::of_user(control, &user, &counted, now)?,
         user,

@@ -60,6 +60,7 @@
 mod access;
 mod audit;
 mod directory;
+mod directory_sync;
 mod identity;
 mod limits;
 pub mod path;
@@ -90,6 +91,7 @@ pub use directory::{
     USERS_LIMIT_DEFAULT, USERS_LIMIT_MAX, UserChanged, UserDetail, UserGroupChanged, UserGroupDetail, UserGroupView,
     UsersPage,
 };
+pub use directory_sync::{AddSource, LastPass, RunAsked, RunSource, SetSource, SourceChanged, SourceView};
 pub use identity::{
     FactorsView, IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded,
 };

@@ -1,6 +1,7 @@
 //! The catalogue of error codes: every code that a person can meet, with its cause and its cure. The one place for them;
 //! `docs/errors.md`, `postern explain CODE`, answers to clients and the programs' own errors all come from here.
 
+mod directory_sync;
 mod http;
 mod programs;
 mod providers;
@@ -39,6 +40,7 @@ pub const CODES: &[&[Code]] = &[
     programs::ENROLMENT,
     programs::ADMIN,
     providers::CODES,
+    directory_sync::CODES,
 ];
 
 /// All codes in the order of the documentation.
@@ -76,7 +78,7 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "Answers to requests",
     "Signing in",
     "Malformed requests and answers",
@@ -84,6 +86,7 @@ const HEADINGS: [&str; 7] = [
     "Connecting a connector",
     "Administration",
     "Signing in by an identity provider",
+    "Users and groups from an LDAP directory",
 ];
 
 const INTRODUCTION: &str = "# Error codes\n\n\

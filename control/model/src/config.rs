@@ -23,6 +23,9 @@ pub struct Group {
     pub id: GroupId,
     /// Its name, unique in the tenant.
     pub name: Name,
+    /// Its connectors tell control about users and groups of a directory, and reach no applications.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub directory_sync: bool,
 }
 
 /// A published application.

@@ -14,6 +14,7 @@ pub mod codes;
 pub mod config;
 pub mod delta;
 pub mod directory;
+pub mod directory_sync;
 pub mod document;
 pub mod enrol;
 pub mod external;

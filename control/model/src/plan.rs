@@ -1,8 +1,9 @@
 //! The routing table: a snapshot parsed and checked as a whole. What is in a `Plan` can be served; lookups allocate nothing.
 
+mod asking;
 mod by_host;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
 use crate::settings::{AppSettings, Mfa, SettingInvalid, check_preauth};
 use crate::snapshot::{DeltaError, Snapshot};
+pub use asking::PlannedIdentity;
 use by_host::{ByHost, Fnv};
 
 /// Everything a relay needs to route, looked up by host, path and SNI.
@@ -38,17 +40,9 @@ pub struct Plan {
     /// What `policies` was made of.
     policies_from: (BTreeMap<PolicyId, Policy>, BTreeMap<NetworkKey, Network>),
     identity: Option<PlannedIdentity>,
+    directory_sync: BTreeSet<GroupId>,
     cookies: Arc<CookieSealer>,
     assertions: AssertionSigner,
-}
-
-/// Where people sign in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedIdentity {
-    /// The application that they do it at.
-    pub app: Arc<PlannedApp>,
-    /// Whose connectors are identity processes.
-    pub group: GroupId,
 }
 
 /// The applications of one external host, by path prefix.
@@ -176,11 +170,7 @@ impl Plan {
         if !snapshot.policies.is_empty() {
             plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
         }
-        let identity = snapshot.identity.as_ref();
-        plan.identity = identity.and_then(|identity| {
-            let app = Arc::clone(plan.apps.get(&identity.app)?);
-            Some(PlannedIdentity { app, group: identity.group })
-        });
+        plan.note_who_asks(snapshot);
         // Checked when the keys came.
         plan.cookies = Arc::new(CookieSealer::new(&snapshot.cookie_keys).unwrap_or_default());
         plan.assertions = AssertionSigner::new(&snapshot.assertion_keys).unwrap_or_default();
@@ -238,12 +228,6 @@ impl Plan {
     #[must_use]
     pub const fn policies(&self) -> &Policies {
         &self.policies
-    }
-
-    /// Where people sign in.
-    #[must_use]
-    pub const fn identity(&self) -> Option<&PlannedIdentity> {
-        self.identity.as_ref()
     }
 
     /// What seals and opens cookies.

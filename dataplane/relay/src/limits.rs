@@ -248,8 +248,10 @@ pub(crate) const ASSERTION_RENEWED_BEFORE_S: u64 = 120;
 pub const CALLS_MAX: usize = 1_024;
 /// A request does not wait longer for control.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections of identity processes.
-pub const PIPES_MAX: usize = 16;
+/// Connections of identity processes, and of those that read a directory.
+pub const PIPES_MAX: usize = 32;
+/// Of one of them: an identity process keeps up to twelve.
+pub const PIPES_EACH_MAX: usize = 12;
 /// Pieces of at most 16 KiB that wait for one identity process: 2 MiB.
 pub const PIPE_PIECES_MAX: usize = 128;
 /// A connection of an identity process that is silent for so long is closed; it opens another when it needs one.

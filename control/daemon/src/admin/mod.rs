@@ -2,6 +2,7 @@
 
 mod audit;
 mod directory;
+mod directory_sync;
 mod figures;
 mod identity;
 pub(crate) mod overview;

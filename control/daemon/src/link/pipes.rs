@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::control::Control;
 use crate::enrol;
 use crate::limits::{PIPE_BUFFER_BYTES, PIPE_REQUEST_TIMEOUT, PIPE_WAITING_BYTES_MAX, PIPES_MAX};
-use crate::{scim, sign_in};
+use crate::{directory_sync, scim, sign_in};
 
 /// The pipes of one link.
 pub(super) struct Pipes {
@@ -132,8 +132,8 @@ async fn serve(control: Rc<Control>, stream: DuplexStream) -> anyhow::Result<()>
     let config = control.authority.identity_tls()?;
     let stream = timeout(PIPE_REQUEST_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
     let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
-    if !leaf.as_ref().is_some_and(|leaf| is_identity(&control, leaf)) {
-        anyhow::bail!("its certificate is not that of an enrolled identity process");
+    if leaf.as_ref().and_then(|leaf| caller(&control, leaf)).is_none() {
+        anyhow::bail!("its certificate is not that of an enrolled identity process, or of one that reads a directory");
     }
     let service = service_fn(move |request| {
         let (control, leaf) = (Rc::clone(&control), leaf.clone());
@@ -143,12 +143,25 @@ async fn serve(control: Rc<Control>, stream: DuplexStream) -> anyhow::Result<()>
     Ok(connection.await?)
 }
 
-/// An enrolled connector of the identity's group, now.
-fn is_identity(control: &Control, leaf: &CertificateDer<'_>) -> bool {
-    let Some((connector, group)) = enrol::identity(leaf) else { return false };
-    let snapshot = control.snapshot();
-    let is_enrolled = snapshot.connectors.get(&connector).is_some_and(|known| known.group == group);
-    is_enrolled && snapshot.identity.as_ref().is_some_and(|identity| identity.group == group)
+/// Who asks: what one may the other may not.
+enum Caller {
+    /// An identity process.
+    Identity,
+    /// A process that reads a directory.
+    Source(Box<directory_sync::Asking>),
+}
+
+/// An enrolled connector of the identity's group, or of a source's, now.
+fn caller(control: &Control, leaf: &CertificateDer<'_>) -> Option<Caller> {
+    let (connector, group) = enrol::identity(leaf)?;
+    {
+        let snapshot = control.snapshot();
+        snapshot.connectors.get(&connector).filter(|known| known.group == group)?;
+        if snapshot.identity.as_ref().is_some_and(|identity| identity.group == group) {
+            return Some(Caller::Identity);
+        }
+    }
+    directory_sync::asking(control, connector, group).map(|asking| Caller::Source(Box::new(asking)))
 }
 
 async fn answer(
@@ -157,9 +170,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     // It may have been removed while it was connected.
-    if !leaf.is_some_and(|leaf| is_identity(control, leaf)) {
-        return plain(StatusCode::FORBIDDEN);
-    }
+    let Some(caller) = leaf.and_then(|leaf| caller(control, leaf)) else { return plain(StatusCode::FORBIDDEN) };
     let (head, body) = request.into_parts();
     let body = timeout(PIPE_REQUEST_TIMEOUT, Limited::new(body, MESSAGE_BYTES_MAX).collect()).await;
     let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
@@ -167,6 +178,12 @@ async fn answer(
     };
     if head.method != Method::POST {
         return plain(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if let Caller::Source(asking) = caller {
+        return match directory_sync::answer(control, &asking, head.uri.path(), &body) {
+            Some(json) => Response::new(Full::new(Bytes::from(json))),
+            None => plain(StatusCode::BAD_REQUEST),
+        };
     }
     match head.uri.path() {
         path::BEGIN => reply(read(&body).map(|request| sign_in::begin(control, request))),

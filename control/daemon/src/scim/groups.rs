@@ -320,7 +320,7 @@ fn too_many(group: &UserGroup) -> ScimError {
 }
 
 /// `Sales & Marketing (EMEA)` becomes `sales-marketing-emea`. It leaves room for a number, and reads as no id.
-fn stem(display_name: &str) -> String {
+pub(crate) fn stem(display_name: &str) -> String {
     let letters = display_name.chars().map(|c| c.to_ascii_lowercase());
     let words: String = letters.map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
     let joined = words.split_ascii_whitespace().collect::<Vec<_>>().join("-");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::directory::{LoginName, User, UserGroup};
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 
-use super::{Factors, ScimToken, StoreError};
+use super::{Factors, ScimToken, StoreError, SyncChange};
 use crate::password::PasswordHash;
 
 /// What can be asked about users and groups. While a stage is open, answers are the stage's.
@@ -125,4 +125,6 @@ pub(crate) enum DirectoryChange {
     ExternalIdPut(UserId, Option<String>),
     /// What people and a SCIM client call a group.
     ScimGroupPut(UserGroupId, String, Option<String>),
+    /// Directory synchronisation.
+    Sync(SyncChange),
 }

@@ -10,6 +10,7 @@ mod scim;
 mod sessions;
 pub(crate) mod sign_in;
 mod sqlite;
+mod sync;
 
 use postern_model::admin::Pinned;
 use postern_model::ids::{GroupId, RelayId, TenantId};
@@ -23,9 +24,10 @@ pub(crate) use scim::{Marks, ScimRows, ScimToken};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
+pub(crate) use sync::{StoredSource, SyncChange, SyncRows, SyncState};
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Providers + Records + ScimRows + Sessions {
+pub(crate) trait Store: Directory + Providers + Records + ScimRows + Sessions + SyncRows {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 

@@ -15,6 +15,7 @@ mod providers;
 mod records;
 mod scim;
 mod sessions;
+mod sync;
 
 /// An open SQLite file.
 pub(crate) struct SqliteStore {
@@ -336,6 +337,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("factors.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("scim.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("providers.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("directory_sync.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

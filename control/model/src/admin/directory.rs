@@ -100,6 +100,9 @@ pub struct UserDetail {
     /// Whether they count now: neither disabled nor a guest whose time is over. Groups and assignments of one who does not
     /// are shown, and have no effect.
     pub active: bool,
+    /// The source that they follow, if they follow one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Name>,
     /// The groups they are in.
     pub groups: Vec<GroupOfUser>,
     /// For each application that they are assigned to, the assignment that decides; none while they do not count.

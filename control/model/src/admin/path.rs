@@ -170,6 +170,24 @@ pub fn scim_rotate(tenant: &str) -> String {
     format!("{TENANTS}/{tenant}/scim/rotate")
 }
 
+/// `GET`, `POST`.
+#[must_use]
+pub fn directory_sources(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/directory-sync")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn directory_source(tenant: &str, source: &str) -> String {
+    format!("{TENANTS}/{tenant}/directory-sync/{source}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn directory_source_run(tenant: &str, source: &str) -> String {
+    format!("{TENANTS}/{tenant}/directory-sync/{source}/run")
+}
+
 /// `GET`.
 #[must_use]
 pub fn histograms(tenant: &str) -> String {

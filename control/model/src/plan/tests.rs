@@ -14,7 +14,7 @@ fn snapshot(external_urls: &[String]) -> Snapshot {
     let name = |text: &str| text.parse::<Name>().unwrap();
     let tenant = TenantId::DEFAULT;
     snapshot.tenants.insert(tenant, Tenant { id: tenant, name: name("default") });
-    let group = Group { id: GroupId::DEFAULT, name: name("default") };
+    let group = Group { id: GroupId::DEFAULT, name: name("default"), directory_sync: false };
     snapshot.groups.insert(group.id, group);
     snapshot.certificates.insert(certificate(1, &[]).id, certificate(1, &[]));
     for (seq, url) in (1u32..).zip(external_urls) {

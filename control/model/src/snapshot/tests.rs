@@ -18,7 +18,7 @@ fn tenant(tenant: u32) -> Tenant {
 
 fn group(tenant: u32, seq: u32) -> Group {
     let id = GroupId::new(TenantId(tenant), seq);
-    Group { id, name: id.to_string().parse().unwrap() }
+    Group { id, name: id.to_string().parse().unwrap(), directory_sync: false }
 }
 
 fn certificate(tenant: u32, seq: u32) -> Certificate {

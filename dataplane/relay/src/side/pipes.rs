@@ -1,4 +1,4 @@
-//! Identity processes on their way to control: bytes in both directions, unread. What they say is encrypted for control.
+//! Identity processes, and those that read a directory, on their way to control: bytes in both directions, unread. What they say is encrypted for control.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::limits::{PIPE_IDLE_MAX, PIPE_PIECES_MAX, PIPES_MAX};
+use crate::limits::{PIPE_IDLE_MAX, PIPE_PIECES_MAX, PIPES_EACH_MAX, PIPES_MAX};
 
 /// The open pipes. Shared by their tasks and the side loop.
 #[derive(Debug, Default)]
@@ -25,7 +25,8 @@ pub(crate) struct Pipes {
 struct Inner {
     link: Option<mpsc::Sender<ToControl>>,
     last_id: u64,
-    open: BTreeMap<u64, mpsc::Sender<Bytes>>,
+    /// With whose they are.
+    open: BTreeMap<u64, (ConnectorId, mpsc::Sender<Bytes>)>,
 }
 
 /// Forgets a pipe and tells control when its task ends.
@@ -45,7 +46,7 @@ impl Pipes {
     /// Bytes from control. A process that does not read loses its pipe.
     pub(crate) fn data(&self, id: u64, data: &str) {
         let mut inner = self.lock();
-        let Some(pipe) = inner.open.get(&id) else { return };
+        let Some((_, pipe)) = inner.open.get(&id) else { return };
         let bytes = STANDARD.decode(data).ok().filter(|bytes| bytes.len() <= PIPE_BYTES_MAX);
         let sent = bytes.is_some_and(|bytes| pipe.try_send(Bytes::from(bytes)).is_ok());
         if !sent {
@@ -61,14 +62,16 @@ impl Pipes {
     fn open(&self, connector: ConnectorId) -> Option<(Open<'_>, mpsc::Sender<ToControl>, mpsc::Receiver<Bytes>)> {
         let mut inner = self.lock();
         let link = inner.link.clone()?;
-        if inner.open.len() >= PIPES_MAX {
+        // One process cannot keep the others out.
+        let own = inner.open.values().filter(|(of, _)| *of == connector).count();
+        if inner.open.len() >= PIPES_MAX || own >= PIPES_EACH_MAX {
             return None;
         }
         inner.last_id += 1;
         let id = inner.last_id;
         link.try_send(ToControl::PipeOpened { pipe: id, connector }).ok()?;
         let (sender, receiver) = mpsc::channel(PIPE_PIECES_MAX);
-        inner.open.insert(id, sender);
+        inner.open.insert(id, (connector, sender));
         Some((Open { pipes: self, id }, link, receiver))
     }
 
@@ -169,6 +172,18 @@ mod tests {
             assert_eq!(process.read(&mut [0; 1]).await.unwrap(), 0);
             served.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn one_process_leaves_places_for_others() {
+        let pipes = Pipes::default();
+        let (link, _at_control) = mpsc::channel(64);
+        pipes.link(Some(link));
+        let open = |connector: &str| pipes.open(connector.parse().unwrap());
+        let own: Vec<_> = (0..PIPES_EACH_MAX).map(|_| open("c1-9").unwrap()).collect();
+        assert!(open("c1-9").is_none() && open("c1-8").is_some());
+        drop(own);
+        assert!(open("c1-9").is_some());
     }
 
     #[tokio::test]

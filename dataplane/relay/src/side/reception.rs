@@ -96,8 +96,10 @@ impl Reception {
                 Err(_) => return tracing::debug!("an identity process's handshake took too long"),
             };
             drop(slot);
-            let Some(connector) = identity_process(&stream, &published) else {
-                return tracing::warn!("a connector that serves no sign-in pages wanted to speak with control");
+            let Some(connector) = may_ask(&stream, &published) else {
+                return tracing::warn!(
+                    "a connector that neither serves sign-in pages nor reads a directory wanted to speak with control"
+                );
             };
             if let Err(error) = pipes::serve(stream, connector, pipes).await {
                 tracing::debug!(%connector, %error, "an identity process's connection ended");
@@ -126,12 +128,13 @@ impl Reception {
     }
 }
 
-/// Who it is, if it is an identity process by its certificate. Control looks once more itself.
-fn identity_process(stream: &TlsStream<Replayed>, published: &Published) -> Option<ConnectorId> {
+/// Who it is, if it is an identity process, or one that reads a directory, by its certificate. Control looks once more itself.
+fn may_ask(stream: &TlsStream<Replayed>, published: &Published) -> Option<ConnectorId> {
     let leaf = stream.get_ref().1.peer_certificates()?.first()?;
     let (connector, group) = peer::connector(leaf)?;
     let is_identity = published.plan.identity().is_some_and(|identity| identity.group == group);
-    (is_identity && published.admits_connector(connector, group)).then_some(connector)
+    let is_source = published.plan.is_directory_sync(group);
+    ((is_identity || is_source) && published.admits_connector(connector, group)).then_some(connector)
 }
 
 fn is_control(stream: &TlsStream<Replayed>) -> bool {

@@ -91,7 +91,7 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
     Snapshot {
         version,
         tenants: BTreeMap::from([(tenant, Tenant { id: tenant, name: "default".parse().unwrap() })]),
-        groups: BTreeMap::from([(group, Group { id: group, name: "default".parse().unwrap() })]),
+        groups: BTreeMap::from([(group, Group { id: group, name: "default".parse().unwrap(), directory_sync: false })]),
         connectors: BTreeMap::from([(connector.id, connector)]),
         certificates: BTreeMap::from([(certificate.id, certificate)]),
         apps: BTreeMap::from([(app.id, app)]),
