@@ -35,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "postern-connector",
         &["postern-model", "postern-service", "postern-sso", "postern-io", "postern-http", "postern-tunnel"],
     ),
+    // Towards relays it is a connector without applications: it embeds one.
+    ("postern-directory-sync", &["postern-model", "postern-service", "postern-connector"]),
     ("postern-sso", &[]),
     ("postern-ebpf-common", &[]),
     ("postern-ebpf-loader", &["postern-ebpf-common"]),

@@ -1,0 +1,31 @@
+//! Every bound of the process. 100,000 users and their groups take about 40 MB: for each the distinguished name and the id, and
+//! during a full pass the digest that control has.
+
+use std::time::Duration;
+
+/// Entries of users that are asked for at once.
+pub(crate) const USERS_PAGE: i32 = 500;
+/// Groups without their members.
+pub(crate) const GROUPS_PAGE: i32 = 500;
+/// Groups with their members: one may have 100,000 of about 80 bytes.
+pub(crate) const MEMBERS_PAGE: i32 = 4;
+/// Bytes that the directory may answer to one question: eight times what the largest groups need.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Entries of one kind that are read, as many as control has users.
+pub(crate) const ENTRIES_MAX: u32 = 200_000;
+/// Bytes of the answer to StartTLS.
+pub(crate) const START_TLS_BYTES_MAX: usize = 1 << 10;
+/// TCP, TLS, and the account's name and password.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One page.
+pub(crate) const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Control's answer: 200 users take it some 50 ms, and others wait for it too.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Control is asked so often whether an operator wants something.
+pub(crate) const POLL: Duration = Duration::from_secs(1);
+/// The longest pause after a failure.
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// What was told of users at once, in bytes, long before a message is full.
+pub(crate) const PUT_BYTES_MAX: usize = 256 << 10;
+/// Directories that may be named: they are tried in turn.
+pub(crate) const DIRECTORIES_MAX: usize = 8;
