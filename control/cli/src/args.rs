@@ -7,6 +7,7 @@ mod assign;
 mod audit;
 mod connector;
 mod directory;
+mod directory_sync;
 mod expiry;
 mod factor;
 mod guard;
@@ -32,6 +33,7 @@ pub(crate) use directory::{
     LinkArgs, MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand,
     UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
+pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceArgs, SourceArgs};
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
@@ -144,6 +146,9 @@ pub(crate) enum Command {
     /// Users and groups that an identity provider makes and changes (SCIM)
     #[command(subcommand)]
     Scim(ScimCommand),
+    /// Users and groups that follow an LDAP directory, such as Active Directory
+    #[command(subcommand)]
+    DirectorySync(DirectorySyncCommand),
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),

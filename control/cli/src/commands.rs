@@ -6,6 +6,7 @@ mod apply;
 mod assign;
 mod audit;
 mod connector;
+mod directory_sync;
 mod explain;
 mod factor;
 mod generate;
@@ -59,6 +60,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Idp(_)
         | Command::Session(_)
         | Command::Scim(_)
+        | Command::DirectorySync(_)
         | Command::Cert(_)
         | Command::Throttle(_)
         | Command::Network(_)
@@ -88,6 +90,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Idp(command) => idp::run(&context, command).map(done),
         Command::Session(command) => identity::run_session(&context, command).map(done),
         Command::Scim(command) => scim::run(&context, command).map(done),
+        Command::DirectorySync(command) => directory_sync::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),

@@ -5,8 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const UNITS: [&str; 4] =
-    ["postern-control.service", "postern-relay.service", "postern-connector.service", "postern-identity.service"];
+const UNITS: [&str; 5] = [
+    "postern-control.service",
+    "postern-relay.service",
+    "postern-connector.service",
+    "postern-identity.service",
+    "postern-directory-sync.service",
+];
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
@@ -71,7 +76,7 @@ fn every_unit_is_confined_and_supervised() {
             assert!(text.lines().any(|found| found == line), "{name} lacks {line}");
         }
     }
-    for name in ["postern-control.service", "postern-connector.service", "postern-identity.service"] {
+    for name in UNITS.iter().filter(|name| **name != "postern-relay.service") {
         assert!(unit(name).contains("StateDirectoryMode=0700"), "{name}");
         assert!(unit(name).lines().any(|line| line == "CapabilityBoundingSet="), "{name} needs no capability");
     }
@@ -89,7 +94,7 @@ fn the_relay_state_is_the_dataplane_users() {
 #[test]
 fn each_program_finds_its_configuration_and_user() {
     let users = std::fs::read_to_string(packaging().join("sysusers.d/postern.conf")).unwrap();
-    for program in ["control", "relay", "connector", "identity"] {
+    for program in ["control", "relay", "connector", "identity", "directory-sync"] {
         assert!(users.contains(&format!("u postern-{program} ")), "{program}");
         assert!(packaging().join(format!("etc/{program}.toml")).exists(), "{program}");
         assert!(unit(&format!("postern-{program}.service")).contains(&format!("/etc/postern/{program}.toml")));
@@ -134,7 +139,8 @@ fn rules_and_rotation_are_accepted_by_the_programs_that_read_them() {
 }
 
 /// The units' folders and socket; `/var/lib/postern/PROGRAM` stands for all.
-const KNOWN_PATHS: [&str; 9] = [
+const KNOWN_PATHS: [&str; 10] = [
+    "/var/lib/postern/directory-sync",
     "/var/lib/postern",
     "/var/lib/postern/PROGRAM",
     "/var/lib/postern/control",

@@ -169,6 +169,7 @@ fn show(detail: &UserDetail) -> String {
         ("state", state.into()),
         ("password", user.password_set_unix_ms.map_or("none".into(), |set| format!("set {}", relative_ms(set, now)))),
         ("made", relative_ms(user.created_unix_ms, now)),
+        ("follows", detail.source.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("attributes", attributes.join("\n")),
         ("groups", groups.join("\n")),
         ("assigned to", assignments.join("\n")),
