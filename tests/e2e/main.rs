@@ -9,6 +9,7 @@ mod browser;
 mod control_down;
 mod dataplane_crash;
 mod directory;
+mod directory_sync;
 mod enrolment;
 mod external_providers;
 mod failover;

@@ -120,7 +120,7 @@ fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Folders that hold the libraries of what was unpacked in `root`.
-fn libraries(root: &Path) -> String {
+pub(crate) fn libraries(root: &Path) -> String {
     let arch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let folders = ["usr/lib/ARCH", "usr/lib/ARCH/krb5", "lib/ARCH"];
     let folders = folders.map(|folder| root.join(folder.replace("ARCH", &arch)).display().to_string());

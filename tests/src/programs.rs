@@ -8,7 +8,14 @@ use std::sync::OnceLock;
 pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_PROGRAMS";
 /// Set to 1: daemons run where the kernel refuses io_uring.
 pub const DENY_VARIABLE: &str = "POSTERN_TEST_DENY_IO_URING";
-const PACKAGES: &[&str] = &["postern-control", "postern-relay", "postern-connector", "postern-identity", "postern-cli"];
+const PACKAGES: &[&str] = &[
+    "postern-control",
+    "postern-relay",
+    "postern-connector",
+    "postern-identity",
+    "postern-cli",
+    "postern-directory-sync",
+];
 
 /// A command for one of them, without whatever `POSTERN_…` this shell holds.
 pub fn command(name: &str) -> Command {
