@@ -239,6 +239,26 @@ fn too_many_who_are_gone_stop_the_pass_until_somebody_confirms() {
     assert_eq!(scene.world.json(&["directory-sync", "status", "corp"]).unwrap()["users"], 11);
 }
 
+/// A user with far too much, and users whose names are no names. LDIF holds these as base64: "a" RLO "b", a line break in a
+/// login name, an escape.
+fn hostile() -> [String; 5] {
+    let mut bomb = person("bomb", "Bomb");
+    for nth in 0..20_000 {
+        writeln!(bomb, "mail: bomb-{nth}@example.test").unwrap();
+    }
+    writeln!(bomb, "title: {}", "x".repeat(900_000)).unwrap();
+    let bidi = format!(
+        "dn: cn=bidi,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: bidi\nsn:: YeKArmI=\nuid: bidi\ndisplayName: x\n"
+    );
+    let broken =
+        format!("dn: cn=broken,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: broken\nsn: x\nuid:: Y2FybAphZG1pbg==\n");
+    let nameless = format!("dn: cn=nameless,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: nameless\nsn: x\n");
+    let escape =
+        "dn:: Y249G1szMW0sb3U9cGVvcGxlLGRjPWV4YW1wbGUsZGM9dGVzdA==\nobjectClass: inetOrgPerson\ncn:: G1szMW0=\nsn: x\n"
+            .to_owned();
+    [bomb, bidi, broken, nameless, escape]
+}
+
 #[test]
 fn nobody_is_taken_over_and_hostile_entries_are_reported() {
     let Some(scene) = Scene::start(&["--login", "uid"]) else { return };
@@ -246,21 +266,7 @@ fn nobody_is_taken_over_and_hostile_entries_are_reported() {
     world.cli(&["user", "create", "carl", "--display-name", "Our own"]).unwrap();
     world.cli(&["group", "create", "admins"]).unwrap();
     world.cli(&["group", "add", "admins", "--user", "carl"]).unwrap();
-    let mut bomb = person("bomb", "Bomb");
-    for nth in 0..20_000 {
-        writeln!(bomb, "mail: bomb-{nth}@example.test").unwrap();
-    }
-    writeln!(bomb, "title: {}", "x".repeat(900_000)).unwrap();
-    // LDIF holds these as base64: "a" RLO "b", a line break in a login name, an escape.
-    let bidi = format!(
-        "dn: cn=bidi,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: bidi\nsn:: YeKArmI=\nuid: bidi\ndisplayName: x\n"
-    );
-    let broken =
-        format!("dn: cn=broken,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: broken\nsn: x\nuid:: Y2FybAphZG1pbg==\n");
-    let nameless = format!("dn: cn=nameless,{PEOPLE}\nobjectClass: inetOrgPerson\ncn: nameless\nsn: x\n");
-    let escape = format!(
-        "dn:: Y249G1szMW0sb3U9cGVvcGxlLGRjPWV4YW1wbGUsZGM9dGVzdA==\nobjectClass: inetOrgPerson\ncn:: G1szMW0=\nsn: x\n"
-    );
+    let [bomb, bidi, broken, nameless, escape] = hostile();
     for entry in [person("Carl", "Not ours"), bomb, bidi, broken, nameless, escape, person("dora", "Dora")] {
         ldap.change(&entry).unwrap();
     }
