@@ -48,12 +48,13 @@ pub(crate) struct Control {
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     inner: RefCell<Inner>,
+    /// Beside `inner`: a snapshot may be held while it is asked.
+    store: RefCell<Box<dyn Store>>,
     version: watch::Sender<u64>,
 }
 
 struct Inner {
     snapshot: Snapshot,
-    store: Box<dyn Store>,
     pins: BTreeMap<RelayId, Pin>,
     log_bytes: u64,
     encoded: Option<(u64, Weak<Vec<u8>>)>,
@@ -87,13 +88,14 @@ impl Control {
             sign_ins: RefCell::default(),
             scim: RefCell::default(),
             sources: RefCell::default(),
-            inner: RefCell::new(Inner { snapshot, store, pins, log_bytes, encoded: None, staged: None }),
+            inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),
+            store: RefCell::new(store),
             version,
         };
         if fresh {
             control.initialise()?;
             // The time that the next start will read, not one of a moment before.
-            if let Some(stored) = control.inner.get_mut().store.load()? {
+            if let Some(stored) = control.store.get_mut().load()? {
                 control.initialised_unix_ms = stored.initialised_unix_ms;
             }
         }
@@ -115,11 +117,8 @@ impl Control {
     ) -> Result<(T, u64), Problem> {
         let base = self.snapshot().clone();
         let version = base.version;
-        {
-            let mut inner = self.inner.borrow_mut();
-            inner.store.begin().map_err(store_failed)?;
-            inner.staged = Some(Box::new(Staged::new(base)));
-        }
+        self.store.borrow_mut().begin().map_err(store_failed)?;
+        self.inner.borrow_mut().staged = Some(Box::new(Staged::new(base)));
         let outcome = operations();
         let staged = self.inner.borrow_mut().staged.take();
         let kept = match &outcome {
@@ -131,7 +130,7 @@ impl Control {
             None => Ok(version),
         };
         // Without effect once it is committed.
-        self.inner.borrow_mut().store.forget().map_err(store_failed)?;
+        self.store.borrow_mut().forget().map_err(store_failed)?;
         Ok((outcome?, version?))
     }
 
@@ -149,7 +148,7 @@ impl Control {
     pub(crate) fn commit(&self, actor: &Actor, mut draft: Draft) -> Result<u64, Problem> {
         let mut inner = self.inner.borrow_mut();
         if inner.staged.is_some() {
-            return inner.stage(draft);
+            return inner.stage(&mut **self.store.borrow_mut(), draft);
         }
         let mut touched = std::mem::take(&mut draft.touched);
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
@@ -160,7 +159,7 @@ impl Control {
                 next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
             }
         }
-        inner.log_bytes += inner.store.commit(&commit).map_err(store_failed)?;
+        inner.log_bytes += self.store.borrow_mut().commit(&commit).map_err(store_failed)?;
         if let Some(next) = next {
             inner.snapshot = next;
         }
@@ -172,7 +171,7 @@ impl Control {
                 None => drop(inner.pins.remove(&relay)),
             }
         }
-        inner.checkpoint_when_due();
+        inner.checkpoint_when_due(&mut **self.store.borrow_mut());
         let version = inner.snapshot.version;
         drop(inner);
         self.version.send_if_modified(|held| std::mem::replace(held, version) != version);
@@ -192,11 +191,11 @@ impl Control {
     /// The next number under `name`; taken once the draft is committed.
     pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
         let name = name.into();
-        let mut inner = self.inner.borrow_mut();
+        let inner = self.inner.borrow();
         let staged = inner.staged.as_ref().and_then(|staged| staged.counter(&name));
         let last = match staged {
             Some(last) => last,
-            None => inner.store.counter(&name).map_err(store_failed)?,
+            None => self.store.borrow_mut().counter(&name).map_err(store_failed)?,
         };
         let next = last.checked_add(1).ok_or_else(|| problem("limit-reached", "no ids are left"))?;
         draft.rest.counters.push((name, next));
@@ -205,12 +204,12 @@ impl Control {
 
     /// Deltas after `version`, a few at once; `None` when only a snapshot will do.
     pub(crate) fn deltas_after(&self, version: u64, limit: u32) -> Result<Option<Vec<Delta>>, StoreError> {
-        let mut inner = self.inner.borrow_mut();
+        let inner = self.inner.borrow();
         if version == 0 || version > inner.snapshot.version {
             return Ok(None);
         }
         let newest = inner.snapshot.version;
-        let deltas = inner.store.deltas_after(version, limit)?;
+        let deltas = self.store.borrow_mut().deltas_after(version, limit)?;
         Ok(deltas.filter(|deltas| version == newest || !deltas.is_empty()))
     }
 
@@ -232,12 +231,12 @@ impl Control {
 
     /// A token by its id.
     pub(crate) fn token(&self, id: &str) -> Result<Option<TokenRecord>, Problem> {
-        self.inner.borrow_mut().store.token(id).map_err(store_failed)
+        self.store.borrow_mut().token(id).map_err(store_failed)
     }
 
     /// Tokens of a group that can still be used.
     pub(crate) fn tokens_open(&self, group: GroupId) -> Result<u32, Problem> {
-        self.inner.borrow_mut().store.tokens_open(group, now_unix()).map_err(store_failed)
+        self.store.borrow_mut().tokens_open(group, now_unix()).map_err(store_failed)
     }
 
     /// Asks the store for `what`.
@@ -246,7 +245,7 @@ impl Control {
         what: &str,
         ask: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
-        let read = ask(&mut *self.inner.borrow_mut().store);
+        let read = ask(&mut **self.store.borrow_mut());
         read.map_err(|error| Problem { detail: format!("{what} cannot be read: {error}"), ..store_failed(error) })
     }
 
@@ -263,7 +262,7 @@ impl Control {
         &self,
         ask: impl FnOnce(&mut dyn ScimRows) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
-        ask(&mut *self.inner.borrow_mut().store).map_err(|error| {
+        ask(&mut **self.store.borrow_mut()).map_err(|error| {
             tracing::error!(%error, "the store failed");
             problem("store-failed", format!("the directory cannot be read: {error}"))
         })
@@ -287,17 +286,17 @@ impl Control {
         &self,
         ask: impl FnOnce(&mut dyn Records) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        ask(&mut *self.inner.borrow_mut().store)
+        ask(&mut **self.store.borrow_mut())
     }
 
     /// Where the state is.
     pub(crate) fn store_description(&self) -> String {
-        self.inner.borrow().store.describe()
+        self.store.borrow().describe()
     }
 
     /// How large the state is, where that can be said.
     pub(crate) fn store_bytes(&self) -> Option<u64> {
-        self.inner.borrow().store.bytes()
+        self.store.borrow().bytes()
     }
 
     fn initialise(&self) -> anyhow::Result<()> {
@@ -347,21 +346,21 @@ impl Control {
 
 impl Inner {
     /// Adds to the stage what would be committed without one: rows go into the store's stage, the rest waits.
-    fn stage(&mut self, mut draft: Draft) -> Result<u64, Problem> {
+    fn stage(&mut self, store: &mut dyn Store, mut draft: Draft) -> Result<u64, Problem> {
         let rows = std::mem::take(&mut draft.rest.directory);
-        self.store.stage(&rows, &std::mem::take(&mut draft.rest.providers)).map_err(store_failed)?;
+        store.stage(&rows, &std::mem::take(&mut draft.rest.providers)).map_err(store_failed)?;
         draft.touched.extend(rows.iter().filter_map(Touched::by));
         let Some(staged) = &mut self.staged else { return Ok(self.snapshot.version) };
         staged.add(draft).map_err(|error| problem("still-used", error.to_string()))?;
         Ok(staged.snapshot.version)
     }
 
-    fn checkpoint_when_due(&mut self) {
+    fn checkpoint_when_due(&mut self, store: &mut dyn Store) {
         if self.log_bytes < LOG_BYTES_MAX {
             return;
         }
         let keep_after = self.snapshot.version.saturating_sub(LOG_DELTAS_KEPT);
-        match self.store.checkpoint(&self.snapshot, keep_after) {
+        match store.checkpoint(&self.snapshot, keep_after) {
             Ok(()) => self.log_bytes = 0,
             Err(error) => tracing::warn!(%error, "no checkpoint could be made; the log grows until one can"),
         }

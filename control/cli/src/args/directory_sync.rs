@@ -13,13 +13,13 @@ use super::reference;
 pub(crate) enum DirectorySyncCommand {
     /// Follow an LDAP directory: its users and groups are made, changed and disabled here as they are there
     #[command(after_help = "Examples:
-  postern directory-sync add corp --kind active-directory --users-base OU=People,DC=corp,DC=example \\
-      --groups-base OU=Groups,DC=corp,DC=example
+  postern directory-sync add corp --kind active-directory \\
+      --users-base OU=People,DC=corp,DC=example --groups-base OU=Groups,DC=corp,DC=example
   postern directory-sync add hr --kind ldap --users-base ou=people,dc=example,dc=com \\
       --users-filter '(&(objectClass=inetOrgPerson)(employeeType=staff))' --login mail,uid
 
-What reads the directory is a process beside it: postern connector token --group directory-sync-corp --out token,
-then postern-directory-sync --help")]
+What reads the directory is a process beside it, see postern-directory-sync --help; its token:
+postern connector token --group directory-sync-corp --out token")]
     Add(Box<AddSourceArgs>),
     /// List sources
     #[command(after_help = "Examples:
@@ -36,7 +36,7 @@ then postern-directory-sync --help")]
     /// Change a source: what is not given stays
     #[command(after_help = "Examples:
   postern directory-sync set corp --interval 10s --max-delete 5%
-  postern directory-sync set corp --attribute cost_centre=extensionAttribute1 --without-attribute title
+  postern directory-sync set corp --attribute cost_centre=departmentNumber --without-attribute title
   postern directory-sync set corp --unset users_filter
   postern directory-sync set corp --disabled=true")]
     Set(Box<SetSourceArgs>),

@@ -318,6 +318,18 @@ fn undo(file: &Connection, step: &str) {
     file.execute_batch(&made("TRIGGER").into_iter().chain(tables).collect::<String>()).unwrap();
 }
 
+/// The schema's steps that came after `name`, in their order.
+fn steps_after(name: &str) -> Vec<String> {
+    let store = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
+    let listed = std::fs::read_to_string(format!("{store}/sqlite.rs")).unwrap();
+    let names =
+        listed.lines().filter_map(|line| line.trim().strip_prefix("Step { sql: include_str!(\"")?.split('"').next());
+    let later = names.skip_while(|step| *step != name).skip(1);
+    let steps: Vec<String> = later.map(|step| std::fs::read_to_string(format!("{store}/{step}")).unwrap()).collect();
+    assert!(steps.len() >= 4, "the steps are not found in sqlite.rs any more");
+    steps
+}
+
 /// A state folder of the version before: its records get hashes, and may go when they are old.
 #[test]
 fn an_older_audit_log_is_taken_over_and_kept_as_long_as_told() {
@@ -325,9 +337,9 @@ fn an_older_audit_log_is_taken_over_and_kept_as_long_as_told() {
     tenants(&world, 0..4);
     world.kill();
     let file = database(&world);
-    undo(&file, include_str!("../../src/store/providers.sql"));
-    undo(&file, include_str!("../../src/store/scim.sql"));
-    undo(&file, include_str!("../../src/store/factors.sql"));
+    for step in steps_after("audit.sql").iter().rev() {
+        undo(&file, step);
+    }
     file.execute_batch(
         "DROP TABLE sign_in; DROP TRIGGER chain_no_delete; DROP TRIGGER audit_no_delete;
         CREATE TABLE old (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,

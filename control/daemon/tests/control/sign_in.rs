@@ -270,7 +270,7 @@ fn pipes_that_flood_or_are_none_are_closed_and_others_go_on() {
         relay.relay.send(&ToControl::PipeData { pipe: flooded, data: junk.clone() });
     }
     closed(relay, flooded);
-    let all: Vec<u64> = (0..16).map(|_| relay.open_pipe()).collect();
+    let all: Vec<u64> = (0..32).map(|_| relay.open_pipe()).collect();
     let one_more = relay.open_pipe();
     closed(relay, one_more);
     relay.relay.send(&ToControl::PipeClosed { pipe: all[0] });
