@@ -1,6 +1,7 @@
 //! Publishing: applications are checked as a whole before they are stored, so that what relays get can always be served.
 
 mod audited;
+mod icons;
 mod view;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_sso};
+use postern_model::settings::{CorporateNetwork, take_portal, take_sso};
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice};
@@ -197,6 +198,7 @@ fn store(
     app.external_url = planned.external.to_string();
     app.internal_url = planned.internal.to_string();
     check_identity(control, &app, &planned)?;
+    icons::check(&control.snapshot(), &app)?;
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
@@ -334,8 +336,9 @@ fn backends(snapshot: &Snapshot, group: GroupId, put: Option<&App>, removed: Opt
 /// An application as its connectors see it.
 pub(crate) fn backend(app: &App) -> BackendApp {
     let mut settings = app.settings.clone();
-    // Relays tell who the user is: connectors need not know how, and older ones would not.
+    // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows.
     take_sso(&mut settings);
+    take_portal(&mut settings);
     BackendApp {
         id: app.id,
         name: app.name.clone(),

@@ -34,6 +34,7 @@ mod networks;
 mod password;
 mod pem;
 mod policies;
+mod portal;
 mod problem;
 mod questions;
 mod relays;

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) const TENANTS_MAX: usize = 1_000;
 /// Applications, all tenants. At about 3.5 KB each the snapshot of all is near 35 MB: the link's message limit is 32 MiB, so half.
 pub(crate) const APPS_MAX: usize = 5_000;
+/// Icons of applications, all tenants: with the rest of the snapshot they stay below the link's message limit.
+pub(crate) const ICONS_BYTES_MAX: usize = 4 << 20;
 /// Connector groups, all tenants.
 pub(crate) const GROUPS_MAX: usize = 1_000;
 /// Connectors, all tenants: 20,000 at about 200 bytes fit a relay's status message of 4 MiB.
@@ -114,6 +116,8 @@ pub(crate) const GUESSES_KEPT_S: u64 = 3_600;
 pub(crate) const GUESSES_TRACKED_MAX: usize = 10_000;
 /// Sessions that are listed at once.
 pub(crate) const SESSIONS_SHOWN_MAX: u32 = 1_000;
+/// Sessions that a user sees of their own.
+pub(crate) const OWN_SESSIONS_SHOWN_MAX: u32 = 100;
 /// Sessions that are ended in one transaction.
 pub(crate) const SESSIONS_ENDED_AT_ONCE: usize = 10_000;
 /// Connections of identity processes, and of those that read a directory, at a time through one relay.

@@ -82,6 +82,9 @@ mod tests {
             include_str!("audit.rs"),
             include_str!("admin/policies.rs"),
             include_str!("pem.rs"),
+            include_str!("apps/icons.rs"),
+            include_str!("portal.rs"),
+            include_str!("portal/sessions.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -9,6 +9,7 @@ mod flow;
 mod guesses;
 mod offers;
 mod password;
+mod portal;
 mod refusals;
 mod second;
 mod totp;
@@ -44,6 +45,7 @@ use waiting::Waiting;
 
 pub(crate) use account::account;
 pub(crate) use password::password;
+pub(crate) use portal::begin_portal;
 pub(crate) use second::factor;
 
 /// Everything that is in progress.
@@ -273,7 +275,7 @@ fn shortened(user_agent: &str) -> String {
 
 /// Sends the browser back with a code.
 fn done(control: &Control, flow: &Flow, session: SessionId, browser: Option<BrowserGrant>) -> Step {
-    if flow.goal == Goal::Account {
+    if flow.goal != Goal::App {
         return Step::Done(Done { location: flow.redirect_uri.clone(), browser });
     }
     let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
@@ -311,7 +313,8 @@ fn ask(
         Stage::Taken => None,
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
-    Ask { flow: secret.clone(), factor, tenant, app: app.to_owned(), login, problem, external }
+    let app = flow.goal.label().unwrap_or(app).to_owned();
+    Ask { flow: secret.clone(), factor, tenant, app, login, problem, external }
 }
 
 impl SignIns {

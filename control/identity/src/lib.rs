@@ -9,6 +9,7 @@ mod control;
 mod cookies;
 mod external;
 mod pages;
+mod portal;
 mod request;
 mod scim;
 mod server;

@@ -1,6 +1,7 @@
 //! The pages: plain HTML, for every browser and screen reader. Only keys (WebAuthn) need a script, from this host.
 
 mod factors;
+pub(crate) mod portal;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,7 +12,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use postern_model::codes;
-use postern_model::identity::{Account, Ask, Factor, Refused, SignedIn};
+use postern_model::identity::{Account, Ask, Factor, Refused};
 
 use crate::external;
 use crate::server::Page;
@@ -138,21 +139,19 @@ pub(crate) fn refused(status: StatusCode, refused: &Refused) -> Response<Page> {
     page
 }
 
-/// Who is signed in.
-pub(crate) fn home(signed_in: &SignedIn) -> Response<Page> {
-    let body = match &signed_in.login {
-        Some(login) => html! {
-            h1 { "You are signed in" }
-            p { "as " strong { (login) } }
-            p { a href="/account" { "Your second factors" } }
-            p { a href="/sign-out" { "Sign out" } }
-        },
-        None => html! {
-            h1 { "You are not signed in" }
-            p { "Open the application that you want to use: it brings you here when it needs to." }
-        },
+/// Nobody is signed in: a way to be. `tenant`: whose users, where a link says so.
+pub(crate) fn nobody(tenant: Option<&str>) -> Response<Page> {
+    let mut address = String::from("/portal/sign-in");
+    if let Some(tenant) = tenant {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("tenant", tenant).finish();
+        address = format!("{address}?{query}");
+    }
+    let body = html! {
+        h1 { "You are not signed in" }
+        p { "Sign in to see your applications, or open the one that you want to use: it brings you here when it needs to." }
+        p { a.button href=(address) { "Sign in" } }
     };
-    page(StatusCode::OK, "Your sign-in", &body)
+    page(StatusCode::OK, "My Apps", &body)
 }
 
 /// A user's own page.
@@ -251,6 +250,10 @@ fn page_with(status: StatusCode, title: &str, body: &Markup, rights: Rights<'_>)
             body { main { (body) } }
         }
     };
+    of_document(status, document, rights)
+}
+
+fn of_document(status: StatusCode, document: Markup, rights: Rights<'_>) -> Response<Page> {
     let mut response = Response::new(Full::new(Bytes::from(document.into_string())));
     *response.status_mut() = status;
     secure(&mut response, rights);

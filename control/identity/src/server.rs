@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
-use crate::{external, pages, scim, sign_in};
+use crate::{external, pages, portal, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -46,6 +46,9 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
     };
     let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
+    if portal::is_for(head.uri.path()) {
+        return portal::answer(control, &head, &body).await;
+    }
     match (head.uri.path(), &head.method) {
         ("/authorize", _) if is_get => sign_in::begin(control, headers, query).await,
         ("/sign-in", &Method::POST) => sign_in::password(control, headers, &body).await,
@@ -58,14 +61,13 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
         ("/external", _) if is_get => external::begin(control, headers, query).await,
         ("/external/backchannel-logout", &Method::POST) => external::backchannel_logout(control, &body).await,
         ("/signed-out", _) if is_get => pages::signed_out(None),
-        ("/", _) if is_get => sign_in::home(control, headers).await,
         ("/style.css", _) if is_get => pages::style(),
         ("/webauthn.js", _) if is_get => pages::script(),
         (
             "/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out",
             _,
         )
-        | ("/external" | "/" | "/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
+        | ("/external" | "/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
         (path, _) => match path.strip_prefix("/external/callback/") {
             Some(place) if is_get => external::callback(control, headers, place, query).await,
             Some(_) | None => pages::not_found(),

@@ -115,19 +115,11 @@ pub(crate) async fn change_account(control: &Control, headers: &HeaderMap, body:
 
 async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAction) -> Response<Page> {
     let Some(client) = client(headers) else { return bad_request() };
-    let Some(browser) = cookies::browser(headers) else { return pages::home(&SignedIn::default()) };
+    let Some(browser) = cookies::browser(headers) else { return pages::nobody(None) };
     match control.ask(path::ACCOUNT, &AccountRequest { browser, action, client }).await {
-        Ok(AccountAnswer::Nobody) => pages::home(&SignedIn::default()),
+        Ok(AccountAnswer::Nobody) => pages::nobody(None),
         Ok(AccountAnswer::Step(next)) => step(Ok(*next), |location| Some(pages::goes_on(location))),
         Ok(AccountAnswer::Account(account)) => pages::account(&account),
-        Err(error) => unanswered(&error),
-    }
-}
-
-/// `GET /`: who is signed in here.
-pub(crate) async fn home(control: &Control, headers: &HeaderMap) -> Response<Page> {
-    match who(control, headers).await {
-        Ok(signed_in) => pages::home(&signed_in),
         Err(error) => unanswered(&error),
     }
 }

@@ -28,6 +28,7 @@ pub mod link;
 pub mod network;
 pub mod plan;
 pub mod policy;
+pub mod portal;
 pub mod prefix;
 pub mod question;
 pub mod record;

@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod portal;
 mod sso;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
 
+use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
+pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, icon_bytes, take_portal};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
 
@@ -159,6 +162,8 @@ impl AppSettings {
             parsed.set(name, value)?;
         }
         parsed.sso_assertion = sso::assertion(settings, &parsed.sso_headers)?;
+        // Nothing of them is kept here: relays have no use for it.
+        PortalSettings::parse(settings)?;
         Ok(parsed)
     }
 
@@ -212,6 +217,7 @@ impl AppSettings {
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
+            _ if portal::PORTAL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -308,6 +314,11 @@ pub const SETTINGS: &[&str] = &[
     SSO_HEADERS,
     SSO_ASSERTION,
     SSO_ASSERTION_HEADER,
+    PORTAL_NAME,
+    PORTAL_COLLECTION,
+    PORTAL_VISIBLE,
+    PORTAL_URL,
+    PORTAL_ICON,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

@@ -133,7 +133,7 @@ fn table(output: Output, apps: &[AppView]) -> String {
 fn show(app: &AppView) -> String {
     let corporate: Vec<String> =
         app.corporate_requests.iter().map(|(network, requests)| format!("{network}: {requests} requests")).collect();
-    let settings: Vec<String> = app.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let settings: Vec<String> = app.settings.iter().map(|(name, value)| setting(name, value)).collect();
     details(&[
         ("id", app.id.to_string()),
         ("name", app.name.to_string()),
@@ -153,6 +153,14 @@ fn show(app: &AppView) -> String {
         ("settings", settings.join("\n")),
         ("from corporate networks", corporate.join("\n")),
     ])
+}
+
+/// An image is nothing to read; `-o json` has it.
+fn setting(name: &str, value: &str) -> String {
+    match value.split_once(',').filter(|(kind, _)| kind.starts_with("data:")) {
+        Some((kind, data)) => format!("{name}={kind},… ({} bytes)", data.len()),
+        None => format!("{name}={value}"),
+    }
 }
 
 fn certificate_table(output: Output, certificates: &[CertificateView]) -> String {

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use postern_model::identity::{MESSAGE_BYTES_MAX, path};
 use postern_model::link::{PIPE_BYTES_MAX, ToRelay};
+use postern_model::portal::path as portal_path;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
@@ -25,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::control::Control;
 use crate::enrol;
 use crate::limits::{PIPE_BUFFER_BYTES, PIPE_REQUEST_TIMEOUT, PIPE_WAITING_BYTES_MAX, PIPES_MAX};
-use crate::{directory_sync, scim, sign_in};
+use crate::{directory_sync, portal, scim, sign_in};
 
 /// The pipes of one link.
 pub(super) struct Pipes {
@@ -199,6 +200,8 @@ async fn answer(
             None => plain(StatusCode::BAD_REQUEST),
         },
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
+        portal_path::BEGIN => reply(read(&body).map(|request| sign_in::begin_portal(control, &request))),
+        portal_path::PORTAL => reply(read(&body).map(|request| portal::answer(control, &request))),
         other => answer_external(control, other, &body),
     }
 }

@@ -46,6 +46,19 @@ pub(super) enum Goal {
     App,
     /// The user's own page.
     Account,
+    /// Their applications.
+    Portal,
+}
+
+impl Goal {
+    /// What people are told that they go on to, where that is no application.
+    pub(super) const fn label(self) -> Option<&'static str> {
+        match self {
+            Self::App => None,
+            Self::Account => Some("your second factors"),
+            Self::Portal => Some("your applications"),
+        }
+    }
 }
 
 /// What a flow waits for.

@@ -14,6 +14,8 @@ mod link;
 mod out_of_reach;
 mod peer;
 mod policies;
+mod portal;
+mod portal_peer;
 mod providers;
 mod questions;
 mod removed;

@@ -1,0 +1,158 @@
+//! The users' portal ("My Apps"): what the identity process asks control for a browser that is signed in, and what its pages
+//! show.
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{Line, LoginName};
+use crate::identity::{ClientInfo, Refused};
+use crate::ids::{AppId, Name, SessionId};
+use crate::secret::SecretText;
+use crate::settings::PORTAL_TEXT_BYTES_MAX;
+
+/// Begins a sign-in that leads to the portal. Answered by a [`crate::identity::Step`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeginPortal {
+    /// Whose users sign in; `default` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What the browser has of an earlier sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<SecretText>,
+    /// Who asks.
+    pub client: ClientInfo,
+}
+
+/// Something that a user sees or does there. Answered by a [`PortalAnswer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortalRequest {
+    /// What the browser has of its sign-in.
+    pub browser: SecretText,
+    /// What it is.
+    pub action: PortalAction,
+}
+
+/// What a user sees or does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum PortalAction {
+    /// The applications that they are assigned to.
+    Apps {},
+    /// An application's icon.
+    Icon {
+        /// Which.
+        app: AppId,
+    },
+    /// Their sessions.
+    Sessions {},
+    /// Ends one of their sessions.
+    EndSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// Ends all of them but this one.
+    EndOthers {},
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum PortalAnswer {
+    /// The browser is not signed in, or not any more.
+    Nobody {},
+    /// There is no such thing, or not for this user.
+    Absent {},
+    /// What was to be done is done.
+    Done {},
+    /// It cannot be.
+    Refused(Refused),
+    /// Applications.
+    Apps(Box<Apps>),
+    /// An icon.
+    Icon {
+        /// PNG in base64.
+        png: String,
+    },
+    /// Sessions.
+    Sessions(Box<Sessions>),
+}
+
+/// Whose pages they are, and which of them there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitor {
+    /// What they type to sign in.
+    pub login: LoginName,
+    /// What people call them; may be empty.
+    pub display_name: String,
+    /// Whose directory, where it is not the only one.
+    pub tenant: Name,
+}
+
+/// A user's applications.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apps {
+    /// Whose.
+    pub visitor: Visitor,
+    /// By collection, then by label; those without a collection first.
+    pub tiles: Vec<Tile>,
+    /// Whether there are more, beyond [`TILES_MAX`].
+    pub more: bool,
+}
+
+/// One application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tile {
+    /// Its id.
+    pub app: AppId,
+    /// What it is called.
+    pub label: String,
+    /// Where it leads.
+    pub url: String,
+    /// The heading it stands under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<Line<PORTAL_TEXT_BYTES_MAX>>,
+    /// Names the icon's content, where it has one: another icon has another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+}
+
+/// A user's sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Whose.
+    pub visitor: Visitor,
+    /// Those that began last first.
+    pub sessions: Vec<OwnSession>,
+    /// The time of all this, for people to compare.
+    pub now_unix: u64,
+}
+
+/// One of a user's sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Whether it is the one that asks.
+    pub this_one: bool,
+    /// When it began.
+    pub created_unix: u64,
+    /// When it was used last, to some minutes.
+    pub seen_unix: u64,
+    /// The address that it began at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What the browser called itself.
+    pub user_agent: String,
+}
+
+/// Applications that one page shows: at about 900 bytes each they fit a message.
+pub const TILES_MAX: usize = 1_000;
+/// Where the portal is, below the identity's external URL.
+pub const PORTAL_PATH: &str = "/";
+
+/// Where control answers what.
+pub mod path {
+    /// [`super::BeginPortal`] to [`crate::identity::Step`].
+    pub const BEGIN: &str = "/v1/portal/begin";
+    /// [`super::PortalRequest`] to [`super::PortalAnswer`].
+    pub const PORTAL: &str = "/v1/portal";
+}
