@@ -3,6 +3,7 @@
 
 mod attacks;
 mod pages;
+mod portal;
 mod revocation;
 
 use std::time::{Duration, Instant};

@@ -20,7 +20,8 @@ mod scim;
 mod throttle;
 
 pub(crate) use access::{
-    AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs,
+    AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, DecideArgs, RotateTokenArgs,
+    SetTokenArgs, ValidityArgs,
 };
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};

@@ -1,6 +1,7 @@
 //! What each command does: one request to control, one result printed.
 
 mod access;
+mod access_request;
 mod app;
 mod apply;
 mod assign;

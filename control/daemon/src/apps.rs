@@ -13,9 +13,10 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_portal, take_sso};
+use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso};
 use postern_model::{Change, Snapshot};
 
+use crate::access_requests;
 use crate::certificates::{self, Choice};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
@@ -29,6 +30,7 @@ use crate::problem::{check_no_id, not_found_among, problem};
 use crate::service_tokens;
 use crate::single_sign_on;
 use crate::sso;
+use crate::store::RequestChange;
 use crate::tenants::{self, find_group};
 use audited::{summary, target};
 use view::{Observed, view};
@@ -153,6 +155,7 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         let snapshot = control.snapshot();
         let app = find_app(&snapshot, tenant, name)?;
         draft.change(Change::AppRemoved { id: app.id });
+        draft.request(RequestChange::AppGone(app.id));
         draft.sign(app.group, backends(&snapshot, app.group, None, Some(app.id)));
         certificates::drop_unused(&snapshot, app.certificate, app.id, &mut draft);
         draft.audit(Audit {
@@ -254,8 +257,10 @@ fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<
 }
 
 fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -> Result<AppPublished, Problem> {
+    let unknown = access_requests::unknown_names(control, app);
     let snapshot = control.snapshot();
     let mut warnings = kept_out::people(&snapshot, app, now_unix());
+    warnings.extend(unknown);
     warnings.extend(planned.warnings());
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));
@@ -339,6 +344,7 @@ pub(crate) fn backend(app: &App) -> BackendApp {
     // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows.
     take_sso(&mut settings);
     take_portal(&mut settings);
+    take_request(&mut settings);
     BackendApp {
         id: app.id,
         name: app.name.clone(),

@@ -50,6 +50,38 @@ pub(crate) fn put(
     Ok(AssignmentChanged { assignment, version, warnings })
 }
 
+/// What somebody approved: with the given end, or a later one that there is. A role stays.
+pub(crate) fn grant(
+    control: &Control,
+    draft: &mut Draft,
+    app: &App,
+    user: &User,
+    expires_unix: Option<u64>,
+) -> Result<(), Problem> {
+    let principal = Principal::User(user.id);
+    let before = control.snapshot().assignments.get(&AssignmentKey { app: app.id, principal }).cloned();
+    if before.is_none() {
+        check_room(control)?;
+    }
+    let current = before.as_ref().filter(|before| before.is_current(now_unix()));
+    let expires_unix = match (current.map(|current| current.expires_unix), expires_unix) {
+        (Some(held), asked) => held.zip(asked).map(|(held, asked)| held.max(asked)),
+        (None, asked) => asked,
+    };
+    let assignment = Assignment {
+        app: app.id,
+        principal,
+        role: before.as_ref().and_then(|before| before.role.clone()),
+        expires_unix,
+        created_unix_ms: before.as_ref().map_or_else(now_unix_ms, |before| before.created_unix_ms),
+    };
+    let mut entry = audit(control, "assign.set", &app.name, &assignment)?;
+    (entry.before, entry.after) = (before.as_ref().map(summary), Some(summary(&assignment)));
+    draft.audit(entry);
+    draft.change(Change::AssignmentPut(assignment));
+    Ok(())
+}
+
 /// `assign remove`.
 pub(crate) fn remove(
     control: &Control,
@@ -230,8 +262,8 @@ fn store(
     if before == Some(assignment) {
         return Ok(control.snapshot().version);
     }
-    if before.is_none() && control.snapshot().assignments.len() >= ASSIGNMENTS_MAX {
-        return Err(problem("limit-reached", format!("there are {ASSIGNMENTS_MAX} assignments already")));
+    if before.is_none() {
+        check_room(control)?;
     }
     let mut draft = Draft::default();
     let mut entry = audit(control, "assign.set", &app.name, assignment)?;
@@ -239,6 +271,13 @@ fn store(
     draft.audit(entry);
     draft.change(Change::AssignmentPut(assignment.clone()));
     control.commit(actor, draft)
+}
+
+fn check_room(control: &Control) -> Result<(), Problem> {
+    if control.snapshot().assignments.len() >= ASSIGNMENTS_MAX {
+        return Err(problem("limit-reached", format!("there are {ASSIGNMENTS_MAX} assignments already")));
+    }
+    Ok(())
 }
 
 fn asked(entry: &AssignmentEntry) -> Assign {

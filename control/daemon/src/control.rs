@@ -28,7 +28,9 @@ use crate::scim;
 use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
 use crate::stage::Staged;
-use crate::store::{AuditEntry, Commit, Directory, Pin, Records, ScimRows, Sessions, Store, StoreError, TokenRecord};
+use crate::store::{
+    AuditEntry, Commit, Directory, Pin, Records, Requests, ScimRows, Sessions, Store, StoreError, TokenRecord,
+};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -274,6 +276,14 @@ impl Control {
         ask: impl FnOnce(&mut dyn Sessions) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
         self.read("sessions", |store| ask(store))
+    }
+
+    /// Asks for access requests.
+    pub(crate) fn requests<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn Requests) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        self.read("access requests", |store| ask(store))
     }
 
     /// The key a relay is known by.

@@ -8,7 +8,8 @@ use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
 use crate::store::{
-    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, SessionChange, SignIn, TokenRecord,
+    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, RequestChange, SessionChange, SignIn,
+    TokenRecord,
 };
 
 /// A change in the making.
@@ -69,6 +70,10 @@ impl Draft {
 
     pub(crate) fn factor(&mut self, change: FactorChange) {
         self.rest.factors.push(change);
+    }
+
+    pub(crate) fn request(&mut self, change: RequestChange) {
+        self.rest.requests.push(change);
     }
 
     pub(crate) fn token(&mut self, token: TokenRecord) {

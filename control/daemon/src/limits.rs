@@ -98,6 +98,16 @@ pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
 pub(crate) const FLOWS_MAX: usize = 10_000;
 /// How long a sign-in may take, as long as its browser's cookie at the relay.
 pub(crate) const FLOW_S: u64 = postern_model::session::FLOW_S_MAX;
+/// Access requests of one user that wait.
+pub(crate) const OPEN_REQUESTS_OF_USER_MAX: u32 = 10;
+/// Access requests of one tenant that wait: an approver's page reads them all, at most 3 KB each.
+pub(crate) const OPEN_REQUESTS_MAX: u32 = 2_000;
+/// Access requests of one user that were decided and are kept for them to see.
+pub(crate) const DECIDED_REQUESTS_KEPT: u32 = 20;
+/// Access requests that are listed at once.
+pub(crate) const REQUESTS_SHOWN_MAX: u32 = 1_000;
+/// Applications to ask for, and requests to decide, on one page: at most 500 KB.
+pub(crate) const REQUESTS_OF_PAGE_MAX: usize = 200;
 /// Codes that were given out: at about 300 bytes each 3 MB.
 pub(crate) const CODES_MAX: usize = 10_000;
 /// How long a code is good: one redirect.

@@ -1,6 +1,7 @@
 //! The users' portal: what someone who is signed in sees there, and what they do. Whatever is asked, the browser's session says
 //! whose it is; no request names a user.
 
+mod requests;
 mod sessions;
 
 use base64::Engine as _;
@@ -41,6 +42,9 @@ pub(crate) fn answer(control: &Control, request: &PortalRequest) -> PortalAnswer
         PortalAction::Sessions {} => sessions::shown(control, &caller),
         PortalAction::EndSession { session } => sessions::end(control, &caller, *session),
         PortalAction::EndOthers {} => sessions::end_others(control, &caller),
+        PortalAction::Requests {} => requests::shown(control, &caller),
+        PortalAction::Ask { app, justification } => requests::ask(control, &caller, *app, justification),
+        PortalAction::Decide { request, approve, note } => requests::decide(control, &caller, *request, *approve, note),
     };
     answered.unwrap_or_else(refused)
 }

@@ -85,6 +85,8 @@ mod tests {
             include_str!("apps/icons.rs"),
             include_str!("portal.rs"),
             include_str!("portal/sessions.rs"),
+            include_str!("portal/requests.rs"),
+            include_str!("access_requests.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -22,7 +22,7 @@ use crate::policies;
 use crate::problem::{check_no_id, problem};
 use crate::store::{DirectoryChange, GroupSize, Part};
 
-pub(crate) use members::{change_members, exact_members, leave_others};
+pub(crate) use members::{change_members, exact_members, join, leave_others};
 
 /// `group create`.
 pub(crate) fn create(

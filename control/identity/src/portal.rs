@@ -16,7 +16,7 @@ use crate::{cookies, pages};
 
 /// Whether a path is the portal's.
 pub(crate) fn is_for(path: &str) -> bool {
-    matches!(path, "/" | SIGN_IN | SESSIONS) || path.starts_with(ICONS)
+    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS) || path.starts_with(ICONS)
 }
 
 /// Answers a request for it.
@@ -29,10 +29,10 @@ pub(crate) async fn answer(control: &Control, head: &Parts, body: &[u8]) -> Resp
             Some(action) => ask(control, headers, query, path, action).await,
             None => pages::not_found(),
         },
-        (&Method::POST, "/" | SESSIONS) if !is_own_form(headers) => {
+        (&Method::POST, SESSIONS | REQUESTS) if !is_own_form(headers) => {
             pages::refused(StatusCode::FORBIDDEN, &foreign_form())
         }
-        (&Method::POST, "/" | SESSIONS) => match Fields::parse(body).and_then(|fields| done(path, fields)) {
+        (&Method::POST, SESSIONS | REQUESTS) => match Fields::parse(body).and_then(|fields| done(path, fields)) {
             Some(action) => ask(control, headers, query, path, action).await,
             None => bad_request(),
         },
@@ -45,6 +45,7 @@ fn shown(path: &str) -> Option<PortalAction> {
     match path {
         "/" => Some(PortalAction::Apps {}),
         SESSIONS => Some(PortalAction::Sessions {}),
+        REQUESTS => Some(PortalAction::Requests {}),
         path => path.strip_prefix(ICONS)?.parse().ok().map(|app| PortalAction::Icon { app }),
     }
 }
@@ -54,6 +55,19 @@ fn done(path: &str, mut fields: Fields) -> Option<PortalAction> {
     match (path, &*fields.take("action")) {
         (SESSIONS, "end") => Some(PortalAction::EndSession { session: fields.take("session").parse().ok()? }),
         (SESSIONS, "end-others") => Some(PortalAction::EndOthers {}),
+        (REQUESTS, "ask") => Some(PortalAction::Ask {
+            app: fields.take("app").parse().ok()?,
+            justification: fields.take("justification"),
+        }),
+        (REQUESTS, "decide") => Some(PortalAction::Decide {
+            request: fields.take("request").parse().ok()?,
+            approve: match fields.get("decision") {
+                "approve" => true,
+                "deny" => false,
+                _ => return None,
+            },
+            note: fields.take("note"),
+        }),
         _ => None,
     }
 }
@@ -67,6 +81,7 @@ async fn ask(control: &Control, headers: &HeaderMap, query: &str, path: &str, ac
         Ok(PortalAnswer::Done {}) => see_other(path),
         Ok(PortalAnswer::Apps(apps)) => pages::portal::apps(&apps),
         Ok(PortalAnswer::Sessions(sessions)) => pages::portal::sessions(&sessions),
+        Ok(PortalAnswer::Requests(requests)) => pages::portal::requests(&requests),
         Ok(PortalAnswer::Icon { png }) => match STANDARD.decode(png) {
             Ok(png) => pages::portal::icon(png),
             Err(_) => pages::not_found(),
@@ -98,6 +113,7 @@ fn see_other(path: &str) -> Response<Page> {
 
 const SIGN_IN: &str = "/portal/sign-in";
 const SESSIONS: &str = "/sessions";
+const REQUESTS: &str = "/requests";
 const ICONS: &str = "/icon/";
 
 #[cfg(test)]
@@ -115,8 +131,14 @@ mod tests {
         let end = format!("action=end&session={id}");
         assert_eq!(asked(SESSIONS, &end), Some(PortalAction::EndSession { session }));
         assert_eq!(asked(SESSIONS, "action=end-others"), Some(PortalAction::EndOthers {}));
-        for (path, form) in [("/", &*end), (SESSIONS, "action=end&session=x"), (SESSIONS, ""), (SESSIONS, "action=all")]
-        {
+        for (path, form) in [
+            ("/", &*end),
+            (SESSIONS, "action=end&session=x"),
+            (SESSIONS, ""),
+            (SESSIONS, "action=all"),
+            (REQUESTS, "action=ask&app=wiki&justification=x"),
+            (REQUESTS, "action=decide&request=rq1-1&note="),
+        ] {
             assert_eq!(asked(path, form), None, "{path} {form}");
         }
     }

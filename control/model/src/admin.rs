@@ -33,6 +33,8 @@
 //! | `GET /v1/tenants/T/assignments[?app=A][&expiring_s=N]` | – → `List<AssignmentView>`; `expiring_s`: those that end within so long |
 //! | `PUT /v1/tenants/T/assignments` | [`Assign`] → [`AssignmentChanged`] |
 //! | `DELETE /v1/tenants/T/assignments/A/PRINCIPAL` | – → [`Changed`]; PRINCIPAL is `user/U`, `group/UG` or `everyone` |
+//! | `GET /v1/tenants/T/access-requests[?all=true]` | – → `List<AccessRequestView>`, the newest first, at most a thousand; those that wait unless all are asked for |
+//! | `POST /v1/tenants/T/access-requests/RQ/approve` · `…/deny` | [`DecideAccess`] → [`AccessDecided`] |
 //! | `GET /v1/tenants/T/service-tokens` · `POST` | – → `List<ServiceTokenView>` · [`CreateServiceToken`] → [`ServiceTokenIssued`] |
 //! | `GET /v1/tenants/T/service-tokens/S` · `PATCH` · `DELETE` | – → [`ServiceTokenView`] · [`SetServiceToken`] → [`ServiceTokenChanged`] · – → [`Changed`] |
 //! | `POST /v1/tenants/T/service-tokens/S/rotate` | [`RotateServiceToken`] → [`ServiceTokenIssued`] |
@@ -58,6 +60,7 @@
 //! (oldest first). A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
 mod access;
+mod access_request;
 mod audit;
 mod directory;
 mod directory_sync;
@@ -81,6 +84,7 @@ pub use access::{
     CreateServiceToken, RotateServiceToken, SERVICE_TOKEN_TTL_S_DEFAULT, SERVICE_TOKEN_TTL_S_MAX, ServiceTokenChanged,
     ServiceTokenIssued, ServiceTokenView, SetServiceToken, Validity,
 };
+pub use access_request::{AccessDecided, AccessRequestView, DecideAccess, DecisionView, JUSTIFICATION_BYTES_MAX};
 pub use audit::{
     AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
     SignInResult, Verified,

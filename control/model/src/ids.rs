@@ -153,6 +153,11 @@ tenant_id!(
     PolicyId, "p", "a policy id such as p1-4"
 );
 
+tenant_id!(
+    /// A user's request for access to an application.
+    AccessRequestId, "rq", "an access request id such as rq1-4"
+);
+
 impl TenantId {
     /// The tenant `default`, made at initialisation.
     pub const DEFAULT: Self = Self(1);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::{Line, LoginName};
 use crate::identity::{ClientInfo, Refused};
-use crate::ids::{AppId, Name, SessionId};
+use crate::ids::{AccessRequestId, AppId, Name, SessionId};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
 
@@ -51,6 +51,24 @@ pub enum PortalAction {
     },
     /// Ends all of them but this one.
     EndOthers {},
+    /// What they may ask for, asked for, and have to decide.
+    Requests {},
+    /// Asks for an application.
+    Ask {
+        /// Which.
+        app: AppId,
+        /// Why, as typed.
+        justification: String,
+    },
+    /// Decides about somebody's request.
+    Decide {
+        /// Which.
+        request: AccessRequestId,
+        /// Approved, or denied.
+        approve: bool,
+        /// What is said to who asked, as typed.
+        note: String,
+    },
 }
 
 /// What comes of it.
@@ -74,6 +92,8 @@ pub enum PortalAnswer {
     },
     /// Sessions.
     Sessions(Box<Sessions>),
+    /// Access requests.
+    Requests(Box<Requests>),
 }
 
 /// Whose pages they are, and which of them there are.
@@ -142,6 +162,69 @@ pub struct OwnSession {
     pub source: Option<String>,
     /// What the browser called itself.
     pub user_agent: String,
+}
+
+/// Access requests, as a user sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Who.
+    pub visitor: Visitor,
+    /// What they may ask for.
+    pub requestable: Vec<Requestable>,
+    /// What they asked for, the newest first.
+    pub own: Vec<OwnRequest>,
+    /// What others ask of them, the oldest first.
+    pub to_decide: Vec<ToDecide>,
+    /// The time of all this, for people to compare.
+    pub now_unix: u64,
+}
+
+/// An application that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requestable {
+    /// Its id.
+    pub app: AppId,
+    /// What it is called.
+    pub label: String,
+    /// Whether asking is enough.
+    pub at_once: bool,
+    /// How long it is given for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_s: Option<u64>,
+}
+
+/// One of a user's own requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRequest {
+    /// What the application is called.
+    pub app: String,
+    /// Why, in their words.
+    pub justification: String,
+    /// When.
+    pub created_unix: u64,
+    /// What became of it; `None`: it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<bool>,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_unix: Option<u64>,
+    /// What was said about it; may be empty.
+    pub note: String,
+}
+
+/// A request of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToDecide {
+    /// Its id.
+    pub id: AccessRequestId,
+    /// Who asks: the login name.
+    pub user: String,
+    /// What the application is called.
+    pub app: String,
+    /// Why, in their words.
+    pub justification: String,
+    /// When.
+    pub created_unix: u64,
 }
 
 /// Applications that one page shows: at about 900 bytes each they fit a message.

@@ -1,6 +1,7 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
 mod portal;
+mod request;
 mod sso;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
 
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, icon_bytes, take_portal};
+pub use request::{Approver, RequestMode, RequestSettings, take_request};
+use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
 
@@ -164,6 +167,7 @@ impl AppSettings {
         parsed.sso_assertion = sso::assertion(settings, &parsed.sso_headers)?;
         // Nothing of them is kept here: relays have no use for it.
         PortalSettings::parse(settings)?;
+        RequestSettings::parse(settings)?;
         Ok(parsed)
     }
 
@@ -217,7 +221,7 @@ impl AppSettings {
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
-            _ if portal::PORTAL.contains(&name) => {}
+            _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -319,6 +323,10 @@ pub const SETTINGS: &[&str] = &[
     PORTAL_VISIBLE,
     PORTAL_URL,
     PORTAL_ICON,
+    REQUEST,
+    REQUEST_APPROVERS,
+    REQUEST_EXPIRY,
+    REQUEST_GROUP,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Subcommand};
-use postern_model::ids::Name;
+use postern_model::admin::JUSTIFICATION_BYTES_MAX;
+use postern_model::directory::Line;
+use postern_model::ids::{AccessRequestId, Name};
 use postern_service::duration;
 
 use super::reference;
@@ -14,6 +16,40 @@ pub(crate) enum AccessCommand {
     /// Service tokens: they let machines in where an application asks who it is (--preauth oidc)
     #[command(subcommand)]
     Token(AccessTokenCommand),
+    /// Requests of users who ask for an application that they are not assigned to
+    #[command(subcommand)]
+    Request(AccessRequestCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AccessRequestCommand {
+    /// List the requests that wait
+    #[command(after_help = "Examples:
+  postern access request list
+  postern access request list --all -o json")]
+    List {
+        /// Those that were decided, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Approve a request: the user is assigned, or becomes a member, as the application's settings say
+    #[command(after_help = "Examples:
+  postern access request approve rq1-7
+  postern access request approve rq1-7 --note 'until the audit is over'")]
+    Approve(DecideArgs),
+    /// Deny a request
+    #[command(after_help = "Examples:
+  postern access request deny rq1-7 --note 'ask your team lead first'")]
+    Deny(DecideArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct DecideArgs {
+    /// The request: its id, as the list has it
+    pub(crate) request: AccessRequestId,
+    /// What is said to who asked
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) note: Line<JUSTIFICATION_BYTES_MAX>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -57,6 +57,18 @@ pub(crate) enum AssignCommand {
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         expiring: Option<Duration>,
     },
+    /// Report what ends soon, or has ended, the first to end in front
+    #[command(after_help = "Examples:
+  postern assign report
+  postern assign report --expiring 14d -o json
+
+Which assignments are not used is not known: sessions are of users, not of applications. The relays'
+access logs say who opened what.")]
+    Report {
+        /// What ends within this time
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "30d")]
+        expiring: Duration,
+    },
     /// Take an assignment away
     #[command(after_help = "Examples:
   postern assign remove wiki --user anna@example.com
@@ -77,9 +89,10 @@ pub(super) const ASSIGN_EXAMPLES: &str = "Examples:
   postern assign crm --user carl@partner.example --expires 30d
   postern assign news --everyone
   postern assign list wiki
+  postern assign report --expiring 30d
   postern assign remove wiki --group staff
 
 Assigning again replaces role and end. Of several the user's own decides, then the groups', then
 everyone's. They count where the application asks (--preauth oidc) and people can sign in
 (postern identity publish); one published with --preauth passthrough is reached by everybody.
-Applications named list or remove are given by their id.";
+Applications named list, report or remove are given by their id.";

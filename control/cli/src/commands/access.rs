@@ -22,6 +22,7 @@ use crate::time_text::{relative, relative_ms, utc};
 pub(super) fn run(context: &Context, command: AccessCommand) -> Result<()> {
     match command {
         AccessCommand::Token(command) => run_token(context, command),
+        AccessCommand::Request(command) => super::access_request::run(context, command),
     }
 }
 

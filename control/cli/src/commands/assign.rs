@@ -41,6 +41,12 @@ fn run_command(context: &Context, command: AssignCommand) -> Result<()> {
             let list: List<AssignmentView> = client.get(&format!("{}?{query}", path::assignments(&tenant)))?;
             output.show(&list, |list| table(*output, &list.items))
         }
+        AssignCommand::Report { expiring } => {
+            let query = format!("expiring_s={}", expiring.as_secs());
+            let mut list: List<AssignmentView> = client.get(&format!("{}?{query}", path::assignments(&tenant)))?;
+            list.items.sort_by_key(|assignment| assignment.expires_unix);
+            output.show(&list, |list| report(*output, &list.items))
+        }
         AssignCommand::Remove { app, principal } => {
             let (words, target) = named(&principal);
             let changed: Changed = client.delete(&path::assignment(&tenant, &segment(&app), &target))?;
@@ -77,6 +83,21 @@ fn table(output: Output, assignments: &[AssignmentView]) -> String {
         ]
     });
     table.render("no assignments")
+}
+
+/// Ended ones are in front: they count for nothing and can be taken away.
+fn report(output: Output, assignments: &[AssignmentView]) -> String {
+    let now = SystemTime::now();
+    let table = output.table(["APP", "WHO", "ROLE", "STATE", "WHEN"]).rows(assignments, |assignment| {
+        [
+            assignment.app.to_string(),
+            assignment.principal.clone(),
+            assignment.role.as_ref().map(ToString::to_string).unwrap_or_default(),
+            if assignment.expired { "ended" } else { "ends" }.into(),
+            assignment.expires_unix.map(|end| relative(end, now)).unwrap_or_default(),
+        ]
+    });
+    table.render("no assignment has ended, and none ends in this time")
 }
 
 /// One of a user's: through whom, as what, until when.

@@ -1,11 +1,11 @@
 //! Routes of the directory: users, user groups, assignments, and documents, which hold them too.
 
 use hyper::Method;
-use postern_model::admin::{AssignmentChanged, ChangeMembers, CreateUser, Problem, SetPassword};
+use postern_model::admin::{AssignmentChanged, ChangeMembers, CreateUser, DecideAccess, Problem, SetPassword};
 
 use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
-use crate::{apply, assignments, factors, idps, rollout, tenants, user_groups, users};
+use crate::{access_requests, apply, assignments, factors, idps, rollout, tenants, user_groups, users};
 
 impl Ask<'_> {
     pub(super) async fn users(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
@@ -112,6 +112,25 @@ impl Ask<'_> {
             (&Method::DELETE, [app, principal @ ..]) => {
                 let principal = decoded(principal)?.join("/");
                 self.confirmed(assignments::remove(control, actor, &tenant, app, &principal)?).await
+            }
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) async fn access_requests(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
+        let (control, actor) = (self.control, self.actor);
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(access_requests::list(control, &tenant, switch(query, "all")?)?)),
+            (&Method::POST, [request, decision @ ("approve" | "deny")]) => {
+                let DecideAccess { note } = self.body()?;
+                let (before, approved) = (control.fleet.borrow().newest_sessions(), *decision == "approve");
+                let mut decided = access_requests::decide_by_id(control, actor, &tenant, request, approved, note)?;
+                decided.warnings.extend(match self.told(before).await {
+                    told if told.is_empty() => rollout::confirmed(control, decided.version).await,
+                    told => told,
+                });
+                reply(&decided)
             }
             _ => Err(self.no_route()),
         }

@@ -27,8 +27,8 @@ mod tests {
     use postern_model::ids::{AppId, CertificateId, GroupId, TenantId};
 
     #[test]
-    fn connectors_are_told_nothing_of_the_portal() {
-        let names = ["portal_name", "portal_icon", "backend_timeout_ms", "sso_headers"];
+    fn connectors_are_told_nothing_of_the_portal_and_of_requests() {
+        let names = ["portal_name", "portal_icon", "request", "request_group", "backend_timeout_ms", "sso_headers"];
         let app = App {
             id: AppId::new(TenantId::DEFAULT, 1),
             name: "wiki".parse().unwrap(),

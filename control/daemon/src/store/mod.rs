@@ -6,6 +6,7 @@ mod directory;
 pub(crate) mod factors;
 mod providers;
 pub(crate) mod records;
+mod requests;
 mod scim;
 mod sessions;
 pub(crate) mod sign_in;
@@ -20,6 +21,7 @@ pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuer
 pub(crate) use factors::{FactorChange, Factors};
 pub(crate) use providers::{ProviderChange, ProviderSession, Providers, StoredProvider};
 pub(crate) use records::{Cut, Records};
+pub(crate) use requests::{AccessRequest, Decision, RequestChange, RequestQuery, Requests};
 pub(crate) use scim::{Marks, ScimRows, ScimToken};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
@@ -27,7 +29,7 @@ pub(crate) use sqlite::SqliteStore;
 pub(crate) use sync::{StoredSource, SyncChange, SyncRows, SyncState};
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Providers + Records + ScimRows + Sessions + SyncRows {
+pub(crate) trait Store: Directory + Providers + Records + Requests + ScimRows + Sessions + SyncRows {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -91,6 +93,7 @@ pub(crate) struct Commit {
     pub(crate) providers: Vec<ProviderChange>,
     pub(crate) sessions: Vec<SessionChange>,
     pub(crate) factors: Vec<FactorChange>,
+    pub(crate) requests: Vec<RequestChange>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) sign_ins: Vec<SignIn>,
     /// Logs whose oldest records are no longer kept.

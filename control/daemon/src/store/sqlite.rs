@@ -13,6 +13,7 @@ mod directory;
 mod factors;
 mod providers;
 mod records;
+mod requests;
 mod scim;
 mod sessions;
 mod sync;
@@ -217,6 +218,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     for change in &commit.factors {
         factors::write(transaction, change)?;
     }
+    for change in &commit.requests {
+        requests::write(transaction, change)?;
+    }
     for entry in &commit.audit {
         records::put_audit(transaction, entry, commit.at_unix_ms)?;
     }
@@ -338,6 +342,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("scim.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("providers.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("directory_sync.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("requests.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

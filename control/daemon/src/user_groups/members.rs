@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::admin::{ChangeMembers, Members, Problem, UserGroupChanged};
 use postern_model::config::Tenant;
-use postern_model::directory::{GroupGraph, LoginName, NestingInvalid, UserGroup};
+use postern_model::directory::{GroupGraph, LoginName, NestingInvalid, User, UserGroup};
 use postern_model::document::UserGroupEntry;
 use postern_model::ids::{Name, UserGroupId, UserId};
 
@@ -92,6 +92,13 @@ pub(crate) fn change_members(
     }
     store(control, actor, &group, changes)?;
     changed(control, group)
+}
+
+/// Somebody becomes a member, as part of another change; nothing happens when they are one. Not for groups with a rule.
+pub(crate) fn join(draft: &mut Draft, group: &UserGroup, user: &User) {
+    let change = MemberChange::Joined(Part::Member, Person { id: user.id, login: user.login.clone() });
+    draft.audit(Audit { after: Some(summary(std::slice::from_ref(&change))), ..audit("group.members", group) });
+    draft.directory(change.into_row(group.id));
 }
 
 /// `apply`, first: takes out of the group whom the document does not name there. Done for all groups before anything is put

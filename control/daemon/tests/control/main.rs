@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
+mod access_requests;
 mod administration;
 mod apply;
 mod audit;

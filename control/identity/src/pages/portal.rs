@@ -1,5 +1,7 @@
 //! The portal's pages. They run no script.
 
+mod requests;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
@@ -12,6 +14,7 @@ use postern_model::portal::{Apps, OwnSession, Sessions, Tile, Visitor};
 
 use super::{Rights, empty, of_document};
 use crate::server::Page;
+pub(crate) use requests::requests;
 
 /// The applications of a user.
 pub(crate) fn apps(apps: &Apps) -> Response<Page> {
@@ -183,8 +186,13 @@ fn page(visitor: &Visitor, current: &str, title: &str, body: &Markup) -> Respons
     of_document(StatusCode::OK, document, Rights::default())
 }
 
-const PAGES: [(&str, &str); 4] =
-    [("/", "My Apps"), ("/sessions", "Sessions"), ("/account", "Second factors"), ("/sign-out", "Sign out")];
+const PAGES: [(&str, &str); 5] = [
+    ("/", "My Apps"),
+    ("/requests", "Requests"),
+    ("/sessions", "Sessions"),
+    ("/account", "Second factors"),
+    ("/sign-out", "Sign out"),
+];
 const ICON_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 #[cfg(test)]

@@ -140,6 +140,18 @@ pub fn network(tenant: &str, network: &str) -> String {
     format!("{TENANTS}/{tenant}/networks/{network}")
 }
 
+/// Access requests.
+#[must_use]
+pub fn access_requests(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/access-requests")
+}
+
+/// What becomes of one: `approve` or `deny`.
+#[must_use]
+pub fn access_request_decision(tenant: &str, request: &str, decision: &str) -> String {
+    format!("{TENANTS}/{tenant}/access-requests/{request}/{decision}")
+}
+
 /// `GET`, `POST`.
 #[must_use]
 pub fn service_tokens(tenant: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SettingInvalid, unfit};
+use super::{SettingInvalid, request, unfit};
 use crate::claims::{HeaderName, HeaderNameInvalid, SsoHeaders};
 use crate::config::Preauth;
 
@@ -11,6 +11,7 @@ use crate::config::Preauth;
 /// # Errors
 /// The first of them.
 pub fn check_preauth(settings: &BTreeMap<String, String>, preauth: Preauth) -> Result<(), SettingInvalid> {
+    request::check_preauth(settings, preauth)?;
     let set = ALL.iter().find_map(|name| settings.get(*name).map(|value| (*name, value)));
     match (preauth, set) {
         (Preauth::Passthrough, Some((name, value))) => Err(unfit(

@@ -1,0 +1,127 @@
+//! My Apps: from not being signed in to an application, a request that somebody else approves, and sessions that are ended; in
+//! Chromium, on a phone and on a desktop. And forms that come from elsewhere.
+
+use postern_tests::browser::{self, Browser};
+use postern_tests::pass_over;
+
+use super::pages::{PATIENCE, fill_in, is_at, look, wait_for_text};
+use super::{PASSWORD, Scene, login_url, url};
+
+/// One pixel.
+const ICON: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+fn click(browser: &Browser, selector: &str) {
+    let script = format!("return (e => e ? (e.click(), true) : false)(document.querySelector({selector:?}))");
+    browser.wait_for(PATIENCE, &script).unwrap();
+}
+
+fn see(browser: &Browser, name: &str) {
+    look(browser, name);
+    browser.resize(360, 740).unwrap();
+    browser.screenshot(&format!("{name}-narrow")).unwrap();
+    let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").unwrap();
+    assert!(overflow.as_i64().unwrap() <= 0, "{name} is wider than 360: {overflow}");
+    let landmarks = "return ['main', 'header', 'nav[aria-label]', 'h1'].every(e => document.querySelectorAll(e).length === 1)";
+    assert_eq!(browser.script(landmarks).unwrap(), true, "{name}: landmarks and one heading");
+}
+
+fn sign_in(scene: &Scene, login: &str) -> Browser {
+    let browser = Browser::start(scene.world.folder(), scene.world.relay_address, &[]).unwrap();
+    browser.open(&login_url(scene, "/")).unwrap();
+    wait_for_text(&browser, "You are not signed in");
+    click(&browser, "a.button");
+    wait_for_text(&browser, "to go on to your applications");
+    fill_in(&browser, login, PASSWORD);
+    is_at(&browser, &login_url(scene, "/"));
+    wait_for_text(&browser, "My Apps");
+    browser
+}
+
+#[test]
+fn people_open_applications_ask_for_more_and_end_their_sessions_with_chromium() {
+    if !browser::is_there() {
+        return pass_over("no Chromium: cargo xtask browser");
+    }
+    let scene = Scene::start();
+    let world = &scene.world;
+    scene.add_user("bert", &[]);
+    let named = ["portal_name=The team's wiki", "portal_collection=Work", &format!("portal_icon={ICON}")];
+    for setting in named {
+        world.cli(&["app", "set", "wiki", "--set", setting]).unwrap();
+    }
+    let asked = ["request=approval", "request_approvers=user/bert", "request_expiry=30d"];
+    for setting in asked {
+        world.cli(&["app", "set", "crm", "--set", setting]).unwrap();
+    }
+    world.cli(&["assign", "remove", "crm", "--user", "anna"]).unwrap();
+    for nth in 0..7 {
+        let (name, label) = (format!("app{nth}"), format!("portal_name=Application {nth} {}", "long ".repeat(nth)));
+        world.publish(&name, &scene.origin.url()).unwrap();
+        world.cli(&["app", "set", &name, "--preauth", "oidc", "--set", label.trim_end()]).unwrap();
+        world.cli(&["assign", "--everyone", &name]).unwrap();
+    }
+
+    let anna = sign_in(&scene, "anna");
+    see(&anna, "portal");
+    let loaded = "return [...document.images].length === 1 && document.images[0].complete && document.images[0].naturalWidth === 1";
+    anna.wait_for(PATIENCE, &format!("document.images[0].scrollIntoView(); {loaded}")).unwrap();
+    assert_eq!(anna.script("return document.querySelectorAll('a.tile').length").unwrap(), 8);
+    let wiki = url(&scene.wiki, "/");
+    click(&anna, &format!("a.tile[href={wiki:?}]"));
+    is_at(&anna, &wiki);
+
+    anna.open(&login_url(&scene, "/requests")).unwrap();
+    wait_for_text(&anna, "Request access");
+    click(&anna, "summary");
+    anna.script("document.querySelector('textarea').value = 'for the <b>audit</b>\\nuntil May'; return true").unwrap();
+    see(&anna, "portal-ask");
+    click(&anna, "details button");
+    wait_for_text(&anna, "waits for a decision");
+
+    let bert = sign_in(&scene, "bert");
+    bert.open(&login_url(&scene, "/requests")).unwrap();
+    wait_for_text(&bert, "“for the <b>audit</b> until May”");
+    see(&bert, "portal-decide");
+    click(&bert, "button[value=approve]");
+    wait_for_text(&bert, "There is nothing that you can ask for");
+    anna.open(&login_url(&scene, "/requests")).unwrap();
+    wait_for_text(&anna, "approved just now");
+    see(&anna, "portal-own-requests");
+    anna.open(&url(&scene.crm, "/head")).unwrap();
+    wait_for_text(&anna, "x-postern-user: anna");
+
+    let other = sign_in(&scene, "anna");
+    anna.open(&login_url(&scene, "/sessions")).unwrap();
+    wait_for_text(&anna, "End all other sessions");
+    see(&anna, "portal-sessions");
+    click(&anna, "li button");
+    anna.wait_for(PATIENCE, "return document.querySelectorAll('main li').length === 1").unwrap();
+    other.open(&login_url(&scene, "/sessions")).unwrap();
+    wait_for_text(&other, "You are not signed in");
+    for browser in [anna, bert, other] {
+        browser.finish().unwrap();
+    }
+}
+
+#[test]
+fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
+    let scene = Scene::start();
+    let mut anna = scene.signed_in("anna");
+    let (_other, id) = scene.session_of("anna");
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let end = format!("action=end&session={id}");
+    let own = login_url(&scene, "");
+    for head in [&[form][..], &[form, ("Origin", "https://evil.example")], &[form, ("Origin", "null")], &[("Origin", &own)]] {
+        for (path, body) in [("/sessions", &*end), ("/sessions", "action=end-others"), ("/requests", "action=ask&app=a1-1")] {
+            let answer = anna.step("POST", &login_url(&scene, path), head, body).unwrap();
+            assert_eq!(answer.status, 403, "{path} {head:?}");
+        }
+    }
+    assert_eq!(scene.sessions().len(), 2);
+    let own = [form, ("Origin", &*own)];
+    assert_eq!(anna.step("POST", &login_url(&scene, "/sessions"), &own, "action=all").unwrap().status, 400);
+    assert_eq!(anna.step("POST", &login_url(&scene, "/"), &own, "action=end-others").unwrap().status, 405);
+    assert_eq!(anna.step("POST", &login_url(&scene, "/sessions"), &own, &end).unwrap().status, 303);
+    assert_eq!(scene.sessions().len(), 1);
+    assert_eq!(anna.open(&login_url(&scene, "/icon/a1-1")).unwrap().answer.status, 404, "no icon");
+}
