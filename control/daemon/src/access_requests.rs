@@ -10,7 +10,6 @@ use postern_model::settings::{Approver, RequestMode, RequestSettings};
 use crate::assignments;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::directory::{find_group, find_user};
 use crate::limits::{OPEN_REQUESTS_MAX, OPEN_REQUESTS_OF_USER_MAX, REQUESTS_SHOWN_MAX};
 use crate::problem::{not_found, problem};
 use crate::store::{AccessRequest, Decision, RequestChange, RequestQuery};
@@ -136,18 +135,6 @@ pub(crate) fn decide_by_id(
     let version = decide(control, actor, &request, approved, note)?;
     let request = control.requests(|store| store.access_request(id))?.ok_or_else(none)?;
     Ok(AccessDecided { request: view(control, &request)?, version, warnings: Vec::new() })
-}
-
-/// Names in an application's settings that nobody has: a word for who sets them.
-pub(crate) fn unknown_names(control: &Control, app: &App) -> Vec<String> {
-    let Some(settings) = requestable(app) else { return Vec::new() };
-    let Some(tenant) = control.snapshot().tenants.get(&app.id.tenant).cloned() else { return Vec::new() };
-    let approvers = settings.approvers.iter().filter_map(|approver| match approver {
-        Approver::User(login) => find_user(control, &tenant, login.as_str()).err(),
-        Approver::Group(name) => find_group(control, &tenant, name.as_str()).err(),
-    });
-    let group = settings.group.as_ref().and_then(|name| find_group(control, &tenant, name.as_str()).err());
-    approvers.chain(group).map(|problem| format!("{}: in its request settings {}", app.name, problem.detail)).collect()
 }
 
 pub(crate) fn view(control: &Control, request: &AccessRequest) -> Result<AccessRequestView, Problem> {

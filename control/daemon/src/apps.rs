@@ -2,6 +2,7 @@
 
 mod audited;
 mod icons;
+mod named;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ use postern_model::plan::{ConfigInvalid, PlannedApp};
 use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso};
 use postern_model::{Change, Snapshot};
 
-use crate::access_requests;
 use crate::certificates::{self, Choice};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
@@ -257,7 +257,7 @@ fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<
 }
 
 fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -> Result<AppPublished, Problem> {
-    let unknown = access_requests::unknown_names(control, app);
+    let unknown = named::unknown(control, app);
     let snapshot = control.snapshot();
     let mut warnings = kept_out::people(&snapshot, app, now_unix());
     warnings.extend(unknown);

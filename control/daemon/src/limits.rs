@@ -108,6 +108,10 @@ pub(crate) const DECIDED_REQUESTS_KEPT: u32 = 20;
 pub(crate) const REQUESTS_SHOWN_MAX: u32 = 1_000;
 /// Applications to ask for, and requests to decide, on one page: at most 500 KB.
 pub(crate) const REQUESTS_OF_PAGE_MAX: usize = 200;
+/// Groups of one owner on one page: at about 400 bytes each 200 KB.
+pub(crate) const OWNED_GROUPS_SHOWN_MAX: usize = 500;
+/// Members of a group on one page, at most 700 bytes each as HTML: 350 KB.
+pub(crate) const MEMBERS_OF_PAGE_MAX: u32 = 500;
 /// Codes that were given out: at about 300 bytes each 3 MB.
 pub(crate) const CODES_MAX: usize = 10_000;
 /// How long a code is good: one redirect.

@@ -1,8 +1,11 @@
 //! The users' portal: what someone who is signed in sees there, and what they do. Whatever is asked, the browser's session says
 //! whose it is; no request names a user.
 
+mod groups;
 mod requests;
 mod sessions;
+
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -27,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) session: StoredSession,
     record: SessionRecord,
     tenant: Name,
+    /// Groups that they look after.
+    owned: BTreeSet<UserGroupId>,
 }
 
 /// Everything there.
@@ -45,6 +50,9 @@ pub(crate) fn answer(control: &Control, request: &PortalRequest) -> PortalAnswer
         PortalAction::Requests {} => requests::shown(control, &caller),
         PortalAction::Ask { app, justification } => requests::ask(control, &caller, *app, justification),
         PortalAction::Decide { request, approve, note } => requests::decide(control, &caller, *request, *approve, note),
+        PortalAction::Groups {} => groups::shown(control, &caller),
+        PortalAction::Group { group } => groups::one(control, &caller, *group),
+        PortalAction::ChangeMember { group, login, joins } => groups::change(control, &caller, *group, login, *joins),
     };
     answered.unwrap_or_else(refused)
 }
@@ -60,10 +68,11 @@ impl Caller {
             login: self.user.login.clone(),
             display_name: self.user.display_name.to_string(),
             tenant: self.tenant.clone(),
+            owns_groups: !self.owned.is_empty(),
         }
     }
 
-    fn groups(&self) -> std::collections::BTreeSet<UserGroupId> {
+    fn groups(&self) -> BTreeSet<UserGroupId> {
         self.record.user.groups.keys().copied().collect()
     }
 }
@@ -73,10 +82,11 @@ fn caller(control: &Control, request: &PortalRequest) -> Result<Option<Caller>, 
     let Some(session) = control.sessions_in_store(|store| store.session_of_browser(&key))? else { return Ok(None) };
     let Some(record) = record_of(control, &session)? else { return Ok(None) };
     let Some(user) = control.directory(|store| store.user(session.user))? else { return Ok(None) };
+    let owned = control.directory(|store| store.groups_owned(user.id))?;
     let snapshot = control.snapshot();
     let tenant = snapshot.tenants.get(&user.id.tenant).map(|tenant| tenant.name.clone());
     let tenant = tenant.ok_or_else(|| not_found("tenant", &user.id.tenant.to_string()))?;
-    Ok(Some(Caller { user, session, record, tenant }))
+    Ok(Some(Caller { user, session, record, tenant, owned }))
 }
 
 /// Assigned, shown, and somewhere to go. Conditional access is not looked at: its circumstances are those of a request.
@@ -87,7 +97,7 @@ fn apps(control: &Control, caller: &Caller) -> PortalAnswer {
         let own = snapshot.apps.values().filter(|app| app.id.tenant == caller.user.id.tenant);
         let theirs = own.filter(|app| assigned(&snapshot.assignments, &caller.user, &groups, app.id, now).is_some());
         let identity = snapshot.identity.as_ref().map(|identity| identity.app);
-        theirs.filter(|app| Some(app.id) != identity).filter_map(tile).collect()
+        theirs.filter(|app| Some(app.id) != identity).filter_map(|app| tile(caller, app)).collect()
     };
     let by_name = |tile: &Tile| (tile.collection.clone(), tile.label.to_lowercase(), tile.app);
     tiles.sort_by_cached_key(by_name);
@@ -96,9 +106,8 @@ fn apps(control: &Control, caller: &Caller) -> PortalAnswer {
     PortalAnswer::Apps(Box::new(Apps { visitor: caller.visitor(), tiles, more }))
 }
 
-fn tile(app: &App) -> Option<Tile> {
-    // What cannot be read is not served either.
-    let settings = PortalSettings::parse(&app.settings).ok().filter(|settings| settings.is_visible(app.preauth))?;
+fn tile(caller: &Caller, app: &App) -> Option<Tile> {
+    let settings = seen(caller, app)?;
     Some(Tile {
         app: app.id,
         label: label(app, &settings),
@@ -106,6 +115,12 @@ fn tile(app: &App) -> Option<Tile> {
         collection: settings.collection,
         icon: settings.icon.map(|png| URL_SAFE_NO_PAD.encode(&digest_of(&png)[..12])),
     })
+}
+
+/// How an application is shown to them; `None`: it is not. What cannot be read is not served either.
+fn seen(caller: &Caller, app: &App) -> Option<PortalSettings> {
+    let is_in = |group: &Name| caller.record.user.groups.values().any(|name| name == group);
+    PortalSettings::parse(&app.settings).ok().filter(|settings| settings.is_visible(app.preauth, is_in))
 }
 
 /// What people call an application.
@@ -119,7 +134,7 @@ fn icon(control: &Control, caller: &Caller, app: AppId) -> PortalAnswer {
     let app = snapshot.apps.get(&app).filter(|app| app.id.tenant == caller.user.id.tenant);
     let is_theirs =
         |app: &&App| assigned(&snapshot.assignments, &caller.user, &caller.groups(), app.id, now_unix()).is_some();
-    let settings = app.filter(is_theirs).and_then(|app| PortalSettings::parse(&app.settings).ok());
+    let settings = app.filter(is_theirs).and_then(|app| seen(caller, app));
     match settings.and_then(|settings| settings.icon) {
         Some(png) => PortalAnswer::Icon { png: STANDARD.encode(png) },
         None => PortalAnswer::Absent {},

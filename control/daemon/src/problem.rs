@@ -86,6 +86,7 @@ mod tests {
             include_str!("portal.rs"),
             include_str!("portal/sessions.rs"),
             include_str!("portal/requests.rs"),
+            include_str!("portal/groups.rs"),
             include_str!("access_requests.rs"),
         ];
         for source in sources {

@@ -16,7 +16,7 @@ use crate::{cookies, pages};
 
 /// Whether a path is the portal's.
 pub(crate) fn is_for(path: &str) -> bool {
-    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS) || path.starts_with(ICONS)
+    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS | GROUPS) || path.starts_with(ICONS) || path.starts_with(GROUP)
 }
 
 /// Answers a request for it.
@@ -29,10 +29,9 @@ pub(crate) async fn answer(control: &Control, head: &Parts, body: &[u8]) -> Resp
             Some(action) => ask(control, headers, query, path, action).await,
             None => pages::not_found(),
         },
-        (&Method::POST, SESSIONS | REQUESTS) if !is_own_form(headers) => {
-            pages::refused(StatusCode::FORBIDDEN, &foreign_form())
-        }
-        (&Method::POST, SESSIONS | REQUESTS) => match Fields::parse(body).and_then(|fields| done(path, fields)) {
+        (&Method::POST, _) if !has_form(path) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
+        (&Method::POST, _) if !is_own_form(headers) => pages::refused(StatusCode::FORBIDDEN, &foreign_form()),
+        (&Method::POST, _) => match Fields::parse(body).and_then(|fields| done(path, fields)) {
             Some(action) => ask(control, headers, query, path, action).await,
             None => bad_request(),
         },
@@ -46,8 +45,16 @@ fn shown(path: &str) -> Option<PortalAction> {
         "/" => Some(PortalAction::Apps {}),
         SESSIONS => Some(PortalAction::Sessions {}),
         REQUESTS => Some(PortalAction::Requests {}),
-        path => path.strip_prefix(ICONS)?.parse().ok().map(|app| PortalAction::Icon { app }),
+        GROUPS => Some(PortalAction::Groups {}),
+        path => match path.strip_prefix(GROUP) {
+            Some(group) => group.parse().ok().map(|group| PortalAction::Group { group }),
+            None => path.strip_prefix(ICONS)?.parse().ok().map(|app| PortalAction::Icon { app }),
+        },
     }
+}
+
+fn has_form(path: &str) -> bool {
+    matches!(path, SESSIONS | REQUESTS) || path.starts_with(GROUP)
 }
 
 /// What a form asks for.
@@ -68,6 +75,11 @@ fn done(path: &str, mut fields: Fields) -> Option<PortalAction> {
             },
             note: fields.take("note"),
         }),
+        (path, action @ ("add" | "remove")) => Some(PortalAction::ChangeMember {
+            group: path.strip_prefix(GROUP)?.parse().ok()?,
+            login: fields.take("login"),
+            joins: action == "add",
+        }),
         _ => None,
     }
 }
@@ -82,6 +94,8 @@ async fn ask(control: &Control, headers: &HeaderMap, query: &str, path: &str, ac
         Ok(PortalAnswer::Apps(apps)) => pages::portal::apps(&apps),
         Ok(PortalAnswer::Sessions(sessions)) => pages::portal::sessions(&sessions),
         Ok(PortalAnswer::Requests(requests)) => pages::portal::requests(&requests),
+        Ok(PortalAnswer::Groups(groups)) => pages::portal::groups(&groups),
+        Ok(PortalAnswer::Group(group)) => pages::portal::group(&group),
         Ok(PortalAnswer::Icon { png }) => match STANDARD.decode(png) {
             Ok(png) => pages::portal::icon(png),
             Err(_) => pages::not_found(),
@@ -114,6 +128,8 @@ fn see_other(path: &str) -> Response<Page> {
 const SIGN_IN: &str = "/portal/sign-in";
 const SESSIONS: &str = "/sessions";
 const REQUESTS: &str = "/requests";
+const GROUPS: &str = "/groups";
+const GROUP: &str = "/groups/";
 const ICONS: &str = "/icon/";
 
 #[cfg(test)]
@@ -131,6 +147,10 @@ mod tests {
         let end = format!("action=end&session={id}");
         assert_eq!(asked(SESSIONS, &end), Some(PortalAction::EndSession { session }));
         assert_eq!(asked(SESSIONS, "action=end-others"), Some(PortalAction::EndOthers {}));
+        let change =
+            |joins| PortalAction::ChangeMember { group: "ug1-3".parse().unwrap(), login: "bert".into(), joins };
+        assert_eq!(asked("/groups/ug1-3", "action=add&login=bert"), Some(change(true)));
+        assert_eq!(asked("/groups/ug1-3", "action=remove&login=bert"), Some(change(false)));
         for (path, form) in [
             ("/", &*end),
             (SESSIONS, "action=end&session=x"),
@@ -138,6 +158,10 @@ mod tests {
             (SESSIONS, "action=all"),
             (REQUESTS, "action=ask&app=wiki&justification=x"),
             (REQUESTS, "action=decide&request=rq1-1&note="),
+            (SESSIONS, "action=add&login=anna"),
+            (GROUPS, "action=add&login=anna"),
+            ("/groups/sales", "action=add&login=anna"),
+            ("/groups/ug1-3", "action=put&login=anna"),
         ] {
             assert_eq!(asked(path, form), None, "{path} {form}");
         }

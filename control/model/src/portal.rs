@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::{Line, LoginName};
 use crate::identity::{ClientInfo, Refused};
-use crate::ids::{AccessRequestId, AppId, Name, SessionId};
+use crate::ids::{AccessRequestId, AppId, Name, SessionId, UserGroupId};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
 
@@ -69,6 +69,22 @@ pub enum PortalAction {
         /// What is said to who asked, as typed.
         note: String,
     },
+    /// The groups that they look after.
+    Groups {},
+    /// One of them.
+    Group {
+        /// Which.
+        group: UserGroupId,
+    },
+    /// Puts somebody into one, or takes them out.
+    ChangeMember {
+        /// Which.
+        group: UserGroupId,
+        /// Whom, as typed.
+        login: String,
+        /// Put into it, or taken out.
+        joins: bool,
+    },
 }
 
 /// What comes of it.
@@ -94,6 +110,10 @@ pub enum PortalAnswer {
     Sessions(Box<Sessions>),
     /// Access requests.
     Requests(Box<Requests>),
+    /// Groups.
+    Groups(Box<OwnedGroups>),
+    /// A group.
+    Group(Box<OwnedGroup>),
 }
 
 /// Whose pages they are, and which of them there are.
@@ -105,6 +125,9 @@ pub struct Visitor {
     pub display_name: String,
     /// Whose directory, where it is not the only one.
     pub tenant: Name,
+    /// Whether there are groups that they look after.
+    #[serde(default)]
+    pub owns_groups: bool,
 }
 
 /// A user's applications.
@@ -225,6 +248,45 @@ pub struct ToDecide {
     pub justification: String,
     /// When.
     pub created_unix: u64,
+}
+
+/// The groups that a user looks after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedGroups {
+    /// Who.
+    pub visitor: Visitor,
+    /// By name.
+    pub groups: Vec<GroupLine>,
+    /// Whether there are others.
+    pub more: bool,
+}
+
+/// What tells a group from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupLine {
+    /// Its id.
+    pub id: UserGroupId,
+    /// Its name.
+    pub name: Name,
+    /// What it is for; may be empty.
+    pub description: String,
+}
+
+/// A group as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedGroup {
+    /// Who.
+    pub visitor: Visitor,
+    /// Which.
+    pub group: GroupLine,
+    /// Whether a rule says who is in it.
+    pub by_rule: bool,
+    /// Who was put into it, by login name.
+    pub members: Vec<LoginName>,
+    /// Whether there are others.
+    pub more: bool,
+    /// Groups in it.
+    pub nested: Vec<Name>,
 }
 
 /// Applications that one page shows: at about 900 bytes each they fit a message.

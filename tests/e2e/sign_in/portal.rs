@@ -21,7 +21,8 @@ fn see(browser: &Browser, name: &str) {
     browser.screenshot(&format!("{name}-narrow")).unwrap();
     let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").unwrap();
     assert!(overflow.as_i64().unwrap() <= 0, "{name} is wider than 360: {overflow}");
-    let landmarks = "return ['main', 'header', 'nav[aria-label]', 'h1'].every(e => document.querySelectorAll(e).length === 1)";
+    let landmarks =
+        "return ['main', 'header', 'nav[aria-label]', 'h1'].every(e => document.querySelectorAll(e).length === 1)";
     assert_eq!(browser.script(landmarks).unwrap(), true, "{name}: landmarks and one heading");
 }
 
@@ -104,6 +105,50 @@ fn people_open_applications_ask_for_more_and_end_their_sessions_with_chromium() 
 }
 
 #[test]
+fn owners_say_who_is_in_their_group_with_chromium() {
+    if !browser::is_there() {
+        return pass_over("no Chromium: cargo xtask browser");
+    }
+    let scene = Scene::start();
+    let world = &scene.world;
+    scene.add_user("carl", &[]);
+    world.cli(&["group", "create", "sales", "--description", "Whoever sells", "--owner", "anna"]).unwrap();
+    world.cli(&["assign", "crm", "--group", "sales"]).unwrap();
+    let carl = sign_in(&scene, "carl");
+    wait_for_text(&carl, "not assigned to any application");
+    assert_eq!(carl.script("return document.querySelectorAll('nav a[href=\"/groups\"]').length").unwrap(), 0);
+
+    let anna = sign_in(&scene, "anna");
+    click(&anna, "nav a[href='/groups']");
+    wait_for_text(&anna, "Whoever sells");
+    see(&anna, "portal-groups");
+    click(&anna, "main a[href^='/groups/ug']");
+    wait_for_text(&anna, "Nobody is in this group");
+    let add = |login: &str| {
+        anna.script(&format!("document.querySelector('#login').value = {login:?}; return true")).unwrap();
+        click(&anna, "button[value=add]");
+    };
+    add("bert");
+    wait_for_text(&anna, "Nobody has the login name bert");
+    anna.open(&login_url(&scene, "/groups/ug1-1")).unwrap();
+    add("carl");
+    anna.wait_for(PATIENCE, "return document.querySelector('li .what')?.innerText === 'carl'").unwrap();
+    see(&anna, "portal-group");
+
+    carl.open(&url(&scene.crm, "/head")).unwrap();
+    wait_for_text(&carl, "x-postern-user: carl");
+    carl.open(&login_url(&scene, "/groups/ug1-1")).unwrap();
+    wait_for_text(&carl, "There is nothing here");
+    click(&anna, "button[value=remove]");
+    wait_for_text(&anna, "Nobody is in this group");
+    carl.open(&login_url(&scene, "/")).unwrap();
+    wait_for_text(&carl, "not assigned to any application");
+    for browser in [anna, carl] {
+        browser.finish().unwrap();
+    }
+}
+
+#[test]
 fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
     let scene = Scene::start();
     let mut anna = scene.signed_in("anna");
@@ -111,13 +156,23 @@ fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
     let form = ("Content-Type", "application/x-www-form-urlencoded");
     let end = format!("action=end&session={id}");
     let own = login_url(&scene, "");
-    for head in [&[form][..], &[form, ("Origin", "https://evil.example")], &[form, ("Origin", "null")], &[("Origin", &own)]] {
-        for (path, body) in [("/sessions", &*end), ("/sessions", "action=end-others"), ("/requests", "action=ask&app=a1-1")] {
+    scene.world.cli(&["group", "create", "sales", "--owner", "anna"]).unwrap();
+    let forms = [
+        ("/sessions", &*end),
+        ("/sessions", "action=end-others"),
+        ("/requests", "action=ask&app=a1-1"),
+        ("/groups/ug1-1", "action=add&login=anna"),
+    ];
+    for head in
+        [&[form][..], &[form, ("Origin", "https://evil.example")], &[form, ("Origin", "null")], &[("Origin", &own)]]
+    {
+        for (path, body) in forms {
             let answer = anna.step("POST", &login_url(&scene, path), head, body).unwrap();
             assert_eq!(answer.status, 403, "{path} {head:?}");
         }
     }
     assert_eq!(scene.sessions().len(), 2);
+    assert_eq!(scene.world.json(&["group", "show", "sales"]).unwrap()["user_logins"], serde_json::json!([]));
     let own = [form, ("Origin", &*own)];
     assert_eq!(anna.step("POST", &login_url(&scene, "/sessions"), &own, "action=all").unwrap().status, 400);
     assert_eq!(anna.step("POST", &login_url(&scene, "/"), &own, "action=end-others").unwrap().status, 405);

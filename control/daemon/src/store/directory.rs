@@ -47,6 +47,9 @@ pub(crate) trait Directory: Factors {
     /// The groups that a user was put into.
     fn groups_with(&mut self, user: UserId) -> Result<BTreeSet<UserGroupId>, StoreError>;
 
+    /// The groups that a user looks after.
+    fn groups_owned(&mut self, user: UserId) -> Result<BTreeSet<UserGroupId>, StoreError>;
+
     /// The groups that users with numbers from `first` to `last` were put into.
     fn groups_with_each(
         &mut self,

@@ -16,6 +16,7 @@ mod out_of_reach;
 mod peer;
 mod policies;
 mod portal;
+mod portal_groups;
 mod portal_peer;
 mod providers;
 mod questions;

@@ -1,5 +1,6 @@
 //! The portal's pages. They run no script.
 
+mod groups;
 mod requests;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use postern_model::portal::{Apps, OwnSession, Sessions, Tile, Visitor};
 
 use super::{Rights, empty, of_document};
 use crate::server::Page;
+pub(crate) use groups::{group, groups};
 pub(crate) use requests::requests;
 
 /// The applications of a user.
@@ -152,7 +154,8 @@ pub(crate) fn icon(png: Vec<u8>) -> Response<Page> {
 
 /// A page with its way to the others.
 fn page(visitor: &Visitor, current: &str, title: &str, body: &Markup) -> Response<Page> {
-    let Visitor { login, display_name, tenant } = visitor;
+    let Visitor { login, display_name, tenant, owns_groups } = visitor;
+    let there = |(address, _): &(&str, &str)| *address != GROUPS || *owns_groups || current == GROUPS;
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -173,7 +176,7 @@ fn page(visitor: &Visitor, current: &str, title: &str, body: &Markup) -> Respons
                     }
                     nav aria-label="Your pages" {
                         ul {
-                            @for (address, label) in PAGES {
+                            @for (address, label) in PAGES.into_iter().filter(there) {
                                 li { a href=(address) aria-current=[(address == current).then_some("page")] { (label) } }
                             }
                         }
@@ -186,9 +189,12 @@ fn page(visitor: &Visitor, current: &str, title: &str, body: &Markup) -> Respons
     of_document(StatusCode::OK, document, Rights::default())
 }
 
-const PAGES: [(&str, &str); 5] = [
+/// Only of who looks after a group.
+const GROUPS: &str = "/groups";
+const PAGES: [(&str, &str); 6] = [
     ("/", "My Apps"),
     ("/requests", "Requests"),
+    (GROUPS, "Groups"),
     ("/sessions", "Sessions"),
     ("/account", "Second factors"),
     ("/sign-out", "Sign out"),
@@ -205,7 +211,12 @@ mod tests {
     }
 
     fn visitor() -> Visitor {
-        Visitor { login: "anna".parse().unwrap(), display_name: "<i>'\"".into(), tenant: "default".parse().unwrap() }
+        Visitor {
+            login: "anna".parse().unwrap(),
+            display_name: "<i>'\"".into(),
+            tenant: "default".parse().unwrap(),
+            owns_groups: false,
+        }
     }
 
     fn tile(label: &str, collection: Option<&str>, icon: Option<&str>) -> Tile {
@@ -250,6 +261,7 @@ mod tests {
         assert!(html.contains(">Ä</span>") && html.contains(">•</span>"), "{html}");
         assert!(html.contains("<img class=\"symbol\" src=\"/icon/a1-7?v=v1\" alt=\"\""), "{html}");
         assert!(html.contains("aria-current=\"page\"") && html.contains("aria-label=\"Your pages\""), "{html}");
+        assert!(!html.contains("/groups"), "only who looks after one has a page of groups: {html}");
         let nothing = text(apps(&Apps { visitor: visitor(), tiles: Vec::new(), more: true })).await;
         assert!(nothing.contains("not assigned to any") && nothing.contains("There are more"), "{nothing}");
     }

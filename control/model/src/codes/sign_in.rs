@@ -68,6 +68,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "look at what became of it with `postern access request list --all`.",
     },
     Code {
+        code: "group-member-unknown",
+        status: Some(400),
+        title: "Nobody has this login name",
+        cause: "The owner of a group typed a login name that nobody of their tenant has, or that is none.",
+        cure: "write the whole login name, as its user types it at sign-in. An operator finds it with `postern user list`.",
+    },
+    Code {
         code: "sign-in-throttled",
         status: Some(429),
         title: "Too many attempts to sign in",

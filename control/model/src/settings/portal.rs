@@ -10,6 +10,7 @@ use super::{SettingInvalid, unfit};
 use crate::app_url::ExternalUrl;
 use crate::config::{App, Preauth};
 use crate::directory::Line;
+use crate::ids::Name;
 
 /// How an application is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,12 +19,24 @@ pub struct PortalSettings {
     pub name: Option<Line<PORTAL_TEXT_BYTES_MAX>>,
     /// `portal_collection`: the heading it stands under. Default none.
     pub collection: Option<Line<PORTAL_TEXT_BYTES_MAX>>,
-    /// `portal_visible`: whether it is shown to whoever is assigned. Default only where it asks who they are.
-    pub visible: Option<bool>,
+    /// `portal_visible`: to whom of those who are assigned it is shown. Default to all where it asks who they are, else to
+    /// nobody.
+    pub visible: Option<Visible>,
     /// `portal_url`: where the tile leads. Default its external URL.
     pub link: Option<PortalLink>,
     /// `portal_icon`: PNG.
     pub icon: Option<Vec<u8>>,
+}
+
+/// To whom of those who are assigned an application is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visible {
+    /// To all of them.
+    All,
+    /// To who is in one of these groups, nested ones included.
+    Groups(Vec<Name>),
+    /// To nobody.
+    Nobody,
 }
 
 /// Where a tile leads, if not to the application's external URL.
@@ -51,13 +64,13 @@ impl PortalSettings {
         })
     }
 
-    /// Whether whoever is assigned sees it. One that asks nobody is shown only where that is said.
-    #[must_use]
-    pub fn is_visible(&self, preauth: Preauth) -> bool {
-        self.visible.unwrap_or(match preauth {
-            Preauth::Oidc => true,
-            Preauth::Passthrough => false,
-        })
+    /// Whether someone who is assigned sees it. One that asks nobody is shown only where that is said.
+    pub fn is_visible(&self, preauth: Preauth, is_in: impl Fn(&Name) -> bool) -> bool {
+        match (&self.visible, preauth) {
+            (Some(Visible::All), _) | (None, Preauth::Oidc) => true,
+            (Some(Visible::Groups(groups)), _) => groups.iter().any(is_in),
+            (Some(Visible::Nobody), _) | (None, Preauth::Passthrough) => false,
+        }
     }
 
     /// Where its tile leads; `None`: nowhere, for a wildcard names no host.
@@ -92,11 +105,18 @@ fn line(name: &'static str, value: &str) -> Result<Line<PORTAL_TEXT_BYTES_MAX>, 
     line.ok_or_else(|| unfit(name, value, "must be one line of 1 to 64 bytes without control characters"))
 }
 
-fn visible(value: &str) -> Result<bool, SettingInvalid> {
+fn visible(value: &str) -> Result<Visible, SettingInvalid> {
     match value {
-        "all" => Ok(true),
-        "none" => Ok(false),
-        _ => Err(unfit(PORTAL_VISIBLE, value, "must be all (of those who are assigned) or none")),
+        "all" => Ok(Visible::All),
+        "none" => Ok(Visible::Nobody),
+        _ => {
+            let group = |one: &str| one.trim().strip_prefix("group/")?.parse().ok();
+            let groups: Option<Vec<Name>> = value.split(',').map(group).collect();
+            let groups = groups.filter(|groups| groups.len() <= PORTAL_GROUPS_MAX);
+            let expected =
+                "must be all (of those who are assigned), none, or group/NAME, separated by commas, at most 32";
+            groups.map(Visible::Groups).ok_or_else(|| unfit(PORTAL_VISIBLE, value, expected))
+        }
     }
 }
 
@@ -153,6 +173,7 @@ pub(super) const PORTAL_COLLECTION: &str = "portal_collection";
 pub(super) const PORTAL_VISIBLE: &str = "portal_visible";
 pub(super) const PORTAL_URL: &str = "portal_url";
 pub(super) const PORTAL_ICON: &str = "portal_icon";
+const PORTAL_GROUPS_MAX: usize = 32;
 const PORTAL_URL_BYTES_MAX: usize = 1024;
 const PORTAL_ICON_BYTES_MAX: usize = 32 << 10;
 const PORTAL_ICON_SIDE_MAX: u32 = 512;
@@ -245,17 +266,29 @@ mod tests {
 
     #[test]
     fn an_application_that_asks_nobody_is_shown_only_where_that_is_said() {
-        let visible = |pairs, preauth| PortalSettings::parse(&settings(pairs)).unwrap().is_visible(preauth);
+        let visible = |pairs, preauth| {
+            PortalSettings::parse(&settings(pairs)).unwrap().is_visible(preauth, |group| group.as_str() == "sales")
+        };
         assert!(visible(&[], Preauth::Oidc) && !visible(&[], Preauth::Passthrough));
         assert!(!visible(&[(PORTAL_VISIBLE, "none")], Preauth::Oidc));
         assert!(visible(&[(PORTAL_VISIBLE, "all")], Preauth::Passthrough));
+        let chosen = [(PORTAL_VISIBLE, "group/staff, group/sales")];
+        assert!(visible(&chosen, Preauth::Oidc) && visible(&chosen, Preauth::Passthrough));
+        assert!(!visible(&[(PORTAL_VISIBLE, "group/staff")], Preauth::Oidc));
     }
 
     #[test]
     fn they_are_settings_like_others_and_can_be_taken_out() {
-        for (name, value) in
-            [(PORTAL_NAME, ""), (PORTAL_NAME, "a\nb"), (PORTAL_COLLECTION, " "), (PORTAL_VISIBLE, "staff")]
-        {
+        for (name, value) in [
+            (PORTAL_NAME, ""),
+            (PORTAL_NAME, "a\nb"),
+            (PORTAL_COLLECTION, " "),
+            (PORTAL_VISIBLE, "staff"),
+            (PORTAL_VISIBLE, "group/staff,"),
+            (PORTAL_VISIBLE, "group/"),
+            (PORTAL_VISIBLE, "user/anna"),
+            (PORTAL_VISIBLE, &["group/staff"; 33].join(",")),
+        ] {
             assert!(AppSettings::parse(&settings(&[(name, value)])).is_err(), "{name}={value}");
         }
         let mut both = settings(&[(PORTAL_NAME, "Wiki"), ("mfa", "required")]);

@@ -183,10 +183,13 @@ fn stages_are_committed_with_the_rest(open: Open<'_>) {
 
 fn what_goes_takes_its_own_along(open: Open<'_>) {
     let mut store = open();
+    assert_eq!(store.groups_owned(id(3)).unwrap(), BTreeSet::from([gid(1)]));
+    assert!(store.groups_owned(id(1)).unwrap().is_empty(), "a member is no owner");
     write(
         &mut *store,
         vec![DirectoryChange::UserLeft(gid(2), Part::Member, id(1)), DirectoryChange::UserRemoved(id(3))],
     );
+    assert!(store.groups_owned(id(3)).unwrap().is_empty());
     assert_eq!(store.groups_with(id(1)).unwrap(), BTreeSet::from([gid(1)]));
     assert!(store.members(gid(1), Part::Owner, 10).unwrap().is_empty());
     write(&mut *store, vec![DirectoryChange::Unnested(gid(1), gid(2)), DirectoryChange::Nested(gid(2), gid(1))]);

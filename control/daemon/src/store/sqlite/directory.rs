@@ -102,6 +102,14 @@ impl Directory for SqliteStore {
         Ok(rows.into_iter().map(|(_, group)| group).collect())
     }
 
+    fn groups_owned(&mut self, user: UserId) -> Result<BTreeSet<UserGroupId>, StoreError> {
+        let select = "SELECT grp FROM group_owner WHERE tenant=? AND user=?";
+        let mut select = self.connection.prepare_cached(select)?;
+        let rows =
+            select.query_map(params![user.tenant.0, user.seq], |row| Ok(UserGroupId::new(user.tenant, row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn groups_with_each(
         &mut self,
         tenant: TenantId,

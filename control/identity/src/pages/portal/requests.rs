@@ -102,6 +102,7 @@ mod tests {
                 login: "anna".parse().unwrap(),
                 display_name: wrong(),
                 tenant: "default".parse().unwrap(),
+                owns_groups: true,
             },
             requestable: vec![Requestable {
                 app: "a1-7".parse().unwrap(),
@@ -127,7 +128,7 @@ mod tests {
             now_unix: 60,
         });
         let html = String::from_utf8(page.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        assert!(!html.contains("<script"), "{html}");
+        assert!(!html.contains("<script") && html.contains("href=\"/groups\""), "{html}");
         assert!(html.contains("denied 1 minute ago") && html.contains("It lasts 1d."), "{html}");
         // Every field that is seen has its label.
         for id in ["why-a1-7", "note-rq1-1"] {
