@@ -1,5 +1,7 @@
 //! Assignments: who may open which application. They go to relays with everything else.
 
+mod used;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::admin::{Assign, AssignmentChanged, AssignmentView, Changed, Problem};
@@ -17,12 +19,16 @@ use crate::kept_out;
 use crate::limits::ASSIGNMENTS_MAX;
 use crate::problem::{not_found, problem};
 
+pub(crate) use used::note as note_used;
+
 /// Which assignments.
 #[derive(Debug, Default)]
 pub(crate) struct AssignmentQuery {
     app: Option<AppId>,
     /// Those that end before this second.
     before_unix: Option<u64>,
+    /// Those that count, and were neither made nor used from this second on.
+    unused_since_unix: Option<u64>,
 }
 
 /// `assign`: a new assignment, or another role or end for one that is there.
@@ -111,27 +117,38 @@ pub(crate) fn list(
     tenant: &Tenant,
     query: &AssignmentQuery,
 ) -> Result<Vec<AssignmentView>, Problem> {
+    let used = control.read("assignments", |store| store.assignments_used(tenant.id))?;
     let asked: Vec<(Name, Assignment)> = {
         let snapshot = control.snapshot();
         let ends = |end: Option<u64>| query.before_unix.is_none_or(|before| end.is_some_and(|end| end < before));
         let own = snapshot.assignments.values().filter(|assignment| assignment.app.tenant == tenant.id);
         let own = own.filter(|assignment| query.app.is_none_or(|app| app == assignment.app));
         let own = own.filter(|assignment| ends(assignment.expires_unix));
+        let own = own.filter(|assignment| query.is_unused(&snapshot, &used, assignment));
         own.filter_map(|held| Some((snapshot.apps.get(&held.app)?.name.clone(), held.clone()))).collect()
     };
     let now = now_unix();
-    asked.iter().map(|(app, assignment)| view(control, app, assignment, now)).collect()
+    let viewed = asked.iter().map(|(app, assignment)| {
+        let last_used_unix = used.get(&(assignment.app, assignment.principal)).copied();
+        Ok(AssignmentView { last_used_unix, ..view(control, app, assignment, now)? })
+    });
+    viewed.collect()
 }
 
-/// What `app=` and `expiring_s=` ask for.
+/// What `app=`, `expiring_s=` and `unused_s=` ask for.
 pub(crate) fn query(control: &Control, tenant: &Tenant, query: &str) -> Result<AssignmentQuery, Problem> {
     let mut parsed = AssignmentQuery::default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let wrong = || problem("request-invalid", format!("the query {name}={value:?} is not app= or expiring_s="));
+        let wrong =
+            || problem("request-invalid", format!("the query {name}={value:?} is not app=, expiring_s= or unused_s="));
         match &*name {
             "app" => parsed.app = Some(find_app(&control.snapshot(), tenant, &value)?.id),
             "expiring_s" => {
                 parsed.before_unix = Some(now_unix().saturating_add(value.parse::<u64>().map_err(|_| wrong())?));
+            }
+            "unused_s" => {
+                let span = used::span(value.parse::<u64>().map_err(|_| wrong())?)?;
+                parsed.unused_since_unix = Some(now_unix().saturating_sub(span));
             }
             _ => return Err(wrong()), // names have no end
         }
@@ -332,6 +349,7 @@ fn view(control: &Control, app: &Name, assignment: &Assignment, now_unix: u64) -
         expires_unix: assignment.expires_unix,
         expired: !assignment.is_current(now_unix),
         created_unix_ms: assignment.created_unix_ms,
+        last_used_unix: None,
     })
 }
 

@@ -112,6 +112,8 @@ pub(crate) const REQUESTS_OF_PAGE_MAX: usize = 200;
 pub(crate) const OWNED_GROUPS_SHOWN_MAX: usize = 500;
 /// Members of a group on one page, at most 700 bytes each as HTML: 350 KB.
 pub(crate) const MEMBERS_OF_PAGE_MAX: u32 = 500;
+/// How often it is noted that an assignment is used: a transaction a day and assignment.
+pub(crate) const USE_NOTED_S: u64 = 86_400;
 /// Codes that were given out: at about 300 bytes each 3 MB.
 pub(crate) const CODES_MAX: usize = 10_000;
 /// How long a code is good: one redirect.

@@ -53,6 +53,7 @@ impl Staged {
         self.rest.sessions.extend(rest.sessions);
         self.rest.factors.extend(rest.factors);
         self.rest.requests.extend(rest.requests);
+        self.rest.used.extend(rest.used);
         self.rest.audit.extend(rest.audit);
         self.rest.sign_ins.extend(rest.sign_ins);
         self.rest.cuts.extend(rest.cuts);

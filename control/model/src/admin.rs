@@ -30,7 +30,7 @@
 //! | `DELETE /v1/tenants/T/user-groups/UG[?force=true]` | – → [`Changed`]; `force`: its assignments and nestings go with it |
 //! | `PATCH /v1/tenants/T/user-groups/UG/members` | [`ChangeMembers`] → [`UserGroupChanged`] |
 //! | `POST /v1/tenants/T/membership-test` | [`TestMembership`] → [`MembershipTested`] |
-//! | `GET /v1/tenants/T/assignments[?app=A][&expiring_s=N]` | – → `List<AssignmentView>`; `expiring_s`: those that end within so long |
+//! | `GET /v1/tenants/T/assignments[?app=A][&expiring_s=N][&unused_s=N]` | – → `List<AssignmentView>`; `expiring_s`: those that end within so long; `unused_s`, 31 days at least: those that let nobody in for so long |
 //! | `PUT /v1/tenants/T/assignments` | [`Assign`] → [`AssignmentChanged`] |
 //! | `DELETE /v1/tenants/T/assignments/A/PRINCIPAL` | – → [`Changed`]; PRINCIPAL is `user/U`, `group/UG` or `everyone` |
 //! | `GET /v1/tenants/T/access-requests[?all=true]` | – → `List<AccessRequestView>`, the newest first, at most a thousand; those that wait unless all are asked for |

@@ -84,7 +84,7 @@ fn people_open_applications_ask_for_more_and_end_their_sessions_with_chromium() 
     wait_for_text(&bert, "“for the <b>audit</b> until May”");
     see(&bert, "portal-decide");
     click(&bert, "button[value=approve]");
-    wait_for_text(&bert, "There is nothing that you can ask for");
+    bert.wait_for(PATIENCE, "return document.querySelector('main h1') && !document.querySelector('.decide')").unwrap();
     anna.open(&login_url(&scene, "/requests")).unwrap();
     wait_for_text(&anna, "approved just now");
     see(&anna, "portal-own-requests");

@@ -57,17 +57,21 @@ pub(crate) enum AssignCommand {
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         expiring: Option<Duration>,
     },
-    /// Report what ends soon, or has ended, the first to end in front
+    /// Report what ends soon, or has ended, and what nobody uses
     #[command(after_help = "Examples:
   postern assign report
-  postern assign report --expiring 14d -o json
+  postern assign report --expiring 14d --unused 60d -o json
 
-Which assignments are not used is not known: sessions are of users, not of applications. The relays'
-access logs say who opened what.")]
+An assignment is used when it lets somebody in who comes from signing in; that is noted once a day. A
+session that a browser keeps lets in for 30 days without it: --unused takes 31d and more. Of several
+that a user has, the one that decides is used.")]
     Report {
         /// What ends within this time
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "30d")]
         expiring: Duration,
+        /// What let nobody in for this time, and is as old
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "90d")]
+        unused: Duration,
     },
     /// Take an assignment away
     #[command(after_help = "Examples:
@@ -89,7 +93,7 @@ pub(super) const ASSIGN_EXAMPLES: &str = "Examples:
   postern assign crm --user carl@partner.example --expires 30d
   postern assign news --everyone
   postern assign list wiki
-  postern assign report --expiring 30d
+  postern assign report --expiring 30d --unused 90d
   postern assign remove wiki --group staff
 
 Assigning again replaces role and end. Of several the user's own decides, then the groups', then

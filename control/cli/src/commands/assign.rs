@@ -1,10 +1,11 @@
 //! `postern assign …`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use postern_model::admin::{Assign, AssignmentChanged, AssignmentView, Changed, List, path};
 use postern_service::failure::Failure;
+use serde::Serialize;
 
 use super::Context;
 use crate::args::{AssignArgs, AssignCommand, PrincipalArgs};
@@ -41,11 +42,15 @@ fn run_command(context: &Context, command: AssignCommand) -> Result<()> {
             let list: List<AssignmentView> = client.get(&format!("{}?{query}", path::assignments(&tenant)))?;
             output.show(&list, |list| table(*output, &list.items))
         }
-        AssignCommand::Report { expiring } => {
-            let query = format!("expiring_s={}", expiring.as_secs());
-            let mut list: List<AssignmentView> = client.get(&format!("{}?{query}", path::assignments(&tenant)))?;
-            list.items.sort_by_key(|assignment| assignment.expires_unix);
-            output.show(&list, |list| report(*output, &list.items))
+        AssignCommand::Report { expiring, unused } => {
+            let list = |query: &str, span: Duration| -> Result<Vec<AssignmentView>> {
+                let target = format!("{}?{query}={}", path::assignments(&tenant), span.as_secs());
+                Ok(client.get::<List<AssignmentView>>(&target)?.items)
+            };
+            let mut report = Report { expiring: list("expiring_s", expiring)?, unused: list("unused_s", unused)? };
+            report.expiring.sort_by_key(|assignment| assignment.expires_unix);
+            report.unused.sort_by_key(|assignment| (assignment.last_used_unix, assignment.created_unix_ms));
+            output.show(&report, |report| report.table(*output))
         }
         AssignCommand::Remove { app, principal } => {
             let (words, target) = named(&principal);
@@ -85,19 +90,39 @@ fn table(output: Output, assignments: &[AssignmentView]) -> String {
     table.render("no assignments")
 }
 
-/// Ended ones are in front: they count for nothing and can be taken away.
-fn report(output: Output, assignments: &[AssignmentView]) -> String {
-    let now = SystemTime::now();
-    let table = output.table(["APP", "WHO", "ROLE", "STATE", "WHEN"]).rows(assignments, |assignment| {
-        [
-            assignment.app.to_string(),
-            assignment.principal.clone(),
-            assignment.role.as_ref().map(ToString::to_string).unwrap_or_default(),
-            if assignment.expired { "ended" } else { "ends" }.into(),
-            assignment.expires_unix.map(|end| relative(end, now)).unwrap_or_default(),
-        ]
-    });
-    table.render("no assignment has ended, and none ends in this time")
+/// What an operator may want to take away.
+#[derive(Serialize)]
+struct Report {
+    /// What has ended is in front, then what ends first.
+    expiring: Vec<AssignmentView>,
+    /// What nobody used is in front, then what was not used for the longest.
+    unused: Vec<AssignmentView>,
+}
+
+impl Report {
+    fn table(&self, output: Output) -> String {
+        let now = SystemTime::now();
+        let ends = |assignment: &AssignmentView| {
+            let state = if assignment.expired { "ended" } else { "ends" };
+            (state, assignment.expires_unix.map(|end| relative(end, now)).unwrap_or_default())
+        };
+        let used = |assignment: &AssignmentView| match assignment.last_used_unix {
+            Some(used) => ("last used", relative(used, now)),
+            None => ("not used", format!("made {}", relative_ms(assignment.created_unix_ms, now))),
+        };
+        let expiring = self.expiring.iter().map(|assignment| (assignment, ends(assignment)));
+        let all: Vec<_> = expiring.chain(self.unused.iter().map(|assignment| (assignment, used(assignment)))).collect();
+        let table = output.table(["APP", "WHO", "ROLE", "STATE", "WHEN"]).rows(&all, |(assignment, (state, when))| {
+            [
+                assignment.app.to_string(),
+                assignment.principal.clone(),
+                assignment.role.as_ref().map(ToString::to_string).unwrap_or_default(),
+                (*state).to_owned(),
+                when.clone(),
+            ]
+        });
+        table.render("no assignment has ended, ends in this time, or is unused")
+    }
 }
 
 /// One of a user's: through whom, as what, until when.

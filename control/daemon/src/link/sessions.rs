@@ -3,6 +3,7 @@
 use postern_model::ids::SessionId;
 use postern_model::link::{Call, Reply, SESSIONS_AT_ONCE, ToRelay};
 
+use crate::assignments;
 use crate::control::Control;
 use crate::fleet::{NOT_IN_STEP, Session};
 use crate::sessions;
@@ -64,7 +65,8 @@ pub(super) fn answer(control: &Control, call: &Call) -> Reply {
     let record = match call {
         Call::Redeem { app, code, verifier, redirect_uri } => {
             let (code, verifier) = (code.expose(), verifier.expose());
-            sign_in::redeem(control, &Redeem { app: *app, code, verifier, redirect_uri })
+            let record = sign_in::redeem(control, &Redeem { app: *app, code, verifier, redirect_uri });
+            record.inspect(|record| assignments::note_used(control, *app, record))
         }
         Call::Session { session } => sessions::record(control, *session).ok().flatten(),
         Call::SignOut { session } => {

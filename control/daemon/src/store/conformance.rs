@@ -9,6 +9,7 @@ use super::*;
 mod directory;
 mod factors;
 mod records;
+mod requests;
 mod scim;
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
@@ -23,6 +24,7 @@ pub(crate) fn run(open: Open<'_>) {
     directory::run(open);
     factors::run(open);
     records::run(open);
+    requests::run(open);
     scim::run(open);
 }
 

@@ -12,6 +12,7 @@ mod sessions;
 pub(crate) mod sign_in;
 mod sqlite;
 mod sync;
+mod uses;
 
 use postern_model::admin::Pinned;
 use postern_model::ids::{GroupId, RelayId, TenantId};
@@ -27,9 +28,10 @@ pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
 pub(crate) use sync::{StoredSource, SyncChange, SyncRows, SyncState};
+pub(crate) use uses::{Used, Uses};
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Providers + Records + Requests + ScimRows + Sessions + SyncRows {
+pub(crate) trait Store: Directory + Providers + Records + Requests + ScimRows + Sessions + SyncRows + Uses {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -94,6 +96,7 @@ pub(crate) struct Commit {
     pub(crate) sessions: Vec<SessionChange>,
     pub(crate) factors: Vec<FactorChange>,
     pub(crate) requests: Vec<RequestChange>,
+    pub(crate) used: Vec<Used>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) sign_ins: Vec<SignIn>,
     /// Logs whose oldest records are no longer kept.

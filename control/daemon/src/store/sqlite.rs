@@ -17,6 +17,7 @@ mod requests;
 mod scim;
 mod sessions;
 mod sync;
+mod uses;
 
 /// An open SQLite file.
 pub(crate) struct SqliteStore {
@@ -199,6 +200,7 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
         let json = serde_json::to_string(delta).map_err(damaged)?;
         bytes += json.len() as u64;
         transaction.prepare_cached("INSERT INTO log VALUES (?, ?)")?.execute(params![signed(delta.version), json])?;
+        uses::follow(transaction, &delta.change)?;
     }
     for (name, value) in &commit.counters {
         let put = "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value=max(value, excluded.value)";
@@ -220,6 +222,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     }
     for change in &commit.requests {
         requests::write(transaction, change)?;
+    }
+    for used in &commit.used {
+        uses::write(transaction, used)?;
     }
     for entry in &commit.audit {
         records::put_audit(transaction, entry, commit.at_unix_ms)?;
@@ -343,6 +348,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("providers.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("directory_sync.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("requests.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("uses.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

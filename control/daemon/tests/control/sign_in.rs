@@ -279,3 +279,27 @@ fn pipes_that_flood_or_are_none_are_closed_and_others_go_on() {
     let begin = site.begin();
     assert_eq!(site.relay.pipe(&identity).ask(path::BEGIN, &begin).0, 200);
 }
+
+#[test]
+fn the_assignment_that_lets_somebody_in_is_noted() {
+    let mut site = Site::start();
+    const ASSIGNMENTS: &str = "/v1/tenants/default/assignments";
+    for who in [json!({"app": "wiki", "user": "anna"}), json!({"app": "wiki", "everyone": true})] {
+        site.world.done::<Value>("PUT", ASSIGNMENTS, &who);
+    }
+    let used = |site: &Site| -> Vec<(String, bool)> {
+        let list: Value = site.world.done("GET", ASSIGNMENTS, &Value::Null);
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|one| (one["principal"].as_str().unwrap().into(), one["last_used_unix"].is_u64())).collect()
+    };
+    assert_eq!(used(&site), [("user/anna".into(), false), ("everyone".into(), false)]);
+    site.sign_in();
+    assert_eq!(used(&site), [("user/anna".into(), true), ("everyone".into(), false)], "the one that decides");
+    site.world.done::<Value>("DELETE", &format!("{ASSIGNMENTS}/wiki/user/anna"), &Value::Null);
+    site.world.done::<Value>("PUT", ASSIGNMENTS, &json!({"app": "wiki", "user": "anna"}));
+    assert!(used(&site).contains(&("user/anna".into(), false)), "a new one was not used yet");
+    let unused: Value = site.world.done("GET", &format!("{ASSIGNMENTS}?unused_s=2678400"), &Value::Null);
+    assert_eq!(unused["items"], json!([]), "nor is it old");
+    let (code, detail) = site.world.refused("GET", &format!("{ASSIGNMENTS}?unused_s=2678399"), &Value::Null);
+    assert!(code == "request-invalid" && detail.contains("31 days"), "{code} {detail}");
+}

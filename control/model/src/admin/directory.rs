@@ -301,6 +301,9 @@ pub struct AssignmentView {
     pub expired: bool,
     /// When it was made.
     pub created_unix_ms: u64,
+    /// When it last let somebody in, to the day; in lists only. `None`: nobody yet, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_unix: Option<u64>,
 }
 
 /// An assignment after a change.
