@@ -1,6 +1,7 @@
 //! The command line's grammar: nouns, then verbs. Every command carries examples, and a test parses each of them.
 
 mod access;
+mod access_review;
 mod app;
 mod apply;
 mod assign;
@@ -23,6 +24,7 @@ pub(crate) use access::{
     AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, DecideArgs, RotateTokenArgs,
     SetTokenArgs, ValidityArgs,
 };
+pub(crate) use access_review::{AccessReviewCommand, DecideReviewArgs, Undecided};
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};

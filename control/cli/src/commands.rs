@@ -2,6 +2,7 @@
 
 mod access;
 mod access_request;
+mod access_review;
 mod app;
 mod apply;
 mod assign;

@@ -100,10 +100,15 @@ pub(crate) fn decide(
 /// Whether a user decides about an application, by their name or a group.
 pub(crate) fn is_approver(settings: &RequestSettings, login: &str, groups: &[&str]) -> bool {
     settings.mode == RequestMode::Approval
-        && settings.approvers.iter().any(|approver| match approver {
-            Approver::User(user) => user.as_str() == login,
-            Approver::Group(group) => groups.contains(&group.as_str()),
-        })
+        && settings.approvers.iter().any(|approver| is_meant(approver, login, groups))
+}
+
+/// Whether a user is the one who is named, or in the group.
+pub(crate) fn is_meant(approver: &Approver, login: &str, groups: &[&str]) -> bool {
+    match approver {
+        Approver::User(user) => user.as_str() == login,
+        Approver::Group(group) => groups.contains(&group.as_str()),
+    }
 }
 
 /// Text of a form: line breaks are as good as blanks there.

@@ -88,6 +88,15 @@ pub(crate) fn grant(
     Ok(())
 }
 
+/// What somebody decided to take away, as part of another change; nothing happens where it is gone.
+pub(crate) fn take_away(control: &Control, draft: &mut Draft, app: &App, principal: Principal) -> Result<(), Problem> {
+    let held = control.snapshot().assignments.get(&AssignmentKey { app: app.id, principal }).cloned();
+    let Some(held) = held else { return Ok(()) };
+    draft.audit(Audit { before: Some(summary(&held)), ..audit(control, "assign.remove", &app.name, &held)? });
+    draft.change(Change::AssignmentRemoved { app: app.id, principal });
+    Ok(())
+}
+
 /// `assign remove`.
 pub(crate) fn remove(
     control: &Control,
@@ -332,7 +341,7 @@ fn principal(control: &Control, tenant: &Tenant, request: &Assign) -> Result<Pri
 }
 
 /// `user/LOGIN`, `group/NAME` or `everyone`.
-fn parse_principal(control: &Control, tenant: &Tenant, text: &str) -> Result<Principal, Problem> {
+pub(crate) fn parse_principal(control: &Control, tenant: &Tenant, text: &str) -> Result<Principal, Problem> {
     match text.split_once('/') {
         Some(("user", user)) => Ok(Principal::User(find_user(control, tenant, user)?.id)),
         Some(("group", group)) => Ok(Principal::Group(find_group(control, tenant, group)?.id)),

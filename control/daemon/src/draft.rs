@@ -8,8 +8,8 @@ use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
 use crate::store::{
-    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, RequestChange, SessionChange, SignIn,
-    TokenRecord, Used,
+    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, RequestChange, ReviewChange,
+    SessionChange, SignIn, TokenRecord, Used,
 };
 
 /// A change in the making.
@@ -74,6 +74,10 @@ impl Draft {
 
     pub(crate) fn request(&mut self, change: RequestChange) {
         self.rest.requests.push(change);
+    }
+
+    pub(crate) fn review(&mut self, change: ReviewChange) {
+        self.rest.reviews.push(change);
     }
 
     pub(crate) fn used(&mut self, used: Used) {

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod access_requests;
+mod access_reviews;
 mod actor;
 mod admin;
 mod apply;

@@ -112,6 +112,12 @@ pub(crate) const REQUESTS_OF_PAGE_MAX: usize = 200;
 pub(crate) const OWNED_GROUPS_SHOWN_MAX: usize = 500;
 /// Members of a group on one page, at most 700 bytes each as HTML: 350 KB.
 pub(crate) const MEMBERS_OF_PAGE_MAX: u32 = 500;
+/// Reviewers of one access review.
+pub(crate) const REVIEWERS_MAX: usize = 32;
+/// Access reviews of a tenant that were finished and are kept, each with its assignments.
+pub(crate) const FINISHED_REVIEWS_KEPT: u32 = 50;
+/// Access reviews that are listed at once.
+pub(crate) const REVIEWS_SHOWN_MAX: u32 = 1_000;
 /// How often it is noted that an assignment is used: a transaction a day and assignment.
 pub(crate) const USE_NOTED_S: u64 = 86_400;
 /// Codes that were given out: at about 300 bytes each 3 MB.

@@ -3,6 +3,7 @@
 
 mod groups;
 mod requests;
+mod reviews;
 mod sessions;
 
 use std::collections::BTreeSet;
@@ -50,6 +51,10 @@ pub(crate) fn answer(control: &Control, request: &PortalRequest) -> PortalAnswer
         PortalAction::Requests {} => requests::shown(control, &caller),
         PortalAction::Ask { app, justification } => requests::ask(control, &caller, *app, justification),
         PortalAction::Decide { request, approve, note } => requests::decide(control, &caller, *request, *approve, note),
+        PortalAction::Reviews {} => reviews::shown(control, &caller),
+        PortalAction::Review { review, principal, keep, note } => {
+            reviews::decide(control, &caller, *review, (*principal, *keep, note))
+        }
         PortalAction::Groups {} => groups::shown(control, &caller),
         PortalAction::Group { group } => groups::one(control, &caller, *group),
         PortalAction::ChangeMember { group, login, joins } => groups::change(control, &caller, *group, login, *joins),

@@ -88,6 +88,8 @@ mod tests {
             include_str!("portal/requests.rs"),
             include_str!("portal/groups.rs"),
             include_str!("access_requests.rs"),
+            include_str!("access_reviews.rs"),
+            include_str!("portal/reviews.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -54,6 +54,7 @@ impl Staged {
         self.rest.factors.extend(rest.factors);
         self.rest.requests.extend(rest.requests);
         self.rest.used.extend(rest.used);
+        self.rest.reviews.extend(rest.reviews);
         self.rest.audit.extend(rest.audit);
         self.rest.sign_ins.extend(rest.sign_ins);
         self.rest.cuts.extend(rest.cuts);

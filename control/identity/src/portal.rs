@@ -16,7 +16,9 @@ use crate::{cookies, pages};
 
 /// Whether a path is the portal's.
 pub(crate) fn is_for(path: &str) -> bool {
-    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS | GROUPS) || path.starts_with(ICONS) || path.starts_with(GROUP)
+    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS | REVIEWS | GROUPS)
+        || path.starts_with(ICONS)
+        || path.starts_with(GROUP)
 }
 
 /// Answers a request for it.
@@ -45,6 +47,7 @@ fn shown(path: &str) -> Option<PortalAction> {
         "/" => Some(PortalAction::Apps {}),
         SESSIONS => Some(PortalAction::Sessions {}),
         REQUESTS => Some(PortalAction::Requests {}),
+        REVIEWS => Some(PortalAction::Reviews {}),
         GROUPS => Some(PortalAction::Groups {}),
         path => match path.strip_prefix(GROUP) {
             Some(group) => group.parse().ok().map(|group| PortalAction::Group { group }),
@@ -54,7 +57,7 @@ fn shown(path: &str) -> Option<PortalAction> {
 }
 
 fn has_form(path: &str) -> bool {
-    matches!(path, SESSIONS | REQUESTS) || path.starts_with(GROUP)
+    matches!(path, SESSIONS | REQUESTS | REVIEWS) || path.starts_with(GROUP)
 }
 
 /// What a form asks for.
@@ -73,6 +76,12 @@ fn done(path: &str, mut fields: Fields) -> Option<PortalAction> {
                 "deny" => false,
                 _ => return None,
             },
+            note: fields.take("note"),
+        }),
+        (REVIEWS, keep @ ("keep" | "remove")) => Some(PortalAction::Review {
+            review: fields.take("review").parse().ok()?,
+            principal: fields.take("principal").parse().ok()?,
+            keep: keep == "keep",
             note: fields.take("note"),
         }),
         (path, action @ ("add" | "remove")) => Some(PortalAction::ChangeMember {
@@ -94,6 +103,7 @@ async fn ask(control: &Control, headers: &HeaderMap, query: &str, path: &str, ac
         Ok(PortalAnswer::Apps(apps)) => pages::portal::apps(&apps),
         Ok(PortalAnswer::Sessions(sessions)) => pages::portal::sessions(&sessions),
         Ok(PortalAnswer::Requests(requests)) => pages::portal::requests(&requests),
+        Ok(PortalAnswer::Reviews(reviews)) => pages::portal::reviews(&reviews),
         Ok(PortalAnswer::Groups(groups)) => pages::portal::groups(&groups),
         Ok(PortalAnswer::Group(group)) => pages::portal::group(&group),
         Ok(PortalAnswer::Icon { png }) => match STANDARD.decode(png) {
@@ -128,6 +138,7 @@ fn see_other(path: &str) -> Response<Page> {
 const SIGN_IN: &str = "/portal/sign-in";
 const SESSIONS: &str = "/sessions";
 const REQUESTS: &str = "/requests";
+const REVIEWS: &str = "/reviews";
 const GROUPS: &str = "/groups";
 const GROUP: &str = "/groups/";
 const ICONS: &str = "/icon/";
@@ -151,6 +162,15 @@ mod tests {
             |joins| PortalAction::ChangeMember { group: "ug1-3".parse().unwrap(), login: "bert".into(), joins };
         assert_eq!(asked("/groups/ug1-3", "action=add&login=bert"), Some(change(true)));
         assert_eq!(asked("/groups/ug1-3", "action=remove&login=bert"), Some(change(false)));
+        let review = |keep| PortalAction::Review {
+            review: "rv1-2".parse().unwrap(),
+            principal: "ug1-3".parse().unwrap(),
+            keep,
+            note: "x".into(),
+        };
+        let form = "review=rv1-2&principal=ug1-3&note=x";
+        assert_eq!(asked(REVIEWS, &format!("action=keep&{form}")), Some(review(true)));
+        assert_eq!(asked(REVIEWS, &format!("action=remove&{form}")), Some(review(false)));
         for (path, form) in [
             ("/", &*end),
             (SESSIONS, "action=end&session=x"),
@@ -158,6 +178,8 @@ mod tests {
             (SESSIONS, "action=all"),
             (REQUESTS, "action=ask&app=wiki&justification=x"),
             (REQUESTS, "action=decide&request=rq1-1&note="),
+            (REVIEWS, "action=keep&review=rv1-2&principal=sales"),
+            (REVIEWS, "action=add&review=rv1-2&principal=ug1-3"),
             (SESSIONS, "action=add&login=anna"),
             (GROUPS, "action=add&login=anna"),
             ("/groups/sales", "action=add&login=anna"),

@@ -35,6 +35,9 @@
 //! | `DELETE /v1/tenants/T/assignments/A/PRINCIPAL` | – → [`Changed`]; PRINCIPAL is `user/U`, `group/UG` or `everyone` |
 //! | `GET /v1/tenants/T/access-requests[?all=true]` | – → `List<AccessRequestView>`, the newest first, at most a thousand; those that wait unless all are asked for |
 //! | `POST /v1/tenants/T/access-requests/RQ/approve` · `…/deny` | [`DecideAccess`] → [`AccessDecided`] |
+//! | `GET /v1/tenants/T/access-reviews[?all=true]` · `POST` | – → `List<AccessReviewView>`, the newest first; those that go on unless all are asked for · [`StartReview`] → [`AccessReviewChanged`] |
+//! | `GET /v1/tenants/T/access-reviews/RV` | – → [`AccessReviewDetail`] |
+//! | `POST /v1/tenants/T/access-reviews/RV/decide` · `…/finish` | [`DecideReview`] · [`FinishReview`] → [`AccessReviewChanged`] |
 //! | `GET /v1/tenants/T/service-tokens` · `POST` | – → `List<ServiceTokenView>` · [`CreateServiceToken`] → [`ServiceTokenIssued`] |
 //! | `GET /v1/tenants/T/service-tokens/S` · `PATCH` · `DELETE` | – → [`ServiceTokenView`] · [`SetServiceToken`] → [`ServiceTokenChanged`] · – → [`Changed`] |
 //! | `POST /v1/tenants/T/service-tokens/S/rotate` | [`RotateServiceToken`] → [`ServiceTokenIssued`] |
@@ -61,6 +64,7 @@
 
 mod access;
 mod access_request;
+mod access_review;
 mod audit;
 mod directory;
 mod directory_sync;
@@ -85,6 +89,9 @@ pub use access::{
     ServiceTokenIssued, ServiceTokenView, SetServiceToken, Validity,
 };
 pub use access_request::{AccessDecided, AccessRequestView, DecideAccess, DecisionView, JUSTIFICATION_BYTES_MAX};
+pub use access_review::{
+    AccessReviewChanged, AccessReviewDetail, AccessReviewView, DecideReview, FinishReview, ReviewItemView, StartReview,
+};
 pub use audit::{
     AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
     SignInResult, Verified,

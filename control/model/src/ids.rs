@@ -158,6 +158,11 @@ tenant_id!(
     AccessRequestId, "rq", "an access request id such as rq1-4"
 );
 
+tenant_id!(
+    /// A review of who is assigned to an application.
+    AccessReviewId, "rv", "an access review id such as rv1-2"
+);
+
 impl TenantId {
     /// The tenant `default`, made at initialisation.
     pub const DEFAULT: Self = Self(1);

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Line, LoginName};
+use crate::directory::{Line, LoginName, Principal};
 use crate::identity::{ClientInfo, Refused};
-use crate::ids::{AccessRequestId, AppId, Name, SessionId, UserGroupId};
+use crate::ids::{AccessRequestId, AccessReviewId, AppId, Name, SessionId, UserGroupId};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
 
@@ -69,6 +69,19 @@ pub enum PortalAction {
         /// What is said to who asked, as typed.
         note: String,
     },
+    /// Access reviews that wait for them.
+    Reviews {},
+    /// Decides about an assignment under review.
+    Review {
+        /// Which review.
+        review: AccessReviewId,
+        /// Whose assignment.
+        principal: Principal,
+        /// Whether it stays.
+        keep: bool,
+        /// Why, as typed.
+        note: String,
+    },
     /// The groups that they look after.
     Groups {},
     /// One of them.
@@ -110,6 +123,8 @@ pub enum PortalAnswer {
     Sessions(Box<Sessions>),
     /// Access requests.
     Requests(Box<Requests>),
+    /// Access reviews.
+    Reviews(Box<Reviews>),
     /// Groups.
     Groups(Box<OwnedGroups>),
     /// A group.
@@ -198,6 +213,9 @@ pub struct Requests {
     pub own: Vec<OwnRequest>,
     /// What others ask of them, the oldest first.
     pub to_decide: Vec<ToDecide>,
+    /// How many access reviews wait for them.
+    #[serde(default)]
+    pub reviews: u32,
     /// The time of all this, for people to compare.
     pub now_unix: u64,
 }
@@ -248,6 +266,44 @@ pub struct ToDecide {
     pub justification: String,
     /// When.
     pub created_unix: u64,
+}
+
+/// Access reviews that wait for a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviews {
+    /// Who.
+    pub visitor: Visitor,
+    /// The oldest first.
+    pub reviews: Vec<ReviewToDo>,
+    /// The time of all this, for people to compare.
+    pub now_unix: u64,
+}
+
+/// A review, and what they have to decide in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewToDo {
+    /// Its id.
+    pub id: AccessReviewId,
+    /// What the application is called.
+    pub app: String,
+    /// Until when it is to be done.
+    pub due_unix: u64,
+    /// Assignments that nobody decided about.
+    pub items: Vec<ReviewItem>,
+    /// Whether there are others.
+    pub more: bool,
+}
+
+/// An assignment under review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewItem {
+    /// Who.
+    pub principal: Principal,
+    /// What people call them: `user/anna`, `group/sales`, `everyone`.
+    pub name: String,
+    /// When the assignment last let somebody in, to the day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_unix: Option<u64>,
 }
 
 /// The groups that a user looks after.

@@ -15,7 +15,7 @@ use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
 
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
-pub use request::{Approver, RequestMode, RequestSettings, take_request};
+pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};

@@ -149,6 +149,44 @@ fn owners_say_who_is_in_their_group_with_chromium() {
 }
 
 #[test]
+fn reviewers_look_at_who_is_assigned_with_chromium() {
+    if !browser::is_there() {
+        return pass_over("no Chromium: cargo xtask browser");
+    }
+    let scene = Scene::start();
+    let world = &scene.world;
+    scene.add_user("bert", &[]);
+    world.cli(&["group", "create", "sales"]).unwrap();
+    world.cli(&["assign", "crm", "--group", "sales"]).unwrap();
+    let mut anna = scene.signed_in("anna");
+    assert_eq!(anna.open(&url(&scene.crm, "/bytes/3")).unwrap().answer.status, 200);
+    let unused = world.json(&["assign", "list", "crm"]).unwrap();
+    let of =
+        |who: &str| unused["items"].as_array().unwrap().iter().find(|one| one["principal"] == who).unwrap().clone();
+    assert!(of("user/anna")["last_used_unix"].is_u64() && of("group/sales")["last_used_unix"].is_null(), "{unused}");
+
+    world.cli(&["access", "review", "start", "crm", "--reviewer", "user/bert", "--due", "7d"]).unwrap();
+    let bert = sign_in(&scene, "bert");
+    bert.open(&login_url(&scene, "/requests")).unwrap();
+    click(&bert, "a[href='/reviews']");
+    wait_for_text(&bert, "Everybody in the group sales");
+    wait_for_text(&bert, "Not used, as far as is known");
+    see(&bert, "portal-reviews");
+    click(&bert, "form:has([name=principal][value^=u1-]) button[value=remove]");
+    bert.wait_for(PATIENCE, "return document.querySelectorAll('.decide').length === 1").unwrap();
+    assert_eq!(anna.open(&url(&scene.crm, "/bytes/3")).unwrap().answer.status, 403, "at once");
+    click(&bert, "button[value=keep]");
+    wait_for_text(&bert, "There is nothing for you to review");
+    bert.finish().unwrap();
+    let list = world.cli(&["access", "review", "list", "--all"]).unwrap();
+    assert!(list.contains("finished") && list.contains("0 of 2"), "{list}");
+    let shown = world.cli(&["access", "review", "show", "rv1-1"]).unwrap();
+    assert!(shown.contains("remove, by user bert") && shown.contains("keep, by user bert"), "{shown}");
+    let report = world.cli(&["assign", "report"]).unwrap();
+    assert!(report.contains("no assignment has ended"), "{report}");
+}
+
+#[test]
 fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
     let scene = Scene::start();
     let mut anna = scene.signed_in("anna");
@@ -161,6 +199,7 @@ fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
         ("/sessions", &*end),
         ("/sessions", "action=end-others"),
         ("/requests", "action=ask&app=a1-1"),
+        ("/reviews", "action=remove&review=rv1-1&principal=u1-1"),
         ("/groups/ug1-1", "action=add&login=anna"),
     ];
     for head in

@@ -9,6 +9,7 @@ use postern_model::directory::Line;
 use postern_model::ids::{AccessRequestId, Name};
 use postern_service::duration;
 
+use super::access_review::AccessReviewCommand;
 use super::reference;
 
 #[derive(Subcommand, Debug)]
@@ -19,6 +20,9 @@ pub(crate) enum AccessCommand {
     /// Requests of users who ask for an application that they are not assigned to
     #[command(subcommand)]
     Request(AccessRequestCommand),
+    /// Reviews of who is assigned to an application
+    #[command(subcommand)]
+    Review(AccessReviewCommand),
 }
 
 #[derive(Subcommand, Debug)]

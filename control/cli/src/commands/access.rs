@@ -23,6 +23,7 @@ pub(super) fn run(context: &Context, command: AccessCommand) -> Result<()> {
     match command {
         AccessCommand::Token(command) => run_token(context, command),
         AccessCommand::Request(command) => super::access_request::run(context, command),
+        AccessCommand::Review(command) => super::access_review::run(context, command),
     }
 }
 

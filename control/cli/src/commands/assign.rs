@@ -68,7 +68,7 @@ fn assign(context: &Context, asked: &Assign) -> Result<()> {
 }
 
 /// As people read it, and as a path has it.
-fn named(principal: &PrincipalArgs) -> (String, String) {
+pub(super) fn named(principal: &PrincipalArgs) -> (String, String) {
     match (&principal.user, &principal.group) {
         (Some(user), _) => (format!("user/{user}"), format!("user/{}", segment(user))),
         (None, Some(group)) => (format!("group/{group}"), format!("group/{}", segment(group))),

@@ -5,7 +5,7 @@ use postern_model::admin::{AssignmentChanged, ChangeMembers, CreateUser, DecideA
 
 use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
-use crate::{access_requests, apply, assignments, factors, idps, rollout, tenants, user_groups, users};
+use crate::{access_requests, access_reviews, apply, assignments, factors, idps, rollout, tenants, user_groups, users};
 
 impl Ask<'_> {
     pub(super) async fn users(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
@@ -134,6 +134,27 @@ impl Ask<'_> {
             }
             _ => Err(self.no_route()),
         }
+    }
+
+    pub(super) async fn access_reviews(&self, tenant: &str, rest: &[&str], query: &str) -> Result<Reply, Problem> {
+        let (control, actor) = (self.control, self.actor);
+        let tenant = tenants::find(control, tenant)?;
+        let mut changed = match (self.method, rest) {
+            (&Method::GET, []) => return reply(&list(access_reviews::list(control, &tenant, switch(query, "all")?)?)),
+            (&Method::GET, [review]) => return reply(&access_reviews::show(control, &tenant, review)?),
+            (&Method::POST, []) => {
+                return created(&access_reviews::start(control, actor, &tenant, self.body()?)?);
+            }
+            (&Method::POST, [review, "decide"]) => {
+                access_reviews::decide(control, actor, &tenant, review, self.body()?)?
+            }
+            (&Method::POST, [review, "finish"]) => {
+                access_reviews::finish(control, actor, &tenant, review, &self.body()?)?
+            }
+            _ => return Err(self.no_route()),
+        };
+        changed.warnings.extend(rollout::confirmed(control, changed.version).await);
+        reply(&changed)
     }
 
     pub(super) fn document(&self, tenant: &str, query: &str) -> Result<Reply, Problem> {

@@ -39,6 +39,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "membership-test"] => ask.membership_test(tenant),
         ["v1", "tenants", tenant, "assignments", rest @ ..] => ask.assignments(tenant, rest, query).await,
         ["v1", "tenants", tenant, "access-requests", rest @ ..] => ask.access_requests(tenant, rest, query).await,
+        ["v1", "tenants", tenant, "access-reviews", rest @ ..] => ask.access_reviews(tenant, rest, query).await,
         ["v1", "tenants", tenant, "document"] => ask.document(tenant, query),
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
         ["v1", "tenants", tenant, "scim", rest @ ..] => ask.scim(tenant, rest),

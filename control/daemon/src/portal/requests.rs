@@ -9,13 +9,14 @@ use postern_model::ids::{AccessRequestId, AppId};
 use postern_model::portal::{OwnRequest, PortalAnswer, Requestable, Requests, ToDecide};
 use postern_model::settings::{PortalSettings, RequestMode, RequestSettings};
 
-use super::{Caller, label};
+use super::{Caller, label, reviews, seen};
 use crate::access_requests::{self, is_approver, requestable, words};
 use crate::clock::now_unix;
 use crate::control::Control;
 use crate::limits::{DECIDED_REQUESTS_KEPT, OPEN_REQUESTS_MAX, OPEN_REQUESTS_OF_USER_MAX, REQUESTS_OF_PAGE_MAX};
 use crate::problem::problem;
 use crate::store::{AccessRequest, RequestQuery};
+use crate::tenants;
 
 /// What they may ask for, what they asked for, and what others ask of them.
 pub(super) fn shown(control: &Control, caller: &Caller) -> Result<PortalAnswer, Problem> {
@@ -45,13 +46,14 @@ pub(super) fn shown(control: &Control, caller: &Caller) -> Result<PortalAnswer, 
         let (groups, now) = (caller.groups(), now_unix());
         let snapshot = control.snapshot();
         let has = |app: AppId| assigned(&snapshot.assignments, &caller.user, &groups, app, now).is_some();
-        let free = apps.values().filter(|(app, _)| !is_open(app.id) && !has(app.id));
+        let free = apps.values().filter(|(app, _)| !is_open(app.id) && !has(app.id) && seen(caller, app).is_some());
         free.map(|(app, settings)| can_ask(app, settings)).collect()
     };
     requestable.sort_by_cached_key(|app| (app.label.to_lowercase(), app.app));
     requestable.truncate(REQUESTS_OF_PAGE_MAX);
     let own = own.into_iter().map(|request| own_request(control, request)).collect();
-    let requests = Requests { visitor: caller.visitor(), requestable, own, to_decide, now_unix: now_unix() };
+    let reviews = tenants::as_u32(reviews::theirs(control, caller)?.len());
+    let requests = Requests { visitor: caller.visitor(), requestable, own, to_decide, reviews, now_unix: now_unix() };
     Ok(PortalAnswer::Requests(Box::new(requests)))
 }
 
@@ -65,7 +67,7 @@ pub(super) fn ask(
     let found = {
         let snapshot = control.snapshot();
         let own = snapshot.apps.get(&app).filter(|app| app.id.tenant == caller.user.id.tenant);
-        own.filter(|app| requestable(app).is_some()).cloned()
+        own.filter(|app| requestable(app).is_some() && seen(caller, app).is_some()).cloned()
     };
     let Some(app) = found else { return Ok(PortalAnswer::Absent {}) };
     let has = {
@@ -138,6 +140,6 @@ fn own_request(control: &Control, request: AccessRequest) -> OwnRequest {
     }
 }
 
-fn called(app: &App) -> String {
+pub(super) fn called(app: &App) -> String {
     PortalSettings::parse(&app.settings).map_or_else(|_| app.name.to_string(), |settings| label(app, &settings))
 }

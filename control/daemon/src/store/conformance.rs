@@ -10,6 +10,7 @@ mod directory;
 mod factors;
 mod records;
 mod requests;
+mod reviews;
 mod scim;
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
@@ -24,8 +25,11 @@ pub(crate) fn run(open: Open<'_>) {
     directory::run(open);
     factors::run(open);
     records::run(open);
-    requests::run(open);
     scim::run(open);
+    reviews::run(open);
+    // Last: it removes what was never there, and nothing can be loaded after that.
+    requests::run(open);
+    reviews::are_gone(open);
 }
 
 fn empty_is_none(open: Open<'_>) {

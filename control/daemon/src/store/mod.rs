@@ -7,6 +7,7 @@ pub(crate) mod factors;
 mod providers;
 pub(crate) mod records;
 mod requests;
+mod reviews;
 mod scim;
 mod sessions;
 pub(crate) mod sign_in;
@@ -23,6 +24,7 @@ pub(crate) use factors::{FactorChange, Factors};
 pub(crate) use providers::{ProviderChange, ProviderSession, Providers, StoredProvider};
 pub(crate) use records::{Cut, Records};
 pub(crate) use requests::{AccessRequest, Decision, RequestChange, RequestQuery, Requests};
+pub(crate) use reviews::{Counted, Review, ReviewChange, Reviews};
 pub(crate) use scim::{Marks, ScimRows, ScimToken};
 pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
@@ -31,7 +33,9 @@ pub(crate) use sync::{StoredSource, SyncChange, SyncRows, SyncState};
 pub(crate) use uses::{Used, Uses};
 
 /// A place for the state. Every method is whole or without effect.
-pub(crate) trait Store: Directory + Providers + Records + Requests + ScimRows + Sessions + SyncRows + Uses {
+pub(crate) trait Store:
+    Directory + Providers + Records + Requests + Reviews + ScimRows + Sessions + SyncRows + Uses
+{
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
@@ -97,6 +101,7 @@ pub(crate) struct Commit {
     pub(crate) factors: Vec<FactorChange>,
     pub(crate) requests: Vec<RequestChange>,
     pub(crate) used: Vec<Used>,
+    pub(crate) reviews: Vec<ReviewChange>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) sign_ins: Vec<SignIn>,
     /// Logs whose oldest records are no longer kept.

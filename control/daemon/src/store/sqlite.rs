@@ -14,6 +14,7 @@ mod factors;
 mod providers;
 mod records;
 mod requests;
+mod reviews;
 mod scim;
 mod sessions;
 mod sync;
@@ -201,6 +202,7 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
         bytes += json.len() as u64;
         transaction.prepare_cached("INSERT INTO log VALUES (?, ?)")?.execute(params![signed(delta.version), json])?;
         uses::follow(transaction, &delta.change)?;
+        reviews::follow(transaction, &delta.change)?;
     }
     for (name, value) in &commit.counters {
         let put = "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value=max(value, excluded.value)";
@@ -222,6 +224,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     }
     for change in &commit.requests {
         requests::write(transaction, change)?;
+    }
+    for change in &commit.reviews {
+        reviews::write(transaction, change)?;
     }
     for used in &commit.used {
         uses::write(transaction, used)?;
@@ -349,6 +354,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("directory_sync.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("requests.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("uses.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("reviews.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

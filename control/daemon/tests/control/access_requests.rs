@@ -95,6 +95,8 @@ fn nobody_decides_about_themselves_and_nobody_asks_for_what_they_cannot() {
     let settings = json!({"request": "approval", "request_approvers": "user/anna,user/bert"});
     let wiki = publish(&site, "wiki", &settings);
     let closed = publish(&site, "closed", &json!({}));
+    let chosen = publish(&site, "chosen", &json!({"request": "auto", "portal_visible": "group/staff"}));
+    let hidden = publish(&site, "hidden", &json!({"request": "auto", "portal_visible": "none"}));
     let (anna, bert) = (site.browser("anna"), site.browser("bert"));
     for (app, why, expected) in [(&wiki, "", "access-request-invalid"), (&wiki, " \r\n ", "access-request-invalid")] {
         assert_eq!(code(&ask(&mut site, &anna, app, why)), expected);
@@ -102,7 +104,10 @@ fn nobody_decides_about_themselves_and_nobody_asks_for_what_they_cannot() {
     for wrong in ["a".repeat(1_025), "a\u{202e}b".into(), "a\u{1b}[1mb".into()] {
         assert_eq!(code(&ask(&mut site, &anna, &wiki, &wrong)), "access-request-invalid");
     }
-    assert_eq!(ask(&mut site, &anna, &closed, "x"), json!({"is": "absent"}));
+    for nothing in [&closed, &chosen, &hidden] {
+        assert_eq!(ask(&mut site, &anna, nothing, "x"), json!({"is": "absent"}));
+    }
+    assert_eq!(page(&mut site, &anna)["requestable"].as_array().unwrap().len(), 1, "what is hidden is not offered");
     assert_eq!(ask(&mut site, &anna, "a2-1", "x"), json!({"is": "absent"}));
     assert_eq!(ask(&mut site, "nobody", &wiki, "x"), json!({"is": "nobody"}));
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
 mod access_requests;
+mod access_reviews;
 mod administration;
 mod apply;
 mod audit;

@@ -2,6 +2,7 @@
 
 mod groups;
 mod requests;
+mod reviews;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,6 +18,7 @@ use super::{Rights, empty, of_document};
 use crate::server::Page;
 pub(crate) use groups::{group, groups};
 pub(crate) use requests::requests;
+pub(crate) use reviews::reviews;
 
 /// The applications of a user.
 pub(crate) fn apps(apps: &Apps) -> Response<Page> {

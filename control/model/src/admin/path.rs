@@ -146,6 +146,24 @@ pub fn access_requests(tenant: &str) -> String {
     format!("{TENANTS}/{tenant}/access-requests")
 }
 
+/// Access reviews: `GET`, `POST`.
+#[must_use]
+pub fn access_reviews(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/access-reviews")
+}
+
+/// One of them.
+#[must_use]
+pub fn access_review(tenant: &str, review: &str) -> String {
+    format!("{}/{review}", access_reviews(tenant))
+}
+
+/// What is done with it: `decide` or `finish`.
+#[must_use]
+pub fn access_review_step(tenant: &str, review: &str, step: &str) -> String {
+    format!("{}/{step}", access_review(tenant, review))
+}
+
 /// What becomes of one: `approve` or `deny`.
 #[must_use]
 pub fn access_request_decision(tenant: &str, request: &str, decision: &str) -> String {

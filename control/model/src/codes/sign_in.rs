@@ -68,6 +68,27 @@ pub(super) const CODES: &[Code] = &[
         cure: "look at what became of it with `postern access request list --all`.",
     },
     Code {
+        code: "access-review-refused",
+        status: Some(409),
+        title: "The access review cannot be started",
+        cause: "One of the application goes on already, nobody is assigned to it, or it asks nobody who they are. The text says which.",
+        cure: "see what goes on with `postern access review list`, and who is assigned with `postern assign list APP`.",
+    },
+    Code {
+        code: "access-review-own",
+        status: Some(403),
+        title: "Nobody reviews their own access",
+        cause: "A reviewer tried to decide about their own assignment.",
+        cure: "ask another reviewer, or an operator: `postern access review keep REVIEW --user LOGIN`.",
+    },
+    Code {
+        code: "access-review-over",
+        status: Some(409),
+        title: "That was decided already",
+        cause: "Somebody else decided about this assignment first, or the review is finished: what was decided stays so.",
+        cure: "look at it with `postern access review show REVIEW`. Who was taken away is assigned again with `postern assign`.",
+    },
+    Code {
         code: "group-member-unknown",
         status: Some(400),
         title: "Nobody has this login name",

@@ -2,6 +2,7 @@
 //! connectors need nothing of them.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use super::{SettingInvalid, unfit};
 use crate::config::Preauth;
@@ -86,14 +87,27 @@ fn mode(value: &str) -> Result<RequestMode, SettingInvalid> {
     }
 }
 
+impl FromStr for Approver {
+    type Err = ApproverInvalid;
+
+    fn from_str(text: &str) -> Result<Self, ApproverInvalid> {
+        let (kind, name) = text.split_once('/').ok_or(ApproverInvalid)?;
+        match kind {
+            "user" => name.parse().map(Self::User).map_err(|_| ApproverInvalid),
+            "group" => name.parse().map(Self::Group).map_err(|_| ApproverInvalid),
+            _ => Err(ApproverInvalid),
+        }
+    }
+}
+
+/// Text that names nobody who could decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be user/LOGIN or group/NAME")]
+pub struct ApproverInvalid;
+
 fn approvers(value: &str) -> Result<Vec<Approver>, SettingInvalid> {
-    let one = |text: &str| match text.trim().split_once('/')? {
-        ("user", login) => login.parse().ok().map(Approver::User),
-        ("group", name) => name.parse().ok().map(Approver::Group),
-        _ => None,
-    };
-    let parsed: Option<Vec<Approver>> = value.split(',').map(one).collect();
-    let fits = parsed.filter(|approvers| approvers.len() <= APPROVERS_MAX);
+    let parsed: Result<Vec<Approver>, _> = value.split(',').map(|one| one.trim().parse()).collect();
+    let fits = parsed.ok().filter(|approvers| approvers.len() <= APPROVERS_MAX);
     let expected = "must be user/LOGIN and group/NAME, separated by commas, at most 32";
     fits.ok_or_else(|| unfit(REQUEST_APPROVERS, value, expected))
 }

@@ -2,7 +2,6 @@
 
 use hyper::Response;
 use maud::{Markup, html};
-use postern_model::policy::span;
 use postern_model::portal::{OwnRequest, Requestable, Requests, ToDecide};
 
 use super::{ago, page};
@@ -10,9 +9,12 @@ use crate::server::Page;
 
 /// What a user may ask for, asked for, and has to decide.
 pub(crate) fn requests(requests: &Requests) -> Response<Page> {
-    let Requests { visitor, requestable, own, to_decide, now_unix } = requests;
+    let Requests { visitor, requestable, own, to_decide, reviews, now_unix } = requests;
     let body = html! {
         h1 { "Access requests" }
+        @if *reviews > 0 {
+            p { a.name href="/reviews" { "Access reviews that wait for you: " (reviews) } }
+        }
         @if !to_decide.is_empty() {
             section aria-labelledby="to-decide" {
                 h2 #to-decide { "For you to decide" }
@@ -46,7 +48,7 @@ fn ask(app: &Requestable) -> Markup {
                 textarea id=(id) name="justification" rows="3" maxlength="500" required aria-describedby=(hint) {}
                 p.where id=(hint) {
                     @if app.at_once { "You get it at once." } @else { "Somebody else decides, and reads this." }
-                    @if let Some(seconds) = app.lasts_s { " It lasts " (span(seconds)) "." }
+                    @if let Some(seconds) = app.lasts_s { " It lasts " (lasting(seconds)) "." }
                 }
                 button type="submit" { "Request access" }
             }
@@ -88,6 +90,13 @@ fn decide(request: &ToDecide, now_unix: u64) -> Markup {
     }
 }
 
+/// Whole hours or days, as they are set.
+fn lasting(seconds: u64) -> String {
+    let (count, unit) =
+        if seconds.is_multiple_of(86_400) { (seconds / 86_400, "day") } else { (seconds / 3_600, "hour") };
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,11 +134,14 @@ mod tests {
                 justification: wrong(),
                 created_unix: 0,
             }],
+            reviews: 2,
             now_unix: 60,
         });
         let html = String::from_utf8(page.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert!(!html.contains("<script") && html.contains("href=\"/groups\""), "{html}");
-        assert!(html.contains("denied 1 minute ago") && html.contains("It lasts 1d."), "{html}");
+        assert!(html.contains("denied 1 minute ago") && html.contains("It lasts 1 day."), "{html}");
+        assert!(html.contains("<a class=\"name\" href=\"/reviews\">Access reviews that wait for you: 2</a>"), "{html}");
+        assert_eq!((lasting(28_800), lasting(2_592_000)), ("8 hours".into(), "30 days".into()));
         // Every field that is seen has its label.
         for id in ["why-a1-7", "note-rq1-1"] {
             assert!(html.contains(&format!("<label for=\"{id}\"")) && html.contains(&format!("id=\"{id}\"")), "{html}");
