@@ -73,6 +73,7 @@ mod limits;
 pub mod path;
 mod policy;
 mod provider;
+mod saml;
 mod scim;
 
 use std::collections::BTreeMap;
@@ -109,6 +110,7 @@ pub use identity::{
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
 pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
 pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
+pub use saml::{RotateSaml, SamlKeyView, SamlView};
 pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
 
 /// An error, RFC 9457.

@@ -16,6 +16,7 @@
 //! A source that a user has nothing for is the empty text. `lower` and `upper` change the letters of ASCII alone: of others
 //! some become an ASCII letter, and one user's name another's.
 
+mod attributes;
 mod evaluate;
 mod field_value;
 mod functions;
@@ -30,6 +31,7 @@ use std::str::FromStr;
 use crate::directory::AttributeName;
 use crate::ids::Name;
 
+pub use attributes::{SamlAttribute, SamlAttributes};
 pub use evaluate::{Claims, TooLong};
 pub use field_value::field_value;
 pub use headers::{HeaderName, HeaderNameInvalid, SsoHeader, SsoHeaders, TooLongFor};
@@ -118,3 +120,7 @@ pub const VALUE_BYTES_MAX: usize = 4 << 10;
 pub const HEADERS_BYTES_MAX: usize = 16 << 10;
 /// Headers of an application.
 pub const HEADERS_MAX: usize = 32;
+/// Attributes of an application's assertions.
+pub const ATTRIBUTES_MAX: usize = 64;
+/// Bytes of all of their values together.
+pub const ATTRIBUTES_BYTES_MAX: usize = 64 << 10;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
 use crate::ids::{AppId, GroupId};
+use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
 
 pub use factor::{
@@ -156,6 +157,9 @@ pub struct Done {
     /// What the browser keeps; `None`: what it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser: Option<BrowserGrant>,
+    /// For a service provider: what the browser does instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saml: Option<Box<SamlEnd>>,
 }
 
 /// What a browser keeps of a sign-in, for the identity's own host.
@@ -192,6 +196,9 @@ pub struct SignedIn {
     /// Where that one may send them back to after they signed out there, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_out_uri: Option<String>,
+    /// Applications that keep users signed in by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<AppLogout>,
 }
 
 /// The identity process's backend, as its group's signed configuration names it. No resolver knows it.

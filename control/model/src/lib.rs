@@ -32,6 +32,7 @@ pub mod portal;
 pub mod prefix;
 pub mod question;
 pub mod record;
+pub mod saml;
 pub mod scim;
 pub mod secret;
 pub mod service_token;

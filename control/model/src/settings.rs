@@ -2,6 +2,7 @@
 
 mod portal;
 mod request;
+mod saml;
 mod sso;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VIS
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
+pub use saml::{NameIdFormat, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
 
@@ -49,6 +51,8 @@ pub struct AppSettings {
     pub sso_headers: SsoHeaders,
     /// `sso_assertion`: a signed statement of who the user is, in this header. Default none.
     pub sso_assertion: Option<HeaderName>,
+    /// `sso_saml_…`: how the application takes SAML assertions, with `sso=saml` alone.
+    pub sso_saml: Option<SamlSettings>,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -150,6 +154,7 @@ impl Default for AppSettings {
             sso: SsoSettings::default(),
             sso_headers: SsoHeaders::standard(),
             sso_assertion: None,
+            sso_saml: None,
         }
     }
 }
@@ -168,6 +173,7 @@ impl AppSettings {
         // Nothing of them is kept here: relays have no use for it.
         PortalSettings::parse(settings)?;
         RequestSettings::parse(settings)?;
+        parsed.sso_saml = saml::read(settings, parsed.sso.method)?;
         Ok(parsed)
     }
 
@@ -222,6 +228,7 @@ impl AppSettings {
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
+            _ if saml::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -327,6 +334,12 @@ pub const SETTINGS: &[&str] = &[
     REQUEST_APPROVERS,
     REQUEST_EXPIRY,
     REQUEST_GROUP,
+    saml::ALL[0],
+    saml::ALL[1],
+    saml::ALL[2],
+    saml::ALL[3],
+    saml::ALL[4],
+    saml::ALL[5],
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

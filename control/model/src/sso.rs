@@ -30,6 +30,8 @@ pub enum SsoMethod {
     None,
     /// Kerberos constrained delegation.
     Kerberos,
+    /// SAML assertions, which browsers bring it: nothing that relays or connectors do.
+    Saml,
 }
 
 /// Which of a user's names is the one that the application knows.
@@ -119,13 +121,14 @@ impl SsoSettings {
     /// # Errors
     /// The setting that does not.
     pub fn check(&self, preauth: Preauth) -> Result<(), SettingInvalid> {
+        let nobody = |method| {
+            let expected = "needs --preauth oidc: with passthrough nobody knows whom to sign on";
+            Err(SettingInvalid::value(SSO, method, expected))
+        };
         match (self.method, preauth) {
-            (SsoMethod::None, _) => Ok(()),
-            (SsoMethod::Kerberos, Preauth::Passthrough) => Err(SettingInvalid::value(
-                SSO,
-                "kerberos",
-                "needs --preauth oidc: with passthrough nobody knows whom to sign on",
-            )),
+            (SsoMethod::None, _) | (SsoMethod::Saml, Preauth::Oidc) => Ok(()),
+            (SsoMethod::Kerberos, Preauth::Passthrough) => nobody("kerberos"),
+            (SsoMethod::Saml, Preauth::Passthrough) => nobody("saml"),
             (SsoMethod::Kerberos, Preauth::Oidc) if self.spn.is_none() => {
                 Err(SettingInvalid::value(SSO, "kerberos", "needs sso_spn, the SPN of the application's account"))
             }
@@ -137,7 +140,7 @@ impl SsoSettings {
     #[must_use]
     pub fn kerberos(&self) -> Option<&ServicePrincipal> {
         match self.method {
-            SsoMethod::None => None,
+            SsoMethod::None | SsoMethod::Saml => None,
             SsoMethod::Kerberos => self.spn.as_ref(),
         }
     }
@@ -260,7 +263,8 @@ fn method(value: &str) -> Result<SsoMethod, SettingInvalid> {
     match value {
         "none" => Ok(SsoMethod::None),
         "kerberos" => Ok(SsoMethod::Kerberos),
-        _ => Err(SettingInvalid::value(SSO, value, "must be none or kerberos")),
+        "saml" => Ok(SsoMethod::Saml),
+        _ => Err(SettingInvalid::value(SSO, value, "must be none, kerberos or saml")),
     }
 }
 

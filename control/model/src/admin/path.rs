@@ -8,6 +8,10 @@ pub const TENANTS: &str = "/v1/tenants";
 pub const RELAYS: &str = "/v1/relays";
 /// `GET`, `PUT`, `DELETE`.
 pub const IDENTITY: &str = "/v1/identity";
+/// The place to sign in as a SAML identity provider.
+pub const IDENTITY_SAML: &str = "/v1/identity/saml";
+/// Its next key is made, or signs from now on.
+pub const IDENTITY_SAML_ROTATE: &str = "/v1/identity/saml/rotate";
 /// `GET`.
 pub const STATUS: &str = "/v1/status";
 /// `GET`.

@@ -88,6 +88,16 @@ impl Text {
     }
 }
 
+impl Value {
+    /// One text, or each element of a list.
+    pub(super) fn values(&self, claims: &Claims<'_>) -> Result<Vec<String>, TooLong> {
+        Ok(match self {
+            Self::Text(text) => vec![text.evaluate(claims)?.into_owned()],
+            Self::List(list) => list.evaluate(claims).into_iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
 impl Source {
     fn evaluate<'a>(self, claims: &Claims<'a>) -> Cow<'a, str> {
         let user = claims.user;

@@ -1,7 +1,10 @@
 //! From text to an expression: one character of look-ahead. What a function takes is in [`super::functions`].
 
+use super::attributes::is_name;
 use super::headers::HeaderName;
-use super::{DEPTH_MAX, EXPRESSION_BYTES_MAX, Expression, ExpressionInvalid, List, SsoHeader, Text, Value};
+use super::{
+    DEPTH_MAX, EXPRESSION_BYTES_MAX, Expression, ExpressionInvalid, List, SamlAttribute, SsoHeader, Text, Value,
+};
 
 /// Reads the whole text as one expression.
 pub(super) fn expression(text: &str) -> Result<Text, ExpressionInvalid> {
@@ -31,6 +34,31 @@ pub(super) fn headers(text: &str, count_max: usize) -> Result<Vec<SsoHeader>, Ex
         }
     }
     if headers.is_empty() { Err(parser.expected("NAME=EXPRESSION, or none")) } else { Ok(headers) }
+}
+
+/// Reads `NAME=value; …`, each name once. A name that is no word, a URI say, stands in quotes; a value may be a list.
+pub(super) fn attributes(text: &str, count_max: usize) -> Result<Vec<SamlAttribute>, ExpressionInvalid> {
+    let mut parser = Parser::new(text)?;
+    let mut attributes: Vec<SamlAttribute> = Vec::new();
+    while !parser.is_at_end() {
+        if attributes.len() >= count_max {
+            return Err(parser.expected(&format!("at most {count_max} attributes")));
+        }
+        let (column, start) = parser.place();
+        let name = if parser.is_at_quote() { parser.literal()? } else { parser.word().unwrap_or_default().to_owned() };
+        if !is_name(&name) {
+            return Err(parser.at(column, "an attribute's name: a word, or a URI in quotes", start));
+        }
+        if attributes.iter().any(|attribute| *attribute.name == *name) {
+            return Err(parser.at(column, "each attribute once", &name));
+        }
+        parser.must_take('=')?;
+        attributes.push(SamlAttribute { name: name.into(), value: parser.value(0)? });
+        if !parser.takes(';') && !parser.is_at_end() {
+            return Err(parser.expected("`;` and another attribute, or the end"));
+        }
+    }
+    if attributes.is_empty() { Err(parser.expected("NAME=EXPRESSION")) } else { Ok(attributes) }
 }
 
 pub(super) struct Parser<'a> {

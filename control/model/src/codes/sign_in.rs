@@ -8,7 +8,7 @@ pub(super) const CODES: &[Code] = &[
         code: "sign-in-request-invalid",
         status: Some(400),
         title: "The sign-in cannot begin",
-        cause: "A browser was sent to the place to sign in with a request that no relay makes: another address to return to than the application's, or an application that does not ask who its users are.",
+        cause: "A browser was sent to the place to sign in with a request that no relay makes: another address to return to than the application's, or an application that does not ask who its users are. Or an application brought a SAML request that cannot be answered: it names no application or an address that is not registered, is meant for elsewhere, too old, or was answered already; the page says which.",
         cure: "open the application itself and not a link to its sign-in page. If that leads here, the application was changed at this moment: try once more.",
     },
     Code {
@@ -206,5 +206,33 @@ pub(super) const CODES: &[Code] = &[
         title: "The place to sign in cannot be changed so",
         cause: "The application that people sign in at is served by identity processes alone, stays --preauth passthrough, and has a host of its own. No other application is served by them.",
         cure: "change its address and certificate with `postern identity publish`.",
+    },
+    Code {
+        code: "saml-name-missing",
+        status: Some(403),
+        title: "The application cannot be told who you are",
+        cause: "It takes SAML assertions, and what it is to be told of this user (`sso_saml_nameid`) is empty, or holds characters that XML cannot write.",
+        cure: "ask your administrator: the user lacks what the setting says, a mail address say. `postern app show APP` shows the setting, `postern user show LOGIN` the user.",
+    },
+    Code {
+        code: "saml-entity-id-taken",
+        status: Some(409),
+        title: "Another application has the entity id",
+        cause: "Requests name a service provider by its entity id alone: of two applications with the same nobody could tell which is meant. Applications of other tenants count, too.",
+        cure: "give the service provider an entity id of its own, and set `sso_saml_entity_id` to that.",
+    },
+    Code {
+        code: "saml-key-waits",
+        status: Some(409),
+        title: "There is a next key already",
+        cause: "A key was made that is to sign for SAML service providers next, and does not yet.",
+        cure: "let it sign with `postern identity saml rotate --activate`, once service providers know it.",
+    },
+    Code {
+        code: "saml-key-missing",
+        status: Some(409),
+        title: "There is no next key",
+        cause: "Only a key that service providers could get to know may take the place of the one that signs.",
+        cure: "make one with `postern identity saml rotate`, let service providers read the metadata, then activate it.",
     },
 ];
