@@ -27,6 +27,7 @@ use crate::kept_out;
 use crate::limits::APPS_MAX;
 use crate::policies;
 use crate::problem::{check_no_id, not_found_among, problem};
+use crate::saml;
 use crate::service_tokens;
 use crate::single_sign_on;
 use crate::sso;
@@ -98,6 +99,7 @@ pub(crate) fn put(
 
 /// Refuses places that two applications have, among all of the tenant's: for what was staged without looking.
 pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
+    saml::check_entity_ids(snapshot, own_apps(snapshot, tenant))?;
     let foreign = ForeignHosts::of(snapshot, tenant.id);
     let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
     for app in own_apps(snapshot, tenant) {
@@ -205,6 +207,7 @@ fn store(
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
+        saml::check_entity_id(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
     app.certificate = chosen.map_err(|problem| problem.about("cert"))?;
@@ -262,6 +265,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     let mut warnings = kept_out::people(&snapshot, app, now_unix());
     warnings.extend(unknown);
     warnings.extend(planned.warnings());
+    warnings.extend(saml::warnings(app, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));
     warnings.extend(service_tokens::unasked(&snapshot, planned));

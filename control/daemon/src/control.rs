@@ -24,6 +24,7 @@ use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
 use crate::password::Hasher;
 use crate::problem::problem;
+use crate::saml::SamlKeys;
 use crate::scim;
 use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
@@ -47,6 +48,7 @@ pub(crate) struct Control {
     pub(crate) sessions: RefCell<SessionIndex>,
     pub(crate) groups_kept: GroupsKept,
     pub(crate) sign_ins: RefCell<SignIns>,
+    pub(crate) saml: SamlKeys,
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     inner: RefCell<Inner>,
@@ -76,6 +78,7 @@ impl Control {
         let pins = store.pins()?.into_iter().collect();
         let sessions = SessionIndex::new(store.session_users()?);
         let (version, _) = watch::channel(snapshot.version);
+        let saml = SamlKeys::open(&state_dir)?;
         let mut control = Self {
             authority,
             state_dir,
@@ -88,6 +91,7 @@ impl Control {
             sessions: RefCell::new(sessions),
             groups_kept: GroupsKept::default(),
             sign_ins: RefCell::default(),
+            saml,
             scim: RefCell::default(),
             sources: RefCell::default(),
             inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),

@@ -41,6 +41,7 @@ mod problem;
 mod questions;
 mod relays;
 mod rollout;
+mod saml;
 mod scim;
 mod service_tokens;
 mod sessions;

@@ -94,7 +94,8 @@ pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
 /// Questions that one relay has not answered yet; older ones are given up.
 pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
 
-/// Sign-ins in progress: at about 600 bytes each 6 MB. Above that the source that has the most loses its oldest.
+/// Sign-ins in progress: at about 600 bytes each 6 MB, for service providers at up to 2 KB each 20 MB. Above that the source
+/// that has the most loses its oldest.
 pub(crate) const FLOWS_MAX: usize = 10_000;
 /// How long a sign-in may take, as long as its browser's cookie at the relay.
 pub(crate) const FLOW_S: u64 = postern_model::session::FLOW_S_MAX;
@@ -126,6 +127,14 @@ pub(crate) const CODES_MAX: usize = 10_000;
 pub(crate) const CODE_S: u64 = 60;
 /// How long a code that was used is remembered.
 pub(crate) const CODE_KEPT_S: u64 = 600;
+/// How old a service provider's request may be: it comes by the next redirect.
+pub(crate) const SAML_REQUEST_S: u64 = 600;
+/// By how much a service provider's clock may be ahead.
+pub(crate) const SAML_AHEAD_S: u64 = 300;
+/// How long a request that was answered is remembered: longer than it can come again and lead to a sign-in that ends.
+pub(crate) const SAML_ANSWERED_S: u64 = SAML_AHEAD_S + SAML_REQUEST_S + FLOW_S + 60;
+/// Requests that were answered: at about 120 bytes each 1.2 MB. The oldest are forgotten.
+pub(crate) const SAML_ANSWERED_MAX: usize = 10_000;
 /// Wrong passwords of one login name before the next has to wait.
 pub(crate) const GUESSES_FREE: u32 = 5;
 /// Wrong passwords from one address, or one network of IPv6, before the next has to wait: an office may be behind it.

@@ -90,6 +90,8 @@ mod tests {
             include_str!("access_requests.rs"),
             include_str!("access_reviews.rs"),
             include_str!("portal/reviews.rs"),
+            include_str!("saml.rs"),
+            include_str!("saml/keys.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -4,6 +4,7 @@
 mod account;
 mod codes;
 mod demand;
+mod enter;
 pub(crate) mod external;
 mod flow;
 mod guesses;
@@ -11,6 +12,7 @@ mod offers;
 mod password;
 mod portal;
 mod refusals;
+pub(crate) mod saml;
 mod second;
 mod totp;
 mod waiting;
@@ -55,6 +57,7 @@ pub(crate) struct SignIns {
     codes: Codes,
     guesses: Guesses,
     external: external::External,
+    answered: saml::Answered,
 }
 
 /// What a redeemed code is worth.
@@ -87,28 +90,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         missed,
         again: Cell::new(missed.again),
     });
-    let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
-    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
-    let step = match session {
-        Some(session) => match enough(control, &at, &session) {
-            Some(step) => step,
-            None => return done(control, &flow, session.id, None),
-        },
-        None => Step::Ask(Box::new(external::first(control, flow.tenant, at.page(control, Factor::Password, None)))),
-    };
-    if matches!(step, Step::Ask(_)) {
-        control.sign_ins.borrow_mut().keep(key, flow);
-    }
-    step
-}
-
-/// `None`: what the browser has is enough for the application.
-fn enough(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Step> {
-    let Ok(Some(user)) = control.directory(|store| store.user(session.user)) else {
-        return Some(Step::Refused(internal()));
-    };
-    let demand = demand::demanded(control, at, session);
-    second::resume(control, at, session, &user, demand)
+    enter::enter(control, flow, &app, &client, session)
 }
 
 /// What is not recorded did not happen: who cannot be written down is not answered.
@@ -135,8 +117,9 @@ pub(crate) fn sign_out(control: &Control, request: &Browser) -> SignedIn {
     let was = browser(control, request);
     let key = secret_key(request.secret.expose());
     if let Ok(Some(session)) = control.sessions_in_store(|store| store.session_of_browser(&key)) {
+        let apps = saml::logouts(control, &session, was);
         end(control, session.id);
-        return external::sign_out_at(control, &session, was);
+        return external::sign_out_at(control, &session, apps);
     }
     was
 }
@@ -274,16 +257,21 @@ fn shortened(user_agent: &str) -> String {
 }
 
 /// Sends the browser back with a code.
-fn done(control: &Control, flow: &Flow, session: SessionId, browser: Option<BrowserGrant>) -> Step {
-    if flow.goal != Goal::App {
-        return Step::Done(Done { location: flow.redirect_uri.clone(), browser });
+fn done(control: &Control, at: &At<'_>, session: SessionId, browser: Option<BrowserGrant>) -> Step {
+    let flow = at.flow;
+    match &flow.goal {
+        Goal::App => {}
+        Goal::Account | Goal::Portal => {
+            return Step::Done(Done { location: flow.redirect_uri.clone(), browser, saml: None });
+        }
+        Goal::Saml(wanted) => return saml::answer(control, at, wanted, session, browser),
     }
     let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
     control.sign_ins.borrow_mut().codes.keep(key, flow, session, now_unix());
     let issuer = issuer(control);
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("code", code.expose()).append_pair("state", &flow.state).append_pair("iss", &issuer);
-    Step::Done(Done { location: format!("{}?{}", flow.redirect_uri, query.finish()), browser })
+    Step::Done(Done { location: format!("{}?{}", flow.redirect_uri, query.finish()), browser, saml: None })
 }
 
 /// RFC 9207: the answer says whose it is.

@@ -6,7 +6,7 @@ use postern_model::admin::Problem;
 use super::routes::{Ask, Reply, created, list, reply};
 use crate::problem::problem;
 use crate::sign_in::external::probes;
-use crate::{identity, idps, rollout, sessions, tenants};
+use crate::{identity, idps, rollout, saml, sessions, tenants};
 
 impl Ask<'_> {
     pub(super) async fn identity(&self) -> Result<Reply, Problem> {
@@ -19,6 +19,15 @@ impl Ask<'_> {
                 reply(&published)
             }
             Method::DELETE => self.confirmed(identity::unpublish(control, actor)?).await,
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) async fn saml(&self, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&saml::show(control).await?),
+            (&Method::POST, ["rotate"]) => reply(&saml::rotate(control, actor, self.body()?).await?),
             _ => Err(self.no_route()),
         }
     }

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::control::Control;
 use crate::enrol;
 use crate::limits::{PIPE_BUFFER_BYTES, PIPE_REQUEST_TIMEOUT, PIPE_WAITING_BYTES_MAX, PIPES_MAX};
-use crate::{directory_sync, portal, scim, sign_in};
+use crate::{directory_sync, portal, saml, scim, sign_in};
 
 /// The pipes of one link.
 pub(super) struct Pipes {
@@ -198,6 +198,12 @@ async fn answer(
         path::SCIM => match read(&body) {
             Some(call) => reply(Some(scim::answer(control, &call).await)),
             None => plain(StatusCode::BAD_REQUEST),
+        },
+        postern_model::saml::path::METADATA => reply(Some(saml::metadata(control).await)),
+        postern_model::saml::path::START => match (saml::ensure(control).await, read(&body)) {
+            (Ok(()), Some(request)) => reply(Some(sign_in::saml::start(control, request))),
+            (_, None) => plain(StatusCode::BAD_REQUEST),
+            (Err(_), Some(_)) => plain(StatusCode::INTERNAL_SERVER_ERROR),
         },
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
         portal_path::BEGIN => reply(read(&body).map(|request| sign_in::begin_portal(control, &request))),

@@ -51,7 +51,7 @@ pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) 
 }
 
 /// As the application's relay will decide, who has the last word. Of users who are not there yet only it can.
-fn decision(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Decision> {
+pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Decision> {
     let record = sessions::record_of(control, session).ok().flatten()?;
     let terms = BTreeSet::new();
     let input = Input {

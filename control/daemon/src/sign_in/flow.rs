@@ -41,20 +41,22 @@ pub(super) struct Flow {
 }
 
 /// Where a sign-in leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Goal {
     App,
     /// The user's own page.
     Account,
     /// Their applications.
     Portal,
+    /// An application that waits for an assertion.
+    Saml(Box<super::saml::Wanted>),
 }
 
 impl Goal {
     /// What people are told that they go on to, where that is no application.
-    pub(super) const fn label(self) -> Option<&'static str> {
+    pub(super) const fn label(&self) -> Option<&'static str> {
         match self {
-            Self::App => None,
+            Self::App | Self::Saml(_) => None,
             Self::Account => Some("your second factors"),
             Self::Portal => Some("your applications"),
         }

@@ -302,11 +302,11 @@ pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, proven: Proven
         return Step::Refused(flow_over());
     }
     if let Some(session) = unchanged(control, at.flow, &proven) {
-        return done(control, at.flow, session, None);
+        return done(control, at, session, None);
     }
     let record = at.record(&proven, SignInOutcome::Success);
     match make_session(control, user, &proven, at, record, draft) {
-        Ok((session, grant)) => done(control, at.flow, session, Some(grant)),
+        Ok((session, grant)) => done(control, at, session, Some(grant)),
         Err(refused) => Step::Refused(refused),
     }
 }

@@ -1,0 +1,44 @@
+//! The first step of a sign-in, for whomever it is: what a browser has is enough, or something is asked for.
+
+use std::rc::Rc;
+
+use postern_model::config::App;
+use postern_model::identity::{ClientInfo, Factor, Step};
+
+use super::flow::{At, Flow};
+use super::{demand, done, external, internal, second};
+use crate::control::Control;
+use crate::sessions::random_secret;
+use crate::store::StoredSession;
+
+/// Goes on with what the browser has, or asks; `session`: what it has, of the application's tenant.
+pub(super) fn enter(
+    control: &Control,
+    flow: Rc<Flow>,
+    app: &App,
+    client: &ClientInfo,
+    session: Option<StoredSession>,
+) -> Step {
+    let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
+    let at = At { secret: &secret, flow: &flow, app, client };
+    let step = match session {
+        Some(session) => match enough(control, &at, &session) {
+            Some(step) => step,
+            None => return done(control, &at, session.id, None),
+        },
+        None => Step::Ask(Box::new(external::first(control, flow.tenant, at.page(control, Factor::Password, None)))),
+    };
+    if matches!(step, Step::Ask(_)) {
+        control.sign_ins.borrow_mut().keep(key, flow);
+    }
+    step
+}
+
+/// `None`: what the browser has is enough for the application.
+fn enough(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Step> {
+    let Ok(Some(user)) = control.directory(|store| store.user(session.user)) else {
+        return Some(Step::Refused(internal()));
+    };
+    let demand = demand::demanded(control, at, session);
+    second::resume(control, at, session, &user, demand)
+}
