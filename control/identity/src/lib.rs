@@ -11,6 +11,7 @@ mod external;
 mod pages;
 mod portal;
 mod request;
+mod saml;
 mod scim;
 mod server;
 mod sign_in;

@@ -2,6 +2,7 @@
 
 mod factors;
 pub(crate) mod portal;
+mod saml;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,10 +13,12 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use postern_model::codes;
-use postern_model::identity::{Account, Ask, Factor, Refused};
+use postern_model::identity::{Account, Ask, Factor, Refused, SignedIn};
+use postern_model::saml::AppLogout;
 
 use crate::external;
 use crate::server::Page;
+pub(crate) use saml::{post, saml_script};
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {
@@ -171,13 +174,16 @@ pub(crate) fn ask_sign_out(login: &str) -> Response<Page> {
     page(StatusCode::OK, "Sign out", &body)
 }
 
-/// The end; `also_at`: a provider, and where to sign out there.
-pub(crate) fn signed_out(also_at: Option<&(String, String)>) -> Response<Page> {
+/// The end; `also_at`: a provider, and where to sign out there; `apps`: those that keep users signed in by themselves.
+pub(crate) fn signed_out(also_at: Option<&(String, String)>, apps: &[AppLogout]) -> Response<Page> {
     let body = html! {
         h1 { "You are signed out" }
         @if let Some((provider, address)) = also_at {
             p { "You are still signed in at " (provider) "." }
             p { a.button href=(address) { "Sign out at " (provider) ", too" } }
+        }
+        @for AppLogout { app, url } in apps {
+            p { a.button href=(url) { "Sign out of " (app) ", too" } }
         }
         p { "Close the browser if others use this device." }
     };
@@ -383,7 +389,7 @@ mod tests {
 
     #[test]
     fn nothing_may_frame_or_keep_a_page() {
-        for page in [signed_out(None), not_found(), empty(StatusCode::SEE_OTHER)] {
+        for page in [signed_out(None, &[]), not_found(), empty(StatusCode::SEE_OTHER)] {
             let headers = page.headers();
             assert_eq!(headers[CACHE_CONTROL], "no-store");
             let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();

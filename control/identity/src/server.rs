@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
-use crate::{external, pages, portal, scim, sign_in};
+use crate::{external, pages, portal, saml, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -60,14 +60,20 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
         ("/sign-in/name", &Method::POST) => external::login(control, headers, &body).await,
         ("/external", _) if is_get => external::begin(control, headers, query).await,
         ("/external/backchannel-logout", &Method::POST) => external::backchannel_logout(control, &body).await,
-        ("/signed-out", _) if is_get => pages::signed_out(None),
+        ("/signed-out", _) if is_get => pages::signed_out(None, &[]),
         ("/style.css", _) if is_get => pages::style(),
         ("/webauthn.js", _) if is_get => pages::script(),
+        ("/saml/metadata", _) if is_get => saml::metadata(control).await,
+        ("/saml/sso", _) if is_get => saml::by_redirect(control, headers, query).await,
+        ("/saml/sso", &Method::POST) => saml::by_post(&body),
+        ("/saml/start", _) if is_get => saml::by_link(control, headers, query).await,
+        ("/saml.js", _) if is_get => pages::saml_script(),
         (
             "/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out",
             _,
         )
-        | ("/external" | "/style.css" | "/webauthn.js", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
+        | ("/external" | "/style.css" | "/webauthn.js" | "/saml.js", _)
+        | ("/saml/metadata" | "/saml/sso" | "/saml/start", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
         (path, _) => match path.strip_prefix("/external/callback/") {
             Some(place) if is_get => external::callback(control, headers, place, query).await,
             Some(_) | None => pages::not_found(),

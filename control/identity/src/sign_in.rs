@@ -11,7 +11,7 @@ use postern_model::secret::SecretText;
 use crate::control::{Control, Unanswered};
 use crate::request::{Fields, client, is_own_form};
 use crate::server::Page;
-use crate::{cookies, external, pages};
+use crate::{cookies, external, pages, saml};
 
 /// `GET /authorize`: a browser comes from a relay.
 pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -> Response<Page> {
@@ -128,7 +128,7 @@ async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAct
 pub(crate) async fn ask_sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
     match who(control, headers).await {
         Ok(SignedIn { login: Some(login), .. }) => pages::ask_sign_out(login.as_str()),
-        Ok(SignedIn { login: None, .. }) => pages::signed_out(None),
+        Ok(SignedIn { login: None, .. }) => pages::signed_out(None, &[]),
         Err(error) => unanswered(&error),
     }
 }
@@ -138,15 +138,18 @@ pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response
     if !is_own_form(headers) {
         return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
     }
-    let mut also = None;
+    let (mut also, mut apps) = (None, Vec::new());
     if let Some(secret) = cookies::browser(headers) {
         let ended: Result<SignedIn, _> = control.ask(path::SIGN_OUT, &Browser { secret }).await;
         match ended {
-            Ok(was) => also = external::sign_out_at(control, &was).await,
+            Ok(was) => {
+                also = external::sign_out_at(control, &was).await;
+                apps = was.apps;
+            }
             Err(error) => return unanswered(&error),
         }
     }
-    let mut page = pages::signed_out(also.as_ref());
+    let mut page = pages::signed_out(also.as_ref(), &apps);
     page.headers_mut().append(SET_COOKIE, cookies::forget());
     page
 }
@@ -168,7 +171,11 @@ pub(crate) fn step(
         Ok(Step::Ask(ask)) => pages::ask(&ask),
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
         Ok(Step::Done(done)) => {
-            let Some(mut page) = go_on(&done.location) else { return bad_request() };
+            let page = match &done.saml {
+                Some(end) => Some(saml::ended(end)),
+                None => go_on(&done.location),
+            };
+            let Some(mut page) = page else { return bad_request() };
             if let Some(cookie) = done.browser.as_ref().and_then(cookies::keep) {
                 page.headers_mut().append(SET_COOKIE, cookie);
             }
