@@ -40,7 +40,7 @@ pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceAr
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
-pub(crate) use identity::{IdentityCommand, SessionCommand};
+pub(crate) use identity::{IdentityCommand, SamlCommand, SessionCommand};
 pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
 pub(crate) use policy::{ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, WhatIfArgs};
 pub(crate) use relay::{CertCommand, RelayCommand};

@@ -37,6 +37,34 @@ Then start an identity process beside control:
     #[command(after_help = "Examples:
   postern identity unpublish")]
     Unpublish,
+    /// SAML 2.0: what applications need to know of the place to sign in, and its key
+    #[command(subcommand)]
+    Saml(SamlCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SamlCommand {
+    /// Show the addresses, the certificates and their fingerprints
+    #[command(after_help = "Examples:
+  postern identity saml show
+  postern identity saml show --pem > idp.pem")]
+    Show {
+        /// Print the certificates and nothing else, the one that signs first
+        #[arg(long)]
+        pem: bool,
+    },
+    /// Make the next key, which is in the metadata from now on; with --activate let it sign
+    #[command(after_help = "Examples:
+  postern identity saml rotate
+  postern identity saml show
+  postern identity saml rotate --activate
+
+Between the two, applications read the metadata anew, or are given the next certificate.")]
+    Rotate {
+        /// The next key signs from now on; the one before is gone for good
+        #[arg(long)]
+        activate: bool,
+    },
 }
 
 #[derive(Subcommand, Debug)]

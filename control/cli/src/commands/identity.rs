@@ -1,5 +1,7 @@
 //! `postern identity …` and `postern session …`.
 
+mod saml;
+
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -43,6 +45,7 @@ pub(super) fn run(context: &Context, command: IdentityCommand) -> Result<()> {
             let changed: Changed = client.delete(path::IDENTITY)?;
             output.changed(&changed, "people sign in nowhere any more", &changed.warnings)
         }
+        IdentityCommand::Saml(command) => saml::run(context, command),
     }
 }
 
