@@ -28,6 +28,7 @@ mod observability;
 mod refusals;
 mod renewal;
 mod rollout;
+mod saml;
 mod scim;
 mod service_tokens;
 mod sign_in;

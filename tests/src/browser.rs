@@ -72,6 +72,18 @@ impl Browser {
         self.command("goog/cdp/execute", &command).map(drop)
     }
 
+    /// A command of Chromium's own protocol, `{"cmd": …, "params": …}`.
+    pub fn devtools(&self, command: &str) -> Result<()> {
+        self.command("goog/cdp/execute", &serde_json::from_str(command)?).map(drop)
+    }
+
+    /// Presses an element, as a person does.
+    pub fn click(&self, selector: &str) -> Result<()> {
+        let found = self.command("element", &json!({"using": "css selector", "value": selector}))?;
+        let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str);
+        self.command(&format!("element/{}/click", id.context("no element")?), &json!({})).map(drop)
+    }
+
     /// What a script returns; promises are waited for.
     pub fn script(&self, script: &str) -> Result<Value> {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))

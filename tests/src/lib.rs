@@ -12,6 +12,7 @@ pub mod identity;
 pub mod jupyter;
 pub mod kerberos;
 pub mod load;
+pub mod mellon;
 pub mod netns;
 pub mod nginx;
 pub mod notify;

@@ -10,6 +10,7 @@ mod kerberos;
 mod openid_provider;
 mod packages;
 mod perf;
+mod saml_peers;
 mod scim_checker;
 mod shell;
 mod test;

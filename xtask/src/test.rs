@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, scim_checker, shell, tidy};
+use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, saml_peers, scim_checker, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -36,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     shell::step("Chromium and JupyterLab", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
+    shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -56,6 +57,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("Chromium and JupyterLab", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
+    shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
@@ -102,6 +104,11 @@ fn a_provider() -> Result<()> {
 /// One test needs it.
 fn a_scim_checker() -> Result<()> {
     wanted(scim_checker::prepare(), shell::is_ci())
+}
+
+/// Tests of SAML need them.
+fn saml_peers() -> Result<()> {
+    wanted(saml_peers::prepare(), shell::is_ci())
 }
 
 /// Tells tests where all of that is.
