@@ -140,7 +140,7 @@ impl SamlKeys {
     }
 
     /// For the audit log.
-    pub(super) fn fingerprints(&self) -> String {
+    pub(crate) fn fingerprints(&self) -> String {
         let all: Vec<_> = self.all().iter().map(|key| key.sha256.clone()).collect();
         format!("certificates {}", all.join(", "))
     }
