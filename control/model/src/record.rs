@@ -1,6 +1,10 @@
 //! One request as the relay's access log records it: a JSON object on a line. Also what `postern explain REQUEST_ID` shows.
 
+mod access;
+
 use serde::{Deserialize, Serialize};
+
+pub use access::{AccessRecord, IDLE, LoggedRequest};
 
 use crate::ids::{AppId, ConnectorId, RequestId, TenantId};
 
@@ -24,6 +28,9 @@ pub struct RequestRecord {
     /// Who was let through, where the application asks: `service/NAME`. Also of one who was known and refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// How it was decided about a user who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Box<AccessRecord>>,
     /// The corporate network that the client is in, where the application looks for that (`corporate_network`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,

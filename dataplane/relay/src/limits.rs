@@ -217,6 +217,8 @@ pub const REFUSED_BYTES_MAX: usize = 2 << 20;
 pub const LOGGED_PATH_BYTES_MAX: usize = 1024;
 /// What is logged of a host and port.
 pub const LOGGED_HOST_BYTES_MAX: usize = 260;
+/// Policies that applied to a request, and those that only reported: so many of each are logged.
+pub const LOGGED_POLICIES_MAX: usize = 32;
 /// What is logged of any other text of a peer's.
 pub const LOGGED_TEXT_BYTES_MAX: usize = 256;
 /// Lines of one turn of a worker's loop that are formatted before some are handed over.

@@ -116,6 +116,12 @@ impl<'a> Line<'a> {
         self.out.push_str(",\"us\":{");
     }
 
+    /// Begins a field whose value is an object; whoever asks writes all of it.
+    pub(super) fn member(&mut self, name: &str) -> &mut String {
+        self.key(name);
+        self.out
+    }
+
     fn key(&mut self, name: &str) {
         self.out.push_str(",\"");
         self.out.push_str(name);

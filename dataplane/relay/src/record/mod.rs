@@ -4,6 +4,7 @@
 //! reads whenever it likes ([`book`], [`latency`]), lines go into a bounded batch that the log's thread takes ([`lane`],
 //! [`writer`]). What does not fit is dropped and counted.
 
+pub(crate) mod access;
 pub(crate) mod book;
 pub(crate) mod lane;
 pub(crate) mod latency;

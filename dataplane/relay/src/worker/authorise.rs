@@ -22,6 +22,7 @@ use super::session::Session;
 use super::sign_in::{self, Ask, LetIn, NoSession, Person};
 use super::told::Told;
 use crate::published::Published;
+use crate::record::access::Access;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
 #[derive(Debug)]
@@ -143,7 +144,10 @@ fn person(
             };
             Err(away.unwrap_or_else(refused).into())
         }
-        Err(NoSession::None) => {
+        Err(without @ (NoSession::None | NoSession::OneFactor(_))) => {
+            if let NoSession::OneFactor(person) = without {
+                *subject = Some(Subject::Person(person));
+            }
             let away = sign_in::send_away(head, app, &published.plan, Missed::default());
             Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
         }
@@ -207,7 +211,9 @@ impl Permit {
                     NoSession::NotAssigned(_) => Reject::not_assigned(),
                     NoSession::Policy(_, unmet) => unmet.reject(),
                     // Told it was when the request came.
-                    NoSession::None | NoSession::Unknown(_) | NoSession::Untold(..) => Reject::session_ended(),
+                    NoSession::None | NoSession::OneFactor(_) | NoSession::Unknown(_) | NoSession::Untold(..) => {
+                        Reject::session_ended()
+                    }
                 })?
             }
             // It came while nobody asked; what it has with it may be enough.
@@ -276,6 +282,14 @@ impl Subject {
         match self {
             Self::Service(_) => None,
             Self::Person(person) => Some(&person.held.record.user.login),
+        }
+    }
+
+    /// How it was decided about someone who signed in.
+    pub(crate) fn access(&self) -> Option<Access<'_>> {
+        match self {
+            Self::Service(_) => None,
+            Self::Person(person) => Some(person.access()),
         }
     }
 

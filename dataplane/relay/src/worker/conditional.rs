@@ -16,6 +16,7 @@ use postern_tunnel::Detail;
 use super::reject::Reject;
 use crate::limits::POLICY_LOOK_INTERVAL;
 use crate::published::Published;
+use crate::record::access::Judged;
 
 /// Where a request comes from and by what, as far as policies ask.
 #[derive(Debug, Clone, Copy)]
@@ -48,16 +49,16 @@ impl Circumstances {
         Self { source: source.to_canonical(), platform }
     }
 
-    /// Whether a session may be used so; `seen_unix`: when it was used last.
+    /// What the policies say of a session that is used so, if any is about it; `seen_unix`: when it was used last.
     pub(crate) fn decide(
         &self,
         applicable: &Applicable,
         record: &SessionRecord,
         seen_unix: u64,
         now_unix: u64,
-    ) -> Result<(), Unmet> {
+    ) -> Option<Judged> {
         if applicable.is_empty() {
-            return Ok(());
+            return None;
         }
         let terms = BTreeSet::new();
         let input = Input {
@@ -72,10 +73,15 @@ impl Circumstances {
         };
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
-        if idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix) {
-            return Err(Unmet::Idle);
-        }
-        Unmet::of(decision)
+        let idle = idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
+        Some(Judged { decision, platform: self.platform, idle })
+    }
+}
+
+impl Judged {
+    /// Why it may not pass, if it may not.
+    pub(crate) fn unmet(&self) -> Option<Unmet> {
+        if self.idle { Some(Unmet::Idle) } else { Unmet::of(&self.decision).err() }
     }
 }
 
@@ -96,16 +102,16 @@ pub(crate) fn machine(published: &Published, app: AppId, source: IpAddr) -> Resu
         device: DeviceState::Unknown,
         terms: &terms,
     };
-    Unmet::of(applicable.decide(&input, wall_clock().as_secs()))?;
+    Unmet::of(&applicable.decide(&input, wall_clock().as_secs()))?;
     Ok(Some(now().after(POLICY_LOOK_INTERVAL)))
 }
 
 impl Unmet {
-    fn of(decision: Decision) -> Result<(), Self> {
-        match decision.outcome {
+    fn of(decision: &Decision) -> Result<(), Self> {
+        match &decision.outcome {
             Outcome::Allow => Ok(()),
-            Outcome::Block { policies } => Err(Self::Blocked(policies)),
-            Outcome::NeedsStepUp { steps } => Err(Self::Asked(decision.applied, steps)),
+            Outcome::Block { policies } => Err(Self::Blocked(policies.clone())),
+            Outcome::NeedsStepUp { steps } => Err(Self::Asked(decision.applied.clone(), steps.clone())),
         }
     }
 

@@ -285,6 +285,8 @@ impl Forwarding<'_> {
         }
         let published = self.worker.published();
         let reject = self.admitted.permit_mut().review(&published, self.head).err()?;
+        // Recorded is what ended it, not what let it in.
+        self.transaction.subject = self.admitted.permit().subject().cloned();
         if !self.upgraded.as_mut().is_some_and(Upgraded::dismiss) {
             return Some(Ended::Revoked(reject));
         }

@@ -160,6 +160,9 @@ impl Recorder {
         }
         if let Some(subject) = &transaction.subject {
             line.subject(subject.kind(), subject.name());
+            if let Some(access) = subject.access() {
+                line.access(&access);
+            }
         }
         if let Some(network) = &transaction.network {
             line.word("network", network);

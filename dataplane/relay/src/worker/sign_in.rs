@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time;
 use postern_http::{Known, RequestHead, cookie};
 use postern_io::{Instant, now, wall_clock};
-use postern_model::directory::Assignment;
+use postern_model::directory::{Assignment, Principal};
 use postern_model::ids::{AppId, SessionId};
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::policy::Applicable;
@@ -23,6 +23,7 @@ use super::session::Session;
 use super::told::Told;
 use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL, POLICY_LOOK_INTERVAL};
 use crate::published::Published;
+use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
 pub(crate) use journey::{Ask, issuer_of, returned, send_away, signing_out};
@@ -36,6 +37,10 @@ pub(crate) struct Person {
     circumstances: Circumstances,
     /// What their cookie said of its last use.
     seen_unix: u64,
+    /// Through whom they are assigned, once that was found.
+    assigned: Option<Principal>,
+    /// What policies said, where any is about them here.
+    judged: Option<Arc<Judged>>,
 }
 
 /// Why a cookie lets nobody in.
@@ -45,6 +50,8 @@ pub(crate) enum NoSession {
     None,
     /// It is good, and its record is not here.
     Unknown(SessionId),
+    /// The application demands two factors, and the session has one.
+    OneFactor(Person),
     /// Their session does not let them into this application.
     NotAssigned(Person),
     /// A policy keeps them out, or asks for something before.
@@ -109,8 +116,9 @@ pub(crate) fn person(
         return Err(NoSession::None);
     }
     let circumstances = Circumstances::of(head, session.address.ip(), &applicable);
-    let person = Person { seen_unix: cookie.seen_unix, held, applicable, circumstances };
-    let (assignment, until) = counts(&person, app, &published.plan, now_unix)?;
+    let seen_unix = cookie.seen_unix;
+    let mut person = Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None };
+    let (assignment, until) = counts(&mut person, app, &published.plan, now_unix)?;
     let held = &person.held;
     held.seen(now_unix);
     let told = match remembered.told().filter(|told| told.is_of(app, held, assignment, now_unix)) {
@@ -125,27 +133,32 @@ pub(crate) fn person(
 
 /// What lets a session's user in here and now, and until when that holds.
 fn counts<'a>(
-    person: &Person,
+    person: &mut Person,
     app: &PlannedApp,
     plan: &'a Plan,
     now_unix: u64,
 ) -> Result<(&'a Arc<Assignment>, Option<Instant>), NoSession> {
-    let record = &person.held.record;
+    let Person { held, applicable, circumstances, seen_unix, .. } = &*person;
+    let record = &held.record;
     if record.expires_unix <= now_unix {
         return Err(NoSession::None);
     }
     // Browsers are sent to prove more: the place to sign in knows what they have, and asks for what is missing.
     if app.settings.mfa == Mfa::Required && !record.is_multi_factor() {
-        return Err(NoSession::None);
+        return Err(NoSession::OneFactor(person.clone()));
     }
     let Some(assignment) = plan.assigned(app.id, &record.user, now_unix) else {
+        (person.assigned, person.judged) = (None, None);
         return Err(NoSession::NotAssigned(person.clone()));
     };
-    if let Err(unmet) = person.circumstances.decide(&person.applicable, record, person.seen_unix, now_unix) {
-        return Err(NoSession::Policy(person.clone(), Box::new(unmet)));
-    }
+    let judged = circumstances.decide(applicable, record, *seen_unix, now_unix).map(Arc::new);
     let ends = [assignment.expires_unix, record.user.expires_unix].into_iter().flatten();
     let end = ends.fold(record.expires_unix, u64::min);
+    let unmet = judged.as_deref().and_then(Judged::unmet);
+    (person.assigned, person.judged) = (Some(assignment.principal), judged);
+    if let Some(unmet) = unmet {
+        return Err(NoSession::Policy(person.clone(), Box::new(unmet)));
+    }
     let left = std::time::Duration::from_secs(end.saturating_sub(now_unix));
     // The wall clock may be set: it is asked again after a while.
     let again = if person.applicable.is_empty() { EXPIRY_LOOK_INTERVAL } else { POLICY_LOOK_INTERVAL };
@@ -153,6 +166,11 @@ fn counts<'a>(
 }
 
 impl Person {
+    /// How it was decided about them, for the record.
+    pub(crate) fn access(&self) -> Access<'_> {
+        Access { session: &self.held.record, assigned: self.assigned, judged: self.judged.as_deref() }
+    }
+
     /// Whether a request in progress would still be let in, and until when. It holds on to the record as it is now.
     pub(crate) fn review(&mut self, app: &PlannedApp, published: &Published) -> Result<Option<Instant>, NoSession> {
         let clock = wall_clock();

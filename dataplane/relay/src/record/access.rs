@@ -1,0 +1,141 @@
+//! What a line of the access log says of somebody who signed in: enough to tell later why they were let in or not, and what other
+//! policies would have said.
+
+use std::fmt::Write as _;
+
+use postern_model::directory::Principal;
+use postern_model::ids::PolicyId;
+use postern_model::policy::{Decision, Outcome, Platform};
+use postern_model::record::IDLE;
+use postern_model::session::SessionRecord;
+
+use super::line::{Line, push_member};
+use crate::limits::LOGGED_POLICIES_MAX;
+
+/// How it was decided about them.
+pub(crate) struct Access<'a> {
+    pub(crate) session: &'a SessionRecord,
+    pub(crate) assigned: Option<Principal>,
+    /// What policies said, where any is about them here.
+    pub(crate) judged: Option<&'a Judged>,
+}
+
+/// What the policies said of one request. Kept for its record, whatever they said.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) decision: Decision,
+    pub(crate) platform: Platform,
+    /// Nothing was done for longer than one of them allows.
+    pub(crate) idle: bool,
+}
+
+impl Line<'_> {
+    /// The fields are those of [`postern_model::record::AccessRecord`].
+    pub(crate) fn access(&mut self, access: &Access<'_>) {
+        let Access { session, assigned, judged } = access;
+        let out = self.member("access");
+        // Not the whole id: with the key of cookies it would make one. Writing to a string does not fail.
+        let _ = write!(out, "{{\"session\":\"{:08x}\"", (session.id.0 >> 96) as u32);
+        push_member(out, "authenticated_unix", session.authenticated_unix);
+        out.push_str(",\"methods\":[");
+        for (nth, method) in session.methods.iter().enumerate() {
+            for part in [if nth > 0 { ",\"" } else { "\"" }, method.as_str(), "\""] {
+                out.push_str(part);
+            }
+        }
+        out.push(']');
+        if session.persistent {
+            out.push_str(",\"persistent\":true");
+        }
+        if let Some(principal) = assigned {
+            let _ = write!(out, ",\"assigned\":\"{principal}\"");
+        }
+        if let Some(judged) = judged {
+            push_judged(out, judged);
+        }
+        out.push('}');
+    }
+}
+
+fn push_judged(out: &mut String, judged: &Judged) {
+    let Judged { decision, platform, idle } = judged;
+    let _ = write!(out, ",\"platform\":\"{platform}\"");
+    push_policies(out, "policies", decision.applied.iter());
+    let reported = decision.report_only.iter().filter(|reported| reported.outcome != Outcome::Allow);
+    push_policies(out, "report_only", reported.map(|reported| &reported.policy));
+    let _ = match idle {
+        true => write!(out, ",\"outcome\":\"{IDLE}\""),
+        false => write!(out, ",\"outcome\":\"{}\"", decision.outcome),
+    };
+}
+
+/// The first of them: a line is cut in all its parts.
+fn push_policies<'a>(out: &mut String, name: &str, policies: impl Iterator<Item = &'a PolicyId>) {
+    let mut policies = policies.take(LOGGED_POLICIES_MAX);
+    let Some(first) = policies.next() else { return };
+    let _ = write!(out, ",\"{name}\":[\"{first}\"");
+    for policy in policies {
+        let _ = write!(out, ",\"{policy}\"");
+    }
+    out.push(']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::tests::record;
+    use postern_model::ids::{RequestId, TenantId};
+    use postern_model::policy::{Reported, SessionControls};
+    use postern_model::record::RequestRecord;
+
+    fn read_back(access: &Access<'_>) -> RequestRecord {
+        let mut out = String::new();
+        let mut line = Line::begin(&mut out, "2026-01-01T00:00:00.000Z", RequestId(1));
+        line.access(access);
+        line.client("192.0.2.1:443".parse().unwrap());
+        line.number("bytes_in", 0);
+        line.number("bytes_out", 0);
+        line.times();
+        serde_json::from_str(&(out + "}}")).unwrap()
+    }
+
+    fn judged(policies: u32, outcome: Outcome, idle: bool) -> Judged {
+        let policy = |seq| PolicyId::new(TenantId::DEFAULT, seq);
+        let report_only = vec![
+            Reported { policy: policy(9_001), outcome: Outcome::Allow },
+            Reported { policy: policy(9_002), outcome: Outcome::Block { policies: vec![policy(9_002)] } },
+        ];
+        let applied = (1..=policies).map(policy).collect();
+        let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
+        Judged { decision, platform: Platform::Ios, idle }
+    }
+
+    #[test]
+    fn a_line_says_who_it_was_and_what_policies_said() {
+        let session = SessionRecord { persistent: true, ..record(0x9f1c_2d3e << 96 | 7, 1) };
+        let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
+        let (assigned, judged) = (Some(Principal::Everyone), Some(&judged));
+        let access = read_back(&Access { session: &session, assigned, judged }).access.unwrap();
+        assert_eq!(access.session, "9f1c2d3e", "not the whole id");
+        assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
+        assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
+        assert_eq!(access.platform, Some(Platform::Ios));
+        let ids = |policies: &[PolicyId]| policies.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (ids(&access.policies), ids(&access.report_only)),
+            (vec!["p1-1".into(), "p1-2".into()], vec!["p1-9002".into()])
+        );
+        assert_eq!(access.outcome.as_deref(), Some("block"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out_and_what_is_long_is_cut() {
+        let session = record(7, 1);
+        let access = read_back(&Access { session: &session, assigned: None, judged: None }).access.unwrap();
+        assert_eq!((access.assigned, access.platform, access.outcome), (None, None, None));
+        assert!(access.policies.is_empty() && access.report_only.is_empty());
+        let judged = judged(2_000, Outcome::Allow, true);
+        let access = read_back(&Access { session: &session, assigned: None, judged: Some(&judged) }).access.unwrap();
+        assert_eq!((access.policies.len(), access.outcome.as_deref()), (LOGGED_POLICIES_MAX, Some(IDLE)));
+    }
+}
