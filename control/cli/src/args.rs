@@ -42,7 +42,9 @@ pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
 pub(crate) use identity::{IdentityCommand, SamlCommand, SessionCommand};
 pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
-pub(crate) use policy::{ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, WhatIfArgs};
+pub(crate) use policy::{
+    ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, ReplayArgs, WhatIfArgs,
+};
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use scim::ScimCommand;
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};

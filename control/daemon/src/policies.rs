@@ -1,6 +1,9 @@
 //! Conditional access policies: made, changed, deleted, and asked about. Relays decide by them.
 
+mod explain;
 mod names;
+mod replay;
+mod subjects;
 mod what_if;
 
 use std::collections::BTreeMap;
@@ -10,13 +13,15 @@ use postern_model::config::Tenant;
 use postern_model::ids::{AppId, Name, PolicyId, TenantId};
 use postern_model::policy::{Grant, POLICIES_MAX, People, Policy, PolicyEntry, PolicyState, Scope};
 use postern_model::{Change, Snapshot};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::limits::POLICIES_TOTAL_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
 use names::{Finding, Naming};
 
+pub(crate) use explain::explained;
+pub(crate) use replay::replay;
 pub(crate) use what_if::what_if;
 
 /// `policy list`.
@@ -62,13 +67,7 @@ pub(crate) fn set(
     if name != before.name {
         check_name(control, tenant, &name)?;
     }
-    let entry = serde_json::to_value(PolicyEntry::of(&before, &Naming::new(control)));
-    let Ok(Value::Object(mut entry)) = entry else { return Err(problem("internal", "a policy is no object")) };
-    for (key, value) in change {
-        if value.is_null() { drop(entry.remove(&key)) } else { drop(entry.insert(key, value)) }
-    }
-    let entry: PolicyEntry = serde_json::from_value(Value::Object(entry))
-        .map_err(|error| problem("request-invalid", format!("the policy's change: {error}")))?;
+    let entry = merged(control, Some(&before), change)?;
     let policy = entry.policy(before.id, name, &Finding { control, tenant })?;
     let version = store(control, actor, Draft::default(), Some(&before), &policy, force)?;
     let mut changed = changed(control, &policy, version);
@@ -76,6 +75,19 @@ pub(crate) fn set(
         changed.warnings.insert(0, format!("{}: nothing changes: it is so already", policy.name));
     }
     Ok(changed)
+}
+
+/// A policy with some keys changed; of one that is not there yet, what the keys say.
+fn merged(control: &Control, before: Option<&Policy>, change: Map<String, Value>) -> Result<PolicyEntry, Problem> {
+    let entry = before.map(|before| PolicyEntry::of(before, &Naming::new(control))).unwrap_or_default();
+    let Ok(Value::Object(mut entry)) = serde_json::to_value(entry) else {
+        return Err(problem("internal", "a policy is no object"));
+    };
+    for (key, value) in change {
+        if value.is_null() { drop(entry.remove(&key)) } else { drop(entry.insert(key, value)) }
+    }
+    serde_json::from_value(Value::Object(entry))
+        .map_err(|error| problem("request-invalid", format!("the policy's change: {error}")))
 }
 
 /// `policy delete`.

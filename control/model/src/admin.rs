@@ -70,6 +70,7 @@ mod directory;
 mod directory_sync;
 mod identity;
 mod limits;
+mod logged;
 pub mod path;
 mod policy;
 mod provider;
@@ -108,6 +109,7 @@ pub use identity::{
     FactorsView, IdentityPublished, IdentityView, PublishIdentity, RevokeSessions, SessionView, SessionsEnded,
 };
 pub use limits::{LimitChanged, LimitView, LimitersView, NetworkView, SetLimit, SetNetwork};
+pub use logged::{AccessExplained, REPLAYED_MAX, Replay, Replayed, ReplayedRequest};
 pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, WhatIfAnswer};
 pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
 pub use saml::{RotateSaml, SamlKeyView, SamlView};

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::AccessExplained;
 use crate::ids::{AppId, Name, RequestId, TenantId};
 use crate::record::RequestRecord;
 
@@ -142,6 +143,9 @@ pub struct RequestView {
     pub relay: String,
     /// What it recorded.
     pub record: RequestRecord,
+    /// Why it was let in or not, where the application asks who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessExplained>,
 }
 
 impl Stage {

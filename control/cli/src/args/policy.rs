@@ -1,6 +1,7 @@
 //! `postern policy …`.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -84,6 +85,15 @@ up. Lists are given with commas, or by repeating the option.")]
         #[arg(value_parser = reference)]
         name: String,
     },
+    /// Tell what changed policies would have decided about the requests of an access log
+    #[command(after_help = "Examples:
+  postern policy replay --log access.log --policy mfa-outside --state on
+  postern policy replay --log access.log --policy crm-devices --clear require-any --require mfa
+  postern policy replay --log access.log --policy-file policies.toml --show 100
+  postern policy replay --log - --policy-file policies.toml -o json
+
+Control answers, with users, groups and networks as they are now; nothing is changed.")]
+    Replay(Box<ReplayArgs>),
     /// Tell what the policies would make of a request, and why
     #[command(after_help = "Examples:
   postern policy what-if --user anna@example.com --app crm
@@ -234,6 +244,28 @@ pub(crate) struct ConditionArgs {
     /// But not on these
     #[arg(long = "except-device", value_name = "STATE", value_delimiter = ',')]
     pub(crate) except_devices: Vec<DeviceState>,
+}
+
+/// What is to be other than it is. Without a policy: what the policies say as they are.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A relay's access log; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// Policies as they are to be: a file as for apply
+    #[arg(long, value_name = "FILE", conflicts_with = "policy")]
+    pub(crate) policy_file: Option<PathBuf>,
+    /// A policy of which what follows is to be other; one that is not there is made of it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<Name>,
+    /// Take away what it says under these keys, named as in files
+    #[arg(long, value_name = "KEY", value_delimiter = ',', requires = "policy")]
+    pub(crate) clear: Vec<String>,
+    /// So many of the requests that would be decided otherwise are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) show: usize,
+    #[command(flatten)]
+    pub(crate) terms: PolicyArgs,
 }
 
 /// A request that might be. What is not said is unknown.

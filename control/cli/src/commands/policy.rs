@@ -1,5 +1,7 @@
 //! `postern policy …`: conditional access.
 
+mod replay;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ pub(super) fn run(context: &Context, command: PolicyCommand) -> Result<()> {
             let changed: Changed = client.delete(&path::policy(&tenant, &segment(&name)))?;
             output.changed(&changed, &format!("policy {name} deleted"), &changed.warnings)
         }
+        PolicyCommand::Replay(args) => replay::run(context, *args),
         PolicyCommand::WhatIf(args) => {
             let answer: WhatIfAnswer = client.post(&path::policy_what_if(&tenant), &asked(args)?)?;
             output.show(&answer, |answer| told(*output, answer))?;
@@ -72,7 +75,17 @@ fn to_state(state: PolicyState, force: bool) -> SetPolicy {
 /// What is given is set, what is cleared taken away.
 fn change(args: PolicySetArgs) -> Result<(String, SetPolicy)> {
     let PolicySetArgs { name, new_name, clear, terms } = args;
-    let (force, state) = (terms.force, terms.state);
+    let force = terms.force;
+    let policy = changed_keys(&clear, terms)?;
+    if policy.is_empty() && new_name.is_none() {
+        return Err(Failure::usage("policy set needs something to change").into());
+    }
+    Ok((name, SetPolicy { name: new_name, policy, force }))
+}
+
+/// The keys that are given, and those that are cleared.
+fn changed_keys(clear: &[String], terms: PolicyArgs) -> Result<Map<String, Value>> {
+    let state = terms.state;
     let Value::Object(mut given) = serde_json::to_value(entry(terms)?)? else {
         return Err(Failure::new("a policy is not an object").into());
     };
@@ -80,7 +93,7 @@ fn change(args: PolicySetArgs) -> Result<(String, SetPolicy)> {
         given.remove("state");
     }
     let mut policy = Map::new();
-    for key in &clear {
+    for key in clear {
         let Some((_, field)) = POLICY_KEYS.iter().find(|(known, _)| known == key) else {
             let nearest = suggest::nearest(key, POLICY_KEYS.iter().map(|(known, _)| *known));
             let nearest = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -89,10 +102,7 @@ fn change(args: PolicySetArgs) -> Result<(String, SetPolicy)> {
         policy.insert((*field).to_owned(), Value::Null);
     }
     policy.extend(given);
-    if policy.is_empty() && new_name.is_none() {
-        return Err(Failure::usage("policy set needs something to change").into());
-    }
-    Ok((name, SetPolicy { name: new_name, policy, force }))
+    Ok(policy)
 }
 
 fn entry(args: PolicyArgs) -> Result<PolicyEntry> {
@@ -243,7 +253,7 @@ const fn applies(traced: &Traced) -> &'static str {
 }
 
 /// Blocked by whom, by name.
-fn outcome_words(outcome: &Outcome, traced: &[Traced]) -> String {
+pub(super) fn outcome_words(outcome: &Outcome, traced: &[Traced]) -> String {
     let Outcome::Block { policies } = outcome else { return outcome.to_string() };
     let named = traced.iter().filter(|traced| policies.contains(&traced.policy));
     format!("block, by {}", joined(&named.map(|traced| &traced.name).collect::<Vec<_>>()))

@@ -1,5 +1,7 @@
 //! `postern explain REQUEST_ID`: what became of a request, as the relay that served it remembers.
 
+mod access;
+
 use anyhow::Result;
 use postern_model::admin::path;
 use postern_model::codes;
@@ -10,18 +12,25 @@ use super::Context;
 use super::explain;
 use super::histogram::time;
 use crate::args::ExplainArgs;
-use crate::output::details;
+use crate::output::{Output, details};
 
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<()> {
     let Some(request) = args.request() else { return Ok(()) };
     let view: RequestView = context.client.get(&path::request(&context.client.tenant(), request))?;
-    context.output.show(&view, text)
+    let output = context.output;
+    output.show(&view, |view| text(output, view))?;
+    output.warn(view.access.as_ref().map_or(&[], |access| &access.warnings));
+    Ok(())
 }
 
-fn text(view: &RequestView) -> String {
+fn text(output: Output, view: &RequestView) -> String {
     let record = &view.record;
     let mut text = format!("{}\n\n", verdict(view));
     text.push_str(&details(&facts(record)));
+    if let Some(explained) = &view.access {
+        text.push_str("\nAccess:\n");
+        text.push_str(&access::text(output, record, explained));
+    }
     text.push_str("\nTimes:\n");
     text.push_str(&details(&times(&record.us)));
     if let Some(entry) = record.code.as_deref().and_then(codes::lookup) {
@@ -33,7 +42,7 @@ fn text(view: &RequestView) -> String {
 
 /// What happened, in a sentence.
 fn verdict(view: &RequestView) -> String {
-    let RequestView { relay, record } = view;
+    let RequestView { relay, record, .. } = view;
     let status = record.status.map(|status| format!(" with {status}")).unwrap_or_default();
     match (&record.code, &record.culprit) {
         (None, _) => format!("Relay {relay} passed the application's answer on{status}."),
@@ -96,6 +105,12 @@ fn times(us: &StageTimes) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Format;
+    use postern_model::admin::AccessExplained;
+
+    fn told(view: &RequestView) -> String {
+        text(Output::new(Format::Table), view)
+    }
 
     fn view(more: &str) -> RequestView {
         let id = "0".repeat(31);
@@ -104,13 +119,14 @@ mod tests {
             "method":"GET","host":"wiki.example.com","path":"/x","protocol":"HTTP/2","tls":"TLSv1.3","bytes_in":0,"bytes_out":5,
             "connector":"c1-2",{more}"us":{{"queue":12,"total":75003000}}}}"#
         );
-        RequestView { relay: "edge".into(), record: serde_json::from_str(&record).unwrap() }
+        let access = AccessExplained { who: "service/backup".into(), ..AccessExplained::default() };
+        RequestView { relay: "edge".into(), record: serde_json::from_str(&record).unwrap(), access: Some(access) }
     }
 
     #[test]
     fn a_refusal_is_told_with_cause_and_cure() {
         let more = r#""status":504,"culprit":"backend","code":"backend-timeout","detail":"silent for 75000 ms","#;
-        let text = text(&view(more));
+        let text = told(&view(more));
         assert!(
             text.starts_with("Relay edge answered with 504: backend-timeout. The cause lies with: backend.\n"),
             "{text}"
@@ -132,9 +148,9 @@ mod tests {
     #[test]
     fn an_answer_and_a_client_that_left_are_told_apart() {
         assert!(
-            text(&view(r#""status":200,"#)).starts_with("Relay edge passed the application's answer on with 200.\n")
+            told(&view(r#""status":200,"#)).starts_with("Relay edge passed the application's answer on with 200.\n")
         );
-        let left = text(&view(r#""culprit":"client","code":"request-cancelled","#));
+        let left = told(&view(r#""culprit":"client","code":"request-cancelled","#));
         assert!(
             left.starts_with("Relay edge had sent no answer when the request ended: request-cancelled.\n"),
             "{left}"

@@ -10,7 +10,7 @@ use super::routes::{Reply, reply};
 use crate::control::Control;
 use crate::problem::{not_found, problem};
 use crate::questions::{Answers, ask_all};
-use crate::{apps, tenants, throttle};
+use crate::{apps, policies, tenants, throttle};
 
 /// Answers requests for such figures; `None` for all others.
 pub(super) async fn answer(
@@ -82,7 +82,8 @@ async fn request(control: &Control, tenant: &str, id: &str) -> Result<Reply, Pro
     let Answers { from, warnings } = ask_all(control, &Question::Request { tenant, id }).await;
     for (relay, answer) in from {
         if let Answer::Request { record: Some(record) } = answer {
-            return reply(&RequestView { relay, record: *record });
+            let access = policies::explained(control, tenant, &record)?;
+            return reply(&RequestView { relay, record: *record, access });
         }
     }
     let mut missing = not_found("request", &id.to_string());

@@ -28,6 +28,13 @@ impl Ask<'_> {
         }
     }
 
+    pub(super) fn policy_replay(&self, tenant: &str) -> Result<Reply, Problem> {
+        if self.method != Method::POST {
+            return Err(self.no_route());
+        }
+        reply(&policies::replay(self.control, &tenants::find(self.control, tenant)?, &self.body()?)?)
+    }
+
     pub(super) fn policy_what_if(&self, tenant: &str) -> Result<Reply, Problem> {
         if self.method != Method::POST {
             return Err(self.no_route());

@@ -50,6 +50,7 @@ pub(super) async fn answer(
         ["v1", "identity", "saml", rest @ ..] => ask.saml(rest).await,
         ["v1", "tenants", tenant, "policies", rest @ ..] => ask.policies(tenant, rest).await,
         ["v1", "tenants", tenant, "policy-what-if"] => ask.policy_what_if(tenant),
+        ["v1", "tenants", tenant, "policy-replay"] => ask.policy_replay(tenant),
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest, query),

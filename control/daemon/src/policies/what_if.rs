@@ -54,7 +54,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
     })
 }
 
-fn subject(user: &User, groups: &Groups, counted: &BTreeSet<UserGroupId>) -> Subject {
+pub(super) fn subject(user: &User, groups: &Groups, counted: &BTreeSet<UserGroupId>) -> Subject {
     Subject {
         id: user.id,
         login: user.login.clone(),

@@ -13,6 +13,7 @@ mod durability;
 mod enrolment;
 mod identity_peer;
 mod link;
+mod logged;
 mod out_of_reach;
 mod peer;
 mod policies;

@@ -9,13 +9,13 @@ use crate::directory::{audit, create, show};
 use crate::peer::Relay;
 use crate::world::World;
 
-const TENANT: &str = "/v1/tenants/default";
+pub(crate) const TENANT: &str = "/v1/tenants/default";
 const POLICIES: &str = "/v1/tenants/default/policies";
 const WHAT_IF: &str = "/v1/tenants/default/policy-what-if";
 const APPLY: &str = "/v1/tenants/default/apply";
 
 /// Anna in the group staff; the applications wiki and crm, to which staff is assigned; the network hq.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::start();
     for name in ["wiki", "crm"] {
         let mut app = crate::world::app(name, &format!("https://{name}.localhost"));
@@ -32,11 +32,11 @@ fn world() -> World {
     world
 }
 
-fn make(world: &World, name: &str, policy: Value) -> Value {
+pub(crate) fn make(world: &World, name: &str, policy: Value) -> Value {
     world.done("POST", POLICIES, &json!({"name": name, "policy": policy}))
 }
 
-fn mfa_outside() -> Value {
+pub(crate) fn mfa_outside() -> Value {
     json!({"groups": ["staff"], "apps": ["crm"], "except_networks": ["hq"], "require": ["mfa"]})
 }
 

@@ -13,7 +13,7 @@ use crate::peer::Relay;
 use crate::world::World;
 
 /// Links a relay that answers each question by `answer`, until control closes the link.
-fn relay(
+pub(crate) fn relay(
     world: &World,
     name: &str,
     answer: impl Fn(Question) -> Option<Answer> + Send + 'static,

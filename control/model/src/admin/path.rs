@@ -347,3 +347,9 @@ pub fn policy(tenant: &str, policy: &str) -> String {
 pub fn policy_what_if(tenant: &str) -> String {
     format!("{TENANTS}/{tenant}/policy-what-if")
 }
+
+/// `POST`.
+#[must_use]
+pub fn policy_replay(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/policy-replay")
+}

@@ -159,6 +159,14 @@ impl Tally {
     }
 }
 
+impl Policy {
+    /// What it says by itself where it applies; whether it does is not looked at.
+    #[must_use]
+    pub fn says(&self, input: &Input<'_>, now_unix: u64) -> Outcome {
+        alone(self, input, now_unix)
+    }
+}
+
 /// What a policy that applies says by itself.
 pub(super) fn alone(policy: &Policy, input: &Input<'_>, now_unix: u64) -> Outcome {
     let mut tally = Tally::default();
