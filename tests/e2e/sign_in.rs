@@ -2,6 +2,7 @@
 //! is not there.
 
 mod attacks;
+mod countries;
 mod pages;
 mod portal;
 mod revocation;

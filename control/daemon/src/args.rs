@@ -33,6 +33,9 @@ pub struct Args {
     /// Address for /healthz, /readyz and /metrics; off unless given
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
+    /// Countries of addresses, for policies: a database in MaxMind's format, read again when the file is another
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Option<PathBuf>,
     /// User id that may administer, besides root and this process's own; may be given several times
     #[arg(long, value_name = "UID")]
     pub admin_uid: Vec<u32>,

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::{now_unix, now_unix_ms};
+use crate::countries::Countries;
 use crate::directory_sync::Sources;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
@@ -51,6 +52,8 @@ pub(crate) struct Control {
     pub(crate) saml: SamlKeys,
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
+    /// Where addresses are, if that is known.
+    pub(crate) countries: Option<Countries>,
     inner: RefCell<Inner>,
     /// Beside `inner`: a snapshot may be held while it is asked.
     store: RefCell<Box<dyn Store>>,
@@ -94,6 +97,7 @@ impl Control {
             saml,
             scim: RefCell::default(),
             sources: RefCell::default(),
+            countries: None,
             inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),
             store: RefCell::new(store),
             version,

@@ -17,6 +17,7 @@ mod authority;
 mod certificates;
 mod clock;
 mod control;
+mod countries;
 mod directory;
 mod directory_sync;
 mod draft;
@@ -88,7 +89,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(args: &Args) -> anyhow::Result<()> {
     let mut signals = AsyncSignals::install()?;
     let state = StateDir::open(&args.state_dir)?;
-    let control = Rc::new(open(args, &state)?);
+    let mut control = open(args, &state)?;
+    control.countries = args.geoip.as_deref().map(countries::Countries::open).transpose()?;
+    let control = Rc::new(control);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;
     let (shutdown, down) = watch::channel(false);

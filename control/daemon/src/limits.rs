@@ -135,6 +135,8 @@ pub(crate) const SAML_AHEAD_S: u64 = 300;
 pub(crate) const SAML_ANSWERED_S: u64 = SAML_AHEAD_S + SAML_REQUEST_S + FLOW_S + 60;
 /// Requests that were answered: at about 120 bytes each 1.2 MB. The oldest are forgotten.
 pub(crate) const SAML_ANSWERED_MAX: usize = 10_000;
+/// How often is looked whether the database of countries is another file, at most.
+pub(crate) const GEOIP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Wrong passwords of one login name before the next has to wait.
 pub(crate) const GUESSES_FREE: u32 = 5;
 /// Wrong passwords from one address, or one network of IPv6, before the next has to wait: an office may be behind it.

@@ -35,6 +35,7 @@
 pub mod config;
 pub mod duration;
 pub mod failure;
+pub mod geoip;
 pub mod logging;
 pub mod metrics;
 pub mod notify;

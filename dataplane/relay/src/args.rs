@@ -146,6 +146,8 @@ pub struct Options {
     pub source_limits: SourceLimits,
     /// `--access-log` and the like
     pub log: LogOptions,
+    /// `--geoip`
+    pub geoip: Option<PathBuf>,
     /// `--admin-listen`
     pub admin_listen: Option<SocketAddr>,
     /// `--grace-period`
@@ -235,6 +237,7 @@ impl Args {
             deny: self.sources.deny,
             source_limits,
             log: self.log.options(),
+            geoip: self.sources.geoip,
             admin_listen: self.admin_listen,
             grace_period: self.service.grace_period,
             name,

@@ -78,6 +78,7 @@ fn run(channel: Channel) -> anyhow::Result<()> {
         channel,
         admin: sockets.admin.take(),
         access_log: sockets.access_log.take(),
+        geoip: sockets.geoip.take(),
         process,
         warnings: active.warnings().into_iter().chain(io.warning).collect(),
         bootstrap: &bootstrap,
@@ -143,6 +144,7 @@ struct Sockets {
     load_map: Option<OwnedFd>,
     drops: SourceDrops,
     access_log: Option<OwnedFd>,
+    geoip: Option<OwnedFd>,
 }
 
 impl Sockets {
@@ -170,8 +172,13 @@ impl Sockets {
             LogFile::Descriptor => Some(descriptors.next().context("the access log is missing")?),
             LogFile::Off | LogFile::InStateDir => None,
         };
+        let geoip = if bootstrap.geoip {
+            Some(descriptors.next().context("the database of countries is missing")?)
+        } else {
+            None
+        };
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
-        Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops), access_log })
+        Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops), access_log, geoip })
     }
 
     /// One cell per worker, in the kernel's map or in plain memory.

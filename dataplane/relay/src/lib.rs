@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod args;
+mod countries;
 mod dataplane;
 mod handover;
 mod limit;

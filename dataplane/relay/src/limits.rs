@@ -233,6 +233,8 @@ pub const SOURCE_DROP_REPEAT: Duration = Duration::from_secs(1);
 pub const SOURCES_DROPPED_LATELY_MAX: usize = 1024;
 /// The longest that a source is dropped in the kernel at the dataplane's word.
 pub const SOURCE_DROP_MAX: Duration = Duration::from_secs(3600);
+/// How often is looked whether the database of countries is another file.
+pub const GEOIP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two lines in the log about what the kernel refused.
 pub const KERNEL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 

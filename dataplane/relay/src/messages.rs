@@ -30,6 +30,8 @@ pub(crate) enum ToDataplane {
     },
     /// SIGHUP, too: log to a new file, which comes as a descriptor unless it is in the state folder.
     AccessLog,
+    /// The database of countries is another file: it comes as a descriptor.
+    Geoip,
     /// What BPF did so far, every few seconds where it is on.
     Kernel(KernelFigures),
     /// SIGTERM: end within this time.
@@ -80,7 +82,7 @@ pub(crate) enum ToSupervisor {
 
 /// What a dataplane starts with. Descriptors follow: the state folder, for each address of `listen` one socket per worker,
 /// the admin listener, `steer`'s load map, the pipe for sources to be dropped,
-/// the access log.
+/// the access log, the database of countries.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bootstrap {
     pub(crate) supervisor_pid: u32,
@@ -104,6 +106,8 @@ pub(crate) struct Bootstrap {
     /// Where requests are logged.
     pub(crate) access_log: LogFile,
     pub(crate) log_fields: LogFields,
+    /// Whether a database of countries follows.
+    pub(crate) geoip: bool,
     /// The control CA's certificate when control dials in; with a Unix link control states it itself.
     pub(crate) trust_anchor_pem: Option<String>,
 }
@@ -111,7 +115,7 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// How many descriptors follow.
     pub(crate) fn descriptors(&self) -> usize {
-        let single = [self.admin, self.load_map, self.drops, self.access_log == LogFile::Descriptor];
+        let single = [self.admin, self.load_map, self.drops, self.access_log == LogFile::Descriptor, self.geoip];
         1 + self.listen.len() * usize::from(self.workers) + single.into_iter().map(usize::from).sum::<usize>()
     }
 }

@@ -10,6 +10,7 @@ use postern_model::ids::{ConnectorId, GroupId, RelayId};
 use postern_model::plan::Plan;
 use rustls::ServerConfig;
 
+use crate::countries::Countries;
 use crate::limit::LimitTable;
 use crate::network::NetworkTable;
 use crate::sessions::SessionTable;
@@ -41,13 +42,15 @@ pub struct Published {
     pub(crate) limits: Arc<LimitTable>,
     /// Where it matters where requests come from.
     pub(crate) networks: Arc<NetworkTable>,
+    /// Which country they come from: the same object in every publication.
+    pub(crate) countries: Arc<Countries>,
 }
 
 impl Published {
     /// Changes whenever what lets requests pass does, sessions included, and never becomes what it was.
     #[must_use]
     pub fn access(&self) -> u64 {
-        self.permits + self.sessions.changes()
+        self.permits + self.sessions.changes() + self.countries.changes()
     }
 
     /// Whether a tunnel of `connector`, enrolled in `group`, may exist.

@@ -280,7 +280,7 @@ pub(crate) struct WhatIfArgs {
     /// The address that it comes from
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) ip: Option<IpAddr>,
-    /// The country of that address; it is not looked up
+    /// The country of that address; unless given, control looks it up if it has --geoip
     #[arg(long, value_name = "CODE")]
     pub(crate) country: Option<Country>,
     /// What the device runs; other unless given

@@ -51,10 +51,11 @@ fn of_user(
 ) -> Result<(), Problem> {
     explained.assigned = access.assigned.map(|principal| principal_name(control, principal)).transpose()?;
     explained.missing = missing(app, access);
-    let Some(logged) = at(record).and_then(|at| LoggedRequest::of(record, at)) else {
+    let Some(mut logged) = at(record).and_then(|at| LoggedRequest::of(record, at)) else {
         explained.warnings.push("the record cannot be read as one of a user".into());
         return Ok(());
     };
+    logged.country = logged.country.or_else(|| control.country(logged.source));
     let mut subjects = Subjects::new(control, app.id.tenant)?;
     let Some(subject) = subjects.of(&logged.user)? else {
         explained
@@ -107,7 +108,7 @@ fn of_machine(control: &Control, app: &App, record: &RequestRecord, explained: &
     let input = Input {
         session: None,
         source,
-        country: None,
+        country: source.and_then(|source| control.country(source)),
         platform: Platform::Other,
         client: ClientKind::Service,
         risk: Risk::Low,

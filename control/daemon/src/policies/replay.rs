@@ -33,7 +33,10 @@ pub(crate) fn replay(control: &Control, tenant: &Tenant, request: &Replay) -> Re
         items.push(match (is_there, subjects.of(&logged.user)?) {
             (false, _) => ReplayedRequest::NoApp,
             (true, None) => ReplayedRequest::NoUser,
-            (true, Some(subject)) => compared.decided(logged, subject),
+            (true, Some(subject)) => {
+                let country = logged.country.or_else(|| control.country(logged.source));
+                compared.decided(&LoggedRequest { country, ..logged.clone() }, subject)
+            }
         });
     }
     Ok(Replayed { items })

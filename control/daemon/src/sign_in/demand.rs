@@ -57,7 +57,7 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
     let input = Input {
         session: Some(&record),
         source: Some(at.client.address.to_canonical()),
-        country: None,
+        country: control.country(at.client.address),
         platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
         client: ClientKind::Browser,
         risk: Risk::Low,

@@ -40,6 +40,8 @@ struct Compiled {
     apps: Index<AppId>,
     /// Those that are about machines.
     machines: Bits,
+    /// Whether any names countries.
+    countries: bool,
 }
 
 /// Which policies name something.
@@ -111,6 +113,12 @@ impl Applicable {
         self.rules.is_empty()
     }
 
+    /// Whether the country of a request may matter: a policy of the tenant names some.
+    #[must_use]
+    pub fn asks_country(&self) -> bool {
+        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.countries)
+    }
+
     /// Decides about one request.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, now_unix: u64) -> Decision {
@@ -163,7 +171,8 @@ impl Compiled {
             }
         }
         let networks = networks.into_iter().map(|(_, bit, prefixes)| (bit, prefixes)).collect();
-        Self { policies, rules, networks, people, guests, apps, machines }
+        let countries = policies.iter().any(|policy| !policy.conditions.countries.is_empty());
+        Self { policies, rules, networks, people, guests, apps, machines, countries }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What one source may do, as far as the kernel watches over it: limits and deny list that hold from the start. The command
 //! line of `postern guard` changes them while the relay runs.
 
+use std::path::PathBuf;
+
 use clap::builder::RangedU64ValueParser;
 use postern_ebpf_loader::{Prefix, RATE_MAX, Rate, SourceLimits};
 
@@ -31,6 +33,9 @@ pub struct SourceArgs {
     /// Packets at once [default: twice the rate]
     #[arg(long, value_name = "N", value_parser = burst(), allow_negative_numbers = true)]
     pub packet_burst: Option<u64>,
+    /// Countries of addresses, for policies: a database in MaxMind's format, read again when the file is another
+    #[arg(long, value_name = "FILE", help_heading = "Where sources are")]
+    pub geoip: Option<PathBuf>,
 }
 
 impl SourceArgs {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use postern_model::directory::Principal;
 use postern_model::ids::PolicyId;
-use postern_model::policy::{Decision, Outcome, Platform};
+use postern_model::policy::{Country, Decision, Outcome, Platform};
 use postern_model::record::IDLE;
 use postern_model::session::SessionRecord;
 
@@ -25,6 +25,8 @@ pub(crate) struct Access<'a> {
 pub(crate) struct Judged {
     pub(crate) decision: Decision,
     pub(crate) platform: Platform,
+    /// Where any policy asks for it.
+    pub(crate) country: Option<Country>,
     /// Nothing was done for longer than one of them allows.
     pub(crate) idle: bool,
 }
@@ -58,8 +60,11 @@ impl Line<'_> {
 }
 
 fn push_judged(out: &mut String, judged: &Judged) {
-    let Judged { decision, platform, idle } = judged;
+    let Judged { decision, platform, country, idle } = judged;
     let _ = write!(out, ",\"platform\":\"{platform}\"");
+    if let Some(country) = country {
+        let _ = write!(out, ",\"country\":\"{country}\"");
+    }
     push_policies(out, "policies", decision.applied.iter());
     let reported = decision.report_only.iter().filter(|reported| reported.outcome != Outcome::Allow);
     push_policies(out, "report_only", reported.map(|reported| &reported.policy));
@@ -107,7 +112,7 @@ mod tests {
         ];
         let applied = (1..=policies).map(policy).collect();
         let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
-        Judged { decision, platform: Platform::Ios, idle }
+        Judged { decision, platform: Platform::Ios, country: "DE".parse().ok(), idle }
     }
 
     #[test]
@@ -119,7 +124,7 @@ mod tests {
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
         assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
-        assert_eq!(access.platform, Some(Platform::Ios));
+        assert_eq!((access.platform, access.country), (Some(Platform::Ios), "DE".parse().ok()));
         let ids = |policies: &[PolicyId]| policies.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             (ids(&access.policies), ids(&access.report_only)),

@@ -314,6 +314,7 @@ impl Keeper {
             connectors,
             limits,
             networks,
+            countries: Arc::clone(&held.countries),
         }));
     }
 
@@ -372,6 +373,7 @@ fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
         connectors: BTreeMap::new(),
         limits: Arc::default(),
         networks: Arc::default(),
+        countries: Arc::default(),
     }
 }
 

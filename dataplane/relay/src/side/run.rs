@@ -1,5 +1,6 @@
 //! The side thread's loop: one place where everything that is not a request happens, one thing at a time.
 
+mod files;
 mod report;
 mod sessions;
 
@@ -41,6 +42,7 @@ pub(crate) struct SideParts<'a> {
     pub(crate) channel: Channel,
     pub(crate) admin: Option<TcpListener>,
     pub(crate) access_log: Option<OwnedFd>,
+    pub(crate) geoip: Option<OwnedFd>,
     pub(crate) process: Process,
     pub(crate) warnings: Vec<String>,
     pub(crate) bootstrap: &'a Bootstrap,
@@ -81,9 +83,10 @@ struct Inboxes {
 impl Side {
     /// Loads everything from disk; no thread and no network yet.
     pub(crate) fn prepare(parts: SideParts<'_>) -> anyhow::Result<(Self, Vec<SideSender>)> {
-        let SideParts { channel, admin, access_log, process, mut warnings, bootstrap } = parts;
+        let SideParts { channel, admin, access_log, geoip, process, mut warnings, bootstrap } = parts;
         let (keeper, damage) = Keeper::load(Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
         warnings.extend(damage);
+        warnings.extend(geoip.and_then(|file| files::read_countries(&keeper.handle().current().countries, file)));
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -212,15 +215,8 @@ impl Side {
             ToDataplane::ControlUnreachable { reason } => self.control_unreachable(reason),
             ToDataplane::Reload { trust_anchor_pem } => self.reload(trust_anchor_pem),
             ToDataplane::Kernel(figures) => self.kernel = figures,
-            ToDataplane::AccessLog => {
-                let given = received.descriptors.into_iter().next();
-                match given.map_or_else(open_in_state_dir, Ok) {
-                    Ok(file) => self.receiver.log.reopen(file),
-                    Err(error) => {
-                        tracing::error!(%error, "the access log cannot be opened anew: the old file is written on")
-                    }
-                }
-            }
+            ToDataplane::AccessLog => self.reopen_log(received.descriptors),
+            ToDataplane::Geoip => self.replace_countries(received.descriptors),
             ToDataplane::Drain { grace_period } => {
                 self.drain.advance(DrainState::Draining);
                 self.pace.end_in(grace_period);

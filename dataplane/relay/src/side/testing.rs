@@ -115,6 +115,7 @@ pub(crate) fn published() -> Published {
         connectors: BTreeMap::new(),
         limits: Arc::default(),
         networks: Arc::default(),
+        countries: Arc::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Keeps a dataplane running and answers it, until told to end.
 
+mod geoip;
+
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use nix::unistd::getpid;
 use postern_ebpf_loader::WorkerState;
 use postern_service::failure::Failure;
+use postern_service::geoip::GeoipFile;
 use postern_service::notify;
 use postern_service::signals::{AsyncSignals, Signal};
 use tokio::time::{Instant, Interval, sleep_until, timeout};
@@ -26,8 +29,10 @@ use super::steering::Steering;
 use super::user::DataplaneUser;
 use crate::args::{ControlLink, LogFile, Options};
 use crate::handover::DropRequests;
-use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, KERNEL_REPORT_INTERVAL, READY_TIMEOUT};
+use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, GEOIP_LOOK_INTERVAL, KERNEL_REPORT_INTERVAL, READY_TIMEOUT};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
+
+pub(super) use geoip::check as check_geoip;
 
 /// All that outlives a dataplane.
 pub(super) struct Supervisor {
@@ -37,6 +42,7 @@ pub(super) struct Supervisor {
     listeners: Listeners,
     steering: Steering,
     trust_anchor_pem: Option<String>,
+    geoip: Option<GeoipFile>,
     signals: AsyncSignals,
     generation: u32,
     was_ready: bool,
@@ -66,6 +72,7 @@ impl Supervisor {
         signals: AsyncSignals,
     ) -> Self {
         let (generation, was_ready, watchdog) = (0, false, Watchdog::new());
+        let geoip = options.geoip.clone().map(GeoipFile::new);
         Self {
             options,
             user,
@@ -73,6 +80,7 @@ impl Supervisor {
             listeners,
             steering,
             trust_anchor_pem,
+            geoip,
             signals,
             generation,
             was_ready,
@@ -140,6 +148,7 @@ impl Supervisor {
         let ready_by = Instant::now() + READY_TIMEOUT;
         let mut is_ready = false;
         let mut reports = tokio::time::interval(KERNEL_REPORT_INTERVAL);
+        let mut databases = tokio::time::interval(GEOIP_LOOK_INTERVAL);
         let mut is_alive = true;
         loop {
             tokio::select! {
@@ -170,6 +179,7 @@ impl Supervisor {
                     return Ending::Unasked;
                 }
                 sources = asked(drops.as_ref()) => self.steering.drop_sources(&sources),
+                _ = databases.tick() => self.look_at_geoip(dataplane).await,
                 _ = reports.tick() => if let Some(figures) = self.steering.report() {
                     tell(dataplane, &ToDataplane::Kernel(figures)).await;
                 },
@@ -193,8 +203,9 @@ impl Supervisor {
             .ok()
     }
 
-    async fn bootstrap(&self, dataplane: &DataplaneProcess, drops_pipe: Option<OwnedFd>) -> io::Result<()> {
+    async fn bootstrap(&mut self, dataplane: &DataplaneProcess, drops_pipe: Option<OwnedFd>) -> io::Result<()> {
         let load_map = self.steering.load_map();
+        let geoip = self.open_geoip();
         let bootstrap = Bootstrap {
             supervisor_pid: getpid().as_raw().unsigned_abs(),
             generation: self.generation,
@@ -211,13 +222,14 @@ impl Supervisor {
             drops: drops_pipe.is_some(),
             access_log: self.options.log.file(),
             log_fields: self.options.log.fields,
+            geoip: geoip.is_some(),
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
         let state_dir = self.state_dir.descriptor()?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![state_dir.as_fd()];
         descriptors.extend(self.listeners.descriptors());
         let access_log = self.options.log.open()?;
-        let others = load_map.iter().chain(&drops_pipe).chain(&access_log);
+        let others = load_map.iter().chain(&drops_pipe).chain(&access_log).chain(&geoip);
         descriptors.extend(others.map(|descriptor| descriptor.as_fd()));
         dataplane.bootstrap(bootstrap, &descriptors).await
     }
@@ -265,6 +277,7 @@ impl Supervisor {
             Err(error) => tracing::error!("SIGHUP changes nothing: {error}"),
         }
         self.reopen_log(dataplane).await;
+        self.look_at_geoip(dataplane).await;
         notify::ready();
     }
 

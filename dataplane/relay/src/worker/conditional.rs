@@ -8,12 +8,14 @@ use postern_io::{Instant, now, wall_clock};
 use postern_model::identity::Missed;
 use postern_model::ids::{AppId, PolicyId};
 use postern_model::policy::{
-    Applicable, ClientKind, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
+    Applicable, ClientKind, Country, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
 };
 use postern_model::session::SessionRecord;
 use postern_tunnel::Detail;
 
 use super::reject::Reject;
+use super::session::Session;
+use crate::countries::Countries;
 use crate::limits::POLICY_LOOK_INTERVAL;
 use crate::published::Published;
 use crate::record::access::Judged;
@@ -23,6 +25,8 @@ use crate::record::access::Judged;
 pub(crate) struct Circumstances {
     source: IpAddr,
     platform: Platform,
+    /// Where any policy asks for it.
+    country: Option<Country>,
 }
 
 /// Why a policy keeps somebody out.
@@ -37,16 +41,22 @@ pub(crate) enum Unmet {
 impl Circumstances {
     #[cfg(test)]
     pub(crate) fn anywhere() -> Self {
-        Self { source: IpAddr::from([192, 0, 2, 1]), platform: Platform::Other }
+        Self { source: IpAddr::from([192, 0, 2, 1]), platform: Platform::Other, country: None }
     }
 
     /// Nothing is looked at where nothing is asked.
-    pub(crate) fn of(head: &RequestHead, source: IpAddr, applicable: &Applicable) -> Self {
+    pub(crate) fn of(head: &RequestHead, session: &Session, applicable: &Applicable, countries: &Countries) -> Self {
         let platform = match applicable.is_empty() {
             true => Platform::Other,
             false => Platform::of_user_agent(head.headers.get(Known::UserAgent).unwrap_or_default()),
         };
-        Self { source: source.to_canonical(), platform }
+        let country = applicable.asks_country().then(|| session.country(countries));
+        Self { source: session.address.ip().to_canonical(), platform, country }
+    }
+
+    /// The same in the middle of a request: policies, or the database of countries, may be others.
+    pub(crate) fn look_again(&mut self, applicable: &Applicable, countries: &Countries) {
+        self.country = applicable.asks_country().then(|| countries.of(self.source));
     }
 
     /// What the policies say of a session that is used so, if any is about it; `seen_unix`: when it was used last.
@@ -64,7 +74,7 @@ impl Circumstances {
         let input = Input {
             session: Some(record),
             source: Some(self.source),
-            country: None,
+            country: self.country,
             platform: self.platform,
             client: ClientKind::Browser,
             risk: Risk::Low,
@@ -74,7 +84,7 @@ impl Circumstances {
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
         let idle = idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
-        Some(Judged { decision, platform: self.platform, idle })
+        Some(Judged { decision, platform: self.platform, country: self.country, idle })
     }
 }
 
@@ -86,7 +96,12 @@ impl Judged {
 }
 
 /// Whether a machine with a service token may do so, and until when it is not to be looked at again: policies may go by time.
-pub(crate) fn machine(published: &Published, app: AppId, source: IpAddr) -> Result<Option<Instant>, Unmet> {
+pub(crate) fn machine(
+    published: &Published,
+    app: AppId,
+    source: IpAddr,
+    country: impl FnOnce() -> Country,
+) -> Result<Option<Instant>, Unmet> {
     let applicable = published.plan.policies().for_service(app);
     if applicable.is_empty() {
         return Ok(None);
@@ -95,7 +110,7 @@ pub(crate) fn machine(published: &Published, app: AppId, source: IpAddr) -> Resu
     let input = Input {
         session: None,
         source: Some(source.to_canonical()),
-        country: None,
+        country: applicable.asks_country().then(country),
         platform: Platform::Other,
         client: ClientKind::Service,
         risk: Risk::Low,

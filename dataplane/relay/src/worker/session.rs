@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use postern_io::{Stream, TlsSummary};
+use postern_model::policy::Country;
 
 use super::bearer::Remembered;
 use super::sign_in::RememberedCookie;
+use crate::countries::Countries;
 
 /// A client's connection.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Session {
     handshake_told: Cell<bool>,
     pub(crate) remembered: Remembered,
     pub(crate) remembered_cookie: RememberedCookie,
+    /// Where the client is, once that was asked, and of which database.
+    country: Cell<Option<(u64, Country)>>,
 }
 
 impl Session {
@@ -28,7 +32,19 @@ impl Session {
             handshake_told: Cell::new(false),
             remembered: Remembered::default(),
             remembered_cookie: RememberedCookie::default(),
+            country: Cell::new(None),
         }
+    }
+
+    /// The client's country; looked up once, and again in another database.
+    pub(crate) fn country(&self, countries: &Countries) -> Country {
+        let changes = countries.changes();
+        if let Some((_, country)) = self.country.get().filter(|(of, _)| *of == changes) {
+            return country;
+        }
+        let country = countries.of(self.address.ip());
+        self.country.set(Some((changes, country)));
+        country
     }
 
     /// `TLSv1.2` or `TLSv1.3`.

@@ -115,7 +115,7 @@ pub(crate) fn person(
     if cookie.seen_unix.saturating_add(held.record.idle_s.into()) <= now_unix {
         return Err(NoSession::None);
     }
-    let circumstances = Circumstances::of(head, session.address.ip(), &applicable);
+    let circumstances = Circumstances::of(head, session, &applicable, &published.countries);
     let seen_unix = cookie.seen_unix;
     let mut person = Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None };
     let (assignment, until) = counts(&mut person, app, &published.plan, now_unix)?;
@@ -178,6 +178,7 @@ impl Person {
             Found::Held(held) => {
                 self.applicable = Arc::new(published.plan.policies().for_subject(&held.record.user, app.id));
                 self.held = held;
+                self.circumstances.look_again(&self.applicable, &published.countries);
             }
             Found::Gone => return Err(NoSession::None),
             // Forgotten for want of room. What changes of it is not told any more: it counts for nothing.

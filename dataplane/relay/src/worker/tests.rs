@@ -105,6 +105,7 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
         limits: Default::default(),
         networks: Default::default(),
+        countries: Arc::default(),
     }
 }
 

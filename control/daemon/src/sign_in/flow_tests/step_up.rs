@@ -73,3 +73,20 @@ async fn an_old_session_proves_all_of_it_again_before_factors_change() {
     assert!(matches!(ask.factor, Factor::Password), "whoever found it open must not set a factor up");
     assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));
 }
+
+#[tokio::test]
+async fn a_country_counts_at_sign_in_as_it_does_later() {
+    let mut world = World::new("off").await;
+    world.set_policy(r#""conditions": {"countries": {"except": ["DE"]}}, "grant": {"require": {"all": ["mfa"]}}"#);
+    for (country, asks) in [(None, true), (Some("DE"), false), (Some("FR"), true)] {
+        let path = world.folder.path().join("countries.mmdb");
+        world.control.countries = country.map(|code| {
+            let entries = [("127.0.0.0/8", "country", code)];
+            std::fs::write(&path, crate::countries::written::database("GeoLite2-Country", &entries)).unwrap();
+            crate::countries::Countries::open(&path).unwrap()
+        });
+        let step = world.after_password().await;
+        let asked = matches!(&step, Step::Ask(ask) if matches!(ask.factor, Factor::Enrol(_)));
+        assert_eq!(asked, asks, "{country:?}: {step:?}");
+    }
+}

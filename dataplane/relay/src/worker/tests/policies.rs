@@ -1,10 +1,14 @@
 //! Conditional access: a policy counts with every request, of people and of machines, and in the middle of one.
 
+#[path = "../../../../../control/service/src/geoip/written.rs"]
+mod written;
+
 use postern_io::wall_clock;
 use postern_model::directory::{Assignment, Principal};
 use postern_model::ids::AppId;
 use postern_model::policy::Policy;
 use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
+use postern_service::geoip::Geoip;
 
 use super::*;
 use crate::sessions::tests::record;
@@ -166,5 +170,57 @@ fn a_policy_that_comes_into_force_ends_what_it_does_not_allow() {
         let (head, body) = timeout(Duration::from_millis(500), ends.response()).await.unwrap().unwrap();
         assert_eq!(head.status, 403, "{}", String::from_utf8_lossy(&body));
         assert!(timeout(Duration::from_millis(500), goes_on.response()).await.is_err(), "it is still waiting");
+    });
+}
+
+fn all_in(code: &str) -> Geoip {
+    Geoip::read(&*written::database("GeoLite2-Country", &[("192.0.2.0/24", "country", code)])).unwrap()
+}
+
+#[test]
+fn a_country_is_looked_up_where_a_policy_names_one_and_again_in_another_database() {
+    in_the_simulator(88, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let cookie = signed_in(&worker, &[AuthMethod::Password]);
+        let token = format!("authorization: {}\r\n", bearer(1));
+        let mut client = Client::new().await;
+        let blocks = |code: &str, clients: &str| {
+            let conditions = format!(r#"{{"countries": {{"include": ["{code}"]}}{clients}}}"#);
+            policy(1, &format!(r#""state": "on", "conditions": {conditions}, "grant": "block""#))
+        };
+        publish(&worker, with(vec![blocks("ZZ", "")]));
+        assert_eq!(answer(&mut client, &cookie).await.0, 403, "without a database no country is known");
+        publish(&worker, with(vec![blocks("KP", "")]));
+        assert_eq!(answer(&mut client, &cookie).await.0, 200);
+        for (code, status) in [("KP", 403), ("DE", 200), ("KP", 403)] {
+            worker.published().countries.replace(all_in(code));
+            assert_eq!(answer(&mut client, &cookie).await.0, status, "{code}");
+        }
+        publish(&worker, with(vec![blocks("KP", r#", "clients": {"include": ["service"]}"#)]));
+        for (code, status) in [("DE", 200), ("KP", 403)] {
+            worker.published().countries.replace(all_in(code));
+            assert_eq!(answer(&mut client, &token).await.0, status, "a machine in {code}");
+        }
+    });
+}
+
+#[test]
+fn another_database_ends_what_it_does_not_allow() {
+    in_the_simulator(89, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let cookie = signed_in(&worker, &[AuthMethod::Password]);
+        let blocked = r#""state": "on", "conditions": {"countries": {"include": ["KP"]}}, "grant": "block""#;
+        publish(&worker, with(vec![policy(1, blocked)]));
+        let mut client = Client::new().await;
+        client.stream.queue(format!("GET /slow HTTP/1.1\r\nhost: {HOST}\r\n{cookie}\r\n").as_bytes());
+        sleep(Duration::from_millis(50)).await;
+        worker.published().countries.replace(all_in("KP"));
+        worker.look(&mut false);
+        let (head, _) = timeout(Duration::from_millis(500), client.response()).await.unwrap().unwrap();
+        assert_eq!(head.status, 403);
     });
 }

@@ -1,0 +1,96 @@
+//! Which country an address is in, by the database of `--geoip`. Whether the file is another one is looked at now and then, when
+//! somebody asks.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use postern_model::policy::Country;
+use postern_service::failure::Failure;
+use postern_service::geoip::{Geoip, GeoipFile};
+
+use crate::control::Control;
+use crate::limits::GEOIP_LOOK_INTERVAL;
+
+/// A database, and where it came from.
+pub(crate) struct Countries {
+    file: RefCell<GeoipFile>,
+    database: RefCell<Geoip>,
+    looked: Cell<Instant>,
+}
+
+impl Control {
+    /// The country of an address; nothing, where there is no database.
+    pub(crate) fn country(&self, address: std::net::IpAddr) -> Option<Country> {
+        self.countries.as_ref().map(|countries| countries.of(address))
+    }
+}
+
+impl Countries {
+    /// Reads the database.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let mut file = GeoipFile::new(path.to_owned());
+        let database = file.read();
+        let database = database.map_err(|error| Failure::usage(format!("--geoip {}: {error}", path.display())))?;
+        Ok(Self { file: RefCell::new(file), database: RefCell::new(database), looked: Cell::new(Instant::now()) })
+    }
+
+    /// What is not known is [`Country::UNKNOWN`].
+    pub(crate) fn of(&self, address: IpAddr) -> Country {
+        if self.looked.get().elapsed() >= GEOIP_LOOK_INTERVAL {
+            self.look();
+        }
+        self.database.borrow().country(address).unwrap_or(Country::UNKNOWN)
+    }
+
+    /// Reads it anew if it is another one. One that cannot be read leaves the one before in force.
+    fn look(&self) {
+        self.looked.set(Instant::now());
+        let changed = self.file.borrow_mut().open_changed();
+        let read = changed.map(|opened| opened.map_err(Into::into).and_then(Geoip::read));
+        match read {
+            None => {}
+            Some(Ok(database)) => *self.database.borrow_mut() = database,
+            Some(Err(error)) => tracing::error!(%error, "--geoip: the database before it stays in force"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../service/src/geoip/written.rs"]
+pub(crate) mod written;
+
+#[cfg(test)]
+mod tests {
+    use super::written::database;
+    use super::*;
+
+    #[test]
+    fn another_file_counts_and_what_is_none_leaves_the_one_before_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("countries.mmdb");
+        let opened = Countries::open(&path).err().map(|failure| failure.to_string()).unwrap();
+        assert!(opened.contains("--geoip") && opened.contains("cannot be read"), "{opened}");
+        let replace = |bytes: &[u8]| {
+            let next = folder.path().join("next");
+            std::fs::write(&next, bytes).unwrap();
+            std::fs::rename(&next, &path).unwrap();
+        };
+        let of = |code: &str| database("GeoLite2-Country", &[("192.0.2.0/24", "country", code)]);
+        replace(&of("DE"));
+        let countries = Countries::open(&path).unwrap();
+        let country = |address: &str| countries.of(address.parse().unwrap()).to_string();
+        assert_eq!((country("192.0.2.1"), country("198.51.100.1")), ("DE".into(), "ZZ".into()));
+        replace(&of("FR"));
+        assert_eq!(country("192.0.2.1"), "DE", "it is not looked at each time");
+        for (bytes, expected) in [(of("FR"), "FR"), (b"damaged".to_vec(), "FR"), (of("JP"), "JP")] {
+            replace(&bytes);
+            countries.look();
+            assert_eq!(country("192.0.2.1"), expected);
+        }
+        std::fs::remove_file(&path).unwrap();
+        countries.look();
+        assert_eq!(country("192.0.2.1"), "JP", "a file that is gone");
+    }
+}

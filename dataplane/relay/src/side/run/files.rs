@@ -1,0 +1,39 @@
+//! Files that the supervisor opens, for the sandbox has none but the state folder.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use postern_service::geoip::Geoip;
+
+use super::Side;
+use crate::args::open_in_state_dir;
+use crate::countries::Countries;
+
+impl Side {
+    pub(super) fn reopen_log(&mut self, given: Vec<OwnedFd>) {
+        match given.into_iter().next().map_or_else(open_in_state_dir, Ok) {
+            Ok(file) => self.receiver.log.reopen(file),
+            Err(error) => tracing::error!(%error, "the access log cannot be opened anew: the old file is written on"),
+        }
+    }
+
+    pub(super) fn replace_countries(&mut self, given: Vec<OwnedFd>) {
+        let Some(file) = given.into_iter().next() else { return };
+        match read_countries(&self.config().current().countries, file) {
+            None => self.drain.wake_all(),
+            Some(problem) => tracing::error!("{problem}; the database before it stays in force"),
+        }
+    }
+}
+
+/// Puts a database in force; says what is wrong with it if it is none.
+pub(super) fn read_countries(countries: &Countries, file: OwnedFd) -> Option<String> {
+    match Geoip::read(File::from(file)) {
+        Ok(database) => {
+            tracing::info!(built_unix = database.built_unix(), "the database of countries is read");
+            countries.replace(database);
+            None
+        }
+        Err(error) => Some(format!("--geoip: {error}: no country is known by it")),
+    }
+}
