@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use postern_model::policy::Country;
 use postern_service::failure::Failure;
-use postern_service::geoip::{Geoip, GeoipFile};
+use postern_service::geoip::{Geoip, GeoipFile, Place};
 
 use crate::control::Control;
 use crate::limits::GEOIP_LOOK_INTERVAL;
@@ -22,8 +22,13 @@ pub(crate) struct Countries {
 
 impl Control {
     /// The country of an address; nothing, where there is no database.
-    pub(crate) fn country(&self, address: std::net::IpAddr) -> Option<Country> {
+    pub(crate) fn country(&self, address: IpAddr) -> Option<Country> {
         self.countries.as_ref().map(|countries| countries.of(address))
+    }
+
+    /// Where an address is, if a database knows that.
+    pub(crate) fn place(&self, address: IpAddr) -> Option<Place> {
+        self.countries.as_ref()?.place(address)
     }
 }
 
@@ -38,10 +43,19 @@ impl Countries {
 
     /// What is not known is [`Country::UNKNOWN`].
     pub(crate) fn of(&self, address: IpAddr) -> Country {
+        self.look_sometimes();
+        self.database.borrow().country(address).unwrap_or(Country::UNKNOWN)
+    }
+
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        self.look_sometimes();
+        self.database.borrow().place(address)
+    }
+
+    fn look_sometimes(&self) {
         if self.looked.get().elapsed() >= GEOIP_LOOK_INTERVAL {
             self.look();
         }
-        self.database.borrow().country(address).unwrap_or(Country::UNKNOWN)
     }
 
     /// Reads it anew if it is another one. One that cannot be read leaves the one before in force.

@@ -137,6 +137,20 @@ pub(crate) const SAML_ANSWERED_S: u64 = SAML_AHEAD_S + SAML_REQUEST_S + FLOW_S +
 pub(crate) const SAML_ANSWERED_MAX: usize = 10_000;
 /// How often is looked whether the database of countries is another file, at most.
 pub(crate) const GEOIP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Sign-ins of one user that the risk of the next is judged by.
+pub(crate) const RISK_HISTORY: u32 = 200;
+/// So long after a sign-in with one factor its country is one that the user is known to be in.
+pub(crate) const RISK_KNOWN_S: u64 = 7 * 86_400;
+/// Failures count so long, and no more than so many are read, the last ones.
+pub(crate) const RISK_FAILURES_S: u64 = 3_600;
+pub(crate) const RISK_FAILURES_READ: u32 = 300;
+/// So many failures about one user are a signal.
+pub(crate) const RISK_FAILURES: usize = 5;
+/// So many login names that one network was wrong about are a signal: an office where people mistype has fewer in an hour.
+pub(crate) const RISK_SPRAYED: usize = 10;
+/// What databases of places are wrong by, and what is faster than an airliner.
+pub(crate) const RISK_TRAVEL_KM: f64 = 500.0;
+pub(crate) const RISK_TRAVEL_KM_H: f64 = 1_000.0;
 /// Wrong passwords of one login name before the next has to wait.
 pub(crate) const GUESSES_FREE: u32 = 5;
 /// Wrong passwords from one address, or one network of IPv6, before the next has to wait: an office may be behind it.

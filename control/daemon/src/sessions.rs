@@ -192,6 +192,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         idle_s: stored.idle_s,
         persistent: stored.persistent,
         source: stored.source,
+        risk: stored.risk,
     }))
 }
 
@@ -307,6 +308,7 @@ fn view(control: &Control, session: &StoredSession) -> Result<SessionView, Probl
         methods: session.methods.iter().map(|method| method.as_str().to_owned()).collect(),
         provider: session.provider.clone(),
         source: session.source.map(|source| source.to_string()),
+        risk: session.risk,
         user_agent: session.user_agent.clone(),
     })
 }

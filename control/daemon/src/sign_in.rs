@@ -13,6 +13,7 @@ mod password;
 mod portal;
 mod refusals;
 pub(crate) mod saml;
+mod risk;
 mod second;
 mod totp;
 mod waiting;
@@ -38,6 +39,7 @@ use postern_model::session::{ABSOLUTE_S, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, S
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::sessions::{self, random_secret, secret_key};
+use crate::store::sign_in::Logged;
 use crate::store::{SessionChange, SignIn, StoredSession};
 use codes::{Codes, Redeemed};
 use flow::{At, Flow, Goal, Proven, Stage, Vouched};
@@ -197,7 +199,7 @@ fn alive(control: &Control, secret: &SecretText) -> Option<StoredSession> {
 }
 
 /// The session that someone would have by what they proved, but for what tells it from others.
-fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
+fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
     let now = now_unix();
     let (absolute_s, idle_s) = if proven.keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
     StoredSession {
@@ -214,6 +216,7 @@ fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession 
         idle_s,
         persistent: proven.keep,
         seen_unix: now,
+        risk: risk::assess(control, user, client).max(proven.risk_min),
     }
 }
 
@@ -229,7 +232,7 @@ fn make_session(
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| internal())?;
     let id = SessionId(u128::from_be_bytes(id));
-    let stored = StoredSession { id, browser, ..would_be(user, proven, at.client) };
+    let stored = StoredSession { id, browser, ..would_be(control, user, proven, at.client) };
     let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(stored.created_unix));
     match &proven.vouched {
         Vouched::By(of) => draft.session(SessionChange::OfProvider(session, of.clone())),
@@ -241,7 +244,8 @@ fn make_session(
         draft.session(SessionChange::Removed(replaced));
     }
     draft.session(SessionChange::Put(Box::new(stored)));
-    draft.sign_in(SignIn { session: Some(session), ..record });
+    let country = control.country(at.client.address).map(|country| Logged::cut(&country.to_string()));
+    draft.sign_in(SignIn { session: Some(session), country, ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
     tracing::info!(%session, user = %user.login, source = %at.client.address, "signed in");
     Ok((session, BrowserGrant { secret, max_age_s: proven.keep.then_some(lasts_s) }))

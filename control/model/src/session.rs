@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
+use crate::policy::Risk;
 
 pub use cookie::{
     CookieKey, CookieKeyInvalid, CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX,
@@ -42,6 +43,9 @@ pub struct SessionRecord {
     /// Where the user was when they signed in: an IP address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<std::net::IpAddr>,
+    /// How likely it was then that it was somebody else.
+    #[serde(default, skip_serializing_if = "Risk::is_low")]
+    pub risk: Risk,
 }
 
 /// A user as applications and policies see them.

@@ -17,6 +17,15 @@ pub struct Geoip {
     reader: Reader<Vec<u8>>,
 }
 
+/// A place, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Place {
+    /// North of the equator.
+    pub latitude: f64,
+    /// East of Greenwich.
+    pub longitude: f64,
+}
+
 /// Why a file is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum GeoipInvalid {
@@ -42,6 +51,17 @@ struct Entry {
     /// Where a network is registered: the country, where no other is known.
     #[serde(default)]
     registered_country: Option<Code>,
+    /// Databases of cities have it, for most.
+    #[serde(default)]
+    location: Option<Located>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Located {
+    #[serde(default)]
+    latitude: Option<f64>,
+    #[serde(default)]
+    longitude: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,10 +94,20 @@ impl Geoip {
     /// The country of an address; nothing, where it is not known, or the database is damaged there.
     #[must_use]
     pub fn country(&self, address: IpAddr) -> Option<Country> {
-        let found = self.reader.lookup(address.to_canonical()).ok()?;
-        let Entry { country, registered_country } = found.decode::<Entry>().ok()??;
+        let Entry { country, registered_country, .. } = self.entry(address)?;
         let code = |named: Option<Code>| named?.iso_code?.parse().ok();
         code(country).or_else(|| code(registered_country))
+    }
+
+    /// The place of an address, where the database has it.
+    #[must_use]
+    pub fn place(&self, address: IpAddr) -> Option<Place> {
+        let Located { latitude, longitude } = self.entry(address)?.location?;
+        Some(Place { latitude: latitude?, longitude: longitude? })
+    }
+
+    fn entry(&self, address: IpAddr) -> Option<Entry> {
+        self.reader.lookup(address.to_canonical()).ok()?.decode::<Entry>().ok()?
     }
 
     /// When it was made.
@@ -87,12 +117,25 @@ impl Geoip {
     }
 }
 
+impl Place {
+    /// How far it is to another place: the great circle on a sphere, by the haversine formula.
+    #[must_use]
+    pub fn km_to(self, other: Self) -> f64 {
+        let [from, to] = [self.latitude, other.latitude].map(f64::to_radians);
+        let half = |from: f64, to: f64| ((to - from) / 2.0).sin().powi(2);
+        let across = half(self.longitude.to_radians(), other.longitude.to_radians());
+        let haversine = half(from, to) + from.cos() * to.cos() * across;
+        2.0 * EARTH_RADIUS_KM * haversine.clamp(0.0, 1.0).sqrt().asin()
+    }
+}
+
 impl fmt::Debug for Geoip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Geoip").field("built_unix", &self.built_unix()).finish_non_exhaustive()
     }
 }
 
+const EARTH_RADIUS_KM: f64 = 6_371.0;
 /// GeoLite2-City has 60 MiB.
 const BYTES_MAX: u64 = 512 << 20;
 
@@ -101,7 +144,7 @@ mod written;
 
 #[cfg(test)]
 mod tests {
-    use super::written::database;
+    use super::written::{cities, database};
     use super::*;
 
     fn country(geoip: &Geoip, address: &str) -> Option<String> {
@@ -131,6 +174,19 @@ mod tests {
         ] {
             assert_eq!(country(&geoip, address).as_deref(), expected, "{address}");
         }
+    }
+
+    #[test]
+    fn places_are_so_far_from_each_other() {
+        let entries = [("192.0.2.0/24", "DE", (52.52, 13.405)), ("2001:db8::/32", "JP", (35.68, 139.69))];
+        let geoip = Geoip::read(&*cities(&entries)).unwrap();
+        assert_eq!(country(&geoip, "2001:db8::1").as_deref(), Some("JP"));
+        let [here, there] = ["192.0.2.1", "2001:db8::1"].map(|address| geoip.place(address.parse().unwrap()).unwrap());
+        assert!((here.km_to(there) - 8_920.0).abs() < 20.0, "{}", here.km_to(there));
+        assert!(here.km_to(here) < 0.001);
+        assert_eq!(geoip.place("198.51.100.1".parse().unwrap()), None);
+        let countries = Geoip::read(&*database("GeoLite2-Country", &[("192.0.2.0/24", "country", "DE")])).unwrap();
+        assert_eq!(countries.place("192.0.2.1".parse().unwrap()), None);
     }
 
     #[test]

@@ -217,6 +217,7 @@ pub(crate) mod tests {
             idle_s: 3_600,
             persistent: false,
             source: None,
+            risk: Default::default(),
         }
     }
 

@@ -80,6 +80,7 @@ fn session(request: &WhatIf, user: Subject, now: u64) -> SessionRecord {
         idle_s: u32::MAX,
         persistent: request.persistent,
         source: request.ip,
+        risk: request.risk.unwrap_or_default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use postern_model::identity::Missed;
 use postern_model::policy::{
-    ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Risk, Step, StepUp,
+    ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Step, StepUp,
 };
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
@@ -60,7 +60,7 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
         country: control.country(at.client.address),
         platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
         client: ClientKind::Browser,
-        risk: Risk::Low,
+        risk: session.risk,
         device: DeviceState::Unknown,
         terms: &terms,
     };
@@ -94,6 +94,7 @@ impl Demand {
 mod tests {
     use super::*;
     use postern_model::ids::{SessionId, TenantId, UserId};
+    use postern_model::policy::Risk;
     use postern_model::session::AuthMethod;
 
     fn session(methods: &[AuthMethod]) -> StoredSession {
@@ -111,6 +112,7 @@ mod tests {
             idle_s: 100,
             persistent: false,
             seen_unix: 100,
+            risk: Risk::Low,
         }
     }
 

@@ -9,6 +9,7 @@ use postern_model::config::App;
 use postern_model::directory::User;
 use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
 use postern_model::ids::{AppId, Name, SessionId, TenantId, UserId};
+use postern_model::policy::Risk;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
@@ -87,6 +88,8 @@ pub(super) struct Proven {
     pub(super) authenticated_unix: u64,
     /// The end of the session that becomes a stronger one: the new one ends no later.
     pub(super) ends_unix: Option<u64>,
+    /// That of the session that becomes a stronger one: it stays one of that risk.
+    pub(super) risk_min: Risk,
 }
 
 /// The provider that says who someone is, where one does.
@@ -116,6 +119,7 @@ impl Proven {
             keep: session.persistent,
             authenticated_unix: session.authenticated_unix,
             ends_unix: Some(session.expires_unix),
+            risk_min: session.risk,
         }
     }
 }

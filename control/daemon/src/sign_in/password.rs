@@ -6,6 +6,7 @@ use postern_model::config::App;
 use postern_model::directory::{LoginName, User};
 use postern_model::identity::{ClientInfo, Factor, GivePassword, Step};
 use postern_model::ids::{TenantId, UserId};
+use postern_model::policy::Risk;
 use postern_model::session::AuthMethod;
 
 use super::flow::{At, Proven, Stage, Vouched};
@@ -72,6 +73,7 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         keep,
         authenticated_unix: now_unix(),
         ends_unix: None,
+        risk_min: Risk::Low,
     };
     second::go_on(control, &at, &user, proven, Draft::default())
 }

@@ -71,7 +71,7 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     // Which factors its users show is a provider's to say, unless more is demanded here.
     let has_own = factors.any() && proven.vouched == Vouched::Nobody;
-    let demand = demanded(control, at, &would_be(user, &proven, at.client));
+    let demand = demanded(control, at, &would_be(control, user, &proven, at.client));
     proven.keep &= !demand.no_persistent;
     let is_demanded = has_own || demand.multi_factor;
     if !is_demanded || is_multi_factor(&proven.methods) {

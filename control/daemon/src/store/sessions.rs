@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use postern_model::ids::{Name, SessionId, TenantId, UserId};
+use postern_model::policy::Risk;
 use postern_model::session::AuthMethod;
 
 use super::{ProviderSession, StoreError};
@@ -26,6 +27,8 @@ pub(crate) struct StoredSession {
     pub(crate) persistent: bool,
     /// Last use, as far as it was written down.
     pub(crate) seen_unix: u64,
+    /// How likely it was then that it was somebody else.
+    pub(crate) risk: Risk,
 }
 
 /// What can be asked about sessions.

@@ -355,6 +355,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("requests.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("uses.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("reviews.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("risk.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

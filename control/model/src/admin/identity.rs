@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory::LoginName;
 use crate::identity::FactorView;
 use crate::ids::{AppId, Name, SessionId};
+use crate::policy::Risk;
 use crate::secret::SecretText;
 
 /// `identity publish`.
@@ -71,6 +72,9 @@ pub struct SessionView {
     /// The address it began at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// How likely it was then that it was somebody else.
+    #[serde(default, skip_serializing_if = "Risk::is_low")]
+    pub risk: Risk,
     /// What the browser called itself.
     pub user_agent: String,
 }

@@ -33,6 +33,7 @@ fn record() -> SessionRecord {
         idle_s: 60,
         persistent: false,
         source: None,
+        risk: Default::default(),
     }
 }
 

@@ -111,6 +111,21 @@ words! {
     }
 }
 
+impl Default for Risk {
+    /// Nothing speaks for it as long as nothing does.
+    fn default() -> Self {
+        Self::Low
+    }
+}
+
+impl Risk {
+    /// Whether nothing speaks for it.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        *self == Self::Low
+    }
+}
+
 words! {
     /// What is known of a device, each more than the one before.
     DeviceState: "a device's state" {

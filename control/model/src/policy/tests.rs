@@ -44,6 +44,7 @@ fn session(methods: &[AuthMethod]) -> SessionRecord {
         idle_s: 3_600,
         persistent: false,
         source: None,
+        risk: Default::default(),
     }
 }
 

@@ -24,6 +24,9 @@ pub struct AccessRecord {
     /// Whether the session outlasts the browser.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub persistent: bool,
+    /// How likely it was at sign-in that it was somebody else.
+    #[serde(default, skip_serializing_if = "Risk::is_low")]
+    pub risk: Risk,
     /// Through whom they are assigned to the application; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned: Option<Principal>,
@@ -69,6 +72,9 @@ pub struct LoggedRequest {
     /// Whether the session outlasts the browser.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub persistent: bool,
+    /// How likely it was at sign-in that it was somebody else.
+    #[serde(default, skip_serializing_if = "Risk::is_low")]
+    pub risk: Risk,
 }
 
 impl LoggedRequest {
@@ -88,6 +94,7 @@ impl LoggedRequest {
             authenticated_unix: access.authenticated_unix,
             methods: access.methods.clone(),
             persistent: access.persistent,
+            risk: access.risk,
         })
     }
 
@@ -104,6 +111,7 @@ impl LoggedRequest {
             idle_s: u32::MAX,
             persistent: self.persistent,
             source: None,
+            risk: self.risk,
         }
     }
 
@@ -116,7 +124,7 @@ impl LoggedRequest {
             country: self.country,
             platform: self.platform.unwrap_or(Platform::Other),
             client: ClientKind::Browser,
-            risk: Risk::Low,
+            risk: self.risk,
             device: DeviceState::Unknown,
             terms,
         }

@@ -1,23 +1,58 @@
 //! A small database in MaxMind's format, for tests: <https://maxmind.github.io/MaxMind-DB/>, with records of 24 bits.
 
+#![allow(dead_code, reason = "each test that has it makes the databases that it needs")]
+
 use std::net::IpAddr;
 
-/// A database of IPv6 addresses, IPv4 within `::/96`. Each entry: a prefix, and the country that it has under a key.
-pub(crate) fn database(kind: &str, entries: &[(&str, &str, &str)]) -> Vec<u8> {
+/// A database of countries. Each entry: a prefix, and the country that it has under a key.
+pub(crate) fn database<'a>(kind: &str, entries: &[(&'a str, &str, &str)]) -> Vec<u8> {
+    let entry = |(prefix, key, code): &(&'a str, &str, &str)| {
+        let mut data = Vec::new();
+        map(&mut data, 1);
+        country(&mut data, key, code);
+        (*prefix, data)
+    };
+    file(kind, entries.iter().map(entry))
+}
+
+/// A database of cities. Each entry: a prefix, the country, latitude and longitude.
+pub(crate) fn cities<'a>(entries: &[(&'a str, &str, (f64, f64))]) -> Vec<u8> {
+    let entry = |(prefix, code, (latitude, longitude)): &(&'a str, &str, (f64, f64))| {
+        let mut data = Vec::new();
+        map(&mut data, 2);
+        country(&mut data, "country", code);
+        text(&mut data, "location");
+        map(&mut data, 2);
+        for (key, degrees) in [("latitude", latitude), ("longitude", longitude)] {
+            text(&mut data, key);
+            // A number of double precision.
+            data.push(0x68);
+            data.extend(degrees.to_be_bytes());
+        }
+        (*prefix, data)
+    };
+    file("GeoLite2-City", entries.iter().map(entry))
+}
+
+fn country(data: &mut Vec<u8>, key: &str, code: &str) {
+    text(data, key);
+    map(data, 1);
+    text(data, "iso_code");
+    text(data, code);
+}
+
+/// A database of IPv6 addresses, IPv4 within `::/96`.
+fn file<'a>(kind: &str, entries: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
     let mut nodes: Vec<[Next; 2]> = vec![[Next::Nothing; 2]];
     let mut data = Vec::new();
-    for (prefix, key, code) in entries {
+    for (prefix, entry) in entries {
         let (address, length) = prefix.split_once('/').unwrap();
         let (bits, length) = match address.parse().unwrap() {
             IpAddr::V4(v4) => (u128::from(u32::from(v4)), length.parse::<u32>().unwrap() + 96),
             IpAddr::V6(v6) => (u128::from(v6), length.parse::<u32>().unwrap()),
         };
         insert(&mut nodes, bits, length, data.len());
-        map(&mut data, 1);
-        text(&mut data, key);
-        map(&mut data, 1);
-        text(&mut data, "iso_code");
-        text(&mut data, code);
+        data.extend(entry);
     }
     let count = nodes.len();
     let mut file = Vec::new();

@@ -49,6 +49,9 @@ impl Line<'_> {
         if session.persistent {
             out.push_str(",\"persistent\":true");
         }
+        if !session.risk.is_low() {
+            let _ = write!(out, ",\"risk\":\"{}\"", session.risk);
+        }
         if let Some(principal) = assigned {
             let _ = write!(out, ",\"assigned\":\"{principal}\"");
         }
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
     use crate::sessions::tests::record;
     use postern_model::ids::{RequestId, TenantId};
-    use postern_model::policy::{Reported, SessionControls};
+    use postern_model::policy::{Reported, Risk, SessionControls};
     use postern_model::record::RequestRecord;
 
     fn read_back(access: &Access<'_>) -> RequestRecord {
@@ -117,12 +120,13 @@ mod tests {
 
     #[test]
     fn a_line_says_who_it_was_and_what_policies_said() {
-        let session = SessionRecord { persistent: true, ..record(0x9f1c_2d3e << 96 | 7, 1) };
+        let session = SessionRecord { persistent: true, risk: Risk::Medium, ..record(0x9f1c_2d3e << 96 | 7, 1) };
         let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
         let (assigned, judged) = (Some(Principal::Everyone), Some(&judged));
         let access = read_back(&Access { session: &session, assigned, judged }).access.unwrap();
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
+        assert_eq!(access.risk, Risk::Medium);
         assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
         assert_eq!((access.platform, access.country), (Some(Platform::Ios), "DE".parse().ok()));
         let ids = |policies: &[PolicyId]| policies.iter().map(ToString::to_string).collect::<Vec<_>>();

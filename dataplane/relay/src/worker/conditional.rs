@@ -77,7 +77,7 @@ impl Circumstances {
             country: self.country,
             platform: self.platform,
             client: ClientKind::Browser,
-            risk: Risk::Low,
+            risk: record.risk,
             device: DeviceState::Unknown,
             terms: &terms,
         };

@@ -9,6 +9,7 @@ use postern_model::directory::User;
 use postern_model::external::{ExternalIdentity, UnknownUsers};
 use postern_model::identity::{ClientInfo, Refused};
 use postern_model::ids::{UserGroupId, UserId};
+use postern_model::policy::Risk;
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::offer;
@@ -80,6 +81,7 @@ impl Arrival<'_> {
             keep: false,
             authenticated_unix: authenticated_unix.unwrap_or_else(now_unix),
             ends_unix: None,
+            risk_min: Risk::Low,
         };
         Ok(Admitted { user, proven, draft })
     }

@@ -70,7 +70,7 @@ pub(super) fn write(transaction: &Connection, change: &SessionChange) -> Result<
 }
 
 fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreError> {
-    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let methods = serde_json::to_string(&session.methods).map_err(damaged)?;
     transaction.prepare_cached(put)?.execute(params![
         session.id.to_string(),
@@ -87,6 +87,7 @@ fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreErr
         session.idle_s,
         session.persistent,
         signed(session.seen_unix),
+        session.risk.as_str(),
     ])?;
     Ok(())
 }
@@ -110,9 +111,10 @@ fn read(row: &Row<'_>) -> Result<StoredSession, StoreError> {
         idle_s: row.get(11)?,
         persistent: row.get(12)?,
         seen_unix: unsigned(row.get(13)?),
+        risk: text(14)?.parse().map_err(damaged)?,
     })
 }
 
 const SESSIONS: &str =
     "SELECT id, tenant, user, browser, created, authenticated, methods, provider, source, user_agent,
-    expires, idle, persistent, seen FROM session";
+    expires, idle, persistent, seen, risk FROM session";

@@ -6,7 +6,7 @@ mod written;
 use postern_io::wall_clock;
 use postern_model::directory::{Assignment, Principal};
 use postern_model::ids::AppId;
-use postern_model::policy::Policy;
+use postern_model::policy::{Policy, Risk};
 use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
 use postern_service::geoip::Geoip;
 
@@ -222,5 +222,25 @@ fn another_database_ends_what_it_does_not_allow() {
         worker.look(&mut false);
         let (head, _) = timeout(Duration::from_millis(500), client.response()).await.unwrap().unwrap();
         assert_eq!(head.status, 403);
+    });
+}
+
+#[test]
+fn the_risk_of_the_sign_in_counts_with_every_request() {
+    in_the_simulator(90, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let risky = r#""state": "on", "conditions": {"risk_min": "medium"}, "grant": "block""#;
+        publish(&worker, with(vec![policy(1, risky)]));
+        let mut client = Client::new().await;
+        let app = worker.published().plan.apps().next().unwrap().id;
+        let now = wall_clock().as_secs();
+        for (id, risk, status) in [(1, Risk::Low, 200), (2, Risk::Medium, 403), (3, Risk::High, 403)] {
+            let signed_in =
+                SessionRecord { risk, expires_unix: now + 86_400, authenticated_unix: now, ..record(id, 7) };
+            let cookie = cookie_of(&worker, app, signed_in);
+            assert_eq!(answer(&mut client, &cookie).await.0, status, "{risk}");
+        }
     });
 }

@@ -1,0 +1,54 @@
+//! What speaks for somebody else is a policy's to judge, at sign-in and for as long as the session lasts.
+
+use postern_model::policy::Risk;
+
+use super::*;
+use crate::countries::{Countries, written};
+
+const BERLIN: [u8; 4] = [192, 0, 2, 7];
+const TOKYO: [u8; 4] = [198, 51, 100, 7];
+
+/// Anna's password from an address.
+async fn from(world: &World, address: [u8; 4], password: &str) -> Step {
+    let flow = asked(world.begin(None)).flow;
+    let client = ClientInfo { address: IpAddr::from(address), user_agent: "test".into() };
+    let (login, password) = ("anna".into(), SecretText::new(password.into()));
+    super::super::password(&world.control, GivePassword { flow, login, password, keep: false, client }).await
+}
+
+fn locate(world: &mut World) {
+    let path = world.folder.path().join("cities.mmdb");
+    let entries = [("192.0.2.0/24", "DE", (52.5, 13.4)), ("198.51.100.0/24", "JP", (35.7, 139.7))];
+    std::fs::write(&path, written::cities(&entries)).unwrap();
+    world.control.countries = Some(Countries::open(&path).unwrap());
+}
+
+#[tokio::test]
+async fn who_signs_in_here_and_far_away_proves_more() {
+    let mut world = World::new("off").await;
+    locate(&mut world);
+    let risk = |world: &World, browser: &SecretText| world.session(browser).unwrap().risk;
+    let here = world.signed_in(from(&world, BERLIN, PASSWORD).await).unwrap();
+    assert_eq!(risk(&world, &here), Risk::Low);
+    let there = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
+    assert_eq!(risk(&world, &there), Risk::High, "no policy asks: the session tells");
+    world.set_policy(r#""conditions": {"risk_min": "medium"}, "grant": {"require": {"all": ["mfa"]}}"#);
+    assert!(matches!(asked(from(&world, TOKYO, PASSWORD).await).factor, Factor::Enrol(_)), "again, nothing is known");
+    assert!(matches!(asked(world.begin(Some(&there))).factor, Factor::Enrol(_)), "nor is the session enough");
+    assert!(matches!(world.begin(Some(&here)), Step::Done(_)));
+    assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
+    let world = world.restarted();
+    assert_eq!((risk(&world, &here), risk(&world, &there)), (Risk::Low, Risk::High), "it is kept");
+}
+
+#[tokio::test]
+async fn many_wrong_passwords_make_the_right_one_worth_less() {
+    let world = World::new("off").await;
+    world.set_policy(r#""conditions": {"risk_min": "medium"}, "grant": {"require": {"all": ["mfa"]}}"#);
+    for nth in 1..crate::limits::RISK_FAILURES {
+        assert_eq!(problem(from(&world, TOKYO, "wrong").await), "sign-in-wrong", "{nth}");
+    }
+    assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
+    from(&world, TOKYO, "wrong").await;
+    assert!(matches!(asked(from(&world, BERLIN, PASSWORD).await).factor, Factor::Enrol(_)));
+}
