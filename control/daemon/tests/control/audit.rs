@@ -315,7 +315,11 @@ fn undo(file: &Connection, step: &str) {
         names.map(|name| format!("DROP {kind} {name};")).collect::<Vec<_>>()
     };
     let tables = made("TABLE").into_iter().rev();
-    file.execute_batch(&made("TRIGGER").into_iter().chain(tables).collect::<String>()).unwrap();
+    let columns = step.lines().filter_map(|line| {
+        let (table, column) = line.strip_prefix("ALTER TABLE ")?.split_once(" ADD COLUMN ")?;
+        Some(format!("ALTER TABLE {table} DROP COLUMN {};", column.split(' ').next()?))
+    });
+    file.execute_batch(&made("TRIGGER").into_iter().chain(columns).chain(tables).collect::<String>()).unwrap();
 }
 
 /// The schema's steps that came after `name`, in their order.
