@@ -19,6 +19,7 @@ mod policy;
 mod relay;
 mod scim;
 mod throttle;
+mod vault;
 
 pub(crate) use access::{
     AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, DecideArgs, RotateTokenArgs,
@@ -48,6 +49,7 @@ pub(crate) use policy::{
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use scim::ScimCommand;
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
+pub(crate) use vault::{VaultCommand, VaultKeyCommand, VaultOwnerArgs, VaultSetArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,6 +150,9 @@ pub(crate) enum Command {
     /// Who is signed in
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Passwords that connectors sign users on to applications with, sealed to the connectors' key
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Users and groups that an identity provider makes and changes (SCIM)
     #[command(subcommand)]
     Scim(ScimCommand),

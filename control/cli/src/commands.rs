@@ -27,6 +27,7 @@ mod tenant;
 mod throttle;
 mod user;
 mod user_group;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Identity(_)
         | Command::Idp(_)
         | Command::Session(_)
+        | Command::Vault(_)
         | Command::Scim(_)
         | Command::DirectorySync(_)
         | Command::Cert(_)
@@ -91,6 +93,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Identity(command) => identity::run(&context, command).map(done),
         Command::Idp(command) => idp::run(&context, command).map(done),
         Command::Session(command) => identity::run_session(&context, command).map(done),
+        Command::Vault(command) => vault::run(&context, command),
         Command::Scim(command) => scim::run(&context, command).map(done),
         Command::DirectorySync(command) => directory_sync::run(&context, command).map(done),
         Command::Cert(command) => app::run_cert(&context, command).map(done),

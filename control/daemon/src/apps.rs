@@ -33,6 +33,7 @@ use crate::single_sign_on;
 use crate::sso;
 use crate::store::RequestChange;
 use crate::tenants::{self, find_group};
+use crate::vault;
 use audited::{summary, target};
 use view::{Observed, view};
 
@@ -264,6 +265,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     let snapshot = control.snapshot();
     let mut warnings = kept_out::people(&snapshot, app, now_unix());
     warnings.extend(unknown);
+    warnings.extend(vault::unusable(&snapshot, app));
     warnings.extend(planned.warnings());
     warnings.extend(saml::warnings(app, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
@@ -336,14 +338,19 @@ fn foreign_host(snapshot: &Snapshot, url: &ExternalUrl, other: &App) -> Problem 
 }
 
 /// What the group's connectors may reach once `put` is in and `removed` is out.
-fn backends(snapshot: &Snapshot, group: GroupId, put: Option<&App>, removed: Option<AppId>) -> Vec<BackendApp> {
+pub(crate) fn backends(
+    snapshot: &Snapshot,
+    group: GroupId,
+    put: Option<&App>,
+    removed: Option<AppId>,
+) -> Vec<BackendApp> {
     let replaced = |id: AppId| Some(id) == removed || Some(id) == put.map(|app| app.id);
     let kept = snapshot.apps_of(group).filter(|app| !replaced(app.id));
-    kept.chain(put).map(backend).collect()
+    kept.chain(put).map(|app| backend(snapshot, app)).collect()
 }
 
 /// An application as its connectors see it.
-pub(crate) fn backend(app: &App) -> BackendApp {
+pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
     let mut settings = app.settings.clone();
     // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows.
     take_sso(&mut settings);
@@ -355,6 +362,7 @@ pub(crate) fn backend(app: &App) -> BackendApp {
         external_url: app.external_url.clone(),
         internal_url: app.internal_url.clone(),
         settings,
+        credentials: vault::sealed_for(snapshot, app),
     }
 }
 

@@ -57,6 +57,7 @@ mod tenants;
 mod throttle;
 mod user_groups;
 mod users;
+mod vault;
 
 use std::path::Path;
 use std::rc::Rc;

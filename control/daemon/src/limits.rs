@@ -34,6 +34,11 @@ pub(crate) const USERS_AT_ONCE: u32 = 1_000;
 pub(crate) const LOGINS_COMPARED: u32 = 500;
 /// Assignments, all tenants: at about 170 bytes each 3.4 MB of the snapshot.
 pub(crate) const ASSIGNMENTS_MAX: usize = 20_000;
+/// Credentials of the vault, all tenants: at about 400 bytes each, once by themselves and once in a signed configuration, 4 MB of
+/// the snapshot.
+pub(crate) const CREDENTIALS_MAX: usize = 5_000;
+/// Credentials of one application: each change signs and sends all that its group has, 800 KB then.
+pub(crate) const APP_CREDENTIALS_MAX: usize = 2_000;
 /// Policies, all tenants: at about 600 bytes each 3 MB of the snapshot.
 pub(crate) const POLICIES_TOTAL_MAX: usize = 5_000;
 /// Passwords that are hashed at once: each takes 19 MiB of the 64.

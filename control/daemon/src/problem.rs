@@ -94,6 +94,7 @@ mod tests {
             include_str!("portal/reviews.rs"),
             include_str!("saml.rs"),
             include_str!("saml/keys.rs"),
+            include_str!("vault.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -91,11 +91,11 @@ impl Staged {
         let present = |group: &&GroupId| snapshot.groups.contains_key(group);
         for group in groups.iter().filter(present) {
             let backends = snapshot.apps_of(*group).chain(leaving[group].iter().copied());
-            draft.sign(*group, backends.map(crate::apps::backend).collect());
+            draft.sign(*group, backends.map(|app| crate::apps::backend(&snapshot, app)).collect());
         }
         then.into_iter().for_each(|change| draft.change(change));
         for group in groups.iter().filter(present).filter(|group| !leaving[group].is_empty()) {
-            draft.sign(*group, snapshot.apps_of(*group).map(crate::apps::backend).collect());
+            draft.sign(*group, crate::apps::backends(&snapshot, *group, None, None));
         }
         last.into_iter().for_each(|change| draft.change(change));
         draft

@@ -21,6 +21,7 @@ use crate::policies;
 use crate::problem::{check_no_id, problem};
 use crate::sessions;
 use crate::store::{DirectoryChange, UserQuery};
+use crate::vault;
 
 /// `user create`.
 pub(crate) fn create(
@@ -104,6 +105,7 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     let mut draft = Draft::default();
     let apps = assignments::remove_all(&control.snapshot(), Principal::User(user.id), &mut draft);
     let policies = policies::without(control, tenant.id, &mut draft, |policy| policy.without_user(user.id));
+    vault::remove_all(control, user.id, &mut draft);
     draft.directory(DirectoryChange::UserRemoved(user.id));
     let before = assignments::with_apps(summary(&user), &apps);
     draft.audit(Audit { before: Some(before), ..audit("user.delete", &user) });

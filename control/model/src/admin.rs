@@ -41,6 +41,10 @@
 //! | `GET /v1/tenants/T/service-tokens` · `POST` | – → `List<ServiceTokenView>` · [`CreateServiceToken`] → [`ServiceTokenIssued`] |
 //! | `GET /v1/tenants/T/service-tokens/S` · `PATCH` · `DELETE` | – → [`ServiceTokenView`] · [`SetServiceToken`] → [`ServiceTokenChanged`] · – → [`Changed`] |
 //! | `POST /v1/tenants/T/service-tokens/S/rotate` | [`RotateServiceToken`] → [`ServiceTokenIssued`] |
+//! | `GET /v1/tenants/T/vault` · `PUT` | – → `List<CredentialView>` · [`PutCredential`] → [`Changed`] |
+//! | `POST /v1/tenants/T/vault/sealing` | [`AskSealing`] → [`Sealing`] |
+//! | `DELETE /v1/tenants/T/vault/shared/A`, `…/vault/users/A/U` | – → [`Changed`] |
+//! | `GET /v1/tenants/T/vault/keys/G` · `PUT` | – → [`VaultKeyView`] · [`SetVaultKey`] → [`Changed`] |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
@@ -76,6 +80,7 @@ mod policy;
 mod provider;
 mod saml;
 mod scim;
+mod vault;
 
 use std::collections::BTreeMap;
 
@@ -114,6 +119,7 @@ pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, Wha
 pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
 pub use saml::{RotateSaml, SamlKeyView, SamlView};
 pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
+pub use vault::{AskSealing, CredentialView, PutCredential, Sealing, SetVaultKey, VaultKeyView};
 
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -7,6 +7,7 @@ mod programs;
 mod providers;
 mod requests;
 mod sign_in;
+mod vault;
 
 /// One error that a person can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub const CODES: &[&[Code]] = &[
     programs::ADMIN,
     providers::CODES,
     directory_sync::CODES,
+    vault::CODES,
 ];
 
 /// All codes in the order of the documentation.
@@ -78,7 +80,7 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 9] = [
     "Answers to requests",
     "Signing in",
     "Malformed requests and answers",
@@ -87,6 +89,7 @@ const HEADINGS: [&str; 8] = [
     "Administration",
     "Signing in by an identity provider",
     "Users and groups from an LDAP directory",
+    "The password vault",
 ];
 
 const INTRODUCTION: &str = "# Error codes\n\n\

@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::policy::Policy;
 use crate::service_token::ServiceToken;
 use crate::session::CookieKey;
+use crate::vault::{Credential, Owner, VaultPublicKey};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,23 @@ pub enum Change {
         /// At most [`crate::assertion::ASSERTION_KEYS_MAX`].
         keys: Vec<AssertionKey>,
     },
+    /// What a group's credentials are sealed to, made or replaced. Optional, as the next two are: relays have no use for them,
+    /// and connectors get what is sealed for them in their signed configuration.
+    VaultKeyPut {
+        /// Which group.
+        group: GroupId,
+        /// Its connectors have the other half.
+        key: VaultPublicKey,
+    },
+    /// A sealed credential was set. It goes with its application.
+    CredentialPut(Credential),
+    /// It is no longer there.
+    CredentialRemoved {
+        /// Of which application.
+        app: AppId,
+        /// Whose.
+        owner: Owner,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -166,7 +184,11 @@ impl Change {
             Self::ConnectorRemoved { id } => Some(id.tenant),
             Self::CertificatePut(certificate) => Some(certificate.id.tenant),
             Self::CertificateRemoved { id } => Some(id.tenant),
-            Self::GroupConfigPut { group, .. } | Self::GroupConfigRemoved { group } => Some(group.tenant),
+            Self::GroupConfigPut { group, .. }
+            | Self::GroupConfigRemoved { group }
+            | Self::VaultKeyPut { group, .. } => Some(group.tenant),
+            Self::CredentialPut(credential) => Some(credential.purpose.app.tenant),
+            Self::CredentialRemoved { app, .. } => Some(app.tenant),
             Self::LimitPut(limit) => Some(limit.tenant),
             Self::NetworkPut(network) => Some(network.tenant),
             Self::AssignmentPut(assignment) => Some(assignment.app.tenant),
@@ -200,6 +222,9 @@ impl Change {
                 | Self::IdentityRemoved {}
                 | Self::CookieKeysPut { .. }
                 | Self::AssertionKeysPut { .. }
+                | Self::VaultKeyPut { .. }
+                | Self::CredentialPut(_)
+                | Self::CredentialRemoved { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -274,4 +299,7 @@ const KINDS: &[&str] = &[
     "policy_put",
     "policy_removed",
     "assertion_keys_put",
+    "vault_key_put",
+    "credential_put",
+    "credential_removed",
 ];

@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AppId, GroupId, Name, TenantId};
+use crate::vault::Credential;
 
 /// The applications of one connector group, as its connectors need them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct BackendApp {
     /// See [`crate::settings::AppSettings`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// What signs users on to it, sealed to the group's key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<Credential>,
 }
 
 /// A [`GroupConfig`] as JSON bytes with the control CA's signature over them.
@@ -140,6 +144,7 @@ mod tests {
             external_url: "https://crm.example.com/".into(),
             internal_url: "http://crm/".into(),
             settings: BTreeMap::new(),
+            credentials: Vec::new(),
         };
         GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app] }
     }

@@ -40,6 +40,7 @@ pub mod session;
 pub mod settings;
 pub mod snapshot;
 pub mod sso;
+pub mod vault;
 
 pub use delta::{Change, Delta};
 pub use plan::Plan;

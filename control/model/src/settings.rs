@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
-use crate::sso::{SSO, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
+use crate::sso::{SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
 
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
@@ -340,6 +340,12 @@ pub const SETTINGS: &[&str] = &[
     saml::ALL[3],
     saml::ALL[4],
     saml::ALL[5],
+    SSO_FORM[0],
+    SSO_FORM[1],
+    SSO_FORM[2],
+    SSO_FORM[3],
+    SSO_FORM[4],
+    SSO_FORM[5],
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

@@ -20,6 +20,7 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::Policy;
 use crate::service_token::ServiceToken;
 use crate::session::{CookieKey, CookieSealer};
+use crate::vault::{Credential, CredentialKey, Owner, VaultPublicKey};
 
 /// Everything at one version of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,12 @@ pub struct Snapshot {
     /// Keys for signed assertions, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertion_keys: Vec<AssertionKey>,
+    /// What each connector group's credentials are sealed to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vault_keys: BTreeMap<GroupId, VaultPublicKey>,
+    /// Sealed credentials. Only connectors of the group can read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<CredentialKey, Credential>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -163,6 +170,8 @@ impl Snapshot {
             cookie_keys,
             policies: _,
             assertion_keys,
+            vault_keys: _,
+            credentials: _,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
@@ -184,6 +193,13 @@ impl Snapshot {
         self.assignments.range(first..=last).map(|(_, assignment)| assignment)
     }
 
+    /// The credentials of an application.
+    pub fn credentials_of(&self, app: AppId) -> impl Iterator<Item = &Credential> {
+        let first = CredentialKey { app, owner: Owner::User(UserId::new(app.tenant, 0)) };
+        let last = CredentialKey { app, owner: Owner::Shared };
+        self.credentials.range(first..=last).map(|(_, credential)| credential)
+    }
+
     fn store(&mut self, change: &Change) {
         match change {
             Change::TenantPut(tenant) => put(&mut self.tenants, tenant.id, tenant),
@@ -199,12 +215,14 @@ impl Snapshot {
             Change::GroupRemoved { id } => {
                 self.groups.remove(id);
                 self.group_configs.remove(id);
+                self.vault_keys.remove(id);
             }
             Change::AppPut(app) => put(&mut self.apps, app.id, app),
             Change::AppRemoved { id } => {
                 self.apps.remove(id);
                 self.limits.retain(|key, _| key.scope.app() != Some(*id));
                 self.assignments.retain(|key, _| key.app != *id);
+                self.credentials.retain(|key, _| key.app != *id);
                 for token in self.service_tokens.values_mut() {
                     token.apps.remove(id);
                 }
@@ -242,6 +260,11 @@ impl Snapshot {
             Change::IdentityRemoved {} => self.identity = None,
             Change::CookieKeysPut { keys } => self.cookie_keys.clone_from(keys),
             Change::AssertionKeysPut { keys } => self.assertion_keys.clone_from(keys),
+            Change::VaultKeyPut { group, key } => put(&mut self.vault_keys, *group, key),
+            Change::CredentialPut(credential) => put(&mut self.credentials, credential.key(), credential),
+            Change::CredentialRemoved { app, owner } => {
+                self.credentials.remove(&CredentialKey { app: *app, owner: *owner });
+            }
             Change::PolicyPut(policy) => {
                 put(&mut self.policies, policy.id, policy);
                 self.note_policies();

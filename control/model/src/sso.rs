@@ -1,6 +1,8 @@
 //! Single sign-on towards an application: whether and how its connectors sign users on, and under which name. Names are made
 //! here, by whoever knows the user; connectors take them as they come.
 
+mod form;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +10,8 @@ use crate::config::Preauth;
 use crate::directory::LoginName;
 use crate::session::Subject;
 use crate::settings::SettingInvalid;
+
+pub use form::{FormSettings, FormSuccess, FormTarget, SSO_FORM};
 
 /// The settings `sso` and `sso_…` of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +24,8 @@ pub struct SsoSettings {
     pub login: SsoLogin,
     /// `sso_realm`: whose KDC knows the users. Default: the realm of `sso_spn`; for a UPN, its own domain.
     pub realm: Option<Realm>,
+    /// `sso_form_…`: the form that users sign in by. `sso=form` needs it.
+    pub form: FormSettings,
 }
 
 /// How users are signed on to an application.
@@ -32,6 +38,10 @@ pub enum SsoMethod {
     Kerberos,
     /// SAML assertions, which browsers bring it: nothing that relays or connectors do.
     Saml,
+    /// A password of the vault, by HTTP Basic.
+    Basic,
+    /// A password of the vault, by the application's own form.
+    Form,
 }
 
 /// Which of a user's names is the one that the application knows.
@@ -111,7 +121,7 @@ impl SsoSettings {
                     SettingInvalid::value(SSO_REALM, value, "must be a realm such as EXAMPLE.COM, as its KDC writes it")
                 })?);
             }
-            _ => return Ok(false),
+            _ => return self.form.set(name, value),
         }
         Ok(true)
     }
@@ -121,18 +131,15 @@ impl SsoSettings {
     /// # Errors
     /// The setting that does not.
     pub fn check(&self, preauth: Preauth) -> Result<(), SettingInvalid> {
-        let nobody = |method| {
-            let expected = "needs --preauth oidc: with passthrough nobody knows whom to sign on";
-            Err(SettingInvalid::value(SSO, method, expected))
-        };
+        let unfit = |expected| Err(SettingInvalid::value(SSO, self.method.as_str(), expected));
         match (self.method, preauth) {
-            (SsoMethod::None, _) | (SsoMethod::Saml, Preauth::Oidc) => Ok(()),
-            (SsoMethod::Kerberos, Preauth::Passthrough) => nobody("kerberos"),
-            (SsoMethod::Saml, Preauth::Passthrough) => nobody("saml"),
+            (SsoMethod::None, _) => Ok(()),
+            (_, Preauth::Passthrough) => unfit("needs --preauth oidc: with passthrough nobody knows whom to sign on"),
             (SsoMethod::Kerberos, Preauth::Oidc) if self.spn.is_none() => {
-                Err(SettingInvalid::value(SSO, "kerberos", "needs sso_spn, the SPN of the application's account"))
+                unfit("needs sso_spn, the SPN of the application's account")
             }
-            (SsoMethod::Kerberos, Preauth::Oidc) => Ok(()),
+            (SsoMethod::Form, Preauth::Oidc) => self.form.target().map(drop).or_else(unfit),
+            (SsoMethod::Kerberos | SsoMethod::Saml | SsoMethod::Basic, Preauth::Oidc) => Ok(()),
         }
     }
 
@@ -140,9 +147,15 @@ impl SsoSettings {
     #[must_use]
     pub fn kerberos(&self) -> Option<&ServicePrincipal> {
         match self.method {
-            SsoMethod::None | SsoMethod::Saml => None,
+            SsoMethod::None | SsoMethod::Saml | SsoMethod::Basic | SsoMethod::Form => None,
             SsoMethod::Kerberos => self.spn.as_ref(),
         }
+    }
+
+    /// Whether users are signed on with passwords of the vault.
+    #[must_use]
+    pub const fn is_by_vault(&self) -> bool {
+        matches!(self.method, SsoMethod::Basic | SsoMethod::Form)
     }
 
     /// The name that a user is signed on under by Kerberos.
@@ -259,12 +272,27 @@ impl fmt::Display for ServicePrincipal {
     }
 }
 
+impl SsoMethod {
+    /// As the setting says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kerberos => "kerberos",
+            Self::Basic => "basic",
+            Self::Form => "form",
+        }
+    }
+}
+
 fn method(value: &str) -> Result<SsoMethod, SettingInvalid> {
     match value {
         "none" => Ok(SsoMethod::None),
         "kerberos" => Ok(SsoMethod::Kerberos),
         "saml" => Ok(SsoMethod::Saml),
-        _ => Err(SettingInvalid::value(SSO, value, "must be none, kerberos or saml")),
+        "basic" => Ok(SsoMethod::Basic),
+        "form" => Ok(SsoMethod::Form),
+        _ => Err(SettingInvalid::value(SSO, value, "must be none, kerberos, saml, basic or form")),
     }
 }
 

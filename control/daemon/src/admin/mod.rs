@@ -9,6 +9,7 @@ pub(crate) mod overview;
 mod policies;
 mod routes;
 mod scim;
+mod vault;
 
 use std::cell::Cell;
 use std::convert::Infallible;

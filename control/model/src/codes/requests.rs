@@ -119,7 +119,7 @@ pub(super) const CODES: &[Code] = &[
         code: "sso-needs-user",
         status: Some(403),
         title: "The application signs people on, and a machine asks",
-        cause: "The application is set to single sign-on (sso=kerberos): its connector signs users on to it. A service token is of no user.",
+        cause: "The application is set to single sign-on (setting sso): its connector signs users on to it. A service token is of no user.",
         cure: "open the application as a user, or publish it a second time without sso for machines.",
     },
     Code {
@@ -140,14 +140,14 @@ pub(super) const CODES: &[Code] = &[
         code: "connector-sso-unavailable",
         status: Some(502),
         title: "The connector cannot sign users on",
-        cause: "The application is set to single sign-on by Kerberos, and the connector has no keytab, was built without Kerberos, or was not told by the relay whom to sign on.",
-        cure: "start every connector of the group with --keytab and --kerberos-principal, and keep relays and connectors at one version. `postern explain REQUEST_ID` says which of these it is.",
+        cause: "The application is set to single sign-on, and the connector has no key for it (a keytab for Kerberos, the vault's key for passwords), a credential was sealed to another key or for another backend, it was built without Kerberos, or was not told by the relay whom to sign on.",
+        cure: "start every connector of the group with --keytab and --kerberos-principal, or with --vault-key, and keep relays and connectors at one version. `postern explain REQUEST_ID` says which of these it is.",
     },
     Code {
         code: "connector-sso-failed",
         status: Some(502),
         title: "Signing on to the application failed",
-        cause: "The connector got no Kerberos ticket for a reason that is not the user's: no KDC answers, clocks differ, the keytab has no good key, or the SPN is unknown.",
+        cause: "The connector got no Kerberos ticket for a reason that is not the user's: no KDC answers, clocks differ, the keytab has no good key, or the SPN is unknown. Or, with sso=form, the sign-in page was not what it was expected to be.",
         cure: "look at the connector's log: it has Kerberos' own code in words and what to do about it. docs/kerberos.md explains each; postern-kerberos-check tries it from the connector's host.",
     },
     Code {
@@ -156,6 +156,20 @@ pub(super) const CODES: &[Code] = &[
         title: "The application did not take the user's ticket",
         cause: "The application answered 401 with Negotiate although it was given a Kerberos ticket for sso_spn, or did not prove that it is who the ticket was for.",
         cure: "compare sso_spn with the account that the application runs as, and its keytab with the KDC's key. The application's own log says why it refused.",
+    },
+    Code {
+        code: "sso-credential-missing",
+        status: Some(403),
+        title: "There is no password for you in this application",
+        cause: "The application is set to single sign-on by a password of the vault (sso=basic or sso=form), and the vault has none of the user's, and none that all share.",
+        cure: "ask the application's operator: `postern vault set APP --user LOGIN` seals one. `postern vault list` shows which there are.",
+    },
+    Code {
+        code: "sso-credential-refused",
+        status: Some(403),
+        title: "The application does not take your password",
+        cause: "The connector signed the user on with the password of the vault, and the application refused it. So that the account is not locked, it is not tried again for a while: a minute at first, then longer.",
+        cure: "ask the application's operator: `postern vault set APP --user LOGIN` seals the password that is right now, and is tried at once. `postern explain REQUEST_ID` says what the application answered.",
     },
     Code {
         code: "app-disabled",

@@ -43,6 +43,11 @@ impl Snapshot {
             },
             Change::CookieKeysPut { keys } => check_cookie_keys(keys),
             Change::AssertionKeysPut { keys } => check_assertion_keys(keys),
+            Change::VaultKeyPut { group, .. } => present(&self.groups, group, "vault key"),
+            Change::CredentialPut(credential) => self.check_credential(credential),
+            Change::CredentialRemoved { app, owner } => {
+                present(&self.credentials, &CredentialKey { app: *app, owner: *owner }, "removal")
+            }
             Change::PolicyPut(policy) => self.check_policy(policy),
             Change::PolicyRemoved { id } => present(&self.policies, id, "removal"),
         }
@@ -72,6 +77,15 @@ impl Snapshot {
             Principal::Everyone => app.tenant,
         };
         same_tenant(app, app.tenant, principal, tenant)
+    }
+
+    fn check_credential(&self, credential: &Credential) -> Result<(), DeltaError> {
+        let key = credential.key();
+        present(&self.apps, &key.app, &key)?;
+        match key.owner {
+            Owner::User(user) => same_tenant(&key.app, key.app.tenant, &user, user.tenant),
+            Owner::Shared => Ok(()),
+        }
     }
 
     fn check_service_token(&self, token: &ServiceToken) -> Result<(), DeltaError> {
