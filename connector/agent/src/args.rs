@@ -47,6 +47,9 @@ pub struct Args {
     /// Whose key of the keytab: the account that may delegate
     #[arg(long, value_name = "NAME@REALM", requires = "keytab")]
     pub kerberos_principal: Option<String>,
+    /// The key of the connector's group, as `postern vault key create` wrote it, to sign users on to applications with sso=basic
+    #[arg(long, value_name = "FILE")]
+    pub vault_key: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -144,6 +147,8 @@ pub struct Options {
     pub transaction_log: Option<PathBuf>,
     /// `--keytab` and `--kerberos-principal`
     pub kerberos: Option<KerberosKey>,
+    /// `--vault-key`
+    pub vault_key: Option<PathBuf>,
     /// `--grace-period`
     pub grace_period: Duration,
 }
@@ -204,6 +209,7 @@ impl Args {
         let kerberos = kerberos.map(|(keytab, principal)| KerberosKey::check(keytab, principal)).transpose()?;
         Ok(Options {
             kerberos,
+            vault_key: self.vault_key,
             relays: self.relay,
             token_file: self.token_file,
             state_dir: self.state_dir,

@@ -18,6 +18,8 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::embed::is_built_in;
 use crate::handshake::{HandshakeVerifier, Judge};
+use crate::sso::Method;
+use crate::vault::Credentials;
 
 /// Every application of the group.
 #[derive(Debug)]
@@ -40,8 +42,10 @@ pub(crate) struct Backend {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
-    /// The service that users get Kerberos tickets to, if they are signed on.
-    pub(crate) service: Option<Arc<str>>,
+    /// How users are signed on, if they are.
+    pub(crate) sso: Option<Method>,
+    /// With which passwords.
+    pub(crate) credentials: Credentials,
     pub(crate) tls: Option<BackendTls>,
 }
 
@@ -88,13 +92,14 @@ impl Backend {
         Ok(Self {
             authority: authority(&internal)?,
             app: app.clone(),
-            internal,
             external,
             silence_max: Duration::from_millis(settings.backend_timeout_ms.into()),
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
-            service: settings.sso.kerberos().map(|spn| spn.as_str().into()),
+            sso: Method::of(&settings)?,
+            credentials: Credentials::of(app, &internal),
+            internal,
             tls,
         })
     }
@@ -209,6 +214,7 @@ pub(crate) mod tests {
             external_url: format!("https://app{seq}.example.com/"),
             internal_url: internal.into(),
             settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>(),
+            credentials: Vec::new(),
         }
     }
 

@@ -48,7 +48,7 @@ struct Asked {
     external: External,
     /// It may be sent again although a backend may have seen it.
     idempotent: bool,
-    /// It carries a user's token.
+    /// It carries what signs its user on.
     signed_on: Option<SignedOn>,
 }
 
@@ -111,16 +111,16 @@ impl Exchange {
 
     /// None where nobody is signed on to the backend.
     async fn sign_on(&self, pool: &Pool, head: &mut RequestHead, fresh: bool) -> Result<Option<SignedOn>, Failed> {
-        let Some(service) = &pool.backend.service else { return Ok(None) };
-        let sign_on = self.tunnel.worker.shared.sign_on.as_ref();
-        sso::sign_on(sign_on, service, self.meta.sso_login.as_ref(), head, fresh).await.map(Some)
+        let shared = &self.tunnel.worker.shared;
+        sso::sign_on(&pool.backend, shared, self.meta.sso_login.as_ref(), head, fresh).await
     }
 
     /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a
     /// fresh one (RFC 9110 §9.2.2, RFC 9113 §8.7).
     async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
         let names = &self.tunnel.worker.names;
-        let login = asked.signed_on.as_ref().and(self.meta.sso_login.as_ref());
+        let of_connection = asked.signed_on.as_ref().filter(|signed_on| signed_on.is_of_connection());
+        let login = of_connection.and(self.meta.sso_login.as_ref());
         // Negotiate is of HTTP/1.1: servers that have it over HTTP/2 at all are told so by their operator.
         let http1 = asked.upgrade || login.is_some() && pool.backend.http == BackendHttp::Auto;
         let wanted = Wanted { fresh: false, http1, login };

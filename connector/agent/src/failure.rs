@@ -33,6 +33,10 @@ pub(crate) enum Fault {
     SsoFailed,
     /// The backend did not take the ticket, or did not prove that it is who it was for.
     SsoRejected,
+    /// The vault has no password of this user.
+    SsoCredentialMissing,
+    /// The backend did not take it.
+    SsoCredentialRefused,
     Overloaded,
     ClientBroken,
     Internal,
@@ -42,7 +46,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All kinds, in their order.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::BackendRefused,
         Self::BackendUnreachable,
         Self::BackendTls,
@@ -53,6 +57,8 @@ impl Fault {
         Self::SsoRefused,
         Self::SsoFailed,
         Self::SsoRejected,
+        Self::SsoCredentialMissing,
+        Self::SsoCredentialRefused,
         Self::Overloaded,
         Self::ClientBroken,
         Self::Internal,
@@ -77,6 +83,8 @@ impl Fault {
             Self::SsoRefused => "sso-refused",
             Self::SsoFailed => "connector-sso-failed",
             Self::SsoRejected => "backend-sso-rejected",
+            Self::SsoCredentialMissing => "sso-credential-missing",
+            Self::SsoCredentialRefused => "sso-credential-refused",
             Self::Overloaded => "overloaded",
             Self::ClientBroken | Self::Cancelled => "request-cancelled",
             Self::Internal => "internal",
@@ -96,6 +104,8 @@ impl Fault {
             Self::SsoRefused => (Culprit::Client, CancelCode::SSO_REFUSED),
             Self::SsoFailed => (Culprit::Connector, CancelCode::SSO_FAILED),
             Self::SsoRejected => (Culprit::Backend, CancelCode::SSO_FAILED),
+            Self::SsoCredentialMissing => (Culprit::Client, CancelCode::SSO_CREDENTIAL_MISSING),
+            Self::SsoCredentialRefused => (Culprit::Client, CancelCode::SSO_CREDENTIAL_REFUSED),
             Self::Overloaded => (Culprit::Connector, CancelCode::OVERLOADED),
             Self::ClientBroken => (Culprit::Client, CancelCode::BROKEN),
             Self::Internal => (Culprit::Connector, CancelCode::INTERNAL),

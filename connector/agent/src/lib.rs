@@ -37,6 +37,7 @@ mod tls;
 mod transactions;
 mod translate;
 mod tunnel;
+mod vault;
 mod worker;
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::keeper::{Keeper, Offers, Verifier};
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, REPORTS_MAILBOX, WORKER_MAILBOX};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
+use crate::vault::Vault;
 use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
 
 /// Runs a connector to its end.
@@ -185,6 +186,7 @@ impl Running {
             counters,
             transactions: log,
             sign_on: sign_on(options)?,
+            vault: options.vault_key.as_deref().map(Vault::load).transpose()?.map(Arc::new),
             connector: identity.connector,
             transport: Transport::Tls(Arc::clone(&identity)),
             workers: senders,

@@ -1,124 +1,108 @@
-//! Signing a request's user on to its backend: the token that goes with the request, and what the backend says to it. The
-//! tickets are got on other threads; nothing here blocks.
+//! Signing a request's user on to its backend, by what the application's settings say: what goes with the request, and what the
+//! backend says to it.
 
-use std::cell::RefCell;
+mod basic;
+mod kerberos;
+
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use postern_http::{Known, RequestHead, ResponseHead};
-use postern_io::mailbox::mailbox;
-use postern_io::time::timeout;
-use postern_sso::limits::PATIENCE;
-use postern_sso::{FailureKind, KerberosFailure, Negotiation, Proof, Reply, SignOn, Wanted};
+use postern_http::{RequestHead, ResponseHead};
+use postern_model::settings::AppSettings;
+use postern_model::sso::SsoMethod;
 use postern_tunnel::SsoLogin;
 
-use crate::failure::{Failed, Fault};
+use crate::backend::Backend;
+use crate::failure::Failed;
+use crate::worker::Shared;
 
-/// A request that carries a token.
-pub(crate) struct SignedOn {
-    sign_on: Arc<dyn SignOn>,
-    service: Arc<str>,
-    /// Until an answer was looked at.
-    proof: RefCell<Option<Box<dyn Proof>>>,
-    from_held: bool,
+/// How users are signed on to one backend.
+#[derive(Debug)]
+pub(crate) enum Method {
+    /// With tickets to this service.
+    Kerberos(Arc<str>),
+    /// With a password of the vault.
+    Basic,
 }
 
-/// Gets a token for whom the relay names, and puts it in the place of whatever credentials the client sent. `fresh`: the backend did
-/// not take one from a ticket that was held.
+/// A request that carries what signs its user on.
+pub(crate) enum SignedOn {
+    Kerberos(kerberos::SignedOn),
+    Basic(basic::SignedOn),
+}
+
+impl Method {
+    /// None where nobody is signed on.
+    pub(crate) fn of(settings: &AppSettings) -> Result<Option<Self>, String> {
+        match settings.sso.method {
+            SsoMethod::None => Ok(None),
+            SsoMethod::Kerberos => Ok(settings.sso.kerberos().map(|spn| Self::Kerberos(spn.as_str().into()))),
+            SsoMethod::Basic => Ok(Some(Self::Basic)),
+            SsoMethod::Form => Err("this version cannot sign users on by a form: upgrade".into()),
+        }
+    }
+}
+
+/// Signs on whom the relay names, and takes out whatever credentials the client sent. `fresh`: the backend did not take what was
+/// held. None where nobody is signed on to the backend.
 pub(crate) async fn sign_on(
-    sign_on: Option<&Arc<dyn SignOn>>,
-    service: &Arc<str>,
+    backend: &Backend,
+    shared: &Shared,
     login: Option<&SsoLogin>,
     head: &mut RequestHead,
     fresh: bool,
-) -> Result<SignedOn, Failed> {
-    let unavailable = |detail: &str| Failed::new(Fault::SsoUnavailable, detail).unprocessed();
-    head.headers.remove(Known::Authorization);
-    let login = login.ok_or_else(|| unavailable("the relay did not say whom to sign on: update it"))?;
-    let sign_on = sign_on.ok_or_else(|| unavailable(NO_KERBEROS))?;
-    let wanted = Wanted { user: Arc::clone(login.shared()), service: Arc::clone(service) };
-    let (sender, mut answer) = mailbox(1);
-    // Who asked may have gone.
-    sign_on.negotiate(wanted, fresh, Reply::to(move |negotiation| drop(sender.send(negotiation))));
-    let Negotiation { token, from_held, proof } = answered(timeout(PATIENCE, answer.recv()).await.ok().flatten())?;
-    let set = head.headers.set(Known::Authorization, format!("Negotiate {}", STANDARD.encode(token)));
-    debug_assert!(set.is_ok(), "base64 is a field value");
-    let (sign_on, service) = (Arc::clone(sign_on), Arc::clone(service));
-    Ok(SignedOn { sign_on, service, proof: RefCell::new(Some(proof)), from_held })
+) -> Result<Option<SignedOn>, Failed> {
+    let Some(method) = &backend.sso else { return Ok(None) };
+    let signed_on = match method {
+        Method::Kerberos(service) => {
+            SignedOn::Kerberos(kerberos::sign_on(shared.sign_on.as_ref(), service, login, head, fresh).await?)
+        }
+        Method::Basic => SignedOn::Basic(basic::sign_on(backend, shared.vault.as_deref(), login, head).await?),
+    };
+    Ok(Some(signed_on))
 }
 
 impl SignedOn {
-    /// Whether a fresh ticket may do what this one did not.
+    /// Whether a fresh one may do what this one did not.
     pub(crate) fn may_be_stale(&self) -> bool {
-        self.from_held
-    }
-
-    /// Looks at what the backend says to the token. Users never see it: they could not answer.
-    pub(crate) async fn answered(&self, head: &mut ResponseHead) -> Result<(), Failed> {
-        let said = head.headers.get_all(Known::WwwAuthenticate).find_map(negotiate).map(<[u8]>::to_vec);
-        let Some(said) = said else { return Ok(()) };
-        if head.status == 401 {
-            let detail = format!("the application answered 401 to a ticket for {}", self.service);
-            return Err(Failed::new(Fault::SsoRejected, detail));
+        match self {
+            Self::Kerberos(signed_on) => signed_on.may_be_stale(),
+            Self::Basic(_) => false,
         }
-        head.headers
-            .retain(|field| field.known() != Some(Known::WwwAuthenticate) || negotiate(field.value()).is_none());
-        let Some(proof) = self.proof.take().filter(|_| !said.is_empty()) else { return Ok(()) };
-        let unproven = |detail: String| Failed::new(Fault::SsoRejected, detail);
-        let answer = STANDARD.decode(&said).map_err(|_| unproven("Negotiate with what is not base64".into()))?;
-        let (sender, mut checked) = mailbox(1);
-        // Who asked may have gone.
-        self.sign_on.check(proof, answer, Reply::to(move |proven| drop(sender.send(proven))));
-        let checked = answered(timeout(PATIENCE, checked.recv()).await.ok().flatten());
-        checked.map_err(|failed| Failed { unprocessed: false, ..failed })
+    }
+
+    /// Whether some backends take the whole connection for the user whom they saw on it first.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Kerberos(_) => true,
+            Self::Basic(_) => false,
+        }
+    }
+
+    /// Looks at what the backend says to it. Users never see a challenge that they could not answer.
+    pub(crate) async fn answered(&self, head: &mut ResponseHead) -> Result<(), Failed> {
+        match self {
+            Self::Kerberos(signed_on) => signed_on.answered(head).await,
+            Self::Basic(signed_on) => signed_on.answered(head),
+        }
     }
 }
 
-/// What came of it, in the words of the catalogue.
-fn answered<T>(answer: Option<Result<T, KerberosFailure>>) -> Result<T, Failed> {
-    let too_slow = || KerberosFailure::without_code(FailureKind::TooSlow, "there was no answer in time");
-    answer.unwrap_or_else(|| Err(too_slow())).map_err(|failure| {
-        let (fault, elsewhere) = match failure.kind {
-            FailureKind::DelegationRefused | FailureKind::UserUnknown | FailureKind::UserBlocked => {
-                (Fault::SsoRefused, false)
-            }
-            FailureKind::Busy => (Fault::Overloaded, true),
-            FailureKind::PeerUnproven => (Fault::SsoRejected, false),
-            FailureKind::ServiceUnknown
-            | FailureKind::ClockSkew
-            | FailureKind::Keytab
-            | FailureKind::KdcUnreachable
-            | FailureKind::TooSlow
-            | FailureKind::Other => (Fault::SsoFailed, true),
-        };
-        let failed = Failed::new(fault, failure.to_string());
-        if elsewhere { failed.unprocessed() } else { failed }
-    })
-}
-
-/// What a field's value says for Negotiate (RFC 4559 §4): nothing, or what the other end is to look at. None when it is of other schemes.
-fn negotiate(value: &[u8]) -> Option<&[u8]> {
+/// What a field's value says for `scheme` (RFC 9110 §11.6.1): what follows the scheme's name, perhaps nothing. None when it is of
+/// other schemes.
+fn challenge<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).find_map(|challenge| {
-        let (scheme, rest) = challenge.split_at_checked(SCHEME.len())?;
+        let (name, rest) = challenge.split_at_checked(scheme.len())?;
         let ends = rest.is_empty() || rest.starts_with(b" ");
-        (scheme.eq_ignore_ascii_case(SCHEME) && ends).then(|| rest.trim_ascii())
+        (name.eq_ignore_ascii_case(scheme) && ends).then(|| rest.trim_ascii())
     })
 }
-
-const SCHEME: &[u8] = b"Negotiate";
-const NO_KERBEROS: &str = if cfg!(feature = "kerberos") {
-    "this connector has no key for Kerberos: start it with --keytab and --kerberos-principal"
-} else {
-    "this connector was built without Kerberos: build it with --features kerberos"
-};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn negotiate_is_found_among_other_schemes() {
+    fn a_scheme_is_found_among_others() {
         for (value, said) in [
             ("Negotiate", Some("")),
             ("negotiate oRQw", Some("oRQw")),
@@ -128,7 +112,8 @@ mod tests {
             ("Negotiated x", None),
             ("", None),
         ] {
-            assert_eq!(negotiate(value.as_bytes()), said.map(str::as_bytes), "{value}");
+            assert_eq!(challenge(value.as_bytes(), b"Negotiate"), said.map(str::as_bytes), "{value}");
         }
+        assert_eq!(challenge(b"basic realm=\"a, b\"", b"Basic"), Some(b"realm=\"a".as_slice()));
     }
 }

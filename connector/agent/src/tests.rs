@@ -5,4 +5,5 @@ mod http2;
 mod requests;
 mod sso;
 mod tunnels;
+mod vault;
 mod world;

@@ -35,6 +35,7 @@ use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::transactions::TransactionLog;
 use crate::tunnel::Tunnel;
+use crate::vault::Vault;
 use config_wait::ConfigWait;
 
 /// What a worker is told.
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) transactions: TransactionLog,
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
+    pub(crate) vault: Option<Arc<Vault>>,
     connector: ConnectorId,
     transport: Mutex<Transport>,
     workers: Vec<Sender<ToWorker>>,
@@ -78,6 +80,7 @@ pub(crate) struct SharedParts {
     pub(crate) counters: Arc<Counters>,
     pub(crate) transactions: TransactionLog,
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) connector: ConnectorId,
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
@@ -91,6 +94,7 @@ impl Shared {
             counters: parts.counters,
             transactions: parts.transactions,
             sign_on: parts.sign_on,
+            vault: parts.vault,
             connector: parts.connector,
             transport: Mutex::new(parts.transport),
             loads_permille: parts.workers.iter().map(|_| AtomicU16::new(0)).collect(),

@@ -15,6 +15,7 @@ use postern_io::mailbox::mailbox;
 use postern_io::{
     BackendKind, Listener, NullIdentity, Runtime, RuntimeOptions, Stream, now, sleep, sleep_until, spawn,
 };
+use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, RelayId, RequestId, TenantId};
 use postern_sso::SignOn;
 use postern_tunnel::{
@@ -30,6 +31,7 @@ use crate::keeper::{Offered, Offers};
 use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
+use crate::vault::Vault;
 use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
 
 pub(super) const BACKEND: &str = "10.0.0.2:80";
@@ -60,22 +62,36 @@ impl World {
     }
 
     pub(super) async fn with_sign_on(settings: &[(&str, &str)], workers: u16, by: Option<Arc<dyn SignOn>>) -> Self {
+        let app = app(1, &format!("http://{BACKEND}/"), settings);
+        Self::with_app(app, workers, Keys { sign_on: by, vault: None }).await
+    }
+
+    /// The application is at [`BACKEND`].
+    pub(super) async fn with_app(app: BackendApp, workers: u16, keys: Keys) -> Self {
         let relay = FakeRelay::listen(workers);
         let offers = Arc::new(Offers::default());
-        let shared = connector(settings, Arc::clone(&offers), by);
+        let shared = connector(app, Arc::clone(&offers), keys);
         relay.tunnels_up(usize::from(workers)).await;
         Self { shared, relay, offers }
     }
 }
 
+/// What users are signed on with.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) sign_on: Option<Arc<dyn SignOn>>,
+    pub(super) vault: Option<Arc<Vault>>,
+}
+
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
-fn connector(settings: &[(&str, &str)], offers: Arc<Offers>, sign_on: Option<Arc<dyn SignOn>>) -> Arc<Shared> {
+fn connector(app: BackendApp, offers: Arc<Offers>, keys: Keys) -> Arc<Shared> {
     let counters = Arc::new(Counters::default());
     let (sender, orders) = mailbox(WORKER_MAILBOX);
     let shared = Shared::new(SharedParts {
         counters: Arc::clone(&counters),
         transactions: TransactionLog::off(counters),
-        sign_on,
+        sign_on: keys.sign_on,
+        vault: keys.vault,
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],
@@ -90,7 +106,7 @@ fn connector(settings: &[(&str, &str)], offers: Arc<Offers>, sign_on: Option<Arc
         first_tunnel: 0,
     };
     spawn(relay.keep()).detach();
-    let table = config(1, vec![app(1, &format!("http://{BACKEND}/"), settings)]);
+    let table = config(1, vec![app]);
     shared.decided(Offered::default(), Some(&Arc::new(BackendTable::build(&table, None))));
     shared
 }

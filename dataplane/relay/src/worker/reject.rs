@@ -205,6 +205,8 @@ impl Reject {
             (_, CancelCode::SSO_UNAVAILABLE) => {
                 Self::new(502, "connector-sso-unavailable", "The connector cannot sign users on to this application.")
             }
+            (_, CancelCode::SSO_CREDENTIAL_MISSING) => Self::sso_credential_missing(),
+            (_, CancelCode::SSO_CREDENTIAL_REFUSED) => Self::sso_credential_refused(),
             (Culprit::Backend, CancelCode::SSO_FAILED) => {
                 let detail = "The application did not accept the sign-on that it was given.";
                 Self::new(502, "backend-sso-rejected", detail)

@@ -2,6 +2,7 @@
 
 use postern_model::session;
 use postern_model::settings::AppSettings;
+use postern_model::sso::SsoMethod;
 use postern_tunnel::{Detail, SsoLogin};
 
 use super::authorise::{Permit, Subject};
@@ -10,7 +11,7 @@ use super::reject::Reject;
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
 /// without a user. `detail` becomes what an operator should know of a refusal.
 pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
-    if permit.app().settings.sso.kerberos().is_none() {
+    if permit.app().settings.sso.method == SsoMethod::None {
         return Ok(None);
     }
     match permit.subject() {
@@ -21,6 +22,10 @@ pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<S
 
 /// The name of a user, as the application's settings choose it.
 fn of_user(settings: &AppSettings, user: &session::Subject, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
+    if settings.sso.is_by_vault() {
+        // Which password that is, the connector knows.
+        return Ok(SsoLogin::new(&user.id.to_string()));
+    }
     match settings.sso.kerberos_name(user) {
         Ok(name) => Ok(SsoLogin::new(name.as_str())),
         Err(nameless) => {
@@ -54,6 +59,15 @@ mod tests {
         let (refused, detail) = named("on-prem-upn");
         assert_eq!(refused.unwrap_err().code, "sso-login-missing");
         assert!(detail.contains("no attribute onprem_upn"), "{detail}");
+    }
+
+    #[test]
+    fn for_a_password_the_user_is_named_by_their_id() {
+        let pairs = std::collections::BTreeMap::from([("sso".to_owned(), "basic".to_owned())]);
+        let settings = AppSettings::parse(&pairs).unwrap();
+        let user = r#"{"id": "u1-7", "login": "anna@example.com"}"#;
+        let named = of_user(&settings, &serde_json::from_str(user).unwrap(), &mut Detail::default());
+        assert_eq!(named.unwrap().unwrap().shared().as_ref(), "u1-7");
     }
 
     #[test]

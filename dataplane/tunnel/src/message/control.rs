@@ -59,6 +59,10 @@ impl CancelCode {
     pub const SSO_REFUSED: Self = Self(13);
     /// Signing on failed, whoever the user is.
     pub const SSO_FAILED: Self = Self(14);
+    /// There is no password to sign this user on with.
+    pub const SSO_CREDENTIAL_MISSING: Self = Self(15);
+    /// The backend did not take the user's password, or did not lately.
+    pub const SSO_CREDENTIAL_REFUSED: Self = Self(16);
 }
 
 /// The end of a stream, both ways, at once.

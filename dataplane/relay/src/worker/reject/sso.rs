@@ -32,6 +32,18 @@ impl Reject {
         Self::new(403, "sso-needs-user", detail)
     }
 
+    /// The vault has no password of the user.
+    pub(super) fn sso_credential_missing() -> Self {
+        let detail = "No password is kept for you in this application. Ask its operator.";
+        Self::new(403, "sso-credential-missing", detail)
+    }
+
+    /// The application did not take the user's password.
+    pub(super) fn sso_credential_refused() -> Self {
+        let detail = "The application does not take the password that is kept for you. Ask its operator.";
+        Self::new(403, "sso-credential-refused", detail)
+    }
+
     /// The user has none of the names that the application asks for.
     pub(crate) fn sso_login_missing() -> Self {
         let detail = "You have no name in this application that you could be signed on with. Ask its operator.";
