@@ -89,15 +89,18 @@ impl Backend {
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, &settings);
         let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
+        let authority = authority(&internal)?;
+        let scheme = if internal.tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", authority.as_str());
         Ok(Self {
-            authority: authority(&internal)?,
+            authority,
             app: app.clone(),
             external,
             silence_max: Duration::from_millis(settings.backend_timeout_ms.into()),
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
-            sso: Method::of(&settings)?,
+            sso: Method::of(&settings, &origin)?,
             credentials: Credentials::of(app, &internal),
             internal,
             tls,

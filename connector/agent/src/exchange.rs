@@ -23,7 +23,7 @@ use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
 use crate::keeper::Offered;
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
-use crate::sso::{self, SignedOn};
+use crate::sso::{self, Asking, SignedOn};
 use crate::translate::{self, External};
 use crate::tunnel::Tunnel;
 use download::Answered;
@@ -97,7 +97,7 @@ impl Exchange {
             external,
         };
         let first = self.attempts(&pool, &head, &asked, has_body).await;
-        // The backend's key may have changed since the ticket was made.
+        // The backend's key may have changed since the ticket was made; the session in the application may have run out.
         let stale = |failed: &Failed| {
             failed.fault == Fault::SsoRejected && asked.signed_on.as_ref().is_some_and(SignedOn::may_be_stale)
         };
@@ -110,9 +110,9 @@ impl Exchange {
     }
 
     /// None where nobody is signed on to the backend.
-    async fn sign_on(&self, pool: &Pool, head: &mut RequestHead, fresh: bool) -> Result<Option<SignedOn>, Failed> {
-        let shared = &self.tunnel.worker.shared;
-        sso::sign_on(&pool.backend, shared, self.meta.sso_login.as_ref(), head, fresh).await
+    async fn sign_on(&self, pool: &Rc<Pool>, head: &mut RequestHead, fresh: bool) -> Result<Option<SignedOn>, Failed> {
+        let asking = Asking { pool, worker: &self.tunnel.worker, meta: &self.meta };
+        sso::sign_on(&asking, head, fresh).await
     }
 
     /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a

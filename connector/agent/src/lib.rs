@@ -13,6 +13,7 @@
 
 mod admin;
 pub mod args;
+mod ask;
 mod backend;
 mod counters;
 mod dial;

@@ -72,6 +72,11 @@ pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Fields of one head from a backend over HTTP/2, decoded.
 pub const BACKEND_HEAD_BYTES_MAX: u32 = 32 << 10;
 
+/// One exchange of a sign-in by a form, in all.
+pub const ASK_PATIENCE: Duration = Duration::from_secs(20);
+/// A page with a sign-in form.
+pub const ASKED_BYTES_MAX: usize = 512 << 10;
+
 /// How long a resolved backend name is used.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
 /// Names that one worker remembers.

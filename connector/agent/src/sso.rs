@@ -2,18 +2,21 @@
 //! backend says to it.
 
 mod basic;
+pub(crate) mod form;
 mod kerberos;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use postern_http::{RequestHead, ResponseHead};
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
-use postern_tunnel::SsoLogin;
+use postern_tunnel::OpenMeta;
 
-use crate::backend::Backend;
 use crate::failure::Failed;
-use crate::worker::Shared;
+use crate::pool::Pool;
+use crate::worker::Worker;
+use form::Form;
 
 /// How users are signed on to one backend.
 #[derive(Debug)]
@@ -22,22 +25,32 @@ pub(crate) enum Method {
     Kerberos(Arc<str>),
     /// With a password of the vault.
     Basic,
+    /// With a password of the vault, by the application's own form.
+    Form(Arc<Form>),
+}
+
+/// Who asks for what, and by whom it is served.
+pub(crate) struct Asking<'a> {
+    pub(crate) pool: &'a Rc<Pool>,
+    pub(crate) worker: &'a Worker,
+    pub(crate) meta: &'a OpenMeta,
 }
 
 /// A request that carries what signs its user on.
 pub(crate) enum SignedOn {
     Kerberos(kerberos::SignedOn),
     Basic(basic::SignedOn),
+    Form(form::SignedOn),
 }
 
 impl Method {
-    /// None where nobody is signed on.
-    pub(crate) fn of(settings: &AppSettings) -> Result<Option<Self>, String> {
+    /// None where nobody is signed on. `origin`: of the backend.
+    pub(crate) fn of(settings: &AppSettings, origin: &str) -> Result<Option<Self>, String> {
         match settings.sso.method {
             SsoMethod::None => Ok(None),
             SsoMethod::Kerberos => Ok(settings.sso.kerberos().map(|spn| Self::Kerberos(spn.as_str().into()))),
             SsoMethod::Basic => Ok(Some(Self::Basic)),
-            SsoMethod::Form => Err("this version cannot sign users on by a form: upgrade".into()),
+            SsoMethod::Form => Ok(Some(Self::Form(Arc::new(Form::new(settings.sso.form.target()?, origin)?)))),
         }
     }
 }
@@ -45,18 +58,19 @@ impl Method {
 /// Signs on whom the relay names, and takes out whatever credentials the client sent. `fresh`: the backend did not take what was
 /// held. None where nobody is signed on to the backend.
 pub(crate) async fn sign_on(
-    backend: &Backend,
-    shared: &Shared,
-    login: Option<&SsoLogin>,
+    asking: &Asking<'_>,
     head: &mut RequestHead,
     fresh: bool,
 ) -> Result<Option<SignedOn>, Failed> {
+    let (backend, shared) = (&asking.pool.backend, &asking.worker.shared);
+    let login = asking.meta.sso_login.as_ref();
     let Some(method) = &backend.sso else { return Ok(None) };
     let signed_on = match method {
         Method::Kerberos(service) => {
             SignedOn::Kerberos(kerberos::sign_on(shared.sign_on.as_ref(), service, login, head, fresh).await?)
         }
         Method::Basic => SignedOn::Basic(basic::sign_on(backend, shared.vault.as_deref(), login, head).await?),
+        Method::Form(form) => SignedOn::Form(form::sign_on(asking, form, head, fresh).await?),
     };
     Ok(Some(signed_on))
 }
@@ -67,6 +81,7 @@ impl SignedOn {
         match self {
             Self::Kerberos(signed_on) => signed_on.may_be_stale(),
             Self::Basic(_) => false,
+            Self::Form(signed_on) => signed_on.may_be_stale(),
         }
     }
 
@@ -74,15 +89,17 @@ impl SignedOn {
     pub(crate) fn is_of_connection(&self) -> bool {
         match self {
             Self::Kerberos(_) => true,
-            Self::Basic(_) => false,
+            Self::Basic(_) | Self::Form(_) => false,
         }
     }
 
-    /// Looks at what the backend says to it. Users never see a challenge that they could not answer.
-    pub(crate) async fn answered(&self, head: &mut ResponseHead) -> Result<(), Failed> {
+    /// Looks at what the backend says to it. Users never see a challenge that they could not answer. `may_repeat`: nothing of the
+    /// request's content is gone.
+    pub(crate) async fn answered(&self, head: &mut ResponseHead, may_repeat: bool) -> Result<(), Failed> {
         match self {
             Self::Kerberos(signed_on) => signed_on.answered(head).await,
             Self::Basic(signed_on) => signed_on.answered(head),
+            Self::Form(signed_on) => signed_on.answered(head, may_repeat),
         }
     }
 }

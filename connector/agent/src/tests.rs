@@ -1,6 +1,7 @@
 //! The connector's own code between a fake relay and a fake backend, on the simulator: virtual clock, seeded network.
 
 mod failures;
+mod form;
 mod http2;
 mod requests;
 mod sso;

@@ -94,7 +94,8 @@ impl External {
     }
 }
 
-fn internal_origin(backend: &Backend) -> String {
+/// `http://INTERNAL`, as its backend calls itself.
+pub(crate) fn internal_origin(backend: &Backend) -> String {
     let scheme = if backend.internal.tls { "https" } else { "http" };
     format!("{scheme}://{}", backend.authority.as_str())
 }

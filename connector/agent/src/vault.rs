@@ -2,6 +2,7 @@
 //! memory as long as the configuration that brought it is in force, and is shown to nothing but the backend it was sealed for.
 
 pub(crate) mod gate;
+pub(crate) mod sessions;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,12 +18,14 @@ use postern_tunnel::SsoLogin;
 
 use crate::failure::{Failed, Fault};
 use gate::Gate;
+use sessions::Sessions;
 
-/// The keys, and how often what they open may be tried.
+/// The keys, how often what they open may be tried, and where it has signed users on.
 #[derive(Debug)]
 pub(crate) struct Vault {
     keys: Vec<(Fingerprint, VaultSecretKey)>,
     pub(crate) gate: Gate,
+    pub(crate) sessions: Sessions,
 }
 
 /// The credentials of one application.
@@ -36,6 +39,8 @@ pub(crate) struct Credentials {
 /// A credential of the one who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
+    /// Who asks.
+    pub(crate) user: UserId,
     /// Their own, or the one that all share.
     pub(crate) owner: Owner,
     pub(crate) login: Arc<Login>,
@@ -60,7 +65,7 @@ impl Vault {
 
     pub(crate) fn new(keys: Vec<VaultSecretKey>) -> Result<Self, postern_model::vault::KeyInvalid> {
         let keys = keys.into_iter().map(|key| Ok((key.public()?.fingerprint(), key))).collect::<Result<_, _>>()?;
-        Ok(Self { keys, gate: Gate::default() })
+        Ok(Self { keys, gate: Gate::default(), sessions: Sessions::default() })
     }
 
     fn open(&self, credential: &Credential, purpose: &Purpose) -> Result<Login, NotOpened> {
@@ -96,7 +101,7 @@ impl Credentials {
         };
         let owner = held.purpose.owner;
         let login = self.opened(vault, app, held).map_err(|error| unavailable(&format!("{owner}: {error}")))?;
-        Ok(Found { owner, login, sealed: held.sealed.clone() })
+        Ok(Found { user, owner, login, sealed: held.sealed.clone() })
     }
 
     fn opened(&self, vault: &Vault, app: AppId, held: &Credential) -> Result<Arc<Login>, NotOpened> {

@@ -123,7 +123,7 @@ pub(crate) fn put(
     );
     let version = control.commit(actor, draft)?;
     let idle = method(&app).is_none().then(|| {
-        format!("{}: it is not used yet: postern app set {0} --set sso=basic, or sso=form (docs/vault.md)", app.name)
+        format!("{}: it is not used yet: postern app set {0} --set sso=basic, or sso=form (docs/single-sign-on.md#passwords)", app.name)
     });
     Ok(Changed { version, warnings: idle.into_iter().collect() })
 }

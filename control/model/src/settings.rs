@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
-use crate::sso::{SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
+use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
 
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
@@ -187,6 +187,7 @@ impl AppSettings {
     /// # Errors
     /// The setting that does not.
     pub fn check_backend(&self, tls: bool) -> Result<(), SettingInvalid> {
+        self.sso.check_backend(tls && self.backend_tls_verify)?;
         match (self.backend_http, tls) {
             (BackendHttp::Http2, false) => {
                 Err(unfit(BACKEND_HTTP, "2", "needs an https:// internal URL; without TLS it is h2c"))
@@ -314,6 +315,7 @@ pub const SETTINGS: &[&str] = &[
     CONNECT_TIMEOUT_MS,
     BACKEND_CONNECTIONS_MAX,
     BACKEND_HTTP,
+    BACKEND_PLAINTEXT,
     WEBSOCKET_IDLE_S,
     WEBSOCKET_LIFETIME_S,
     CORPORATE_NETWORK,

@@ -26,6 +26,9 @@ pub struct SsoSettings {
     pub realm: Option<Realm>,
     /// `sso_form_…`: the form that users sign in by. `sso=form` needs it.
     pub form: FormSettings,
+    /// `backend_plaintext`: whether passwords of the vault may go to a backend that is reached without TLS, or whose
+    /// certificate is not verified. Default `refuse`.
+    pub plaintext: bool,
 }
 
 /// How users are signed on to an application.
@@ -121,9 +124,26 @@ impl SsoSettings {
                     SettingInvalid::value(SSO_REALM, value, "must be a realm such as EXAMPLE.COM, as its KDC writes it")
                 })?);
             }
+            BACKEND_PLAINTEXT => self.plaintext = plaintext(value)?,
             _ => return self.form.set(name, value),
         }
         Ok(true)
+    }
+
+    /// Whether a backend may be shown what it is to be shown. `secret`: by TLS, with a certificate that is verified.
+    ///
+    /// # Errors
+    /// The setting that does not fit.
+    pub fn check_backend(&self, secret: bool) -> Result<(), SettingInvalid> {
+        if self.is_by_vault() && !secret && !self.plaintext {
+            return Err(SettingInvalid::value(
+                SSO,
+                self.method.as_str(),
+                "needs an https:// internal URL whose certificate is verified, as passwords go there; backend_plaintext=allow \
+                 where nobody else can read that network",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether they fit together, and what is asked before a request may pass.
@@ -296,6 +316,14 @@ fn method(value: &str) -> Result<SsoMethod, SettingInvalid> {
     }
 }
 
+fn plaintext(value: &str) -> Result<bool, SettingInvalid> {
+    match value {
+        "refuse" => Ok(false),
+        "allow" => Ok(true),
+        _ => Err(SettingInvalid::value(BACKEND_PLAINTEXT, value, "must be refuse or allow")),
+    }
+}
+
 fn login(value: &str) -> Result<SsoLogin, SettingInvalid> {
     match value {
         "upn" => Ok(SsoLogin::Upn),
@@ -314,6 +342,8 @@ pub const SSO_SPN: &str = "sso_spn";
 pub const SSO_LOGIN: &str = "sso_login";
 /// The users' realm.
 pub const SSO_REALM: &str = "sso_realm";
+/// Whether passwords may be seen on the way to the backend.
+pub const BACKEND_PLAINTEXT: &str = "backend_plaintext";
 
 /// A [`KerberosName`]: the tunnel's OPEN has room for no more.
 pub const KERBEROS_NAME_BYTES_MAX: usize = 190;

@@ -34,7 +34,8 @@ impl Exchange {
         let mut head = self.head(backend, asked, silence).await?;
         self.record.answered(head.status);
         if let Some(signed_on) = &asked.signed_on {
-            signed_on.answered(&mut head).await.map_err(|failed| Lost { failed, answered: true })?;
+            let may_repeat = !self.incoming.is_taken();
+            signed_on.answered(&mut head, may_repeat).await.map_err(|failed| Lost { failed, answered: true })?;
         }
         translate::response(&mut head, &asked.external, &pool.backend);
         self.answer(backend, head, silence).await.map_err(|failed| Lost { failed, answered: true })

@@ -165,7 +165,7 @@ impl Exchange {
             .map_err(Failed::malformed_answer)?;
         self.record.answered(head.status);
         if let Some(signed_on) = &asked.signed_on {
-            signed_on.answered(&mut head).await?;
+            signed_on.answered(&mut head, !self.incoming.is_taken()).await?;
         }
         translate::response(&mut head, &asked.external, &pool.backend);
         let end = end || head.body.is_empty();

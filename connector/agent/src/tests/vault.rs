@@ -19,26 +19,29 @@ use crate::backend::tests::app;
 use crate::vault::Vault;
 use crate::vault::gate::HELD_MIN;
 
-const ANNA: &str = "u1-7";
-const BOB: &str = "u1-8";
+pub(super) const ANNA: &str = "u1-7";
+pub(super) const BOB: &str = "u1-8";
 
 fn owner(id: &str) -> Owner {
     id.parse().unwrap()
 }
 
-fn purpose(id: &str) -> Purpose {
+pub(super) fn purpose(id: &str) -> Purpose {
     Purpose { app: AppId::new(TenantId::DEFAULT, 1), owner: owner(id), origin: "http://10.0.0.2".into() }
 }
 
 /// A credential for `purpose`, and what it says to be for.
-fn sealed(pair: &VaultKeyPair, purpose: &Purpose, user: &str, password: &str) -> Credential {
+pub(super) fn sealed(pair: &VaultKeyPair, purpose: &Purpose, user: &str, password: &str) -> Credential {
     let login = Login::new(SecretText::new(user.into()), SecretText::new(password.into())).unwrap();
     let sealed = pair.public.seal(&login, purpose).unwrap();
     Credential { purpose: purpose.clone(), key: pair.public.fingerprint(), sealed, set_unix_ms: 1 }
 }
 
 fn basic(credentials: Vec<Credential>) -> BackendApp {
-    BackendApp { credentials, ..app(1, &format!("http://{BACKEND}/"), &[("sso", "basic")]) }
+    BackendApp {
+        credentials,
+        ..app(1, &format!("http://{BACKEND}/"), &[("sso", "basic"), ("backend_plaintext", "allow")])
+    }
 }
 
 async fn world(pair: VaultKeyPair, credentials: Vec<Credential>) -> World {

@@ -1,5 +1,7 @@
 //! A relay that speaks the tunnel's protocol, a backend that does as it is told, and a worker of the connector between.
 
+mod backend;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -19,8 +21,8 @@ use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, RelayId, RequestId, TenantId};
 use postern_sso::SignOn;
 use postern_tunnel::{
-    Connection, Event, ExternalScheme, Hello, Identity, OpenMeta, Output, PeerHello, Sent, SsoLogin, StreamId,
-    StreamKind,
+    Connection, Event, ExternalScheme, Hello, Identity, OpenMeta, Output, PeerHello, Sent, SessionKey, SsoLogin,
+    StreamId, StreamKind,
 };
 
 use crate::backend::BackendTable;
@@ -33,6 +35,8 @@ use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
 use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
+
+pub(super) use backend::{answer_all, backend, read_head};
 
 pub(super) const BACKEND: &str = "10.0.0.2:80";
 const RELAY: &str = "10.0.0.1:443";
@@ -272,6 +276,17 @@ impl FakeTunnel {
 
     /// The same for a user who is to be signed on.
     pub(super) fn open_for(&self, login: Option<&str>, head: &RequestHead, end: bool) -> StreamId {
+        self.open_as(login, None, head, end)
+    }
+
+    /// The same in a session.
+    pub(super) fn open_as(
+        &self,
+        login: Option<&str>,
+        session: Option<SessionKey>,
+        head: &RequestHead,
+        end: bool,
+    ) -> StreamId {
         let mut encoded = Vec::new();
         head.encode(&mut encoded);
         let meta = OpenMeta {
@@ -280,7 +295,7 @@ impl FakeTunnel {
             client: "192.0.2.1:5000".parse::<SocketAddr>().unwrap(),
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
-            session: None,
+            session,
             sso_login: login.and_then(SsoLogin::new),
         };
         let stream = self.connection.borrow_mut().open(&meta, &encoded, end).unwrap();
@@ -361,42 +376,6 @@ pub(super) fn request(method: Method, target: &str, body: BodyKind) -> RequestHe
 /// Bytes that differ at every position a mix-up could move them to.
 pub(super) fn pattern(len: usize) -> Bytes {
     (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect::<Vec<_>>().into()
-}
-
-/// A backend whose connections are served by `serve`, one after the other or at once.
-pub(super) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
-    let listener = Listener::sim(BACKEND.parse().unwrap()).unwrap();
-    spawn(async move {
-        for number in 0.. {
-            let stream = Stream::plain(listener.accept().await.unwrap());
-            spawn(serve(number, stream)).detach();
-        }
-    })
-    .detach();
-}
-
-/// Reads until the head's end; what came behind it is left in `rest`.
-pub(super) async fn read_head(stream: &Stream, rest: &mut Vec<u8>) -> Option<String> {
-    loop {
-        if let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8(rest[..end + 4].to_vec()).unwrap();
-            rest.drain(..end + 4);
-            return Some(head);
-        }
-        let more = stream.read().await.ok()?;
-        if more.is_empty() {
-            return None;
-        }
-        rest.extend_from_slice(&more);
-    }
-}
-
-/// Answers every request with 200 and `body`.
-pub(super) async fn answer_all(stream: Stream, body: &'static str) {
-    let mut rest = Vec::new();
-    while read_head(&stream, &mut rest).await.is_some() {
-        stream.queue(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
-    }
 }
 
 /// Sends a GET and expects 200.

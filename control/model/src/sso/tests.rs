@@ -118,6 +118,25 @@ fn kerberos_needs_a_service_and_users_that_are_known() {
     assert_eq!((off.check(Preauth::Passthrough), off.kerberos()), (Ok(()), None));
 }
 
+#[test]
+fn passwords_need_a_backend_that_nobody_else_can_read() {
+    let plaintext = |value| ("backend_plaintext", value);
+    for (pairs, secret, fits) in [
+        (&[("sso", "basic")][..], true, true),
+        (&[("sso", "basic")], false, false),
+        (&[("sso", "form")], false, false),
+        (&[("sso", "basic"), plaintext("refuse")], false, false),
+        (&[("sso", "basic"), plaintext("allow")], false, true),
+        (&[("sso", "kerberos")], false, true),
+        (&[], false, true),
+    ] {
+        assert_eq!(settings(pairs).unwrap().check_backend(secret).is_ok(), fits, "{pairs:?}");
+    }
+    let error = settings(&[("sso", "basic")]).unwrap().check_backend(false).unwrap_err().to_string();
+    assert!(error.contains("https://") && error.contains("backend_plaintext=allow"), "{error}");
+    assert!(settings(&[plaintext("yes")]).is_err());
+}
+
 proptest! {
     #[test]
     fn a_name_has_one_user_one_realm_and_fits(attribute in "[ -~äß]{0,60}", upn in any::<bool>(), realm in any::<bool>()) {

@@ -24,7 +24,7 @@ use super::download::{Download, Step};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
 use super::sign_in::COOKIE_PREFIX;
-use super::sso::sso_login;
+use super::sso::{session_key, sso_login};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
@@ -151,7 +151,7 @@ impl Forwarding<'_> {
             client: client.address(),
             scheme: ExternalScheme::Https,
             kind: StreamKind::Http,
-            session: None,
+            session: session_key(self.admitted.permit()),
             sso_login,
         };
         let mut full = false;

@@ -1,9 +1,11 @@
 //! Under which name the connector signs a request's user on to the application.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use postern_model::ids::{AppId, SessionId};
 use postern_model::session;
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
-use postern_tunnel::{Detail, SsoLogin};
+use postern_tunnel::{Detail, SessionKey, SsoLogin};
 
 use super::authorise::{Permit, Subject};
 use super::reject::Reject;
@@ -18,6 +20,20 @@ pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<S
         Some(Subject::Person(person)) => of_user(&permit.app().settings, &person.held.record.user, detail),
         Some(Subject::Service(_)) | None => Err(Reject::sso_needs_user()),
     }
+}
+
+/// Under which name connectors keep the user's session in an application with a sign-in form, if it has one. Nobody gets from it
+/// to the session, nor from what one application's connectors are told to what another's are.
+pub(super) fn session_key(permit: &Permit) -> Option<SessionKey> {
+    let Some(Subject::Person(person)) = permit.subject() else { return None };
+    (permit.app().settings.sso.method == SsoMethod::Form).then(|| key_of(permit.app().id, person.held.record.id))
+}
+
+fn key_of(app: AppId, session: SessionId) -> SessionKey {
+    let digest = digest(&SHA256, format!("postern session key {app} {session}").as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest.as_ref()[..16]);
+    SessionKey(u128::from_be_bytes(key))
 }
 
 /// The name of a user, as the application's settings choose it.
@@ -68,6 +84,16 @@ mod tests {
         let user = r#"{"id": "u1-7", "login": "anna@example.com"}"#;
         let named = of_user(&settings, &serde_json::from_str(user).unwrap(), &mut Detail::default());
         assert_eq!(named.unwrap().unwrap().shared().as_ref(), "u1-7");
+    }
+
+    #[test]
+    fn a_session_has_another_key_in_each_application_and_none_of_its_id() {
+        let app = |text: &str| text.parse::<AppId>().unwrap();
+        let key = |of: &str, session| key_of(app(of), SessionId(session));
+        assert_eq!(key("a1-1", 7), key("a1-1", 7));
+        let others = [key("a1-2", 7), key("a2-1", 7), key("a1-1", 8)];
+        assert!(others.iter().all(|other| *other != key("a1-1", 7)));
+        assert!(!format!("{:032x}", key("a1-1", 7).0).contains("000000007"));
     }
 
     #[test]

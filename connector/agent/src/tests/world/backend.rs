@@ -1,0 +1,43 @@
+//! A backend that does as a test says.
+
+use std::future::Future;
+
+use postern_io::{Listener, Stream, spawn};
+
+use super::BACKEND;
+
+/// A backend whose connections are served by `serve`, one after the other or at once.
+pub(in crate::tests) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
+    let listener = Listener::sim(BACKEND.parse().unwrap()).unwrap();
+    spawn(async move {
+        for number in 0.. {
+            let stream = Stream::plain(listener.accept().await.unwrap());
+            spawn(serve(number, stream)).detach();
+        }
+    })
+    .detach();
+}
+
+/// Reads until the head's end; what came behind it is left in `rest`.
+pub(in crate::tests) async fn read_head(stream: &Stream, rest: &mut Vec<u8>) -> Option<String> {
+    loop {
+        if let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8(rest[..end + 4].to_vec()).unwrap();
+            rest.drain(..end + 4);
+            return Some(head);
+        }
+        let more = stream.read().await.ok()?;
+        if more.is_empty() {
+            return None;
+        }
+        rest.extend_from_slice(&more);
+    }
+}
+
+/// Answers every request with 200 and `body`.
+pub(in crate::tests) async fn answer_all(stream: Stream, body: &'static str) {
+    let mut rest = Vec::new();
+    while read_head(&stream, &mut rest).await.is_some() {
+        stream.queue(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    }
+}
