@@ -299,6 +299,7 @@ impl SsoMethod {
         match self {
             Self::None => "none",
             Self::Kerberos => "kerberos",
+            Self::Saml => "saml",
             Self::Basic => "basic",
             Self::Form => "form",
         }
