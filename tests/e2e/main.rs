@@ -36,5 +36,6 @@ mod steering;
 mod system_calls;
 mod throttle;
 mod tls_backend;
+mod vault;
 mod watchdog;
 mod websockets;

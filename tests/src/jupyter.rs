@@ -34,14 +34,31 @@ pub fn program() -> Option<PathBuf> {
 impl Jupyter {
     /// Serves a folder with one notebook, `answer.ipynb`, without asking who comes.
     pub fn start(program: &Path, folder: &Path) -> Result<Jupyter> {
+        Jupyter::start_with(program, folder, world::free_address(Ipv4Addr::LOCALHOST)?, "")
+    }
+
+    /// The same, to those only who know the password.
+    pub fn start_with_password(program: &Path, folder: &Path, password: &str) -> Result<Jupyter> {
+        Jupyter::start_with(program, folder, world::free_address(Ipv4Addr::LOCALHOST)?, password)
+    }
+
+    /// Starts it again with other keys: whoever was signed in is not any more.
+    pub fn forget_everybody(&mut self, program: &Path, folder: &Path, password: &str) -> Result<()> {
+        self.process.kill();
+        *self = Jupyter::start_with(program, folder, self.address, password)?;
+        Ok(())
+    }
+
+    fn start_with(program: &Path, folder: &Path, address: SocketAddr, password: &str) -> Result<Jupyter> {
         let folder = folder.join("jupyter");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("answer.ipynb"), NOTEBOOK)?;
-        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let mut command = Command::new(program);
         command.args(["--no-browser", "--allow-root", "--expose-app-in-browser", "--ip=127.0.0.1"]);
         command.args([format!("--port={}", address.port()), format!("--ServerApp.root_dir={}", folder.display())]);
-        command.args(["--IdentityProvider.token=", "--ServerApp.password="]);
+        command.args(["--IdentityProvider.token=".to_owned(), hashed(program, password)?]);
+        command.args(["--ServerApp.cookie_secret_file".to_owned(), folder.join("secret").display().to_string()]);
+        let _ = std::fs::remove_file(folder.join("secret"));
         command.env("HOME", &folder).env("JUPYTER_PREFER_ENV_PATH", "1");
         let mut process = Process::spawn("jupyter-lab", command, &folder.join("log"))?;
         if !within(Duration::from_secs(60), || TcpStream::connect(address).is_ok()) || !process.is_alive() {
@@ -50,7 +67,24 @@ impl Jupyter {
         Ok(Jupyter { process, address })
     }
 
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
+}
+
+/// As its own function makes it, which a file or the command line takes.
+fn hashed(program: &Path, password: &str) -> Result<String> {
+    if password.is_empty() {
+        return Ok("--PasswordIdentityProvider.hashed_password=".into());
+    }
+    let python = program.with_file_name("python");
+    let script = "import sys; from jupyter_server.auth import passwd; print(passwd(sys.argv[1], 'sha256'))";
+    let output = Command::new(python).args(["-c", script, password]).output()?;
+    Ok(format!("--PasswordIdentityProvider.hashed_password={}", String::from_utf8(output.stdout)?.trim()))
 }

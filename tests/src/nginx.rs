@@ -33,6 +33,14 @@ impl Nginx {
         Nginx::start_with(folder, "nginx-tls", Some(leaf))
     }
 
+    /// Over TLS, to those only whom it knows: `users` are lines `NAME:{PLAIN}PASSWORD`. It says whom it saw in `x-user`.
+    pub fn start_with_passwords(folder: &Path, leaf: &Certificate, users: &str) -> Result<Nginx> {
+        let name = "nginx-passwords";
+        std::fs::create_dir_all(folder.join(name))?;
+        std::fs::write(folder.join(name).join("users"), users)?;
+        Nginx::start_with(folder, name, Some(leaf))
+    }
+
     fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
         let folder = folder.join(name);
         std::fs::create_dir_all(folder.join("files"))?;
@@ -45,7 +53,7 @@ impl Nginx {
         }
         let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let config = folder.join("nginx.conf");
-        std::fs::write(&config, configuration(&folder, address, tls, name == "nginx-http2"))?;
+        std::fs::write(&config, configuration(&folder, address, tls, name))?;
         let mut command = Command::new(program());
         command.arg("-c").arg(&config).arg("-p").arg(&folder).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, &folder.join("log"))?;
@@ -74,9 +82,10 @@ fn program() -> &'static str {
     if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
-fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, http2: bool) -> String {
+fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, name: &str) -> String {
     let folder = folder.display();
-    let http2 = if http2 { " http2" } else { "" };
+    let passwords = if name == "nginx-passwords" { "auth_basic closed; auth_basic_user_file users;" } else { "" };
+    let http2 = if name == "nginx-http2" { " http2" } else { "" };
     let (ssl, certificates) = match tls {
         Some(leaf) => (
             " ssl",
@@ -94,7 +103,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen {address}{ssl}{http2} backlog=4096; {certificates}
-    add_header x-protocol $server_protocol always;
+    add_header x-protocol $server_protocol always; add_header x-user $remote_user always; {passwords}
     location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
   }}
 }}

@@ -348,6 +348,7 @@ pub const SETTINGS: &[&str] = &[
     SSO_FORM[3],
     SSO_FORM[4],
     SSO_FORM[5],
+    SSO_FORM[6],
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

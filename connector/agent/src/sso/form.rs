@@ -38,6 +38,8 @@ pub(crate) struct SignedOn {
     who: SessionOf,
     number: u64,
     path: String,
+    /// What the browser is told to keep for scripts: `NAME=VALUE; Path=…`.
+    shown: Vec<String>,
     /// Its user has been signed on anew for it already.
     again: bool,
 }
@@ -113,9 +115,11 @@ pub(crate) async fn sign_on(
             }
         }
     };
-    vault.sessions.put_cookies(who, head);
+    let mut shown = vault.sessions.put_cookies(who, &form.target.browser_cookies, head);
+    let published = if backend.external.path.is_empty() { "/" } else { &backend.external.path };
+    shown.iter_mut().for_each(|pair| pair.push_str(&format!("; Path={published}; Secure; SameSite=Lax")));
     let path = head.target.as_str().to_owned();
-    Ok(SignedOn { vault: Arc::clone(vault), form: Arc::clone(form), who, number, path, again })
+    Ok(SignedOn { vault: Arc::clone(vault), form: Arc::clone(form), who, number, path, shown, again })
 }
 
 impl SignedOn {
@@ -131,7 +135,9 @@ impl SignedOn {
             return Err(Failed::new(Fault::SsoRejected, "the user's session in the application ran out"));
         }
         sessions.take_cookies(self.who, self.number, &self.path, head);
-        Ok(())
+        self.shown.iter().try_for_each(|cookie| head.headers.append(Known::SetCookie, cookie)).map_err(|_| {
+            Failed::new(Fault::SsoFailed, "a cookie of the application is no field value")
+        })
     }
 }
 

@@ -127,8 +127,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("sso_form_success", "location:/home"),
 ];
 
+const SCRIPTS: &[(&str, &str)] = &[("backend_plaintext", "allow"), ("sso_form_browser_cookies", "sid2")];
+
 fn published(credentials: Vec<Credential>) -> BackendApp {
-    let settings = [SETTINGS, &[("backend_plaintext", "allow")]].concat();
+    let settings = [SETTINGS, SCRIPTS].concat();
     BackendApp { credentials, ..app(1, &format!("http://{BACKEND}/"), &settings) }
 }
 
@@ -172,7 +174,8 @@ fn a_user_is_signed_on_and_the_browser_has_nothing_of_it() {
         let (head, content) = served(&world, ANNA, 1, &asked()).await;
         assert_eq!((head.status, &*content), (200, "lang=de sid=anna-2 sid2=y"));
         let set: Vec<_> = head.headers.get_all(Known::SetCookie).collect();
-        assert_eq!(set, [b"theme=dark".as_slice()], "the session's own stay here");
+        let shown = b"sid2=y; Path=/; Secure; SameSite=Lax".as_slice();
+        assert_eq!(set, [b"theme=dark", shown], "the session's own stay here, but what scripts read");
         let (_, content) = served(&world, ANNA, 1, &asked()).await;
         assert_eq!(content, "lang=de sid=anna-2 sid2=x", "what the application changes of them is kept");
         assert_eq!(*app.posts.borrow(), ["csrf=t%261&user=anna&pw=hunter2"]);

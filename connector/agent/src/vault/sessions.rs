@@ -126,10 +126,11 @@ impl Sessions {
         Ok(Ok(Entered::Turn(turn)))
     }
 
-    /// Puts the session's cookies beside the browser's own.
-    pub(crate) fn put_cookies(&self, who: SessionOf, head: &mut RequestHead) {
+    /// Puts the session's cookies beside the browser's own. Gives those of `shown` that the browser does not have so.
+    pub(crate) fn put_cookies(&self, who: SessionOf, shown: &[Box<str>], head: &mut RequestHead) -> Vec<String> {
         let held = lock(&self.0);
-        let Some(entry) = held.get(&who) else { return };
+        let Some(entry) = held.get(&who) else { return Vec::new() };
+        let unlike = entry.jar.unlike(shown, now(), head.headers.get_all(Known::Cookie));
         let field = entry.jar.field(head.target.as_str(), now(), head.headers.get_all(Known::Cookie));
         head.headers.remove(Known::Cookie);
         if let Some(field) = field {
@@ -137,6 +138,7 @@ impl Sessions {
             let set = head.headers.set(Known::Cookie, field.as_slice());
             debug_assert!(set.is_ok(), "parts of field values are one");
         }
+        unlike
     }
 
     /// Keeps what an answer sets of the session's cookies, and takes it out.

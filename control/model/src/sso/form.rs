@@ -17,6 +17,9 @@ pub struct FormSettings {
     pub extra: Option<Box<str>>,
     /// `sso_form_success`: how success is told.
     pub success: Option<FormSuccess>,
+    /// `sso_form_browser_cookies`: cookies that scripts of the application's pages read, `csrftoken,_xsrf`: browsers get them,
+    /// too. All others stay in the connector. Default none.
+    pub browser_cookies: Vec<Box<str>>,
 }
 
 /// How an application says that a sign-in went well.
@@ -45,6 +48,8 @@ pub struct FormTarget {
     pub extra: Box<str>,
     /// How success is told.
     pub success: FormSuccess,
+    /// Cookies that browsers get, too.
+    pub browser_cookies: Vec<Box<str>>,
 }
 
 impl FormSettings {
@@ -63,6 +68,11 @@ impl FormSettings {
             EXTRA => {
                 self.extra =
                     Some(encoded(value).ok_or_else(|| unfit("must be name=value&name=value, encoded as forms are"))?)
+            }
+            BROWSER_COOKIES => {
+                let names = value.split(',').map(|name| cookie_name(name.trim())).collect::<Option<Vec<_>>>();
+                let names = names.filter(|names| names.len() <= BROWSER_COOKIES_MAX);
+                self.browser_cookies = names.ok_or_else(|| unfit("must be names of up to 8 cookies, with commas between them"))?;
             }
             _ => {
                 self.success = Some(value.parse().map_err(|()| {
@@ -89,6 +99,7 @@ impl FormSettings {
                 .success
                 .clone()
                 .ok_or("needs sso_form_success: how the application tells that a sign-in was good")?,
+            browser_cookies: self.browser_cookies.clone(),
         };
         if form.user_field == form.password_field {
             return Err("needs two different names in sso_form_user_field and sso_form_password_field");
@@ -107,11 +118,7 @@ impl std::str::FromStr for FormSuccess {
                 parsed.map(Self::Status).ok_or(())
             }
             ("location", location) => path(location).map(Self::Location).ok_or(()),
-            ("cookie", name) => {
-                let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-                let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(token);
-                fits.then(|| Self::Cookie(name.into())).ok_or(())
-            }
+            ("cookie", name) => cookie_name(name).map(Self::Cookie).ok_or(()),
             _ => Err(()),
         }
     }
@@ -123,6 +130,12 @@ fn path(text: &str) -> Option<Box<str>> {
     let fits =
         text.len() <= PATH_BYTES_MAX && text.starts_with('/') && !text.starts_with("//") && text.bytes().all(visible);
     fits.then(|| text.into())
+}
+
+fn cookie_name(name: &str) -> Option<Box<str>> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(token);
+    fits.then(|| name.into())
 }
 
 fn field(text: &str) -> Option<Box<str>> {
@@ -141,17 +154,19 @@ fn encoded(text: &str) -> Option<Box<str>> {
 }
 
 /// Every name.
-pub const SSO_FORM: [&str; 6] = [URL, PAGE, USER_FIELD, PASSWORD_FIELD, EXTRA, SUCCESS];
+pub const SSO_FORM: [&str; 7] = [URL, PAGE, USER_FIELD, PASSWORD_FIELD, EXTRA, SUCCESS, BROWSER_COOKIES];
 const URL: &str = "sso_form_url";
 const PAGE: &str = "sso_form_page";
 const USER_FIELD: &str = "sso_form_user_field";
 const PASSWORD_FIELD: &str = "sso_form_password_field";
 const EXTRA: &str = "sso_form_extra";
 const SUCCESS: &str = "sso_form_success";
+const BROWSER_COOKIES: &str = "sso_form_browser_cookies";
 const A_PATH: &str = "must be a path of the application such as /login, from the root of its host";
 const A_FIELD: &str = "must be a field's name, as the form has it";
 const PATH_BYTES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 128;
+const BROWSER_COOKIES_MAX: usize = 8;
 const EXTRA_BYTES_MAX: usize = 2_048;
 
 #[cfg(test)]
@@ -195,9 +210,14 @@ mod tests {
             (SUCCESS, "location:http://x/"),
             (SUCCESS, "cookie:a b"),
             (SUCCESS, "yes"),
+            (BROWSER_COOKIES, ""),
+            (BROWSER_COOKIES, "a,b c"),
+            (BROWSER_COOKIES, "a,b;c"),
+            (BROWSER_COOKIES, "1,2,3,4,5,6,7,8,9"),
         ] {
             assert!(settings(&[(name, value)]).is_err(), "{name}={value:?}");
         }
+        assert_eq!(settings(&[(BROWSER_COOKIES, "a, b")]).unwrap().browser_cookies, ["a".into(), "b".into()]);
         assert!(settings(&[(EXTRA, "a=b&c=%20+d")]).is_ok());
     }
 }

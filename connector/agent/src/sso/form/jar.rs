@@ -48,6 +48,23 @@ impl Jar {
         self.0.iter().any(|held| held.name.as_bytes() == name)
     }
 
+    /// Those of `names` that are set and that a browser has not, or has with another value: `NAME=VALUE`.
+    pub(crate) fn unlike<'b>(
+        &self,
+        names: &[Box<str>],
+        at: Instant,
+        browsers: impl Iterator<Item = &'b [u8]>,
+    ) -> Vec<String> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let pairs: Vec<&[u8]> = browsers.flat_map(|line| line.split(|b| *b == b';')).map(<[u8]>::trim_ascii).collect();
+        let is_named = |held: &&Kept| names.iter().any(|name| **name == *held.name);
+        let lasting = self.0.iter().filter(is_named).filter(|held| held.until.is_none_or(|until| at < until));
+        let texts = lasting.filter_map(|held| Some(format!("{}={}", held.name, held.value.as_ref()?.expose())));
+        texts.filter(|text| !pairs.contains(&text.as_bytes())).collect()
+    }
+
     /// What a request for `path` carries, after what the browser sent of its own; none where that is nothing.
     pub(crate) fn field<'b>(
         &self,
@@ -187,6 +204,14 @@ mod tests {
             "theme=dark; lang=de; sid=good"
         );
         assert!(!format!("{jar:?}").contains("good"));
+    }
+
+    #[test]
+    fn what_scripts_read_is_told_to_a_browser_that_has_it_not() {
+        let jar = jar(&[("sid=good; HttpOnly", "/"), ("token=t1", "/"), ("old=x; Max-Age=3", "/")]);
+        let unlike = |browser: &str| jar.unlike(&["token".into(), "old".into()], at(14), std::iter::once(browser.as_bytes()));
+        assert_eq!(unlike("token=t0; sid=x"), ["token=t1"]);
+        assert!(unlike("a=b; token=t1").is_empty() && jar.unlike(&[], at(11), std::iter::empty()).is_empty());
     }
 
     #[test]
