@@ -136,6 +136,7 @@ impl Args {
             transaction_log: None,
             keytab: None,
             kerberos_principal: None,
+            vault_key: None,
         };
         let options = args.check(1).map_err(|refused| Failure::new(refused.to_string()))?;
         Ok((options, source))
