@@ -135,9 +135,10 @@ impl SignedOn {
             return Err(Failed::new(Fault::SsoRejected, "the user's session in the application ran out"));
         }
         sessions.take_cookies(self.who, self.number, &self.path, head);
-        self.shown.iter().try_for_each(|cookie| head.headers.append(Known::SetCookie, cookie)).map_err(|_| {
-            Failed::new(Fault::SsoFailed, "a cookie of the application is no field value")
-        })
+        self.shown
+            .iter()
+            .try_for_each(|cookie| head.headers.append(Known::SetCookie, cookie))
+            .map_err(|_| Failed::new(Fault::SsoFailed, "a cookie of the application is no field value"))
     }
 }
 

@@ -72,7 +72,8 @@ impl FormSettings {
             BROWSER_COOKIES => {
                 let names = value.split(',').map(|name| cookie_name(name.trim())).collect::<Option<Vec<_>>>();
                 let names = names.filter(|names| names.len() <= BROWSER_COOKIES_MAX);
-                self.browser_cookies = names.ok_or_else(|| unfit("must be names of up to 8 cookies, with commas between them"))?;
+                self.browser_cookies =
+                    names.ok_or_else(|| unfit("must be names of up to 8 cookies, with commas between them"))?;
             }
             _ => {
                 self.success = Some(value.parse().map_err(|()| {

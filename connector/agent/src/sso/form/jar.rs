@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn what_scripts_read_is_told_to_a_browser_that_has_it_not() {
         let jar = jar(&[("sid=good; HttpOnly", "/"), ("token=t1", "/"), ("old=x; Max-Age=3", "/")]);
-        let unlike = |browser: &str| jar.unlike(&["token".into(), "old".into()], at(14), std::iter::once(browser.as_bytes()));
+        let unlike =
+            |browser: &str| jar.unlike(&["token".into(), "old".into()], at(14), std::iter::once(browser.as_bytes()));
         assert_eq!(unlike("token=t0; sid=x"), ["token=t1"]);
         assert!(unlike("a=b; token=t1").is_empty() && jar.unlike(&[], at(11), std::iter::empty()).is_empty());
     }
