@@ -23,6 +23,7 @@ use crate::directory_sync::Sources;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
+use crate::oauth;
 use crate::password::Hasher;
 use crate::problem::problem;
 use crate::saml::SamlKeys;
@@ -50,6 +51,7 @@ pub(crate) struct Control {
     pub(crate) groups_kept: GroupsKept,
     pub(crate) sign_ins: RefCell<SignIns>,
     pub(crate) saml: SamlKeys,
+    pub(crate) oauth: RefCell<oauth::InProgress>,
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     /// Where addresses are, if that is known.
@@ -95,6 +97,7 @@ impl Control {
             groups_kept: GroupsKept::default(),
             sign_ins: RefCell::default(),
             saml,
+            oauth: RefCell::default(),
             scim: RefCell::default(),
             sources: RefCell::default(),
             countries: None,

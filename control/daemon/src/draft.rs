@@ -8,8 +8,8 @@ use postern_model::ids::{GroupId, RelayId, TenantId};
 
 use crate::sessions::Touched;
 use crate::store::{
-    AuditEntry, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, RequestChange, ReviewChange,
-    SessionChange, SignIn, TokenRecord, Used,
+    AuditEntry, ClientChange, Commit, Cut, DirectoryChange, FactorChange, Pin, ProviderChange, RequestChange,
+    ReviewChange, SessionChange, SignIn, TokenRecord, Used,
 };
 
 /// A change in the making.
@@ -66,6 +66,10 @@ impl Draft {
 
     pub(crate) fn session(&mut self, change: SessionChange) {
         self.rest.sessions.push(change);
+    }
+
+    pub(crate) fn client(&mut self, change: ClientChange) {
+        self.rest.clients.push(change);
     }
 
     pub(crate) fn factor(&mut self, change: FactorChange) {

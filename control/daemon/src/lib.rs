@@ -34,6 +34,7 @@ mod limits;
 mod link;
 mod metrics;
 mod networks;
+mod oauth;
 mod password;
 mod pem;
 mod policies;

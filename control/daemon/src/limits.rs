@@ -218,3 +218,12 @@ pub(crate) const SYNC_MEMBERS_LOOKED_AT: usize = 1_000;
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Operators that wait for the same answer.
 pub(crate) const PROBES_MAX: usize = 16;
+
+/// Authorization codes and open questions of clients, each: at about 500 bytes 5 MB.
+pub(crate) const CLIENT_CODES_MAX: usize = 10_000;
+/// How long a user may think about a client.
+pub(crate) const CONSENT_S: u64 = 900;
+/// Grants of one session: those that were used last.
+pub(crate) const GRANTS_PER_SESSION_MAX: u32 = 100;
+/// Longest state and nonce of a client: they are repeated and kept meanwhile.
+pub(crate) const CLIENT_STATE_BYTES_MAX: usize = 1_024;

@@ -69,6 +69,7 @@ mod tests {
             include_str!("directory_sync/groups.rs"),
             include_str!("sessions.rs"),
             include_str!("identity.rs"),
+            include_str!("oauth/clients.rs"),
             include_str!("policies.rs"),
             include_str!("scim/settings.rs"),
             include_str!("scim/groups.rs"),

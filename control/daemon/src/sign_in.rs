@@ -2,6 +2,7 @@
 //! All that is in progress is in memory only: after a restart people begin anew.
 
 mod account;
+mod client;
 mod codes;
 mod demand;
 mod enter;
@@ -48,6 +49,7 @@ use refusals::{busy, flow_over, internal, invalid, refused, too_many, wrong};
 use waiting::Waiting;
 
 pub(crate) use account::account;
+pub(crate) use client::{authorize, consent};
 pub(crate) use password::password;
 pub(crate) use portal::begin_portal;
 pub(crate) use second::factor;
@@ -269,6 +271,7 @@ fn done(control: &Control, at: &At<'_>, session: SessionId, browser: Option<Brow
             return Step::Done(Done { location: flow.redirect_uri.clone(), browser, saml: None });
         }
         Goal::Saml(wanted) => return saml::answer(control, at, wanted, session, browser),
+        Goal::Client(wanted) => return client::arrived(control, flow, wanted, session, browser),
     }
     let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
     control.sign_ins.borrow_mut().codes.keep(key, flow, session, now_unix());

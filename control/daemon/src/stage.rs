@@ -55,6 +55,7 @@ impl Staged {
         self.rest.requests.extend(rest.requests);
         self.rest.used.extend(rest.used);
         self.rest.reviews.extend(rest.reviews);
+        self.rest.clients.extend(rest.clients);
         self.rest.audit.extend(rest.audit);
         self.rest.sign_ins.extend(rest.sign_ins);
         self.rest.cuts.extend(rest.cuts);

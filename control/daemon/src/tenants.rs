@@ -17,7 +17,7 @@ use crate::directory_sync;
 use crate::identity;
 use crate::limits::{GROUPS_MAX, TENANTS_MAX, TOKENS_OPEN_MAX};
 use crate::problem::{check_no_id, not_found, not_found_among, problem};
-use crate::store::{DirectoryChange, ProviderChange, TokenRecord};
+use crate::store::{ClientChange, DirectoryChange, ProviderChange, TokenRecord};
 
 /// `tenant create`: a tenant with its first group.
 pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> Result<TenantView, Problem> {
@@ -79,6 +79,9 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
     draft.change(Change::TenantRemoved { id: tenant.id });
     for provider in control.providers(|store| store.providers(Some(tenant.id)))? {
         draft.provider(ProviderChange::Removed(tenant.id, provider.name));
+    }
+    for client in control.clients(|store| store.clients(tenant.id))? {
+        draft.client(ClientChange::Removed(client.id));
     }
     draft.directory(DirectoryChange::GroupsRemoved(tenant.id));
     draft.audit(audit("tenant.delete", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));

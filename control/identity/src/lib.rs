@@ -8,6 +8,7 @@ mod args;
 mod control;
 mod cookies;
 mod external;
+mod oauth;
 mod pages;
 mod portal;
 mod request;

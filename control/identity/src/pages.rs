@@ -1,5 +1,6 @@
 //! The pages: plain HTML, for every browser and screen reader. Only keys (WebAuthn) need a script, from this host.
 
+mod consent;
 mod factors;
 pub(crate) mod portal;
 mod saml;
@@ -19,6 +20,8 @@ use postern_model::saml::AppLogout;
 use crate::external;
 use crate::server::Page;
 pub(crate) use saml::{post, saml_script};
+
+pub(crate) use consent::{consent, goes_back};
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {

@@ -28,6 +28,11 @@ impl Fields {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// All of them.
+    pub(crate) fn into_all(self) -> BTreeMap<String, String> {
+        self.0
+    }
+
     /// A field to keep.
     pub(crate) fn take(&mut self, name: &str) -> String {
         self.0.remove(name).unwrap_or_default()

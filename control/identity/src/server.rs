@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
+use crate::oauth::{self, Place};
 use crate::{external, pages, portal, saml, scim, sign_in};
 
 /// A page's bytes.
@@ -44,6 +45,9 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
     let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
         return pages::empty(StatusCode::PAYLOAD_TOO_LARGE);
     };
+    if let Some(place) = Place::of(head.uri.path()) {
+        return oauth::answer(control, place, &head, &body).await;
+    }
     let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
     if portal::is_for(head.uri.path()) {

@@ -3,8 +3,8 @@
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Response, StatusCode};
 use postern_model::identity::{
-    ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, FactorAnswer, GiveFactor,
-    GivePassword, KeyAssertion, KeyCreated, Missed, PROMPT_LOGIN, Refused, SignedIn, Step, path,
+    ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, BrowserGrant, FactorAnswer,
+    GiveFactor, GivePassword, KeyAssertion, KeyCreated, Missed, PROMPT_LOGIN, Refused, SignedIn, Step, path,
 };
 use postern_model::secret::SecretText;
 
@@ -170,19 +170,24 @@ pub(crate) fn step(
         Ok(Step::Ask(ask)) if ask.external.straight_to.is_some() => external::straight(&ask),
         Ok(Step::Ask(ask)) => pages::ask(&ask),
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
+        Ok(Step::Consent(asked)) => with_cookie(pages::consent(&asked), asked.browser.as_ref()),
         Ok(Step::Done(done)) => {
             let page = match &done.saml {
                 Some(end) => Some(saml::ended(end)),
                 None => go_on(&done.location),
             };
-            let Some(mut page) = page else { return bad_request() };
-            if let Some(cookie) = done.browser.as_ref().and_then(cookies::keep) {
-                page.headers_mut().append(SET_COOKIE, cookie);
-            }
-            page
+            let Some(page) = page else { return bad_request() };
+            with_cookie(page, done.browser.as_ref())
         }
         Err(error) => unanswered(&error),
     }
+}
+
+fn with_cookie(mut page: Response<Page>, grant: Option<&BrowserGrant>) -> Response<Page> {
+    if let Some(cookie) = grant.and_then(cookies::keep) {
+        page.headers_mut().append(SET_COOKIE, cookie);
+    }
+    page
 }
 
 pub(crate) fn redirect(location: &str) -> Option<Response<Page>> {

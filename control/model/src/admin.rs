@@ -45,6 +45,9 @@
 //! | `POST /v1/tenants/T/vault/sealing` | [`AskSealing`] → [`Sealing`] |
 //! | `DELETE /v1/tenants/T/vault/shared/A`, `…/vault/users/A/U` | – → [`Changed`] |
 //! | `GET /v1/tenants/T/vault/keys/G` · `PUT` | – → [`VaultKeyView`] · [`SetVaultKey`] → [`Changed`] |
+//! | `GET /v1/tenants/T/clients` · `POST` | – → `List<ClientView>` · [`AddClient`] → [`ClientChanged`] |
+//! | `GET /v1/tenants/T/clients/OC` · `PATCH` · `DELETE` | – → [`ClientView`] · [`SetClient`] → [`ClientChanged`] · – → [`Changed`] |
+//! | `POST /v1/tenants/T/clients/OC/rotate` | – → [`ClientChanged`] |
 //! | `GET /v1/tenants/T/histograms[?app=A]` | – → [`crate::question::HistogramsView`] |
 //! | `GET /v1/tenants/T/requests/ID` | – → [`crate::question::RequestView`] |
 //! | `GET /v1/tenants/T/document` | – → [`crate::document::Document`] |
@@ -70,6 +73,7 @@ mod access;
 mod access_request;
 mod access_review;
 mod audit;
+mod client;
 mod directory;
 mod directory_sync;
 mod identity;
@@ -103,6 +107,7 @@ pub use audit::{
     AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
     SignInResult, Verified,
 };
+pub use client::{AddClient, ClientChanged, ClientView, SetClient};
 pub use directory::{
     Assign, AssignmentChanged, AssignmentView, ChangeMembers, CreateUser, CreateUserGroup, GroupOfUser,
     MEMBERS_SHOWN_MAX, Members, MembershipTested, SetPassword, SetUser, SetUserGroup, TestMembership,

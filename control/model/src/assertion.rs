@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::{self, SystemRandom};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -147,19 +149,32 @@ impl AssertionSigner {
     /// # Errors
     /// Without a key or randomness, and when there is more to say than fits.
     pub fn sign(&self, about: &About<'_>, now_unix: u64) -> Result<Assertion, NotSigned> {
+        let statement = Statement::of(about, now_unix, token_id()?);
+        let token = self.sign_claims("JWT", &statement, now_unix)?;
+        Ok(Assertion { token, expires_unix: statement.exp })
+    }
+
+    /// Signs claims of any kind; `typ` (RFC 8725 §3.11) keeps the kinds apart.
+    ///
+    /// # Errors
+    /// As [`AssertionSigner::sign`].
+    pub fn sign_claims(&self, typ: &str, claims: &impl Serialize, now_unix: u64) -> Result<String, NotSigned> {
         let key = self.current(now_unix).ok_or(NotSigned::Unable)?;
-        let mut nonce = [0; JTI_BYTES];
-        rand::fill(&mut nonce).map_err(|_| NotSigned::Unable)?;
-        let statement = Statement::of(about, now_unix, URL_SAFE_NO_PAD.encode(nonce));
-        let expires_unix = statement.exp;
         // Plain data with text keys always has a JSON form.
-        let claims = serde_json::to_vec(&statement).map_err(|_| NotSigned::Unable)?;
-        let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"JWT"}}"#, key.thumbprint);
+        let claims = serde_json::to_vec(claims).map_err(|_| NotSigned::Unable)?;
+        let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"{typ}"}}"#, key.thumbprint);
         let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims));
         let signature = key.pair.sign(&SystemRandom::new(), token.as_bytes()).map_err(|_| NotSigned::Unable)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
-        if token.len() > ASSERTION_BYTES_MAX { Err(NotSigned::TooLong) } else { Ok(Assertion { token, expires_unix }) }
+        if token.len() > ASSERTION_BYTES_MAX { Err(NotSigned::TooLong) } else { Ok(token) }
+    }
+
+    /// Whether one of these very keys, the one that `kid` names, made a signature of `message`; `None`: there is no such key.
+    pub(crate) fn verify(&self, kid: &str, message: &[u8], signature: &[u8]) -> Option<bool> {
+        let key = self.keys.iter().find(|key| key.thumbprint == kid)?;
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.pair.public_key().as_ref());
+        Some(public.verify(message, signature).is_ok())
     }
 
     /// The newest that verifiers had the time to learn of; when all are that new, the oldest.
@@ -202,6 +217,16 @@ impl SigningKey {
         let kid = &self.thumbprint;
         format!(r#"{{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
     }
+}
+
+/// A random name of one token (`jti`).
+///
+/// # Errors
+/// Without randomness.
+pub fn token_id() -> Result<String, NotSigned> {
+    let mut nonce = [0; JTI_BYTES];
+    rand::fill(&mut nonce).map_err(|_| NotSigned::Unable)?;
+    Ok(URL_SAFE_NO_PAD.encode(nonce))
 }
 
 impl<'a> Statement<'a> {

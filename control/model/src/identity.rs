@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
 use crate::ids::{AppId, GroupId};
+use crate::oauth::Consent;
 use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
 
@@ -105,6 +106,8 @@ pub struct Browser {
 pub enum Step {
     /// A page that asks for something.
     Ask(Box<Ask>),
+    /// A page that asks whether a client may have what it asks for.
+    Consent(Box<Consent>),
     /// The browser goes back to its application.
     Done(Done),
     /// It cannot go on: a page that says why.

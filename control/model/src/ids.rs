@@ -149,6 +149,10 @@ tenant_id!(
     ServiceTokenId, "st", "a service token id such as st1-4"
 );
 tenant_id!(
+    /// An application or program that gets tokens of the OpenID provider.
+    ClientId, "oc", "a client id such as oc1-4"
+);
+tenant_id!(
     /// A conditional access policy.
     PolicyId, "p", "a policy id such as p1-4"
 );

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
+pub mod access_token;
 pub mod admin;
 pub mod app_url;
 pub mod assertion;
@@ -26,6 +27,7 @@ pub mod ids;
 pub mod limit;
 pub mod link;
 pub mod network;
+pub mod oauth;
 pub mod plan;
 pub mod policy;
 pub mod portal;

@@ -4,6 +4,7 @@ use hyper::Method;
 use postern_model::admin::Problem;
 
 use super::routes::{Ask, Reply, created, list, reply};
+use crate::oauth::clients;
 use crate::problem::problem;
 use crate::sign_in::external::probes;
 use crate::{identity, idps, rollout, saml, sessions, tenants};
@@ -42,6 +43,20 @@ impl Ask<'_> {
             (&Method::GET, [name]) => reply(&idps::show(control, &tenant, name)?),
             (&Method::PATCH, [name]) => reply(&idps::set(control, actor, &tenant, name, self.body()?)?),
             (&Method::DELETE, [name]) => reply(&idps::remove(control, actor, &tenant, name)?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) fn clients(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&list(clients::list(control, &tenant)?)),
+            (&Method::POST, []) => created(&clients::add(control, actor, &tenant, self.body()?)?),
+            (&Method::GET, [name]) => reply(&clients::show(control, &tenant, name)?),
+            (&Method::PATCH, [name]) => reply(&clients::set(control, actor, &tenant, name, self.body()?)?),
+            (&Method::POST, [name, "rotate"]) => reply(&clients::rotate(control, actor, &tenant, name)?),
+            (&Method::DELETE, [name]) => reply(&clients::remove(control, actor, &tenant, name)?),
             _ => Err(self.no_route()),
         }
     }

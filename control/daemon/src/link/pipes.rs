@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use postern_model::identity::{MESSAGE_BYTES_MAX, path};
 use postern_model::link::{PIPE_BYTES_MAX, ToRelay};
 use postern_model::portal::path as portal_path;
+use postern_model::oauth;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
@@ -208,6 +209,9 @@ async fn answer(
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
         portal_path::BEGIN => reply(read(&body).map(|request| sign_in::begin_portal(control, &request))),
         portal_path::PORTAL => reply(read(&body).map(|request| portal::answer(control, &request))),
+        oauth::path::AUTHORIZE => reply(read(&body).map(|request| sign_in::authorize(control, request))),
+        oauth::path::CONSENT => reply(read(&body).map(|request| sign_in::consent(control, &request))),
+        oauth::path::CALL => reply(read(&body).map(|call| crate::oauth::answer(control, &call))),
         other => answer_external(control, other, &body),
     }
 }

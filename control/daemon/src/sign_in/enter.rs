@@ -21,17 +21,20 @@ pub(super) fn enter(
 ) -> Step {
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
     let at = At { secret: &secret, flow: &flow, app, client };
-    let step = match session {
-        Some(session) => match enough(control, &at, &session) {
-            Some(step) => step,
-            None => return done(control, &at, session.id, None),
-        },
-        None => Step::Ask(Box::new(external::first(control, flow.tenant, at.page(control, Factor::Password, None)))),
-    };
+    let step = first(control, &at, session.as_ref());
     if matches!(step, Step::Ask(_)) {
         control.sign_ins.borrow_mut().keep(key, flow);
     }
     step
+}
+
+/// The first step: with a session that is enough it is the last.
+pub(super) fn first(control: &Control, at: &At<'_>, session: Option<&StoredSession>) -> Step {
+    let Some(session) = session else {
+        let page = at.page(control, Factor::Password, None);
+        return Step::Ask(Box::new(external::first(control, at.flow.tenant, page)));
+    };
+    enough(control, at, session).unwrap_or_else(|| done(control, at, session.id, None))
 }
 
 /// `None`: what the browser has is enough for the application.

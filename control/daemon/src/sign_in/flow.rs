@@ -13,10 +13,11 @@ use postern_model::policy::Risk;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
-use super::ask;
 use super::password::Attempt;
 use super::webauthn::Challenge;
+use super::{ask, done, enough, external};
 use crate::control::Control;
+use crate::oauth::Wanted;
 use crate::store::factors::TotpSecret;
 use crate::store::sign_in::SignInOutcome;
 use crate::store::{ProviderSession, SignIn, StoredSession};
@@ -51,13 +52,15 @@ pub(super) enum Goal {
     Portal,
     /// An application that waits for an assertion.
     Saml(Box<super::saml::Wanted>),
+    /// A client of the OpenID provider.
+    Client(Rc<Wanted>),
 }
 
 impl Goal {
     /// What people are told that they go on to, where that is no application.
     pub(super) const fn label(&self) -> Option<&'static str> {
         match self {
-            Self::App | Self::Saml(_) => None,
+            Self::App | Self::Saml(_) | Self::Client(_) => None,
             Self::Account => Some("your second factors"),
             Self::Portal => Some("your applications"),
         }

@@ -179,6 +179,7 @@ fn problem(step: Step) -> String {
     match step {
         Step::Ask(ask) => ask.problem.map_or_else(String::new, |problem| problem.code),
         Step::Refused(refused) => refused.code,
+        Step::Consent(_) => "consent".into(),
         Step::Done(_) => "done".into(),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
     let redirect_uri = format!("{}{PORTAL_PATH}", issuer(control));
     let session = browser.as_ref().and_then(|secret| alive(control, secret));
     if session.as_ref().is_some_and(|session| session.user.tenant == tenant) {
-        return Step::Done(Done { location: redirect_uri, browser: None });
+        return Step::Done(Done { location: redirect_uri, browser: None, saml: None });
     }
     let app = {
         let snapshot = control.snapshot();

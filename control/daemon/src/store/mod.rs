@@ -4,6 +4,7 @@
 mod conformance;
 mod directory;
 pub(crate) mod factors;
+mod oauth;
 mod providers;
 pub(crate) mod records;
 mod requests;
@@ -21,6 +22,7 @@ use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use factors::{FactorChange, Factors};
+pub(crate) use oauth::{ClientChange, Clients, StoredClient, StoredGrant};
 pub(crate) use providers::{ProviderChange, ProviderSession, Providers, StoredProvider};
 pub(crate) use records::{Cut, Records};
 pub(crate) use requests::{AccessRequest, Decision, RequestChange, RequestQuery, Requests};
@@ -34,7 +36,7 @@ pub(crate) use uses::{Used, Uses};
 
 /// A place for the state. Every method is whole or without effect.
 pub(crate) trait Store:
-    Directory + Providers + Records + Requests + Reviews + ScimRows + Sessions + SyncRows + Uses
+    Clients + Directory + Providers + Records + Requests + Reviews + ScimRows + Sessions + SyncRows + Uses
 {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
@@ -98,6 +100,7 @@ pub(crate) struct Commit {
     pub(crate) directory: Vec<DirectoryChange>,
     pub(crate) providers: Vec<ProviderChange>,
     pub(crate) sessions: Vec<SessionChange>,
+    pub(crate) clients: Vec<ClientChange>,
     pub(crate) factors: Vec<FactorChange>,
     pub(crate) requests: Vec<RequestChange>,
     pub(crate) used: Vec<Used>,

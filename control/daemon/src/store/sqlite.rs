@@ -11,6 +11,7 @@ use super::{Commit, DirectoryChange, Loaded, Pin, ProviderChange, Store, StoreEr
 
 mod directory;
 mod factors;
+mod oauth;
 mod providers;
 mod records;
 mod requests;
@@ -219,6 +220,9 @@ fn write(transaction: &Connection, commit: &Commit) -> Result<u64, StoreError> {
     for change in &commit.sessions {
         sessions::write(transaction, change)?;
     }
+    for change in &commit.clients {
+        oauth::write(transaction, change)?;
+    }
     for change in &commit.factors {
         factors::write(transaction, change)?;
     }
@@ -356,6 +360,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("uses.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("reviews.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("risk.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("oauth.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

@@ -7,6 +7,7 @@ mod access_reviews;
 mod administration;
 mod apply;
 mod audit;
+mod clients;
 mod directory;
 mod directory_document;
 mod durability;

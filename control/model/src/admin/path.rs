@@ -284,6 +284,24 @@ pub fn user(tenant: &str, user: &str) -> String {
 
 /// `GET`, `POST`.
 #[must_use]
+pub fn clients(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/clients")
+}
+
+/// `GET`, `PATCH`, `DELETE`.
+#[must_use]
+pub fn client(tenant: &str, client: &str) -> String {
+    format!("{TENANTS}/{tenant}/clients/{client}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn client_rotate(tenant: &str, client: &str) -> String {
+    format!("{TENANTS}/{tenant}/clients/{client}/rotate")
+}
+
+/// `GET`, `POST`.
+#[must_use]
 pub fn providers(tenant: &str) -> String {
     format!("{TENANTS}/{tenant}/providers")
 }

@@ -5,6 +5,20 @@ use super::Code;
 /// Pages of the place to sign in, and of relays about sessions.
 pub(super) const CODES: &[Code] = &[
     Code {
+        code: "client-unknown",
+        status: Some(400),
+        title: "The program is not known",
+        cause: "A browser was sent to sign in for an application or program whose `client_id` is not that of a client, or of one that is disabled.",
+        cure: "configure the program with the client id that `postern client list` shows. A disabled one is let in again with `postern client enable NAME`.",
+    },
+    Code {
+        code: "client-redirect-unknown",
+        status: Some(400),
+        title: "The program wants you back at an address that is not registered",
+        cause: "The `redirect_uri` of the request is none of the client's, compared as text; only the port of a loopback address may differ.",
+        cure: "register it with `postern client set NAME --redirect-uri URI`, exactly as the program sends it. If you did not start the program yourself, close the page.",
+    },
+    Code {
         code: "sign-in-request-invalid",
         status: Some(400),
         title: "The sign-in cannot begin",

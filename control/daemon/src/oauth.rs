@@ -1,0 +1,72 @@
+//! The embedded OpenID provider: what clients ask, decided here. Users come by the same way as to applications; what is in
+//! progress is in memory only, what was granted is in the store and ends with the session that it came of.
+
+mod answers;
+mod claims;
+pub(crate) mod clients;
+mod codes;
+mod token;
+mod tokens;
+
+use postern_model::admin::Problem;
+use postern_model::assertion::AssertionSigner;
+use postern_model::ids::ClientId;
+use postern_model::oauth::{Answer, Call, Endpoint, Scopes};
+use postern_model::session::SessionRecord;
+
+pub(crate) use codes::{Arrived, InProgress};
+pub(crate) use tokens::app_of_scope;
+
+use crate::control::Control;
+use crate::store::{Clients, StoreError, StoredClient};
+use answers::Fault;
+
+/// What a client wants of the user who is on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) client: ClientId,
+    pub(crate) scopes: Scopes,
+    pub(crate) nonce: String,
+    /// Whether it leads to a program on the user's device, which anybody may have put there.
+    pub(crate) on_a_device: bool,
+    /// Whether no page may be shown.
+    pub(crate) silent: bool,
+    /// Whether the user is asked in any case.
+    pub(crate) ask_again: bool,
+}
+
+impl Control {
+    /// Asks for clients and what they were granted.
+    pub(crate) fn clients<T>(&self, ask: impl FnOnce(&mut dyn Clients) -> Result<T, StoreError>) -> Result<T, Problem> {
+        self.read("clients", |store| ask(store))
+    }
+}
+
+/// Answers a request of a client.
+pub(crate) fn answer(control: &Control, call: &Call) -> Answer {
+    let answered = match call.endpoint {
+        Endpoint::Metadata => answers::metadata(control),
+        Endpoint::Keys => answers::keys(control),
+        Endpoint::Token => token::token(control, call),
+        Endpoint::Revoke => token::revoke(control, call),
+        Endpoint::UserInfo => answers::user_info(control, call),
+        Endpoint::Introspect => answers::introspect(control, call),
+    };
+    answered.unwrap_or_else(Fault::answer)
+}
+
+/// A client that is there and may ask.
+pub(crate) fn known(control: &Control, id: &str) -> Option<StoredClient> {
+    let id: ClientId = id.parse().ok()?;
+    let client = control.clients(|store| store.client(id)).ok().flatten()?;
+    (!client.settings.disabled).then_some(client)
+}
+
+fn signer(control: &Control) -> AssertionSigner {
+    AssertionSigner::new(&control.snapshot().assertion_keys).unwrap_or_default()
+}
+
+/// Somebody's session, and who they are in it, as long as it counts.
+fn record(control: &Control, session: postern_model::ids::SessionId) -> Result<Option<SessionRecord>, Fault> {
+    crate::sessions::record(control, session).map_err(|_| Fault::unavailable())
+}
