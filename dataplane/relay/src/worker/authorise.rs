@@ -77,7 +77,7 @@ pub(crate) fn authorise(
             carried = bearer::carried(head);
             None
         }
-        (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app).into()),
+        (Preauth::Oidc, Wanted::Metadata) => return Err(resource::metadata(head, &app, &published.plan).into()),
         (Preauth::Oidc, Wanted::Callback) => {
             return match sign_in::returned(head, &app, &published.plan) {
                 Ok(ask) => Err(Stop::Ask(ask, app)),
@@ -112,7 +112,7 @@ pub(crate) fn authorise(
     Ok(Permit { app, subject: subject.clone(), source, told, carried, access, until })
 }
 
-/// Whoever has signed in; browsers without a session are sent to do so.
+/// Whoever has signed in, or a program with a token for them; browsers without a session are sent to do so.
 fn person(
     app: &Arc<PlannedApp>,
     head: &RequestHead,
@@ -120,7 +120,10 @@ fn person(
     session: &Session,
     (subject, detail): (&mut Option<Subject>, &mut Detail),
 ) -> Result<(Option<Instant>, Arc<Told>), Stop> {
-    match sign_in::person(head, app, published, session) {
+    let by_token = sign_in::person_by_token(head, app, published, session);
+    // Programs are sent nowhere.
+    let is_program = by_token.is_some();
+    match by_token.unwrap_or_else(|| sign_in::person(head, app, published, session)) {
         Ok(LetIn { person, until, told }) => {
             *subject = Some(Subject::Person(person));
             Ok((until, told))
@@ -137,13 +140,19 @@ fn person(
         Err(NoSession::Policy(person, unmet)) => {
             *subject = Some(Subject::Person(person));
             *detail = unmet.detail();
-            let missed = unmet.missed();
+            let missed = unmet.missed().filter(|_| !is_program);
             let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, missed));
             let refused = || match *unmet {
                 Unmet::Idle => Refusal::Missing.reject(head, app),
                 Unmet::Blocked(_) | Unmet::Asked(..) => unmet.reject(),
             };
             Err(away.unwrap_or_else(refused).into())
+        }
+        Err(NoSession::Token(refusal)) => Err(refusal.reject(head, app).into()),
+        Err(NoSession::None) if is_program => Err(Refusal::Invalid.reject(head, app).into()),
+        Err(NoSession::OneFactor(person)) if is_program => {
+            *subject = Some(Subject::Person(person));
+            Err(Refusal::StepUp.reject(head, app).into())
         }
         Err(without @ (NoSession::None | NoSession::OneFactor(_))) => {
             if let NoSession::OneFactor(person) = without {
@@ -214,7 +223,11 @@ impl Permit {
                     NoSession::NotAssigned(_) => Reject::not_assigned(),
                     NoSession::Policy(_, unmet) => unmet.reject(),
                     // Told it was when the request came.
-                    NoSession::None | NoSession::OneFactor(_) | NoSession::Unknown(_) | NoSession::Untold(..) => {
+                    NoSession::None
+                    | NoSession::OneFactor(_)
+                    | NoSession::Unknown(_)
+                    | NoSession::Token(_)
+                    | NoSession::Untold(..) => {
                         Reject::session_ended()
                     }
                 })?
@@ -264,7 +277,7 @@ fn still_admits(
     token.ok_or(Refusal::Invalid).and_then(|token| bearer::admits(token, app.id, wall_clock)).map_err(|refusal| {
         match refusal {
             Refusal::Expired => refusal.reject(head, app),
-            Refusal::Missing | Refusal::Invalid | Refusal::NotForApp => {
+            Refusal::Missing | Refusal::Invalid | Refusal::NotForApp | Refusal::StepUp => {
                 Reject::access_revoked(&resource::metadata_url(head, app))
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     Invalid,
     Expired,
     NotForApp,
+    /// The user proved less than the application demands.
+    StepUp,
 }
 
 /// The token that a connection's client showed last and that was good then, so that the next request needs no hash.
@@ -78,6 +80,14 @@ pub(crate) fn known(presented: &PresentedToken, published: &Published) -> Result
 pub(crate) fn carried(head: &RequestHead) -> Option<Box<PresentedToken>> {
     let value = authorization(head).ok()?;
     PresentedToken::parse(&value[SCHEME.len()..]).map(Box::new)
+}
+
+/// What a header of the scheme Bearer shows, whatever that is.
+pub(crate) fn bearer_text(value: &[u8]) -> Option<&str> {
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let is_bearer = scheme[..SCHEME.len() - 1].eq_ignore_ascii_case(&SCHEME[..SCHEME.len() - 1]);
+    let rest = std::str::from_utf8(rest.trim_ascii()).ok()?;
+    (is_bearer && matches!(scheme.last(), Some(b' ' | b'\t'))).then_some(rest)
 }
 
 /// Removes what looks like a token of ours and leaves an application's own credentials.
@@ -133,6 +143,7 @@ impl Refusal {
             Self::Invalid => Reject::access_token_invalid(&metadata),
             Self::Expired => Reject::access_token_expired(&metadata),
             Self::NotForApp => Reject::access_token_not_for_app(&metadata),
+            Self::StepUp => Reject::policy_step_up(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Circumstances {
     platform: Platform,
     /// Where any policy asks for it.
     country: Option<Country>,
+    client: ClientKind,
 }
 
 /// Why a policy keeps somebody out.
@@ -41,7 +42,8 @@ pub(crate) enum Unmet {
 impl Circumstances {
     #[cfg(test)]
     pub(crate) fn anywhere() -> Self {
-        Self { source: IpAddr::from([192, 0, 2, 1]), platform: Platform::Other, country: None }
+        let source = IpAddr::from([192, 0, 2, 1]);
+        Self { source, platform: Platform::Other, client: ClientKind::Browser, country: None }
     }
 
     /// Nothing is looked at where nothing is asked.
@@ -51,7 +53,13 @@ impl Circumstances {
             false => Platform::of_user_agent(head.headers.get(Known::UserAgent).unwrap_or_default()),
         };
         let country = applicable.asks_country().then(|| session.country(countries));
-        Self { source: session.address.ip().to_canonical(), platform, country }
+        let source = session.address.ip().to_canonical();
+        Self { source, platform, client: ClientKind::Browser, country }
+    }
+
+    /// A program asks, and no browser.
+    pub(crate) fn of_a_program(self) -> Self {
+        Self { client: ClientKind::Native, ..self }
     }
 
     /// The same in the middle of a request: policies, or the database of countries, may be others.
@@ -76,7 +84,7 @@ impl Circumstances {
             source: Some(self.source),
             country: self.country,
             platform: self.platform,
-            client: ClientKind::Browser,
+            client: self.client,
             risk: record.risk,
             device: DeviceState::Unknown,
             terms: &terms,

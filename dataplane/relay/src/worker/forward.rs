@@ -106,6 +106,10 @@ fn identify(headers: &mut Headers, permit: &Permit) {
             headers.remove(Known::Authorization);
             add_service(headers, token.name.as_str());
         }
+        // An access token is all that this header shows then.
+        Some(Subject::Person(person)) if person.by_token => {
+            headers.remove(Known::Authorization);
+        }
         Some(Subject::Person(_)) => {}
     }
     if let Some(told) = permit.told() {

@@ -79,7 +79,7 @@ impl Reject {
 
     /// Nobody said who asks, or not in a way that counts. `metadata` is where this is explained to programs, here and below.
     pub(crate) fn sign_in_required(metadata: &str) -> Self {
-        let detail = "This application asks who you are: open it in a browser to sign in, or send a service token in the header Authorization: Bearer.";
+        let detail = "This application asks who you are: open it in a browser to sign in, or send a token in the header Authorization: Bearer.";
         Self { field: Some(challenge(metadata, None)), ..Self::new(401, "sign-in-required", detail) }
     }
 

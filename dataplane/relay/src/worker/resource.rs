@@ -2,9 +2,10 @@
 //! (RFC 9728). The relay answers that itself.
 
 use postern_http::{Method, RequestHead};
-use postern_model::plan::PlannedApp;
+use postern_model::plan::{Plan, PlannedApp};
 
 use super::reject::Reject;
+use super::sign_in::issuer_of;
 
 /// The path that metadata under `path` is about; `None` when `path` is no place of metadata.
 pub(crate) fn described(path: &str) -> Option<&str> {
@@ -18,15 +19,21 @@ pub(crate) fn metadata_url(head: &RequestHead, app: &PlannedApp) -> String {
     format!("https://{host}{WELL_KNOWN}{path}")
 }
 
-/// An application's metadata. It names no authorization server, for none gives out tokens: they come from the operator. People
-/// show no token but a cookie.
-pub(crate) fn metadata(head: &RequestHead, app: &PlannedApp) -> Reject {
+/// An application's metadata. Where people sign in, programs get tokens for them: that is the authorization server. Service tokens
+/// come from the operator.
+pub(crate) fn metadata(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Reject {
     if !matches!(head.method, Method::Get | Method::Head) {
         return Reject::metadata_method();
     }
     // Host and path are made of checked letters: there is nothing to escape.
     let (host, path) = (head.authority.as_str(), &app.external.path);
-    Reject::metadata(format!(r#"{{"resource":"https://{host}{path}","bearer_methods_supported":["header"]}}"#))
+    let servers = plan.identity().map(|identity| {
+        let (issuer, name) = (issuer_of(identity), &app.name);
+        format!(r#","authorization_servers":["{issuer}"],"scopes_supported":["app:{name}"]"#)
+    });
+    let servers = servers.unwrap_or_default();
+    let methods = r#""bearer_methods_supported":["header"]"#;
+    Reject::metadata(format!(r#"{{"resource":"https://{host}{path}",{methods}{servers}}}"#))
 }
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

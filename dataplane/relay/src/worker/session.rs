@@ -9,7 +9,7 @@ use postern_io::{Stream, TlsSummary};
 use postern_model::policy::Country;
 
 use super::bearer::Remembered;
-use super::sign_in::RememberedCookie;
+use super::sign_in::{RememberedAccess, RememberedCookie};
 use crate::countries::Countries;
 
 /// A client's connection.
@@ -22,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) remembered_cookie: RememberedCookie,
     /// Where the client is, once that was asked, and of which database.
     country: Cell<Option<(u64, Country)>>,
+    pub(crate) remembered_access: RememberedAccess,
 }
 
 impl Session {
@@ -33,6 +34,7 @@ impl Session {
             remembered: Remembered::default(),
             remembered_cookie: RememberedCookie::default(),
             country: Cell::new(None),
+            remembered_access: RememberedAccess::default(),
         }
     }
 

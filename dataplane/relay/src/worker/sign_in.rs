@@ -1,6 +1,7 @@
 //! People at the relay: a browser without a session is sent to sign in, one that comes back gets its cookie, and a cookie is
 //! looked at with every request. Sealed cookies say which session; what it may is in its record.
 
+mod by_token;
 mod journey;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use postern_model::session::{CookieSealer, SessionCookie};
 use postern_model::settings::Mfa;
 use zeroize::Zeroizing;
 
+use super::bearer::Refusal;
 use super::conditional::{Circumstances, Unmet};
 use super::reject::Reject;
 use super::session::Session;
@@ -26,6 +28,7 @@ use crate::published::Published;
 use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
+pub(crate) use by_token::{RememberedAccess, person_by_token};
 pub(crate) use journey::{Ask, issuer_of, returned, send_away, signing_out};
 
 /// Someone who has signed in.
@@ -35,12 +38,14 @@ pub(crate) struct Person {
     /// The policies that are about them here.
     applicable: Arc<Applicable>,
     circumstances: Circumstances,
-    /// What their cookie said of its last use.
+    /// What their cookie said of its last use, or when their access token was made.
     seen_unix: u64,
     /// Through whom they are assigned, once that was found.
     assigned: Option<Principal>,
     /// What policies said, where any is about them here.
     judged: Option<Arc<Judged>>,
+    /// Whether a program asks for them, and no browser.
+    pub(crate) by_token: bool,
 }
 
 /// Why a cookie lets nobody in.
@@ -52,6 +57,8 @@ pub(crate) enum NoSession {
     Unknown(SessionId),
     /// The application demands two factors, and the session has one.
     OneFactor(Person),
+    /// An access token that does not count.
+    Token(Refusal),
     /// Their session does not let them into this application.
     NotAssigned(Person),
     /// A policy keeps them out, or asks for something before.
@@ -117,7 +124,8 @@ pub(crate) fn person(
     }
     let circumstances = Circumstances::of(head, session, &applicable, &published.countries);
     let seen_unix = cookie.seen_unix;
-    let mut person = Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None };
+    let mut person =
+        Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: false };
     let (assignment, until) = counts(&mut person, app, &published.plan, now_unix)?;
     let held = &person.held;
     held.seen(now_unix);
@@ -192,7 +200,8 @@ impl Person {
     /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
     pub(crate) fn renewed_cookie(&self, app: AppId, cookies: impl FnOnce() -> Arc<CookieSealer>) -> Option<String> {
         let now_unix = wall_clock().as_secs();
-        if now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
+        // Programs have none.
+        if self.by_token || now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
             return None;
         }
         set_session(&self.held, app, &cookies(), now_unix)

@@ -1,6 +1,7 @@
 //! People and their browsers: who is sent away to sign in, and what they may come back with.
 
 mod known;
+mod programs;
 mod step_up;
 
 use postern_io::wall_clock;
