@@ -6,6 +6,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod client;
 mod connector;
 mod directory;
 mod directory_sync;
@@ -32,6 +33,7 @@ pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use audit::{
     AuditCommand, AuditFilterArgs, ExportLogArgs, PageArgs, SignInFilterArgs, SignInsCommand, TimesArgs, VerifyArgs,
 };
+pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use directory::{
     LinkArgs, MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand,
@@ -147,6 +149,9 @@ pub(crate) enum Command {
     /// OpenID providers that users sign in by
     #[command(subcommand)]
     Idp(IdpCommand),
+    /// Applications and programs that get tokens for their users, by OpenID Connect
+    #[command(subcommand)]
+    Client(ClientCommand),
     /// Who is signed in
     #[command(subcommand)]
     Session(SessionCommand),

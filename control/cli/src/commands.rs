@@ -18,6 +18,7 @@ mod identity;
 mod idp;
 mod init;
 mod network;
+mod oauth_client;
 mod policy;
 mod relay;
 mod request;
@@ -61,6 +62,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         | Command::Access(_)
         | Command::Identity(_)
         | Command::Idp(_)
+        | Command::Client(_)
         | Command::Session(_)
         | Command::Vault(_)
         | Command::Scim(_)
@@ -92,6 +94,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Access(command) => access::run(&context, command).map(done),
         Command::Identity(command) => identity::run(&context, command).map(done),
         Command::Idp(command) => idp::run(&context, command).map(done),
+        Command::Client(command) => oauth_client::run(&context, command).map(done),
         Command::Session(command) => identity::run_session(&context, command).map(done),
         Command::Vault(command) => vault::run(&context, command),
         Command::Scim(command) => scim::run(&context, command).map(done),
