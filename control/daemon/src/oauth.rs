@@ -5,6 +5,7 @@ mod answers;
 mod claims;
 pub(crate) mod clients;
 mod codes;
+mod device;
 mod token;
 mod tokens;
 
@@ -33,6 +34,16 @@ pub(crate) struct Wanted {
     pub(crate) silent: bool,
     /// Whether the user is asked in any case.
     pub(crate) ask_again: bool,
+    /// It came by a code that was entered.
+    pub(crate) device: Option<OnDevice>,
+}
+
+/// A program without a browser, whose code was entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OnDevice {
+    pub(crate) user_code: String,
+    /// The code's hash.
+    pub(crate) key: [u8; 32],
 }
 
 impl Control {
@@ -48,6 +59,7 @@ pub(crate) fn answer(control: &Control, call: &Call) -> Answer {
         Endpoint::Metadata => answers::metadata(control),
         Endpoint::Keys => answers::keys(control),
         Endpoint::Token => token::token(control, call),
+        Endpoint::DeviceAuthorization => device::authorization(control, call),
         Endpoint::Revoke => token::revoke(control, call),
         Endpoint::UserInfo => answers::user_info(control, call),
         Endpoint::Introspect => answers::introspect(control, call),

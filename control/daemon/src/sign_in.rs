@@ -6,6 +6,7 @@ mod client;
 mod codes;
 mod demand;
 mod enter;
+pub(crate) mod devices;
 pub(crate) mod external;
 mod flow;
 mod guesses;
@@ -50,6 +51,7 @@ use waiting::Waiting;
 
 pub(crate) use account::account;
 pub(crate) use client::{authorize, consent};
+pub(crate) use devices::enter_code;
 pub(crate) use password::password;
 pub(crate) use portal::begin_portal;
 pub(crate) use second::factor;
@@ -62,6 +64,7 @@ pub(crate) struct SignIns {
     guesses: Guesses,
     external: external::External,
     answered: saml::Answered,
+    pub(crate) devices: devices::Devices,
 }
 
 /// What a redeemed code is worth.

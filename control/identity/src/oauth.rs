@@ -7,7 +7,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use postern_model::oauth::{Answer, Authorize, Call, Endpoint, GiveConsent, path};
+use postern_model::oauth::{Answer, Authorize, Call, Endpoint, EnterCode, GiveConsent, path};
 use postern_model::secret::SecretText;
 use serde_json::json;
 
@@ -22,6 +22,10 @@ use crate::{cookies, pages};
 pub(crate) enum Place {
     Authorize,
     Consent,
+    /// Where a user enters the code of a program without a browser.
+    Device,
+    /// Where they are led then.
+    DeviceDone,
     Endpoint(Endpoint),
 }
 
@@ -31,6 +35,9 @@ impl Place {
         Some(match path {
             "/oauth/authorize" => Self::Authorize,
             "/oauth/consent" => Self::Consent,
+            "/device" => Self::Device,
+            "/device/done" => Self::DeviceDone,
+            "/oauth/device_authorization" => Self::Endpoint(Endpoint::DeviceAuthorization),
             "/oauth/token" => Self::Endpoint(Endpoint::Token),
             "/oauth/revoke" => Self::Endpoint(Endpoint::Revoke),
             "/oauth/userinfo" => Self::Endpoint(Endpoint::UserInfo),
@@ -55,19 +62,30 @@ pub(crate) async fn answer(control: &Control, place: Place, head: &Parts, body: 
         // OpenID Connect Core §3.1.2.1 allows both.
         Place::Authorize if is_post => authorize(control, &head.headers, body).await,
         Place::Consent if is_post => consent(control, &head.headers, body).await,
+        Place::Device if is_get => {
+            // Only shown: the user sends it (RFC 8628 §3.3.1).
+            let code = Fields::parse(head.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+            pages::device(code.get("user_code"))
+        }
+        Place::Device if is_post => enter_code(control, &head.headers, body).await,
+        Place::DeviceDone if is_get => pages::device_done(),
         Place::Endpoint(endpoint @ (Endpoint::Metadata | Endpoint::Keys)) if is_get => {
             call(control, endpoint, &head.headers, b"").await
         }
         Place::Endpoint(Endpoint::UserInfo) if is_get => call(control, Endpoint::UserInfo, &head.headers, b"").await,
         // A token in the form instead of the header is not looked at (RFC 6750 §2.2 asks for more than it is worth).
         Place::Endpoint(Endpoint::UserInfo) if is_post => call(control, Endpoint::UserInfo, &head.headers, b"").await,
-        Place::Endpoint(endpoint @ (Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect)) if is_post => {
+        Place::Endpoint(
+            endpoint @ (Endpoint::Token | Endpoint::DeviceAuthorization | Endpoint::Revoke | Endpoint::Introspect),
+        ) if is_post => {
             if !is_form(&head.headers) {
                 return told(problem(400, "invalid_request", "send a form: application/x-www-form-urlencoded"), None);
             }
             call(control, endpoint, &head.headers, body).await
         }
-        Place::Authorize | Place::Consent | Place::Endpoint(_) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
+        Place::Authorize | Place::Consent | Place::Device | Place::DeviceDone | Place::Endpoint(_) => {
+            pages::empty(StatusCode::METHOD_NOT_ALLOWED)
+        }
     }
 }
 
@@ -94,6 +112,18 @@ async fn consent(control: &Control, headers: &HeaderMap, body: &[u8]) -> Respons
     step(control.ask(path::CONSENT, &given).await, |location| Some(pages::goes_back(location)))
 }
 
+/// `POST /device`: the code was entered.
+async fn enter_code(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
+    if !is_own_form(headers) {
+        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+    }
+    let asked = Fields::parse(body).zip(client(headers));
+    let Some((mut fields, client)) = asked else { return bad_request() };
+    let user_code = SecretText::new(fields.take("user_code"));
+    let entered = EnterCode { user_code, browser: cookies::browser(headers), client };
+    step(control.ask(path::DEVICE, &entered).await, |location| Some(pages::goes_back(location)))
+}
+
 async fn call(control: &Control, endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     let Some(client) = client(headers) else { return pages::empty(StatusCode::BAD_REQUEST) };
     let asked = Fields::parse(body).zip(authorization(headers));
@@ -104,7 +134,11 @@ async fn call(control: &Control, endpoint: Endpoint, headers: &HeaderMap, body: 
     let asked = Call { endpoint, fields, authorization, client };
     let kept = match endpoint {
         Endpoint::Metadata | Endpoint::Keys => Some(PUBLIC_CACHE),
-        Endpoint::Token | Endpoint::Revoke | Endpoint::UserInfo | Endpoint::Introspect => None,
+        Endpoint::Token
+        | Endpoint::DeviceAuthorization
+        | Endpoint::Revoke
+        | Endpoint::UserInfo
+        | Endpoint::Introspect => None,
     };
     match control.ask(path::CALL, &asked).await {
         Ok(answer) => told(answer, kept),

@@ -21,7 +21,7 @@ use crate::external;
 use crate::server::Page;
 pub(crate) use saml::{post, saml_script};
 
-pub(crate) use consent::{consent, goes_back};
+pub(crate) use consent::{consent, device, device_done, goes_back};
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {

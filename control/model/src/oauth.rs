@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use message::{Answer, Authorize, Call, Consent, Endpoint, GiveConsent, path};
+pub use message::{Answer, Authorize, Call, Consent, Endpoint, EnterCode, GiveConsent, path};
 pub use redirect::{RedirectUri, RedirectUriInvalid};
 pub use scope::{Scope, ScopeInvalid, Scopes};
 
@@ -18,7 +18,11 @@ pub use scope::{Scope, ScopeInvalid, Scopes};
 #[serde(deny_unknown_fields)]
 pub struct ClientSettings {
     /// Where browsers are sent back to.
+    #[serde(default)]
     pub redirect_uris: BTreeSet<RedirectUri>,
+    /// Whether it may show a code that its user enters in a browser elsewhere (RFC 8628).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub device: bool,
     /// Whether it can keep a secret.
     pub kind: ClientType,
     /// What it may ask for. `app:*` stands for every application.
@@ -65,8 +69,8 @@ impl ClientSettings {
         if self.redirect_uris.len() > REDIRECT_URIS_MAX {
             return Err(format!("a client has at most {REDIRECT_URIS_MAX} redirect URIs"));
         }
-        if self.redirect_uris.is_empty() {
-            return Err("name at least one redirect URI: --redirect-uri".into());
+        if self.redirect_uris.is_empty() && !self.device {
+            return Err("name at least one redirect URI, or allow the device flow: --redirect-uri, --device".into());
         }
         if self.scopes.is_empty() {
             return Err("name at least one scope: --scope openid".into());

@@ -16,6 +16,7 @@ pub(crate) enum ClientCommand {
       --scope openid,profile,email --consent admin --out wiki.secret
   postern client add reports --public --redirect-uri http://127.0.0.1/callback \\
       --scope openid,app:reports --consent user
+  postern client add cli --public --device --scope app:* --consent user
 
 A loopback address is registered without a port: the program takes whichever is free.
 Control keeps the hash of a secret only: a lost one is rotated.")]
@@ -79,8 +80,11 @@ pub(crate) struct ClientAddArgs {
     /// Its name: a-z, 0-9 and -; users who are asked read it
     pub(crate) name: Name,
     /// Where browsers are sent back to, exactly; repeat it for more
-    #[arg(long = "redirect-uri", value_name = "URI", required = true)]
+    #[arg(long = "redirect-uri", value_name = "URI", required_unless_present = "device")]
     pub(crate) redirect_uris: Vec<RedirectUri>,
+    /// It may show a code that its user enters in a browser elsewhere (device flow)
+    #[arg(long)]
+    pub(crate) device: bool,
     /// It runs on a server and keeps a secret
     #[arg(long, conflicts_with = "public", required_unless_present = "public")]
     pub(crate) confidential: bool,
@@ -99,7 +103,7 @@ pub(crate) struct ClientAddArgs {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["redirect_uris", "scopes", "consent"]))]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["redirect_uris", "device", "scopes", "consent"]))]
 pub(crate) struct ClientSetArgs {
     /// Name or id
     #[arg(value_parser = reference)]
@@ -107,6 +111,9 @@ pub(crate) struct ClientSetArgs {
     /// All the addresses that browsers are sent back to; repeat it for more
     #[arg(long = "redirect-uri", value_name = "URI")]
     pub(crate) redirect_uris: Vec<RedirectUri>,
+    /// Whether it may show a code that its user enters in a browser elsewhere (device flow)
+    #[arg(long, value_name = "true|false")]
+    pub(crate) device: Option<bool>,
     /// All that it may ask for
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     pub(crate) scopes: Vec<String>,

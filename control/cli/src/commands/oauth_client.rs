@@ -55,6 +55,7 @@ fn add(context: &Context, args: ClientAddArgs) -> Result<()> {
     let settings = ClientSettings {
         kind: args.kind(),
         redirect_uris: args.redirect_uris.into_iter().collect(),
+        device: args.device,
         scopes: scopes(&args.scopes)?,
         consent: args.consent.into(),
         disabled: false,
@@ -65,9 +66,10 @@ fn add(context: &Context, args: ClientAddArgs) -> Result<()> {
 }
 
 fn changes(args: ClientSetArgs) -> Result<SetClient> {
-    let ClientSetArgs { name: _, redirect_uris, scopes: asked, consent } = args;
+    let ClientSetArgs { name: _, redirect_uris, device, scopes: asked, consent } = args;
     Ok(SetClient {
         redirect_uris: (!redirect_uris.is_empty()).then(|| redirect_uris.into_iter().collect()),
+        device,
         scopes: if asked.is_empty() { None } else { Some(scopes(&asked)?) },
         consent: consent.map(ConsentBy::from),
         disabled: None,
@@ -145,6 +147,7 @@ fn fields(client: &ClientView) -> Vec<(&'static str, String)> {
         ("kind", kind(settings).into()),
         ("enabled", yes_no(!settings.disabled)),
         ("redirect URIs", uris.join("\n")),
+        ("device flow", yes_no(settings.device)),
         ("scopes", settings.scopes.to_string()),
         ("consent", consent(settings).into()),
         ("issuer", client.issuer.clone().unwrap_or_else(|| "none: postern identity publish".into())),

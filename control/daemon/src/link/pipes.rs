@@ -211,6 +211,7 @@ async fn answer(
         portal_path::PORTAL => reply(read(&body).map(|request| portal::answer(control, &request))),
         oauth::path::AUTHORIZE => reply(read(&body).map(|request| sign_in::authorize(control, request))),
         oauth::path::CONSENT => reply(read(&body).map(|request| sign_in::consent(control, &request))),
+        oauth::path::DEVICE => reply(read(&body).map(|request| sign_in::enter_code(control, request))),
         oauth::path::CALL => reply(read(&body).map(|call| crate::oauth::answer(control, &call))),
         other => answer_external(control, other, &body),
     }

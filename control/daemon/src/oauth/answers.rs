@@ -5,6 +5,7 @@ use postern_model::config::Preauth;
 use postern_model::oauth::{Answer, Call, ClientType, Scope, Scopes};
 use serde_json::{Value, json};
 
+use super::device::DEVICE_GRANT;
 use super::token::{authenticated, field};
 use super::tokens::{RefreshToken, app_of_scope};
 use super::{claims, known, record, signer};
@@ -74,13 +75,14 @@ pub(super) fn metadata(control: &Control) -> Result<Answer, Fault> {
         "token_endpoint": at("/oauth/token"),
         "jwks_uri": at("/oauth/keys"),
         "userinfo_endpoint": at("/oauth/userinfo"),
+        "device_authorization_endpoint": at("/oauth/device_authorization"),
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),
         "end_session_endpoint": at("/sign-out"),
         "scopes_supported": ["openid", "profile", "email", "groups"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],

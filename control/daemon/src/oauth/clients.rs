@@ -54,10 +54,11 @@ pub(crate) fn set(
     request: SetClient,
 ) -> Result<ClientChanged, Problem> {
     let before = find(control, tenant, name)?;
-    let SetClient { redirect_uris, scopes, consent, disabled } = request;
+    let SetClient { redirect_uris, device, scopes, consent, disabled } = request;
     let settings = before.settings.clone();
     let settings = ClientSettings {
         redirect_uris: redirect_uris.unwrap_or(settings.redirect_uris),
+        device: device.unwrap_or(settings.device),
         scopes: scopes.unwrap_or(settings.scopes),
         consent: consent.unwrap_or(settings.consent),
         disabled: disabled.unwrap_or(settings.disabled),
@@ -184,13 +185,13 @@ fn audit(action: &'static str, client: &StoredClient) -> Audit {
 
 /// One line.
 fn summary(client: &StoredClient) -> String {
-    let ClientSettings { redirect_uris, kind, scopes, consent, disabled } = &client.settings;
+    let ClientSettings { redirect_uris, device, kind, scopes, consent, disabled } = &client.settings;
     let uris: Vec<&str> = redirect_uris.iter().map(|uri| uri.as_str()).take(URIS_SHOWN).collect();
     let more = redirect_uris.len().saturating_sub(URIS_SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (kind, consent) = (format!("{kind:?}").to_lowercase(), format!("{consent:?}").to_lowercase());
     let uris = uris.join(" ");
-    format!("{kind} consent={consent} disabled={disabled} scopes={scopes} redirect={uris}{more}")
+    format!("{kind} consent={consent} disabled={disabled} device={device} scopes={scopes} redirect={uris}{more}")
 }
 
 const URIS_SHOWN: usize = 4;

@@ -141,6 +141,7 @@ mod tests {
             on_a_device: false,
             silent: false,
             ask_again: false,
+            device: None,
         };
         let mut progress = InProgress::default();
         let arrived = Arrived {

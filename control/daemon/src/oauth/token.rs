@@ -3,13 +3,15 @@
 use aws_lc_rs::constant_time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use postern_model::ids::SessionId;
 use postern_model::oauth::{Answer, Call, ClientType, Scope, Scopes};
 use postern_model::secret::SecretText;
 use postern_model::session::SessionRecord;
 use serde_json::json;
 
 use super::answers::{Fault, ok};
-use super::codes::{Redeem, Redeemed};
+use super::codes::{Arrived, Redeem, Redeemed};
+use super::device::{self, DEVICE_GRANT};
 use super::tokens::{self, RefreshToken, Target};
 use super::{known, record};
 use crate::clock::now_unix;
@@ -25,8 +27,12 @@ pub(super) fn token(control: &Control, call: &Call) -> Result<Answer, Fault> {
     match field(call, "grant_type") {
         "authorization_code" => by_code(control, call, &client),
         "refresh_token" => by_refresh(control, call, &client),
+        DEVICE_GRANT => device::redeem(control, call, &client),
         "" => Err(Fault::new("invalid_request", "grant_type is missing")),
-        _ => Err(Fault::new("unsupported_grant_type", "grant types are authorization_code and refresh_token")),
+        _ => Err(Fault::new(
+            "unsupported_grant_type",
+            "grant types are authorization_code, refresh_token and device_code",
+        )),
     }
 }
 
@@ -89,10 +95,20 @@ fn by_code(control: &Control, call: &Call, client: &StoredClient) -> Result<Answ
         }
         Redeemed::Unknown => return Err(Fault::grant()),
     };
-    let record = record(control, arrived.session)?.ok_or_else(Fault::grant)?;
-    let scopes = &arrived.wanted.scopes;
+    let Arrived { session, wanted, .. } = arrived;
+    grant(control, call, client, (session, &wanted.scopes, &wanted.nonce))
+}
+
+/// A first access token and refresh token of what a user granted in a session.
+pub(super) fn grant(
+    control: &Control,
+    call: &Call,
+    client: &StoredClient,
+    (session, scopes, nonce): (SessionId, &Scopes, &str),
+) -> Result<Answer, Fault> {
+    let record = record(control, session)?.ok_or_else(Fault::grant)?;
     let target = Target::of(control, client.id.tenant, scopes, field(call, "resource"))?;
-    let signed = Signed::make(control, client, &record, (scopes, &target, &arrived.wanted.nonce))?;
+    let signed = Signed::make(control, client, &record, (scopes, &target, nonce))?;
     let (refresh, text) = RefreshToken::make(RefreshToken::grant_id()?)?;
     let grant = StoredGrant {
         id: refresh.grant,

@@ -7,30 +7,31 @@ use std::rc::Rc;
 
 use postern_model::config::App;
 use postern_model::directory::User;
-use postern_model::identity::{BrowserGrant, Done, Missed, PROMPT_LOGIN, Refused, Step};
+use postern_model::identity::{BrowserGrant, ClientInfo, Done, Missed, PROMPT_LOGIN, Refused, Step};
 use postern_model::ids::SessionId;
 use postern_model::oauth::{Authorize, Consent, ConsentBy, GiveConsent, Scope, Scopes};
+use postern_model::secret::SecretText;
 
 use super::flow::{At, Flow, Goal, Stage};
 use super::{CHALLENGE_CHARS, alive, enter, flow_over, internal, issuer, refused};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::limits::CLIENT_STATE_BYTES_MAX;
-use crate::oauth::{self, Arrived, Wanted};
+use crate::oauth::{self, Arrived, OnDevice, Wanted};
 use crate::sessions::{random_secret, secret_key};
 use crate::store::{ClientChange, StoredClient, StoredSession};
 
 /// What a client asks for, after all of it was looked at.
-struct Asked {
-    client: StoredClient,
-    wanted: Wanted,
-    redirect_uri: String,
-    state: String,
-    challenge: String,
-    again: bool,
-    max_age_s: Option<u64>,
+pub(super) struct Asked {
+    pub(super) client: StoredClient,
+    pub(super) wanted: Wanted,
+    pub(super) redirect_uri: String,
+    pub(super) state: String,
+    pub(super) challenge: String,
+    pub(super) again: bool,
+    pub(super) max_age_s: Option<u64>,
     /// Whose conditions the sign-in meets.
-    app: App,
+    pub(super) app: App,
 }
 
 /// Why it gets nothing: told to the user, where nobody knows that the address is the client's, else to the client.
@@ -42,12 +43,16 @@ enum Unfit {
 /// A browser comes from a client.
 pub(crate) fn authorize(control: &Control, request: Authorize) -> Step {
     let Authorize { fields, browser, client } = request;
-    let Asked { client: of, wanted, redirect_uri, state, challenge, again, max_age_s, app } =
-        match Asked::read(control, &fields) {
-            Ok(asked) => asked,
-            Err(Unfit::Page(refused)) => return Step::Refused(refused),
-            Err(Unfit::Back(step)) => return step,
-        };
+    match Asked::read(control, &fields) {
+        Ok(asked) => begin(control, asked, browser, &client),
+        Err(Unfit::Page(refused)) => Step::Refused(refused),
+        Err(Unfit::Back(step)) => step,
+    }
+}
+
+/// The first step of it.
+pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>, client: &ClientInfo) -> Step {
+    let Asked { client: of, wanted, redirect_uri, state, challenge, again, max_age_s, app } = asked;
     let session = browser.and_then(|secret| alive(control, &secret));
     let session = session.filter(|session| session.user.tenant == of.id.tenant);
     let is_old = |session: &StoredSession| {
@@ -69,7 +74,7 @@ pub(crate) fn authorize(control: &Control, request: Authorize) -> Step {
         again: Cell::new(again),
     });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
-    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
+    let at = At { secret: &secret, flow: &flow, app: &app, client };
     if wanted.silent && session.is_none() {
         return back(control, (&flow.redirect_uri, &flow.state), "login_required", "nobody is signed in");
     }
@@ -146,6 +151,7 @@ impl Asked {
             on_a_device: !redirect_uri.starts_with("https://"),
             silent,
             ask_again: prompts.contains(&"consent"),
+            device: None,
             scopes,
         };
         let again = prompts.contains(&PROMPT_LOGIN);
@@ -159,7 +165,7 @@ fn is_challenge(text: &str) -> bool {
     text.len() == CHALLENGE_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-fn identity_app(control: &Control) -> Option<App> {
+pub(super) fn identity_app(control: &Control) -> Option<App> {
     let snapshot = control.snapshot();
     snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app)).cloned()
 }
@@ -199,6 +205,10 @@ fn user_of(control: &Control, session: SessionId) -> Option<User> {
 
 /// Whether the client may have it without a question. `None`: the store does not say.
 fn agreed(control: &Control, client: &StoredClient, user: &User, wanted: &Wanted) -> Option<bool> {
+    if wanted.device.is_some() {
+        // Somebody else may have begun it, and talked the user into entering the code (RFC 8628 §5.4).
+        return Some(false);
+    }
     match client.settings.consent {
         ConsentBy::Admin => Some(true),
         // Who is behind an address on a device is not known (RFC 8252 §8.6): its user says so each time.
@@ -222,6 +232,7 @@ fn ask_consent(
         consent,
         client: client.name.to_string(),
         on_a_device: arrived.wanted.on_a_device,
+        user_code: arrived.wanted.device.as_ref().map(|device| device.user_code.clone()),
         login: user.login.clone(),
         asks_for: arrived.wanted.scopes.iter().map(in_words).collect(),
         browser,
@@ -253,6 +264,9 @@ pub(crate) fn consent(control: &Control, request: &GiveConsent) -> Step {
     }
     let at = (arrived.redirect_uri.as_str(), arrived.state.as_str());
     if !request.allow {
+        if let Some(device) = &arrived.wanted.device {
+            return decided(control, device, &arrived, None);
+        }
         return back(control, at, "access_denied", "the user did not agree");
     }
     let client = oauth::known(control, &arrived.wanted.client.to_string());
@@ -260,9 +274,20 @@ pub(crate) fn consent(control: &Control, request: &GiveConsent) -> Step {
         return Step::Refused(flow_over());
     };
     match keep_consent(control, &client, &user, &arrived.wanted) {
-        Some(()) => go_back(control, arrived, None),
+        Some(()) => match &arrived.wanted.device {
+            Some(device) => decided(control, device, &arrived, Some(arrived.session)),
+            None => go_back(control, arrived, None),
+        },
         None => Step::Refused(internal()),
     }
+}
+
+/// The program learns of it by asking again; the browser goes to a page that says so.
+fn decided(control: &Control, device: &OnDevice, arrived: &Arrived, session: Option<SessionId>) -> Step {
+    if !control.sign_ins.borrow_mut().devices.decide(&device.key, session, now_unix()) {
+        return Step::Refused(flow_over());
+    }
+    Step::Done(Done { location: arrived.redirect_uri.clone(), browser: None })
 }
 
 fn keep_consent(control: &Control, client: &StoredClient, user: &User, wanted: &Wanted) -> Option<()> {

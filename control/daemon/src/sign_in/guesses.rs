@@ -41,6 +41,25 @@ impl Guesses {
         Ok(())
     }
 
+    /// A guess at something that is no login name's: its source's guesses count together.
+    pub(super) fn begin_of_source(&mut self, source: Source, now_unix: u64) -> Result<(), u64> {
+        let key = network(source);
+        match self.sources.get(&key).map_or(0, |tries| tries.wait_s(GUESSES_SOURCE_FREE, now_unix)) {
+            0 => {}
+            wait_s => return Err(wait_s),
+        }
+        make_room(&mut self.sources, now_unix);
+        self.sources.entry(key).or_default().add(now_unix);
+        Ok(())
+    }
+
+    /// It was right: the source is given back this one.
+    pub(super) fn succeeded_of_source(&mut self, source: Source) {
+        if let Some(tries) = self.sources.get_mut(&network(source)) {
+            tries.count = tries.count.saturating_sub(1);
+        }
+    }
+
     /// It was right. Its source is given back this one guess alone: whoever owns an account may guess at others.
     pub(super) fn succeeded(&mut self, (tenant, login): Guessed<'_>, source: Source) {
         self.logins.remove(&key((tenant, login)));

@@ -1,6 +1,8 @@
 //! Clients of the OpenID provider, as an identity process brings what they ask: from the browser to tokens, and what those get who
 //! replay, swap, guess or ask for more.
 
+mod device;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

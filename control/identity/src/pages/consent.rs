@@ -9,12 +9,17 @@ use crate::server::Page;
 
 /// The question.
 pub(crate) fn consent(asked: &Consent) -> Response<Page> {
-    let Consent { consent, client, on_a_device, login, asks_for, browser: _ } = asked;
+    let Consent { consent, client, on_a_device, user_code, login, asks_for, browser: _ } = asked;
     let body = html! {
         h1 { "Allow " (client) "?" }
         p { "You are signed in as " strong { (login) } ". " strong { (client) } " asks to:" }
         ul { @for line in asks_for { li { (line) } } }
-        @if *on_a_device {
+        @if let Some(code) = user_code {
+            p.problem {
+                "It is a program on some device, which shows the code " strong { (code) } " now. Allow it only if you have \
+                 started it yourself: whoever sent you this code otherwise would be you."
+            }
+        } @else if *on_a_device {
             p.problem { "It is a program on your device. Allow it only if you have started it yourself, just now." }
         }
         form method="post" action="/oauth/consent" {
@@ -24,6 +29,30 @@ pub(crate) fn consent(asked: &Consent) -> Response<Page> {
         }
     };
     page(StatusCode::OK, "Allow access?", &body)
+}
+
+/// Where a user enters the code that a program shows.
+pub(crate) fn device(user_code: &str) -> Response<Page> {
+    let body = html! {
+        h1 { "Sign in for a device" }
+        p { "Enter the code that the program shows. If somebody sent you the code, close this page." }
+        form method="post" action="/device" {
+            label for="user_code" { "Code" }
+            input #user_code name="user_code" value=(user_code) required maxlength="20" autocomplete="off"
+                autocapitalize="characters" spellcheck="false" autofocus;
+            button type="submit" { "Continue" }
+        }
+    };
+    page(StatusCode::OK, "Sign in for a device", &body)
+}
+
+/// The program hears of it by itself.
+pub(crate) fn device_done() -> Response<Page> {
+    let body = html! {
+        h1 { "That is all" }
+        p { "The program on your device knows your answer in a few seconds. You may close this page." }
+    };
+    page(StatusCode::OK, "That is all", &body)
 }
 
 /// Goes back to the client, as [`super::goes_on`] does to an application.
@@ -47,6 +76,7 @@ mod tests {
             consent: SecretText::new("key".into()),
             client: "<b>app".into(),
             on_a_device: true,
+            user_code: None,
             login: "anna".parse().unwrap(),
             asks_for: vec!["use wiki in your name".into()],
             browser: None,
@@ -59,5 +89,12 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("<b>app"));
+        let page = consent(&Consent { user_code: Some("BCDF-GHJK".into()), ..asked });
+        let body = page.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains("<strong>BCDF-GHJK</strong>"), "{text}");
+        let body = device("\"><script>").into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(!text.contains("<script>") && text.contains("&quot;"), "{text}");
     }
 }

@@ -25,6 +25,9 @@ pub struct SetClient {
     /// All of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<BTreeSet<RedirectUri>>,
+    /// Whether it may use the device flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<bool>,
     /// All of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Scopes>,

@@ -19,6 +19,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "register it with `postern client set NAME --redirect-uri URI`, exactly as the program sends it. If you did not start the program yourself, close the page.",
     },
     Code {
+        code: "device-code-wrong",
+        status: Some(400),
+        title: "The code is not right",
+        cause: "Somebody entered a code that no program waits for: it was mistyped, used already, or is older than a quarter of an hour. Wrong ones slow their source down as wrong passwords do.",
+        cure: "enter the code that the program shows now, or start the program again for a new one.",
+    },
+    Code {
         code: "sign-in-request-invalid",
         status: Some(400),
         title: "The sign-in cannot begin",

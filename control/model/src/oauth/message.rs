@@ -30,6 +30,9 @@ pub struct Consent {
     pub client: String,
     /// Whether it is a program on a device, which anybody may have put there.
     pub on_a_device: bool,
+    /// The code that the program shows: the user compares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_code: Option<String>,
     /// Who is asked.
     pub login: LoginName,
     /// What it is to get, one line each, for people.
@@ -37,6 +40,18 @@ pub struct Consent {
     /// What the browser keeps of the sign-in that led here; `None`: what it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser: Option<BrowserGrant>,
+}
+
+/// A user typed the code that a program without a browser shows (RFC 8628 §3.3). Answered by a [`crate::identity::Step`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterCode {
+    /// As it was typed.
+    pub user_code: SecretText,
+    /// What the browser has of an earlier sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<SecretText>,
+    /// Who asks.
+    pub client: ClientInfo,
 }
 
 /// The user's answer. Answered by a [`crate::identity::Step`].
@@ -76,6 +91,8 @@ pub enum Endpoint {
     Keys,
     /// Tokens (RFC 6749 §3.2).
     Token,
+    /// Codes for a program without a browser (RFC 8628 §3.1).
+    DeviceAuthorization,
     /// Revocation (RFC 7009).
     Revoke,
     /// Who the user is (OpenID Connect Core §5.3).
@@ -103,6 +120,8 @@ pub mod path {
     pub const AUTHORIZE: &str = "/v1/oauth/authorize";
     /// [`super::GiveConsent`] to [`crate::identity::Step`].
     pub const CONSENT: &str = "/v1/oauth/consent";
+    /// [`super::EnterCode`] to [`crate::identity::Step`].
+    pub const DEVICE: &str = "/v1/oauth/device";
     /// [`super::Call`] to [`super::Answer`].
     pub const CALL: &str = "/v1/oauth/call";
 }
