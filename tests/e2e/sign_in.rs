@@ -5,6 +5,7 @@ mod attacks;
 mod countries;
 mod pages;
 mod portal;
+mod programs;
 mod revocation;
 
 use std::time::{Duration, Instant};

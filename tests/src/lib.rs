@@ -16,6 +16,7 @@ pub mod mellon;
 pub mod netns;
 pub mod nginx;
 pub mod notify;
+pub mod openid_client;
 pub mod openid_provider;
 pub mod openldap;
 pub mod origin;

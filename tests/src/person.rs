@@ -82,6 +82,14 @@ impl Person {
         self.submit(&format!("https://{host}/sign-in"), &fields)
     }
 
+    /// Answers the page that asks whether a client may have what it asks for.
+    pub fn answer_consent(&mut self, page: &Page, allow: bool) -> Result<Page> {
+        let consent = hidden(&page.answer.text(), "consent").with_context(|| format!("no question: {page:?}"))?;
+        let (host, _) = parts(&page.url)?;
+        let answer = if allow { "allow" } else { "refuse" };
+        self.submit(&format!("https://{host}/oauth/consent"), &[("consent", &consent), ("answer", answer)])
+    }
+
     /// The value of `Cookie` for a host.
     pub fn cookie(&self, host: &str) -> String {
         let own = self.cookies.get(host).into_iter().flatten();

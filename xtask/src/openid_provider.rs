@@ -1,4 +1,4 @@
-//! A real OpenID provider for the tests: Node, and oidc-provider with exactly the versions that its lock file names.
+//! A real OpenID provider for the tests, and a real client: Node, oidc-provider and openid-client in the versions of their lock file.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,7 +32,7 @@ pub(crate) fn prepare() -> Result<()> {
     // Before the others are copied: what lies there tells what was installed.
     let installed = to.join("node_modules/.package-lock.json").exists()
         && std::fs::read(to.join("package-lock.json")).is_ok_and(|installed| installed == lock);
-    for file in ["package.json", "package-lock.json", "provider.mjs"] {
+    for file in ["package.json", "package-lock.json", "provider.mjs", "client.mjs"] {
         std::fs::copy(from.join(file), to.join(file)).with_context(|| file.to_owned())?;
     }
     if !installed {

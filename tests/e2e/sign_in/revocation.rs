@@ -32,12 +32,16 @@ fn two_relays() -> (Scene, [Client; 2]) {
 }
 
 /// A request in progress that ends when it is taken back: when it did.
-struct Running(std::thread::JoinHandle<Option<Instant>>);
+pub(super) struct Running(std::thread::JoinHandle<Option<Instant>>);
 
 impl Running {
     fn start(client: &Client, path: &str, cookie: &str) -> Running {
+        Running::showing(client, path, ("Cookie", cookie))
+    }
+
+    pub(super) fn showing(client: &Client, path: &str, shown: (&str, &str)) -> Running {
         let mut connection = client.connect().unwrap();
-        connection.send_head("GET", path, &[("Cookie", cookie)]).unwrap();
+        connection.send_head("GET", path, &[shown]).unwrap();
         let head = connection.head("GET").unwrap();
         assert_eq!(head.status, 200, "{path}");
         Running(std::thread::spawn(move || {
@@ -51,7 +55,7 @@ impl Running {
         }))
     }
 
-    fn ended(self) -> Instant {
+    pub(super) fn ended(self) -> Instant {
         self.0.join().unwrap().expect("it looks complete")
     }
 }
