@@ -69,6 +69,10 @@ fn other_algorithms_and_keys_are_refused() {
         let token = forged(&head, |message| hmac::sign(&key, message.as_bytes()).as_ref().to_vec());
         assert_eq!(open(&token, &signer), Err(AccessTokenInvalid::Algorithm));
     }
+    for alg in ["None", "es256", "ES384", "RS256", "PS256", "EdDSA", ""] {
+        let head = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt"}}"#);
+        assert_eq!(open(&forged(&head, |_| vec![0; 64]), &signer), Err(AccessTokenInvalid::Algorithm), "{alg}");
+    }
     let other = AssertionSigner::new(&[AssertionKey::make(2, 0).unwrap()]).unwrap();
     assert_eq!(open(&sign(&other, &claims()), &signer), Err(AccessTokenInvalid::Key));
     // Another's signature under our key's name.
