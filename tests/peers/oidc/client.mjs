@@ -32,6 +32,8 @@ const config = await openid.discovery(new URL(ISSUER), CLIENT_ID, undefined, aut
 // Signatures of ID tokens, too, though TLS would do.
 openid.enableNonRepudiationChecks(config);
 
+// Without it there is no ID token, and no nonce comes back.
+const isOpenid = SCOPE.split(' ').includes('openid');
 let pkceCodeVerifier, expectedState, expectedNonce, tokens, device;
 const got = (answer) => {
   tokens = { ...tokens, ...answer };
@@ -44,7 +46,7 @@ const commands = {
       nonce: expectedNonce, code_challenge: await openid.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: 'S256' });
   },
   finish: async (url) => got(await openid.authorizationCodeGrant(config, new URL(url),
-    { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: SCOPE.split(' ').includes('openid') })),
+    { pkceCodeVerifier, expectedState, ...(isOpenid && { expectedNonce, idTokenExpected: true }) })),
   userinfo: async () => openid.fetchUserInfo(config, tokens.access_token, openid.skipSubjectCheck),
   refresh: async (resource) => got(await openid.refreshTokenGrant(config, tokens.refresh_token, resource ? { resource } : {})),
   introspect: async () => openid.tokenIntrospection(config, tokens.access_token),
