@@ -47,7 +47,8 @@ impl Method {
     /// None where nobody is signed on. `origin`: of the backend.
     pub(crate) fn of(settings: &AppSettings, origin: &str) -> Result<Option<Self>, String> {
         match settings.sso.method {
-            SsoMethod::None => Ok(None),
+            // Browsers bring assertions themselves.
+            SsoMethod::None | SsoMethod::Saml => Ok(None),
             SsoMethod::Kerberos => Ok(settings.sso.kerberos().map(|spn| Self::Kerberos(spn.as_str().into()))),
             SsoMethod::Basic => Ok(Some(Self::Basic)),
             SsoMethod::Form => Ok(Some(Self::Form(Arc::new(Form::new(settings.sso.form.target()?, origin)?)))),

@@ -23,8 +23,8 @@ mod throttle;
 mod vault;
 
 pub(crate) use access::{
-    AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, DecideArgs, RotateTokenArgs,
-    SetTokenArgs, ValidityArgs,
+    AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, CurlArgs, DecideArgs, LoginArgs,
+    RotateTokenArgs, SetTokenArgs, ValidityArgs,
 };
 pub(crate) use access_review::{AccessReviewCommand, DecideReviewArgs, Undecided};
 pub(crate) use app::{AppCommand, PublishArgs, SetArgs};

@@ -28,6 +28,7 @@ mod tenant;
 mod throttle;
 mod user;
 mod user_group;
+mod user_token;
 mod vault;
 
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! `postern`: the operator's command line. It speaks to postern-control's admin socket and keeps nothing itself.
+//! `postern`: the operator's command line, which speaks to postern-control's admin socket and keeps nothing itself; and a user's own tokens,
+//! kept in their home (`access login`).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
@@ -6,6 +7,7 @@ mod args;
 mod client;
 mod commands;
 mod document;
+mod https;
 mod output;
 mod password;
 mod time_text;

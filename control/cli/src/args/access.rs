@@ -1,5 +1,6 @@
 //! `postern access …`: who is let in to what.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,15 +15,73 @@ use super::reference;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AccessCommand {
-    /// Service tokens: they let machines in where an application asks who it is (--preauth oidc)
-    #[command(subcommand)]
-    Token(AccessTokenCommand),
+    /// Sign in to an application as yourself, for programs: a browser anywhere does, and no admin socket
+    #[command(after_help = "Examples:
+  postern access login https://wiki.example.com/ --client oc1-2
+
+Tokens are kept in $XDG_STATE_HOME/postern/access, else ~/.local/state/postern/access, for you alone.")]
+    Login(LoginArgs),
+    /// Run curl as yourself: with a token for the application of this address, and for no other
+    #[command(after_help = "Examples:
+  postern access curl https://wiki.example.com/api/pages
+  postern access curl https://wiki.example.com/api/pages -- -s -X POST -d title=New")]
+    Curl(CurlArgs),
+    /// Print an access token of your own for an application; or manage service tokens, which let machines in
+    #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        after_help = "Examples:
+  postern access token https://wiki.example.com/
+
+Stdout holds the token and nothing else; it is good for ten minutes at most."
+    )]
+    Token {
+        /// The application: an address in it, after `postern access login`
+        #[arg(value_name = "URL", required = true)]
+        url: Option<String>,
+        #[command(subcommand)]
+        command: Option<AccessTokenCommand>,
+    },
+    /// Forget your tokens for an application, and make them good for nothing
+    #[command(after_help = "Examples:
+  postern access logout https://wiki.example.com/")]
+    Logout {
+        /// The application: an address in it
+        #[arg(value_name = "URL")]
+        url: String,
+    },
     /// Requests of users who ask for an application that they are not assigned to
     #[command(subcommand)]
     Request(AccessRequestCommand),
     /// Reviews of who is assigned to an application
     #[command(subcommand)]
     Review(AccessReviewCommand),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct LoginArgs {
+    /// The application: an address in it
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The client that your administrator made for the command line: `postern client add NAME --public --device …`
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: String,
+    /// Trust the authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Connect to this address instead of what the names say: to try a relay that is in no DNS yet
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) connect_to: Option<SocketAddr>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct CurlArgs {
+    /// What to ask for
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// Further words for curl
+    #[arg(last = true, value_name = "CURL_ARGUMENTS")]
+    pub(crate) curl: Vec<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -13,7 +13,7 @@ use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
 use postern_service::secret::NewFile;
 
-use super::Context;
+use super::{Context, user_token};
 use crate::args::{AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs};
 use crate::client::segment;
 use crate::output::{Output, details, joined};
@@ -21,7 +21,12 @@ use crate::time_text::{relative, relative_ms, utc};
 
 pub(super) fn run(context: &Context, command: AccessCommand) -> Result<()> {
     match command {
-        AccessCommand::Token(command) => run_token(context, command),
+        AccessCommand::Login(args) => user_token::login(&args),
+        AccessCommand::Curl(args) => user_token::curl(&args),
+        AccessCommand::Logout { url } => user_token::logout(&url),
+        AccessCommand::Token { url: _, command: Some(command) } => run_token(context, command),
+        // The grammar wants one of both.
+        AccessCommand::Token { url, command: None } => user_token::token(&url.unwrap_or_default()),
         AccessCommand::Request(command) => super::access_request::run(context, command),
         AccessCommand::Review(command) => super::access_review::run(context, command),
     }

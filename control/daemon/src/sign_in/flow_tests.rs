@@ -1,7 +1,7 @@
 //! Whole sign-ins against a real store: what a browser sees step by step, with an app and a key in software.
 
-mod saml;
 mod risk;
+mod saml;
 mod step_up;
 
 use std::collections::BTreeMap;

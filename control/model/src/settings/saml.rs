@@ -69,7 +69,7 @@ pub(super) fn read(
     match (method, settings) {
         (SsoMethod::Saml, None) => Err(unfit(SSO, "saml", "needs sso_saml_entity_id and sso_saml_acs")),
         (SsoMethod::Saml, Some(settings)) => Ok(Some(settings)),
-        (SsoMethod::None | SsoMethod::Kerberos, _) => Ok(None),
+        (SsoMethod::None | SsoMethod::Kerberos | SsoMethod::Basic | SsoMethod::Form, _) => Ok(None),
     }
 }
 

@@ -227,9 +227,7 @@ impl Permit {
                     | NoSession::OneFactor(_)
                     | NoSession::Unknown(_)
                     | NoSession::Token(_)
-                    | NoSession::Untold(..) => {
-                        Reject::session_ended()
-                    }
+                    | NoSession::Untold(..) => Reject::session_ended(),
                 })?
             }
             // It came while nobody asked; what it has with it may be enough.
