@@ -14,7 +14,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use postern_model::codes;
-use postern_model::identity::{Account, Ask, Factor, Refused, SignedIn};
+use postern_model::identity::{Account, Ask, Factor, Refused};
 use postern_model::saml::AppLogout;
 
 use crate::external;

@@ -287,7 +287,7 @@ fn decided(control: &Control, device: &OnDevice, arrived: &Arrived, session: Opt
     if !control.sign_ins.borrow_mut().devices.decide(&device.key, session, now_unix()) {
         return Step::Refused(flow_over());
     }
-    Step::Done(Done { location: arrived.redirect_uri.clone(), browser: None })
+    Step::Done(Done { location: arrived.redirect_uri.clone(), browser: None, saml: None })
 }
 
 fn keep_consent(control: &Control, client: &StoredClient, user: &User, wanted: &Wanted) -> Option<()> {

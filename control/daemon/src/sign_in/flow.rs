@@ -13,9 +13,9 @@ use postern_model::policy::Risk;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
+use super::ask;
 use super::password::Attempt;
 use super::webauthn::Challenge;
-use super::{ask, done, enough, external};
 use crate::control::Control;
 use crate::oauth::Wanted;
 use crate::store::factors::TotpSecret;
