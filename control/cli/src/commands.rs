@@ -48,41 +48,8 @@ pub(crate) struct Context {
 /// Runs the command. Only `ready` and `diff` end with another status than 0 without an error.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let output = Output::new(args.common.output);
-    // These need no control.
-    match &args.command {
-        Command::Guard(guard) => return guard::run(guard, output).map(done),
-        Command::Explain(explain) if explain.request().is_none() => return explain::run(explain, output).map(done),
-        Command::Completions { shell } => return generate::completions(*shell).map(done),
-        Command::Man { dir } => return generate::man_pages(dir).map(done),
-        Command::Init
-        | Command::Tenant(_)
-        | Command::Relay(_)
-        | Command::ConnectorGroup(_)
-        | Command::Connector(_)
-        | Command::App(_)
-        | Command::Access(_)
-        | Command::Identity(_)
-        | Command::Idp(_)
-        | Command::Client(_)
-        | Command::Session(_)
-        | Command::Vault(_)
-        | Command::Scim(_)
-        | Command::DirectorySync(_)
-        | Command::Cert(_)
-        | Command::Throttle(_)
-        | Command::Network(_)
-        | Command::User(_)
-        | Command::Group(_)
-        | Command::Assign(_)
-        | Command::Policy(_)
-        | Command::Histogram(_)
-        | Command::Explain(_)
-        | Command::Apply(_)
-        | Command::Diff(_)
-        | Command::Export(_)
-        | Command::Status
-        | Command::Ready(_)
-        | Command::Audit(_) => {}
+    if let Some(ran) = run_here(&args.command, output) {
+        return ran;
     }
     let context = Context { client: Client::new(&args.common)?, output };
     match args.command {
@@ -116,6 +83,45 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command),
         Command::Guard(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Runs what needs no control; `None` for all else.
+fn run_here(command: &Command, output: Output) -> Option<Result<ExitCode>> {
+    match command {
+        Command::Guard(guard) => Some(guard::run(guard, output).map(done)),
+        Command::Explain(explain) if explain.request().is_none() => Some(explain::run(explain, output).map(done)),
+        Command::Completions { shell } => Some(generate::completions(*shell).map(done)),
+        Command::Man { dir } => Some(generate::man_pages(dir).map(done)),
+        Command::Init
+        | Command::Tenant(_)
+        | Command::Relay(_)
+        | Command::ConnectorGroup(_)
+        | Command::Connector(_)
+        | Command::App(_)
+        | Command::Access(_)
+        | Command::Identity(_)
+        | Command::Idp(_)
+        | Command::Client(_)
+        | Command::Session(_)
+        | Command::Vault(_)
+        | Command::Scim(_)
+        | Command::DirectorySync(_)
+        | Command::Cert(_)
+        | Command::Throttle(_)
+        | Command::Network(_)
+        | Command::User(_)
+        | Command::Group(_)
+        | Command::Assign(_)
+        | Command::Policy(_)
+        | Command::Histogram(_)
+        | Command::Explain(_)
+        | Command::Apply(_)
+        | Command::Diff(_)
+        | Command::Export(_)
+        | Command::Status
+        | Command::Ready(_)
+        | Command::Audit(_) => None,
     }
 }
 

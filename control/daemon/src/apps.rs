@@ -3,6 +3,7 @@
 mod audited;
 mod icons;
 mod named;
+mod places;
 mod view;
 
 use std::collections::BTreeMap;
@@ -24,9 +25,8 @@ use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
-use crate::limits::APPS_MAX;
 use crate::policies;
-use crate::problem::{check_no_id, not_found_among, problem};
+use crate::problem::{not_found_among, problem};
 use crate::saml;
 use crate::service_tokens;
 use crate::single_sign_on;
@@ -35,6 +35,7 @@ use crate::store::RequestChange;
 use crate::tenants::{self, find_group};
 use crate::vault;
 use audited::{summary, target};
+use places::{check_conflict, check_room, foreign_host};
 use view::{Observed, view};
 
 pub(crate) use view::online_by_group;
@@ -294,47 +295,6 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
             planned.name
         )
     })
-}
-
-fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> Result<(), Problem> {
-    check_no_id::<AppId>("published application", name.as_str())?;
-    if let Some(other) = own_apps(snapshot, tenant).find(|app| app.name == *name) {
-        return Err(problem(
-            "name-taken",
-            format!("an application {} exists already ({}): change it with `postern app set`", other.name, other.id),
-        ));
-    }
-    if snapshot.apps.len() >= APPS_MAX {
-        return Err(problem("limit-reached", format!("{APPS_MAX} applications are published already")));
-    }
-    Ok(())
-}
-
-/// Refuses a place that is taken, naming who has it.
-fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Problem> {
-    let url = &planned.external;
-    if let Some(other) = ForeignHosts::of(snapshot, planned.tenant).overlapping(url) {
-        return Err(foreign_host(snapshot, url, other));
-    }
-    let own = snapshot.apps.values().filter(|app| app.id.tenant == planned.tenant && app.id != planned.id);
-    for other in own.filter_map(|app| PlannedApp::parse(app).ok()) {
-        if (other.external.host_pattern(), &other.external.path) == (url.host_pattern(), &url.path) {
-            return Err(problem("app-url-conflict", format!("{url} is already published as {}", other.name)));
-        }
-    }
-    Ok(())
-}
-
-fn foreign_host(snapshot: &Snapshot, url: &ExternalUrl, other: &App) -> Problem {
-    let tenant = snapshot.tenants.get(&other.id.tenant).map(|tenant| tenant.name.as_str()).unwrap_or_default();
-    let (host, theirs) = (url.host_pattern(), ExternalUrl::parse(&other.external_url).map(|url| url.host_pattern()));
-    let detail = match theirs {
-        Ok(theirs) if theirs != host => {
-            format!("{host} overlaps {theirs}, which belongs to the tenant {tenant}: it publishes {} there", other.name)
-        }
-        Ok(_) | Err(_) => format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name),
-    };
-    problem("app-url-conflict", detail)
 }
 
 /// What the group's connectors may reach once `put` is in and `removed` is out.

@@ -1,5 +1,7 @@
 //! The state and its only writer. Every change goes through [`Control::commit`]: stored with its audit record first, seen by others after.
 
+mod asking;
+
 use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use tokio::sync::watch;
 
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
-use crate::clock::{now_unix, now_unix_ms};
+use crate::clock::now_unix_ms;
 use crate::countries::Countries;
 use crate::directory_sync::Sources;
 pub(crate) use crate::draft::{Audit, Draft, Step};
@@ -31,9 +33,7 @@ use crate::scim;
 use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
 use crate::stage::Staged;
-use crate::store::{
-    AuditEntry, Commit, Directory, Pin, Records, Requests, ScimRows, Sessions, Store, StoreError, TokenRecord,
-};
+use crate::store::{AuditEntry, Commit, Pin, Store, StoreError};
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -242,82 +242,9 @@ impl Control {
         Ok((version, message))
     }
 
-    /// A token by its id.
-    pub(crate) fn token(&self, id: &str) -> Result<Option<TokenRecord>, Problem> {
-        self.store.borrow_mut().token(id).map_err(store_failed)
-    }
-
-    /// Tokens of a group that can still be used.
-    pub(crate) fn tokens_open(&self, group: GroupId) -> Result<u32, Problem> {
-        self.store.borrow_mut().tokens_open(group, now_unix()).map_err(store_failed)
-    }
-
-    /// Asks the store for `what`.
-    pub(crate) fn read<T>(
-        &self,
-        what: &str,
-        ask: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
-    ) -> Result<T, Problem> {
-        let read = ask(&mut **self.store.borrow_mut());
-        read.map_err(|error| Problem { detail: format!("{what} cannot be read: {error}"), ..store_failed(error) })
-    }
-
-    /// Asks the directory; within a stage, the stage's.
-    pub(crate) fn directory<T>(
-        &self,
-        ask: impl FnOnce(&mut dyn Directory) -> Result<T, StoreError>,
-    ) -> Result<T, Problem> {
-        self.read("the directory", |store| ask(store))
-    }
-
-    /// Asks for what SCIM keeps; within a stage, the stage's.
-    pub(crate) fn scim_rows<T>(
-        &self,
-        ask: impl FnOnce(&mut dyn ScimRows) -> Result<T, StoreError>,
-    ) -> Result<T, Problem> {
-        ask(&mut **self.store.borrow_mut()).map_err(|error| {
-            tracing::error!(%error, "the store failed");
-            problem("store-failed", format!("the directory cannot be read: {error}"))
-        })
-    }
-
-    /// Asks for sessions.
-    pub(crate) fn sessions_in_store<T>(
-        &self,
-        ask: impl FnOnce(&mut dyn Sessions) -> Result<T, StoreError>,
-    ) -> Result<T, Problem> {
-        self.read("sessions", |store| ask(store))
-    }
-
-    /// Asks for access requests.
-    pub(crate) fn requests<T>(
-        &self,
-        ask: impl FnOnce(&mut dyn Requests) -> Result<T, StoreError>,
-    ) -> Result<T, Problem> {
-        self.read("access requests", |store| ask(store))
-    }
-
     /// The key a relay is known by.
     pub(crate) fn pin(&self, relay: RelayId) -> Option<Pin> {
         self.inner.borrow().pins.get(&relay).cloned()
-    }
-
-    /// Asks the audit log and the sign-in log.
-    pub(crate) fn records<T>(
-        &self,
-        ask: impl FnOnce(&mut dyn Records) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        ask(&mut **self.store.borrow_mut())
-    }
-
-    /// Where the state is.
-    pub(crate) fn store_description(&self) -> String {
-        self.store.borrow().describe()
-    }
-
-    /// How large the state is, where that can be said.
-    pub(crate) fn store_bytes(&self) -> Option<u64> {
-        self.store.borrow().bytes()
     }
 
     fn initialise(&self) -> anyhow::Result<()> {

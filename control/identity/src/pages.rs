@@ -4,6 +4,7 @@ mod consent;
 mod factors;
 pub(crate) mod portal;
 mod saml;
+mod sign_out;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -15,11 +16,11 @@ use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 use postern_model::codes;
 use postern_model::identity::{Account, Ask, Factor, Refused};
-use postern_model::saml::AppLogout;
 
 use crate::external;
 use crate::server::Page;
 pub(crate) use saml::{post, saml_script};
+pub(crate) use sign_out::{ask_sign_out, signed_out};
 
 pub(crate) use consent::{consent, device, device_done, goes_back};
 
@@ -163,34 +164,6 @@ pub(crate) fn nobody(tenant: Option<&str>) -> Response<Page> {
 /// A user's own page.
 pub(crate) fn account(account: &Account) -> Response<Page> {
     page(StatusCode::OK, "Your second factors", &factors::account(account))
-}
-
-/// Whether they mean it.
-pub(crate) fn ask_sign_out(login: &str) -> Response<Page> {
-    let body = html! {
-        h1 { "Sign out?" }
-        p { "You are signed in as " strong { (login) } ". Signing out ends your session in every application." }
-        form method="post" action="/sign-out" {
-            button type="submit" { "Sign out" }
-        }
-    };
-    page(StatusCode::OK, "Sign out", &body)
-}
-
-/// The end; `also_at`: a provider, and where to sign out there; `apps`: those that keep users signed in by themselves.
-pub(crate) fn signed_out(also_at: Option<&(String, String)>, apps: &[AppLogout]) -> Response<Page> {
-    let body = html! {
-        h1 { "You are signed out" }
-        @if let Some((provider, address)) = also_at {
-            p { "You are still signed in at " (provider) "." }
-            p { a.button href=(address) { "Sign out at " (provider) ", too" } }
-        }
-        @for AppLogout { app, url } in apps {
-            p { a.button href=(url) { "Sign out of " (app) ", too" } }
-        }
-        p { "Close the browser if others use this device." }
-    };
-    page(StatusCode::OK, "Signed out", &body)
 }
 
 /// There is no such page.

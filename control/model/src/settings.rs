@@ -4,11 +4,9 @@ mod portal;
 mod request;
 mod saml;
 mod sso;
+mod values;
 
 use std::collections::BTreeMap;
-
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
@@ -21,6 +19,7 @@ use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 pub use saml::{NameIdFormat, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
+use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, milliseconds, seconds};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,66 +233,6 @@ impl AppSettings {
             _ => return Err(unknown(name)),
         }
         Ok(())
-    }
-}
-
-fn boolean(name: &'static str, value: &str) -> Result<bool, SettingInvalid> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(unfit(name, value, "must be true or false")),
-    }
-}
-
-fn milliseconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
-    let parsed = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
-    parsed.ok_or_else(|| unfit(name, value, "must be milliseconds from 1 to 3600000"))
-}
-
-fn seconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
-    let parsed = value.parse().ok().filter(|s| (1..=2_592_000).contains(s));
-    parsed.ok_or_else(|| unfit(name, value, "must be seconds from 1 to 2592000"))
-}
-
-fn backend_http(value: &str) -> Result<BackendHttp, SettingInvalid> {
-    match value {
-        "auto" => Ok(BackendHttp::Auto),
-        "1.1" => Ok(BackendHttp::Http1),
-        "2" => Ok(BackendHttp::Http2),
-        "h2c" => Ok(BackendHttp::H2c),
-        _ => Err(unfit(BACKEND_HTTP, value, "must be auto, 1.1, 2 or h2c")),
-    }
-}
-
-fn connections(value: &str) -> Result<u32, SettingInvalid> {
-    let parsed = value.parse().ok().filter(|n| (1..=10_000).contains(n));
-    parsed.ok_or_else(|| unfit(BACKEND_CONNECTIONS_MAX, value, "must be from 1 to 10000"))
-}
-
-fn corporate_network(value: &str) -> Result<CorporateNetwork, SettingInvalid> {
-    match value {
-        "allow" => Ok(CorporateNetwork::Allow),
-        "warn" => Ok(CorporateNetwork::Warn),
-        "redirect" => Ok(CorporateNetwork::Redirect),
-        _ => Err(unfit(CORPORATE_NETWORK, value, "must be allow, warn or redirect")),
-    }
-}
-
-fn mfa(value: &str) -> Result<Mfa, SettingInvalid> {
-    match value {
-        "off" => Ok(Mfa::Off),
-        "required" => Ok(Mfa::Required),
-        _ => Err(unfit(MFA, value, "must be required or off")),
-    }
-}
-
-fn ca_certificates(value: &str) -> Result<String, SettingInvalid> {
-    let expected = "must be PEM with at least one certificate";
-    let fits = value.len() <= CA_BYTES_MAX;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(value.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if fits && !certificates.is_empty() => Ok(value.to_owned()),
-        Ok(_) | Err(_) => Err(unfit(BACKEND_CA, value, expected)),
     }
 }
 

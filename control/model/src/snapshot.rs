@@ -218,20 +218,7 @@ impl Snapshot {
                 self.vault_keys.remove(id);
             }
             Change::AppPut(app) => put(&mut self.apps, app.id, app),
-            Change::AppRemoved { id } => {
-                self.apps.remove(id);
-                self.limits.retain(|key, _| key.scope.app() != Some(*id));
-                self.assignments.retain(|key, _| key.app != *id);
-                self.credentials.retain(|key, _| key.app != *id);
-                for token in self.service_tokens.values_mut() {
-                    token.apps.remove(id);
-                }
-                for policy in self.policies.values_mut() {
-                    if let Some(without) = policy.without_app(*id) {
-                        *policy = without;
-                    }
-                }
-            }
+            Change::AppRemoved { id } => self.remove_app(*id),
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
             Change::ConnectorRemoved { id } => drop(self.connectors.remove(id)),
             Change::RelayPut(relay) => put(&mut self.relays, relay.id, relay),
@@ -274,6 +261,21 @@ impl Snapshot {
                 self.note_policies();
             }
             Change::Skipped { .. } => {}
+        }
+    }
+
+    fn remove_app(&mut self, id: AppId) {
+        self.apps.remove(&id);
+        self.limits.retain(|key, _| key.scope.app() != Some(id));
+        self.assignments.retain(|key, _| key.app != id);
+        self.credentials.retain(|key, _| key.app != id);
+        for token in self.service_tokens.values_mut() {
+            token.apps.remove(&id);
+        }
+        for policy in self.policies.values_mut() {
+            if let Some(without) = policy.without_app(id) {
+                *policy = without;
+            }
         }
     }
 

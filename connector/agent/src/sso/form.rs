@@ -254,7 +254,7 @@ mod tests {
             ("http://app/home", "/home", true),
             ("http://app/home/x?y", "/home", true),
             ("http://app/homeless", "/home", false),
-            ("http://app/home/x", "/home/", true),
+            ("http://app/in/x", "/in/", true),
             ("http://app/", "/", true),
             ("http://app/?welcome", "/", true),
             ("http://app/login?failed", "/", false),

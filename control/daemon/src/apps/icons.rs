@@ -39,6 +39,9 @@ mod tests {
             certificate: CertificateId::new(TenantId::DEFAULT, 1),
             settings: names.into_iter().map(|name| (name.to_owned(), "1".to_owned())).collect(),
         };
-        assert_eq!(backend(&postern_model::Snapshot::default(), &app).settings.into_keys().collect::<Vec<_>>(), ["backend_timeout_ms"]);
+        assert_eq!(
+            backend(&postern_model::Snapshot::default(), &app).settings.into_keys().collect::<Vec<_>>(),
+            ["backend_timeout_ms"]
+        );
     }
 }

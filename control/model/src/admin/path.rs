@@ -1,5 +1,9 @@
 //! Paths, so that client and server cannot differ.
 
+mod vault;
+
+pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
+
 /// `POST`.
 pub const INIT: &str = "/v1/init";
 /// `GET`, `POST`.
@@ -190,36 +194,6 @@ pub fn service_token(tenant: &str, token: &str) -> String {
 #[must_use]
 pub fn service_token_rotate(tenant: &str, token: &str) -> String {
     format!("{TENANTS}/{tenant}/service-tokens/{token}/rotate")
-}
-
-/// `GET`, `PUT`.
-#[must_use]
-pub fn vault(tenant: &str) -> String {
-    format!("{TENANTS}/{tenant}/vault")
-}
-
-/// `POST`.
-#[must_use]
-pub fn vault_sealing(tenant: &str) -> String {
-    format!("{TENANTS}/{tenant}/vault/sealing")
-}
-
-/// `DELETE`.
-#[must_use]
-pub fn vault_shared(tenant: &str, app: &str) -> String {
-    format!("{TENANTS}/{tenant}/vault/shared/{app}")
-}
-
-/// `DELETE`.
-#[must_use]
-pub fn vault_of_user(tenant: &str, app: &str, user: &str) -> String {
-    format!("{TENANTS}/{tenant}/vault/users/{app}/{user}")
-}
-
-/// `GET`, `PUT`.
-#[must_use]
-pub fn vault_key(tenant: &str, group: &str) -> String {
-    format!("{TENANTS}/{tenant}/vault/keys/{group}")
 }
 
 /// `GET`, `POST`, `DELETE`.

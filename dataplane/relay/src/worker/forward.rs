@@ -1,24 +1,20 @@
 //! An admitted request through a tunnel and its response back, on another connector when the first is lost and that is
 //! safe.
 
+mod identify;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postern_http::{
-    Headers, Known, Method, RequestHead, Scheme, add_forwarding, add_service, strip_cookies, strip_identity,
-    strip_inbound, strip_told,
-};
+use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
-use postern_model::config::Preauth;
 use postern_model::identity::SIGN_IN_COOKIE;
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
-use super::authorise::{Permit, Subject};
-use super::bearer;
 use super::client::Client;
 use super::download::{Download, Step};
 use super::reject::Reject;
@@ -31,6 +27,7 @@ use super::upgraded::Upgraded;
 use super::upload::{Upload, UploadError};
 use super::websocket::{self, Farewell};
 use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX};
+use identify::identify;
 
 /// One request's state across attempts.
 struct Forwarding<'a> {
@@ -88,33 +85,6 @@ pub(crate) async fn forward<C: Client>(
         (transaction.times.answered, transaction.times.backend_us) = (Some(at), backend_us);
     }
     transaction.outcome = outcome;
-}
-
-/// Where nobody passes unknown, the application is told by us alone who asks. No application gets a token: it would let whoever
-/// reads it there in elsewhere.
-fn identify(headers: &mut Headers, permit: &Permit) {
-    match permit.app().preauth {
-        Preauth::Passthrough => {}
-        Preauth::Oidc => {
-            strip_identity(headers);
-            strip_told(headers, permit.app().settings.told_headers());
-        }
-    }
-    match permit.subject() {
-        None => bearer::take_out(headers),
-        Some(Subject::Service(token)) => {
-            headers.remove(Known::Authorization);
-            add_service(headers, token.name.as_str());
-        }
-        // An access token is all that this header shows then.
-        Some(Subject::Person(person)) if person.by_token => {
-            headers.remove(Known::Authorization);
-        }
-        Some(Subject::Person(_)) => {}
-    }
-    if let Some(told) = permit.told() {
-        told.tell(headers);
-    }
 }
 
 impl Forwarding<'_> {
