@@ -152,7 +152,9 @@ fn chromium_brings_the_answer_to_a_real_service_provider_by_itself() {
     let browser = Browser::start(scene.world.folder(), scene.world.relay_address, &[]).unwrap();
     let shows = |text: &str| {
         let script = format!("return document.body.innerText.includes({text:?})");
-        browser.wait_for(Duration::from_secs(30), &script).unwrap();
+        let found = browser.wait_for(Duration::from_secs(30), &script);
+        let seen = browser.script("return location.href + '\\n' + document.body.innerText");
+        found.unwrap_or_else(|error| panic!("{error:#}: {seen:?}"));
     };
     browser.open(&format!("{external}/")).unwrap();
     shows("to go on to wiki");

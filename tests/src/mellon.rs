@@ -158,6 +158,7 @@ MellonPostDirectory {folder}
   AuthType Mellon
   MellonEnable auth
   MellonEndpointPath /mellon
+  MellonSecureCookie On
   MellonSPPrivateKeyFile {folder}/sp.key
   MellonSPCertFile {folder}/sp.pem
   MellonSPMetadataFile {folder}/sp.xml
