@@ -10,7 +10,7 @@ use postern_tests::jupyter::{self, Jupyter};
 use postern_tests::nginx::Nginx;
 use postern_tests::person::Person;
 use postern_tests::world::{Options, START_TIMEOUT, World, write_secret};
-use postern_tests::{pass_over, programs, within};
+use postern_tests::{pass_over, within};
 
 const ACCOUNT: &str = "correct horse battery";
 
@@ -190,10 +190,13 @@ fn a_key_that_connectors_have_not_is_said_and_passwords_stay_off_open_networks()
     let served = || anna.step("GET", &url, &[], "").is_ok_and(|answer| answer.status == 200);
     assert!(within(START_TIMEOUT, served), "{}", scene.world.logs());
 
-    let mut command = programs::command("postern-connector");
-    command.args(["--relay", "127.0.0.1:1", "--token-file", "/none", "--vault-key"]).arg(scene.password_file("no key"));
-    let refused = said(&command.arg("--state-dir").arg(scene.keys.path()).output().unwrap(), false);
-    assert!(refused.contains("vault key create") && !refused.contains("no key\n"), "{refused}");
+    scene.world.connectors[0].kill();
+    write_secret(&scene.keys.path().join("vault-key"), "no key\n").unwrap();
+    let refused = said(&scene.world.connector_command(0).output().unwrap(), false);
+    assert!(
+        refused.contains("vault key create") && !refused.contains("no key\n") && refused.contains("vault-key-invalid"),
+        "{refused}"
+    );
 }
 
 #[test]
