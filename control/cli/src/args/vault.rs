@@ -17,8 +17,8 @@ pub(crate) enum VaultCommand {
   postern vault set crm --user anna --name ABERG --password-stdin < anna.txt
   postern vault set crm --shared --name reader
 
-They are sealed by this command, before control gets them. Compare the fingerprint that it shows with the one that connectors
-have in their log.")]
+They are sealed by this command, before control gets them. Compare the fingerprint that it shows
+with the one that connectors have in their log.")]
     Set(VaultSetArgs),
     /// List credentials, without what is sealed in them
     #[command(after_help = "Examples:
@@ -51,8 +51,8 @@ pub(crate) enum VaultKeyCommand {
     #[command(after_help = "Examples:
   postern vault key create --group hq --out hq.vault-key
 
-Give the file to every connector of the group (--vault-key), and keep a copy where it is safe: without it, every credential
-is to be set again.")]
+Give the file to every connector of the group (--vault-key), and keep a copy where it is safe:
+without it, every credential is to be set again.")]
     Create {
         /// The connector group, by name or id
         #[arg(long, value_name = "GROUP", value_parser = reference)]
