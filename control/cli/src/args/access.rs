@@ -19,7 +19,7 @@ pub(crate) enum AccessCommand {
     #[command(after_help = "Examples:
   postern access login https://wiki.example.com/ --client oc1-2
 
-Tokens are kept in $XDG_STATE_HOME/postern/access, else ~/.local/state/postern/access, for you alone.")]
+Tokens are kept in $XDG_STATE_HOME/postern/access, or ~/.local/state/postern/access, for you only.")]
     Login(LoginArgs),
     /// Run curl as yourself: with a token for the application of this address, and for no other
     #[command(after_help = "Examples:

@@ -62,9 +62,9 @@ pub(crate) enum AssignCommand {
   postern assign report
   postern assign report --expiring 14d --unused 60d -o json
 
-An assignment is used when it lets somebody in who comes from signing in; that is noted once a day. A
-session that a browser keeps lets in for 30 days without it: --unused takes 31d and more. Of several
-that a user has, the one that decides is used.")]
+An assignment is used when it lets somebody in who comes from signing in; that is noted once a day.
+A session that a browser keeps lets in for 30 days without it: --unused takes 31d and more. Of
+several that a user has, the one that decides is used.")]
     Report {
         /// What ends within this time
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "30d")]
