@@ -13,7 +13,8 @@ use super::reject::Reject;
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
 /// without a user. `detail` becomes what an operator should know of a refusal.
 pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
-    if permit.app().settings.sso.method == SsoMethod::None {
+    // Browsers bring SAML assertions themselves.
+    if matches!(permit.app().settings.sso.method, SsoMethod::None | SsoMethod::Saml) {
         return Ok(None);
     }
     match permit.subject() {
