@@ -28,10 +28,10 @@ pub(super) fn login(args: &LoginArgs) -> Result<()> {
     let LoginArgs { url, client, ca, connect_to } = args;
     let url = address(url)?;
     // Before anybody goes to a browser: what cannot be kept need not be asked for.
-    let mut kept = Kept::open()?;
+    drop(Kept::open()?);
     let login = login::login(&url, client, (ca.as_deref(), *connect_to))?;
     let app = login.app.clone();
-    kept.put(login)?;
+    Kept::open()?.put(login)?;
     eprintln!("signed in to {app}; try: postern access curl {app}");
     Ok(())
 }

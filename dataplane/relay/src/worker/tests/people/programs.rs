@@ -6,6 +6,7 @@ use postern_model::assertion::{AssertionKey, AssertionSigner};
 use postern_model::ids::ClientId;
 use postern_model::settings::AppSettings;
 
+use super::super::policies::policy;
 use super::*;
 
 thread_local! {
@@ -188,5 +189,30 @@ fn assignment_second_factor_and_metadata_are_as_for_browsers() {
         let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
         assert_eq!(metadata["authorization_servers"][0], format!("https://{LOGIN}"));
         assert_eq!(metadata["scopes_supported"][0], "app:app");
+    });
+}
+
+#[test]
+fn policies_are_asked_as_for_a_browser_and_know_a_program() {
+    in_the_simulator(175, async {
+        let (worker, _control) = programs();
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let token = shows_token(&signed(|_| {}));
+        let cookie = shows_cookie(&worker);
+        let native = r#""conditions": {"clients": {"include": ["native"]}}, "grant": "block""#;
+        let mfa = r#""grant": {"require": {"all": ["mfa"]}}"#;
+        for (rest, code, browser) in [(native, "policy-blocked", 200), (mfa, "policy-step-up", 302)] {
+            publish_for_people(&worker, |snapshot| {
+                with_keys(snapshot);
+                let policy = policy(1, &format!(r#""state": "on", {rest}"#));
+                snapshot.policies.insert(policy.id, policy);
+            });
+            // Also where it says that it opens a page: a program is sent nowhere.
+            let (head, body) = client.asks("/name", &format!("{PAGE}{token}")).await;
+            assert_eq!(head.status, 403, "{rest}: {body}");
+            assert!(body.contains(code), "{code}: {body}");
+            assert_eq!(client.asks("/name", &format!("{PAGE}{cookie}")).await.0.status, browser, "{rest}");
+        }
     });
 }
