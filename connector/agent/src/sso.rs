@@ -13,7 +13,7 @@ use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
 use postern_tunnel::OpenMeta;
 
-use crate::failure::Failed;
+use crate::failure::{Failed, Fault};
 use crate::pool::Pool;
 use crate::worker::Worker;
 use form::Form;
@@ -66,6 +66,10 @@ pub(crate) async fn sign_on(
     let (backend, shared) = (&asking.pool.backend, &asking.worker.shared);
     let login = asking.meta.sso_login.as_ref();
     let Some(method) = &backend.sso else { return Ok(None) };
+    // Relays refuse it already. Nobody sees it of one that does not.
+    if head.method.echoes() {
+        return Err(Failed::new(Fault::SsoFailed, "TRACE would show what signs users on"));
+    }
     let signed_on = match method {
         Method::Kerberos(service) => {
             SignedOn::Kerberos(kerberos::sign_on(shared.sign_on.as_ref(), service, login, head, fresh).await?)

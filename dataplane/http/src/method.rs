@@ -62,6 +62,11 @@ impl Method {
         }
     }
 
+    /// Whether the answer shows the request as it came (RFC 9110 §9.3.8): some servers take other cases of TRACE for it, and TRACK.
+    pub fn echoes(&self) -> bool {
+        ["TRACE", "TRACK"].iter().any(|method| self.as_str().eq_ignore_ascii_case(method))
+    }
+
     /// Number of a common method on the wire, from 1.
     pub(crate) fn number(&self) -> Option<u8> {
         let at = COMMON.iter().position(|(method, _)| method == self)?;
@@ -102,6 +107,16 @@ static COMMON: [(Method, &str); 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_shows_the_request_is_known_however_it_is_written() {
+        for text in ["TRACE", "trace", "Track"] {
+            assert!(Method::parse(text.as_bytes()).unwrap().echoes(), "{text}");
+        }
+        for text in ["GET", "OPTIONS", "TRACER", "TRAC"] {
+            assert!(!Method::parse(text.as_bytes()).unwrap().echoes(), "{text}");
+        }
+    }
 
     #[test]
     fn common_and_other_methods_round_trip() {

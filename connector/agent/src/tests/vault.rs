@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use postern_http::Known;
+use postern_http::{BodyKind, Known, Method};
 use postern_io::{Stream, sleep, spawn};
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, TenantId, UserId};
@@ -14,7 +14,7 @@ use postern_model::secret::SecretText;
 use postern_model::vault::{Credential, Login, Owner, Purpose, VaultKeyPair};
 use postern_tunnel::{Cancel, CancelCode, Culprit};
 
-use super::world::{BACKEND, Keys, World, backend, get, read_head, sim};
+use super::world::{BACKEND, Keys, World, backend, get, read_head, request, sim};
 use crate::backend::tests::app;
 use crate::vault::Vault;
 use crate::vault::gate::HELD_MIN;
@@ -128,6 +128,24 @@ fn without_a_password_nothing_reaches_the_backend() {
             let cancel = refused(&world, login).await;
             assert_eq!((cancel.code, cancel.unprocessed), (CancelCode::SSO_UNAVAILABLE, true));
             assert!(cancel.detail.as_str().contains(said), "{cancel:?}");
+        }
+        assert!(came.borrow().is_empty());
+    });
+}
+
+/// The backend would show the password to whom it signs on.
+#[test]
+fn what_signs_users_on_is_not_traced() {
+    sim(11, async {
+        let came = taking_hunter2(Duration::ZERO);
+        let pair = VaultKeyPair::generate().unwrap();
+        let credentials = vec![sealed(&pair, &purpose(ANNA), "anna", "hunter2")];
+        let world = world(pair, credentials).await;
+        for method in [Method::Trace, Method::parse(b"track").unwrap()] {
+            let tunnel = world.relay.tunnel();
+            let stream = tunnel.open_for(Some(ANNA), &request(method, "/", BodyKind::None), true);
+            let cancel = tunnel.cancelled(stream).await;
+            assert!(cancel.code == CancelCode::SSO_FAILED && cancel.detail.as_str().contains("TRACE"), "{cancel:?}");
         }
         assert!(came.borrow().is_empty());
     });

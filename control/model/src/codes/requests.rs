@@ -60,6 +60,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "use GET.",
     },
     Code {
+        code: "method-refused",
+        status: Some(405),
+        title: "TRACE is not passed on",
+        cause: "Applications answer TRACE with the request as they got it: with what the connector signs users on with. Relays refuse it for every application, and TRACK likewise.",
+        cure: "use another method. `postern explain REQUEST_ID` tells what became of a request.",
+    },
+    Code {
         code: "connector-unavailable",
         status: Some(503),
         title: "No connector of the application's group is online",

@@ -118,6 +118,12 @@ impl Reject {
         Self { field: Some((Known::Allow, "GET, HEAD".into())), ..Self::new(405, "metadata-method", detail) }
     }
 
+    /// Backends would show what the relay and the connector add to a request, and what signs its user on.
+    pub(crate) fn method_echoes() -> Self {
+        let detail = "TRACE shows a request as the application gets it, which is nobody's to see: it is not passed on.";
+        Self { field: Some((Known::Allow, ALLOWED.into())), ..Self::new(405, "method-refused", detail) }
+    }
+
     /// Whether it is what was asked for.
     pub(crate) fn is_answer(&self) -> bool {
         self.answer
@@ -297,6 +303,8 @@ fn in_seconds(seconds: u32) -> String {
 }
 
 /// How long a connector typically takes to come back.
+/// Applications may allow others, and fewer.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const RETRY_AFTER_S: u32 = 5;
 const SIGN_IN_RETRY_S: u32 = 10;
 
@@ -349,6 +357,7 @@ mod tests {
             Reject::access_token_not_for_app(""),
             Reject::access_revoked(""),
             Reject::metadata_method(),
+            Reject::method_echoes(),
             Reject::sign_in_failed(),
             Reject::sign_in_unavailable(),
             Reject::not_assigned(),

@@ -46,6 +46,9 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) 
     if matches!(head.target.form(), TargetForm::Authority | TargetForm::Asterisk) {
         return Err(Reject::path_unpublished());
     }
+    if head.method.echoes() {
+        return Err(Reject::method_echoes());
+    }
     head.target.admit(PathRules::default()).map_err(Reject::malformed)?;
     let path = head.target.routing_path();
     if let Some(app) = described(routes, head, &path) {

@@ -104,6 +104,25 @@ fn the_application_hears_who_asks_from_the_relay_alone() {
     });
 }
 
+/// The application would show what the connector signs users on with.
+#[test]
+fn no_application_is_traced() {
+    in_the_simulator(64, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        for method in ["TRACE", "trace", "TRACK"] {
+            client.ask(method, "/", "");
+            let (head, body) = client.response().await.unwrap();
+            assert_eq!(head.status, 405, "{method}");
+            assert!(head.headers.get_str(Known::Allow).unwrap().starts_with("GET, "));
+            assert!(String::from_utf8(body).unwrap().contains("method-refused"));
+        }
+        assert_eq!(client.asks("/", "").await.0.status, 200);
+    });
+}
+
 #[test]
 fn the_relay_says_how_to_be_let_in() {
     in_the_simulator(62, async {
