@@ -1,6 +1,6 @@
 //! Backends that want a password: whose goes with which request, what never does, and that no account is locked by trying.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -298,5 +298,60 @@ fn the_challenge_and_the_password_are_not_shown() {
         assert_eq!(served(&world, ANNA).await, 401);
         assert_eq!(served(&world, ANNA).await, 401);
         assert!(!shown.contains("hunter2") && shown.contains("VaultSecretKey(…)"), "{shown}");
+    });
+}
+
+/// Some page refuses what all others take: that is not a wrong password, and one user is not to keep out the others.
+#[test]
+fn a_shared_password_that_was_good_is_tried_again_before_it_is_held() {
+    sim(12, async {
+        let wrong = Rc::new(Cell::new(false));
+        let tries = Rc::new(Cell::new(0));
+        let (now_wrong, counting) = (Rc::clone(&wrong), Rc::clone(&tries));
+        backend(move |_, stream: Stream| {
+            let (wrong, tries) = (Rc::clone(&now_wrong), Rc::clone(&counting));
+            async move {
+                let mut rest = Vec::new();
+                while let Some(head) = read_head(&stream, &mut rest).await {
+                    tries.set(tries.get() + 1);
+                    let answer: &[u8] = if wrong.get() || head.starts_with("GET /odd ") {
+                        b"HTTP/1.1 401 No\r\nwww-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\n\r\n"
+                    } else {
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+                    };
+                    stream.queue(answer);
+                }
+            }
+        });
+        let pair = VaultKeyPair::generate().unwrap();
+        let credentials = vec![sealed(&pair, &purpose("shared"), "reader", "hunter2")];
+        let world = world(pair, credentials).await;
+        let odd = || async {
+            let tunnel = world.relay.tunnel();
+            let stream = tunnel.open_for(Some(ANNA), &get("/odd"), true);
+            tunnel.cancelled(stream).await.code
+        };
+        for _ in 0..3 {
+            assert_eq!(served(&world, BOB).await, 200);
+            assert_eq!(odd().await, CancelCode::SSO_CREDENTIAL_REFUSED);
+        }
+        assert_eq!(served(&world, BOB).await, 200, "others go on");
+        wrong.set(true);
+        let before = tries.get();
+        for _ in 0..5 {
+            assert_eq!(refused(&world, Some(BOB)).await.code, CancelCode::SSO_CREDENTIAL_REFUSED);
+        }
+        assert_eq!(tries.get() - before, 2, "the one that it was good for, and the one that tried");
+        // What is good again was never refused.
+        wrong.set(false);
+        sleep(HELD_MIN).await;
+        assert_eq!(served(&world, BOB).await, 200);
+        wrong.set(true);
+        for _ in 0..2 {
+            refused(&world, Some(BOB)).await;
+        }
+        wrong.set(false);
+        sleep(HELD_MIN + Duration::from_secs(1)).await;
+        assert_eq!(served(&world, BOB).await, 200, "held for the shortest time");
     });
 }

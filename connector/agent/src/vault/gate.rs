@@ -35,6 +35,7 @@ struct Entry {
 ///     ▲                 │ refused, given up  │
 ///     └─────────────────┴──────refused───────┘
 /// ```
+/// Whoever tries and is refused has it held. Where it was good, that is so of a user's own, and the shared one is tried first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Unproven,
@@ -110,14 +111,23 @@ impl Pass {
     /// The backend took it.
     pub(crate) fn good(&mut self) {
         if self.trying {
-            self.decide(|entry| entry.phase = Phase::Good);
+            self.decide(|entry| (entry.phase, entry.refusals, entry.held_until) = (Phase::Good, 0, None));
         }
     }
 
     /// The backend did not. Gives for how long it is not tried again.
     pub(crate) fn refused(&mut self) -> Duration {
+        let is_doubt = self.key.1 == Owner::Shared && !self.trying;
         let mut held = Duration::ZERO;
         self.decide(|entry| {
+            // Others' page may want another password: one user must not take from all what was good until now. The next one tries.
+            if is_doubt {
+                if entry.phase == Phase::Good {
+                    entry.phase = Phase::Unproven;
+                }
+                held = entry.held_until.map_or(Duration::ZERO, |until| until.since(now()));
+                return;
+            }
             entry.phase = Phase::Unproven;
             // Requests that were under way together are one refusal.
             if entry.held_until.is_none_or(|until| now() >= until) {
