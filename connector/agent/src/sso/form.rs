@@ -115,7 +115,7 @@ pub(crate) async fn sign_on(
             }
         }
     };
-    let mut shown = vault.sessions.put_cookies(who, &form.target.browser_cookies, head);
+    let mut shown = vault.sessions.put_cookies((who, number), &form.target.browser_cookies, head)?;
     let published = if backend.external.path.is_empty() { "/" } else { &backend.external.path };
     shown.iter_mut().for_each(|pair| pair.push_str(&format!("; Path={published}; Secure; SameSite=Lax")));
     let path = head.target.as_str().to_owned();

@@ -21,7 +21,12 @@ use crate::sso::form::jar::{Jar, name_of};
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Arc<Mutex<Held>>);
 
-type Held = HashMap<SessionOf, Entry>;
+#[derive(Debug, Default)]
+struct Held {
+    entries: HashMap<SessionOf, Entry>,
+    /// Of the last sign-in. No two have the same, also where a session's entry went and came again.
+    number: u64,
+}
 
 /// Whose session in which application. A relay that names another user or session gets another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +44,7 @@ struct Entry {
     origin: String,
     jar: Jar,
     phase: Phase,
-    /// Counts its sign-ins.
+    /// Of its last sign-in; 0 before the first.
     number: u64,
     signed_on_at: Instant,
     used_at: Instant,
@@ -62,7 +67,7 @@ enum Phase {
 
 /// What a request finds.
 pub(crate) enum Entered {
-    /// The user is signed on, for the so-many-th time.
+    /// The user is signed on, by the sign-in of this number.
     In(u64),
     /// This request signs on.
     Turn(Turn),
@@ -97,10 +102,10 @@ impl Sessions {
     fn try_enter(&self, who: SessionOf, found: &Found, origin: &str) -> Result<Result<Entered, Receiver<()>>, Failed> {
         let at = now();
         let mut held = lock(&self.0);
-        if held.len() >= SESSIONS_MAX && !held.contains_key(&who) {
-            make_room(&mut held, at);
+        if held.entries.len() >= SESSIONS_MAX && !held.entries.contains_key(&who) {
+            make_room(&mut held.entries, at);
         }
-        let entry = held.entry(who).or_insert_with(|| Entry::new(&found.sealed, origin));
+        let entry = held.entries.entry(who).or_insert_with(|| Entry::new(&found.sealed, origin));
         if entry.sealed != found.sealed || entry.origin != origin {
             *entry = Entry::new(&found.sealed, origin);
         }
@@ -126,10 +131,19 @@ impl Sessions {
         Ok(Ok(Entered::Turn(turn)))
     }
 
-    /// Puts the session's cookies beside the browser's own. Gives those of `shown` that the browser does not have so.
-    pub(crate) fn put_cookies(&self, who: SessionOf, shown: &[Box<str>], head: &mut RequestHead) -> Vec<String> {
+    /// Puts the session's cookies beside the browser's own. Gives those of `shown` that the browser does not have so. Without the
+    /// sign-in of that number nobody knows which of the browser's are its own.
+    pub(crate) fn put_cookies(
+        &self,
+        (who, number): (SessionOf, u64),
+        shown: &[Box<str>],
+        head: &mut RequestHead,
+    ) -> Result<Vec<String>, Failed> {
         let held = lock(&self.0);
-        let Some(entry) = held.get(&who) else { return Vec::new() };
+        let Some(entry) = held.entries.get(&who).filter(|entry| entry.number == number) else {
+            let anew = "the user's session in the application began anew meanwhile";
+            return Err(Failed::new(Fault::Overloaded, anew).unprocessed());
+        };
         let unlike = entry.jar.unlike(shown, now(), head.headers.get_all(Known::Cookie));
         let field = entry.jar.field(head.target.as_str(), now(), head.headers.get_all(Known::Cookie));
         head.headers.remove(Known::Cookie);
@@ -138,21 +152,24 @@ impl Sessions {
             let set = head.headers.set(Known::Cookie, field.as_slice());
             debug_assert!(set.is_ok(), "parts of field values are one");
         }
-        unlike
+        Ok(unlike)
     }
 
-    /// Keeps what an answer sets of the session's cookies, and takes it out.
+    /// Keeps what an answer sets of the session's cookies, and takes it out. An answer to what was asked before a newer sign-in says
+    /// nothing of that one, and which of its cookies were the session's nobody knows any more: all go.
     pub(crate) fn take_cookies(&self, who: SessionOf, number: u64, path: &str, head: &mut ResponseHead) {
         if !head.headers.contains(Known::SetCookie) {
             return;
         }
         let mut held = lock(&self.0);
-        let Some(entry) = held.get_mut(&who) else { return };
-        let (is_current, jar) = (entry.number == number, &mut entry.jar);
+        let Some(entry) = held.entries.get_mut(&who).filter(|entry| entry.number == number) else {
+            head.headers.remove(Known::SetCookie);
+            return;
+        };
+        let jar = &mut entry.jar;
         head.headers.retain(|field| {
             let ours = field.known() == Some(Known::SetCookie) && jar.has(name_of(field.value()));
-            // An answer to what was asked before a newer sign-in says nothing of that one.
-            if ours && is_current {
+            if ours {
                 jar.keep(field.value(), path, now());
             }
             !ours
@@ -162,7 +179,7 @@ impl Sessions {
     /// The application says that the user is not signed on. False where another sign-in would not help: the last was just now.
     pub(crate) fn ran_out(&self, who: SessionOf, number: u64) -> bool {
         let mut held = lock(&self.0);
-        let Some(entry) = held.get_mut(&who) else { return true };
+        let Some(entry) = held.entries.get_mut(&who) else { return true };
         if entry.number == number && entry.phase == Phase::In {
             if now().since(entry.signed_on_at) < AGAIN_AFTER {
                 return false;
@@ -174,14 +191,16 @@ impl Sessions {
 }
 
 impl Turn {
-    /// The user is signed on, for the so-many-th time.
+    /// The user is signed on. Gives the number of the sign-in.
     pub(crate) fn done(mut self, jar: Jar) -> u64 {
-        let mut number = 0;
+        let number = {
+            let mut held = lock(&self.held);
+            held.number += 1;
+            held.number
+        };
         self.decide(|entry| {
             (entry.jar, entry.phase, entry.failed) = (jar, Phase::In, None);
-            entry.number += 1;
-            entry.signed_on_at = now();
-            number = entry.number;
+            (entry.number, entry.signed_on_at) = (number, now());
         });
         number
     }
@@ -195,7 +214,7 @@ impl Turn {
         self.decided = true;
         let mut held = lock(&self.held);
         // It may have begun anew with another credential meanwhile.
-        if let Some(entry) = held.get_mut(&self.who).filter(|entry| entry.sealed == self.sealed) {
+        if let Some(entry) = held.entries.get_mut(&self.who).filter(|entry| entry.sealed == self.sealed) {
             decide(entry);
             // Who waited may have gone.
             entry.waiting.drain(..).for_each(|waiting| drop(waiting.send(())));
@@ -229,7 +248,7 @@ impl Entry {
 }
 
 /// What was not used for long goes, and if that is nothing, what was used longest ago: its user is signed on again.
-fn make_room(held: &mut Held, at: Instant) {
+fn make_room(held: &mut HashMap<SessionOf, Entry>, at: Instant) {
     held.retain(|_, entry| entry.phase == Phase::Signing || at.since(entry.used_at) < IDLE_MAX);
     if held.len() < SESSIONS_MAX {
         return;
@@ -257,3 +276,82 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED_FOR: Duration = Duration::from_secs(5);
 /// An application that takes the password and then says that nobody is signed on is not asked again and again.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_http::{Authority, BodyKind, Method, PathRules, Target};
+    use postern_io::{BackendKind, Runtime, RuntimeOptions};
+    use postern_model::ids::TenantId;
+    use postern_model::secret::SecretText;
+    use postern_model::vault::{Login, Owner, Purpose, VaultKeyPair};
+
+    const ORIGIN: &str = "http://app";
+
+    fn who() -> SessionOf {
+        let tenant = TenantId::DEFAULT;
+        SessionOf { app: AppId::new(tenant, 1), user: UserId::new(tenant, 7), session: None }
+    }
+
+    /// Each time another one.
+    fn found() -> Found {
+        let SessionOf { app, user, .. } = who();
+        let (owner, text) = (Owner::User(user), |text: &str| SecretText::new(text.into()));
+        let login = Arc::new(Login::new(text("anna"), text("hunter2")).unwrap());
+        let purpose = Purpose { app, owner, origin: ORIGIN.into() };
+        let sealed = VaultKeyPair::generate().unwrap().public.seal(&login, &purpose).unwrap();
+        Found { user, owner, login, sealed }
+    }
+
+    async fn signed_on(sessions: &Sessions, found: &Found) -> u64 {
+        let Ok(Entered::Turn(turn)) = sessions.enter(who(), found, ORIGIN).await else {
+            panic!("is signed on already")
+        };
+        let mut jar = Jar::default();
+        jar.keep(b"sid=1", "/", now());
+        turn.done(jar)
+    }
+
+    fn asks() -> RequestHead {
+        let target = Target::parse(b"/", &Method::Get, PathRules::default()).unwrap();
+        let mut head = RequestHead::new(Method::Get, Authority::parse(b"app").unwrap(), target);
+        head.headers.append(Known::Cookie, "lang=de; sid=forged").unwrap();
+        head
+    }
+
+    /// What is left of `sid` and `lang` in an answer.
+    fn left(sessions: &Sessions, number: u64) -> usize {
+        let mut head = ResponseHead::new(200, BodyKind::Length(0));
+        head.headers.append(Known::SetCookie, "sid=2").unwrap();
+        head.headers.append(Known::SetCookie, "lang=en").unwrap();
+        sessions.take_cookies(who(), number, "/", &mut head);
+        head.headers.get_all(Known::SetCookie).count()
+    }
+
+    /// An entry may go while a request is on its way, to make room or for another credential, and come again.
+    #[test]
+    fn cookies_are_of_one_sign_in_and_of_no_other() {
+        let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() };
+        let test = async {
+            let sessions = Sessions::default();
+            let put = |number| sessions.put_cookies((who(), number), &[], &mut asks());
+            let first = signed_on(&sessions, &found()).await;
+            assert_eq!(put(first).unwrap(), [""; 0]);
+            assert_eq!(left(&sessions, first), 1, "the application's own passes");
+            lock(&sessions.0).entries.clear();
+            assert!(put(first).unwrap_err().unprocessed, "the browser's own are not passed on");
+            assert_eq!(left(&sessions, first), 0);
+            let second = signed_on(&sessions, &found()).await;
+            assert_ne!(first, second);
+            assert!(put(first).is_err() && put(second).is_ok());
+            assert_eq!((left(&sessions, first), left(&sessions, second)), (0, 1));
+            // Another credential came while it was signed on: what came of that is nobody's.
+            lock(&sessions.0).entries.clear();
+            let Ok(Entered::Turn(turn)) = sessions.enter(who(), &found(), ORIGIN).await else { panic!("signed on") };
+            let _next = sessions.enter(who(), &found(), ORIGIN).await;
+            let third = turn.done(Jar::default());
+            assert!(put(third).is_err());
+        };
+        Runtime::new(options).unwrap().run(test).unwrap();
+    }
+}
