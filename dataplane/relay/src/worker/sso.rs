@@ -13,13 +13,20 @@ use super::reject::Reject;
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
 /// without a user. `detail` becomes what an operator should know of a refusal.
 pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<SsoLogin>, Reject> {
-    // Browsers bring SAML assertions themselves.
-    if matches!(permit.app().settings.sso.method, SsoMethod::None | SsoMethod::Saml) {
+    if !names_users(&permit.app().settings) {
         return Ok(None);
     }
     match permit.subject() {
         Some(Subject::Person(person)) => of_user(&permit.app().settings, &person.held.record.user, detail),
         Some(Subject::Service(_)) | None => Err(Reject::sso_needs_user()),
+    }
+}
+
+fn names_users(settings: &AppSettings) -> bool {
+    match settings.sso.method {
+        // Browsers bring SAML assertions themselves.
+        SsoMethod::None | SsoMethod::Saml => false,
+        SsoMethod::Kerberos | SsoMethod::Basic | SsoMethod::Form => true,
     }
 }
 
@@ -85,6 +92,15 @@ mod tests {
         let user = r#"{"id": "u1-7", "login": "anna@example.com"}"#;
         let named = of_user(&settings, &serde_json::from_str(user).unwrap(), &mut Detail::default());
         assert_eq!(named.unwrap().unwrap().shared().as_ref(), "u1-7");
+    }
+
+    #[test]
+    fn for_a_saml_assertion_nobody_needs_a_name() {
+        let pairs =
+            [("sso", "saml"), ("sso_saml_entity_id", "urn:app"), ("sso_saml_acs", "https://app.example.com/acs")];
+        let pairs: BTreeMap<_, _> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let settings = AppSettings::parse(&pairs).unwrap();
+        assert!(!names_users(&settings), "browsers bring it themselves");
     }
 
     #[test]
