@@ -91,7 +91,7 @@ pub(super) struct Proven {
     pub(super) authenticated_unix: u64,
     /// The end of the session that becomes a stronger one: the new one ends no later.
     pub(super) ends_unix: Option<u64>,
-    /// That of the session that becomes a stronger one: it stays one of that risk.
+    /// What was judged before: when the password was given, or of the session that becomes a stronger one. It stays that.
     pub(super) risk_min: Risk,
 }
 

@@ -13,6 +13,7 @@
 use postern_model::directory::User;
 use postern_model::identity::{Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
 use postern_model::ids::{SessionId, UserId};
+use postern_model::policy::{PolicyState, Risk};
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
@@ -71,7 +72,9 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     // Which factors its users show is a provider's to say, unless more is demanded here.
     let has_own = factors.any() && proven.vouched == Vouched::Nobody;
-    let demand = demanded(control, at, &would_be(control, user, &proven, at.client));
+    let would_be = would_be(control, user, &proven, at.client);
+    proven.risk_min = would_be.risk;
+    let demand = demanded(control, at, &would_be);
     proven.keep &= !demand.no_persistent;
     let is_demanded = has_own || demand.multi_factor;
     if !is_demanded || is_multi_factor(&proven.methods) {
@@ -101,7 +104,8 @@ fn ask_for(
     at.ask(control, Factor::Second(second), problem)
 }
 
-/// Shows what a factor is set up with; `secret`: what was shown already.
+/// Shows what a factor is set up with; `secret`: what was shown already. Nobody who may be somebody else sets up the first one: a
+/// stolen password would be as good as two factors from then on, and where it was used a country that its owner is known to be in.
 pub(super) fn enrol(
     control: &Control,
     at: &At<'_>,
@@ -110,12 +114,24 @@ pub(super) fn enrol(
     secret: Option<TotpSecret>,
     problem: Option<Refused>,
 ) -> Step {
+    let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
+    let is_first = secret.is_none() && !factors.any() && !is_multi_factor(&proven.methods);
+    if is_first && proven.risk_min >= Risk::Medium && has_policies(control, user) {
+        let detail = "A second factor cannot be set up in a sign-in that looks like somebody else's.";
+        let logged = log(control, at.record(&proven, SignInOutcome::Failure("policy-step-up")));
+        return Step::Refused(logged.err().unwrap_or_else(|| refused("policy-step-up", detail)));
+    }
     let made = Challenge::make().zip(party(control)).zip(secret.or_else(TotpSecret::make));
     let Some(((challenge, party), secret)) = made else { return Step::Refused(internal()) };
-    let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     let enrolment = offers::enrolment(user, &factors, &challenge, &party, &secret);
     at.flow.stage.replace(Stage::Enrol(proven, challenge, secret));
     at.ask(control, Factor::Enrol(enrolment), problem)
+}
+
+/// Whether any is in force in the user's tenant: what a factor that was set up for one application is worth, others' say, too.
+fn has_policies(control: &Control, user: &User) -> bool {
+    let snapshot = control.snapshot();
+    snapshot.policies.values().any(|policy| policy.id.tenant == user.id.tenant && policy.state == PolicyState::On)
 }
 
 /// Anything other than a password.

@@ -33,8 +33,12 @@ async fn who_signs_in_here_and_far_away_proves_more() {
     let there = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
     assert_eq!(risk(&world, &there), Risk::High, "no policy asks: the session tells");
     world.set_policy(r#""conditions": {"risk_min": "medium"}, "grant": {"require": {"all": ["mfa"]}}"#);
-    assert!(matches!(asked(from(&world, TOKYO, PASSWORD).await).factor, Factor::Enrol(_)), "again, nothing is known");
-    assert!(matches!(asked(world.begin(Some(&there))).factor, Factor::Enrol(_)), "nor is the session enough");
+    assert_eq!(problem(from(&world, TOKYO, PASSWORD).await), "policy-step-up", "again, nothing is known");
+    assert_eq!(problem(world.begin(Some(&there))), "policy-step-up", "nor is the session enough");
+    assert_eq!(world.logged().last().map(String::as_str), Some("policy-step-up"));
+    // Not by way of their own page either.
+    let AccountAnswer::Step(step) = world.account(&there, AccountAction::Add) else { panic!("a page") };
+    assert_eq!(problem(*step), "policy-step-up");
     assert!(matches!(world.begin(Some(&here)), Step::Done(_)));
     assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
     let world = world.restarted();
@@ -50,5 +54,15 @@ async fn many_wrong_passwords_make_the_right_one_worth_less() {
     }
     assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
     from(&world, TOKYO, "wrong").await;
-    assert!(matches!(asked(from(&world, BERLIN, PASSWORD).await).factor, Factor::Enrol(_)));
+    assert_eq!(problem(from(&world, BERLIN, PASSWORD).await), "policy-step-up");
+}
+
+/// Where nothing is judged by risk, it takes from nobody what an application's own setting asks for.
+#[tokio::test]
+async fn without_policies_a_factor_is_set_up_at_any_risk() {
+    let mut world = World::new("off").await;
+    locate(&mut world);
+    world.signed_in(from(&world, BERLIN, PASSWORD).await).unwrap();
+    world.set_mfa("required");
+    assert!(matches!(asked(from(&world, TOKYO, PASSWORD).await).factor, Factor::Enrol(_)));
 }
