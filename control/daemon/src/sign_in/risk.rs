@@ -1,6 +1,7 @@
 //! How likely it is that somebody else signs in: by what the sign-in log tells of before, and by where addresses are.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use postern_model::admin::{SignInRecord, SignInResult};
 use postern_model::chain::LogKind;
@@ -38,6 +39,7 @@ struct Before {
     at_unix: u64,
     country: Option<Country>,
     place: Option<Place>,
+    network: Option<IpAddr>,
     multi_factor: bool,
 }
 
@@ -47,11 +49,14 @@ struct Known {
     now_unix: u64,
     country: Option<Country>,
     place: Option<Place>,
+    network: Option<IpAddr>,
     /// The last one first.
     before: Vec<Before>,
-    /// Failures about this user, lately.
+    /// The last of those is the first one that there is.
+    complete: bool,
+    /// Wrong passwords and factors of this user, lately.
     failures: usize,
-    /// Names that this network was wrong about, lately.
+    /// Names that this network gave wrong passwords for, lately.
     sprayed: usize,
 }
 
@@ -79,30 +84,52 @@ fn known(control: &Control, user: &User, client: &ClientInfo) -> Result<Known, S
     let filter = |who: Option<WhoSignedIn>, result| SignInFilter {
         tenant: Some(user.id.tenant),
         user: who,
-        result: Some(ResultFilter::Result(result)),
+        result: Some(result),
         ..SignInFilter::default()
     };
     let own = || Some(WhoSignedIn::User(user.id));
-    let before = control.records(|store| store.sign_ins(&filter(own(), SignInResult::Success), all))?;
+    let success = filter(own(), ResultFilter::Result(SignInResult::Success));
+    let before = control.records(|store| store.sign_ins(&success, all))?;
+    let complete = before.len() < RISK_HISTORY as usize;
+    let here = network(client.address);
     let since = Times { since: Some(now_unix.saturating_sub(RISK_FAILURES_S) * 1_000), until: None };
     let lately = control.records(|store| store.between(LogKind::SignIn, since))?;
     let (mut failures, mut names) = (0, BTreeSet::new());
     if let Some((first, last)) = lately {
         let lately = Span { first, last, limit: RISK_FAILURES_READ, ..all };
-        failures = control.records(|store| store.sign_ins(&filter(own(), SignInResult::Failure), lately))?.len();
-        let others = control.records(|store| store.sign_ins(&filter(None, SignInResult::Failure), lately))?;
-        let here = network(client.address);
-        let same = others.into_iter().filter(|other| other.source.is_some_and(|source| network(source) == here));
-        names.extend(same.map(|other| other.login));
+        let with = |who: Option<WhoSignedIn>, code: &str| {
+            let filter = filter(who, ResultFilter::Code(code.into()));
+            control.records(|store| store.sign_ins(&filter, lately))
+        };
+        for code in WRONG_PASSWORD.iter().chain(WRONG_FACTOR) {
+            failures += with(own(), code)?.len();
+        }
+        for code in WRONG_PASSWORD {
+            let others = with(None, code)?.into_iter();
+            let same = others.filter(|other| other.source.is_some_and(|source| network(source) == here));
+            names.extend(same.map(|other| other.login));
+        }
     }
     Ok(Known {
         now_unix,
         country: control.country(client.address),
         place: control.place(client.address),
-        before: before.iter().map(|record| Before::of(control, record)).collect(),
+        network: Some(here),
+        before: began(&before).into_iter().map(|record| Before::of(control, record)).collect(),
+        complete,
         failures,
         sprayed: names.len(),
     })
+}
+
+/// Those that a session began with: to use one again, for another application, is no sign-in.
+fn began(newest_first: &[SignInRecord]) -> Vec<&SignInRecord> {
+    let mut sessions = BTreeSet::new();
+    let oldest_first = newest_first.iter().rev();
+    let mut began: Vec<_> =
+        oldest_first.filter(|record| record.session.is_none_or(|session| sessions.insert(session))).collect();
+    began.reverse();
+    began
 }
 
 impl Before {
@@ -112,8 +139,14 @@ impl Before {
             at_unix: record.at_unix_ms / 1_000,
             country: record.source.and_then(|source| control.country(source)),
             place: record.source.and_then(|source| control.place(source)),
+            network: record.source.map(network),
             multi_factor: is_multi_factor(&record.methods),
         }
+    }
+
+    /// Whoever only has a password can have brought about none of these.
+    const fn is_sure(&self, now_unix: u64) -> bool {
+        self.multi_factor || self.at_unix.saturating_add(RISK_KNOWN_S) <= now_unix
     }
 }
 
@@ -122,19 +155,23 @@ impl Known {
         let travel = self.is_impossible_travel().then_some(Signal::ImpossibleTravel);
         let is_new = !self.before.is_empty() && self.country.is_some() && !self.is_known(self.country);
         let country = is_new.then_some(Signal::NewCountry);
-        let sprayed = (self.sprayed >= RISK_SPRAYED).then_some(Signal::PasswordSpraying);
+        let sprayed = (self.sprayed >= RISK_SPRAYED && !self.is_at_home()).then_some(Signal::PasswordSpraying);
         let failures = (self.failures >= RISK_FAILURES).then_some(Signal::Failures);
         [travel, country, sprayed, failures].into_iter().flatten().collect()
     }
 
     /// Whether the user's sign-ins made a country known. One that succeeded a moment ago does not, unless it took two factors:
-    /// whoever stole a password could make theirs known by using it twice. The first one there is does: there is no other.
+    /// whoever stole a password could make theirs known by using it twice. The first one there is does: there is no other. The oldest of
+    /// those that were read is not the first when there are more.
     fn is_known(&self, country: Option<Country>) -> bool {
-        let first = self.before.len().saturating_sub(1);
-        self.before.iter().enumerate().any(|(nth, before)| {
-            let is_old = before.at_unix.saturating_add(RISK_KNOWN_S) <= self.now_unix;
-            before.country == country && (before.multi_factor || is_old || nth == first)
-        })
+        let first = self.before.last().filter(|_| self.complete);
+        first.is_some_and(|first| first.country == country)
+            || self.before.iter().any(|before| before.country == country && before.is_sure(self.now_unix))
+    }
+
+    /// Many share an address. Who has signed in from it before, and not only by a password just now, is not taken for who guesses.
+    fn is_at_home(&self) -> bool {
+        self.before.iter().any(|before| before.network == self.network && before.is_sure(self.now_unix))
     }
 
     /// From where the user was last, as far as that is a country that they are known to be in.
@@ -158,21 +195,33 @@ impl Signal {
     }
 }
 
+/// Codes of the log.
+const WRONG_PASSWORD: &[&str] = &["password-wrong", "user-unknown"];
+const WRONG_FACTOR: &[&str] = &["otp-wrong", "recovery-code-wrong", "key-refused"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postern_model::chain::ChainHash;
+    use postern_model::ids::{SessionId, TenantId};
 
     const NOW: u64 = 1_000_000_000;
     const BERLIN: Place = Place { latitude: 52.5, longitude: 13.4 };
     const TOKYO: Place = Place { latitude: 35.7, longitude: 139.7 };
 
     fn before(hours_ago: u64, code: &str, place: Place, multi_factor: bool) -> Before {
-        Before { at_unix: NOW - hours_ago * 3_600, country: code.parse().ok(), place: Some(place), multi_factor }
+        let (country, place) = (code.parse().ok(), Some(place));
+        Before { at_unix: NOW - hours_ago * 3_600, country, place, network: None, multi_factor }
     }
 
     fn signals(code: &str, place: Place, before: &[Before]) -> Vec<Signal> {
         let (country, place) = (code.parse().ok(), Some(place));
-        Known { now_unix: NOW, country, place, before: before.to_vec(), failures: 0, sprayed: 0 }.signals()
+        Known { country, place, before: before.to_vec(), ..nothing() }.signals()
+    }
+
+    fn nothing() -> Known {
+        let (network, before) = (Some(IpAddr::from([192, 0, 2, 7])), Vec::new());
+        Known { now_unix: NOW, country: None, place: None, network, before, complete: true, failures: 0, sprayed: 0 }
     }
 
     #[test]
@@ -186,7 +235,7 @@ mod tests {
         assert_eq!(signals("JP", TOKYO, &there(24, true)), []);
         assert_eq!(signals("JP", TOKYO, &there(8 * 24, false)), []);
         assert_eq!(signals("ZZ", TOKYO, &[home]), [Signal::NewCountry], "what is not known is new, too");
-        let unknown = Known { now_unix: NOW, country: None, place: None, before: vec![home], failures: 0, sprayed: 0 };
+        let unknown = Known { before: vec![home], ..nothing() };
         assert_eq!(unknown.signals(), [], "there is no database");
     }
 
@@ -208,12 +257,71 @@ mod tests {
     #[test]
     fn failures_count_from_some_number_on() {
         let known = |failures, sprayed| {
-            let known =
-                Known { now_unix: NOW, country: None, place: None, before: Vec::new(), failures, sprayed }.signals();
+            let known = Known { failures, sprayed, ..nothing() }.signals();
             known.iter().map(|signal| signal.risk()).max().unwrap_or_default()
         };
         assert_eq!(known(RISK_FAILURES - 1, RISK_SPRAYED - 1), Risk::Low);
         assert_eq!(known(RISK_FAILURES, 0), Risk::Medium);
         assert_eq!(known(0, RISK_SPRAYED), Risk::High);
+    }
+
+    /// Whoever stole a password must not push the owner's sign-ins out of those that are read.
+    #[test]
+    fn the_oldest_that_was_read_is_not_the_first() {
+        let before = vec![before(1, "JP", TOKYO, false), before(2, "JP", TOKYO, false)];
+        let signals = |complete| {
+            let (country, place) = ("JP".parse().ok(), Some(TOKYO));
+            Known { country, place, before: before.clone(), complete, ..nothing() }.signals()
+        };
+        assert_eq!((signals(true), signals(false)), (vec![], vec![Signal::NewCountry]));
+    }
+
+    #[test]
+    fn who_guesses_does_not_lock_out_who_has_always_been_there() {
+        let spraying = |before: Before| Known { before: vec![before], sprayed: RISK_SPRAYED, ..nothing() }.signals();
+        let at = |hours, network: [u8; 4], multi_factor| Before {
+            network: Some(IpAddr::from(network)),
+            ..before(hours, "DE", BERLIN, multi_factor)
+        };
+        let (here, elsewhere) = ([192, 0, 2, 7], [192, 0, 2, 8]);
+        for (before, expected) in [
+            (at(1, here, true), &[][..]),
+            (at(8 * 24, here, false), &[]),
+            (at(1, here, false), &[Signal::PasswordSpraying]),
+            (at(8 * 24, elsewhere, true), &[Signal::PasswordSpraying]),
+        ] {
+            assert_eq!(spraying(before), expected, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_began_once() {
+        let record = |seq, session: Option<u128>| SignInRecord {
+            seq,
+            at_unix_ms: seq,
+            tenant: TenantId::DEFAULT,
+            user: None,
+            login: "anna".into(),
+            app: None,
+            app_name: None,
+            result: SignInResult::Success,
+            code: None,
+            methods: BTreeSet::new(),
+            provider: None,
+            source: None,
+            user_agent: None,
+            country: None,
+            asn: None,
+            device: None,
+            device_state: None,
+            policies: Vec::new(),
+            session: session.map(SessionId),
+            request: None,
+            previous: ChainHash::ZERO,
+            hash: ChainHash::ZERO,
+        };
+        let records = [record(6, Some(1)), record(5, None), record(4, Some(2)), record(3, Some(1)), record(2, None)];
+        let began: Vec<u64> = began(&records).iter().map(|record| record.seq).collect();
+        assert_eq!(began, [5, 4, 3, 2]);
     }
 }

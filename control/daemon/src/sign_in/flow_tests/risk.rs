@@ -4,6 +4,8 @@ use postern_model::policy::Risk;
 
 use super::*;
 use crate::countries::{Countries, written};
+use crate::store::SignIn;
+use crate::store::sign_in::{Logged, SignInOutcome};
 
 const BERLIN: [u8; 4] = [192, 0, 2, 7];
 const TOKYO: [u8; 4] = [198, 51, 100, 7];
@@ -65,4 +67,34 @@ async fn without_policies_a_factor_is_set_up_at_any_risk() {
     world.signed_in(from(&world, BERLIN, PASSWORD).await).unwrap();
     world.set_mfa("required");
     assert!(matches!(asked(from(&world, TOKYO, PASSWORD).await).factor, Factor::Enrol(_)));
+}
+
+/// What else did not succeed says nothing of who guesses.
+#[tokio::test]
+async fn wrong_passwords_count_and_no_other_failures() {
+    let world = World::new("off").await;
+    let first = world.signed_in(from(&world, BERLIN, PASSWORD).await).unwrap();
+    let anna = world.session(&first).unwrap().user;
+    let fail = |code, user, login: String| {
+        let logged = Logged::cut(&login);
+        let failed = SignIn::new(anna.tenant, logged, SignInOutcome::Failure(code));
+        let mut draft = Draft::default();
+        draft.sign_in(SignIn { user, source: Some(IpAddr::from(TOKYO)), ..failed });
+        world.control.commit(&Actor::Control, draft).unwrap();
+    };
+    for nth in 0..crate::limits::RISK_SPRAYED {
+        fail("not-assigned", Some(anna), format!("user{nth}"));
+    }
+    let low = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
+    assert_eq!(world.session(&low).unwrap().risk, Risk::Low);
+    for nth in 0..crate::limits::RISK_FAILURES {
+        fail("otp-wrong", Some(anna), format!("user{nth}"));
+    }
+    let medium = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
+    assert_eq!(world.session(&medium).unwrap().risk, Risk::Medium);
+    for nth in 0..crate::limits::RISK_SPRAYED {
+        fail("user-unknown", None, format!("user{nth}"));
+    }
+    let high = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
+    assert_eq!(world.session(&high).unwrap().risk, Risk::High);
 }
