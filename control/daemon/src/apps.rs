@@ -101,7 +101,7 @@ pub(crate) fn put(
 
 /// Refuses places that two applications have, among all of the tenant's: for what was staged without looking.
 pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
-    saml::check_entity_ids(snapshot, own_apps(snapshot, tenant))?;
+    saml::check_all(snapshot, own_apps(snapshot, tenant))?;
     let foreign = ForeignHosts::of(snapshot, tenant.id);
     let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
     for app in own_apps(snapshot, tenant) {
@@ -209,7 +209,7 @@ fn store(
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
-        saml::check_entity_id(&control.snapshot(), &app)?;
+        saml::check(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
     app.certificate = chosen.map_err(|problem| problem.about("cert"))?;

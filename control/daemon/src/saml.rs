@@ -7,14 +7,18 @@ mod response;
 mod sign;
 mod xml;
 
+use std::collections::BTreeSet;
+
 use postern_model::Snapshot;
 use postern_model::admin::{Problem, RotateSaml, SamlView};
+use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Preauth};
 use postern_model::plan::PlannedApp;
 use postern_model::saml::{METADATA_PATH, SSO_PATH, SamlMetadata};
-use postern_model::settings::{SSO_SAML_ENTITY_ID, origin};
+use postern_model::settings::{SSO_SAML_ACS, SSO_SAML_ENTITY_ID, origin};
 
 use crate::control::{Actor, Audit, Control, Draft};
+use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::problem::problem;
 use crate::sign_in;
@@ -100,8 +104,30 @@ fn commit(
     control.commit(actor, draft).map(drop)
 }
 
-/// Refuses the name of another application's: which of them a request is of could not be told.
-pub(crate) fn check_entity_id(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
+/// Refuses what is another application's.
+pub(crate) fn check(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
+    check_entity_id(snapshot, app)?;
+    check_acs(snapshot, app)
+}
+
+/// Another tenant's application would get assertions about users of this one.
+fn check_acs(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
+    let acs_of = |app: &App| PlannedApp::parse(app).ok()?.settings.sso_saml.map(|saml| saml.acs);
+    let Some(own) = acs_of(app) else { return Ok(()) };
+    let foreign = ForeignHosts::of(snapshot, app.id.tenant);
+    let is_published = |url: &str| {
+        let url = origin(url).and_then(|origin| ExternalUrl::parse(origin).ok());
+        url.is_some_and(|url| foreign.overlapping(&url).is_some())
+    };
+    let others = snapshot.apps.values().filter(|other| other.id.tenant != app.id.tenant);
+    let others: BTreeSet<Box<str>> = others.filter_map(acs_of).flatten().collect();
+    let Some(taken) = own.iter().find(|url| others.contains(*url) || is_published(url)) else { return Ok(()) };
+    let detail = format!("{}: {taken} is an address of another tenant's application", app.name);
+    Err(problem("saml-acs-taken", detail).about(format!("settings.{SSO_SAML_ACS}")))
+}
+
+/// Which of two applications with one name a request is of could not be told.
+fn check_entity_id(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
     let Some(entity_id) = app.settings.get(SSO_SAML_ENTITY_ID) else { return Ok(()) };
     let Some(other) = with_entity_id(snapshot, entity_id).find(|other| other.id != app.id) else { return Ok(()) };
     let whose =
@@ -110,10 +136,10 @@ pub(crate) fn check_entity_id(snapshot: &Snapshot, app: &App) -> Result<(), Prob
     Err(problem("saml-entity-id-taken", detail).about(format!("settings.{SSO_SAML_ENTITY_ID}")))
 }
 
-/// As [`check_entity_id`], for what a whole document changes.
-pub(crate) fn check_entity_ids<'a>(snapshot: &Snapshot, apps: impl Iterator<Item = &'a App>) -> Result<(), Problem> {
+/// As [`check`], for what a whole document changes.
+pub(crate) fn check_all<'a>(snapshot: &Snapshot, apps: impl Iterator<Item = &'a App>) -> Result<(), Problem> {
     let mut apps = apps;
-    apps.try_for_each(|app| check_entity_id(snapshot, app))
+    apps.try_for_each(|app| check(snapshot, app))
 }
 
 /// Applications of that name in SAML. There is one at most but for states that an older version made.
@@ -129,7 +155,8 @@ pub(crate) fn warnings(app: &App, planned: &PlannedApp) -> Vec<String> {
     }
     let own = planned.external.to_string();
     let urls = planned.settings.sso_saml.iter().flat_map(|saml| saml.acs.iter());
-    let elsewhere = urls.filter(|url| !planned.external.wildcard && !url.starts_with(own.trim_end_matches('/')));
+    // With a slash at the end of both: `/wiki-of-others` is not below `/wiki`, nor is `example.com.evil` of `example.com`.
+    let elsewhere = urls.filter(|url| !planned.external.wildcard && !format!("{url}/").starts_with(&own));
     elsewhere
         .map(|url| {
             let host = origin(url).unwrap_or(url);

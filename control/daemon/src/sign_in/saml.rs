@@ -93,8 +93,11 @@ fn checked(control: &Control, wish: SamlWish, relay_state: Option<String>) -> Re
     }
     match wish {
         SamlWish::App { tenant, app } => {
-            let app = by_name(control, &tenant, &app)?;
-            let acs = settings(&app)?.acs.first().ok_or_else(internal)?.to_string();
+            // Nobody learns so which applications there are.
+            let nothing = || invalid("there is no such application that takes SAML assertions");
+            let app = by_name(control, &tenant, &app).ok_or_else(nothing)?;
+            let settings = settings(&app).map_err(|_| nothing())?;
+            let acs = settings.acs.first().ok_or_else(internal)?.to_string();
             let wanted = Wanted { acs, in_response_to: None, relay_state, contexts: Contexts::any() };
             Ok(Checked { app, wanted, force: false, passive: false, cannot: None })
         }
@@ -152,12 +155,11 @@ fn of_request(control: &Control, request: AuthnRequest, relay_state: Option<Stri
     Ok(Checked { app, wanted, force: request.force, passive: request.passive, cannot })
 }
 
-fn by_name(control: &Control, tenant: &str, name: &str) -> Result<App, Refused> {
+fn by_name(control: &Control, tenant: &str, name: &str) -> Option<App> {
     let snapshot = control.snapshot();
     let tenant = snapshot.tenants.values().find(|known| known.name.as_str() == tenant).map(|tenant| tenant.id);
     let mut apps = snapshot.apps.values();
-    let app = apps.find(|app| Some(app.id.tenant) == tenant && app.name.as_str() == name).cloned();
-    app.ok_or_else(|| invalid("there is no such application"))
+    apps.find(|app| Some(app.id.tenant) == tenant && app.name.as_str() == name).cloned()
 }
 
 /// As they are now.

@@ -243,6 +243,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "give the service provider an entity id of its own, and set `sso_saml_entity_id` to that.",
     },
     Code {
+        code: "saml-acs-taken",
+        status: Some(409),
+        title: "The address is another tenant's",
+        cause: "An address that assertions are to go to (`sso_saml_acs`) is one of another tenant's application, or of a host that another tenant has published: that tenant would learn who signs in here.",
+        cure: "set `sso_saml_acs` to the application's own address.",
+    },
+    Code {
         code: "saml-key-waits",
         status: Some(409),
         title: "There is a next key already",

@@ -176,7 +176,8 @@ pub fn origin(url: &str) -> Option<&str> {
 
 /// The application's name in SAML.
 pub const SSO_SAML_ENTITY_ID: &str = "sso_saml_entity_id";
-const SSO_SAML_ACS: &str = "sso_saml_acs";
+/// Where it takes assertions.
+pub const SSO_SAML_ACS: &str = "sso_saml_acs";
 const SSO_SAML_NAMEID: &str = "sso_saml_nameid";
 const SSO_SAML_NAMEID_FORMAT: &str = "sso_saml_nameid_format";
 const SSO_SAML_ATTRIBUTES: &str = "sso_saml_attributes";

@@ -1,9 +1,11 @@
 //! Sign-ins for service providers, against a real store: who gets an assertion, what it says, and what is refused.
 
+mod tenants;
+
 use aws_lc_rs::{digest, signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_model::admin::{CreateNamed, SetUser};
+use postern_model::admin::SetUser;
 use postern_model::directory::{Assignment, Principal};
 use postern_model::saml::{AuthnRequest, Comparison, RequestedContexts, SamlEnd, SamlPost, SamlWish, StartSaml};
 use rustls_pki_types::CertificateDer;
@@ -11,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 use super::super::saml::start;
 use super::*;
 use crate::limits::{SAML_AHEAD_S, SAML_REQUEST_S};
-use crate::{saml, tenants};
+use crate::saml;
 
 const ENTITY: &str = "https://wiki.example.com/saml";
 const ACS: &str = "https://wiki.example.com/acs";
@@ -54,7 +56,7 @@ fn put(
         key_pem: None,
         settings: settings.collect(),
     };
-    let tenant = tenants::find(&world.control, tenant)?;
+    let tenant = crate::tenants::find(&world.control, tenant)?;
     apps::put(&world.control, &Actor::Control, &tenant, &name.parse().unwrap(), entry)
 }
 
@@ -271,25 +273,6 @@ async fn who_must_not_open_the_application_gets_no_assertion() {
 }
 
 #[tokio::test]
-async fn another_tenants_application_takes_nobody_from_here() {
-    let world = world().await;
-    tenants::create(&world.control, &Actor::Control, CreateNamed { name: "other".parse().unwrap() }).unwrap();
-    put(&world, "other", "theirs", "urn:theirs", "https://theirs.example.com/acs", &[]).unwrap();
-    let theirs = world.control.snapshot().apps.values().find(|app| app.name.as_str() == "theirs").unwrap().id;
-    assign(&world, theirs);
-    let browser = anna(&world).await;
-    let request = AuthnRequest { issuer: "urn:theirs".into(), acs: None, ..request() };
-    let ask = asked(ask_for(&world, request, Some(&browser)));
-    assert_eq!(ask.tenant, "other");
-    assert_eq!(problem(world.password(&ask.flow).await), "sign-in-wrong", "they have no anna");
-    let taken = put(&world, "other", "theirs", ENTITY, "https://theirs.example.com/acs", &[]).unwrap_err();
-    let names_nobody = taken.detail.ends_with("is that of another tenant's application already");
-    assert!(taken.code == "saml-entity-id-taken" && names_nobody, "{taken:?}");
-    let app = SamlWish::App { tenant: "other".into(), app: "wiki".into() };
-    assert_eq!(refusal(wish(&world, app, Some(&browser))), "sign-in-request-invalid");
-}
-
-#[tokio::test]
 async fn how_users_prove_who_they_are_is_asked_for_or_refused_in_the_standards_words() {
     let world = world().await;
     let status = |step: Step| {
@@ -319,6 +302,23 @@ async fn how_users_prove_who_they_are_is_asked_for_or_refused_in_the_standards_w
     assert_eq!(status(ask_for(&world, other, Some(&browser))), "InvalidNameIDPolicy");
     let unsupported = AuthnRequest { unsupported: true, ..request() };
     assert_eq!(status(ask_for(&world, unsupported, Some(&browser))), "RequestUnsupported");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_waives_no_policy() {
+    let world = world().await;
+    let browser = anna(&world).await;
+    let classes = vec!["urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport".to_owned()];
+    let weak = || {
+        let contexts = Some(RequestedContexts { comparison: Comparison::Exact, classes: classes.clone() });
+        AuthnRequest { contexts, ..request() }
+    };
+    assert!(posted(ask_for(&world, weak(), Some(&browser))).1.contains("<saml:Assertion "));
+    world.set_policy(r#""grant": {"require": {"all": ["mfa"]}}"#);
+    let ask = asked(ask_for(&world, weak(), Some(&browser)));
+    assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
+    let passive = AuthnRequest { passive: true, ..weak() };
+    assert!(posted(ask_for(&world, passive, Some(&browser))).1.contains("NoPassive"));
 }
 
 #[tokio::test]
