@@ -75,7 +75,8 @@ pub(crate) async fn sign_on(
             SignedOn::Kerberos(kerberos::sign_on(shared.sign_on.as_ref(), service, login, head, fresh).await?)
         }
         Method::Basic => SignedOn::Basic(basic::sign_on(backend, shared.vault.as_deref(), login, head).await?),
-        Method::Form(form) => SignedOn::Form(form::sign_on(asking, form, head, fresh).await?),
+        // Boxed: pages and forms are read in it, which would make the task of every request as large.
+        Method::Form(form) => SignedOn::Form(Box::pin(form::sign_on(asking, form, head, fresh)).await?),
     };
     Ok(Some(signed_on))
 }
