@@ -135,6 +135,10 @@ impl State {
         let (failed, detail) = failed.unzip();
         if running.full {
             self.runs_done = self.runs_done.max(running.runs);
+            if failed.is_none() && running.runs >= self.runs {
+                // What was confirmed was of this pass, whether anybody was gone in it or not: of no later one.
+                self.confirmed = None;
+            }
         }
         self.last = Some(LastPass {
             full: running.full,
@@ -227,6 +231,25 @@ mod tests {
         assert!(running.take_removal() && !running.take_removal(), "no more than were declared");
         state.begin(ONE, true, 0, 0);
         assert!(!state.allow_removals([1, 0], [2, 0], &settings(0)), "0 % is none");
+    }
+
+    #[test]
+    fn a_confirmation_ends_with_its_pass_though_nobody_was_gone_in_it() {
+        let name: Name = "corp".parse().unwrap();
+        let mut sources = Sources::default();
+        let run = sources.ask_run(TenantId::DEFAULT, &name, Some(30));
+        let state = sources.of_mut(TenantId::DEFAULT, &name);
+        let over = |state: &mut State, full, runs, failed: Option<(String, String)>| {
+            state.begin(ONE, full, runs, 0);
+            state.end([0, 0], failed, 0);
+            state.confirmed
+        };
+        assert_eq!(over(state, true, run - 1, None), Some(30), "it began before it was confirmed");
+        assert_eq!(over(state, false, run, None), Some(30), "nobody was looked for");
+        assert_eq!(over(state, true, run, Some((String::new(), String::new()))), Some(30), "it failed");
+        assert_eq!(over(state, true, run, None), None);
+        state.begin(ONE, true, run, 0);
+        assert!(!state.allow_removals([30, 0], [100, 10], &settings(20)), "weeks later");
     }
 
     #[test]
