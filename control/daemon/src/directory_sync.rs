@@ -4,6 +4,8 @@
 mod answer;
 mod groups;
 mod passes;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use postern_model::admin::{
@@ -16,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use answer::{Asking, answer, asking};
 pub(crate) use passes::Sources;
+pub(crate) use users::hold;
 
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::{not_found_among, problem};

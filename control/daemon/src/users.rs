@@ -15,6 +15,7 @@ use crate::assignments;
 use crate::clock::{now_unix, now_unix_ms};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::directory::{Groups, check_end, find_user};
+use crate::directory_sync;
 use crate::limits::{USERS_AT_ONCE, USERS_MAX};
 use crate::password::PasswordHash;
 use crate::policies;
@@ -75,7 +76,11 @@ pub(crate) fn set(
     let end = if is_guest { user.kind.expires_unix() } else { None };
     user.kind = kind(is_guest, expires_unix.unwrap_or(end))?;
     user.enabled = enabled.unwrap_or(user.enabled);
-    put(control, actor, Draft::default(), Some(&before), user.clone(), None)?;
+    let mut draft = Draft::default();
+    if enabled == Some(false) {
+        directory_sync::hold(control, actor, user.id, &mut draft)?;
+    }
+    put(control, actor, draft, Some(&before), user.clone(), None)?;
     Ok(changed(user))
 }
 
@@ -191,6 +196,9 @@ pub(crate) fn put_entry(
         created_unix_ms: before.as_ref().map_or_else(now_unix_ms, |before| before.created_unix_ms),
         password_set_unix_ms: before.as_ref().and_then(|before| before.password_set_unix_ms),
     };
+    if disabled && before.as_ref().is_some_and(|before| before.enabled) {
+        directory_sync::hold(control, actor, id, &mut draft)?;
+    }
     put(control, actor, draft, before.as_ref(), user, None)
 }
 
@@ -250,7 +258,8 @@ fn put(
     user: User,
     password: Option<DirectoryChange>,
 ) -> Result<(), Problem> {
-    if before == Some(&user) {
+    // Who is so already may be kept so, whatever their source says.
+    if before == Some(&user) && draft.rest.directory.is_empty() {
         return Ok(());
     }
     if user.attributes.len() > ATTRIBUTES_MAX {

@@ -6,7 +6,7 @@ use postern_model::ids::UserId;
 
 use super::answer::{Asking, Told};
 use super::{audit_of, passes};
-use crate::control::{Audit, Control, Draft};
+use crate::control::{Actor, Audit, Control, Draft};
 use crate::store::{DirectoryChange, SyncChange, SyncState};
 use crate::users;
 
@@ -70,8 +70,7 @@ fn change(
         (true, _, true) => (true, SyncState::Present),
         (true, _, false) => (false, SyncState::Disabled),
         (false, SyncState::Disabled | SyncState::Gone, true) => (true, SyncState::Present),
-        (false, SyncState::Present, true) => (false, SyncState::Present),
-        (false, SyncState::Present, false) => (false, SyncState::Present),
+        (false, SyncState::Present | SyncState::GoneHeld, _) => (false, SyncState::Present),
         (false, SyncState::Disabled | SyncState::Gone, false) => (false, SyncState::Disabled),
     };
     let mut set = SetUser {
@@ -104,7 +103,7 @@ fn change(
 /// The source has them no longer.
 pub(super) fn gone(control: &Control, asking: &Asking, object: &ObjectId, told: &mut Told) -> Result<(), Problem> {
     let Some((id, state)) = control.sync_rows(|store| store.sync_user(asking.whose(), object))? else { return Ok(()) };
-    if state == SyncState::Gone || !asking.take_removal(control) {
+    if state.is_gone() || !asking.take_removal(control) {
         return Ok(());
     }
     let Some(user) = control.directory(|store| store.user(id))? else { return Ok(()) };
@@ -122,10 +121,24 @@ pub(super) fn gone(control: &Control, asking: &Asking, object: &ObjectId, told: 
             users::set(control, &asking.actor, &asking.tenant, &name, set)?;
             // Whom somebody here disabled before comes back disabled.
             let by_hand = !user.enabled && state == SyncState::Present;
-            let state = if by_hand { SyncState::Present } else { SyncState::Gone };
+            let state = if by_hand { SyncState::GoneHeld } else { SyncState::Gone };
             mark(control, asking, object.clone(), id, Digest::default(), state)
         }
     }
+}
+
+/// Somebody here disables a user: a source that had them disabled already, or no longer, does not enable them again.
+pub(crate) fn hold(control: &Control, actor: &Actor, user: UserId, draft: &mut Draft) -> Result<(), Problem> {
+    if matches!(actor, Actor::DirectorySync(_)) {
+        return Ok(());
+    }
+    let state = match control.sync_rows(|store| store.sync_state_of(user))? {
+        Some(SyncState::Disabled) => SyncState::Present,
+        Some(SyncState::Gone) => SyncState::GoneHeld,
+        Some(SyncState::Present | SyncState::GoneHeld) | None => return Ok(()),
+    };
+    draft.directory(DirectoryChange::Sync(SyncChange::State(user, state)));
+    Ok(())
 }
 
 fn mark(

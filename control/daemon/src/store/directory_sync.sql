@@ -4,7 +4,7 @@ CREATE TABLE sync_source (
     PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
 -- version: the user's when the source was followed last; another one means that somebody else changed it since.
--- state: 0 as it is, 1 disabled because the source says so, 2 gone.
+-- state: 0 as it is, 1 disabled because the source says so, 2 gone, 3 gone and disabled by somebody here.
 CREATE TABLE sync_user (
     tenant INTEGER NOT NULL, source TEXT NOT NULL, object TEXT NOT NULL, user INTEGER NOT NULL,
     digest TEXT NOT NULL, version INTEGER NOT NULL, state INTEGER NOT NULL,

@@ -24,6 +24,14 @@ pub(crate) enum SyncState {
     Disabled,
     /// The source has them no longer.
     Gone,
+    /// The same, and somebody here disabled them: they come back disabled.
+    GoneHeld,
+}
+
+impl SyncState {
+    pub(crate) const fn is_gone(self) -> bool {
+        matches!(self, Self::Gone | Self::GoneHeld)
+    }
 }
 
 /// What can be asked. While a stage is open, answers are the stage's.
@@ -62,6 +70,9 @@ pub(crate) trait SyncRows {
         limit: usize,
     ) -> Result<Vec<Member>, StoreError>;
 
+    /// How a user stands with their source, if they are of one.
+    fn sync_state_of(&mut self, user: UserId) -> Result<Option<SyncState>, StoreError>;
+
     /// Whose a user is.
     fn sync_source_of(&mut self, user: UserId) -> Result<Option<Name>, StoreError>;
 }
@@ -74,6 +85,8 @@ pub(crate) enum SyncChange {
     Removed(TenantId, Name),
     /// A user, as they are now, is what the source told.
     User(Name, ObjectId, UserId, Digest, SyncState),
+    /// A user stands otherwise with their source; what it told of them stays.
+    State(UserId, SyncState),
     /// A group, as it is now, is what the source told.
     Group(Name, ObjectId, UserGroupId, Digest),
 }

@@ -44,7 +44,7 @@ impl SyncRows for SqliteStore {
             items.push(KnownObject {
                 id: text(0)?.parse().map_err(damaged)?,
                 digest: text(1)?.parse().map_err(damaged)?,
-                gone: state(row.get(2)?) == SyncState::Gone,
+                gone: state(row.get(2)?).is_gone(),
             });
         }
         Ok(items)
@@ -75,7 +75,7 @@ impl SyncRows for SqliteStore {
     }
 
     fn sync_counts(&mut self, (tenant, source): (TenantId, &Name)) -> Result<(u32, u32), StoreError> {
-        let count = "SELECT (SELECT count(*) FROM sync_user WHERE tenant=?1 AND source=?2 AND state<>2),
+        let count = "SELECT (SELECT count(*) FROM sync_user WHERE tenant=?1 AND source=?2 AND state NOT IN (2, 3)),
             (SELECT count(*) FROM sync_group WHERE tenant=?1 AND source=?2)";
         let mut count = self.connection.prepare_cached(count)?;
         Ok(count.query_row(params![tenant.0, source.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?)
@@ -111,6 +111,12 @@ impl SyncRows for SqliteStore {
         Ok(items)
     }
 
+    fn sync_state_of(&mut self, user: UserId) -> Result<Option<SyncState>, StoreError> {
+        let find = "SELECT state FROM sync_user WHERE tenant=? AND user=?";
+        let mut find = self.connection.prepare_cached(find)?;
+        Ok(find.query_row(params![user.tenant.0, user.seq], |row| Ok(state(row.get(0)?))).optional()?)
+    }
+
     fn sync_source_of(&mut self, user: UserId) -> Result<Option<Name>, StoreError> {
         let find = "SELECT source FROM sync_user WHERE tenant=? AND user=?";
         let mut find = self.connection.prepare_cached(find)?;
@@ -141,6 +147,10 @@ pub(super) fn write(transaction: &Connection, change: &SyncChange) -> Result<(),
             let arguments =
                 params![tenant, source.as_str(), object.as_str(), user, Digest::as_str(digest), number(*state)];
             transaction.prepare_cached(put)?.execute(arguments)?;
+        }
+        SyncChange::State(user, state) => {
+            let set = "UPDATE sync_user SET state=? WHERE tenant=? AND user=?";
+            transaction.prepare_cached(set)?.execute(params![number(*state), user.tenant.0, user.seq])?;
         }
         SyncChange::Group(source, object, group, digest) => {
             let put = "INSERT INTO sync_group VALUES (?1, ?2, ?3, ?4, ?5,
@@ -176,6 +186,7 @@ const fn number(state: SyncState) -> u32 {
         SyncState::Present => 0,
         SyncState::Disabled => 1,
         SyncState::Gone => 2,
+        SyncState::GoneHeld => 3,
     }
 }
 
@@ -183,6 +194,7 @@ const fn state(number: u32) -> SyncState {
     match number {
         1 => SyncState::Disabled,
         2 => SyncState::Gone,
+        3 => SyncState::GoneHeld,
         _ => SyncState::Present, // nothing else is written
     }
 }
