@@ -50,12 +50,14 @@ pub(super) fn members(control: &Control, asking: &Asking, members: Members, told
         match user_groups::change_members(control, actor, tenant, &group.to_string(), &request) {
             Ok(_) => told.changed += 1,
             // A circle, one level too many: who is in it by themselves counts all the same.
-            Err(problem) if !request.add.groups.is_empty() => {
+            Err(problem) if !request.add.groups.is_empty() && problem.code != RULED => {
                 whole = false;
                 refused(told, object.as_str(), problem)?;
                 let mut users = request;
                 users.add.groups.clear();
-                user_groups::change_members(control, actor, tenant, &group.to_string(), &users)?;
+                if let Err(problem) = user_groups::change_members(control, actor, tenant, &group.to_string(), &users) {
+                    refused(told, object.as_str(), problem)?;
+                }
             }
             Err(problem) => {
                 whole = false;
@@ -95,6 +97,9 @@ pub(super) fn gone(control: &Control, asking: &Asking, object: &ObjectId, told: 
         Err(problem) => refused(told, object.as_str(), problem),
     }
 }
+
+/// Somebody here gave the group a rule, which says alone who is in it.
+const RULED: &str = "user-group-dynamic";
 
 /// Those that control has of the source: an entry that was refused is in no group.
 fn named(control: &Control, asking: &Asking, members: &[Member]) -> Result<Named, Problem> {

@@ -1,6 +1,6 @@
 //! What a source tells, against a real store, where somebody here decided something, too.
 
-use postern_model::admin::SetUser;
+use postern_model::admin::{SetUser, SetUserGroup};
 use postern_model::directory::User;
 use postern_model::directory_sync::{Answer, Begin, Digest, End, Put, Removed, SourceKind, SyncUser, path};
 use postern_model::ids::ConnectorId;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::authority::Authority;
 use crate::store::{SqliteStore, Store as _};
-use crate::{identity, users as people};
+use crate::{identity, user_groups, users as people};
 
 struct World {
     control: Control,
@@ -126,4 +126,19 @@ fn whom_somebody_here_disabled_comes_back_disabled_and_is_gone_once() {
     assert!(!world.told(true).enabled);
     world.set(true);
     assert!(world.told(true).enabled);
+}
+
+#[test]
+fn a_group_that_got_a_rule_here_is_listed_and_the_pass_goes_on() {
+    let world = World::new();
+    world.told(true);
+    let groups = json!([{ "id": "g-1", "display_name": "sales" }, { "id": "g-2", "display_name": "all" }]);
+    world.pass(|pass| drop(world.ask(path::PUT, &json!({ "pass": pass, "users": [], "groups": groups }))));
+    let set = SetUserGroup { rule: Some(Some("mail == \"x\"".parse().unwrap())), ..SetUserGroup::default() };
+    user_groups::set(&world.control, &Actor::Uid(0), &world.tenant, "all", set).unwrap();
+    let add = json!([{ "kind": "user", "id": "a-1" }, { "kind": "group", "id": "g-1" }]);
+    let members = |pass| json!({ "pass": pass, "group": "g-2", "add": add, "remove": [], "digest": "" });
+    let last = world.pass(|pass| drop(world.ask(path::MEMBERS, &members(pass))));
+    assert_eq!((&last["troubles_total"], &last["failed"]), (&json!(1), &Value::Null), "{last}");
+    assert!(last["troubles"][0]["what"].as_str().unwrap().contains("the rule of all"), "{last}");
 }
