@@ -15,8 +15,19 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Attribute {
     values: Vec<Vec<u8>>,
-    /// Where the next values begin, if these are not all (Active Directory).
-    next: Option<u32>,
+    range: Range,
+}
+
+/// Which values these are (Active Directory, [MS-ADTS] 3.1.1.3.1.3.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Range {
+    /// All, or the last.
+    #[default]
+    Whole,
+    /// Some: the next begin here.
+    Next(u32),
+    /// It cannot be told.
+    Malformed,
 }
 
 impl Entry {
@@ -34,7 +45,10 @@ impl Entry {
             let range = options.find_map(|option| option.strip_prefix("range="));
             let known = entry.attributes.entry(name).or_default();
             known.values.extend(values);
-            known.next = range.and_then(next_of);
+            // The same attribute may be there without a range, too, and without values.
+            if let Some(range) = range {
+                known.range = range_of(range);
+            }
         }
         Some(entry)
     }
@@ -53,9 +67,9 @@ impl Entry {
         self.attributes.get(&name.to_ascii_lowercase()).map_or(&[], |attribute| &attribute.values)
     }
 
-    /// Where the next values begin, if these are not all.
-    pub(crate) fn next_range(&self, name: &str) -> Option<u32> {
-        self.attributes.get(&name.to_ascii_lowercase())?.next
+    /// Whether these values are all.
+    pub(crate) fn range(&self, name: &str) -> Range {
+        self.attributes.get(&name.to_ascii_lowercase()).map_or(Range::Whole, |attribute| attribute.range)
     }
 
     #[cfg(test)]
@@ -69,9 +83,12 @@ impl Entry {
 }
 
 /// `0-1499`: go on with 1500; `1500-*`: that was the last.
-fn next_of(range: &str) -> Option<u32> {
-    let (_, last) = range.split_once('-')?;
-    last.parse::<u32>().ok()?.checked_add(1)
+fn range_of(range: &str) -> Range {
+    let Some((_, last)) = range.split_once('-') else { return Range::Malformed };
+    if last == "*" {
+        return Range::Whole;
+    }
+    last.parse::<u32>().ok().and_then(|last| last.checked_add(1)).map_or(Range::Malformed, Range::Next)
 }
 
 /// The cookie that leads to the next page (RFC 2696): `SEQUENCE { size INTEGER, cookie OCTET STRING }`. Empty on the last.
@@ -130,11 +147,18 @@ mod tests {
         let attribute = |name: &str, values: &[&str]| {
             tag(PL::C(vec![octets(name), tag(PL::C(values.iter().map(|value| octets(value)).collect()))]))
         };
-        let attributes = vec![attribute("Mail", &["a@b", "c@d"]), attribute("member;range=0-1499", &["cn=a"])];
+        let attributes = vec![
+            attribute("Mail", &["a@b", "c@d"]),
+            attribute("member;range=0-1499", &["cn=a"]),
+            attribute("member", &[]),
+        ];
         let entry = Entry::read(tag(PL::C(vec![octets("cn=x"), tag(PL::C(attributes))]))).unwrap();
         assert_eq!((entry.dn.as_str(), entry.text("MAIL"), entry.values("mail").len()), ("cn=x", Some("a@b"), 2));
-        assert_eq!((entry.next_range("member"), entry.next_range("mail")), (Some(1500), None));
-        assert_eq!(next_of("1500-*"), None);
+        assert_eq!((entry.range("member"), entry.range("mail")), (Range::Next(1500), Range::Whole));
+        assert_eq!(range_of("1500-*"), Range::Whole);
+        for wrong in ["", "0", "0-", "0-x", "0-4294967295", "0-1499-2"] {
+            assert_eq!(range_of(wrong), Range::Malformed, "{wrong}");
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use postern_model::directory_sync::{
     AskMembers, Digest, KnownMembers, MEMBERS_MAX, Member, Members, PutDone, SyncGroup, path,
 };
 
-use crate::entry::Entry;
-use crate::limits::MEMBERS_PAGE;
+use crate::entry::{Entry, Range};
+use crate::failure::Failure;
+use crate::limits::{ENTRIES_MAX, MEMBERS_PAGE};
 use crate::map;
 use crate::pass::{Pass, Stopped, changed_since};
 use crate::read::Search;
@@ -66,19 +67,21 @@ impl Pass<'_> {
     /// Who is meant by the names in a group's entry. Names of nobody whom we read are passed over.
     async fn named(&mut self, entry: Entry) -> Result<BTreeSet<Member>, Stopped> {
         let attribute = self.settings.member_attribute.clone();
-        let (dn, mut members, mut part) = (entry.dn.clone(), BTreeSet::new(), entry);
+        let (dn, mut members, mut part, mut begun) = (entry.dn.clone(), BTreeSet::new(), entry, 0);
         loop {
             for value in part.values(&attribute) {
                 let name = std::str::from_utf8(value).ok().map(crate::dn::normalised);
                 members.extend(name.and_then(|name| self.memory.names.get(&name)).cloned());
             }
             // Active Directory names 1,500 members at a time.
-            let Some(next) = part.next_range(&attribute).filter(|next| *next <= crate::limits::ENTRIES_MAX) else {
-                return Ok(members);
-            };
+            let Some(next) = continued(&dn, begun, part.range(&attribute))? else { return Ok(members) };
+            begun = next;
             match self.reader.entry(&dn, &format!("{attribute};range={next}-*")).await? {
                 Some(more) if !more.values(&attribute).is_empty() => part = more,
-                Some(_) | None => return Ok(members),
+                Some(_) | None => {
+                    let what = format!("{dn}: the directory does not name the members from {next} on");
+                    return Err(Failure::read(&what).into());
+                }
             }
         }
     }
@@ -122,5 +125,37 @@ impl Pass<'_> {
             let _: PutDone = self.control.ask(path::MEMBERS, &members).await?;
         }
         Ok(())
+    }
+}
+
+/// Where the next members begin, behind where these began. Who is not named is not taken out of a group for it: the pass fails.
+fn continued(dn: &str, begun: u32, range: Range) -> Result<Option<u32>, Failure> {
+    let wrong = match range {
+        Range::Whole => return Ok(None),
+        Range::Next(next) if next > ENTRIES_MAX => format!("there are more than {ENTRIES_MAX} members"),
+        Range::Next(next) if next > begun => return Ok(Some(next)),
+        Range::Next(_) | Range::Malformed => "the directory does not say where its next members begin".into(),
+    };
+    Err(Failure::read(&format!("{dn}: {wrong}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_members_is_whole_or_the_pass_fails() {
+        let continued = |begun, range| continued("cn=all", begun, range);
+        assert_eq!(continued(1500, Range::Whole), Ok(None));
+        assert_eq!(continued(1500, Range::Next(3000)), Ok(Some(3000)));
+        for (begun, range, words) in [
+            (1500, Range::Next(1500), "cn=all: the directory does not say"),
+            (0, Range::Next(0), "does not say"),
+            (0, Range::Malformed, "does not say"),
+            (1500, Range::Next(ENTRIES_MAX + 1), "more than 200000 members"),
+        ] {
+            let failure = continued(begun, range).unwrap_err();
+            assert!(failure.code == "directory-read-failed" && failure.detail.contains(words), "{failure:?}");
+        }
     }
 }
