@@ -10,6 +10,7 @@ mod control;
 mod dn;
 mod entry;
 mod failure;
+mod frames;
 mod limits;
 mod map;
 mod members;

@@ -11,6 +11,11 @@ pub(crate) const GROUPS_PAGE: i32 = 500;
 pub(crate) const MEMBERS_PAGE: i32 = 4;
 /// Bytes that the directory may answer to one question: eight times what the largest groups need.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Parts of one answer, the smallest counted: 4 groups of 200,000 members each, and more. The library keeps some 200
+/// bytes for each.
+pub(crate) const ANSWER_ELEMENTS_MAX: usize = 1_000_000;
+/// How deep parts of an answer are nested; an entry's values are at 6.
+pub(crate) const DEPTH_MAX: usize = 16;
 /// Entries of one kind that are read, as many as control has users.
 pub(crate) const ENTRIES_MAX: u32 = 200_000;
 /// Bytes of the answer to StartTLS.

@@ -62,7 +62,10 @@ impl Reader {
         }
         let bound = timeout(CONNECT_TIMEOUT, self.wire.ldap.simple_bind(account, password)).await;
         let bound = bound.map_err(|_| Failure::unreachable(directory, &"no answer in time"))?;
-        let bound = bound.map_err(|error| Failure::unreachable(directory, &error))?;
+        let bound = bound.map_err(|error| match self.wire.broken() {
+            Some(why) => Failure::unreachable(directory, &why),
+            None => Failure::unreachable(directory, &error),
+        })?;
         if bound.rc == 0 { Ok(()) } else { Err(Failure::bind(directory, &words(&bound))) }
     }
 
@@ -106,9 +109,8 @@ impl Reader {
         let failed = |what: &dyn std::fmt::Display| Failure::read(&format!("{base:?} {filter:?}: {what}"));
         match asked {
             Err(_) => Err(failed(&"no answer in time")),
-            Ok(Err(_)) if self.wire.is_exhausted() => Err(failed(&"the answer is longer than is possible")),
             Ok(Err(LdapError::FilterParsing)) => Err(failed(&"that is no filter")),
-            Ok(Err(error)) => Err(failed(&error)),
+            Ok(Err(error)) => Err(self.wire.broken().map_or_else(|| failed(&error), |why| failed(&why))),
             Ok(Ok(SearchResult(_, result))) if result.rc != 0 => Err(failed(&words(&result))),
             Ok(Ok(found)) => Ok(found),
         }

@@ -1,7 +1,6 @@
 //! The way to the directory: TCP and TLS, here and not in the LDAP library, so that every byte of an answer is counted before
 //! anybody looks at it. The library sees one end of a socket pair.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
@@ -23,13 +22,13 @@ use tokio_rustls::client::TlsStream;
 
 use crate::args::{Directory, Source};
 use crate::failure::Failure;
-use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, START_TLS_BYTES_MAX};
+use crate::frames::{Budget, Frames};
+use crate::limits::{CONNECT_TIMEOUT, START_TLS_BYTES_MAX};
 
 /// A connection that answers within bounds. When it is dropped it ends.
 pub(crate) struct Wire {
     pub(crate) ldap: Ldap,
-    /// Bytes that may still come as the answer to the present question.
-    left: Rc<Cell<usize>>,
+    budget: Rc<Budget>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -43,8 +42,8 @@ impl Wire {
         let (near, far) = StdUnixStream::pair().map_err(broken)?;
         near.set_nonblocking(true).map_err(broken)?;
         let near = UnixStream::from_std(near).map_err(broken)?;
-        let left = Rc::new(Cell::new(ANSWER_BYTES_MAX));
-        let carrying = tokio::task::spawn_local(carry(stream, near, Rc::clone(&left)));
+        let budget = Rc::<Budget>::default();
+        let carrying = tokio::task::spawn_local(carry(stream, near, Rc::clone(&budget)));
         let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(far));
         let opened = LdapConnAsync::with_settings(settings, "ldapi:///").await;
         let (connection, ldap) = opened.map_err(|error| Failure::unreachable(directory, &error))?;
@@ -54,17 +53,17 @@ impl Wire {
                 tracing::debug!(%error, "a connection to the directory broke");
             }
         });
-        Ok(Self { ldap, left, tasks: [carrying, driving] })
+        Ok(Self { ldap, budget, tasks: [carrying, driving] })
     }
 
     /// The next question has an answer of its own.
     pub(crate) fn refill(&self) {
-        self.left.set(ANSWER_BYTES_MAX);
+        self.budget.refill();
     }
 
-    /// Whether an answer was too long.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.left.get() == 0
+    /// Why the connection was ended, if it was on our side.
+    pub(crate) fn broken(&self) -> Option<&'static str> {
+        self.budget.broken()
     }
 }
 
@@ -125,15 +124,15 @@ fn agreed(answer: &[u8]) -> Option<bool> {
     Some(*code == 0)
 }
 
-/// Both directions, until one ends or an answer is too long.
-async fn carry(stream: TlsStream<TcpStream>, near: UnixStream, left: Rc<Cell<usize>>) {
+/// Both directions, until one ends or an answer is not one that the library should see.
+async fn carry(stream: TlsStream<TcpStream>, near: UnixStream, budget: Rc<Budget>) {
     let (mut from_directory, mut to_directory) = split(stream);
     let (mut from_library, mut to_library) = near.into_split();
     let inwards = async {
-        let mut buffer = vec![0; CHUNK_BYTES];
+        let (mut buffer, mut frames) = (vec![0; CHUNK_BYTES], Frames::default());
         while let Ok(length @ 1..) = from_directory.read(&mut buffer).await {
-            left.set(left.get().saturating_sub(length));
-            if left.get() == 0 || to_library.write_all(&buffer[..length]).await.is_err() {
+            let Some(messages) = frames.take(&buffer[..length], &budget) else { return };
+            if to_library.write_all(&messages).await.is_err() {
                 return;
             }
         }

@@ -76,6 +76,8 @@ fn every_unit_is_confined_and_supervised() {
             assert!(text.lines().any(|found| found == line), "{name} lacks {line}");
         }
     }
+    // It reads what others write.
+    assert!(unit("postern-directory-sync.service").contains("\nMemoryMax=1G\n"));
     for name in UNITS.iter().filter(|name| **name != "postern-relay.service") {
         assert!(unit(name).contains("StateDirectoryMode=0700"), "{name}");
         assert!(unit(name).lines().any(|line| line == "CapabilityBoundingSet="), "{name} needs no capability");
