@@ -14,6 +14,7 @@ mod frames;
 mod limits;
 mod map;
 mod members;
+mod names;
 mod pass;
 mod read;
 mod schedule;

@@ -16,6 +16,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(crate) const ANSWER_ELEMENTS_MAX: usize = 1_000_000;
 /// How deep parts of an answer are nested; an entry's values are at 6.
 pub(crate) const DEPTH_MAX: usize = 16;
+/// Pages without an entry in one pass: a directory may give some, and could do so for ever.
+pub(crate) const EMPTY_PAGES_MAX: u32 = 1_000;
 /// Entries of one kind that are read, as many as control has users.
 pub(crate) const ENTRIES_MAX: u32 = 200_000;
 /// Bytes of the answer to StartTLS.

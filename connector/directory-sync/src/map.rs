@@ -25,9 +25,8 @@ pub(crate) fn user_attributes(settings: &SourceSettings) -> Vec<&str> {
     names
 }
 
-/// A user, and what is wrong with the entry; the error is for an entry that is nobody.
-pub(crate) fn user(settings: &SourceSettings, entry: &Entry, now_unix: u64) -> Result<(SyncUser, Vec<String>), String> {
-    let id = id(settings, entry)?;
+/// A user of this id, and what is wrong with the entry.
+pub(crate) fn user(settings: &SourceSettings, id: ObjectId, entry: &Entry, now_unix: u64) -> (SyncUser, Vec<String>) {
     let mut wrong = Vec::new();
     let login = settings.login_attributes.iter().find(|name| entry.bytes(name).is_some());
     let login = match login {
@@ -52,12 +51,11 @@ pub(crate) fn user(settings: &SourceSettings, entry: &Entry, now_unix: u64) -> R
         enabled: is_enabled(entry, now_unix),
     };
     user.digest = digest_of(&user);
-    Ok((user, wrong))
+    (user, wrong)
 }
 
-/// A group without its members.
-pub(crate) fn group(settings: &SourceSettings, entry: &Entry) -> Result<SyncGroup, String> {
-    let id = id(settings, entry)?;
+/// A group of this id, without its members.
+pub(crate) fn group(settings: &SourceSettings, id: ObjectId, entry: &Entry) -> Result<SyncGroup, String> {
     let mut wrong = Vec::new();
     let name = &settings.group_name_attribute;
     let display_name = parsed(entry, name, str::to_owned, &mut wrong).filter(is_something);
@@ -73,8 +71,8 @@ pub(crate) fn group_digest(group: &SyncGroup, members: &[Member]) -> Digest {
     digest_of(&(group, members))
 }
 
-/// What an entry is called for ever.
-fn id(settings: &SourceSettings, entry: &Entry) -> Result<ObjectId, String> {
+/// What an entry is called for ever; without it, it is nobody.
+pub(crate) fn id(settings: &SourceSettings, entry: &Entry) -> Result<ObjectId, String> {
     let name = &settings.id_attribute;
     let bytes = entry.bytes(name).ok_or_else(|| format!("has no {name}"))?;
     let is_binary = BINARY_IDS.iter().any(|binary| name.eq_ignore_ascii_case(binary));
@@ -139,6 +137,10 @@ mod tests {
         user(&SourceSettings::of(SourceKind::Ldap), &Entry::of("uid=anna", &all), NOW)
     }
 
+    fn user(settings: &SourceSettings, entry: &Entry, now_unix: u64) -> Result<(SyncUser, Vec<String>), String> {
+        Ok(super::user(settings, id(settings, entry)?, entry, now_unix))
+    }
+
     #[test]
     fn users_are_mapped() {
         let (user, wrong) = ldap(&[("cn", b"Anna Berg"), ("mail", b"a@b.example"), ("sn", b"Berg")]).unwrap();
@@ -193,9 +195,9 @@ mod tests {
         assert_eq!((user.display_name.as_str(), user.mail, wrong.len()), ("", None, 4), "{wrong:?}");
         let base: [(&str, &[u8]); 2] = [("entryUUID", b"a-1"), ("uid", b"a b\n")];
         let settings = SourceSettings::of(SourceKind::Ldap);
-        let (nameless, wrong) = super::user(&settings, &Entry::of("x", &base), NOW).unwrap();
+        let (nameless, wrong) = self::user(&settings, &Entry::of("x", &base), NOW).unwrap();
         assert!(nameless.login.is_none() && wrong[0].contains("uid"), "{wrong:?}");
-        assert!(super::user(&settings, &Entry::of("x", &base[1..]), NOW).unwrap_err().contains("entryUUID"));
+        assert!(self::user(&settings, &Entry::of("x", &base[1..]), NOW).unwrap_err().contains("entryUUID"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::entry::{Entry, Range};
 use crate::failure::Failure;
 use crate::limits::{ENTRIES_MAX, MEMBERS_PAGE};
 use crate::map;
-use crate::pass::{Pass, Stopped, changed_since};
+use crate::pass::{Pass, Stopped, changed_since, check_count};
 use crate::read::Search;
 
 impl Pass<'_> {
@@ -26,12 +26,15 @@ impl Pass<'_> {
             ],
             page: MEMBERS_PAGE,
         };
-        let mut cookie = Vec::new();
+        let (mut cookie, mut read) = (Vec::new(), 0);
         loop {
-            let page = self.reader.page(&search, cookie).await?;
+            let page = self.page(&search, cookie).await?;
+            read = u32::try_from(page.entries.len()).unwrap_or(u32::MAX).saturating_add(read);
+            check_count(read)?;
             for entry in page.entries {
                 // What is wrong with it was said before.
-                if let Ok(group) = map::group(settings, &entry) {
+                let group = map::id(settings, &entry).and_then(|id| map::group(settings, id, &entry));
+                if let Ok(group) = group {
                     self.group(group, entry).await?;
                 }
             }

@@ -14,14 +14,14 @@ use crate::control::{Control, Unanswered};
 use crate::dn::normalised;
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::limits::{ENTRIES_MAX, GROUPS_PAGE, PUT_BYTES_MAX, USERS_PAGE};
+use crate::limits::{EMPTY_PAGES_MAX, ENTRIES_MAX, GROUPS_PAGE, PUT_BYTES_MAX, USERS_PAGE};
 use crate::map;
-use crate::read::{Reader, Search};
+use crate::names::Names;
+use crate::read::{Page, Reader, Search};
 
 /// What is known of the directory since a full pass, for looks at what has changed.
 pub(crate) struct Memory {
-    /// Who is meant by a distinguished name.
-    pub(crate) names: HashMap<Box<str>, Member>,
+    pub(crate) names: Names,
     /// The greatest value of the attribute that grows with changes.
     mark: Option<String>,
     /// The directory that it is of: others count changes otherwise.
@@ -63,6 +63,7 @@ pub(crate) struct Pass<'a> {
     /// What control has and was not seen yet, with its digest; in a full pass only.
     pub(crate) known: Option<[HashMap<ObjectId, Digest>; 2]>,
     seen: HashSet<ObjectId>,
+    empty_pages: u32,
     waiting: Put,
     waiting_bytes: usize,
     pub(crate) report: Report,
@@ -75,9 +76,17 @@ pub(crate) struct Report {
     pub(crate) groups: u32,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) troubles_total: u32,
+    /// An entry was met that may be any of those that control has: nobody is gone then.
+    has_nameless: bool,
 }
 
 impl Report {
+    /// Nobody can tell who that is.
+    fn nameless(&mut self, object: &str, what: &str) {
+        self.has_nameless = true;
+        self.trouble(object, &format!("{what}: nobody is removed in this pass"));
+    }
+
     pub(crate) fn trouble(&mut self, object: &str, what: &str) {
         self.troubles_total = self.troubles_total.saturating_add(1);
         if self.troubles.len() < TROUBLES_MAX {
@@ -101,10 +110,11 @@ impl<'a> Pass<'a> {
             control,
             settings,
             number: 0,
-            memory: memory.unwrap_or_else(|| Memory { names: HashMap::new(), mark: None, nth: reader.nth }),
+            memory: memory.unwrap_or_else(|| Memory { names: Names::default(), mark: None, nth: reader.nth }),
             reader,
             known: is_full.then(Default::default),
             seen: HashSet::new(),
+            empty_pages: 0,
             waiting: Put::default(),
             waiting_bytes: 0,
             report: Report::default(),
@@ -126,9 +136,24 @@ impl<'a> Pass<'a> {
         self.users(since.as_deref()).await?;
         if let Some(base) = self.settings.groups_base.as_deref() {
             self.groups(base, since.as_deref()).await?;
+            self.memory.names.settle();
             self.members(base, since.as_deref()).await?;
         }
+        self.memory.names.settle();
         self.removed().await
+    }
+
+    /// A page, with what is wrong with it.
+    pub(crate) async fn page(&mut self, search: &Search<'_>, cookie: Vec<u8>) -> Result<Page, Failure> {
+        let page = self.reader.page(search, cookie).await?;
+        for _ in 0..page.malformed {
+            self.report.nameless("(an entry)", "it is malformed");
+        }
+        self.empty_pages += u32::from(page.entries.is_empty());
+        if self.empty_pages > EMPTY_PAGES_MAX {
+            return Err(Failure::read(&format!("there are more than {EMPTY_PAGES_MAX} pages without an entry")));
+        }
+        Ok(page)
     }
 
     async fn ask_known(&self, kind: ObjectKind) -> Result<HashMap<ObjectId, Digest>, Stopped> {
@@ -145,19 +170,20 @@ impl<'a> Pass<'a> {
     }
 
     async fn users(&mut self, since: Option<&str>) -> Result<(), Stopped> {
+        let settings = self.settings;
         let search = Search {
-            base: &self.settings.users_base,
-            filter: changed_since(&self.settings.users_filter, self.settings, since),
-            attributes: map::user_attributes(self.settings),
+            base: &settings.users_base,
+            filter: changed_since(&settings.users_filter, settings, since),
+            attributes: map::user_attributes(settings),
             page: USERS_PAGE,
         };
         let mut cookie = Vec::new();
         loop {
-            let page = self.reader.page(&search, cookie).await?;
-            self.malformed(page.malformed);
+            let page = self.page(&search, cookie).await?;
             for entry in &page.entries {
                 self.report.users += 1;
-                self.check_count(self.report.users)?;
+                check_count(self.report.users)?;
+                self.note(entry);
                 self.user(entry).await?;
             }
             cookie = page.cookie;
@@ -168,32 +194,33 @@ impl<'a> Pass<'a> {
     }
 
     async fn user(&mut self, entry: &Entry) -> Result<(), Stopped> {
-        self.note(entry);
-        let (user, wrong) = match map::user(self.settings, entry, now_unix()) {
-            Ok(mapped) => mapped,
-            Err(wrong) => {
-                self.report.trouble(&entry.dn, &wrong);
-                return Ok(());
-            }
-        };
+        let Some(id) = self.first(entry, ObjectKind::User) else { return Ok(()) };
+        let (user, wrong) = map::user(self.settings, id, entry, now_unix());
         if !wrong.is_empty() {
             self.report.trouble(&entry.dn, &wrong.join("; "));
-        }
-        if !self.first(&user.id, entry, ObjectKind::User) {
-            return Ok(());
         }
         let known = self.known.as_mut().and_then(|[users, _]| users.remove(&user.id));
         if known.as_ref() == Some(&user.digest) { Ok(()) } else { self.tell(user).await }
     }
 
-    /// Whether an id was not met before in this pass; then the entry is who its name means.
-    pub(crate) fn first(&mut self, id: &ObjectId, entry: &Entry, kind: ObjectKind) -> bool {
-        if !self.seen.insert(id.clone()) {
-            self.report.trouble(&entry.dn, "another entry has the same id: left out");
-            return false;
+    /// Which one it is, if it was not met before in this pass; then the entry is who its name means.
+    fn first(&mut self, entry: &Entry, kind: ObjectKind) -> Option<ObjectId> {
+        let name = normalised(&entry.dn);
+        match map::id(self.settings, entry) {
+            Ok(id) if self.seen.insert(id.clone()) => {
+                self.memory.names.is_of(name, Member { kind, id: id.clone() });
+                return Some(id);
+            }
+            Ok(id) => {
+                self.report.trouble(&entry.dn, "another entry has the same id: left out");
+                if self.memory.names.get(&name).is_some_and(|member| member.id == id) {
+                    return None;
+                }
+            }
+            Err(wrong) => self.report.nameless(&entry.dn, &wrong),
         }
-        self.memory.names.insert(normalised(&entry.dn), Member { kind, id: id.clone() });
-        true
+        self.memory.names.is_nobodys(&name);
+        None
     }
 
     async fn tell(&mut self, user: SyncUser) -> Result<(), Stopped> {
@@ -231,22 +258,23 @@ impl<'a> Pass<'a> {
         };
         let mut cookie = Vec::new();
         loop {
-            let page = self.reader.page(&search, cookie).await?;
-            self.malformed(page.malformed);
+            let page = self.page(&search, cookie).await?;
             for entry in &page.entries {
                 self.report.groups += 1;
-                self.check_count(self.report.groups)?;
+                check_count(self.report.groups)?;
                 self.note(entry);
-                let group = match map::group(settings, entry) {
+                let Some(id) = self.first(entry, ObjectKind::Group) else { continue };
+                let group = match map::group(settings, id.clone(), entry) {
                     Ok(group) => group,
                     Err(wrong) => {
                         self.report.trouble(&entry.dn, &wrong);
+                        // It is there all the same, and stays as it is.
+                        if let Some([_, groups]) = &mut self.known {
+                            groups.remove(&id);
+                        }
                         continue;
                     }
                 };
-                if !self.first(&group.id, entry, ObjectKind::Group) {
-                    continue;
-                }
                 // Those that are there are told their name with their members.
                 if self.known.as_ref().is_none_or(|[_, groups]| !groups.contains_key(&group.id)) {
                     self.waiting.groups.push(group);
@@ -265,7 +293,7 @@ impl<'a> Pass<'a> {
     /// What control has and the directory has not. Only after everything was read.
     async fn removed(&mut self) -> Result<(), Stopped> {
         let Some([users, groups]) = self.known.take() else { return Ok(()) };
-        if self.report.troubles_total > 0 && self.has_nameless() {
+        if self.report.has_nameless {
             return Ok(());
         }
         let count = |gone: &HashMap<ObjectId, Digest>| u32::try_from(gone.len()).unwrap_or(u32::MAX);
@@ -284,24 +312,6 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// An entry that could not be read at all may be one that control has: nobody is gone then.
-    fn has_nameless(&self) -> bool {
-        self.report.troubles.iter().any(|trouble| trouble.object.as_str() == NAMELESS)
-    }
-
-    fn malformed(&mut self, count: u32) {
-        for _ in 0..count {
-            self.report.trouble(NAMELESS, "the entry is malformed: nobody is removed in this pass");
-        }
-    }
-
-    fn check_count(&self, count: u32) -> Result<(), Failure> {
-        if count <= ENTRIES_MAX {
-            return Ok(());
-        }
-        Err(Failure::read(&format!("there are more than {ENTRIES_MAX} entries: narrow the base or the filter")))
-    }
-
     /// How far changes are known.
     fn note(&mut self, entry: &Entry) {
         let Some(value) = entry.text(&self.settings.changed_attribute) else { return };
@@ -312,6 +322,13 @@ impl<'a> Pass<'a> {
             self.memory.mark = Some(value.to_owned());
         }
     }
+}
+
+pub(crate) fn check_count(count: u32) -> Result<(), Failure> {
+    if count <= ENTRIES_MAX {
+        return Ok(());
+    }
+    Err(Failure::read(&format!("there are more than {ENTRIES_MAX} entries: narrow the base or the filter")))
 }
 
 /// What has changed at or after a mark.
@@ -342,13 +359,12 @@ pub(crate) async fn end(
     report: Report,
     failed: Option<&Failure>,
 ) -> Result<(), Unanswered> {
-    let Report { users, groups, troubles, troubles_total } = report;
+    let Report { users, groups, troubles, troubles_total, has_nameless: _ } = report;
     let failed = failed.map(|failure| (failure.code.clone(), failure.detail.clone()));
     let end = postern_model::directory_sync::End { pass, users, groups, failed, troubles, troubles_total };
     control.ask(path::END, &end).await.map(|Nothing {}| ())
 }
 
-const NAMELESS: &str = "(an entry)";
 const MARK_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
@@ -360,5 +376,14 @@ mod tests {
         let settings = SourceSettings::of(SourceKind::ActiveDirectory);
         assert_eq!(changed_since("(a=b)", &settings, None), "(a=b)");
         assert_eq!(changed_since("(a=b)", &settings, Some("12")), "(&(a=b)(uSNChanged>=12))");
+    }
+
+    #[test]
+    fn who_cannot_be_told_keeps_everybody_however_many_troubles_there_were() {
+        let mut report = Report::default();
+        (0..=TROUBLES_MAX).for_each(|_| report.trouble("uid=a", "title: left out"));
+        assert!(!report.has_nameless);
+        report.nameless("uid=b", "has no entryUUID");
+        assert!(report.has_nameless && report.troubles.len() == TROUBLES_MAX);
     }
 }
