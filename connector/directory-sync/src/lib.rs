@@ -13,6 +13,7 @@ mod failure;
 mod frames;
 mod limits;
 mod map;
+mod mark;
 mod members;
 mod names;
 mod pass;

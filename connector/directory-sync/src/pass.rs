@@ -16,13 +16,14 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::limits::{EMPTY_PAGES_MAX, ENTRIES_MAX, GROUPS_PAGE, PUT_BYTES_MAX, USERS_PAGE};
 use crate::map;
+use crate::mark::Mark;
 use crate::names::Names;
 use crate::read::{Page, Reader, Search};
 
 /// What is known of the directory since a full pass, for looks at what has changed.
 pub(crate) struct Memory {
     pub(crate) names: Names,
-    /// The greatest value of the attribute that grows with changes.
+    /// Where changes are looked for from: [`Mark::next`].
     mark: Option<String>,
     /// The directory that it is of: others count changes otherwise.
     nth: usize,
@@ -63,6 +64,7 @@ pub(crate) struct Pass<'a> {
     /// What control has and was not seen yet, with its digest; in a full pass only.
     pub(crate) known: Option<[HashMap<ObjectId, Digest>; 2]>,
     seen: HashSet<ObjectId>,
+    mark: Mark,
     empty_pages: u32,
     waiting: Put,
     waiting_bytes: usize,
@@ -103,9 +105,11 @@ impl<'a> Pass<'a> {
         source: &Source,
         memory: Option<Memory>,
     ) -> Result<Self, Failure> {
-        let reader = Reader::open(source).await?;
+        let mut reader = Reader::open(source).await?;
         let memory = memory.filter(|memory| memory.nth == reader.nth && memory.mark.is_some());
         let is_full = memory.is_none();
+        let last = memory.as_ref().and_then(|memory| memory.mark.as_deref());
+        let mark = Mark::begin(&mut reader, &settings.changed_attribute, last).await?;
         Ok(Self {
             control,
             settings,
@@ -114,6 +118,7 @@ impl<'a> Pass<'a> {
             reader,
             known: is_full.then(Default::default),
             seen: HashSet::new(),
+            mark,
             empty_pages: 0,
             waiting: Put::default(),
             waiting_bytes: 0,
@@ -131,8 +136,7 @@ impl<'a> Pass<'a> {
         if self.is_full() {
             self.known = Some([self.ask_known(ObjectKind::User).await?, self.ask_known(ObjectKind::Group).await?]);
         }
-        // Changes are looked for from where they were before: one that comes meanwhile is met again.
-        let since = self.memory.mark.clone();
+        let since = self.memory.mark.take();
         self.users(since.as_deref()).await?;
         if let Some(base) = self.settings.groups_base.as_deref() {
             self.groups(base, since.as_deref()).await?;
@@ -140,6 +144,7 @@ impl<'a> Pass<'a> {
             self.members(base, since.as_deref()).await?;
         }
         self.memory.names.settle();
+        self.memory.mark = self.mark.next();
         self.removed().await
     }
 
@@ -183,9 +188,10 @@ impl<'a> Pass<'a> {
             for entry in &page.entries {
                 self.report.users += 1;
                 check_count(self.report.users)?;
-                self.note(entry);
+                self.mark.note(entry, &settings.changed_attribute);
                 self.user(entry).await?;
             }
+            self.mark.page_ends();
             cookie = page.cookie;
             if cookie.is_empty() {
                 return self.flush().await;
@@ -262,7 +268,7 @@ impl<'a> Pass<'a> {
             for entry in &page.entries {
                 self.report.groups += 1;
                 check_count(self.report.groups)?;
-                self.note(entry);
+                self.mark.note(entry, &settings.changed_attribute);
                 let Some(id) = self.first(entry, ObjectKind::Group) else { continue };
                 let group = match map::group(settings, id.clone(), entry) {
                     Ok(group) => group,
@@ -311,17 +317,6 @@ impl<'a> Pass<'a> {
         }
         Ok(())
     }
-
-    /// How far changes are known.
-    fn note(&mut self, entry: &Entry) {
-        let Some(value) = entry.text(&self.settings.changed_attribute) else { return };
-        // Numbers without leading zeros, and times of one form: the longer, then the later in order, is the greater.
-        let is_plain = value.len() <= MARK_BYTES_MAX && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-        let greater = |mark: &String| (value.len(), value) > (mark.len(), mark.as_str());
-        if is_plain && self.memory.mark.as_ref().is_none_or(greater) {
-            self.memory.mark = Some(value.to_owned());
-        }
-    }
 }
 
 pub(crate) fn check_count(count: u32) -> Result<(), Failure> {
@@ -334,13 +329,13 @@ pub(crate) fn check_count(count: u32) -> Result<(), Failure> {
 /// What has changed at or after a mark.
 pub(crate) fn changed_since(filter: &str, settings: &SourceSettings, since: Option<&str>) -> String {
     match since {
-        // Signs that a filter would take for its own do not occur: see `note`.
+        // Signs that a filter would take for its own do not occur in a mark.
         Some(mark) => format!("(&{filter}({}>={mark}))", settings.changed_attribute),
         None => filter.to_owned(),
     }
 }
 
-fn now_unix() -> u64 {
+pub(crate) fn now_unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -364,8 +359,6 @@ pub(crate) async fn end(
     let end = postern_model::directory_sync::End { pass, users, groups, failed, troubles, troubles_total };
     control.ask(path::END, &end).await.map(|Nothing {}| ())
 }
-
-const MARK_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
