@@ -41,6 +41,8 @@ pub struct Plan {
     policies_from: (BTreeMap<PolicyId, Policy>, BTreeMap<NetworkKey, Network>),
     identity: Option<PlannedIdentity>,
     directory_sync: BTreeSet<GroupId>,
+    /// Numbers of the keys for cookies and for assertions, and when each was made.
+    keys_from: [BTreeSet<(u32, u64)>; 2],
     cookies: Arc<CookieSealer>,
     assertions: AssertionSigner,
 }
@@ -171,6 +173,10 @@ impl Plan {
             plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
         }
         plan.note_who_asks(snapshot);
+        plan.keys_from = [
+            snapshot.cookie_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
+            snapshot.assertion_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
+        ];
         // Checked when the keys came.
         plan.cookies = Arc::new(CookieSealer::new(&snapshot.cookie_keys).unwrap_or_default());
         plan.assertions = AssertionSigner::new(&snapshot.assertion_keys).unwrap_or_default();
@@ -253,14 +259,20 @@ impl Plan {
         found.find(|assignment| assignment.is_current(now_unix))
     }
 
-    /// Whether both let the same requests pass: the same applications ask for the same, the same tokens are good, the same people
-    /// are assigned, and the same policies hold.
+    /// Whether both let the same requests pass: the same applications ask for the same at the same addresses, the same tokens are
+    /// good, the same keys open cookies and verify tokens, the same people are assigned, and the same policies hold. What
+    /// connections remember counts for as long as this does: with other keys all of it is verified anew.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
-        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, Preauth, Mfa)> {
-            plan.apps.values().map(|app| (app.id, app.preauth, app.settings.mfa))
+        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, &ExternalUrl, Preauth, Mfa)> {
+            plan.apps.values().map(|app| (app.id, &app.name, &app.external, app.preauth, app.settings.mfa))
+        }
+        fn issuer(plan: &Plan) -> Option<AppId> {
+            plan.identity.as_ref().map(|identity| identity.app.id)
         }
         doors(self).eq(doors(other))
+            && issuer(self) == issuer(other)
+            && self.keys_from == other.keys_from
             && self.service_tokens == other.service_tokens
             && self.assignments == other.assignments
             && self.policies_from == other.policies_from

@@ -141,6 +141,8 @@ fn it_has_a_beginning_and_an_end() {
     };
     assert_eq!(at(|claims| claims.exp = NOW), Err(AccessTokenInvalid::Expired));
     assert_eq!(at(|claims| claims.exp = NOW + 1), Ok(()));
+    assert_eq!(at(|claims| claims.exp = NOW + ACCESS_TOKEN_S + 1), Err(AccessTokenInvalid::Expired), "too long a life");
+    assert_eq!(at(|claims| claims.iat = NOW - 1), Err(AccessTokenInvalid::Expired), "too long a life");
     assert_eq!(at(|claims| claims.nbf = NOW + SKEW_S), Ok(()));
     assert_eq!(at(|claims| claims.nbf = NOW + SKEW_S + 1), Err(AccessTokenInvalid::NotYet));
     assert_eq!(at(|claims| claims.iat = NOW + SKEW_S + 1), Err(AccessTokenInvalid::NotYet));

@@ -3,8 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::assertion::AssertionKey;
 use crate::config::{CertificateOrigin, Group, Tenant};
+use crate::identity::IdentityApp;
 use crate::secret::SecretText;
+use crate::session::CookieKey;
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
@@ -164,6 +167,15 @@ fn plans_that_let_the_same_pass_are_told_from_others() {
     }));
     assert!(!permits_as_base(&|state| state.apps.get_mut(&first).unwrap().preauth = Preauth::Oidc));
     assert!(!permits_as_base(&|state| drop(state.apps.remove(&first))));
+    assert!(!permits_as_base(&|state| state.apps.get_mut(&first).unwrap().name = "other".parse().unwrap()));
+    assert!(!permits_as_base(&|state| {
+        state.apps.get_mut(&first).unwrap().external_url = "https://c.example.com/".into();
+    }));
+    assert!(!permits_as_base(&|state| {
+        state.identity = Some(IdentityApp { app: first, group: GroupId::DEFAULT });
+    }));
+    assert!(!permits_as_base(&|state| state.cookie_keys.push(CookieKey::make(1, 1).unwrap())));
+    assert!(!permits_as_base(&|state| state.assertion_keys.push(AssertionKey::make(1, 1).unwrap())));
     assert!(!permits_as_base(&|state| drop(state.service_tokens.insert(token.id, token.clone()))));
     let plan = Plan::build(&Snapshot { service_tokens: [(token.id, token.clone())].into(), ..base.clone() }).unwrap();
     assert_eq!(plan.service_token(token.id).map(|found| &**found), Some(&token));

@@ -75,6 +75,11 @@ fn publish_for_people(worker: &Rc<Worker>, change: impl FnOnce(&mut Snapshot)) {
         change(snapshot);
     });
     next.sessions = sessions(worker);
+    // As control's side thread counts them.
+    let held = worker.config.current();
+    if held.plan.permits_as(&next.plan) {
+        next.permits = held.permits;
+    }
     worker.config.publish(Arc::new(next));
     worker.look(&mut false);
 }
