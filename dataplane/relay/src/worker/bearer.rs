@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::constant_time;
 use postern_http::{Headers, Known, RequestHead};
 use postern_io::{Instant, now, wall_clock};
+use postern_model::access_token::claims_issuer;
 use postern_model::ids::AppId;
 use postern_model::plan::PlannedApp;
 use postern_model::service_token::{PREFIX, PresentedToken, ServiceToken};
@@ -95,6 +96,16 @@ pub(crate) fn take_out(headers: &mut Headers) {
     if headers.get_all(Known::Authorization).any(is_ours) {
         headers.retain(|field| field.known() != Some(Known::Authorization) || !is_ours(field.value()));
     }
+}
+
+/// Removes what claims to be an access token of `issuer`, whatever it is worth, and leaves an application's own.
+pub(crate) fn take_out_access(headers: &mut Headers, issuer: impl FnOnce() -> Option<String>) {
+    if headers.get(Known::Authorization).is_none() {
+        return;
+    }
+    let Some(issuer) = issuer() else { return };
+    let claims = |value: &[u8]| bearer_text(value).is_some_and(|token| claims_issuer(token, &issuer));
+    headers.retain(|field| field.known() != Some(Known::Authorization) || !claims(field.value()));
 }
 
 /// Goes by the beginning alone: the secret is in a damaged token, too, and in one with something behind it.

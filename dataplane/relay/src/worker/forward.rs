@@ -61,7 +61,7 @@ pub(crate) async fn forward<C: Client>(
     // Where people sign in has one cookie of its own.
     let own_cookie = worker.is_identity(admitted.app().id).then_some(SIGN_IN_COOKIE);
     strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
-    identify(&mut head.headers, admitted.permit());
+    identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
     let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());

@@ -158,6 +158,33 @@ fn a_remembered_token_still_ends() {
         let (head, body) = client.asks("/name", &token).await;
         assert_eq!(head.status, 401);
         assert!(body.contains("access-token-expired"), "{body}");
+        // Its key is taken away: what was signed with it counts no more, on the same connection either.
+        let token = shows_token(&signed(|_| {}));
+        assert_eq!(client.asks("/name", &token).await.0.status, 200);
+        publish_for_people(&worker, |snapshot| snapshot.assertion_keys = vec![AssertionKey::make(2, 1).unwrap()]);
+        let (head, body) = client.asks("/name", &token).await;
+        assert!(head.status == 401 && body.contains("access-token-invalid"), "{body}");
+    });
+}
+
+#[test]
+fn an_application_that_asks_nobody_sees_no_token_either() {
+    in_the_simulator(175, async {
+        let (worker, _control) = programs();
+        connect(&worker, 1).await;
+        publish_for_people(&worker, |snapshot| {
+            with_keys(snapshot);
+            snapshot.apps.get_mut(&APP).unwrap().preauth = Preauth::Passthrough;
+        });
+        let mut client = Client::new().await;
+        let own = "authorization: Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.\r\n";
+        for token in [signed(|_| {}), format!("{}x", signed(|claims| claims.aud = "https://x.example/".into()))] {
+            let (head, fields) = client.asks("/fields", &shows_token(&token)).await;
+            assert_eq!(head.status, 200);
+            assert!(!fields.contains("authorization"), "it would be good elsewhere: {fields}");
+        }
+        let (_, fields) = client.asks("/fields", own).await;
+        assert!(fields.contains("authorization: ("), "the application's own: {fields}");
     });
 }
 
