@@ -56,7 +56,8 @@ pub(crate) fn put(
     Ok(AssignmentChanged { assignment, version, warnings })
 }
 
-/// What somebody approved: with the given end, or a later one that there is. A role stays.
+/// What somebody approved: with the given end, or a later one that there is. The role of an assignment in force stays; that of
+/// one that is over was given for then.
 pub(crate) fn grant(
     control: &Control,
     draft: &mut Draft,
@@ -77,7 +78,7 @@ pub(crate) fn grant(
     let assignment = Assignment {
         app: app.id,
         principal,
-        role: before.as_ref().and_then(|before| before.role.clone()),
+        role: current.and_then(|current| current.role.clone()),
         expires_unix,
         created_unix_ms: before.as_ref().map_or_else(now_unix_ms, |before| before.created_unix_ms),
     };

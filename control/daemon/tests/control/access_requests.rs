@@ -90,6 +90,20 @@ fn what_an_approver_approves_is_assigned_with_its_end_in_the_same_step() {
 }
 
 #[test]
+fn the_role_of_an_assignment_that_is_over_does_not_come_back() {
+    let mut site = Site::start(&["anna", "bert"]);
+    let wiki = publish(&site, "wiki", &json!({"request": "auto", "request_expiry": "2d"}));
+    let assigned = json!({"app": "wiki", "user": "anna", "role": "admin", "expires_unix": 1});
+    site.world.done::<Value>("PUT", "/v1/tenants/default/assignments", &assigned);
+    let anna = site.browser("anna");
+    assert_eq!(ask(&mut site, &anna, &wiki, "x"), json!({"is": "done"}));
+    assert!(has(&mut site, &anna, "wiki"));
+    let assignments: Value = site.world.done("GET", "/v1/tenants/default/assignments", &Value::Null);
+    let [assignment] = &assignments["items"].as_array().unwrap()[..] else { panic!("{assignments}") };
+    assert_eq!((&assignment["expired"], &assignment["role"]), (&json!(false), &Value::Null), "{assignment}");
+}
+
+#[test]
 fn nobody_decides_about_themselves_and_nobody_asks_for_what_they_cannot() {
     let mut site = Site::start(&["anna", "bert"]);
     let settings = json!({"request": "approval", "request_approvers": "user/anna,user/bert"});
