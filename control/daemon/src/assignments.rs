@@ -1,5 +1,6 @@
 //! Assignments: who may open which application. They go to relays with everything else.
 
+mod room;
 mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,7 @@ pub(crate) fn grant(
     let principal = Principal::User(user.id);
     let before = control.snapshot().assignments.get(&AssignmentKey { app: app.id, principal }).cloned();
     if before.is_none() {
-        check_room(control)?;
+        room::make(control, draft, app)?;
     }
     let current = before.as_ref().filter(|before| before.is_current(now_unix()));
     let expires_unix = match (current.map(|current| current.expires_unix), expires_unix) {

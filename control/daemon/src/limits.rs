@@ -34,6 +34,8 @@ pub(crate) const USERS_AT_ONCE: u32 = 1_000;
 pub(crate) const LOGINS_COMPARED: u32 = 500;
 /// Assignments, all tenants: at about 170 bytes each 3.4 MB of the snapshot.
 pub(crate) const ASSIGNMENTS_MAX: usize = 20_000;
+/// Of which so many come of what users ask for by themselves.
+pub(crate) const ASSIGNMENTS_BY_USERS_MAX: usize = ASSIGNMENTS_MAX / 10 * 9;
 /// Credentials of the vault, all tenants: at about 400 bytes each, once by themselves and once in a signed configuration, 4 MB of
 /// the snapshot.
 pub(crate) const CREDENTIALS_MAX: usize = 5_000;
