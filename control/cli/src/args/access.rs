@@ -42,7 +42,7 @@ Stdout holds the token and nothing else; it is good for ten minutes at most."
         #[command(subcommand)]
         command: Option<AccessTokenCommand>,
     },
-    /// Forget your tokens for an application, and make them good for nothing
+    /// Give back your tokens for an application and forget them; an access token in use runs out within ten minutes
     #[command(after_help = "Examples:
   postern access logout https://wiki.example.com/")]
     Logout {
