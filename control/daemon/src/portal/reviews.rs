@@ -1,4 +1,5 @@
-//! Access reviews that wait for a user. Whoever is no reviewer does not see them, and nobody reviews their own access.
+//! Access reviews that wait for a user. Whoever is no reviewer does not see them, and nobody reviews
+//! their own assignment; that of a group they are in they may.
 
 use postern_model::admin::Problem;
 use postern_model::directory::Principal;
@@ -51,7 +52,7 @@ pub(super) fn decide(
     let app = control.snapshot().apps.get(&counted.0.app).cloned();
     let Some(app) = app else { return Ok(PortalAnswer::Absent {}) };
     if principal == Principal::User(caller.user.id) {
-        return Err(problem("access-review-own", "Nobody reviews their own access. Another reviewer can."));
+        return Err(problem("access-review-own", "Nobody reviews their own assignment. Another reviewer can."));
     }
     access_reviews::decide_one(control, &caller.actor(), &counted, &app, (principal, keep, words(note)?))?;
     Ok(PortalAnswer::Done {})

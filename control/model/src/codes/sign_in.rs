@@ -98,8 +98,8 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "access-review-own",
         status: Some(403),
-        title: "Nobody reviews their own access",
-        cause: "A reviewer tried to decide about their own assignment.",
+        title: "Nobody reviews their own assignment",
+        cause: "A reviewer tried to decide about their own assignment. That of a group they are in is not meant.",
         cure: "ask another reviewer, or an operator: `postern access review keep REVIEW --user LOGIN`.",
     },
     Code {
