@@ -55,7 +55,7 @@ pub(super) struct Redeem<'a> {
 impl InProgress {
     pub(crate) fn keep_code(&mut self, key: [u8; 32], arrived: Arrived, now_unix: u64) {
         let code = Code { arrived, given_unix: now_unix, used: false };
-        self.codes.keep(key, code, now_unix, CODE_KEPT_S);
+        self.codes.keep((key, code.arrived.session), code, now_unix, CODE_KEPT_S);
     }
 
     /// One attempt uses it up, whatever comes of it.
@@ -74,7 +74,7 @@ impl InProgress {
     }
 
     pub(crate) fn keep_consent(&mut self, key: [u8; 32], arrived: Arrived, now_unix: u64) {
-        self.consents.keep(key, arrived, now_unix, CONSENT_S);
+        self.consents.keep((key, arrived.session), arrived, now_unix, CONSENT_S);
     }
 
     /// A question is answered once.
@@ -93,10 +93,11 @@ fn is_proven(challenge: &str, verifier: &str) -> bool {
     constant_time::verify_slices_are_equal(made.as_bytes(), challenge.as_bytes()).is_ok()
 }
 
-/// Things by their secret's hash, the oldest of which go.
+/// Things by their secret's hash. Old ones go; when there are too many, the oldest of whichever session has most: nobody pushes
+/// others out.
 struct Kept<T> {
     all: BTreeMap<[u8; 32], T>,
-    in_order: VecDeque<([u8; 32], u64)>,
+    in_order: VecDeque<([u8; 32], SessionId, u64)>,
 }
 
 impl<T> Default for Kept<T> {
@@ -106,18 +107,33 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    fn keep(&mut self, key: [u8; 32], value: T, now_unix: u64, kept_s: u64) {
+    fn keep(&mut self, (key, session): ([u8; 32], SessionId), value: T, now_unix: u64, kept_s: u64) {
         self.forget_old(now_unix, kept_s);
-        self.in_order.push_back((key, now_unix));
+        if self.in_order.len() >= CLIENT_CODES_MAX {
+            self.make_room();
+        }
+        self.in_order.push_back((key, session, now_unix));
         self.all.insert(key, value);
     }
 
     fn forget_old(&mut self, now_unix: u64, kept_s: u64) {
-        while let Some((oldest, at)) = self.in_order.front()
-            && (self.in_order.len() >= CLIENT_CODES_MAX || at + kept_s <= now_unix)
+        while let Some((oldest, _, at)) = self.in_order.front()
+            && at + kept_s <= now_unix
         {
             self.all.remove(oldest);
             self.in_order.pop_front();
+        }
+    }
+
+    fn make_room(&mut self) {
+        let mut counts: BTreeMap<SessionId, usize> = BTreeMap::new();
+        for (_, session, _) in &self.in_order {
+            *counts.entry(*session).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(session, _)| session);
+        let at = self.in_order.iter().position(|(_, session, _)| Some(*session) == most);
+        if let Some((key, ..)) = at.and_then(|at| self.in_order.remove(at)) {
+            self.all.remove(&key);
         }
     }
 }
@@ -197,5 +213,16 @@ mod tests {
         }
         assert!(progress.codes.all.len() <= CLIENT_CODES_MAX);
         assert!(matches!(progress.redeem(&RIGHT, 101), Redeemed::Unknown), "the oldest went");
+    }
+
+    #[test]
+    fn whoever_has_most_loses_theirs() {
+        let mut progress = kept(CHALLENGE);
+        for n in 0..CLIENT_CODES_MAX * 2 {
+            let Redeemed::Good(arrived) = kept(CHALLENGE).redeem(&RIGHT, 101) else { panic!("good") };
+            progress.keep_code(secret_key(&n.to_string()), Arrived { session: SessionId(8), ..arrived }, 101);
+        }
+        assert!(progress.codes.all.len() <= CLIENT_CODES_MAX);
+        assert!(is_good(&progress.redeem(&RIGHT, 101)), "another session's code is still there");
     }
 }
