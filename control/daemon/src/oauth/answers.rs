@@ -90,7 +90,7 @@ pub(super) fn metadata(control: &Control) -> Result<Answer, Fault> {
         "revocation_endpoint_auth_methods_supported": authentication,
         "introspection_endpoint_auth_methods_supported": &authentication[1..],
         "prompt_values_supported": ["none", "login", "consent"],
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "acr", "nonce", "sid", "name",
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "acr", "nonce", "name",
             "preferred_username", "email", "groups"],
         "authorization_response_iss_parameter_supported": true,
         "request_parameter_supported": false,
@@ -149,6 +149,10 @@ fn access_told(control: &Control, client: &StoredClient, text: &str) -> Result<O
         return Ok(None);
     };
     let mut told = serde_json::to_value(&claims).map_err(|_| Fault::unavailable())?;
+    // Which session is between control and relays.
+    if let Some(told) = told.as_object_mut() {
+        told.remove("sid");
+    }
     told["active"] = json!(true);
     told["token_type"] = json!("Bearer");
     told["username"] = json!(record.user.login.as_str());

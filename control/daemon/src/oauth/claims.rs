@@ -33,7 +33,6 @@ pub(super) fn of_sign_in(record: &SessionRecord) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("auth_time".into(), json!(record.authenticated_unix));
     claims.insert("amr".into(), json!(methods));
-    claims.insert("sid".into(), json!(record.id));
     if is_multi_factor(&record.methods) {
         claims.insert("acr".into(), json!(postern_model::identity::ACR_MULTI_FACTOR));
     }
