@@ -223,6 +223,8 @@ pub(crate) const PROBES_MAX: usize = 16;
 
 /// Authorization codes and open questions of clients, each: at about 500 bytes 5 MB.
 pub(crate) const CLIENT_CODES_MAX: usize = 10_000;
+/// Applications that a client asks for at once: each one's conditions are looked at.
+pub(crate) const APP_SCOPES_MAX: usize = 16;
 /// How long a user may think about a client.
 pub(crate) const CONSENT_S: u64 = 900;
 /// Grants of one session: those that were used last.

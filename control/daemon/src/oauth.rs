@@ -5,18 +5,18 @@ mod answers;
 mod claims;
 pub(crate) mod clients;
 mod codes;
+pub(crate) mod conditions;
 mod device;
 mod token;
 mod tokens;
 
 use postern_model::admin::Problem;
 use postern_model::assertion::AssertionSigner;
-use postern_model::ids::ClientId;
+use postern_model::ids::{AppId, ClientId};
 use postern_model::oauth::{Answer, Call, Endpoint, Scopes};
 use postern_model::session::SessionRecord;
 
 pub(crate) use codes::{Arrived, InProgress};
-pub(crate) use tokens::app_of_scope;
 
 use crate::control::Control;
 use crate::store::{Clients, StoreError, StoredClient};
@@ -27,6 +27,8 @@ use answers::Fault;
 pub(crate) struct Wanted {
     pub(crate) client: ClientId,
     pub(crate) scopes: Scopes,
+    /// The applications whose second factor and policies are met, all of them.
+    pub(crate) conditions: Vec<AppId>,
     pub(crate) nonce: String,
     /// Whether it leads to a program on the user's device, which anybody may have put there.
     pub(crate) on_a_device: bool,
@@ -72,6 +74,15 @@ pub(crate) fn known(control: &Control, id: &str) -> Option<StoredClient> {
     let id: ClientId = id.parse().ok()?;
     let client = control.clients(|store| store.client(id)).ok().flatten()?;
     (!client.settings.disabled).then_some(client)
+}
+
+/// Whether a client may still have what it began to ask for: what is registered counts at each step.
+pub(crate) fn still_may(client: &StoredClient, wanted: &Wanted, redirect_uri: &str) -> bool {
+    let leads_back = match wanted.device {
+        Some(_) => client.settings.device,
+        None => client.settings.leads_back_to(redirect_uri),
+    };
+    leads_back && client.settings.scopes.allow(&wanted.scopes)
 }
 
 fn signer(control: &Control) -> AssertionSigner {

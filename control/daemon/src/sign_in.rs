@@ -7,6 +7,7 @@ mod codes;
 mod demand;
 pub(crate) mod devices;
 mod enter;
+mod entitled;
 pub(crate) mod external;
 mod flow;
 mod guesses;
@@ -274,7 +275,7 @@ fn done(control: &Control, at: &At<'_>, session: SessionId, browser: Option<Brow
             return Step::Done(Done { location: flow.redirect_uri.clone(), browser, saml: None });
         }
         Goal::Saml(wanted) => return saml::answer(control, at, wanted, session, browser),
-        Goal::Client(wanted) => return client::arrived(control, flow, wanted, session, browser),
+        Goal::Client(wanted) => return client::arrived(control, at, wanted, session, browser),
     }
     let Ok((code, key)) = random_secret() else { return Step::Refused(internal()) };
     control.sign_ins.borrow_mut().codes.keep(key, flow, session, now_unix());

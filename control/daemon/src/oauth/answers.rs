@@ -1,13 +1,13 @@
 //! What clients are told besides tokens: what there is, whose a token is, and what is wrong.
 
 use postern_model::access_token::AccessClaims;
-use postern_model::config::Preauth;
 use postern_model::oauth::{Answer, Call, ClientType, Scope, Scopes};
 use serde_json::{Value, json};
 
+use super::conditions::find;
 use super::device::DEVICE_GRANT;
 use super::token::{authenticated, field};
-use super::tokens::{RefreshToken, app_of_scope};
+use super::tokens::RefreshToken;
 use super::{claims, known, record, signer};
 use crate::clock::now_unix;
 use crate::control::Control;
@@ -179,9 +179,9 @@ fn is_for(control: &Control, client: &StoredClient, claims: &AccessClaims) -> bo
     if claims.client_id == client.id {
         return true;
     }
+    let snapshot = control.snapshot();
     let may_ask_for = |name: &postern_model::ids::Name| {
-        let app = app_of_scope(control, client.id.tenant, name);
-        app.filter(|app| app.preauth == Preauth::Oidc)
+        find(&snapshot, client.id.tenant, name)
             .and_then(|app| postern_model::app_url::ExternalUrl::parse(&app.external_url).ok())
             .is_some_and(|url| url.to_string() == claims.aud)
     };

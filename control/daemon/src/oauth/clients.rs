@@ -6,7 +6,7 @@ use postern_model::ids::{ClientId, TenantId};
 use postern_model::oauth::{CLIENT_SECRET_PREFIX, CLIENTS_MAX, ClientSettings, ClientType, ConsentBy};
 use postern_model::secret::SecretText;
 
-use super::app_of_scope;
+use super::conditions::app_of_scope;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::sessions::{random_secret, secret_key};

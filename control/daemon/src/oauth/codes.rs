@@ -153,6 +153,7 @@ mod tests {
         let wanted = Wanted {
             client: CLIENT,
             scopes: "openid".parse().unwrap(),
+            conditions: Vec::new(),
             nonce: String::new(),
             on_a_device: false,
             silent: false,

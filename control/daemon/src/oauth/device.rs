@@ -4,7 +4,7 @@ use postern_model::oauth::{Answer, Call, Scopes};
 use serde_json::json;
 
 use super::answers::{Fault, ok};
-use super::app_of_scope;
+use super::conditions;
 use super::token::{authenticated, field, grant};
 use crate::clock::now_unix;
 use crate::control::Control;
@@ -23,9 +23,8 @@ pub(super) fn authorization(control: &Control, call: &Call) -> Result<Answer, Fa
     let scopes = field(call, "scope").parse::<Scopes>().ok().filter(|scopes| !scopes.is_empty());
     let scopes = scopes.filter(|scopes| client.settings.scopes.allow(scopes));
     let scopes = scopes.ok_or_else(|| Fault::new("invalid_scope", "the client may not ask for this"))?;
-    if scopes.apps().any(|name| app_of_scope(control, client.id.tenant, name).is_none()) {
-        let detail = "no such application is published, or it does not ask who its users are";
-        return Err(Fault::new("invalid_scope", detail));
+    if let Some(unfit) = conditions::unfit(control, client.id.tenant, &scopes) {
+        return Err(Fault::new("invalid_scope", unfit));
     }
     let issuer = issuer(control);
     if issuer.is_empty() {
@@ -51,6 +50,10 @@ pub(super) fn authorization(control: &Control, call: &Call) -> Result<Answer, Fa
 pub(super) fn redeem(control: &Control, call: &Call, client: &StoredClient) -> Result<Answer, Fault> {
     let key = secret_key(field(call, "device_code"));
     let polled = control.sign_ins.borrow_mut().devices.poll(&key, client.id, now_unix());
+    // It was taken away since: also from what its user agreed to.
+    if !client.settings.device && polled != Polled::Foreign {
+        return Err(Fault::new("unauthorized_client", "the client may not use the device flow"));
+    }
     match polled {
         Polled::Over => Err(Fault::new("expired_token", "the device code is not good, or not any more: begin anew")),
         Polled::Foreign => Err(Fault::grant()),

@@ -13,7 +13,7 @@ use super::answers::{Fault, ok};
 use super::codes::{Arrived, Redeem, Redeemed};
 use super::device::{self, DEVICE_GRANT};
 use super::tokens::{self, RefreshToken, Target};
-use super::{known, record};
+use super::{conditions, known, record, still_may};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::limits::GRANTS_PER_SESSION_MAX;
@@ -95,7 +95,10 @@ fn by_code(control: &Control, call: &Call, client: &StoredClient) -> Result<Answ
         }
         Redeemed::Unknown => return Err(Fault::grant()),
     };
-    let Arrived { session, wanted, .. } = arrived;
+    let Arrived { session, wanted, redirect_uri, .. } = arrived;
+    if !still_may(client, &wanted, &redirect_uri) {
+        return Err(Fault::grant());
+    }
     grant(control, call, client, (session, &wanted.scopes, &wanted.nonce))
 }
 
@@ -106,6 +109,10 @@ pub(super) fn grant(
     client: &StoredClient,
     (session, scopes, nonce): (SessionId, &Scopes, &str),
 ) -> Result<Answer, Fault> {
+    // The registration may have changed while the user was asked.
+    if !client.settings.scopes.allow(scopes) {
+        return Err(Fault::grant());
+    }
     let record = record(control, session)?.ok_or_else(Fault::grant)?;
     let target = Target::of(control, client.id.tenant, scopes, field(call, "resource"))?;
     let signed = Signed::make(control, client, &record, (scopes, &target, nonce))?;
@@ -212,6 +219,10 @@ impl Signed {
         record: &SessionRecord,
         (scopes, target, nonce): (&Scopes, &Target, &str),
     ) -> Result<Self, Fault> {
+        if !conditions::admits(control, client, record).map_err(|_| Fault::unavailable())? {
+            let detail = "the user is assigned to no application that the client is registered for";
+            return Err(Fault::new("invalid_grant", detail));
+        }
         let access = tokens::access(control, client.id, record, (scopes, target))?;
         let wants_id = scopes.contains(&Scope::OpenId);
         let id = wants_id.then(|| tokens::id(control, client.id, record, (scopes, nonce))).transpose()?;

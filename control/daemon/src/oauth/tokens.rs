@@ -8,15 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_model::access_token::{ACCESS_TOKEN_S, ACCESS_TOKEN_TYPE, AccessClaims};
 use postern_model::app_url::ExternalUrl;
 use postern_model::assertion::token_id;
-use postern_model::config::{App, Preauth};
 use postern_model::directory::assigned;
-use postern_model::ids::{AppId, ClientId, Name, TenantId, UserGroupId};
+use postern_model::ids::{AppId, ClientId, TenantId, UserGroupId};
 use postern_model::oauth::{REFRESH_TOKEN_PREFIX, Scope, Scopes};
 use postern_model::secret::SecretText;
 use postern_model::session::SessionRecord;
 use serde_json::json;
 
 use super::answers::Fault;
+use super::conditions::{app_of_scope, find};
 use super::{claims, signer};
 use crate::clock::now_unix;
 use crate::control::Control;
@@ -36,24 +36,14 @@ pub(super) struct RefreshToken {
     pub(super) key: [u8; 32],
 }
 
-/// The application that a scope names, if it asks who its users are.
-pub(crate) fn app_of_scope(control: &Control, tenant: TenantId, name: &Name) -> Option<App> {
-    let snapshot = control.snapshot();
-    let mut apps = snapshot.apps.values();
-    let found = apps.find(|app| app.id.tenant == tenant && app.name == *name && app.preauth == Preauth::Oidc);
-    found.cloned()
-}
-
 impl Target {
     /// Which of the granted applications: the one that `resource` names (RFC 8707), or the only one.
     pub(super) fn of(control: &Control, tenant: TenantId, scopes: &Scopes, resource: &str) -> Result<Self, Fault> {
-        let apps: Vec<(AppId, String)> = scopes
-            .apps()
-            .filter_map(|name| {
-                let app = app_of_scope(control, tenant, name)?;
-                Some((app.id, ExternalUrl::parse(&app.external_url).ok()?.to_string()))
-            })
-            .collect();
+        let apps: Vec<(AppId, String)> = {
+            let snapshot = control.snapshot();
+            let named = scopes.apps().filter_map(|name| find(&snapshot, tenant, name));
+            named.filter_map(|app| Some((app.id, ExternalUrl::parse(&app.external_url).ok()?.to_string()))).collect()
+        };
         let of = |(app, audience): &(AppId, String)| Self { app: Some(*app), audience: audience.clone() };
         if !resource.is_empty() {
             // Metadata (RFC 9728) writes it without the slash at its end.
@@ -92,7 +82,7 @@ pub(super) fn access(
         .filter(|scope| match scope {
             Scope::App(name) => target
                 .app
-                .is_none_or(|app| app_of_scope(control, client.tenant, name).is_some_and(|other| other.id == app)),
+                .is_none_or(|app| app_of_scope(control, client.tenant, name).is_some_and(|other| other == app)),
             Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::EveryApp => true,
         })
         .cloned()

@@ -13,11 +13,11 @@ use postern_model::oauth::{Authorize, Consent, ConsentBy, GiveConsent, Scope, Sc
 use postern_model::secret::SecretText;
 
 use super::flow::{At, Flow, Goal, Stage};
-use super::{CHALLENGE_CHARS, alive, enter, flow_over, internal, issuer, refused};
+use super::{CHALLENGE_CHARS, alive, enter, entitled, flow_over, internal, issuer, refused};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::limits::CLIENT_STATE_BYTES_MAX;
-use crate::oauth::{self, Arrived, OnDevice, Wanted};
+use crate::oauth::{self, Arrived, OnDevice, Wanted, conditions};
 use crate::sessions::{random_secret, secret_key};
 use crate::store::{ClientChange, StoredClient, StoredSession};
 
@@ -30,7 +30,7 @@ pub(super) struct Asked {
     pub(super) challenge: String,
     pub(super) again: bool,
     pub(super) max_age_s: Option<u64>,
-    /// Whose conditions the sign-in meets.
+    /// What people are told that they go on to.
     pub(super) app: App,
 }
 
@@ -126,11 +126,9 @@ impl Asked {
         if !client.settings.scopes.allow(&scopes) {
             return wrong("invalid_scope", "the client may not ask for this");
         }
-        let apps: Option<Vec<App>> =
-            scopes.apps().map(|name| oauth::app_of_scope(control, client.id.tenant, name)).collect();
-        let Some(apps) = apps else {
-            return wrong("invalid_scope", "no such application is published, or it does not ask who its users are");
-        };
+        if let Some(unfit) = conditions::unfit(control, client.id.tenant, &scopes) {
+            return wrong("invalid_scope", unfit);
+        }
         let prompts: Vec<&str> = field("prompt").split(' ').filter(|prompt| !prompt.is_empty()).collect();
         let silent = prompts.contains(&"none");
         if prompts.iter().any(|prompt| !["none", PROMPT_LOGIN, "consent"].contains(prompt))
@@ -152,10 +150,11 @@ impl Asked {
             silent,
             ask_again: prompts.contains(&"consent"),
             device: None,
+            conditions: conditions::conditions(control, &client, &scopes),
             scopes,
         };
         let again = prompts.contains(&PROMPT_LOGIN);
-        let app = apps.into_iter().next().or_else(|| identity_app(control)).ok_or(Unfit::Page(internal()))?;
+        let app = app_of(control, &wanted).ok_or(Unfit::Page(internal()))?;
         Ok(Self { client, wanted, redirect_uri, state, challenge, again, max_age_s, app })
     }
 }
@@ -165,19 +164,22 @@ fn is_challenge(text: &str) -> bool {
     text.len() == CHALLENGE_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-pub(super) fn identity_app(control: &Control) -> Option<App> {
+/// The application that people are told they go on to.
+pub(super) fn app_of(control: &Control, wanted: &Wanted) -> Option<App> {
     let snapshot = control.snapshot();
-    snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app)).cloned()
+    let first = wanted.conditions.first().or_else(|| snapshot.identity.as_ref().map(|identity| &identity.app))?;
+    snapshot.apps.get(first).cloned()
 }
 
 /// Someone has a session, and comes for a client: they are asked, or go back to it.
 pub(super) fn arrived(
     control: &Control,
-    flow: &Flow,
+    at: &At<'_>,
     wanted: &Rc<Wanted>,
     session: SessionId,
     browser: Option<BrowserGrant>,
 ) -> Step {
+    let flow = at.flow;
     let arrived = Arrived {
         session,
         wanted: Rc::clone(wanted),
@@ -185,7 +187,12 @@ pub(super) fn arrived(
         state: flow.state.clone(),
         challenge: flow.challenge.clone(),
     };
-    let Some(client) = oauth::known(control, &wanted.client.to_string()) else { return Step::Refused(flow_over()) };
+    let client = oauth::known(control, &wanted.client.to_string());
+    let client = client.filter(|client| oauth::still_may(client, wanted, &arrived.redirect_uri));
+    let Some(client) = client else { return Step::Refused(flow_over()) };
+    if let Err(refused) = entitled::check(control, at, &client, wanted, session) {
+        return denied(control, &arrived, refused, browser);
+    }
     let Some(user) = user_of(control, session) else { return Step::Refused(internal()) };
     match agreed(control, &client, &user, wanted) {
         Some(true) => go_back(control, arrived, browser),
@@ -270,6 +277,7 @@ pub(crate) fn consent(control: &Control, request: &GiveConsent) -> Step {
         return back(control, at, "access_denied", "the user did not agree");
     }
     let client = oauth::known(control, &arrived.wanted.client.to_string());
+    let client = client.filter(|client| oauth::still_may(client, &arrived.wanted, &arrived.redirect_uri));
     let Some((client, user)) = client.zip(user_of(control, arrived.session)) else {
         return Step::Refused(flow_over());
     };
@@ -313,6 +321,16 @@ fn go_back(control: &Control, arrived: Arrived, browser: Option<BrowserGrant>) -
     let (redirect_uri, state) = (arrived.redirect_uri.clone(), arrived.state.clone());
     control.oauth.borrow_mut().keep_code(key, arrived, now_unix());
     let location = location(control, (&redirect_uri, &state), &[("code", code.expose())]);
+    Step::Done(Done { location, browser, saml: None })
+}
+
+/// The user is who they are, and may not: the client is told so, and where it waits elsewhere the user is.
+fn denied(control: &Control, arrived: &Arrived, why: Refused, browser: Option<BrowserGrant>) -> Step {
+    if arrived.wanted.device.is_some() || why.code == internal().code {
+        return Step::Refused(why);
+    }
+    let answer = [("error", "access_denied"), ("error_description", &why.detail)];
+    let location = location(control, (&arrived.redirect_uri, &arrived.state), &answer);
     Step::Done(Done { location, browser, saml: None })
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use postern_model::config::App;
 use postern_model::identity::Missed;
+use postern_model::ids::AppId;
 use postern_model::policy::{
     ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Step, StepUp,
 };
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
 
-use super::flow::At;
+use super::flow::{At, Goal};
 use crate::clock::now_unix;
 use crate::control::Control;
 use crate::sessions;
@@ -40,18 +42,38 @@ pub(super) enum Unmet {
 /// What must be proven for an application: by its own setting, by what its relay missed, and by the policies that are about
 /// the session, be it one that would be.
 pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
-    // Settings that cannot be read demand the most: an application that has such is not served in any case.
-    let mfa = AppSettings::parse(&at.app.settings).map_or(Mfa::Required, |settings| settings.mfa);
     let Missed { multi_factor, again } = at.flow.missed;
-    let mut demand = Demand { multi_factor: multi_factor || mfa == Mfa::Required, again, ..Demand::default() };
-    if let Some(decision) = decision(control, at, session) {
-        demand.add(&decision, session.seen_unix, now_unix());
+    let mut demand = Demand { multi_factor, again, ..Demand::default() };
+    for app in apps(at) {
+        demand.multi_factor |= mfa(control, at, app) == Mfa::Required;
+        if let Some(decision) = decision_for(control, at, app, session) {
+            demand.add(&decision, session.seen_unix, now_unix());
+        }
     }
     demand
 }
 
+/// The applications whose conditions are met: for a client there may be several, and what the strictest of them wants counts.
+pub(super) fn apps(at: &At<'_>) -> Vec<AppId> {
+    match &at.flow.goal {
+        Goal::Client(wanted) if !wanted.conditions.is_empty() => wanted.conditions.clone(),
+        Goal::Client(_) | Goal::App | Goal::Account | Goal::Portal | Goal::Saml(_) => vec![at.app.id],
+    }
+}
+
+/// Settings that cannot be read demand the most: an application that has such is not served in any case.
+fn mfa(control: &Control, at: &At<'_>, app: AppId) -> Mfa {
+    let of = |app: &App| AppSettings::parse(&app.settings).map_or(Mfa::Required, |settings| settings.mfa);
+    if app == at.app.id { of(at.app) } else { control.snapshot().apps.get(&app).map_or(Mfa::Required, of) }
+}
+
 /// As the application's relay will decide, who has the last word. Of users who are not there yet only it can.
 pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) -> Option<Decision> {
+    decision_for(control, at, at.app.id, session)
+}
+
+/// The same for one of several applications.
+pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: &StoredSession) -> Option<Decision> {
     let record = sessions::record_of(control, session).ok().flatten()?;
     let terms = BTreeSet::new();
     let input = Input {
@@ -64,7 +86,7 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
         device: DeviceState::Unknown,
         terms: &terms,
     };
-    Some(Policies::of(&control.snapshot()).decide(&record.user, at.app.id, &input, now_unix()))
+    Some(Policies::of(&control.snapshot()).decide(&record.user, app, &input, now_unix()))
 }
 
 impl Demand {

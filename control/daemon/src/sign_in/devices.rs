@@ -15,7 +15,7 @@ use super::waiting::Waiting;
 use super::{internal, issuer, refused, too_many};
 use crate::clock::now_unix;
 use crate::control::Control;
-use crate::oauth::{self, OnDevice, Wanted};
+use crate::oauth::{self, OnDevice, Wanted, conditions};
 use crate::sessions::secret_key;
 
 /// Those that wait.
@@ -122,10 +122,9 @@ pub(crate) fn enter_code(control: &Control, request: EnterCode) -> Step {
     let Some((of, scopes)) = control.sign_ins.borrow().devices.entered(&key, now) else { return wrong() };
     control.sign_ins.borrow_mut().guesses.succeeded_of_source(client.address);
     let Some(of) = oauth::known(control, &of.to_string()) else { return wrong() };
-    let app = scopes.apps().next().and_then(|name| oauth::app_of_scope(control, of.id.tenant, name));
-    let Some(app) = app.or_else(|| client::identity_app(control)) else { return Step::Refused(internal()) };
     let wanted = Wanted {
         client: of.id,
+        conditions: conditions::conditions(control, &of, &scopes),
         scopes,
         nonce: String::new(),
         on_a_device: true,
@@ -133,10 +132,15 @@ pub(crate) fn enter_code(control: &Control, request: EnterCode) -> Step {
         ask_again: true,
         device: Some(OnDevice { user_code: shown(&user_code), key }),
     };
+    let redirect_uri = format!("{}/device/done", issuer(control));
+    if !oauth::still_may(&of, &wanted, &redirect_uri) {
+        return wrong();
+    }
+    let Some(app) = client::app_of(control, &wanted) else { return Step::Refused(internal()) };
     let asked = Asked {
         client: of,
         wanted,
-        redirect_uri: format!("{}/device/done", issuer(control)),
+        redirect_uri,
         state: String::new(),
         challenge: String::new(),
         again: false,

@@ -1,6 +1,7 @@
 //! Clients of the OpenID provider, as an identity process brings what they ask: from the browser to tokens, and what those get who
 //! replay, swap, guess or ask for more.
 
+mod conditions;
 mod device;
 
 use aws_lc_rs::digest::{SHA256, digest};
