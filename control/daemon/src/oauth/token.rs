@@ -14,6 +14,7 @@ use super::codes::{Arrived, Redeem, Redeemed};
 use super::device::{self, DEVICE_GRANT};
 use super::tokens::{self, RefreshToken, Target};
 use super::{conditions, known, record, still_may};
+use crate::assignments;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::limits::GRANTS_PER_SESSION_MAX;
@@ -135,6 +136,7 @@ pub(super) fn grant(
         after: Some(format!("{scopes} in session {}", record.id)),
     });
     control.commit(&Actor::User(record.user.login.clone()), draft).map_err(|_| Fault::unavailable())?;
+    note_used(control, &target, &record);
     Ok(signed.answer(scopes, &text))
 }
 
@@ -163,7 +165,15 @@ fn by_refresh(control: &Control, call: &Call, client: &StoredClient) -> Result<A
     draft.client(ClientChange::Refreshed { id: grant.id, from: grant.refresh, to: next.key, at_unix });
     draft.session(SessionChange::Seen(grant.session, at_unix));
     control.commit(&Actor::Control, draft).map_err(|_| Fault::unavailable())?;
+    note_used(control, &target, &record);
     Ok(signed.answer(&scopes, &text))
+}
+
+/// Programs use what their users are assigned to: a review must not take it for unused.
+fn note_used(control: &Control, target: &Target, record: &SessionRecord) {
+    if let Some(app) = target.app {
+        assignments::note_used(control, app, record);
+    }
 }
 
 /// RFC 6749 §6: less may be asked for than was granted, never more.

@@ -26,7 +26,7 @@ use crate::sign_in::issuer;
 /// What an access token is for.
 pub(super) struct Target {
     /// `None`: userinfo alone.
-    app: Option<AppId>,
+    pub(super) app: Option<AppId>,
     audience: String,
 }
 

@@ -138,3 +138,22 @@ fn a_refresh_token_is_of_no_use_to_another_client_and_nothing_ends() {
     assert_eq!(site.call("token", form, None).1["error"], "invalid_grant");
     assert_eq!(site.refresh(&refresh).0, 200, "its own client goes on");
 }
+
+#[test]
+fn the_session_is_not_told_and_a_token_is_a_use_of_the_assignment() {
+    let mut site = Site::start();
+    let secret = site.add("server", "confidential", "openid app:wiki", "admin").unwrap();
+    let used = |site: &Site| {
+        let listed: Value = site.world.done("GET", "/v1/tenants/default/assignments", &Value::Null);
+        listed["items"][0]["last_used_unix"].clone()
+    };
+    let signed = site.sign_in(&json!({}));
+    assert_eq!(used(&site), Value::Null);
+    let tokens = site.redeem(&parameter(&signed.location, "code")).1;
+    assert!(used(&site).is_u64(), "a review must not take it for unused");
+    assert_eq!(super::claims(&tokens["id_token"]).1["sid"], Value::Null);
+    assert!(super::claims(&tokens["access_token"]).1["sid"].is_string(), "relays go by it");
+    let form = json!({"client_id": "oc1-2", "client_secret": secret, "token": tokens["access_token"]});
+    let told = site.call("introspect", form, None).1;
+    assert_eq!((&told["active"], &told["sid"]), (&json!(true), &Value::Null), "{told}");
+}
