@@ -373,8 +373,7 @@ fn a_user_is_asked_once_and_only_in_the_browser_that_was_asked() {
     site.add("asks", "public", "openid profile", "user");
     let wants = json!({"client_id": "oc1-2", "scope": "openid"});
     let browser = site.sign_in(&json!({})).browser;
-    let silent = json!({"client_id": "oc1-2", "scope": "openid", "prompt": "none"});
-    let told = site.authorize(&silent, &browser);
+    let told = site.authorize(&json!({"client_id": "oc1-2", "scope": "openid", "prompt": "none"}), &browser);
     assert_eq!(parameter(told["location"].as_str().unwrap(), "error"), "consent_required");
     let asked = site.authorize(&wants, &browser);
     assert_eq!(
