@@ -13,8 +13,7 @@ pub(crate) enum VaultCommand {
     Key(VaultKeyCommand),
     /// Seal a user name and password for an application; the connectors of its group alone can read them
     #[command(after_help = "Examples:
-  postern vault set crm --user anna --password-file anna.txt
-  postern vault set crm --user anna --name ABERG --password-stdin < anna.txt
+  postern vault set crm --user anna --name ABERG --password-file anna.txt
   postern vault set crm --shared --name reader
 
 They are sealed by this command, before control gets them. Compare the fingerprint that it shows
