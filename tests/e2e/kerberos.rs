@@ -6,8 +6,9 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use postern_tests::kerberos::{APP, Apache, CONNECTOR, ENTERPRISE_NAME, Kdc, Kind, OTHER, USERS, prepared};
+use postern_tests::person::Person;
 use postern_tests::process::Process;
-use postern_tests::world::World;
+use postern_tests::world::{Options, START_TIMEOUT, World, write_secret};
 use postern_tests::{pass_over, programs};
 
 /// A KDC in a folder of its own.
@@ -184,21 +185,70 @@ fn mits_refusals() {
     refusals_are_told_in_kerberos_own_words(Kind::Mit);
 }
 
+/// A connector that has the keys of `keytab`.
+fn connector(realm: &Realm, world: &World, keytab: &Path, name: &str) -> Process {
+    let mut command = Command::new(realm.prepared.join("bin/postern-connector"));
+    command.env("KRB5_CONFIG", realm.kdc.client_configuration()).args(["--relay", &world.relay_address.to_string()]);
+    command.arg("--state-dir").arg(world.path(name)).arg("--token-file").arg(world.path(&format!("{name}-token")));
+    command.arg("--keytab").arg(keytab).args(["--kerberos-principal", &realm.kdc.principal(CONNECTOR)]);
+    let token = world.token("default").unwrap();
+    write_secret(&world.path(&format!("{name}-token")), &token).unwrap();
+    Process::spawn(name, command, &world.path(&format!("{name}.log"))).unwrap()
+}
+
+/// The whole way: who signed in here is known to an application that takes tickets only. `locked`: the KDC's code for an account
+/// that is.
+fn who_signed_in_is_signed_on(kind: Kind, locked: &str) {
+    const PASSWORD: &str = "correct horse battery";
+    let Some(realm) = Realm::start(kind) else { return };
+    let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
+    let mut world = World::start(Options { connectors: 0, ..Options::default() }).unwrap();
+    let connector = connector(&realm, &world, &realm.kdc.connector_keytab(), "delegating");
+    world.expect_within(START_TIMEOUT, "the connector is online", |world| world.connectors_online() == 1).unwrap();
+    world.start_identity().unwrap();
+    let client = world.publish("app", &format!("http://{}/", apache.address())).unwrap();
+    let spn = format!("sso_spn={}", realm.kdc.principal(APP));
+    let settings = ["--set", "sso=kerberos", "--set", &spn, "--set", "sso_login=user-part"];
+    world.cli(&[&["app", "set", "app", "--preauth", "oidc"], &settings[..]].concat()).unwrap();
+    let file = world.path("password");
+    write_secret(&file, &format!("{PASSWORD}\n")).unwrap();
+    let open = |user: &str| {
+        world.cli(&["user", "create", user, "--password-file", &file.display().to_string()]).unwrap();
+        world.cli(&["assign", "--user", user, "app"]).unwrap();
+        let mut person = Person::new(&client);
+        person.sign_in(&format!("https://{}/", client.host), user, PASSWORD, false).unwrap().answer
+    };
+    let answer = open(&format!("{}@corp.example", USERS[0]));
+    assert!(
+        answer.status == 200 && answer.text().contains("REMOTE_USER=alice"),
+        "{kind:?}: {answer:?}\n{}",
+        world.logs()
+    );
+    assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
+    let answer = open(USERS[1]);
+    let text = answer.text();
+    assert!(
+        matches!(answer.status, 403 | 502) && text.contains("sso-") && !text.contains("KRB5"),
+        "{kind:?}: {answer:?}"
+    );
+    assert!(connector.logs_within(Duration::from_secs(10), locked), "{kind:?}: {}", connector.log_tail());
+}
+
+#[test]
+fn who_signed_in_reaches_apache_by_heimdals_tickets() {
+    who_signed_in_is_signed_on(Kind::Heimdal, "KRB5KDC_ERR_POLICY");
+}
+
+#[test]
+fn who_signed_in_reaches_apache_by_mits_tickets() {
+    who_signed_in_is_signed_on(Kind::Mit, "KRB5KDC_ERR_CLIENT_REVOKED");
+}
+
 #[test]
 fn a_connector_says_whether_its_keytab_is_good() {
     let Some(realm) = Realm::start(Kind::Heimdal) else { return };
     let world = World::usual().unwrap();
-    let start = |keytab: &Path, name: &str| {
-        let mut command = Command::new(realm.prepared.join("bin/postern-connector"));
-        command
-            .env("KRB5_CONFIG", realm.kdc.client_configuration())
-            .args(["--relay", &world.relay_address.to_string()]);
-        command.arg("--state-dir").arg(world.path(name)).arg("--token-file").arg(world.path(&format!("{name}-token")));
-        command.arg("--keytab").arg(keytab).args(["--kerberos-principal", &realm.kdc.principal(CONNECTOR)]);
-        let token = world.token("default").unwrap();
-        postern_tests::world::write_secret(&world.path(&format!("{name}-token")), &token).unwrap();
-        Process::spawn(name, command, &world.path(&format!("{name}.log"))).unwrap()
-    };
+    let start = |keytab: &Path, name: &str| connector(&realm, &world, keytab, name);
     let limit = Duration::from_secs(20);
     let good = start(&realm.kdc.connector_keytab(), "good");
     assert!(good.logs_within(limit, "the keytab is good"), "{}", good.log_tail());
