@@ -11,6 +11,9 @@ use postern_tests::process::Process;
 use postern_tests::world::{Options, START_TIMEOUT, World, write_secret};
 use postern_tests::{pass_over, programs};
 
+const ALICE: &str = "alice@corp.example";
+const PASSWORD: &str = "correct horse battery";
+
 /// A KDC in a folder of its own.
 struct Realm {
     kdc: Kdc,
@@ -196,42 +199,54 @@ fn connector(realm: &Realm, world: &World, keytab: &Path, name: &str) -> Process
     Process::spawn(name, command, &world.path(&format!("{name}.log"))).unwrap()
 }
 
-/// The whole way: who signed in here is known to an application that takes tickets only. `locked`: the KDC's code for an account
-/// that is.
+/// The pilot's four steps: passthrough, sign-in and assignment, single sign-on, policy; for an application that takes tickets
+/// only. `locked`: the KDC's code for an account that is.
 fn who_signed_in_is_signed_on(kind: Kind, locked: &str) {
-    const PASSWORD: &str = "correct horse battery";
     let Some(realm) = Realm::start(kind) else { return };
     let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
     let mut world = World::start(Options { connectors: 0, ..Options::default() }).unwrap();
     let connector = connector(&realm, &world, &realm.kdc.connector_keytab(), "delegating");
     world.expect_within(START_TIMEOUT, "the connector is online", |world| world.connectors_online() == 1).unwrap();
-    world.start_identity().unwrap();
     let client = world.publish("app", &format!("http://{}/", apache.address())).unwrap();
-    let spn = format!("sso_spn={}", realm.kdc.principal(APP));
-    let settings = ["--set", "sso=kerberos", "--set", &spn, "--set", "sso_login=user-part"];
-    world.cli(&[&["app", "set", "app", "--preauth", "oidc"], &settings[..]].concat()).unwrap();
-    let file = world.path("password");
-    write_secret(&file, &format!("{PASSWORD}\n")).unwrap();
-    let open = |user: &str| {
+    let asked = client.connect().unwrap().request("GET", "/", &[], b"").unwrap();
+    assert_eq!((asked.status, asked.header("www-authenticate")), (401, Some("Negotiate")), "passthrough");
+
+    world.start_identity().unwrap();
+    let [alice, outsider, locked_out] = [ALICE, "bob@corp.example", USERS[1]].map(|user| {
+        let file = world.path("password");
+        write_secret(&file, &format!("{PASSWORD}\n")).unwrap();
         world.cli(&["user", "create", user, "--password-file", &file.display().to_string()]).unwrap();
+        user
+    });
+    for user in [alice, locked_out] {
         world.cli(&["assign", "--user", user, "app"]).unwrap();
+    }
+    world.cli(&["app", "set", "app", "--preauth", "oidc"]).unwrap();
+    let open = |user: &str| {
         let mut person = Person::new(&client);
         person.sign_in(&format!("https://{}/", client.host), user, PASSWORD, false).unwrap().answer
     };
-    let answer = open(&format!("{}@corp.example", USERS[0]));
-    assert!(
-        answer.status == 200 && answer.text().contains("REMOTE_USER=alice"),
-        "{kind:?}: {answer:?}\n{}",
-        world.logs()
-    );
-    assert!(answer.header("www-authenticate").is_none(), "{answer:?}");
-    let answer = open(USERS[1]);
+    assert_eq!(open(alice).status, 401, "the application asks for itself");
+    assert_eq!(open(outsider).status, 403, "not assigned");
+
+    let spn = format!("sso_spn={}", realm.kdc.principal(APP));
+    let settings = ["--set", "sso=kerberos", "--set", &spn, "--set", "sso_login=user-part"];
+    world.cli(&[&["app", "set", "app"], &settings[..]].concat()).unwrap();
+    let answer = open(alice);
+    let is_known = answer.status == 200 && answer.text().contains("REMOTE_USER=alice");
+    assert!(is_known && answer.header("www-authenticate").is_none(), "{kind:?}: {answer:?}\n{}", world.logs());
+    let answer = open(locked_out);
     let text = answer.text();
-    assert!(
-        matches!(answer.status, 403 | 502) && text.contains("sso-") && !text.contains("KRB5"),
-        "{kind:?}: {answer:?}"
-    );
+    assert!(matches!(answer.status, 403 | 502) && text.contains("sso-") && !text.contains("KRB5"), "{answer:?}");
     assert!(connector.logs_within(Duration::from_secs(10), locked), "{kind:?}: {}", connector.log_tail());
+
+    let policy = ["policy", "create", "second-factor", "--all-apps", "--everyone", "--require", "mfa"];
+    world.cli(&[&policy[..], &["--state", "report-only"]].concat()).unwrap();
+    assert_eq!(open(alice).status, 200, "it is only reported");
+    let what_if = world.cli(&["policy", "what-if", "--user", alice, "--app", "app", "--ip", "203.0.113.7"]).unwrap();
+    assert!(what_if.contains("second-factor"), "{what_if}");
+    world.cli(&["policy", "enable", "second-factor"]).unwrap();
+    assert!(open(alice).text().contains("Set up a second factor"), "{}", world.logs());
 }
 
 #[test]
