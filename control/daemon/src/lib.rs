@@ -22,8 +22,8 @@ mod directory;
 mod directory_sync;
 mod draft;
 mod enrol;
-#[cfg(debug_assertions)]
 mod factors;
+#[cfg(debug_assertions)]
 mod fault;
 mod fleet;
 mod foreign_hosts;
