@@ -16,6 +16,10 @@ pub(crate) fn run() -> Result<()> {
         let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         shell::run(shell::cargo().args(clippy))
     })?;
+    // Without debug assertions there is less in them.
+    shell::step("the programs as they are released", || {
+        shell::run(shell::cargo().args(["check", "--quiet", "--locked", "--release"]))
+    })?;
     shell::step("rustdoc", || {
         let doc = ["doc", "--quiet", "--workspace", "--no-deps", "--locked", "--document-private-items"];
         shell::run(shell::cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
