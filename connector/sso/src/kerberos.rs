@@ -64,55 +64,11 @@ impl Delegation {
     /// new keys count at once.
     fn own(&self, mechanism: Oid<'static>) -> Result<Cred, KerberosFailure> {
         let places = [(c"client_keytab", &*self.keytab), (c"ccache", &*self.cache)];
-        self.acquire(CredUsage::Initiate, places, mechanism).map_err(|failure| {
+        acquire(&self.principal, CredUsage::Initiate, places, mechanism).map_err(|failure| {
             // Without a key the library only misses the ticket that it would have got by it.
-            let key = self.acquire(CredUsage::Accept, [(c"keytab", &*self.keytab)], GSS_MECH_KRB5);
+            let key = acquire(&self.principal, CredUsage::Accept, [(c"keytab", &*self.keytab)], GSS_MECH_KRB5);
             own_failure(key.err().unwrap_or(failure))
         })
-    }
-
-    /// For the principal, from places of the library's credential store.
-    fn acquire<const N: usize>(
-        &self,
-        usage: CredUsage,
-        places: [(&CStr, &CStr); N],
-        mechanism: Oid<'static>,
-    ) -> Result<Cred, KerberosFailure> {
-        let name = Imported::principal(&self.principal)?;
-        let mut elements =
-            places.map(|(key, value)| sys::gss_key_value_element_desc { key: key.as_ptr(), value: value.as_ptr() });
-        let store = sys::gss_key_value_set_desc { count: N as sys::OM_uint32, elements: elements.as_mut_ptr() };
-        let mut oid = sys::gss_OID_desc {
-            length: mechanism.len() as sys::OM_uint32,
-            elements: mechanism.as_ptr().cast_mut().cast(),
-        };
-        let mut mechanisms = sys::gss_OID_set_desc { count: 1, elements: &raw mut oid };
-        let usage = match usage {
-            CredUsage::Accept => sys::GSS_C_ACCEPT,
-            CredUsage::Initiate => sys::GSS_C_INITIATE,
-            CredUsage::Both => sys::GSS_C_BOTH,
-        };
-        let (mut minor, mut credential) = (0, ptr::null_mut());
-        // SAFETY: every pointer is to a value above or to what `places` borrows, which outlive the call, and of which the
-        // library keeps nothing: it copies names, keys, values and mechanisms. The outputs are written before it returns.
-        let major = unsafe {
-            sys::gss_acquire_cred_from(
-                &raw mut minor,
-                name.0,
-                sys::_GSS_C_INDEFINITE,
-                &raw mut mechanisms,
-                usage as sys::gss_cred_usage_t,
-                &raw const store,
-                &raw mut credential,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            )
-        };
-        if major != sys::GSS_S_COMPLETE {
-            return Err(failure(major, minor));
-        }
-        // SAFETY: the call succeeded: the credential is new and nobody else's.
-        Ok(unsafe { Cred::from_c(credential) })
     }
 
     /// A credential in the user's name: S4U2Self.
@@ -129,6 +85,48 @@ impl Delegation {
         let begun = self.user(&wanted.user, GSS_MECH_KRB5).and_then(|user| begin(user, wanted, GSS_MECH_KRB5));
         begun.err()
     }
+}
+
+/// The principal's credential, from places of the library's credential store.
+pub(crate) fn acquire<const N: usize>(
+    principal: &CString,
+    usage: CredUsage,
+    places: [(&CStr, &CStr); N],
+    mechanism: Oid<'static>,
+) -> Result<Cred, KerberosFailure> {
+    let name = Imported::principal(principal)?;
+    let mut elements =
+        places.map(|(key, value)| sys::gss_key_value_element_desc { key: key.as_ptr(), value: value.as_ptr() });
+    let store = sys::gss_key_value_set_desc { count: N as sys::OM_uint32, elements: elements.as_mut_ptr() };
+    let mut oid =
+        sys::gss_OID_desc { length: mechanism.len() as sys::OM_uint32, elements: mechanism.as_ptr().cast_mut().cast() };
+    let mut mechanisms = sys::gss_OID_set_desc { count: 1, elements: &raw mut oid };
+    let usage = match usage {
+        CredUsage::Accept => sys::GSS_C_ACCEPT,
+        CredUsage::Initiate => sys::GSS_C_INITIATE,
+        CredUsage::Both => sys::GSS_C_BOTH,
+    };
+    let (mut minor, mut credential) = (0, ptr::null_mut());
+    // SAFETY: every pointer is to a value above or to what `places` borrows, which outlive the call, and of which the
+    // library keeps nothing: it copies names, keys, values and mechanisms. The outputs are written before it returns.
+    let major = unsafe {
+        sys::gss_acquire_cred_from(
+            &raw mut minor,
+            name.0,
+            sys::_GSS_C_INDEFINITE,
+            &raw mut mechanisms,
+            usage as sys::gss_cred_usage_t,
+            &raw const store,
+            &raw mut credential,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    if major != sys::GSS_S_COMPLETE {
+        return Err(failure(major, minor));
+    }
+    // SAFETY: the call succeeded: the credential is new and nobody else's.
+    Ok(unsafe { Cred::from_c(credential) })
 }
 
 impl Authority for Delegation {
@@ -209,7 +207,7 @@ impl Drop for Imported {
     }
 }
 
-fn failed(error: Error) -> KerberosFailure {
+pub(crate) fn failed(error: Error) -> KerberosFailure {
     let words = error.to_string();
     // What stands in brackets are the mechanism's words; those before, of GSS-API, say nothing more.
     let inner = words.trim().split_once(" (").and_then(|(_, inner)| inner.strip_suffix(')'));

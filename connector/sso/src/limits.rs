@@ -26,3 +26,6 @@ pub const ASKED_MAX: usize = 1024;
 pub const PRESENTS_WAITING: usize = 1024;
 /// A request waits so long for its ticket.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// What a browser may show: a ticket with what AD says of a thousand groups (48,000 bytes, `MaxTokenSize`) is longer than a
+/// relay takes.
+pub const ACCEPTED_TOKEN_BYTES_MAX: usize = 48 << 10;
