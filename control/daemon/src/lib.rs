@@ -30,6 +30,7 @@ mod foreign_hosts;
 mod identity;
 mod idps;
 mod kept_out;
+mod kerberos;
 mod limits;
 mod link;
 mod metrics;

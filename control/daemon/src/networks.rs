@@ -8,8 +8,8 @@ use postern_model::network::{NETWORKS_MAX, Network, NetworkKey, PREFIXES_MAX};
 use postern_model::prefix::IpPrefix;
 
 use crate::control::{Actor, Audit, Control, Draft};
-use crate::policies;
 use crate::problem::{not_found_among, problem};
+use crate::{kerberos, policies};
 
 /// `network list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<NetworkView> {
@@ -67,6 +67,13 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
         let detail = format!(
             "the network {} is named by the policy {}, which would mean something else without it: change or delete that first",
             network.name, policy.name
+        );
+        return Err(problem("still-used", detail));
+    }
+    if kerberos::names_network(control, tenant.id, &network.name)? {
+        let detail = format!(
+            "the network {} is one in which browsers are asked for Kerberos tickets: postern identity kerberos set, without it",
+            network.name
         );
         return Err(problem("still-used", detail));
     }

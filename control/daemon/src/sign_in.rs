@@ -18,6 +18,7 @@ mod refusals;
 mod risk;
 pub(crate) mod saml;
 mod second;
+mod ticket;
 mod totp;
 mod waiting;
 mod webauthn;
@@ -56,6 +57,7 @@ pub(crate) use devices::enter_code;
 pub(crate) use password::password;
 pub(crate) use portal::begin_portal;
 pub(crate) use second::factor;
+pub(crate) use ticket::ticket;
 
 /// Everything that is in progress.
 #[derive(Default)]
@@ -63,6 +65,8 @@ pub(crate) struct SignIns {
     flows: Waiting<Rc<Flow>>,
     codes: Codes,
     guesses: Guesses,
+    /// The same for Kerberos tickets.
+    tickets: Guesses,
     external: external::External,
     answered: saml::Answered,
     pub(crate) devices: devices::Devices,
@@ -313,7 +317,7 @@ fn ask(
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
     let app = flow.goal.label().unwrap_or(app).to_owned();
-    Ask { flow: secret.clone(), factor, tenant, app, login, problem, external }
+    Ask { flow: secret.clone(), factor, tenant, app, login, problem, external, negotiate: false }
 }
 
 impl SignIns {

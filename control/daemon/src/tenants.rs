@@ -80,6 +80,7 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
     for provider in control.providers(|store| store.providers(Some(tenant.id)))? {
         draft.provider(ProviderChange::Removed(tenant.id, provider.name));
     }
+    draft.provider(ProviderChange::Kerberos(tenant.id, None));
     for client in control.clients(|store| store.clients(tenant.id))? {
         draft.client(ClientChange::Removed(client.id));
     }

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::external::Providers;
+use crate::kerberos::Acceptor;
 
 /// The way to control.
 pub(crate) struct Control {
@@ -32,6 +33,8 @@ pub(crate) struct Control {
     places: Semaphore,
     /// What is known of external providers, for all sign-ins.
     pub(crate) providers: Providers,
+    /// What verifies Kerberos tickets, where this process has a key for that.
+    pub(crate) acceptor: Option<Acceptor>,
 }
 
 /// Control did not answer.
@@ -46,9 +49,16 @@ pub(crate) enum Unanswered {
 }
 
 impl Control {
-    pub(crate) fn new(credentials: Credentials) -> Self {
+    pub(crate) fn new(credentials: Credentials, acceptor: Option<Acceptor>) -> Self {
         let places = Semaphore::new(CONNECTIONS_MAX);
-        Self { credentials, idle: RefCell::default(), first: Cell::new(0), places, providers: Providers::default() }
+        Self {
+            credentials,
+            idle: RefCell::default(),
+            first: Cell::new(0),
+            places,
+            providers: Providers::default(),
+            acceptor,
+        }
     }
 
     /// One question, one answer.

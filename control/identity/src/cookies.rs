@@ -47,6 +47,21 @@ pub(crate) fn forget() -> HeaderValue {
     HeaderValue::from_static("__Host-postern-sso=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
 }
 
+/// Whether somebody signed out in this browser, who is not to be signed in again without being asked.
+pub(crate) fn is_signed_out(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).any(|pair| pair.trim_start_matches(' ').starts_with(SIGNED_OUT))
+}
+
+/// Somebody signs out: until the browser is closed, or they want in as before.
+pub(crate) fn signed_out() -> HeaderValue {
+    HeaderValue::from_static("__Host-postern_signed_out=1; Path=/; Secure; HttpOnly; SameSite=Lax")
+}
+
+pub(crate) fn forget_signed_out() -> HeaderValue {
+    HeaderValue::from_static("__Host-postern_signed_out=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
 fn is_secret(value: &str) -> bool {
     value.len() == SECRET_CHARS && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
@@ -54,6 +69,7 @@ fn is_secret(value: &str) -> bool {
 const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
 /// Not `__Host-postern-…`: of those, relays let through the one above alone.
 const EXTERNAL: &str = "__Host-postern_external";
+const SIGNED_OUT: &str = "__Host-postern_signed_out=";
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
 

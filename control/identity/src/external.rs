@@ -72,7 +72,7 @@ pub(crate) fn straight(ask: &Ask) -> Response<Page> {
 }
 
 /// Where a browser goes on to a provider from here.
-fn address(ask: &Ask) -> String {
+pub(crate) fn address(ask: &Ask) -> String {
     match &ask.external.straight_to {
         Some(provider) => address_of(&ask.flow, provider, ask.external.login_hint.as_deref()),
         None => String::from("/"),

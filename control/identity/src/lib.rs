@@ -8,6 +8,12 @@ mod args;
 mod control;
 mod cookies;
 mod external;
+#[cfg(feature = "kerberos")]
+mod kerberos;
+#[cfg(not(feature = "kerberos"))]
+#[path = "without_kerberos.rs"]
+mod kerberos;
+mod negotiate;
 mod oauth;
 mod pages;
 mod portal;
@@ -30,6 +36,7 @@ use tokio::task::LocalSet;
 
 use args::Args;
 use control::Control;
+use kerberos::Acceptor;
 
 /// The program.
 #[must_use]
@@ -37,24 +44,28 @@ pub fn main() -> ExitCode {
     postern_service::failure::run("postern-identity", || {
         let args = config::parse::<Args>()?;
         logging::init("postern-identity");
-        let options = args.options()?;
+        let (options, key) = args.options()?;
         let mut signals = Signals::install()?;
-        embed::run(&options, &mut signals, start)
+        let state_dir = options.state_dir.clone();
+        embed::run(&options, &mut signals, move |credentials| {
+            let acceptor = key.map(|key| Acceptor::open(&key, &state_dir)).transpose()?;
+            start(credentials, acceptor)
+        })
     })
 }
 
 /// Serves what the relays bring, on a thread of its own.
-fn start(credentials: Credentials) -> anyhow::Result<BuiltIn> {
+fn start(credentials: Credentials, acceptor: Option<Acceptor>) -> anyhow::Result<BuiltIn> {
     let (sender, connections) = mpsc::channel(CONNECTIONS_WAITING);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("web".into()).spawn(move || {
-        LocalSet::new().block_on(&runtime, serve(credentials, connections));
+        LocalSet::new().block_on(&runtime, serve(Control::new(credentials, acceptor), connections));
     })?;
     Ok(BuiltIn::new(move |stream| sender.try_send(stream).is_ok()))
 }
 
-async fn serve(credentials: Credentials, mut connections: mpsc::Receiver<std::os::unix::net::UnixStream>) {
-    let control = Rc::new(Control::new(credentials));
+async fn serve(control: Control, mut connections: mpsc::Receiver<std::os::unix::net::UnixStream>) {
+    let control = Rc::new(control);
     let probing = Rc::clone(&control);
     tokio::task::spawn_local(async move { external::probe(&probing).await });
     while let Some(connection) = connections.recv().await {

@@ -2,6 +2,7 @@
 
 mod consent;
 mod factors;
+mod negotiate;
 pub(crate) mod portal;
 mod saml;
 mod sign_out;
@@ -26,7 +27,12 @@ pub(crate) use consent::{consent, device, device_done, goes_back};
 
 /// What a sign-in asks for.
 pub(crate) fn ask(ask: &Ask) -> Response<Page> {
-    let Ask { flow, factor, tenant, app, login, problem, external: _ } = ask;
+    ask_or_negotiate(ask, None)
+}
+
+/// The same; `ticket`: where a Kerberos ticket is asked for instead.
+pub(crate) fn ask_or_negotiate(ask: &Ask, ticket: Option<&str>) -> Response<Page> {
+    let Ask { flow, factor, tenant, app, login, problem, external: _, negotiate: _ } = ask;
     let problem = problem.as_ref();
     let body = html! {
         @match factor {
@@ -62,10 +68,13 @@ pub(crate) fn ask(ask: &Ask) -> Response<Page> {
                 }
             }
         }
+        (negotiate::offer(ticket))
         (providers(ask))
     };
     let status = match problem.map(|problem| problem.code.as_str()) {
         None | Some("sign-in-wrong" | "sign-in-code-wrong" | "sign-in-key-refused") => StatusCode::OK,
+        // A 401 would have to ask for a ticket once more.
+        Some("kerberos-ticket-refused" | "kerberos-user-refused") => StatusCode::OK,
         Some("sign-in-throttled") => StatusCode::TOO_MANY_REQUESTS,
         Some(code) => {
             let status = codes::lookup(code).and_then(|entry| StatusCode::from_u16(entry.status?).ok());
@@ -301,6 +310,7 @@ mod tests {
                 providers: vec![Offer { name: "a".parse().unwrap(), label: "<s>".into() }],
                 ..Offers::default()
             },
+            negotiate: false,
         });
         let html = text(ask_page).await;
         assert!(
@@ -327,6 +337,7 @@ mod tests {
             login: Some("anna".parse().unwrap()),
             problem: Some(Refused { code: "sign-in-code-wrong".into(), detail: "wrong".into(), retry_after_s: None }),
             external: Offers::default(),
+            negotiate: false,
         })
     }
 

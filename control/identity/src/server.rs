@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::control::Control;
 use crate::oauth::{self, Place};
-use crate::{external, pages, portal, saml, scim, sign_in};
+use crate::{external, negotiate, pages, portal, saml, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -41,17 +42,22 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
         return scim::answer(control, request).await;
     }
     let (head, body) = request.into_parts();
+    let page = page(control, &head, body).await;
+    negotiate::answer(control, &head, page).await
+}
+
+async fn page(control: &Control, head: &Parts, body: Incoming) -> Response<Page> {
     let body = timeout(BODY_TIMEOUT, Limited::new(body, FORM_BYTES_MAX).collect()).await;
     let Some(body) = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes) else {
         return pages::empty(StatusCode::PAYLOAD_TOO_LARGE);
     };
     if let Some(place) = Place::of(head.uri.path()) {
-        return oauth::answer(control, place, &head, &body).await;
+        return oauth::answer(control, place, head, &body).await;
     }
     let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
     if portal::is_for(head.uri.path()) {
-        return portal::answer(control, &head, &body).await;
+        return portal::answer(control, head, &body).await;
     }
     match (head.uri.path(), &head.method) {
         ("/authorize", _) if is_get => sign_in::begin(control, headers, query).await,

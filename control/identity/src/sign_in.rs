@@ -9,6 +9,7 @@ use postern_model::identity::{
 use postern_model::secret::SecretText;
 
 use crate::control::{Control, Unanswered};
+use crate::negotiate::Negotiable;
 use crate::request::{Fields, client, is_own_form};
 use crate::server::Page;
 use crate::{cookies, external, pages, saml};
@@ -128,7 +129,8 @@ async fn account_page(control: &Control, headers: &HeaderMap, action: AccountAct
 pub(crate) async fn ask_sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
     match who(control, headers).await {
         Ok(SignedIn { login: Some(login), .. }) => pages::ask_sign_out(login.as_str()),
-        Ok(SignedIn { login: None, .. }) => pages::signed_out(None, &[]),
+        // An application's sign-out leads here, after the session ended.
+        Ok(SignedIn { login: None, .. }) => stays_out(pages::signed_out(None, &[])),
         Err(error) => unanswered(&error),
     }
 }
@@ -151,6 +153,12 @@ pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response
     }
     let mut page = pages::signed_out(also.as_ref(), &apps);
     page.headers_mut().append(SET_COOKIE, cookies::forget());
+    stays_out(page)
+}
+
+/// Nobody who signed out is signed in again without a word, by what their computer knows.
+fn stays_out(mut page: Response<Page>) -> Response<Page> {
+    page.headers_mut().append(SET_COOKIE, cookies::signed_out());
     page
 }
 
@@ -167,8 +175,14 @@ pub(crate) fn step(
     go_on: impl FnOnce(&str) -> Option<Response<Page>>,
 ) -> Response<Page> {
     match step {
-        Ok(Step::Ask(ask)) if ask.external.straight_to.is_some() => external::straight(&ask),
-        Ok(Step::Ask(ask)) => pages::ask(&ask),
+        Ok(Step::Ask(ask)) => {
+            let is_straight = ask.external.straight_to.is_some();
+            let mut page = if is_straight { external::straight(&ask) } else { pages::ask(&ask) };
+            if ask.negotiate {
+                page.extensions_mut().insert(Negotiable(ask));
+            }
+            page
+        }
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
         Ok(Step::Consent(asked)) => with_cookie(pages::consent(&asked), asked.browser.as_ref()),
         Ok(Step::Done(done)) => {

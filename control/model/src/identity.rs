@@ -134,6 +134,9 @@ pub struct Ask {
     /// External providers to sign in by.
     #[serde(default)]
     pub external: Offers,
+    /// Whether the browser may show a Kerberos ticket instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub negotiate: bool,
 }
 
 /// One thing that proves who someone is.

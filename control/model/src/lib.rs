@@ -26,6 +26,7 @@ pub mod identity;
 pub mod ids;
 pub mod limit;
 pub mod link;
+pub mod negotiate;
 pub mod network;
 pub mod oauth;
 pub mod plan;

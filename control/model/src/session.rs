@@ -110,7 +110,9 @@ impl SessionRecord {
 #[must_use]
 pub fn is_multi_factor(methods: &BTreeSet<AuthMethod>) -> bool {
     // A provider that does not say how it was proven vouches for one of them: what they know, as most ask for first.
-    let knows = methods.contains(&AuthMethod::Password) || methods.contains(&AuthMethod::Federated);
+    // Who has a Kerberos ticket gave a password for it.
+    let by = [AuthMethod::Password, AuthMethod::Federated, AuthMethod::Integrated];
+    let knows = by.iter().any(|method| methods.contains(method));
     let has = methods.contains(&AuthMethod::OneTimePassword);
     // A key of WebAuthn is asked for with user verification: it is both.
     knows && has || methods.contains(&AuthMethod::HardwareKey) || methods.contains(&AuthMethod::MultiFactor)

@@ -349,8 +349,8 @@ pub const BACKEND_PLAINTEXT: &str = "backend_plaintext";
 /// A [`KerberosName`]: the tunnel's OPEN has room for no more.
 pub const KERBEROS_NAME_BYTES_MAX: usize = 190;
 
-const ONPREM_UPN: &str = "onprem_upn";
-const SAM_ACCOUNT_NAME: &str = "sam_account_name";
+pub(crate) const ONPREM_UPN: &str = "onprem_upn";
+pub(crate) const SAM_ACCOUNT_NAME: &str = "sam_account_name";
 const REALM_BYTES_MAX: usize = 128;
 const GIVEN_CHARS_MAX: usize = 64;
 

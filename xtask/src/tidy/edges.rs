@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("postern-control", &["postern-model", "postern-service"]),
     ("postern-cli", &["postern-model", "postern-service", "postern-ebpf-loader"]),
     // Towards relays the identity process is a connector: it embeds one.
-    ("postern-identity", &["postern-model", "postern-service", "postern-oidc", "postern-connector"]),
+    ("postern-identity", &["postern-model", "postern-service", "postern-oidc", "postern-connector", "postern-sso"]),
     ("postern-oidc", &["postern-model"]),
     ("postern-io", &["postern-model"]),
     ("postern-http", &["postern-model"]),

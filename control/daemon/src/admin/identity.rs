@@ -7,7 +7,7 @@ use super::routes::{Ask, Reply, created, list, reply};
 use crate::oauth::clients;
 use crate::problem::problem;
 use crate::sign_in::external::probes;
-use crate::{identity, idps, rollout, saml, sessions, tenants};
+use crate::{identity, idps, kerberos, rollout, saml, sessions, tenants};
 
 impl Ask<'_> {
     pub(super) async fn identity(&self) -> Result<Reply, Problem> {
@@ -29,6 +29,17 @@ impl Ask<'_> {
         match (self.method, rest) {
             (&Method::GET, []) => reply(&saml::show(control).await?),
             (&Method::POST, ["rotate"]) => reply(&saml::rotate(control, actor, self.body()?).await?),
+            _ => Err(self.no_route()),
+        }
+    }
+
+    pub(super) fn kerberos(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match (self.method, rest) {
+            (&Method::GET, []) => reply(&kerberos::show(control, &tenant)?),
+            (&Method::PUT, []) => reply(&kerberos::set(control, actor, &tenant, self.body()?)?),
+            (&Method::DELETE, []) => reply(&kerberos::remove(control, actor, &tenant)?),
             _ => Err(self.no_route()),
         }
     }

@@ -47,6 +47,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "vault", rest @ ..] => ask.vault(tenant, rest).await,
         ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
         ["v1", "tenants", tenant, "providers", rest @ ..] => ask.providers(tenant, rest).await,
+        ["v1", "tenants", tenant, "kerberos", rest @ ..] => ask.kerberos(tenant, rest),
         ["v1", "tenants", tenant, "clients", rest @ ..] => ask.clients(tenant, rest),
         ["v1", "identity"] => ask.identity().await,
         ["v1", "identity", "saml", rest @ ..] => ask.saml(rest).await,

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use postern_model::identity::{MESSAGE_BYTES_MAX, path};
 use postern_model::link::{PIPE_BYTES_MAX, ToRelay};
+use postern_model::negotiate::TICKET_PATH;
 use postern_model::oauth;
 use postern_model::portal::path as portal_path;
 use rustls::pki_types::CertificateDer;
@@ -193,6 +194,7 @@ async fn answer(
             Some(request) => reply(Some(sign_in::password(control, request).await)),
             None => plain(StatusCode::BAD_REQUEST),
         },
+        TICKET_PATH => reply(read(&body).map(|request| sign_in::ticket(control, request))),
         path::FACTOR => reply(read(&body).map(|request| sign_in::factor(control, request))),
         path::ACCOUNT => reply(read(&body).map(|request| sign_in::account(control, request))),
         path::BROWSER => reply(read(&body).map(|request| sign_in::browser(control, &request))),

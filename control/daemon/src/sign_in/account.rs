@@ -46,7 +46,9 @@ pub(crate) fn account(control: &Control, request: AccountRequest) -> AccountAnsw
     };
     let flow = Rc::new(flow);
     let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
-    let demand = Demand { multi_factor: stored.any(), max_age_s: Some(ENROL_FRESH_S), ..Demand::default() };
+    // A computer that somebody finds unlocked signs in by itself: a factor of theirs must not come of that.
+    let again = !stored.any() && Proven::by(&session, &user).is_silent();
+    let demand = Demand { multi_factor: stored.any(), max_age_s: Some(ENROL_FRESH_S), again, ..Demand::default() };
     let step = match (resume(control, &at, &session, &user, demand), action) {
         (Some(step), _) => step,
         (None, AccountAction::Show) => return show(control, &user, None),

@@ -6,7 +6,7 @@ use postern_model::config::App;
 use postern_model::identity::{ClientInfo, Factor, Step};
 
 use super::flow::{At, Flow};
-use super::{demand, done, external, internal, second};
+use super::{demand, done, external, internal, second, ticket};
 use crate::control::Control;
 use crate::sessions::random_secret;
 use crate::store::StoredSession;
@@ -31,7 +31,8 @@ pub(super) fn enter(
 /// The first step: with a session that is enough it is the last.
 pub(super) fn first(control: &Control, at: &At<'_>, session: Option<&StoredSession>) -> Step {
     let Some(session) = session else {
-        let page = at.page(control, Factor::Password, None);
+        let mut page = at.page(control, Factor::Password, None);
+        page.negotiate = ticket::offered(control, at.flow, at.client.address).is_some();
         return Step::Ask(Box::new(external::first(control, at.flow.tenant, page)));
     };
     enough(control, at, session).unwrap_or_else(|| done(control, at, session.id, None))

@@ -44,18 +44,15 @@ pub(super) fn resume(
     let mut unmet = demand.unmet(session, now_unix())?;
     let proven = Proven::by(session, user);
     // Whoever found a browser open must not make a factor of their own.
-    if !factors.any() && now_unix() >= proven.authenticated_unix.saturating_add(ENROL_FRESH_S) {
+    let is_old = now_unix() >= proven.authenticated_unix.saturating_add(ENROL_FRESH_S);
+    if !factors.any() && (is_old || proven.is_silent()) {
         unmet = Unmet::Everything;
     }
     if let Err(refused) = log(control, at.record(&proven, SignInOutcome::Interrupted(interrupted(unmet)))) {
         return Some(Step::Refused(refused));
     }
     Some(match unmet {
-        Unmet::Everything => {
-            at.flow.again.set(true);
-            at.flow.stage.replace(Stage::Password(Some(user.login.clone())));
-            at.ask(control, Factor::Password, None)
-        }
+        Unmet::Everything => ask_all(control, at, user),
         Unmet::Factor => ask_for(control, at, user, proven, &factors, None),
     })
 }
@@ -81,9 +78,17 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
         return finish(control, at, user, proven, draft);
     }
     match log_with(control, draft, at.record(&proven, SignInOutcome::Interrupted("mfa-needed"))) {
+        Ok(()) if proven.is_silent() && !factors.any() => ask_all(control, at, user),
         Ok(()) => ask_for(control, at, user, proven, &factors, None),
         Err(refused) => Step::Refused(refused),
     }
+}
+
+/// Everything anew.
+fn ask_all(control: &Control, at: &At<'_>, user: &User) -> Step {
+    at.flow.again.set(true);
+    at.flow.stage.replace(Stage::Password(Some(user.login.clone())));
+    at.ask(control, Factor::Password, None)
 }
 
 /// Asks for a factor that the user has, else for a new one.

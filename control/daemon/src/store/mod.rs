@@ -4,6 +4,7 @@
 mod conformance;
 mod directory;
 pub(crate) mod factors;
+mod kerberos;
 mod oauth;
 mod providers;
 pub(crate) mod records;
@@ -22,6 +23,7 @@ use postern_model::{Delta, Snapshot};
 
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use factors::{FactorChange, Factors};
+pub(crate) use kerberos::Kerberos;
 pub(crate) use oauth::{ClientChange, Clients, StoredClient, StoredGrant};
 pub(crate) use providers::{ProviderChange, ProviderSession, Providers, StoredProvider};
 pub(crate) use records::{Cut, Records};
@@ -36,7 +38,7 @@ pub(crate) use uses::{Used, Uses};
 
 /// A place for the state. Every method is whole or without effect.
 pub(crate) trait Store:
-    Clients + Directory + Providers + Records + Requests + Reviews + ScimRows + Sessions + SyncRows + Uses
+    Clients + Directory + Kerberos + Providers + Records + Requests + Reviews + ScimRows + Sessions + SyncRows + Uses
 {
     /// The state as of the last commit; `None` when nothing was ever committed.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::external::ProviderSettings;
 use postern_model::ids::{Name, SessionId, TenantId, UserGroupId, UserId};
+use postern_model::negotiate::KerberosSignIn;
 use postern_model::secret::SecretText;
 
 use super::StoreError;
@@ -69,5 +70,7 @@ pub(crate) enum ProviderChange {
     Unlinked(Name, String, UserId),
     /// The user, who is in the group, is there because the provider says so.
     Claimed(UserGroupId, UserId, Name),
+    /// Whose Kerberos tickets sign a tenant's users in; nothing: nobody's.
+    Kerberos(TenantId, Option<Box<KerberosSignIn>>),
     Unclaimed(UserGroupId, UserId, Name),
 }

@@ -11,6 +11,7 @@ use super::{Commit, DirectoryChange, Loaded, Pin, ProviderChange, Store, StoreEr
 
 mod directory;
 mod factors;
+mod kerberos;
 mod oauth;
 mod providers;
 mod records;
@@ -361,6 +362,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("reviews.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("risk.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("oauth.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("kerberos.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

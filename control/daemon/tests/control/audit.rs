@@ -319,7 +319,10 @@ fn undo(file: &Connection, step: &str) {
         let (table, column) = line.strip_prefix("ALTER TABLE ")?.split_once(" ADD COLUMN ")?;
         Some(format!("ALTER TABLE {table} DROP COLUMN {};", column.split(' ').next()?))
     });
-    file.execute_batch(&made("TRIGGER").into_iter().chain(columns).chain(tables).collect::<String>()).unwrap();
+    file.execute_batch(
+        &made("TRIGGER").into_iter().chain(made("INDEX")).chain(columns).chain(tables).collect::<String>(),
+    )
+    .unwrap();
 }
 
 /// The schema's steps that came after `name`, in their order.

@@ -274,6 +274,12 @@ pub fn client_rotate(tenant: &str, client: &str) -> String {
     format!("{TENANTS}/{tenant}/clients/{client}/rotate")
 }
 
+/// `GET`, `PUT`, `DELETE`.
+#[must_use]
+pub fn kerberos(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/kerberos")
+}
+
 /// `GET`, `POST`.
 #[must_use]
 pub fn providers(tenant: &str) -> String {

@@ -145,6 +145,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "open the application once more. If it happens again, let the browser keep cookies of this site.",
     },
     Code {
+        code: "kerberos-ticket-refused",
+        status: None,
+        title: "The Kerberos ticket is not good",
+        cause: "A browser in a network where tickets are asked for showed one that the place to sign in cannot accept: it is for another service, has expired, was used already, or the keytab has no key for it. The page that asks for name and password comes instead.",
+        cure: "users sign in on the page. If it is everybody: `postern-identity`'s log has the library's words; compare the keytab (`klist -ke FILE`) with the account of the SPN, and the clocks.",
+    },
+    Code {
+        code: "kerberos-user-refused",
+        status: None,
+        title: "The Kerberos ticket is of nobody who may sign in here",
+        cause: "The ticket is good, but whose it is may not sign in: its realm is not one that was named, it is a service's or an administrator's second name, no user or several have this name, or the user is disabled or expired. Which of these it is stands in the sign-in log. The page that asks for name and password comes instead.",
+        cure: "sign in on the page. An administrator looks at `postern audit sign-ins list --result failure`, at `postern identity kerberos show` (realms, and which name counts), and at the user's names in the directory.",
+    },
+    Code {
         code: "external-user-unknown",
         status: Some(403),
         title: "The identity provider's user is not known here",

@@ -6,7 +6,7 @@ use postern_model::ids::{Name, SessionId, TenantId, UserGroupId, UserId};
 use postern_model::secret::SecretText;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, damaged, decode};
+use super::{SqliteStore, damaged, decode, kerberos};
 use crate::store::{ProviderChange, ProviderSession, Providers, StoreError, StoredProvider};
 
 impl Providers for SqliteStore {
@@ -93,6 +93,7 @@ pub(super) fn write(transaction: &Connection, change: &ProviderChange) -> Result
             let unlink = "DELETE FROM provider_user WHERE tenant=? AND provider=? AND subject=? AND user=?";
             run(transaction, unlink, params![user.tenant.0, provider.as_str(), subject, user.seq])
         }
+        ProviderChange::Kerberos(tenant, settings) => kerberos::write(transaction, *tenant, settings.as_deref()),
         ProviderChange::Claimed(group, user, provider) => {
             let claim = "INSERT INTO provider_member VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
             run(transaction, claim, params![user.tenant.0, group.seq, user.seq, provider.as_str()])

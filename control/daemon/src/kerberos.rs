@@ -1,0 +1,89 @@
+//! Signing in by Kerberos tickets, as operators set it: whose, and where browsers are asked. Control sees no ticket and no key.
+
+use postern_model::admin::{Changed, Problem};
+use postern_model::config::Tenant;
+use postern_model::ids::{Name, TenantId};
+use postern_model::negotiate::KerberosSignIn;
+use postern_model::network::NetworkKey;
+
+use crate::control::{Actor, Audit, Control, Draft};
+use crate::problem::{not_found_among, problem};
+use crate::store::{Kerberos, ProviderChange, StoreError};
+
+impl Control {
+    /// Asks about signing in by Kerberos.
+    pub(crate) fn kerberos<T>(
+        &self,
+        ask: impl FnOnce(&mut dyn Kerberos) -> Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        self.read("signing in by Kerberos", |store| ask(store))
+    }
+}
+
+/// `identity kerberos show`.
+pub(crate) fn show(control: &Control, tenant: &Tenant) -> Result<KerberosSignIn, Problem> {
+    let none = || {
+        let detail = "nobody signs in by Kerberos: postern identity kerberos set --realm REALM --network NAME";
+        problem("not-found", detail)
+    };
+    control.kerberos(|store| store.kerberos(tenant.id))?.ok_or_else(none)
+}
+
+/// `identity kerberos set`: as a whole.
+pub(crate) fn set(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    settings: KerberosSignIn,
+) -> Result<Changed, Problem> {
+    settings.check().map_err(|error| problem("request-invalid", error.to_string()))?;
+    let published = {
+        let snapshot = control.snapshot();
+        for name in &settings.networks {
+            let key = NetworkKey { tenant: tenant.id, name: name.clone() };
+            if !snapshot.networks.contains_key(&key) {
+                let own = snapshot.networks.keys().filter(|key| key.tenant == tenant.id).map(|key| key.name.as_str());
+                return Err(not_found_among("network", name.as_str(), own.collect::<Vec<_>>()));
+            }
+        }
+        snapshot.identity.is_some()
+    };
+    let before = control.kerberos(|store| store.kerberos(tenant.id))?;
+    let mut draft = Draft::default();
+    draft.audit(Audit {
+        before: before.as_ref().map(summary),
+        after: Some(summary(&settings)),
+        ..audit("identity.kerberos.set", tenant)
+    });
+    draft.provider(ProviderChange::Kerberos(tenant.id, Some(Box::new(settings))));
+    let version = control.commit(actor, draft)?;
+    let nowhere = "people sign in nowhere yet: postern identity publish --external https://HOST/";
+    Ok(Changed { version, warnings: (!published).then(|| nowhere.to_owned()).into_iter().collect() })
+}
+
+/// `identity kerberos remove`: nobody is asked for a ticket any more, and none counts. Sessions go on.
+pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant) -> Result<Changed, Problem> {
+    let before = show(control, tenant)?;
+    let mut draft = Draft::default();
+    draft.audit(Audit { before: Some(summary(&before)), ..audit("identity.kerberos.remove", tenant) });
+    draft.provider(ProviderChange::Kerberos(tenant.id, None));
+    let version = control.commit(actor, draft)?;
+    Ok(Changed { version, warnings: Vec::new() })
+}
+
+/// Whether browsers of a network are asked for tickets.
+pub(crate) fn names_network(control: &Control, tenant: TenantId, network: &Name) -> Result<bool, Problem> {
+    let settings = control.kerberos(|store| store.kerberos(tenant))?;
+    Ok(settings.is_some_and(|settings| settings.networks.contains(network)))
+}
+
+fn summary(settings: &KerberosSignIn) -> String {
+    let networks: Vec<&str> = settings.networks.iter().map(Name::as_str).collect();
+    let (realms, login) = (settings.realms.join(" "), settings.login.as_str());
+    format!("realms {realms}, in networks {}, users by {login}", networks.join(" "))
+}
+
+fn audit(action: &'static str, tenant: &Tenant) -> Audit {
+    let target = format!("signing in by Kerberos in tenant {}", tenant.name);
+    Audit { action, tenant: Some(tenant.id), target, before: None, after: None }
+}
