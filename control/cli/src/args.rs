@@ -43,7 +43,7 @@ pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceAr
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
-pub(crate) use identity::{IdentityCommand, SamlCommand, SessionCommand};
+pub(crate) use identity::{IdentityCommand, KerberosCommand, KerberosNames, SamlCommand, SessionCommand};
 pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
 pub(crate) use policy::{
     ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, ReplayArgs, WhatIfArgs,

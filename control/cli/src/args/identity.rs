@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use postern_model::ids::SessionId;
+use clap::{Subcommand, ValueEnum};
+use postern_model::ids::{Name, SessionId};
 
 use super::reference;
 
@@ -40,6 +40,54 @@ Then start an identity process beside control:
     /// SAML 2.0: what applications need to know of the place to sign in, and its key
     #[command(subcommand)]
     Saml(SamlCommand),
+    /// Kerberos: who signs in by a ticket that the browser has, without being asked
+    #[command(subcommand)]
+    Kerberos(KerberosCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KerberosCommand {
+    /// Ask browsers of named networks for tickets, and say whose count; replaces what was set
+    #[command(after_help = "Examples:
+  postern network set corp 192.0.2.0/24
+  postern identity kerberos set --realm EXAMPLE.COM --network corp
+  postern identity kerberos set --realm CORP.TEST --network corp --login sam-account-name
+
+The identity process has the key, control never sees it:
+  postern-identity --keytab /etc/postern/login.keytab \\
+      --kerberos-principal HTTP/login.example.com@EXAMPLE.COM …")]
+    Set {
+        /// A realm whose users sign in, as its KDC writes it; more of them by more --realm
+        #[arg(long = "realm", value_name = "REALM", required = true)]
+        realms: Vec<String>,
+        /// A named network in which browsers are asked; more of them by more --network
+        #[arg(long = "network", value_name = "NAME", required = true)]
+        networks: Vec<Name>,
+        /// Which of a user's names the KDC knows
+        #[arg(long, value_enum, default_value_t = KerberosNames::Upn)]
+        login: KerberosNames,
+    },
+    /// Show whose tickets count, and where browsers are asked
+    #[command(after_help = "Examples:
+  postern identity kerberos show")]
+    Show,
+    /// No ticket counts any more; who is signed in stays so
+    #[command(after_help = "Examples:
+  postern identity kerberos remove")]
+    Remove,
+}
+
+/// Which of a user's names is the principal's.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KerberosNames {
+    /// anna@EXAMPLE.COM is the user anna@example.com
+    Upn,
+    /// The user whose attribute onprem_upn is anna@example.com
+    OnPremUpn,
+    /// The user whose login name is anna, or anna@ and any domain
+    UserPart,
+    /// The user whose attribute sam_account_name is anna
+    SamAccountName,
 }
 
 #[derive(Subcommand, Debug)]

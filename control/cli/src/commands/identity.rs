@@ -1,5 +1,6 @@
 //! `postern identity …` and `postern session …`.
 
+mod kerberos;
 mod saml;
 
 use std::time::SystemTime;
@@ -46,6 +47,7 @@ pub(super) fn run(context: &Context, command: IdentityCommand) -> Result<()> {
             output.changed(&changed, "people sign in nowhere any more", &changed.warnings)
         }
         IdentityCommand::Saml(command) => saml::run(context, command),
+        IdentityCommand::Kerberos(command) => kerberos::run(context, command),
     }
 }
 
