@@ -34,8 +34,12 @@ impl Browser {
     /// Starts Chromium, for which every host is `relay`'s. It does not know the world's authority. `more` are further
     /// arguments.
     pub fn start(folder: &Path, relay: SocketAddr, more: &[&str]) -> Result<Browser> {
+        Browser::start_by(Command::new("chromedriver"), folder, relay, more)
+    }
+
+    /// The same by a command with an environment of its own.
+    pub fn start_by(mut command: Command, folder: &Path, relay: SocketAddr, more: &[&str]) -> Result<Browser> {
         let address = world::free_address(Ipv4Addr::LOCALHOST)?;
-        let mut command = Command::new("chromedriver");
         command.arg(format!("--port={}", address.port()));
         let driver = Process::spawn("chromedriver", command, &folder.join("chromedriver.log"))?;
         if !within(Duration::from_secs(10), || TcpStream::connect(address).is_ok()) {
@@ -55,7 +59,14 @@ impl Browser {
         ];
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let mut browser = Browser { driver, address, session: String::new(), net_log };
-        let options = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        // On Linux Chromium loads Kerberos' library from the start after that in which it was first asked for a ticket. Tickets
+        // are for the host of the URL, and not for what it is mapped to.
+        let known = json!({
+            "net.received_http_auth_negotiate_headers": true,
+            "auth.disable_negotiate_cname_lookup": true,
+        });
+        let options = json!({"args": arguments, "localState": known});
+        let options = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
         let session = browser.ask("POST", "/session", &options)?;
         browser.session = session["sessionId"].as_str().context("no session")?.to_owned();
         Ok(browser)

@@ -26,6 +26,10 @@ pub const CONNECTOR: &str = "HTTP/connector.example.test";
 pub const APP: &str = "HTTP/app.example.test";
 /// A service that the connector may not delegate to.
 pub const OTHER: &str = "HTTP/other.example.test";
+/// The place to sign in.
+pub const LOGIN: &str = "HTTP/login.example.test";
+/// A user's second name, whose tickets are as good.
+pub const SECOND: &str = "alice/admin";
 /// A user, and one whose account is locked.
 pub const USERS: [&str; 2] = ["alice", "locked"];
 
@@ -70,6 +74,25 @@ impl Kdc {
 
     pub fn app_keytab(&self) -> PathBuf {
         self.folder.join("app.keytab")
+    }
+
+    pub fn login_keytab(&self) -> PathBuf {
+        self.folder.join("login.keytab")
+    }
+
+    /// The keys of those who get tickets without typing a password: the first user's, their second name's.
+    pub fn users_keytab(&self) -> PathBuf {
+        self.folder.join("users.keytab")
+    }
+
+    /// Signs a user in at the KDC; their tickets are in `cache` then.
+    pub fn kinit(&self, prepared: &Path, user: &str, cache: &Path) -> Result<()> {
+        let mut command = Command::new(prepared.join("heimdal/usr/bin/kinit.heimdal"));
+        command.env("LD_LIBRARY_PATH", libraries(&prepared.join("heimdal")));
+        command.env("KRB5_CONFIG", self.client_configuration());
+        command.arg("-c").arg(format!("FILE:{}", cache.display()));
+        command.arg("-k").arg("-t").arg(format!("FILE:{}", self.users_keytab().display()));
+        run(command.arg(self.principal(user)).stdin(Stdio::null())).map(drop)
     }
 
     /// A host's krb5.conf: where the KDC is, and nothing that delegation needs.

@@ -168,7 +168,13 @@ impl World {
     /// Starts it again as it was.
     pub fn restart_identity(&mut self) -> Result<()> {
         self.identity = None;
-        let mut command = self.daemon("postern-identity");
+        let command = self.daemon("postern-identity");
+        self.start_identity_by(command)
+    }
+
+    /// The same as another program, or with more arguments.
+    pub fn start_identity_by(&mut self, mut command: Command) -> Result<()> {
+        self.identity = None;
         let relay = self.relay_address.to_string();
         command.args(["--relay", &relay, "--grace-period", GRACE_PERIOD_S]);
         command.arg("--token-file").arg(self.path("token-identity"));

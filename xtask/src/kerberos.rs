@@ -66,19 +66,20 @@ pub(crate) fn prepare() -> Result<()> {
     for peer in PEERS {
         peer.unpack().with_context(|| format!("unpacking {}", peer.name))?;
     }
-    let with_kerberos = ["--package", "postern-connector", "--package", "postern-sso", "--features"];
+    let packages = ["postern-connector", "postern-identity", "postern-sso"].map(|name| ["--package", name]);
+    let features = ["--features", "postern-connector/kerberos,postern-identity/kerberos"];
     let cargo = |arguments: &[&str]| {
         let mut command = shell::cargo();
-        command.args(arguments).args(with_kerberos).arg("postern-connector/kerberos");
+        command.args(arguments).args(packages.as_flattened()).args(features);
         command
     };
     shell::run(cargo(&["clippy", "--quiet", "--locked", "--all-targets"]).args(["--", "-D", "warnings"]))?;
     shell::run(&mut cargo(&["test", "--quiet", "--locked", "--lib"]))?;
     shell::run(&mut cargo(&["build", "--quiet", "--locked", "--bins"]))?;
-    // Whoever builds without Kerberos next replaces the connector.
+    // Whoever builds without Kerberos next replaces them.
     let bin = folder().join("bin");
     std::fs::create_dir_all(&bin)?;
-    for program in ["postern-connector", "postern-kerberos-check"] {
+    for program in ["postern-connector", "postern-identity", "postern-kerberos-check"] {
         let built = shell::target_dir().join("debug").join(program);
         std::fs::copy(&built, bin.join(program)).with_context(|| built.display().to_string())?;
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{APP, CONNECTOR, Kdc, OTHER, USERS, answers, libraries, run};
+use super::{APP, CONNECTOR, Kdc, LOGIN, OTHER, SECOND, USERS, answers, libraries, run};
 use crate::process::Process;
 use crate::world::free_address;
 
@@ -29,16 +29,23 @@ pub(super) fn start(root: &Path, folder: &Path) -> Result<Kdc> {
         run(command.args(["-l", "-r", REALM, "-c"]).arg(&configuration).args(arguments))
     };
     admin(&["init", "--realm-max-ticket-life=1day", "--realm-max-renewable-life=1week", REALM])?;
-    for user in USERS {
+    for user in [USERS[0], USERS[1], SECOND] {
         admin(&["add", "--use-defaults", "--random-key", user])?;
     }
     admin(&["modify", "--attributes=+disallow-all-tix", USERS[1]])?;
-    for service in [CONNECTOR, APP, OTHER] {
+    for service in [CONNECTOR, APP, OTHER, LOGIN] {
         admin(&["add", "--use-defaults", "--random-key", service])?;
     }
     admin(&["modify", "--attributes=+trusted-for-delegation", CONNECTOR])?;
     admin(&["modify", &format!("--constrained-delegation={APP}"), CONNECTOR])?;
-    for (service, keytab) in [(CONNECTOR, kdc.connector_keytab()), (APP, kdc.app_keytab())] {
+    let users = kdc.users_keytab();
+    for (service, keytab) in [
+        (CONNECTOR, kdc.connector_keytab()),
+        (APP, kdc.app_keytab()),
+        (LOGIN, kdc.login_keytab()),
+        (USERS[0], users.clone()),
+        (SECOND, users),
+    ] {
         admin(&["ext_keytab", "-k", &format!("FILE:{}", keytab.display()), service])?;
     }
     let mut command = program("usr/lib/heimdal-servers/kdc");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{APP, CONNECTOR, ENTERPRISE_NAME, Kdc, OTHER, USERS, answers, libraries, run};
+use super::{APP, CONNECTOR, ENTERPRISE_NAME, Kdc, LOGIN, OTHER, SECOND, USERS, answers, libraries, run};
 use crate::process::Process;
 use crate::within;
 use crate::world::free_address;
@@ -97,12 +97,19 @@ directory {folder}/ldap
 
     fn accounts(&self, kdc: &Kdc) -> Result<()> {
         let admin = |query: &str| run(self.program("usr/sbin/kadmin.local").args(["-r", REALM, "-q", query]));
-        for name in [USERS[0], USERS[1], CONNECTOR, APP, OTHER] {
+        for name in [USERS[0], USERS[1], SECOND, CONNECTOR, APP, OTHER, LOGIN] {
             admin(&format!("addprinc -randkey {name}"))?;
         }
         admin(&format!("modprinc -allow_tix {}", USERS[1]))?;
         admin(&format!("modprinc +ok_to_auth_as_delegate {CONNECTOR}"))?;
-        for (service, keytab) in [(CONNECTOR, kdc.connector_keytab()), (APP, kdc.app_keytab())] {
+        let users = kdc.users_keytab();
+        for (service, keytab) in [
+            (CONNECTOR, kdc.connector_keytab()),
+            (APP, kdc.app_keytab()),
+            (LOGIN, kdc.login_keytab()),
+            (USERS[0], users.clone()),
+            (SECOND, users),
+        ] {
             admin(&format!("ktadd -k {} {service}", keytab.display()))?;
         }
         self.change(
