@@ -10,6 +10,7 @@ pub mod admin;
 pub mod app_url;
 pub mod assertion;
 pub mod chain;
+pub mod check;
 pub mod claims;
 pub mod codes;
 pub mod config;

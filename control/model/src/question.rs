@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AccessExplained;
-use crate::ids::{AppId, Name, RequestId, TenantId};
+use crate::check::{CheckAsked, CheckOutcome};
+use crate::ids::{AppId, ConnectorId, Name, RequestId, TenantId};
 use crate::record::RequestRecord;
 
 /// A question to all linked relays.
@@ -30,6 +31,18 @@ pub enum Question {
         /// Which one.
         id: RequestId,
     },
+    /// Whether one of the tenant's applications can be reached from where a connector is. Asked of one relay that has a tunnel to
+    /// it.
+    Check {
+        /// Whose application.
+        tenant: TenantId,
+        /// Which one. Where it is, the connector knows.
+        app: AppId,
+        /// Which connector is to look.
+        connector: ConnectorId,
+        /// At what.
+        asked: CheckAsked,
+    },
     /// A question of a newer minor version: answered with [`Answer::Unknown`].
     #[serde(other)]
     Unknown,
@@ -53,6 +66,11 @@ pub enum Answer {
     Request {
         /// `None`: this relay does not remember such a request of the tenant.
         record: Option<Box<RequestRecord>>,
+    },
+    /// To [`Question::Check`].
+    Check {
+        /// What came of it.
+        outcome: CheckOutcome,
     },
     /// The relay does not know this kind of question.
     #[serde(other)]

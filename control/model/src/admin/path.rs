@@ -85,6 +85,12 @@ pub fn app(tenant: &str, app: &str) -> String {
     format!("{TENANTS}/{tenant}/apps/{app}")
 }
 
+/// `POST`.
+#[must_use]
+pub fn app_check(tenant: &str, app: &str) -> String {
+    format!("{TENANTS}/{tenant}/apps/{app}/check")
+}
+
 /// `GET`, `POST`.
 #[must_use]
 pub fn certificates(tenant: &str) -> String {
