@@ -19,6 +19,7 @@ use crate::limits::{
     DATA_BYTES_MAX, EXPRESS_CONFIG_BYTES, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_CREDIT,
     LATE_BYTES_PER_STREAM, Limits, PROBES_MAX,
 };
+use crate::message::check::{CHECK_ANSWER_BYTES_MAX, CHECK_BYTES_MAX, Check, CheckAnswer};
 use crate::message::control::{Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::{self, Hello, PeerHello, Role};
 use crate::output::{Outbox, Output};
@@ -74,6 +75,7 @@ struct Peer {
     streams_max: u16,
     stream_window: u32,
     head_bytes_max: u32,
+    answers_checks: bool,
 }
 
 #[derive(Debug, Default)]
@@ -296,6 +298,29 @@ impl Connection {
         self.outbox.control(FrameKind::Status, 0, &status.encode());
     }
 
+    /// Relay: has the connector look at an application. False, and nothing is sent, where it is of a version that does not know
+    /// checks, or has not introduced itself.
+    ///
+    /// # Panics
+    /// If more is asked than [`crate::CHECK_BYTES_MAX`].
+    pub fn check(&mut self, check: &Check) -> bool {
+        assert!(check.asked.len() <= CHECK_BYTES_MAX, "a check of {} bytes", check.asked.len());
+        let known = self.peer.is_some_and(|peer| peer.answers_checks);
+        if known {
+            self.outbox.control(FrameKind::Check, 0, &check.encode());
+        }
+        known
+    }
+
+    /// Connector: says what it found.
+    ///
+    /// # Panics
+    /// If it found more than [`crate::CHECK_ANSWER_BYTES_MAX`].
+    pub fn answer_check(&mut self, answer: &CheckAnswer) {
+        assert!(answer.found.len() <= CHECK_ANSWER_BYTES_MAX, "an answer of {} bytes", answer.found.len());
+        self.outbox.control(FrameKind::CheckAnswer, 0, &answer.encode());
+    }
+
     /// Drains the tunnel: nothing new is opened or accepted, what is open goes on. The streams that the peer has opened
     /// and this end has not seen yet come back to it as unprocessed.
     pub fn go_away(&mut self, reason: GoAwayReason, detail: &str) {
@@ -364,6 +389,7 @@ impl Connection {
             streams_max: hello.streams_max.min(self.limits.streams_max),
             stream_window: hello.stream_window,
             head_bytes_max: hello.head_bytes_max,
+            answers_checks: hello.answers_checks,
         });
         self.events.push_back(Event::Hello(Box::new(hello)));
         Ok(())

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::message::check::{Check, CheckAnswer};
 use crate::message::control::{Cancel, Generation, GoAway, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::PeerHello;
 use crate::message::open::OpenMeta;
@@ -101,6 +102,10 @@ pub enum Event {
     GoAway(GoAway),
     /// Relay: how the connector is.
     Status(Status),
+    /// Connector: look whether this application can be reached from here.
+    Check(Check),
+    /// Relay: what the connector found.
+    CheckAnswer(CheckAnswer),
     /// A probe came back.
     ProbeReply(ProbeReply),
 }
@@ -125,6 +130,8 @@ impl Event {
             | Self::Generation(_)
             | Self::GoAway(_)
             | Self::Status(_)
+            | Self::Check(_)
+            | Self::CheckAnswer(_)
             | Self::ProbeReply(_) => None,
         }
     }

@@ -26,10 +26,12 @@ pub enum FrameKind {
     GoAway = 15,
     Status = 16,
     Timing = 17,
+    Check = 18,
+    CheckAnswer = 19,
 }
 
 impl FrameKind {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Hello,
         Self::Open,
         Self::Head,
@@ -48,6 +50,8 @@ impl FrameKind {
         Self::GoAway,
         Self::Status,
         Self::Timing,
+        Self::Check,
+        Self::CheckAnswer,
     ];
 
     fn from_wire(byte: u8) -> Option<Self> {
@@ -74,7 +78,9 @@ impl FrameKind {
             | Self::LaneRequest
             | Self::Generation
             | Self::GoAway
-            | Self::Status => false,
+            | Self::Status
+            | Self::Check
+            | Self::CheckAnswer => false,
         }
     }
 
@@ -82,7 +88,7 @@ impl FrameKind {
         match self {
             Self::Open => 1 + OPEN_META_BYTES_MAX + HEAD_BYTES_MAX as usize,
             Self::Head | Self::Informational | Self::Trailers | Self::Upgrade => HEAD_BYTES_MAX as usize,
-            Self::Data | Self::Config => DATA_BYTES_MAX,
+            Self::Data | Self::Config | Self::CheckAnswer => DATA_BYTES_MAX,
             Self::Hello
             | Self::Cancel
             | Self::Credit
@@ -93,7 +99,8 @@ impl FrameKind {
             | Self::Generation
             | Self::GoAway
             | Self::Status
-            | Self::Timing => CONTROL_BYTES_MAX,
+            | Self::Timing
+            | Self::Check => CONTROL_BYTES_MAX,
         }
     }
 }

@@ -97,6 +97,8 @@ fn react(end: &mut Connection, event: Event) {
         | Event::Generation(_)
         | Event::GoAway(_)
         | Event::Status(_)
+        | Event::Check(_)
+        | Event::CheckAnswer(_)
         | Event::ProbeReply(_) => {}
     }
 }

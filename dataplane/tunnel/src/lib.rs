@@ -36,6 +36,7 @@ pub use error::{OpenRefused, PeerMisbehaved, SendError, TunnelError};
 pub use event::Event;
 pub use frame::{FrameKind, WireId};
 pub use limits::{HEAD_BYTES_MAX, Limits, OUTPUT_BUDGET_MIN, STREAMS_MAX, UNCOPIED_BYTES_MIN, WINDOW_MAX, WINDOW_MIN};
+pub use message::check::{CHECK_ANSWER_BYTES_MAX, CHECK_BYTES_MAX, Check, CheckAnswer};
 pub use message::control::{
     Cancel, CancelCode, Culprit, Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status,
 };

@@ -1,6 +1,7 @@
 //! Payloads of frames as types, each with its encoding. Integers are big-endian; bytes after the last known field are
 //! ignored, so that a newer minor version may append to a payload.
 
+pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod hello;
 pub(crate) mod open;
@@ -50,6 +51,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u128(&mut self, field: &'static str) -> Result<u128, PeerMisbehaved> {
         self.array(field).map(u128::from_be_bytes)
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     /// A length in one byte, then that many bytes.

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::frame::{END, FrameKind, HEADER_BYTES, Header, MORE, UNPROCESSED, WireId};
 use crate::limits::WINDOW_MAX;
 use crate::message::Reader;
+use crate::message::check::{Check, CheckAnswer};
 use crate::message::control::{
     Cancel, CancelCode, Culprit, Generation, GoAway, LaneRequest, RevokeScope, Status, decode_revoke,
 };
@@ -84,6 +85,8 @@ impl Connection {
                 let status = Status::decode(&payload)?;
                 self.events.push_back(Event::Status(status));
             }
+            FrameKind::Check => self.events.push_back(Event::Check(Check::decode(&payload)?)),
+            FrameKind::CheckAnswer => self.events.push_back(Event::CheckAnswer(CheckAnswer::decode(&payload)?)),
         }
         Ok(())
     }
@@ -94,10 +97,14 @@ impl Connection {
             | FrameKind::Config
             | FrameKind::Revoke
             | FrameKind::LaneRequest
-            | FrameKind::Generation => Role::Connector,
-            FrameKind::Head | FrameKind::Informational | FrameKind::Upgrade | FrameKind::Timing | FrameKind::Status => {
-                Role::Relay
-            }
+            | FrameKind::Generation
+            | FrameKind::Check => Role::Connector,
+            FrameKind::Head
+            | FrameKind::Informational
+            | FrameKind::Upgrade
+            | FrameKind::Timing
+            | FrameKind::Status
+            | FrameKind::CheckAnswer => Role::Relay,
             FrameKind::Hello
             | FrameKind::Data
             | FrameKind::Trailers
@@ -184,7 +191,9 @@ impl Connection {
             | FrameKind::LaneRequest
             | FrameKind::Generation
             | FrameKind::GoAway
-            | FrameKind::Status => self.head(id, header, payload),
+            | FrameKind::Status
+            | FrameKind::Check
+            | FrameKind::CheckAnswer => self.head(id, header, payload),
         }
     }
 

@@ -77,7 +77,12 @@ pub struct PeerHello {
     pub stream_window: u32,
     /// The longest head it takes.
     pub head_bytes_max: u32,
+    /// A connector that answers checks; older ones do not know them.
+    pub answers_checks: bool,
 }
+
+/// What a connector can do that older ones cannot, in the byte that follows its software.
+const ANSWERS_CHECKS: u8 = 0x01;
 
 const MAGIC: u32 = 0x504f_5354; // "POST"
 
@@ -104,6 +109,9 @@ pub(crate) fn encode(hello: &Hello, limits: &Limits) -> Vec<u8> {
         }
     }
     put_text(&mut out, &hello.software, SOFTWARE_BYTES_MAX);
+    if hello.identity.role() == Role::Connector {
+        out.push(ANSWERS_CHECKS);
+    }
     out
 }
 
@@ -123,6 +131,8 @@ pub(crate) fn decode(payload: &[u8]) -> Result<PeerHello, TunnelError> {
         streams_max,
         stream_window,
         head_bytes_max,
+        // Nothing follows in what older ones say.
+        answers_checks: reader.u8("abilities").is_ok_and(|abilities| abilities & ANSWERS_CHECKS != 0),
     };
     check(&peer)?;
     Ok(peer)
@@ -195,6 +205,15 @@ mod tests {
             assert!(hello.software.starts_with(&peer.software) && peer.software.len() > 18);
             assert_eq!((peer.version, peer.streams_max), (1, 1024));
         }
+    }
+
+    #[test]
+    fn older_connectors_answer_no_checks() {
+        let identity = Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) };
+        let bytes = encode(&Hello { identity, software: "x".into() }, &Limits::default());
+        assert!(decode(&bytes).unwrap().answers_checks);
+        assert!(!decode(&bytes[..bytes.len() - 1]).unwrap().answers_checks);
+        assert!(!decode(&encode(&relay(), &Limits::default())).unwrap().answers_checks);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::lifecycle::open;
 use super::pair::{Pair, meta, payload};
 use crate::{
-    Event, Generation, GoAwayReason, LaneRequest, Limits, Output, RevokeScope, Role, SessionKey, Status, TunnelError,
+    Check, CheckAnswer, Event, Generation, GoAwayReason, LaneRequest, Limits, Output, RevokeScope, Role, SessionKey,
+    Status, TunnelError,
 };
 
 #[test]
@@ -127,4 +128,19 @@ fn hello_says_who_speaks() {
     };
     assert_eq!(hello.identity, super::pair::hello(Role::Relay).identity);
     assert_eq!((hello.version, hello.software.as_str()), (1, "postern-test 1"));
+}
+
+#[test]
+fn checks_are_asked_and_answered_and_older_connectors_are_not_asked() {
+    let mut pair = Pair::new(Limits::default());
+    let check = Check { id: 3, app: meta().app, asked: payload(0, 100) };
+    assert!(pair.relay.connection.check(&check));
+    pair.run();
+    assert_eq!(pair.connector.events(), [Event::Check(check.clone())]);
+    let answer = CheckAnswer { id: 3, found: payload(1, crate::CHECK_ANSWER_BYTES_MAX) };
+    pair.connector.connection.answer_check(&answer);
+    pair.run();
+    assert_eq!(pair.relay.events(), [Event::CheckAnswer(answer)]);
+    let mut early = Pair::before_hello(Limits::default());
+    assert!(!early.relay.connection.check(&check), "it is not known yet what it can do");
 }

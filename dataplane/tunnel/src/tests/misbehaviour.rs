@@ -131,13 +131,23 @@ fn frames_have_known_kinds_lengths_and_places() {
 
 #[test]
 fn directions_are_kept() {
-    for kind in [FrameKind::Open, FrameKind::Config, FrameKind::Revoke, FrameKind::LaneRequest, FrameKind::Generation] {
+    let of_relay = [
+        FrameKind::Open,
+        FrameKind::Config,
+        FrameKind::Revoke,
+        FrameKind::LaneRequest,
+        FrameKind::Generation,
+        FrameKind::Check,
+    ];
+    for kind in of_relay {
         let stream = if kind == FrameKind::Open { STREAM } else { 0 };
         let error = connector_sends(&[frame(kind, 0, stream, b"")]);
         assert_eq!(error, PeerMisbehaved::WrongDirection { kind });
     }
-    for kind in [FrameKind::Head, FrameKind::Informational, FrameKind::Upgrade, FrameKind::Timing, FrameKind::Status] {
-        let stream = if kind == FrameKind::Status { 0 } else { STREAM };
+    let of_tunnel = [FrameKind::Status, FrameKind::CheckAnswer];
+    let of_stream = [FrameKind::Head, FrameKind::Informational, FrameKind::Upgrade, FrameKind::Timing];
+    for kind in of_stream.into_iter().chain(of_tunnel) {
+        let stream = if of_tunnel.contains(&kind) { 0 } else { STREAM };
         let error = relay_sends(&[frame(kind, 0, stream, b"")]);
         assert_eq!(error, PeerMisbehaved::WrongDirection { kind });
     }
@@ -347,6 +357,8 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("revoke-app", relay(&[tunnel(FrameKind::Revoke, &[0, 0, 0, 0, 1, 0, 0, 0, 7])])),
         ("lanes", relay(&[tunnel(FrameKind::LaneRequest, &[0, 3, 0, 1])])),
         ("generation", relay(&[tunnel(FrameKind::Generation, &[0, 0, 0, 2, 0, 4])])),
+        ("check", relay(&[tunnel(FrameKind::Check, &[0; 18])])),
+        ("check-answer", connector(&[tunnel(FrameKind::CheckAnswer, &[0; 10])])),
         ("probe", relay(&[tunnel(FrameKind::Probe, &[0; 8])])),
         ("answer", connector(&[on(FrameKind::Informational, 0, b"103"), head.clone(), data.clone()])),
         ("timed-answer", connector(&[on(FrameKind::Timing, 0x80, &[0, 0, 1, 2]), head.clone(), data.clone()])),
