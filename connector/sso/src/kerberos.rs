@@ -21,8 +21,10 @@ use libgssapi_sys as sys;
 use crate::failure::{FailureKind, KerberosFailure};
 use crate::tickets::{Authority, Proof, Wanted};
 
+mod account;
 mod settings;
 
+pub use account::OwnAccount;
 pub use settings::{NotPrepared, prepare};
 
 /// The connector's own account, as its keytab proves it. Its own ticket lives in memory.
@@ -40,14 +42,23 @@ impl Delegation {
     /// One of the two cannot be a name.
     pub fn new(keytab: &Path, principal: &str) -> Result<Self, KerberosFailure> {
         static CACHES: AtomicU64 = AtomicU64::new(0);
+        let cache = format!("MEMORY:postern-{}", CACHES.fetch_add(1, Ordering::Relaxed));
+        Self::with_cache(keytab, principal, cache.into_bytes())
+    }
+
+    /// The same, with its own ticket in a file, which is there afterwards.
+    fn with_tickets_in(keytab: &Path, principal: &str, tickets: &Path) -> Result<Self, KerberosFailure> {
+        Self::with_cache(keytab, principal, [b"FILE:", tickets.as_os_str().as_bytes()].concat())
+    }
+
+    fn with_cache(keytab: &Path, principal: &str, cache: Vec<u8>) -> Result<Self, KerberosFailure> {
         let text = |bytes: Vec<u8>| {
             CString::new(bytes)
                 .map_err(|_| KerberosFailure::without_code(FailureKind::Keytab, "a name with a NUL byte"))
         };
-        let cache = format!("MEMORY:postern-{}", CACHES.fetch_add(1, Ordering::Relaxed));
         Ok(Self {
             keytab: text([b"FILE:", keytab.as_os_str().as_bytes()].concat())?,
-            cache: text(cache.into_bytes())?,
+            cache: text(cache)?,
             principal: text(principal.into())?,
         })
     }

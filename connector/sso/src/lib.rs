@@ -12,8 +12,11 @@ pub mod acceptance;
 pub mod failure;
 #[cfg(feature = "kerberos")]
 pub mod kerberos;
+pub mod keytab;
 pub mod limits;
 pub mod tickets;
+pub mod trial;
 
 pub use failure::{FailureKind, KerberosFailure};
 pub use tickets::{Authority, Negotiation, Proof, Reply, SignOn, Tickets, Wanted};
+pub use trial::{Account, Trial};
