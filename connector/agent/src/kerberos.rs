@@ -6,8 +6,8 @@ use std::thread;
 use postern_service::failure::{Failure, OrFail as _};
 use postern_service::secret;
 use postern_service::state::StateDir;
-use postern_sso::kerberos::{Delegation, prepare};
-use postern_sso::{KerberosFailure, SignOn, Tickets};
+use postern_sso::kerberos::{Delegation, OwnAccount, prepare};
+use postern_sso::{Account, KerberosFailure, SignOn, Tickets};
 
 use crate::args::KerberosKey;
 
@@ -29,6 +29,11 @@ pub(crate) fn start(key: &KerberosKey) -> anyhow::Result<Arc<dyn SignOn>> {
     let principal = key.principal.clone();
     thread::Builder::new().name("sso-first".into()).spawn(move || said(&principal, first.sign_in()))?;
     Ok(Arc::new(Tickets::start(delegation()?)?))
+}
+
+/// The same key, to be tried step by step.
+pub(crate) fn account(key: &KerberosKey, state: &StateDir) -> Arc<dyn Account> {
+    Arc::new(OwnAccount::new(&key.keytab, &key.principal, state.path()))
 }
 
 fn said(principal: &str, signed_in: Result<(), KerberosFailure>) {

@@ -15,6 +15,7 @@ mod admin;
 pub mod args;
 mod ask;
 mod backend;
+mod check;
 mod counters;
 mod dial;
 pub mod embed;

@@ -77,6 +77,9 @@ pub const ASK_PATIENCE: Duration = Duration::from_secs(20);
 /// A page with a sign-in form.
 pub const ASKED_BYTES_MAX: usize = 512 << 10;
 
+/// Checks that control asks for, at once: each takes a thread and less than 1 MiB.
+pub const CHECKS_MAX: usize = 2;
+
 /// How long a resolved backend name is used.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
 /// Names that one worker remembers.

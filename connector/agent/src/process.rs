@@ -20,6 +20,7 @@ use postern_sso::SignOn;
 
 use crate::admin;
 use crate::args::{Args, Options, RelayAddress};
+use crate::check::Checks;
 use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::embed::BuiltIn;
@@ -187,6 +188,7 @@ impl Running {
             transactions: log,
             sign_on: sign_on(options)?,
             vault: options.vault_key.as_deref().map(Vault::load).transpose()?.map(Arc::new),
+            checks: checks(options, &state),
             connector: identity.connector,
             transport: Transport::Tls(Arc::clone(&identity)),
             workers: senders,
@@ -241,6 +243,17 @@ fn sign_on(options: &Options) -> anyhow::Result<Option<Arc<dyn SignOn>>> {
     return options.kerberos.as_ref().map(crate::kerberos::start).transpose();
     #[cfg(not(feature = "kerberos"))]
     return Ok(options.kerberos.as_ref().and(None));
+}
+
+/// Control may ask whether that key is good.
+fn checks(options: &Options, state: &StateDir) -> Checks {
+    #[cfg(feature = "kerberos")]
+    return Checks::new(options.kerberos.as_ref().map(|key| crate::kerberos::account(key, state)));
+    #[cfg(not(feature = "kerberos"))]
+    {
+        let _ = (options, state);
+        Checks::new(None)
+    }
 }
 
 fn transaction_log(

@@ -112,7 +112,7 @@ impl SignedOn {
 
 /// What a field's value says for `scheme` (RFC 9110 §11.6.1): what follows the scheme's name, perhaps nothing. None when it is of
 /// other schemes.
-fn challenge<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn challenge<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).find_map(|challenge| {
         let (name, rest) = challenge.split_at_checked(scheme.len())?;
         let ends = rest.is_empty() || rest.starts_with(b" ");

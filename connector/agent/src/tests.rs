@@ -1,5 +1,6 @@
 //! The connector's own code between a fake relay and a fake backend, on the simulator: virtual clock, seeded network.
 
+mod checks;
 mod failures;
 mod form;
 mod http2;

@@ -21,6 +21,7 @@ use postern_tunnel::{
     RevokeScope, Status, StreamId, StreamKind, TunnelError,
 };
 
+use crate::check;
 use crate::dial::{Report, TunnelId};
 use crate::enrol::SOFTWARE;
 use crate::exchange::{self, Exchange};
@@ -205,6 +206,7 @@ impl Tunnel {
                 tracing::info!(tunnel = %self.id, reason = ?away.reason, detail = away.detail.as_str(), "the relay drains the tunnel");
                 self.report(Report::Leaving { tunnel: self.id });
             }
+            Event::Check(check) => check::begin(self, check),
             Event::LaneRequest(_) => tracing::debug!("raw lanes are not yet available"),
             Event::ProbeReply(_) => {}
             // Of a relay only; the state machine refuses them from one.
@@ -212,6 +214,7 @@ impl Tunnel {
             | Event::Informational { .. }
             | Event::Upgraded { .. }
             | Event::Stopped { .. }
+            | Event::CheckAnswer(_)
             | Event::Status(_) => {}
         }
     }

@@ -78,6 +78,12 @@ impl Vault {
 }
 
 impl Credentials {
+    /// How many are sealed to a key that is held, of all there are.
+    pub(crate) fn that_open_with(&self, vault: &Vault) -> (usize, usize) {
+        let held = |credential: &&Credential| vault.keys.iter().any(|(fingerprint, _)| *fingerprint == credential.key);
+        (self.sealed.values().filter(held).count(), self.sealed.len())
+    }
+
     pub(crate) fn of(app: &BackendApp, internal: &InternalUrl) -> Self {
         let sealed = app.credentials.iter().map(|held| (held.purpose.owner, held.clone())).collect();
         Self { sealed, origin: origin(internal), opened: Mutex::default() }

@@ -25,6 +25,7 @@ use postern_sso::SignOn;
 use postern_tunnel::{GoAwayReason, Status};
 
 use crate::backend::BackendTable;
+use crate::check::Checks;
 use crate::counters::Counters;
 use crate::dial::{self, Order, Report, TunnelId};
 use crate::embed::BuiltIn;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) transactions: TransactionLog,
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
+    pub(crate) checks: Checks,
     connector: ConnectorId,
     transport: Mutex<Transport>,
     workers: Vec<Sender<ToWorker>>,
@@ -81,6 +83,7 @@ pub(crate) struct SharedParts {
     pub(crate) transactions: TransactionLog,
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
+    pub(crate) checks: Checks,
     pub(crate) connector: ConnectorId,
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
@@ -95,6 +98,7 @@ impl Shared {
             transactions: parts.transactions,
             sign_on: parts.sign_on,
             vault: parts.vault,
+            checks: parts.checks,
             connector: parts.connector,
             transport: Mutex::new(parts.transport),
             loads_permille: parts.workers.iter().map(|_| AtomicU16::new(0)).collect(),

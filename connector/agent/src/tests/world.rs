@@ -27,6 +27,7 @@ use postern_tunnel::{
 
 use crate::backend::BackendTable;
 use crate::backend::tests::{app, config};
+use crate::check::Checks;
 use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::keeper::{Offered, Offers};
@@ -96,6 +97,7 @@ fn connector(app: BackendApp, offers: Arc<Offers>, keys: Keys) -> Arc<Shared> {
         transactions: TransactionLog::off(counters),
         sign_on: keys.sign_on,
         vault: keys.vault,
+        checks: Checks::default(),
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],

@@ -5,12 +5,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_tunnel::{Cancel, SendError, Sent, StreamId};
+use postern_tunnel::{Cancel, CheckAnswer, SendError, Sent, StreamId};
 
 use super::Tunnel;
 use crate::incoming::Incoming;
 
 impl Tunnel {
+    /// Says what a check found.
+    pub(crate) fn answer_check(self: &Rc<Self>, answer: &CheckAnswer) {
+        self.connection.borrow_mut().answer_check(answer);
+        self.flush();
+    }
+
     /// States how long the backend took for its answer's head, which is sent next.
     pub(crate) fn send_timing(self: &Rc<Self>, stream: StreamId, backend: Duration) -> Result<(), SendError> {
         let us = u32::try_from(backend.as_micros()).unwrap_or(u32::MAX);

@@ -1,0 +1,140 @@
+//! Looks at an application from where this connector is, because control asked, and says step by step what it found. A relay that
+//! passes the question on, or makes one up, names an application only: where it is and how it is spoken to comes from the signed
+//! configuration, and nothing is fetched but what that configuration names. It happens on a thread of its own; few at a time.
+
+mod challenge;
+mod findings;
+mod http;
+mod reach;
+mod redirect;
+mod sign_on;
+mod tls;
+mod trial;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use postern_io::mailbox::{Sender, mailbox};
+use postern_io::spawn;
+use postern_io::time::timeout;
+use postern_model::check::{CHECK_TIME_MS, CheckAsked, CheckReport};
+use postern_sso::Account;
+use postern_tunnel::{Check, CheckAnswer};
+
+use crate::backend::Backend;
+use crate::embed::is_built_in;
+use crate::limits::CHECKS_MAX;
+use crate::tunnel::Tunnel;
+use crate::vault::Vault;
+use findings::{Findings, Seen};
+
+/// Checks in progress, and the account they try.
+#[derive(Default)]
+pub(crate) struct Checks {
+    running: Arc<AtomicUsize>,
+    account: Option<Arc<dyn Account>>,
+}
+
+/// A place among the few; free again when dropped.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Checks {
+    /// `account`: that users are signed on with by Kerberos, if there is one.
+    pub(crate) fn new(account: Option<Arc<dyn Account>>) -> Self {
+        Self { running: Arc::default(), account }
+    }
+
+    fn place(&self) -> Option<Place> {
+        let more = |running: usize| (running < CHECKS_MAX).then_some(running + 1);
+        let taken = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Place(Arc::clone(&self.running)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What signs users on, as a check sees it.
+#[derive(Default)]
+struct Keys {
+    account: Option<Arc<dyn Account>>,
+    vault: Option<Arc<Vault>>,
+}
+
+/// Begins a check. Its answer goes where the question came from.
+pub(crate) fn begin(tunnel: &Rc<Tunnel>, check: Check) {
+    let Some(place) = tunnel.worker.shared.checks.place() else {
+        let busy = Seen::fail("other checks are still running on this connector", "try again in half a minute");
+        return answer(tunnel, check.id, Findings::single("check", busy));
+    };
+    let tunnel = Rc::clone(tunnel);
+    spawn(async move {
+        let report = look(&tunnel, &check, place).await;
+        answer(&tunnel, check.id, report);
+    })
+    .detach();
+}
+
+fn answer(tunnel: &Rc<Tunnel>, id: u64, report: CheckReport) {
+    match serde_json::to_vec(&report.bounded()) {
+        Ok(found) => tunnel.answer_check(&CheckAnswer { id, found: Bytes::from(found) }),
+        Err(error) => tracing::error!(%error, "a check cannot be answered"),
+    }
+}
+
+async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
+    let Ok(asked) = serde_json::from_slice::<CheckAsked>(&check.asked) else {
+        return Findings::single("check", Seen::fail("the question cannot be read", "update this connector"));
+    };
+    let worker = &tunnel.worker;
+    let Some(pool) = worker.pool_after(tunnel.config_offered(), check.app).await else {
+        let unknown = Seen::fail(
+            &format!("this connector's configuration has no application {} that it can serve", check.app),
+            "look at this connector's log: it says there which settings it cannot use",
+        );
+        return Findings::single("config", unknown);
+    };
+    let backend = Arc::clone(&pool.backend);
+    let keys = Keys { account: worker.shared.checks.account.clone(), vault: worker.shared.vault.clone() };
+    let findings = Arc::new(Findings::default());
+    let (done, mut ended) = mailbox(1);
+    let looking = Arc::clone(&findings);
+    let started = thread::Builder::new().name("check".into()).spawn(move || {
+        let _place = place;
+        steps(&looking, &backend, &keys, &asked);
+        tell(&done);
+    });
+    if let Err(error) = started {
+        return Findings::single("check", Seen::fail(&format!("no thread can be started: {error}"), ""));
+    }
+    // What it has found by then counts. A look-up or a KDC that hangs keeps the thread, and its place, until it ends.
+    let in_time = timeout(Duration::from_millis(CHECK_TIME_MS), ended.recv()).await.is_ok();
+    findings.report(in_time)
+}
+
+fn tell(done: &Sender<()>) {
+    // Nobody waits any more where it took too long.
+    let _ = done.send(());
+}
+
+/// All steps, in order.
+fn steps(findings: &Findings, backend: &Backend, keys: &Keys, asked: &CheckAsked) {
+    if is_built_in(&backend.internal.host) {
+        let seen = "this application is the process itself: there is nothing on the way to it";
+        return findings.add("config", Seen::skipped(seen));
+    }
+    let page = reach::reach(findings, backend);
+    if asked.sign_on {
+        sign_on::look(findings, backend, keys, asked.login.as_deref(), page.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! One GET over HTTP/1.1, by hand: within a time, and no more of the answer than a page.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use postern_http::h1::{BodyDecoder, BodyEvent, ResponseParser, encode_request};
+use postern_http::{Known, Limits, Malformed, Method, PathRules, RequestHead, ResponseHead, Target, Version};
+use zeroize::Zeroizing;
+
+use crate::backend::Backend;
+use crate::limits::{ASKED_BYTES_MAX, BACKEND_HEAD_BYTES_MAX};
+
+/// Bytes both ways.
+pub(super) trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
+/// A connection whose reads and writes end at a moment, however slowly the other side drips.
+#[derive(Debug)]
+pub(super) struct Timed {
+    stream: TcpStream,
+    until: Instant,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) head: ResponseHead,
+    pub(super) content: Vec<u8>,
+    /// There is more content than was read.
+    pub(super) cut: bool,
+    pub(super) first_byte: Duration,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("no answer in time")]
+    Slow,
+    #[error("it answers in TLS")]
+    SpeaksTls,
+    #[error("the answer is not HTTP: {}", .0.code())]
+    Malformed(Malformed),
+    #[error("the connection ended before the answer was whole")]
+    Ended,
+    #[error("the connection broke: {0}")]
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        if is_slow(&error) {
+            Self::Slow
+        } else if error.kind() == io::ErrorKind::UnexpectedEof {
+            Self::Ended
+        } else {
+            Self::Broken(error)
+        }
+    }
+}
+
+/// A socket's time-out is told in two ways.
+pub(super) fn is_slow(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+impl Timed {
+    pub(super) fn new(stream: TcpStream, until: Instant) -> Self {
+        Self { stream, until }
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Got {
+    pub(super) fn version(&self) -> &'static str {
+        match self.head.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// Asks for `target`.
+pub(super) fn get(
+    wire: &mut dyn Wire,
+    backend: &Backend,
+    target: &str,
+    authorization: Option<&str>,
+) -> Result<Got, Trouble> {
+    let rules = PathRules { allow_encoded_slash: true };
+    let target =
+        Target::parse(target.as_bytes(), &Method::Get, rules).map_err(|rule| Trouble::Malformed(rule.into()))?;
+    let mut head = RequestHead::new(Method::Get, backend.authority.clone(), target);
+    head.keep_alive = false;
+    head.headers.append_static(Known::UserAgent, SOFTWARE);
+    head.headers.append_static(Known::Accept, "text/html, */*;q=0.5");
+    if let Some(authorization) = authorization {
+        let set = head.headers.set(Known::Authorization, authorization);
+        debug_assert!(set.is_ok(), "it is made of base64");
+    }
+    let mut request = Zeroizing::new(Vec::with_capacity(head.headers.text_bytes() + 1024));
+    encode_request(&head, &mut request);
+    let asked = Instant::now();
+    wire.write_all(&request)?;
+    wire.flush()?;
+    answer(wire, asked)
+}
+
+fn answer(wire: &mut dyn Wire, asked: Instant) -> Result<Got, Trouble> {
+    let limits = Limits { head_bytes_max: BACKEND_HEAD_BYTES_MAX, ..Limits::default() };
+    let mut parser = ResponseParser::new(limits);
+    let (mut input, mut first_byte) = (Vec::new(), None);
+    let head = loop {
+        more(wire, &mut input)?;
+        first_byte.get_or_insert_with(|| asked.elapsed());
+        if input.first() == Some(&TLS_ALERT) {
+            return Err(Trouble::SpeaksTls);
+        }
+        if let Some(head) = parse(&mut parser, &mut input)? {
+            break head;
+        }
+    };
+    let (content, cut) = content(wire, &head, input, limits)?;
+    Ok(Got { head, content, cut, first_byte: first_byte.unwrap_or_default() })
+}
+
+/// The final head, if all of it is there.
+fn parse(parser: &mut ResponseParser, input: &mut Vec<u8>) -> Result<Option<ResponseHead>, Trouble> {
+    while let Some((head, bytes)) = parser.parse(input, &Method::Get, false).map_err(Trouble::Malformed)? {
+        input.drain(..bytes);
+        if !head.is_interim() {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
+fn content(
+    wire: &mut dyn Wire,
+    head: &ResponseHead,
+    input: Vec<u8>,
+    limits: Limits,
+) -> Result<(Vec<u8>, bool), Trouble> {
+    let mut decoder = BodyDecoder::new(head.body, limits);
+    let (mut content, mut input) = (Vec::new(), Bytes::from(input));
+    loop {
+        match decoder.decode(&mut input).map_err(Trouble::Malformed)? {
+            Some(BodyEvent::Data(data)) => {
+                let room = ASKED_BYTES_MAX - content.len();
+                content.extend_from_slice(&data[..data.len().min(room)]);
+                if content.len() == ASKED_BYTES_MAX {
+                    return Ok((content, true));
+                }
+            }
+            Some(BodyEvent::Trailers(_)) => {}
+            Some(BodyEvent::End) => return Ok((content, false)),
+            None => {
+                let mut next = Vec::new();
+                match more(wire, &mut next) {
+                    Ok(()) => input = Bytes::from(next),
+                    // Some end a page so; others that only look so are cut, which is worth no more than a word.
+                    Err(Trouble::Ended) => return Ok((content, decoder.end_of_input().is_err())),
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+        }
+    }
+}
+
+fn more(wire: &mut dyn Wire, input: &mut Vec<u8>) -> Result<(), Trouble> {
+    let mut buffer = [0; 16 * 1024];
+    match wire.read(&mut buffer)? {
+        0 => Err(Trouble::Ended),
+        bytes => {
+            input.extend_from_slice(&buffer[..bytes]);
+            Ok(())
+        }
+    }
+}
+
+const SOFTWARE: &str = concat!("postern-connector/", env!("CARGO_PKG_VERSION"), " (app check)");
+/// The first byte of a server that expected a ClientHello.
+const TLS_ALERT: u8 = 0x15;

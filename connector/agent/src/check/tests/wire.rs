@@ -1,0 +1,85 @@
+//! TLS in every wrong way.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::crypto::aws_lc_rs as provider;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::*;
+
+/// An authority's PEM, and the port of a server that shows a certificate which it issued for `name` until `year`.
+fn tls_server(name: &str, year: i32) -> (String, u16) {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&key).unwrap().pem();
+    let leaf_key = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    leaf.not_before = date_time_ymd(2000, 1, 1);
+    leaf.not_after = date_time_ymd(year, 1, 1);
+    let leaf = leaf.signed_by(&leaf_key, &Issuer::from_params(&authority, &key)).unwrap();
+    let key: PrivateKeyDer<'static> = leaf_key.serialize_der().try_into().unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(leaf.der().to_vec())], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let (port, _) = server(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        let mut buffer = [0; 4096];
+        let _ = stream.read(&mut buffer);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let _ = stream.flush();
+    });
+    (pem, port)
+}
+
+fn at(port: u16) -> String {
+    format!("https://127.0.0.1:{port}/")
+}
+
+#[test]
+fn a_certificate_is_verified_as_for_requests() {
+    let (pem, port) = tls_server("127.0.0.1", 2100);
+    let steps = reached(&at(port), &[("backend_ca", &pem)]);
+    assert_eq!(of(&steps, "tls").result, StepResult::Ok, "{steps:?}");
+    assert_eq!(of(&steps, "http").result, StepResult::Ok, "{steps:?}");
+    let (other, _) = tls_server("127.0.0.1", 2100);
+    let untrusted = reached(&at(port), &[("backend_ca", &other)]);
+    fails(&untrusted, "tls", "");
+    assert!(of(&untrusted, "tls").cure.contains("backend_ca"), "{untrusted:?}");
+    assert_eq!(untrusted.len(), 3, "nothing is sent to whom is not trusted");
+    let unverified = reached(&at(port), &[("backend_tls_verify", "false")]);
+    assert_eq!(of(&unverified, "tls").result, StepResult::Warn);
+    assert!(of(&unverified, "tls").seen.contains("not verified"));
+}
+
+#[test]
+fn expired_and_other_names_are_told_apart() {
+    let (pem, port) = tls_server("127.0.0.1", 2020);
+    let expired = reached(&at(port), &[("backend_ca", &pem)]);
+    fails(&expired, "tls", "expired");
+    assert!(of(&expired, "tls").cure.contains("renew"), "{expired:?}");
+    let (pem, port) = tls_server("other.example", 2100);
+    let named = reached(&at(port), &[("backend_ca", &pem)]);
+    fails(&named, "tls", "other.example");
+    assert!(of(&named, "tls").cure.contains("name"), "{named:?}");
+}
+
+#[test]
+fn plain_and_tls_mixed_up_are_named() {
+    let (port, _) = server(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        thread::sleep(Duration::from_millis(200));
+    });
+    let steps = reached(&at(port), &[("backend_tls_verify", "false")]);
+    fails(&steps, "tls", "");
+    assert!(of(&steps, "tls").cure.contains("plain HTTP"), "{steps:?}");
+    let (_, port) = tls_server("127.0.0.1", 2100);
+    let steps = reached(&format!("http://127.0.0.1:{port}/"), &[]);
+    fails(&steps, "http", "TLS");
+    assert!(of(&steps, "http").cure.contains("https://"), "{steps:?}");
+}
