@@ -8,6 +8,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 use postern_io::BackendKind;
+use postern_io::mailbox::Sender;
 use tokio::sync::mpsc;
 
 use crate::handover::SourceDrops;
@@ -18,7 +19,7 @@ use crate::side::SideSender;
 use crate::worker;
 use crate::worker::context::{WorkerContext, WorkerLimits, WorkerListener, WorkerLoad};
 use crate::worker::drain::{Drain, DrainState};
-use crate::worker::peers::Peers;
+use crate::worker::peers::{Peers, ToWorker};
 
 /// Which CPUs the process may use, and how many descriptors.
 #[derive(Debug)]
@@ -67,10 +68,16 @@ pub(crate) struct WorkerParts<'a> {
 #[derive(Debug)]
 pub(crate) struct Running {
     left: usize,
+    senders: Vec<Sender<ToWorker>>,
     ended: mpsc::Receiver<()>,
 }
 
 impl Running {
+    /// The workers' mailboxes.
+    pub(crate) fn senders(&self) -> &[Sender<ToWorker>] {
+        &self.senders
+    }
+
     /// Waits until all workers have returned.
     pub(crate) async fn all_ended(&mut self) {
         while self.left > 0 && self.ended.recv().await.is_some() {
@@ -84,6 +91,7 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
     let workers = parts.bootstrap.workers;
     let (ended_sender, ended) = mpsc::channel(usize::from(workers));
     let contexts = contexts(parts, placement);
+    let senders = contexts.first().map(|context| context.peers.senders.clone()).unwrap_or_default();
     for context in contexts {
         let ended = ended_sender.clone();
         thread::Builder::new().name(format!("worker-{}", context.index)).spawn(move || {
@@ -92,7 +100,7 @@ pub(crate) fn start(parts: WorkerParts<'_>, placement: &Placement) -> io::Result
             let _ = ended.try_send(());
         })?;
     }
-    Ok(Running { left: usize::from(workers), ended })
+    Ok(Running { left: usize::from(workers), senders, ended })
 }
 
 fn contexts(parts: WorkerParts<'_>, placement: &Placement) -> Vec<WorkerContext> {

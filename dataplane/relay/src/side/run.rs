@@ -1,5 +1,6 @@
 //! The side thread's loop: one place where everything that is not a request happens, one thing at a time.
 
+mod check;
 mod files;
 mod report;
 mod sessions;
@@ -10,7 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use postern_io::mailbox::Sender;
 use postern_model::link::{ToControl, ToRelay};
+use postern_model::question::Question;
 use postern_service::metrics::Process;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -35,6 +38,7 @@ use crate::limits::{
 use crate::messages::{Bootstrap, KernelFigures, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
+use crate::worker::peers::ToWorker;
 use crate::workers::Running;
 
 /// What the side thread is made of.
@@ -72,6 +76,8 @@ pub(crate) struct Side {
     /// Why control was out of reach when last tried, so that each reason is logged once.
     unreachable: Option<String>,
     pace: Pace,
+    /// The workers' mailboxes, once they run.
+    workers: Vec<Sender<ToWorker>>,
 }
 
 /// Where the loop's own tasks send what they have.
@@ -127,6 +133,7 @@ impl Side {
             kernel: KernelFigures::default(),
             unreachable: None,
             pace: Pace::new(Instant::now()),
+            workers: Vec::new(),
         };
         Ok((side, senders))
     }
@@ -141,6 +148,7 @@ impl Side {
 
     /// Runs until the supervisor ends, or all workers have after they were told to.
     pub(crate) fn run(mut self, running: Running) -> anyhow::Result<()> {
+        self.workers = running.senders().to_vec();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async {
             let channel = self.channel.take().context("the side thread runs once")?;
@@ -236,15 +244,6 @@ impl Side {
         self.pace.connect_later();
     }
 
-    fn reload(&mut self, trust_anchor_pem: Option<String>) {
-        let Some(pem) = trust_anchor_pem else { return };
-        match self.keeper.trust(&pem) {
-            Ok(()) => tracing::info!("the trust anchor was read again"),
-            Err(error) => tracing::error!("SIGHUP changes nothing: {error:#}"),
-        }
-        self.drain.wake_all();
-    }
-
     /// The newest link counts: control that was restarted dials again before the old link's end is noticed.
     fn open_link(&mut self, stream: impl Duplex, inboxes: &Inboxes) {
         let hello = self.keeper.hello(&self.name, self.constant.generation, self.constant.workers, report::unix_ms());
@@ -309,6 +308,9 @@ impl Side {
             }
             ToRelay::PipeData { pipe, data } => self.reception.pipes().data(pipe, &data),
             ToRelay::PipeClosed { pipe } => self.reception.pipes().closed(pipe),
+            ToRelay::Ask { id, question: Question::Check { app, connector, asked, .. } } => {
+                self.check(id, app, connector, &asked);
+            }
             ToRelay::Ask { id, question } => {
                 let answer = self.answer(&question);
                 self.tell_control(ToControl::Answer { id, answer });

@@ -1,5 +1,6 @@
 //! Waits for the process to drain, as many as want to, each for as long as its owner lives.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::Worker;
@@ -35,5 +36,17 @@ impl Drop for DrainWatch<'_> {
             // At drain all were taken out.
             self.worker.drain_watchers.borrow_mut().try_remove(key);
         }
+    }
+}
+
+impl Worker {
+    /// To be told when the process drains.
+    pub(crate) fn watch_drain(&self) -> DrainWatch<'_> {
+        DrainWatch::new(self)
+    }
+
+    pub(crate) async fn draining(&self) {
+        let mut watch = self.watch_drain();
+        poll_fn(|cx| watch.poll(cx)).await;
     }
 }

@@ -8,6 +8,7 @@
 mod accept;
 mod authorise;
 mod bearer;
+pub(crate) mod check;
 mod client;
 mod conditional;
 pub mod context;
@@ -43,7 +44,6 @@ mod upload;
 mod websocket;
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
@@ -229,16 +229,6 @@ impl Worker {
         self.drain.state() != DrainState::Running
     }
 
-    /// To be told when the process drains.
-    pub(crate) fn watch_drain(&self) -> DrainWatch<'_> {
-        DrainWatch::new(self)
-    }
-
-    pub(crate) async fn draining(&self) {
-        let mut watch = self.watch_drain();
-        poll_fn(|cx| watch.poll(cx)).await;
-    }
-
     /// Whether a tunnel's hint means another worker of this generation.
     pub(crate) fn is_elsewhere(&self, target: Target) -> bool {
         target.generation == self.generation && target.worker < self.workers && target.worker != self.index
@@ -304,6 +294,7 @@ impl Worker {
         while self.drain.state() != DrainState::Ended && !self.idle.get() {
             match inbox.recv().await {
                 Some(ToWorker::Connection(moved)) => accept::take_moved(&self, moved),
+                Some(ToWorker::Check(order)) => self.check(&order),
                 Some(ToWorker::Look) => self.look(&mut draining),
                 None => return,
             }

@@ -5,11 +5,15 @@ use std::os::fd::OwnedFd;
 
 use postern_io::mailbox::{Receiver, Sender, mailbox};
 
+use super::check::CheckOrder;
+
 /// What a worker can be sent.
 #[derive(Debug)]
 pub enum ToWorker {
     /// A connection accepted by another worker, with what was read of it.
     Connection(Moved),
+    /// Control wants to know whether a connector reaches an application.
+    Check(CheckOrder),
     /// The configuration or the process's state changed.
     Look,
 }

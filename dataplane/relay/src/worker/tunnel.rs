@@ -1,6 +1,8 @@
 //! One tunnel to a connector, as its worker sees it: reads and dispatches what arrives, gathers a turn's output into one
 //! send, probes, and tells its requests when it is lost.
 
+mod open_stream;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -13,12 +15,14 @@ use postern_io::{Instant, OUTPUT_HIGH_WATER_BYTES, Stream, now, sleep, spawn, sy
 use postern_model::group_config::SignedGroupConfig;
 use postern_model::ids::{ConnectorId, GroupId};
 use postern_tunnel::{
-    Cancel, Connection, Event, GoAwayReason, Hello, Identity, Limits, OpenMeta, OpenRefused, Output, StreamId,
+    Connection, Event, GoAwayReason, Hello, Identity, Limits, OpenMeta, OpenRefused, Output, StreamId,
 };
 
+use super::check::Checks;
 use super::exchange::{Exchange, StreamEvent};
 use crate::limits::{PROBE_INTERVAL, TUNNEL_SILENCE_MAX, TUNNEL_SUSPECT_AFTER};
 use crate::side::TunnelState;
+pub(crate) use open_stream::OpenStream;
 
 /// The open streams' requests, by [`StreamId::slot`].
 type Slots = Vec<Option<(StreamId, Rc<Exchange>)>>;
@@ -55,15 +59,9 @@ pub(crate) struct Tunnel {
     config_sent: RefCell<Option<Arc<SignedGroupConfig>>>,
     software: RefCell<String>,
     since_unix_ms: u64,
+    pub(super) checks: Checks,
     /// Called when health changed.
     changed: Box<dyn Fn(&Tunnel)>,
-}
-
-/// A request's stream: cancelled when dropped before both halves ended.
-pub(crate) struct OpenStream {
-    pub(crate) tunnel: Rc<Tunnel>,
-    pub(crate) id: StreamId,
-    pub(crate) exchange: Rc<Exchange>,
 }
 
 impl Tunnel {
@@ -91,6 +89,7 @@ impl Tunnel {
             config_sent: RefCell::default(),
             software: RefCell::default(),
             since_unix_ms: unix_ms(),
+            checks: Checks::default(),
             changed,
         })
     }
@@ -108,6 +107,7 @@ impl Tunnel {
         }
         self.set_health(Health::Gone);
         self.lose_streams();
+        self.checks.lost();
         self.stream.finish();
     }
 
@@ -167,9 +167,15 @@ impl Tunnel {
             }
             // The answer stands; sending more of the request fails, which is all that its task needs to know.
             Event::Stopped { .. } => {}
+            Event::CheckAnswer(found) => self.checks.answered(found),
             // A connector's own state: shown by `status` once placement uses it.
             Event::Status(_) => {}
-            Event::Open { .. } | Event::Config(_) | Event::Revoke(_) | Event::LaneRequest(_) | Event::Generation(_) => {
+            Event::Open { .. }
+            | Event::Config(_)
+            | Event::Revoke(_)
+            | Event::LaneRequest(_)
+            | Event::Generation(_)
+            | Event::Check(_) => {
                 unreachable!("the protocol refuses on the relay's end what only relays send")
             }
         }
@@ -360,31 +366,6 @@ impl TurnEnd for Tunnel {
         drop(output);
         if self.connection.borrow().has_events() {
             self.take_events();
-        }
-    }
-}
-
-impl OpenStream {
-    /// Ends the stream both ways.
-    pub(crate) fn cancel(&self, cancel: &Cancel) {
-        self.tunnel.with(|connection| connection.cancel(self.id, cancel));
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        let tunnel = &self.tunnel;
-        tunnel.open.set(tunnel.open.get() - 1);
-        if let Some(slot) = tunnel.exchanges.borrow_mut().get_mut(self.id.slot())
-            && slot.as_ref().is_some_and(|(id, _)| *id == self.id)
-        {
-            *slot = None;
-        }
-        // Payload that the request never looked at: the window is the tunnel's, not the request's.
-        while let Some(event) = self.exchange.pop() {
-            if let StreamEvent::Data { data, .. } = event {
-                tunnel.with(|connection| connection.consumed(self.id, data.len()));
-            }
         }
     }
 }

@@ -10,6 +10,15 @@ use crate::args::open_in_state_dir;
 use crate::countries::Countries;
 
 impl Side {
+    pub(super) fn reload(&mut self, trust_anchor_pem: Option<String>) {
+        let Some(pem) = trust_anchor_pem else { return };
+        match self.keeper.trust(&pem) {
+            Ok(()) => tracing::info!("the trust anchor was read again"),
+            Err(error) => tracing::error!("SIGHUP changes nothing: {error:#}"),
+        }
+        self.drain.wake_all();
+    }
+
     pub(super) fn reopen_log(&mut self, given: Vec<OwnedFd>) {
         match given.into_iter().next().map_or_else(open_in_state_dir, Ok) {
             Ok(file) => self.receiver.log.reopen(file),
