@@ -27,7 +27,7 @@ pub(crate) use access::{
     RotateTokenArgs, SetTokenArgs, ValidityArgs,
 };
 pub(crate) use access_review::{AccessReviewCommand, DecideReviewArgs, Undecided};
-pub(crate) use app::{AppCommand, PublishArgs, SetArgs};
+pub(crate) use app::{AppCommand, CheckArgs, PublishArgs, SetArgs};
 pub(crate) use apply::{ApplyArgs, ExportArgs};
 pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use audit::{

@@ -25,6 +25,8 @@ const SOCKET_DEFAULT: &str = "/run/postern/control/admin.sock";
 const TENANT_DEFAULT: &str = "default";
 /// Control answers from memory or SQLite: longer means that it hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Control waits 35 s for relays, and those for connectors.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(45);
 /// A hundred million records.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// The largest answer: 10,000 applications at about 1 KiB, with room to spare.
@@ -83,6 +85,11 @@ impl Client {
 
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.request(Method::POST, path, serde_json::to_vec(body)?.into())?.value()
+    }
+
+    /// As [`Client::post`] for what control asks others for.
+    pub(crate) fn post_patiently<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.request_within(OTHERS_TIMEOUT, Method::POST, path, serde_json::to_vec(body)?.into())?.value()
     }
 
     pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {

@@ -45,7 +45,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// Runs the command. Only `ready` and `diff` end with another status than 0 without an error.
+/// Runs the command. Only `ready`, `diff` and `app check` end with another status than 0 without an error.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let output = Output::new(args.common.output);
     if let Some(ran) = run_here(&args.command, output) {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Relay(command) => relay::run(&context, command).map(done),
         Command::ConnectorGroup(command) => connector::run_group(&context, command).map(done),
         Command::Connector(command) => connector::run(&context, command).map(done),
-        Command::App(command) => app::run(&context, command).map(done),
+        Command::App(command) => app::run(&context, command),
         Command::Access(command) => access::run(&context, command).map(done),
         Command::Identity(command) => identity::run(&context, command).map(done),
         Command::Idp(command) => idp::run(&context, command).map(done),

@@ -15,6 +15,7 @@ mod assignments;
 mod audit;
 mod authority;
 mod certificates;
+mod checks;
 mod clock;
 mod control;
 mod countries;

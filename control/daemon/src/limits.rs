@@ -98,6 +98,8 @@ pub(crate) const FAREWELL_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60)
 pub(crate) const ENROLMENTS_PER_S: u32 = 200;
 /// Questions waiting to be written to one relay. Administrators' requests are bounded by [`ADMIN_CONNECTIONS_MAX`].
 pub(crate) const QUESTIONS_QUEUED_MAX: usize = 32;
+/// Connectors that one `app check` asks; each may take as long as the check does.
+pub(crate) const CONNECTORS_CHECKED_MAX: usize = 16;
 /// Questions that one relay has not answered yet; older ones are given up.
 pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
 

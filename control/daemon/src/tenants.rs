@@ -282,7 +282,12 @@ pub(crate) fn random_hex(bytes: usize) -> Result<String, Problem> {
     Ok(hex::encode(&*random))
 }
 
-fn find_connector<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Connector, Problem> {
+/// A connector by id.
+pub(crate) fn find_connector<'a>(
+    snapshot: &'a Snapshot,
+    tenant: &Tenant,
+    name: &str,
+) -> Result<&'a Connector, Problem> {
     let own = snapshot.connectors.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
     own.ok_or_else(|| not_found("connector", name))
 }

@@ -46,6 +46,9 @@ pub(crate) enum AppCommand {
   postern app set wiki --set sso_assertion=jwt \\
       --set 'sso_headers=X-Remote-User=login; X-Mail=lower(mail)'")]
     Set(SetArgs),
+    /// Look from its connectors whether it can be reached and users signed on
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Take an application off; its requests in progress end
     #[command(after_help = "Examples:
   postern app unpublish wiki")]
@@ -54,6 +57,29 @@ pub(crate) enum AppCommand {
         #[arg(value_parser = reference)]
         name: String,
     },
+}
+
+const CHECK_HELP: &str = "Ends with 1 when a step fails.
+
+Examples:
+  postern app check wiki
+  postern app check wiki --connector c1-2 --no-sso
+  postern app check wiki --user anna -o json";
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Name or id
+    #[arg(value_parser = reference)]
+    pub(crate) name: String,
+    /// Only from this connector [default: all of the group that are online]
+    #[arg(long, value_name = "C", value_parser = reference)]
+    pub(crate) connector: Option<String>,
+    /// Try to sign this user on, by login or id; the application sees no password of theirs
+    #[arg(long, value_name = "U", value_parser = reference, conflicts_with = "no_sso")]
+    pub(crate) user: Option<String>,
+    /// Leave out what is asked of users and how they are signed on
+    #[arg(long)]
+    pub(crate) no_sso: bool,
 }
 
 #[derive(clap::Args, Debug)]

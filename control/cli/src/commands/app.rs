@@ -1,7 +1,10 @@
 //! `postern app …` and `postern cert …`.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -18,10 +21,11 @@ use crate::client::{read_text, segment};
 use crate::output::{Output, details, joined};
 use crate::time_text::{relative, utc};
 
-pub(super) fn run(context: &Context, command: AppCommand) -> Result<()> {
+pub(super) fn run(context: &Context, command: AppCommand) -> Result<ExitCode> {
     let Context { client, output } = context;
     let tenant = client.tenant();
-    match command {
+    let shown = match command {
+        AppCommand::Check(args) => return check::run(context, args),
         AppCommand::Publish(args) => {
             let published: AppPublished = client.post(&path::apps(&tenant), &publication(args)?)?;
             let line = format!("{} is published at {}", published.app.name, published.app.external_url);
@@ -44,7 +48,8 @@ pub(super) fn run(context: &Context, command: AppCommand) -> Result<()> {
             let changed: Changed = client.delete(&path::app(&tenant, &segment(&name)))?;
             output.changed(&changed, &format!("{name} is no longer published"), &changed.warnings)
         }
-    }
+    };
+    shown.map(|()| ExitCode::SUCCESS)
 }
 
 pub(super) fn run_cert(context: &Context, command: CertCommand) -> Result<()> {

@@ -10,7 +10,7 @@ use super::directory::{decoded, switch};
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
-use crate::{apply, apps, certificates, networks, relays, rollout, service_tokens, tenants, throttle};
+use crate::{apply, apps, certificates, checks, networks, relays, rollout, service_tokens, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -145,6 +145,7 @@ impl Ask<'_> {
                 created(&published)
             }
             (&Method::GET, [app]) => reply(&apps::show(control, &tenant, app)?),
+            (&Method::POST, [app, "check"]) => reply(&checks::check(control, actor, &tenant, app, self.body()?).await?),
             (&Method::PATCH, [app]) => {
                 let mut changed = apps::set(control, actor, &tenant, app, self.body()?)?;
                 changed.warnings.extend(rollout::confirmed(control, changed.version).await);
