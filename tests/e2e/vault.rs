@@ -12,6 +12,8 @@ use postern_tests::person::Person;
 use postern_tests::world::{Options, START_TIMEOUT, World, write_secret};
 use postern_tests::{pass_over, within};
 
+use crate::app_check::{checked, step};
+
 const ACCOUNT: &str = "correct horse battery";
 
 /// A connector that has the vault's key, and people who can sign in.
@@ -101,6 +103,10 @@ fn nginx_gets_the_password_of_whoever_asks() {
     let told = said(&scene.set("crm", &["--user", "anna", "--name", "ABERG"], "annas pass"), true);
     assert!(told.contains("sealed to the key") && !told.contains("annas pass"), "{told}");
     said(&scene.set("crm", &["--user", "carl"], "carls old one"), true);
+    let (found, passed) = checked(world, &["crm", "--user", "anna"]);
+    assert!(passed && step(&found, "vault-entry").0 == "ok", "{found:#}");
+    let (missing, passed) = checked(world, &["crm", "--user", "bob"]);
+    assert!(!passed && step(&missing, "vault-entry").1.contains("postern vault set"), "{missing:#}");
 
     let (mut anna, status, answer) = scene.signed_in(&client, "anna", "/1k");
     assert!(status == 200 && answer.contains("(\"x-user\", \"ABERG\")"), "{answer}");

@@ -93,6 +93,7 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     let Ok(asked) = serde_json::from_slice::<CheckAsked>(&check.asked) else {
         return Findings::single("check", Seen::fail("the question cannot be read", "update this connector"));
     };
+    tracing::info!(app = %check.app, "control has this application checked from here");
     let worker = &tunnel.worker;
     let Some(pool) = worker.pool_after(tunnel.config_offered(), check.app).await else {
         let unknown = Seen::fail(

@@ -185,5 +185,8 @@ mod tests {
             assert_eq!(parse(&whole[..length]), None, "{length}");
         }
         assert_eq!(parse(&keytab(&[(i32::MIN, Vec::new())])), None);
+        let failure = read(Path::new("/nonexistent/keytab")).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Keytab);
+        assert!(failure.words.starts_with("cannot read /nonexistent/keytab: "), "{failure}");
     }
 }
