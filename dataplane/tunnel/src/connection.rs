@@ -1,6 +1,8 @@
 //! One end of a tunnel: its state and what belongs to the tunnel as a whole. Streams are sent on in `connection/send.rs`;
 //! what the peer sends is taken apart in `connection/receive.rs`.
 
+mod check;
+mod direction;
 mod receive;
 mod send;
 
@@ -19,7 +21,6 @@ use crate::limits::{
     DATA_BYTES_MAX, EXPRESS_CONFIG_BYTES, HEAD_BYTES_MAX, LATE_BYTES_BASE, LATE_BYTES_MAX, LATE_BYTES_PER_CREDIT,
     LATE_BYTES_PER_STREAM, Limits, PROBES_MAX,
 };
-use crate::message::check::{CHECK_ANSWER_BYTES_MAX, CHECK_BYTES_MAX, Check, CheckAnswer};
 use crate::message::control::{Detail, Generation, GoAway, GoAwayReason, LaneRequest, ProbeReply, RevokeScope, Status};
 use crate::message::hello::{self, Hello, PeerHello, Role};
 use crate::output::{Outbox, Output};
@@ -296,29 +297,6 @@ impl Connection {
     /// Connector: reports how it is.
     pub fn report_status(&mut self, status: Status) {
         self.outbox.control(FrameKind::Status, 0, &status.encode());
-    }
-
-    /// Relay: has the connector look at an application. False, and nothing is sent, where it is of a version that does not know
-    /// checks, or has not introduced itself.
-    ///
-    /// # Panics
-    /// If more is asked than [`crate::CHECK_BYTES_MAX`].
-    pub fn check(&mut self, check: &Check) -> bool {
-        assert!(check.asked.len() <= CHECK_BYTES_MAX, "a check of {} bytes", check.asked.len());
-        let known = self.peer.is_some_and(|peer| peer.answers_checks);
-        if known {
-            self.outbox.control(FrameKind::Check, 0, &check.encode());
-        }
-        known
-    }
-
-    /// Connector: says what it found.
-    ///
-    /// # Panics
-    /// If it found more than [`crate::CHECK_ANSWER_BYTES_MAX`].
-    pub fn answer_check(&mut self, answer: &CheckAnswer) {
-        assert!(answer.found.len() <= CHECK_ANSWER_BYTES_MAX, "an answer of {} bytes", answer.found.len());
-        self.outbox.control(FrameKind::CheckAnswer, 0, &answer.encode());
     }
 
     /// Drains the tunnel: nothing new is opened or accepted, what is open goes on. The streams that the peer has opened

@@ -91,35 +91,6 @@ impl Connection {
         Ok(())
     }
 
-    fn check_direction(&self, kind: FrameKind) -> Result<(), PeerMisbehaved> {
-        let receiver = match kind {
-            FrameKind::Open
-            | FrameKind::Config
-            | FrameKind::Revoke
-            | FrameKind::LaneRequest
-            | FrameKind::Generation
-            | FrameKind::Check => Role::Connector,
-            FrameKind::Head
-            | FrameKind::Informational
-            | FrameKind::Upgrade
-            | FrameKind::Timing
-            | FrameKind::Status
-            | FrameKind::CheckAnswer => Role::Relay,
-            FrameKind::Hello
-            | FrameKind::Data
-            | FrameKind::Trailers
-            | FrameKind::Cancel
-            | FrameKind::Credit
-            | FrameKind::Probe
-            | FrameKind::ProbeReply
-            | FrameKind::GoAway => return Ok(()),
-        };
-        if receiver == self.role {
-            return Ok(());
-        }
-        Err(PeerMisbehaved::WrongDirection { kind })
-    }
-
     fn opened_by_peer(&mut self, header: Header, payload: Bytes) -> Result<(), PeerMisbehaved> {
         let (meta, head) = OpenMeta::decode(payload)?;
         if head.len() > self.limits.head_bytes_max as usize {
