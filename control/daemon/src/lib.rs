@@ -57,6 +57,7 @@ mod sso;
 mod stage;
 mod store;
 mod tenants;
+mod terms;
 mod throttle;
 mod user_groups;
 mod users;

@@ -170,6 +170,8 @@ pub(crate) const GUESS_WAIT_S_MAX: u64 = 300;
 pub(crate) const GUESSES_KEPT_S: u64 = 3_600;
 /// Login names and sources whose guesses are counted, each: at about 100 bytes 2 MB.
 pub(crate) const GUESSES_TRACKED_MAX: usize = 10_000;
+/// Users whose acceptances of terms are listed at once.
+pub(crate) const ACCEPTANCES_SHOWN_MAX: u32 = 1_000;
 /// Sessions that are listed at once.
 pub(crate) const SESSIONS_SHOWN_MAX: u32 = 1_000;
 /// Sessions that a user sees of their own.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::limits::POLICIES_TOTAL_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
+use crate::terms;
 use names::{Finding, Naming};
 
 pub(crate) use explain::explained;
@@ -285,6 +286,12 @@ fn names_users(policy: &Policy) -> bool {
 
 fn changed(control: &Control, policy: &Policy, version: u64) -> PolicyChanged {
     let mut warnings = Vec::new();
+    for name in terms::missing(control, policy).unwrap_or_default() {
+        warnings.push(format!(
+            "{}: there are no terms {name}: nobody can accept them, and nobody passes until there are (postern terms create)",
+            policy.name
+        ));
+    }
     if let Some(nothing) = policy.about_nothing() {
         warnings.push(format!("{}: it is about {nothing}: it never applies", policy.name));
     }

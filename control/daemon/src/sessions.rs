@@ -21,7 +21,7 @@ use crate::control::{Actor, Audit, Control, Draft};
 use crate::directory::{Groups, find_user};
 use crate::limits::{SESSIONS_ENDED_AT_ONCE, SESSIONS_SHOWN_MAX};
 use crate::problem::problem;
-use crate::store::{DirectoryChange, SessionChange, StoredSession};
+use crate::store::{DirectoryChange, SessionChange, StoredSession, TermsChange};
 
 /// Who has which session.
 #[derive(Default)]
@@ -129,6 +129,9 @@ impl Touched {
             | DirectoryChange::Nested(group, _)
             | DirectoryChange::Unnested(group, _) => Some(Self::Tenant(group.tenant)),
             DirectoryChange::GroupsRemoved(tenant) => Some(Self::Tenant(*tenant)),
+            DirectoryChange::Terms(TermsChange::Accepted(user, ..)) => Some(Self::User(*user)),
+            DirectoryChange::Terms(TermsChange::Put(terms, _)) => Some(Self::Tenant(terms.tenant)),
+            DirectoryChange::Terms(TermsChange::Removed(tenant, _)) => Some(Self::Tenant(*tenant)),
             DirectoryChange::ScimTokenPut(_)
             | DirectoryChange::ScimTokenRemoved(_)
             | DirectoryChange::ExternalIdPut(..)
@@ -172,6 +175,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
     let direct = control.directory(|store| store.groups_with(user.id))?;
     let counted = groups.graph.counted_groups_of(&user, &direct, now);
     let named = counted.into_iter().filter_map(|id| Some((id, groups.all.get(&id)?.name.clone())));
+    let terms = control.directory(|store| store.accepted_terms(user.id))?;
     let subject = Subject {
         id: user.id,
         groups: named.collect(),
@@ -193,6 +197,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         persistent: stored.persistent,
         source: stored.source,
         risk: stored.risk,
+        terms,
     }))
 }
 

@@ -19,6 +19,7 @@ mod risk;
 pub(crate) mod saml;
 mod second;
 mod ticket;
+mod terms;
 mod totp;
 mod waiting;
 mod webauthn;
@@ -99,8 +100,8 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         goal: Goal::App,
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
-        missed,
         again: Cell::new(missed.again),
+        missed,
     });
     enter::enter(control, flow, &app, &client, session)
 }
@@ -307,12 +308,14 @@ fn ask(
     // Before the snapshot is held: the store is read for it.
     let external = match factor {
         Factor::Login | Factor::Password => external::offers(control, flow.tenant),
-        Factor::Second(_) | Factor::Enrol(_) | Factor::Recovery(_) => Offers::default(),
+        Factor::Second(_) | Factor::Enrol(_) | Factor::Recovery(_) | Factor::Terms(_) => Offers::default(),
     };
     let snapshot = control.snapshot();
     let login = match &*flow.stage.borrow() {
         Stage::Password(login) => login.clone(),
-        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) => proven.typed.parse().ok(),
+        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) | Stage::Terms(proven, _) => {
+            proven.typed.parse().ok()
+        }
         Stage::Taken => None,
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());

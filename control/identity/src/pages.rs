@@ -6,6 +6,7 @@ mod negotiate;
 pub(crate) mod portal;
 mod saml;
 mod sign_out;
+mod terms;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -39,6 +40,7 @@ pub(crate) fn ask_or_negotiate(ask: &Ask, ticket: Option<&str>) -> Response<Page
             Factor::Second(second) => (factors::second(flow, second, problem)),
             Factor::Enrol(enrolment) => (factors::enrol(flow, enrolment, problem)),
             Factor::Recovery(codes) => (factors::recovery(flow, codes)),
+            Factor::Terms(page) => (terms::terms(flow, page, app)),
             Factor::Login => {
                 (heading(app, tenant, problem))
                 form method="post" action="/sign-in/name" {
@@ -86,11 +88,12 @@ pub(crate) fn ask_or_negotiate(ask: &Ask, ticket: Option<&str>) -> Response<Page
         Factor::Second(_) => "One more step",
         Factor::Enrol(_) => "Set up a second factor",
         Factor::Recovery(_) => "Recovery codes",
+        Factor::Terms(_) => "Terms of use",
     };
     let script = match factor {
         Factor::Second(second) => second.key.is_some(),
         Factor::Enrol(_) => true,
-        Factor::Login | Factor::Password | Factor::Recovery(_) => false,
+        Factor::Login | Factor::Password | Factor::Recovery(_) | Factor::Terms(_) => false,
     };
     let mut page = page_with(status, title, &body, Rights { leads_to: None, script });
     retry_after(&mut page, problem);

@@ -1,11 +1,15 @@
 //! The steps of signing in as pages: each asks control what comes next.
 
+use std::collections::BTreeSet;
+
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Response, StatusCode};
 use postern_model::identity::{
     ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, BrowserGrant, FactorAnswer,
-    GiveFactor, GivePassword, KeyAssertion, KeyCreated, Missed, PROMPT_LOGIN, Refused, SignedIn, Step, path,
+    GiveFactor, GivePassword, KeyAssertion, KeyCreated, MISSED_TERMS_MAX, Missed, PROMPT_LOGIN, Refused, SignedIn,
+    Step, TERMS, path,
 };
+use postern_model::ids::Name;
 use postern_model::secret::SecretText;
 
 use crate::control::{Control, Unanswered};
@@ -41,7 +45,9 @@ fn missed(fields: &Fields) -> Option<Missed> {
         "" => Some(false),
         value => (value == only).then_some(true),
     };
-    Some(Missed { multi_factor: is("acr_values", ACR_MULTI_FACTOR)?, again: is("prompt", PROMPT_LOGIN)? })
+    let terms = fields.get(TERMS).split(' ').filter(|name| !name.is_empty()).map(|name| name.parse().ok());
+    let terms = terms.collect::<Option<BTreeSet<Name>>>().filter(|terms| terms.len() <= MISSED_TERMS_MAX)?;
+    Some(Missed { multi_factor: is("acr_values", ACR_MULTI_FACTOR)?, again: is("prompt", PROMPT_LOGIN)?, terms })
 }
 
 /// `POST /sign-in`: login name and password.
@@ -90,6 +96,8 @@ fn answer(fields: &mut Fields) -> Option<FactorAnswer> {
             name: fields.take("name"),
         }),
         "seen" => FactorAnswer::Seen,
+        "terms-accept" => FactorAnswer::Terms(true),
+        "terms-decline" => FactorAnswer::Terms(false),
         _ => return None,
     })
 }

@@ -45,6 +45,9 @@
 //! | `POST /v1/tenants/T/vault/sealing` | [`AskSealing`] → [`Sealing`] |
 //! | `DELETE /v1/tenants/T/vault/shared/A`, `…/vault/users/A/U` | – → [`Changed`] |
 //! | `GET /v1/tenants/T/vault/keys/G` · `PUT` | – → [`VaultKeyView`] · [`SetVaultKey`] → [`Changed`] |
+//! | `GET /v1/tenants/T/terms` · `POST` | – → `List<TermsView>` · [`CreateTerms`] → [`TermsChanged`] |
+//! | `GET /v1/tenants/T/terms/NAME[?version=N]` · `PATCH` · `DELETE` | – → [`TermsView`] · [`UpdateTerms`] → [`TermsChanged`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/terms/NAME/acceptances[?after=N]` | – → [`AcceptancesPage`], a thousand at once |
 //! | `GET /v1/tenants/T/clients` · `POST` | – → `List<ClientView>` · [`AddClient`] → [`ClientChanged`] |
 //! | `GET /v1/tenants/T/clients/OC` · `PATCH` · `DELETE` | – → [`ClientView`] · [`SetClient`] → [`ClientChanged`] · – → [`Changed`] |
 //! | `POST /v1/tenants/T/clients/OC/rotate` | – → [`ClientChanged`] |
@@ -84,6 +87,7 @@ mod policy;
 mod provider;
 mod saml;
 mod scim;
+mod terms;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -124,6 +128,7 @@ pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, Wha
 pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
 pub use saml::{RotateSaml, SamlKeyView, SamlView};
 pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
+pub use terms::{AcceptanceView, AcceptancesPage, CreateTerms, TermsChanged, TermsView, UpdateTerms};
 pub use vault::{AskSealing, CredentialView, PutCredential, Sealing, SetVaultKey, VaultKeyView};
 
 /// An error, RFC 9457.

@@ -5,16 +5,18 @@
 
 mod factor;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
-use crate::ids::{AppId, GroupId};
+use crate::ids::{AppId, GroupId, Name};
 use crate::oauth::Consent;
 use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
+use crate::terms::{TermsFormat, TermsText};
 
 pub use factor::{
     Account, AccountAction, AccountAnswer, AccountRequest, Enrolment, FACTOR_NAME_BYTES_MAX, FactorAnswer, FactorKind,
@@ -52,7 +54,7 @@ pub struct Begin {
 }
 
 /// What a session lacks. It comes by way of the browser, which could only ask for more of itself by it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     /// Two different factors: [`ACR_MULTI_FACTOR`] among `acr_values` (OpenID Connect Core §3.1.2.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -60,10 +62,17 @@ pub struct Missed {
     /// That the user proved not long ago who they are, or used it since: [`PROMPT_LOGIN`] as `prompt`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// These terms of use, accepted: their names in [`TERMS`], at most [`MISSED_TERMS_MAX`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub terms: BTreeSet<Name>,
 }
 
 /// In a request to sign in: with two different factors.
 pub const ACR_MULTI_FACTOR: &str = "mfa";
+/// In a request to sign in: names of terms of use, with spaces between.
+pub const TERMS: &str = "terms";
+/// So many terms are asked for on one way.
+pub const MISSED_TERMS_MAX: usize = 8;
 /// In a request to sign in: anew, whatever there is.
 pub const PROMPT_LOGIN: &str = "login";
 
@@ -153,6 +162,23 @@ pub enum Factor {
     Enrol(Enrolment),
     /// Nothing: recovery codes are shown, this once.
     Recovery(Vec<SecretText>),
+    /// That they accept terms of use.
+    Terms(TermsPage),
+}
+
+/// Terms of use, as they are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermsPage {
+    /// What users call them.
+    pub title: String,
+    /// Which version it is.
+    pub version: u32,
+    /// How the text is shown.
+    pub format: TermsFormat,
+    /// The text.
+    pub text: TermsText,
+    /// Whether the user accepted an earlier version, or did so too long ago.
+    pub again: bool,
 }
 
 /// The end of a sign-in that led to a session.

@@ -44,6 +44,7 @@ pub mod session;
 pub mod settings;
 pub mod snapshot;
 pub mod sso;
+pub mod terms;
 pub mod vault;
 
 pub use delta::{Change, Delta};

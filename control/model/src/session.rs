@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
 use crate::policy::Risk;
+use crate::terms::AcceptedTerms;
 
 pub use cookie::{
     CookieKey, CookieKeyInvalid, CookieSealer, FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX,
@@ -46,6 +47,9 @@ pub struct SessionRecord {
     /// How likely it was then that it was somebody else.
     #[serde(default, skip_serializing_if = "Risk::is_low")]
     pub risk: Risk,
+    /// The terms of use that the user accepted.
+    #[serde(default, skip_serializing_if = "AcceptedTerms::is_empty")]
+    pub terms: AcceptedTerms,
 }
 
 /// A user as applications and policies see them.

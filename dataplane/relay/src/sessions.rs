@@ -218,6 +218,7 @@ pub(crate) mod tests {
             persistent: false,
             source: None,
             risk: Default::default(),
+            terms: Default::default(),
         }
     }
 

@@ -80,7 +80,7 @@ impl Ask<'_> {
 
     /// Waits until relays go by what sessions have become since `before`, and names those that do not. Where none has changed
     /// nothing is waited for.
-    async fn told(&self, before: u64) -> Vec<String> {
+    pub(super) async fn told(&self, before: u64) -> Vec<String> {
         let is_as_before = self.control.fleet.borrow().newest_sessions() == before;
         if is_as_before {
             return Vec::new();

@@ -9,6 +9,7 @@ pub(crate) mod overview;
 mod policies;
 mod routes;
 mod scim;
+mod terms;
 mod vault;
 
 use std::cell::Cell;

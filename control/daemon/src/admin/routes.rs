@@ -44,6 +44,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "service-tokens", rest @ ..] => ask.service_tokens(tenant, rest).await,
         ["v1", "tenants", tenant, "scim", rest @ ..] => ask.scim(tenant, rest),
         ["v1", "tenants", tenant, "directory-sync", rest @ ..] => ask.directory_sync(tenant, rest).await,
+        ["v1", "tenants", tenant, "terms", rest @ ..] => ask.terms(tenant, rest, query).await,
         ["v1", "tenants", tenant, "vault", rest @ ..] => ask.vault(tenant, rest).await,
         ["v1", "tenants", tenant, "sessions", rest @ ..] => ask.sessions(tenant, rest, query).await,
         ["v1", "tenants", tenant, "providers", rest @ ..] => ask.providers(tenant, rest).await,

@@ -11,6 +11,7 @@ use postern_model::policy::{ClientKind, DeviceState, Input, Platform, PolicyStat
 use postern_model::record::{AccessRecord, IDLE, LoggedRequest, RequestRecord};
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
+use postern_model::terms::AcceptedTerms;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -67,7 +68,9 @@ fn of_user(
     if explained.session.is_none() {
         explained.warnings.push("the session is over".into());
     }
-    let (session, terms) = (logged.session(subject.clone()), BTreeSet::new());
+    // As they are now: what was not accepted then is told by what was missing.
+    let terms = control.directory(|store| store.accepted_terms(subject.id))?;
+    let session = logged.session(subject.clone());
     let input = logged.input(&session, &terms);
     let snapshot = control.snapshot();
     let traced = trace(&snapshot, Some(subject), app.id, &input, logged.at_unix);
@@ -104,7 +107,7 @@ fn compare(
 /// Of a machine the relay records nothing but which it is: it has no session.
 fn of_machine(control: &Control, app: &App, record: &RequestRecord, explained: &mut AccessExplained) {
     let source = record.client.parse().ok().map(|client: std::net::SocketAddr| client.ip().to_canonical());
-    let terms = BTreeSet::new();
+    let terms = AcceptedTerms::default();
     let input = Input {
         session: None,
         source,

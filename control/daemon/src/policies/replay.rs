@@ -1,8 +1,6 @@
 //! Requests of the past under changed policies: what would be decided about them, with users, groups and networks as they are
 //! now. Nothing is changed by it.
 
-use std::collections::BTreeSet;
-
 use postern_model::Snapshot;
 use postern_model::admin::{Problem, REPLAYED_MAX, Replay, Replayed, ReplayedRequest};
 use postern_model::config::Tenant;
@@ -10,6 +8,7 @@ use postern_model::ids::{Name, PolicyId};
 use postern_model::policy::{Decision, Input, Outcome, Policies, Policy, PolicyEntry};
 use postern_model::record::LoggedRequest;
 use postern_model::session::Subject;
+use postern_model::terms::AcceptedTerms;
 
 use super::names::Finding;
 use super::subjects::Subjects;
@@ -30,12 +29,12 @@ pub(crate) fn replay(control: &Control, tenant: &Tenant, request: &Replay) -> Re
     let mut items = Vec::with_capacity(request.requests.len());
     for logged in &request.requests {
         let is_there = logged.app.tenant == tenant.id && control.snapshot().apps.contains_key(&logged.app);
-        items.push(match (is_there, subjects.of(&logged.user)?) {
+        items.push(match (is_there, subjects.with_terms(&logged.user)?) {
             (false, _) => ReplayedRequest::NoApp,
             (true, None) => ReplayedRequest::NoUser,
-            (true, Some(subject)) => {
+            (true, Some((subject, terms))) => {
                 let country = logged.country.or_else(|| control.country(logged.source));
-                compared.decided(&LoggedRequest { country, ..logged.clone() }, subject)
+                compared.decided(&LoggedRequest { country, ..logged.clone() }, subject, terms)
             }
         });
     }
@@ -51,9 +50,9 @@ struct Compared {
 }
 
 impl Compared {
-    fn decided(&self, logged: &LoggedRequest, subject: &Subject) -> ReplayedRequest {
-        let (session, terms) = (logged.session(subject.clone()), BTreeSet::new());
-        let (input, at) = (logged.input(&session, &terms), logged.at_unix);
+    fn decided(&self, logged: &LoggedRequest, subject: &Subject, terms: &AcceptedTerms) -> ReplayedRequest {
+        let session = logged.session(subject.clone());
+        let (input, at) = (logged.input(&session, terms), logged.at_unix);
         let now = self.now.decide(subject, logged.app, &input, at);
         let changed = self.changed.decide(subject, logged.app, &input, at);
         let policies = match changed.outcome {

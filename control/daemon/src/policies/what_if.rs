@@ -8,6 +8,7 @@ use postern_model::directory::{User, assigned};
 use postern_model::ids::{SessionId, UserGroupId};
 use postern_model::policy::{ClientKind, DeviceState, Input, Platform, Policies, Risk, trace};
 use postern_model::session::{AuthMethod, SessionRecord, Subject};
+use postern_model::terms::AcceptedTerms;
 
 use crate::apps::find_app;
 use crate::clock::now_unix;
@@ -24,6 +25,8 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
     let direct = control.directory(|store| store.groups_with(user.id))?;
     let counted = groups.graph.counted_groups_of(&user, &direct, now);
     let subject = subject(&user, &groups, &counted);
+    let mut terms = control.directory(|store| store.accepted_terms(user.id))?;
+    request.terms.iter().for_each(|name| terms.insert(name.clone(), None));
     let session = session(&request, subject, now);
     let input = Input {
         session: Some(&session),
@@ -33,7 +36,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
         client: request.client.unwrap_or(ClientKind::Browser),
         risk: request.risk.unwrap_or(Risk::Low),
         device: request.device.unwrap_or(DeviceState::Unknown),
-        terms: &request.terms,
+        terms: &terms,
     };
     let (decision, policies, principal) = {
         let snapshot = control.snapshot();
@@ -81,6 +84,7 @@ fn session(request: &WhatIf, user: Subject, now: u64) -> SessionRecord {
         persistent: request.persistent,
         source: request.ip,
         risk: request.risk.unwrap_or_default(),
+        terms: AcceptedTerms::default(),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
         goal: Goal::Client(Rc::clone(&wanted)),
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
-        missed: Missed { multi_factor: false, again },
+        missed: Missed { again, ..Missed::default() },
         again: Cell::new(again),
     });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };

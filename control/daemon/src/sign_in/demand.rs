@@ -1,10 +1,8 @@
 //! What a sign-in must prove: decided here and nowhere else.
 
-use std::collections::BTreeSet;
-
 use postern_model::config::App;
 use postern_model::identity::Missed;
-use postern_model::ids::AppId;
+use postern_model::ids::{AppId, Name};
 use postern_model::policy::{
     ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Step, StepUp,
 };
@@ -28,6 +26,8 @@ pub(super) struct Demand {
     pub(super) again: bool,
     /// It must not outlive the browser.
     pub(super) no_persistent: bool,
+    /// Terms of use are accepted.
+    pub(super) terms: bool,
 }
 
 /// What a session lacks.
@@ -37,13 +37,15 @@ pub(super) enum Unmet {
     Factor,
     /// It is too old: everything again.
     Everything,
+    /// Terms of use are to be accepted.
+    Terms,
 }
 
 /// What must be proven for an application: by its own setting, by what its relay missed, and by the policies that are about
 /// the session, be it one that would be.
 pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
-    let Missed { multi_factor, again } = at.flow.missed;
-    let mut demand = Demand { multi_factor, again, ..Demand::default() };
+    let Missed { multi_factor, again, ref terms } = at.flow.missed;
+    let mut demand = Demand { multi_factor, again, terms: !terms.is_empty(), ..Demand::default() };
     for app in apps(at) {
         demand.multi_factor |= mfa(control, at, app) == Mfa::Required;
         if let Some(decision) = decision_for(control, at, app, session) {
@@ -75,7 +77,6 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
 /// The same for one of several applications.
 pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: &StoredSession) -> Option<Decision> {
     let record = sessions::record_of(control, session).ok().flatten()?;
-    let terms = BTreeSet::new();
     let input = Input {
         session: Some(&record),
         source: Some(at.client.address.to_canonical()),
@@ -84,13 +85,31 @@ pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: 
         client: ClientKind::Browser,
         risk: session.risk,
         device: DeviceState::Unknown,
-        terms: &terms,
+        terms: &record.terms,
     };
     Some(Policies::of(&control.snapshot()).decide(&record.user, app, &input, now_unix()))
 }
 
+/// The terms of use that a decision asks for, each to be accepted: where something else would do, nothing but terms is asked for
+/// that can be shown here.
+pub(super) fn asked_terms(decision: &Decision) -> impl Iterator<Item = &Name> {
+    let steps = match &decision.outcome {
+        Outcome::NeedsStepUp { steps } => Some(steps),
+        Outcome::Allow | Outcome::Block { .. } => None,
+    };
+    steps.into_iter().flatten().filter_map(|Step(any)| {
+        let is_other = any.contains(&StepUp::Reauthenticate) || any.contains(&StepUp::Meet(Requirement::Mfa));
+        let mut named = any.iter().filter_map(|step| match step {
+            StepUp::Meet(Requirement::Terms(name)) => Some(name),
+            StepUp::Meet(Requirement::Mfa | Requirement::RegisteredDevice | Requirement::CompliantDevice)
+            | StepUp::Reauthenticate => None,
+        });
+        named.next().filter(|_| !is_other)
+    })
+}
+
 impl Demand {
-    /// What can be done about it here. Devices and terms cannot: for those the relay refuses, and says so.
+    /// What can be done about it here. Devices cannot: for those the relay refuses, and says so.
     fn add(&mut self, decision: &Decision, seen_unix: u64, now_unix: u64) {
         let idle_max = decision.session.idle_max_s.map(u64::from);
         self.again |= idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
@@ -99,6 +118,7 @@ impl Demand {
             let asks = |step: &StepUp| steps.iter().any(|Step(any)| any.contains(step));
             self.again |= asks(&StepUp::Reauthenticate);
             self.multi_factor |= asks(&StepUp::Meet(Requirement::Mfa));
+            self.terms |= asked_terms(decision).next().is_some();
         }
     }
 
@@ -108,7 +128,10 @@ impl Demand {
         if self.again || self.max_age_s.is_some_and(is_old) {
             return Some(Unmet::Everything);
         }
-        (self.multi_factor && !is_multi_factor(&session.methods)).then_some(Unmet::Factor)
+        if self.multi_factor && !is_multi_factor(&session.methods) {
+            return Some(Unmet::Factor);
+        }
+        self.terms.then_some(Unmet::Terms)
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) enum Stage {
     /// The secret becomes the user's with a code of it.
     Enrol(Proven, Challenge, TotpSecret),
     Recovery(Proven),
+    /// Terms of use were shown.
+    Terms(Proven, super::terms::Shown),
     /// Someone is looking at it, or it is over.
     Taken,
 }

@@ -4,6 +4,7 @@ mod kerberos;
 mod risk;
 mod saml;
 mod step_up;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -61,7 +61,8 @@ pub(crate) fn start(control: &Control, request: StartSaml) -> Step {
     }
     let session = browser.and_then(|secret| alive(control, &secret));
     let session = session.filter(|session| session.user.tenant == app.id.tenant);
-    let missed = Missed { multi_factor: wanted.contexts.only_multi_factor(), again: force };
+    let multi_factor = wanted.contexts.only_multi_factor();
+    let missed = Missed { multi_factor, again: force, ..Missed::default() };
     let flow = Rc::new(Flow {
         app: app.id,
         redirect_uri: String::new(),

@@ -9,6 +9,8 @@
 //!    │     (has none, and one is demanded) │
 //!    └─────────────────────────────────────┘ (nothing more is demanded)
 //! ```
+//!
+//! Before the session come terms of use that are to be accepted: see [`terms`].
 
 use postern_model::directory::User;
 use postern_model::identity::{Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
@@ -19,7 +21,7 @@ use postern_model::session::{AuthMethod, is_multi_factor};
 use super::demand::{Demand, Unmet, demanded};
 use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, too_many, totp, would_be};
+use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, terms, too_many, totp, would_be};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
@@ -43,6 +45,9 @@ pub(super) fn resume(
     };
     let mut unmet = demand.unmet(session, now_unix())?;
     let proven = Proven::by(session, user);
+    if unmet == Unmet::Terms {
+        return terms::ask_of_session(control, at, user, session, proven);
+    }
     // Whoever found a browser open must not make a factor of their own.
     let is_old = now_unix() >= proven.authenticated_unix.saturating_add(ENROL_FRESH_S);
     if !factors.any() && (is_old || proven.is_silent()) {
@@ -53,7 +58,7 @@ pub(super) fn resume(
     }
     Some(match unmet {
         Unmet::Everything => ask_all(control, at, user),
-        Unmet::Factor => ask_for(control, at, user, proven, &factors, None),
+        Unmet::Factor | Unmet::Terms => ask_for(control, at, user, proven, &factors, None),
     })
 }
 
@@ -61,6 +66,7 @@ const fn interrupted(unmet: Unmet) -> &'static str {
     match unmet {
         Unmet::Factor => "mfa-needed",
         Unmet::Everything => "sign-in-again",
+        Unmet::Terms => "terms-needed",
     }
 }
 
@@ -148,7 +154,9 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
     let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
     let stage = flow.stage.replace(Stage::Taken);
     let user = match &stage {
-        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) => active(control, proven.user),
+        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) | Stage::Terms(proven, _) => {
+            active(control, proven.user)
+        }
         Stage::Password(_) | Stage::Taken => None,
     };
     let Some(user) = user else {
@@ -180,6 +188,9 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
             }
         }
         (Stage::Recovery(proven), FactorAnswer::Seen) => finish(control, &at, &user, proven, Draft::default()),
+        (Stage::Terms(proven, shown), FactorAnswer::Terms(accepts)) => {
+            terms::answered(control, &at, &user, proven, &shown, accepts)
+        }
         (stage, _) => {
             flow.stage.replace(stage);
             Step::Refused(flow_over())
@@ -207,7 +218,9 @@ fn second(
     let shown = match answer {
         FactorAnswer::Code(code) => shown_code(control, user, &factors, &totp::typed(code)),
         FactorAnswer::Key(given) => shown_key(control, user, challenge, given),
-        FactorAnswer::EnrolCode(_) | FactorAnswer::EnrolKey(_) | FactorAnswer::Seen => Err(("otp-wrong", code_wrong())),
+        FactorAnswer::EnrolCode(_) | FactorAnswer::EnrolKey(_) | FactorAnswer::Seen | FactorAnswer::Terms(_) => {
+            Err(("otp-wrong", code_wrong()))
+        }
     };
     match shown {
         Ok((method, change)) => {
@@ -318,6 +331,11 @@ fn enrolled(
 
 /// The session, in place of the one that there was. What was used up for it is so in the same transaction, `draft`.
 pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
+    match terms::due_of(control, at, user, &proven) {
+        Ok(None) => {}
+        Ok(Some(due)) => return terms::ask(control, at, proven, due, draft),
+        Err(refused) => return Step::Refused(refused),
+    }
     // Only one of two that were sent at once leads on.
     if control.sign_ins.borrow_mut().flows.take_if_good(&secret_key(at.secret.expose()), now_unix()).is_none() {
         return Step::Refused(flow_over());

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::directory::{LoginName, User, UserGroup};
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 
-use super::{Factors, ScimToken, StoreError, SyncChange};
+use super::{Factors, ScimToken, StoreError, SyncChange, Terms, TermsChange};
 use crate::password::PasswordHash;
 
 /// What can be asked about users and groups. While a stage is open, answers are the stage's.
-pub(crate) trait Directory: Factors {
+pub(crate) trait Directory: Factors + Terms {
     /// A user by id.
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 
@@ -130,4 +130,6 @@ pub(crate) enum DirectoryChange {
     ScimGroupPut(UserGroupId, String, Option<String>),
     /// Directory synchronisation.
     Sync(SyncChange),
+    /// Terms of use, and who accepted them.
+    Terms(TermsChange),
 }

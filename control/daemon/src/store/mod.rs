@@ -15,6 +15,7 @@ mod sessions;
 pub(crate) mod sign_in;
 mod sqlite;
 mod sync;
+mod terms;
 mod uses;
 
 use postern_model::admin::Pinned;
@@ -34,6 +35,7 @@ pub(crate) use sessions::{SessionChange, Sessions, StoredSession};
 pub(crate) use sign_in::SignIn;
 pub(crate) use sqlite::SqliteStore;
 pub(crate) use sync::{StoredSource, SyncChange, SyncRows, SyncState};
+pub(crate) use terms::{StoredTerms, Terms, TermsChange, TermsVersion};
 pub(crate) use uses::{Used, Uses};
 
 /// A place for the state. Every method is whole or without effect.

@@ -20,6 +20,7 @@ mod reviews;
 mod scim;
 mod sessions;
 mod sync;
+mod terms;
 mod uses;
 
 /// An open SQLite file.
@@ -363,6 +364,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("risk.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("oauth.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("kerberos.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("terms.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

@@ -1,7 +1,9 @@
 //! Paths, so that client and server cannot differ.
 
+mod terms;
 mod vault;
 
+pub use terms::{terms, terms_acceptances, terms_named};
 pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
 
 /// `POST`.

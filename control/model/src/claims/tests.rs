@@ -34,6 +34,7 @@ fn record() -> SessionRecord {
         persistent: false,
         source: None,
         risk: Default::default(),
+        terms: Default::default(),
     }
 }
 

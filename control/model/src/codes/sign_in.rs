@@ -211,8 +211,15 @@ pub(super) const CODES: &[Code] = &[
         code: "policy-step-up",
         status: Some(403),
         title: "A policy asks for more",
-        cause: "A conditional access policy asks for something that the session does not show: a second factor, a newer sign-in, a device that is registered or complies, or terms that were accepted. A browser that opens a page is sent to sign in where that helps; what a page's script or a program asks for is answered so.",
+        cause: "A conditional access policy asks for something that the session does not show: a second factor, a newer sign-in, a device that is registered or complies, or terms of use that were accepted. A browser that opens a page is sent to sign in where that helps; what a page's script or a program asks for is answered so.",
         cure: "open the application in a browser to prove more, or use a device that your organisation knows. `postern policy what-if` shows administrators what is missing.",
+    },
+    Code {
+        code: "terms-declined",
+        status: Some(403),
+        title: "The terms of use were not accepted",
+        cause: "The application is used by those only who accept its terms, and you did not. Nothing was recorded but that.",
+        cure: "open the application once more if you want to read and accept them. Ask your organisation if you have questions about them.",
     },
     Code {
         code: "sso-too-long",

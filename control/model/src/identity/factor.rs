@@ -91,6 +91,8 @@ pub enum FactorAnswer {
     EnrolKey(KeyCreated),
     /// The recovery codes were seen.
     Seen,
+    /// The terms that were shown are accepted, or are not.
+    Terms(bool),
 }
 
 /// A key's proof (WebAuthn §5.2.2), in base64url.

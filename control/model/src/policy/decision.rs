@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClientKind, Country, DeviceState, Grant, Platform, Policy, Requirement, Risk, SessionControls};
 use crate::directory::as_text;
-use crate::ids::{Name, PolicyId};
+use crate::ids::PolicyId;
 use crate::session::{AuthMethod, SessionRecord};
+use crate::terms::AcceptedTerms;
 
 /// What a decision is made about, besides whose request it is and to which application: what may change from one request of a
 /// session to the next.
@@ -32,7 +33,7 @@ pub struct Input<'a> {
     /// What is known of the device.
     pub device: DeviceState,
     /// Terms that the user accepted.
-    pub terms: &'a BTreeSet<Name>,
+    pub terms: &'a AcceptedTerms,
 }
 
 /// What is decided.
@@ -114,12 +115,12 @@ impl Input<'_> {
     }
 
     /// Whether a requirement is met already.
-    pub(super) fn meets(&self, requirement: &Requirement) -> bool {
+    pub(super) fn meets(&self, requirement: &Requirement, now_unix: u64) -> bool {
         match requirement {
             Requirement::Mfa => self.is_multi_factor(),
             Requirement::RegisteredDevice => self.device >= DeviceState::Registered,
             Requirement::CompliantDevice => self.device == DeviceState::Compliant,
-            Requirement::Terms(name) => self.terms.contains(name),
+            Requirement::Terms(name) => self.terms.count(name, now_unix),
         }
     }
 
@@ -144,9 +145,9 @@ impl Tally {
         match &policy.grant {
             Grant::Block => self.blocking.push(policy.id),
             Grant::Require { all, any } => {
-                let unmet = all.iter().filter(|requirement| !input.meets(requirement));
+                let unmet = all.iter().filter(|requirement| !input.meets(requirement, now_unix));
                 self.steps.extend(unmet.map(|requirement| Step(BTreeSet::from([StepUp::Meet(requirement.clone())]))));
-                if !any.is_empty() && !any.iter().any(|requirement| input.meets(requirement)) {
+                if !any.is_empty() && !any.iter().any(|requirement| input.meets(requirement, now_unix)) {
                     self.steps.insert(Step(any.iter().cloned().map(StepUp::Meet).collect()));
                 }
             }

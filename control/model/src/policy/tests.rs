@@ -8,6 +8,7 @@ use crate::config::Tenant;
 use crate::ids::SessionId;
 use crate::network::Network;
 use crate::session::{AuthMethod, SessionRecord, Subject};
+use crate::terms::AcceptedTerms;
 
 mod cost;
 mod properties;
@@ -45,10 +46,11 @@ fn session(methods: &[AuthMethod]) -> SessionRecord {
         persistent: false,
         source: None,
         risk: Default::default(),
+        terms: AcceptedTerms::default(),
     }
 }
 
-fn input<'a>(session: &'a SessionRecord, terms: &'a BTreeSet<Name>) -> Input<'a> {
+fn input<'a>(session: &'a SessionRecord, terms: &'a AcceptedTerms) -> Input<'a> {
     Input {
         session: Some(session),
         source: Some("192.0.2.7".parse().unwrap()),
@@ -111,7 +113,7 @@ fn require(all: &[&str], any: &[&str]) -> Grant {
 
 #[test]
 fn the_most_restrictive_wins() {
-    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let (session, terms) = (session(&[AuthMethod::Password]), AcceptedTerms::default());
     let input = input(&session, &terms);
     let mfa = policy(1, |_| {});
     let device = policy(2, |p| p.grant = require(&["terms/guests"], &["compliant-device", "mfa"]));
@@ -128,7 +130,7 @@ fn the_most_restrictive_wins() {
 
 #[test]
 fn what_is_met_is_not_asked_for() {
-    let accepted = BTreeSet::from([name("guests")]);
+    let accepted = AcceptedTerms::from_iter([name("guests")]);
     let session = session(&[AuthMethod::Password, AuthMethod::OneTimePassword]);
     let input = Input { device: DeviceState::Compliant, ..input(&session, &accepted) };
     let all = policy(1, |p| p.grant = require(&["mfa", "registered-device", "compliant-device", "terms/guests"], &[]));
@@ -143,7 +145,7 @@ fn what_is_met_is_not_asked_for() {
 
 #[test]
 fn sessions_are_bound_by_the_shortest() {
-    let terms = BTreeSet::new();
+    let terms = AcceptedTerms::default();
     let mut record = session(&[AuthMethod::HardwareKey]);
     record.authenticated_unix = NOW - 3_600;
     let controls = |seq, session| policy(seq, move |p| (p.grant, p.session) = (require(&[], &[]), session));
@@ -173,7 +175,7 @@ fn sessions_are_bound_by_the_shortest() {
 
 #[test]
 fn each_condition_asks_for_its_input() {
-    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let (session, terms) = (session(&[AuthMethod::Password]), AcceptedTerms::default());
     let base = input(&session, &terms);
     let applies = |conditions: serde_json::Value, input: &Input<'_>| {
         let conditions = serde_json::from_value(conditions).unwrap();
@@ -223,7 +225,7 @@ fn each_condition_asks_for_its_input() {
 /// No state that was applied has one; what cannot be compared counts against the request.
 #[test]
 fn a_network_that_is_gone_lets_nobody_pass() {
-    let (session, terms) = (session(&[]), BTreeSet::new());
+    let (session, terms) = (session(&[]), AcceptedTerms::default());
     let input = input(&session, &terms);
     for conditions in [r#"{"networks":{"include":["gone"]}}"#, r#"{"networks":{"except":["gone"]}}"#] {
         let policy = policy(1, |p| p.conditions = serde_json::from_str(conditions).unwrap());
@@ -233,7 +235,7 @@ fn a_network_that_is_gone_lets_nobody_pass() {
 
 #[test]
 fn machines_meet_only_what_names_them() {
-    let terms = BTreeSet::new();
+    let terms = AcceptedTerms::default();
     let session = session(&[]);
     let input = Input { session: None, client: ClientKind::Service, ..input(&session, &terms) };
     let people = policy(1, |p| p.grant = Grant::Block);
@@ -259,7 +261,7 @@ fn machines_meet_only_what_names_them() {
 
 #[test]
 fn the_trace_names_the_input() {
-    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let (session, terms) = (session(&[AuthMethod::Password]), AcceptedTerms::default());
     let input = input(&session, &terms);
     let outside = policy(1, |p| {
         p.who.include = Scope::Only(People { groups: [UserGroupId::new(T, 2)].into(), ..People::default() });
@@ -325,7 +327,7 @@ fn a_list_that_loses_its_last_name_never_means_everything() {
         p.apps.include = Scope::Only(BTreeSet::from([APP]));
         p.grant = Grant::Block;
     });
-    let (session, terms) = (session(&[]), BTreeSet::new());
+    let (session, terms) = (session(&[]), AcceptedTerms::default());
     let input = input(&session, &terms);
     assert!(matches!(outcome([&only], &input), Outcome::Block { .. }));
     let nobody = only.without_group(UserGroupId::new(T, 1)).unwrap();

@@ -210,15 +210,16 @@ impl Look<'_> {
     }
 
     fn asks(&self) -> Vec<String> {
-        let (input, session) = (self.input, &self.policy.session);
+        let (input, session, now_unix) = (self.input, &self.policy.session, self.now_unix);
         let mut asks = Vec::new();
         match &self.policy.grant {
             Grant::Block => asks.push("block".to_owned()),
             Grant::Require { all, any } => {
-                let word = |requirement: &Requirement| if input.meets(requirement) { "met" } else { "not met" };
+                let word =
+                    |requirement: &Requirement| if input.meets(requirement, now_unix) { "met" } else { "not met" };
                 asks.extend(all.iter().map(|requirement| format!("{requirement}: {}", word(requirement))));
                 if !any.is_empty() {
-                    let met = any.iter().find(|requirement| input.meets(requirement));
+                    let met = any.iter().find(|requirement| input.meets(requirement, now_unix));
                     let met = met.map_or_else(|| "not met".into(), |requirement| format!("met by {requirement}"));
                     asks.push(format!("one of {}: {met}", listed(any)));
                 }

@@ -11,6 +11,7 @@ use crate::directory::{LoginName, Principal};
 use crate::ids::{AppId, PolicyId, SessionId};
 use crate::policy::{ClientKind, Country, DeviceState, Input, Platform, Risk};
 use crate::session::{AuthMethod, SessionRecord, Subject};
+use crate::terms::AcceptedTerms;
 
 /// How it was decided about a user who asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +113,13 @@ impl LoggedRequest {
             persistent: self.persistent,
             source: None,
             risk: self.risk,
+            terms: AcceptedTerms::default(),
         }
     }
 
     /// What a decision is made about.
     #[must_use]
-    pub fn input<'a>(&self, session: &'a SessionRecord, terms: &'a BTreeSet<crate::ids::Name>) -> Input<'a> {
+    pub fn input<'a>(&self, session: &'a SessionRecord, terms: &'a AcceptedTerms) -> Input<'a> {
         Input {
             session: Some(session),
             source: Some(self.source),

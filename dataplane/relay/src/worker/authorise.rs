@@ -141,7 +141,7 @@ fn person(
             *subject = Some(Subject::Person(person));
             *detail = unmet.detail();
             let missed = unmet.missed().filter(|_| !is_program);
-            let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, missed));
+            let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, &missed));
             let refused = || match *unmet {
                 Unmet::Idle => Refusal::Missing.reject(head, app),
                 Unmet::Blocked(_) | Unmet::Asked(..) => unmet.reject(),
@@ -158,7 +158,7 @@ fn person(
             if let NoSession::OneFactor(person) = without {
                 *subject = Some(Subject::Person(person));
             }
-            let away = sign_in::send_away(head, app, &published.plan, Missed::default());
+            let away = sign_in::send_away(head, app, &published.plan, &Missed::default());
             Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
         }
     }

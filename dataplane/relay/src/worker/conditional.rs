@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use postern_http::{Known, RequestHead};
 use postern_io::{Instant, now, wall_clock};
-use postern_model::identity::Missed;
+use postern_model::identity::{MISSED_TERMS_MAX, Missed};
 use postern_model::ids::{AppId, PolicyId};
 use postern_model::policy::{
     Applicable, ClientKind, Country, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
 };
 use postern_model::session::SessionRecord;
+use postern_model::terms::AcceptedTerms;
 use postern_tunnel::Detail;
 
 use super::reject::Reject;
@@ -78,7 +79,6 @@ impl Circumstances {
         if applicable.is_empty() {
             return None;
         }
-        let terms = BTreeSet::new();
         let input = Input {
             session: Some(record),
             source: Some(self.source),
@@ -87,7 +87,7 @@ impl Circumstances {
             client: self.client,
             risk: record.risk,
             device: DeviceState::Unknown,
-            terms: &terms,
+            terms: &record.terms,
         };
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
@@ -114,7 +114,7 @@ pub(crate) fn machine(
     if applicable.is_empty() {
         return Ok(None);
     }
-    let terms = BTreeSet::new();
+    let terms = AcceptedTerms::default();
     let input = Input {
         session: None,
         source: Some(source.to_canonical()),
@@ -142,15 +142,23 @@ impl Unmet {
     pub(crate) fn missed(&self) -> Option<Missed> {
         let steps = match self {
             Self::Blocked(_) => return None,
-            Self::Idle => return Some(Missed { again: true, multi_factor: false }),
+            Self::Idle => return Some(Missed { again: true, ..Missed::default() }),
             Self::Asked(_, steps) => steps,
         };
         let mut missed = Missed::default();
         for Step(any) in steps {
-            match any.contains(&StepUp::Reauthenticate) {
-                true => missed.again = true,
-                false if any.contains(&StepUp::Meet(Requirement::Mfa)) => missed.multi_factor = true,
-                false => return None,
+            let terms = any.iter().find_map(|step| match step {
+                StepUp::Meet(Requirement::Terms(name)) => Some(name),
+                StepUp::Meet(Requirement::Mfa | Requirement::RegisteredDevice | Requirement::CompliantDevice)
+                | StepUp::Reauthenticate => None,
+            });
+            match (any.contains(&StepUp::Reauthenticate), any.contains(&StepUp::Meet(Requirement::Mfa)), terms) {
+                (true, _, _) => missed.again = true,
+                (false, true, _) => missed.multi_factor = true,
+                // What is more than one way can ask for is asked for on the next.
+                (false, false, Some(_)) if missed.terms.len() >= MISSED_TERMS_MAX => {}
+                (false, false, Some(name)) => drop(missed.terms.insert(name.clone())),
+                (false, false, None) => return None,
             }
         }
         Some(missed)

@@ -6,14 +6,14 @@ use super::*;
 async fn what_a_relay_missed_is_asked_for_once_more() {
     let world = World::new("off").await;
     let (multi_factor, again) =
-        (Missed { multi_factor: true, again: false }, Missed { again: true, ..Missed::default() });
+        (Missed { multi_factor: true, ..Missed::default() }, Missed { again: true, ..Missed::default() });
     let browser = world.signed_in(world.after_password().await).unwrap();
     assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "the session is enough");
     let ask = asked(world.begin_missing(Some(&browser), again));
     assert_eq!(ask.factor, Factor::Password);
     let newer = world.signed_in(world.password(&ask.flow).await).unwrap();
     assert!(world.session(&browser).is_none() && world.session(&newer).is_some(), "it took the other's place");
-    let ask = asked(world.begin_missing(Some(&newer), multi_factor));
+    let ask = asked(world.begin_missing(Some(&newer), multi_factor.clone()));
     assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
     let ask = asked(world.begin_missing(None, multi_factor));
     let ask = asked(world.password(&ask.flow).await);

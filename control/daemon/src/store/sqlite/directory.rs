@@ -6,7 +6,7 @@ use postern_model::directory::{LoginName, Membership, User, UserGroup, UserKind}
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, damaged, decode, scim, signed, sync, unsigned};
+use super::{SqliteStore, damaged, decode, scim, signed, sync, terms, unsigned};
 use crate::password::PasswordHash;
 use crate::store::{Directory, DirectoryChange, GroupSize, Part, StoreError, UserQuery};
 
@@ -203,6 +203,7 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
         DirectoryChange::GroupsRemoved(tenant) => {
             scim::remove_token(transaction, *tenant)?;
             sync::remove_all(transaction, *tenant)?;
+            terms::remove_all(transaction, *tenant)?;
             run(transaction, "DELETE FROM user_group WHERE tenant=?", *tenant, &[])
         }
         DirectoryChange::ScimTokenPut(token) => scim::put_token(transaction, token),
@@ -212,6 +213,7 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
             scim::put_group(transaction, *group, display_name, external_id.as_deref())
         }
         DirectoryChange::Sync(change) => sync::write(transaction, change),
+        DirectoryChange::Terms(change) => terms::write(transaction, change),
     }
 }
 

@@ -26,7 +26,7 @@ fn nanoseconds(mut work: impl FnMut()) -> u64 {
 #[test]
 #[ignore = "prints figures that depend on the machine"]
 fn a_thousand_policies_of_which_the_last_applies() {
-    let (session, terms) = (session(&[AuthMethod::Password]), BTreeSet::new());
+    let (session, terms) = (session(&[AuthMethod::Password]), AcceptedTerms::default());
     let input = input(&session, &terms);
     let mut subject = subject(false);
     subject.groups.extend((10..40).map(|seq| (UserGroupId::new(T, seq), name("g"))));

@@ -102,7 +102,7 @@ fn any_policies() -> impl Strategy<Value = Vec<Policy>> {
 #[derive(Debug, Clone)]
 struct Request {
     session: SessionRecord,
-    terms: BTreeSet<Name>,
+    terms: AcceptedTerms,
     source: Option<std::net::IpAddr>,
     country: Option<Country>,
     platform: Platform,
@@ -148,6 +148,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         let authenticated_unix = now_unix - age_s;
         let session = SessionRecord { user: subject(guest), persistent, methods, authenticated_unix, ..record };
         let (source, country, platform, client, risk, device) = from;
+        let terms = terms.into_iter().collect();
         Request { session, terms, source, country, platform, client, risk, device, now_unix }
     })
 }

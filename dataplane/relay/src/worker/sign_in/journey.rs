@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie, cookies_with};
 use postern_io::wall_clock;
-use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, Missed, PROMPT_LOGIN};
-use postern_model::ids::{AppId, SessionId};
+use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, Missed, PROMPT_LOGIN, TERMS};
+use postern_model::ids::{AppId, Name, SessionId};
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp, PlannedIdentity};
 use postern_model::secret::SecretText;
@@ -44,7 +44,7 @@ pub(crate) struct Returned {
 
 /// What a browser without a session gets: the way to the place to sign in, and what it comes back with. `None` for requests
 /// that no person makes by opening a page, or when nobody can sign in.
-pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan, missed: Missed) -> Option<Reject> {
+pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan, missed: &Missed) -> Option<Reject> {
     if !is_navigation(head) {
         return None;
     }
@@ -90,9 +90,13 @@ fn too_old(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Vec<String> {
 }
 
 /// What was missed, for the query.
-fn said(missed: Missed) -> String {
+fn said(missed: &Missed) -> String {
     let part = |is_so: bool, name: &str, value: &str| if is_so { format!("&{name}={value}") } else { String::new() };
-    part(missed.again, "prompt", PROMPT_LOGIN) + &part(missed.multi_factor, "acr_values", ACR_MULTI_FACTOR)
+    // Names have nothing that is escaped; + is a space.
+    let terms: Vec<&str> = missed.terms.iter().map(Name::as_str).collect();
+    part(missed.again, "prompt", PROMPT_LOGIN)
+        + &part(missed.multi_factor, "acr_values", ACR_MULTI_FACTOR)
+        + &part(!terms.is_empty(), TERMS, &terms.join("+"))
 }
 
 /// A browser comes back. What does not belong to it is refused; then control is asked what its code is worth.

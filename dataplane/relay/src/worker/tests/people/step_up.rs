@@ -19,7 +19,15 @@ const CASES: &[Case] = &[
         "",
     ),
     (r#""grant": {"require": {"all": ["registered-device"]}}"#, &[], "policy-step-up"),
-    (r#""grant": {"require": {"all": ["mfa", "terms/use"]}}"#, &[], "policy-step-up"),
+    (
+        r#""grant": {"require": {"all": ["mfa", "terms/use", "terms/lab"]}}"#,
+        &[("acr_values", "mfa"), ("terms", "lab use")],
+        "",
+    ),
+    (r#""grant": {"require": {"all": ["terms/use"]}}"#, &[("terms", "use")], ""),
+    (r#""grant": {"require": {"any": ["mfa", "terms/use"]}}"#, &[("acr_values", "mfa")], ""),
+    (r#""grant": {"require": {"any": ["compliant-device", "terms/use"]}}"#, &[("terms", "use")], ""),
+    (r#""grant": {"require": {"all": ["compliant-device", "terms/use"]}}"#, &[], "policy-step-up"),
     (r#""grant": "block""#, &[], "policy-blocked"),
 ];
 
@@ -48,7 +56,7 @@ fn what_a_policy_misses_is_asked_for_where_people_sign_in() {
             } else {
                 assert_eq!(head.status, 302, "{rest}");
                 let asked = query(location(&head));
-                for name in ["acr_values", "prompt"] {
+                for name in ["acr_values", "prompt", "terms"] {
                     let wanted = missed.iter().find(|(missed, _)| *missed == name).map(|(_, value)| *value);
                     assert_eq!(asked.get(name).map(String::as_str), wanted, "{rest}: {name}");
                 }

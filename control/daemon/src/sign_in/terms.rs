@@ -1,0 +1,180 @@
+//! Terms of use in a sign-in: those that policies, or the application's relay, ask for are shown one by one and accepted, after
+//! everything else is proven and before there is a session. With a session that is enough but for them, it stays what it is.
+
+use std::collections::BTreeSet;
+
+use postern_model::directory::User;
+use postern_model::identity::{Factor, Refused, Step, TermsPage};
+use postern_model::ids::{Name, SessionId};
+use postern_model::policy::PolicyState;
+
+use super::demand::{apps, asked_terms, decision_for};
+use super::flow::{At, Proven, Stage};
+use super::second::finish;
+use super::{done, flow_over, internal, log, log_with, refused, would_be};
+use crate::clock::now_unix;
+use crate::control::{Actor, Control, Draft};
+use crate::sessions::{self, secret_key};
+use crate::store::sign_in::SignInOutcome;
+use crate::store::{StoredSession, StoredTerms, TermsVersion};
+use crate::terms;
+
+/// What a browser was shown, and waits for an answer to.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    name: Name,
+    version: u32,
+    /// The session that is enough but for them.
+    session: Option<SessionId>,
+}
+
+/// Terms that are to be accepted.
+pub(super) struct Due {
+    terms: StoredTerms,
+    text: TermsVersion,
+    session: Option<SessionId>,
+    /// The user accepted some version before.
+    again: bool,
+}
+
+/// What is to be accepted by who proved this, before they have a session.
+pub(super) fn due_of(control: &Control, at: &At<'_>, user: &User, proven: &Proven) -> Result<Option<Due>, Refused> {
+    if !are_asked_for(control, at) {
+        return Ok(None);
+    }
+    let would_be = would_be(control, user, proven, at.client);
+    due(control, at, user, &would_be, None)
+}
+
+/// Someone has a session that is enough but for terms. `None`: for these, too.
+pub(super) fn ask_of_session(
+    control: &Control,
+    at: &At<'_>,
+    user: &User,
+    session: &StoredSession,
+    proven: Proven,
+) -> Option<Step> {
+    match due(control, at, user, session, Some(session.id)) {
+        Ok(due) => due.map(|due| ask(control, at, proven, due, Draft::default())),
+        Err(refused) => Some(Step::Refused(refused)),
+    }
+}
+
+/// Shows them. What was used up so far is kept, `draft`.
+pub(super) fn ask(control: &Control, at: &At<'_>, proven: Proven, due: Due, draft: Draft) -> Step {
+    if let Err(refused) = log_with(control, draft, at.record(&proven, SignInOutcome::Interrupted("terms-needed"))) {
+        return Step::Refused(refused);
+    }
+    let Due { terms, text, session, again } = due;
+    let shown = Shown { name: terms.name, version: text.version, session };
+    at.flow.stage.replace(Stage::Terms(proven, shown));
+    let TermsVersion { version, title, format, text, made_unix: _ } = text;
+    let page = TermsPage { title: title.to_string(), version, format, text, again };
+    at.ask(control, Factor::Terms(page), None)
+}
+
+/// The user's answer to what was shown.
+pub(super) fn answered(
+    control: &Control,
+    at: &At<'_>,
+    user: &User,
+    proven: Proven,
+    shown: &Shown,
+    accepts: bool,
+) -> Step {
+    if !accepts {
+        return declined(control, at, &proven);
+    }
+    let there = control.directory(|store| store.terms_version(user.id.tenant, &shown.name, Some(shown.version)));
+    match there {
+        Ok(Some(_)) => {}
+        // They were removed meanwhile.
+        Ok(None) => return Step::Refused(flow_over()),
+        Err(_) => return Step::Refused(internal()),
+    }
+    let draft = terms::accepted(user, &shown.name, shown.version);
+    if control.commit(&Actor::User(user.login.clone()), draft).is_err() {
+        return Step::Refused(internal());
+    }
+    match shown.session {
+        None => finish(control, at, user, proven, Draft::default()),
+        Some(session) => go_on(control, at, user, proven, session),
+    }
+}
+
+/// With the session that there is.
+fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven, id: SessionId) -> Step {
+    let stored = control.sessions_in_store(|store| store.session(id)).ok().flatten();
+    let stored = stored.filter(|stored| stored.user == user.id);
+    let alive = stored.filter(|stored| sessions::record_of(control, stored).is_ok_and(|record| record.is_some()));
+    let Some(session) = alive else { return Step::Refused(flow_over()) };
+    if let Some(step) = ask_of_session(control, at, user, &session, proven) {
+        return step;
+    }
+    if !is_first(control, at) {
+        return Step::Refused(flow_over());
+    }
+    done(control, at, session.id, None)
+}
+
+fn declined(control: &Control, at: &At<'_>, proven: &Proven) -> Step {
+    if !is_first(control, at) {
+        return Step::Refused(flow_over());
+    }
+    let detail =
+        "You did not accept the terms of use, so the application does not open. To read them again, open it once more.";
+    let logged = log(control, at.record(proven, SignInOutcome::Failure("terms-declined")));
+    Step::Refused(logged.err().unwrap_or_else(|| refused("terms-declined", detail)))
+}
+
+/// Only one of two that were sent at once leads on.
+fn is_first(control: &Control, at: &At<'_>) -> bool {
+    let key = secret_key(at.secret.expose());
+    control.sign_ins.borrow_mut().flows.take_if_good(&key, now_unix()).is_some()
+}
+
+/// Most sign-ins are asked for none: nothing is read for them.
+fn are_asked_for(control: &Control, at: &At<'_>) -> bool {
+    if !at.flow.missed.terms.is_empty() {
+        return true;
+    }
+    let snapshot = control.snapshot();
+    let mut in_force = snapshot.policies.values().filter(|policy| policy.state == PolicyState::On);
+    in_force.any(|policy| policy.id.tenant == at.flow.tenant && terms::asked_by(policy).next().is_some())
+}
+
+/// The first of them that the user has not accepted.
+fn due(
+    control: &Control,
+    at: &At<'_>,
+    user: &User,
+    session: &StoredSession,
+    of: Option<SessionId>,
+) -> Result<Option<Due>, Refused> {
+    let missed = &at.flow.missed.terms;
+    let mut names: BTreeSet<Name> = missed.clone();
+    for app in apps(at) {
+        if let Some(decision) = decision_for(control, at, app, session) {
+            names.extend(asked_terms(&decision).cloned());
+        }
+    }
+    let accepted = control.directory(|store| store.accepted_terms(user.id)).map_err(|_| internal())?;
+    for name in names.into_iter().filter(|name| !accepted.count(name, now_unix())) {
+        let found = control.directory(|store| store.terms_version(user.id.tenant, &name, None));
+        match found.map_err(|_| internal())? {
+            Some((terms, text)) => {
+                let again = control.directory(|store| store.accepted_once(user.id, &name)).map_err(|_| internal())?;
+                return Ok(Some(Due { terms, text, session: of, again }));
+            }
+            // The relay would send the browser here for ever.
+            None if missed.contains(&name) => {
+                let detail =
+                    format!("A policy asks for the terms of use {name}, which are not there. Tell your administrator.");
+                return Err(refused("policy-step-up", detail));
+            }
+            // It refuses, and says so.
+            None => {}
+        }
+    }
+    Ok(None)
+}
