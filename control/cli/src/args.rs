@@ -19,6 +19,7 @@ mod idp;
 mod policy;
 mod relay;
 mod scim;
+mod terms;
 mod throttle;
 mod vault;
 
@@ -50,6 +51,7 @@ pub(crate) use policy::{
 };
 pub(crate) use relay::{CertCommand, RelayCommand};
 pub(crate) use scim::ScimCommand;
+pub(crate) use terms::{TermsCommand, TermsUpdateArgs};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
 pub(crate) use vault::{VaultCommand, VaultKeyCommand, VaultOwnerArgs, VaultSetArgs};
 
@@ -185,6 +187,9 @@ pub(crate) enum Command {
     /// Conditional access: under which conditions users may use applications, and what is asked of them
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Terms of use: texts that policies ask users to accept
+    #[command(subcommand)]
+    Terms(TermsCommand),
     /// Make the configuration what a file says: applications, groups, limits, networks, certificates, relays, users, policies
     #[command(after_help = apply::APPLY_EXAMPLES)]
     Apply(ApplyArgs),

@@ -25,6 +25,7 @@ mod request;
 mod scim;
 mod status;
 mod tenant;
+mod terms;
 mod throttle;
 mod user;
 mod user_group;
@@ -73,6 +74,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::User(command) => user::run(&context, command).map(done),
         Command::Group(command) => user_group::run(&context, command).map(done),
         Command::Policy(command) => policy::run(&context, command).map(done),
+        Command::Terms(command) => terms::run(&context, command).map(done),
         Command::Assign(args) => assign::run(&context, args).map(done),
         Command::Histogram(args) => histogram::run(&context, &args).map(done),
         Command::Explain(explain) => request::run(&context, &explain).map(done),
@@ -114,6 +116,7 @@ fn run_here(command: &Command, output: Output) -> Option<Result<ExitCode>> {
         | Command::Group(_)
         | Command::Assign(_)
         | Command::Policy(_)
+        | Command::Terms(_)
         | Command::Histogram(_)
         | Command::Explain(_)
         | Command::Apply(_)

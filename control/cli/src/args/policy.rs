@@ -304,7 +304,7 @@ pub(crate) struct WhatIfArgs {
     /// What is known of the device
     #[arg(long, value_name = "STATE")]
     pub(crate) device: Option<DeviceState>,
-    /// Terms that they accepted
+    /// Terms that they accepted, besides those that they did
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) terms: Vec<Name>,
     /// Their session outlasts the browser

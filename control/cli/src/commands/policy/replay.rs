@@ -262,8 +262,10 @@ fn warnings(report: &Report) -> Vec<String> {
         ));
     }
     if !report.outcomes.is_empty() {
-        warnings
-            .push("devices, risk and accepted terms are not in the log: they count as unknown, low and none".into());
+        warnings.push(
+            "devices and accepted terms are not in the log: devices count as unknown, terms as they are accepted now"
+                .into(),
+        );
     }
     warnings
 }
