@@ -7,6 +7,7 @@ mod pages;
 mod portal;
 mod programs;
 mod revocation;
+mod terms;
 
 use std::time::{Duration, Instant};
 

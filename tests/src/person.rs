@@ -90,6 +90,14 @@ impl Person {
         self.submit(&format!("https://{host}/oauth/consent"), &[("consent", &consent), ("answer", answer)])
     }
 
+    /// Answers the page that shows terms of use.
+    pub fn answer_terms(&mut self, page: &Page, accept: bool) -> Result<Page> {
+        let flow = hidden(&page.answer.text(), "flow").with_context(|| format!("no terms: {page:?}"))?;
+        let (host, _) = parts(&page.url)?;
+        let answer = if accept { "terms-accept" } else { "terms-decline" };
+        self.submit(&format!("https://{host}/sign-in/factor"), &[("flow", &flow), ("answer", answer)])
+    }
+
     /// The value of `Cookie` for a host.
     pub fn cookie(&self, host: &str) -> String {
         let own = self.cookies.get(host).into_iter().flatten();
