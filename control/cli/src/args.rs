@@ -172,7 +172,7 @@ pub(crate) enum Command {
     /// Limits of requests, concurrency and bytes
     #[command(subcommand)]
     Throttle(ThrottleCommand),
-    /// Corporate networks, from which users could reach applications without Postern
+    /// Named networks: corporate ones, and lists of anonymisers
     #[command(subcommand)]
     Network(NetworkCommand),
     /// Users of the embedded directory: who may sign in

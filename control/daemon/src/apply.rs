@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::Snapshot;
-use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView};
+use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView, SetNetwork};
 use postern_model::config::{App, CertificateOrigin, Tenant};
 use postern_model::directory::UserGroup;
 use postern_model::document::{
@@ -102,7 +102,8 @@ fn published(control: &Control, tenant: &Tenant) -> Document {
     let given = snapshot.certificates.values();
     let given = given.filter(|c| c.id.tenant == id && c.origin == CertificateOrigin::Given);
     let limits = snapshot.limits.iter().filter(|(key, _)| key.tenant == id);
-    let networks = snapshot.networks.values().filter(|network| network.tenant == id);
+    // Lists of anonymisers come from files that others keep up to date.
+    let networks = snapshot.networks.values().filter(|network| network.tenant == id && !network.anonymiser);
     Document {
         connector_groups: snapshot
             .groups
@@ -172,7 +173,8 @@ impl Run<'_> {
             relays::put(control, actor, name, relay).map_err(|problem| problem.about(format!("relay.{name}")))?;
         }
         for (name, prefixes) in &document.networks {
-            let set = networks::set(control, actor, tenant, name.as_str(), prefixes.clone());
+            let request = SetNetwork { prefixes: prefixes.clone(), anonymiser: false };
+            let set = networks::set(control, actor, tenant, name.as_str(), request);
             set.map_err(|problem| problem.about(format!("network.{name}")))?;
         }
         for (nth, certificate) in document.certificates.iter().enumerate() {

@@ -36,6 +36,9 @@ pub struct Args {
     /// Countries of addresses, for policies: a database in MaxMind's format, read again when the file is another
     #[arg(long, value_name = "FILE")]
     pub geoip: Option<PathBuf>,
+    /// Autonomous systems of addresses, for policies and risk: such a database, read again likewise
+    #[arg(long, value_name = "FILE")]
+    pub geoip_asn: Option<PathBuf>,
     /// User id that may administer, besides root and this process's own; may be given several times
     #[arg(long, value_name = "UID")]
     pub admin_uid: Vec<u32>,

@@ -34,6 +34,7 @@ use crate::sessions::{GroupsKept, SessionIndex, Touched};
 use crate::sign_in::SignIns;
 use crate::stage::Staged;
 use crate::store::{AuditEntry, Commit, Pin, Store, StoreError};
+use crate::systems::Systems;
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -56,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) sources: RefCell<Sources>,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
+    /// Autonomous systems, where `--geoip-asn` names a database.
+    pub(crate) systems: Option<Systems>,
     inner: RefCell<Inner>,
     /// Beside `inner`: a snapshot may be held while it is asked.
     store: RefCell<Box<dyn Store>>,
@@ -101,6 +104,7 @@ impl Control {
             scim: RefCell::default(),
             sources: RefCell::default(),
             countries: None,
+            systems: None,
             inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),
             store: RefCell::new(store),
             version,

@@ -1,24 +1,17 @@
-//! Which country an address is in, by the database of `--geoip`. Whether the file is another one is looked at now and then, when
-//! somebody asks.
+//! Which country an address is in, by the database of `--geoip`.
 
-use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Instant;
 
 use postern_model::policy::Country;
 use postern_service::failure::Failure;
-use postern_service::geoip::{Geoip, GeoipFile, Place};
+use postern_service::geoip::{Geoip, Place};
 
 use crate::control::Control;
-use crate::limits::GEOIP_LOOK_INTERVAL;
+use crate::watched::Watched;
 
 /// A database, and where it came from.
-pub(crate) struct Countries {
-    file: RefCell<GeoipFile>,
-    database: RefCell<Geoip>,
-    looked: Cell<Instant>,
-}
+pub(crate) struct Countries(Watched<Geoip>);
 
 impl Control {
     /// The country of an address; nothing, where there is no database.
@@ -35,39 +28,16 @@ impl Control {
 impl Countries {
     /// Reads the database.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let mut file = GeoipFile::new(path.to_owned());
-        let database = file.read();
-        let database = database.map_err(|error| Failure::usage(format!("--geoip {}: {error}", path.display())))?;
-        Ok(Self { file: RefCell::new(file), database: RefCell::new(database), looked: Cell::new(Instant::now()) })
+        Watched::open("--geoip", path, Geoip::read).map(Self)
     }
 
     /// What is not known is [`Country::UNKNOWN`].
     pub(crate) fn of(&self, address: IpAddr) -> Country {
-        self.look_sometimes();
-        self.database.borrow().country(address).unwrap_or(Country::UNKNOWN)
+        self.0.current().country(address).unwrap_or(Country::UNKNOWN)
     }
 
     fn place(&self, address: IpAddr) -> Option<Place> {
-        self.look_sometimes();
-        self.database.borrow().place(address)
-    }
-
-    fn look_sometimes(&self) {
-        if self.looked.get().elapsed() >= GEOIP_LOOK_INTERVAL {
-            self.look();
-        }
-    }
-
-    /// Reads it anew if it is another one. One that cannot be read leaves the one before in force.
-    fn look(&self) {
-        self.looked.set(Instant::now());
-        let changed = self.file.borrow_mut().open_changed();
-        let read = changed.map(|opened| opened.map_err(Into::into).and_then(Geoip::read));
-        match read {
-            None => {}
-            Some(Ok(database)) => *self.database.borrow_mut() = database,
-            Some(Err(error)) => tracing::error!(%error, "--geoip: the database before it stays in force"),
-        }
+        self.0.current().place(address)
     }
 }
 
@@ -100,11 +70,11 @@ mod tests {
         assert_eq!(country("192.0.2.1"), "DE", "it is not looked at each time");
         for (bytes, expected) in [(of("FR"), "FR"), (b"damaged".to_vec(), "FR"), (of("JP"), "JP")] {
             replace(&bytes);
-            countries.look();
+            countries.0.look();
             assert_eq!(country("192.0.2.1"), expected);
         }
         std::fs::remove_file(&path).unwrap();
-        countries.look();
+        countries.0.look();
         assert_eq!(country("192.0.2.1"), "JP", "a file that is gone");
     }
 }

@@ -56,12 +56,14 @@ mod source;
 mod sso;
 mod stage;
 mod store;
+mod systems;
 mod tenants;
 mod terms;
 mod throttle;
 mod user_groups;
 mod users;
 mod vault;
+mod watched;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -96,6 +98,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let state = StateDir::open(&args.state_dir)?;
     let mut control = open(args, &state)?;
     control.countries = args.geoip.as_deref().map(countries::Countries::open).transpose()?;
+    control.systems = args.geoip_asn.as_deref().map(systems::Systems::open).transpose()?;
     let control = Rc::new(control);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;

@@ -256,7 +256,8 @@ fn make_session(
     }
     draft.session(SessionChange::Put(Box::new(stored)));
     let country = control.country(at.client.address).map(|country| Logged::cut(&country.to_string()));
-    draft.sign_in(SignIn { session: Some(session), country, ..record });
+    let asn = control.asn(at.client.address).map(|asn| asn.0);
+    draft.sign_in(SignIn { session: Some(session), country, asn, ..record });
     control.commit(&Actor::Control, draft).map_err(|_| internal())?;
     tracing::info!(%session, user = %user.login, source = %at.client.address, "signed in");
     Ok((session, BrowserGrant { secret, max_age_s: proven.keep.then_some(lasts_s) }))

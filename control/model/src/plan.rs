@@ -158,7 +158,8 @@ impl Plan {
             plan.add_app(app, snapshot, &decoded)?;
         }
         plan.limits = limit::planned(snapshot);
-        for network in snapshot.networks.values() {
+        // No application is reached by way of an anonymiser.
+        for network in snapshot.networks.values().filter(|network| !network.anonymiser) {
             plan.networks.entry(network.tenant).or_default().push(network.clone());
         }
         let tokens = snapshot.service_tokens.iter().map(|(id, token)| (*id, Arc::new(token.clone())));

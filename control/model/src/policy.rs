@@ -1,6 +1,7 @@
 //! Conditional access: policies say under which conditions somebody may use an application, and what is asked of them before.
 //! They only ever take away: whether somebody may use an application at all is said by assignments.
 
+mod asn;
 mod check;
 mod compiled;
 mod condition;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use asn::Asn;
 pub use check::PolicyInvalid;
 pub use compiled::{Applicable, Policies};
 pub use condition::{Choice, ClientKind, Conditions, DeviceState, Platform, Risk, Strength};

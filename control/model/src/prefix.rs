@@ -1,11 +1,15 @@
 //! Address prefixes (`10.0.0.0/8`, `2001:db8::/32`), as limits and networks name them.
 
+mod set;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
+
+pub use set::PrefixSet;
 
 /// All addresses that share their first `length` bits. Kept without host bits, so that each has one spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! Where addresses are: a database in MaxMind's format (GeoLite2-Country or -City, or one made alike), read whole into memory.
 
 mod file;
+mod systems;
 
 use std::fmt;
 use std::io::Read;
@@ -11,6 +12,7 @@ use postern_model::policy::Country;
 use serde::Deserialize;
 
 pub use file::GeoipFile;
+pub use systems::Systems;
 
 /// A database. Looking up is a walk of at most 128 steps through memory.
 pub struct Geoip {
@@ -39,8 +41,13 @@ pub enum GeoipInvalid {
     #[error("it is no MaxMind database: {0}")]
     Format(#[from] maxminddb::MaxMindDbError),
     /// It is about something else.
-    #[error("it is a database of the type {0:?}: one of countries or cities is needed")]
-    Type(String),
+    #[error("it is a database of the type {found:?}: one of {needed} is needed")]
+    Type {
+        /// Its own word for it.
+        found: String,
+        /// What it should be about.
+        needed: &'static str,
+    },
 }
 
 /// What is read of an entry.
@@ -76,17 +83,12 @@ impl Geoip {
     /// # Errors
     /// When it cannot be read or is none.
     pub fn read(file: impl Read) -> Result<Self, GeoipInvalid> {
-        let mut bytes = Vec::new();
-        // `take` reads without asking how large the file is: what is behind a descriptor may not be asked in a sandbox.
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > BYTES_MAX {
-            return Err(GeoipInvalid::TooLarge);
-        }
-        let reader = Reader::from_source(bytes)?;
+        let reader = open(file)?;
         let kind = &reader.metadata().database_type;
         let lower = kind.to_ascii_lowercase();
         if !["country", "city", "enterprise"].iter().any(|word| lower.contains(word)) {
-            return Err(GeoipInvalid::Type(kind.chars().take(64).collect()));
+            let (found, needed) = (kind.chars().take(64).collect(), "countries or cities");
+            return Err(GeoipInvalid::Type { found, needed });
         }
         Ok(Self { reader })
     }
@@ -115,6 +117,17 @@ impl Geoip {
     pub fn built_unix(&self) -> u64 {
         self.reader.metadata().build_epoch
     }
+}
+
+/// A file in the format, whatever it is about.
+fn open(file: impl Read) -> Result<Reader<Vec<u8>>, GeoipInvalid> {
+    let mut bytes = Vec::new();
+    // `take` reads without asking how large the file is: what is behind a descriptor may not be asked in a sandbox.
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(GeoipInvalid::TooLarge);
+    }
+    Ok(Reader::from_source(bytes)?)
 }
 
 impl Place {
@@ -192,7 +205,7 @@ mod tests {
     #[test]
     fn what_is_no_database_of_countries_is_refused() {
         let other = database("GeoLite2-ASN", &[("192.0.2.0/24", "country", "DE")]);
-        assert!(matches!(Geoip::read(&*other), Err(GeoipInvalid::Type(kind)) if kind == "GeoLite2-ASN"));
+        assert!(matches!(Geoip::read(&*other), Err(GeoipInvalid::Type { found, .. }) if found == "GeoLite2-ASN"));
         assert!(matches!(Geoip::read(&b"hello"[..]), Err(GeoipInvalid::Format(_))));
         assert!(matches!(Geoip::read(&b""[..]), Err(GeoipInvalid::Format(_))));
     }

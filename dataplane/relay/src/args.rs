@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
 pub use log::{LogArgs, LogOptions, LogTarget};
 pub(crate) use log::{LogFile, open_in_state_dir};
-pub use sources::SourceArgs;
+pub use sources::{GeoipArgs, SourceArgs};
 
 /// Postern's relay: the public edge. Accepts clients and connectors' tunnels, and forwards requests from one to the other.
 #[derive(Debug, Clone, Parser)]
@@ -146,8 +146,8 @@ pub struct Options {
     pub source_limits: SourceLimits,
     /// `--access-log` and the like
     pub log: LogOptions,
-    /// `--geoip`
-    pub geoip: Option<PathBuf>,
+    /// `--geoip` and `--geoip-asn`
+    pub geoip: GeoipArgs,
     /// `--admin-listen`
     pub admin_listen: Option<SocketAddr>,
     /// `--grace-period`

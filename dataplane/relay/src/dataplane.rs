@@ -18,7 +18,7 @@ use postern_service::metrics::Process;
 
 use crate::args::LogFile;
 use crate::handover::{Channel, SourceDrops};
-use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
+use crate::messages::{Bootstrap, Database, ToDataplane, ToSupervisor};
 use crate::sandbox;
 use crate::side::{Side, SideParts};
 use crate::worker::context::{ListenProtocol, WorkerListener, WorkerLoad};
@@ -78,7 +78,7 @@ fn run(channel: Channel) -> anyhow::Result<()> {
         channel,
         admin: sockets.admin.take(),
         access_log: sockets.access_log.take(),
-        geoip: sockets.geoip.take(),
+        geoip: std::mem::take(&mut sockets.geoip),
         process,
         warnings: active.warnings().into_iter().chain(io.warning).collect(),
         bootstrap: &bootstrap,
@@ -144,7 +144,7 @@ struct Sockets {
     load_map: Option<OwnedFd>,
     drops: SourceDrops,
     access_log: Option<OwnedFd>,
-    geoip: Option<OwnedFd>,
+    geoip: Vec<(Database, OwnedFd)>,
 }
 
 impl Sockets {
@@ -172,11 +172,8 @@ impl Sockets {
             LogFile::Descriptor => Some(descriptors.next().context("the access log is missing")?),
             LogFile::Off | LogFile::InStateDir => None,
         };
-        let geoip = if bootstrap.geoip {
-            Some(descriptors.next().context("the database of countries is missing")?)
-        } else {
-            None
-        };
+        let database = |of: &Database| Ok((*of, descriptors.next().context("a database of addresses is missing")?));
+        let geoip = bootstrap.geoip.iter().map(database).collect::<anyhow::Result<_>>()?;
         ensure!(descriptors.next().is_none(), "more descriptors than were announced");
         Ok(Self { state_dir, listeners, admin, load_map, drops: SourceDrops::new(drops), access_log, geoip })
     }

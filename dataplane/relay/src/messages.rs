@@ -30,8 +30,8 @@ pub(crate) enum ToDataplane {
     },
     /// SIGHUP, too: log to a new file, which comes as a descriptor unless it is in the state folder.
     AccessLog,
-    /// The database of countries is another file: it comes as a descriptor.
-    Geoip,
+    /// A database is another file: it comes as a descriptor.
+    Geoip(Database),
     /// What BPF did so far, every few seconds where it is on.
     Kernel(KernelFigures),
     /// SIGTERM: end within this time.
@@ -39,6 +39,31 @@ pub(crate) enum ToDataplane {
         /// What running requests are given.
         grace_period: Duration,
     },
+}
+
+/// What a database of addresses says of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Database {
+    Countries,
+    Systems,
+}
+
+impl Database {
+    /// What names its file.
+    pub(crate) const fn flag(self) -> &'static str {
+        match self {
+            Self::Countries => "--geoip",
+            Self::Systems => "--geoip-asn",
+        }
+    }
+
+    /// What is so without it.
+    pub(crate) const fn without(self) -> &'static str {
+        match self {
+            Self::Countries => "no country is known",
+            Self::Systems => "no autonomous system is known",
+        }
+    }
 }
 
 /// What BPF counted since the relay's start, each count under its name in `/metrics`.
@@ -82,7 +107,7 @@ pub(crate) enum ToSupervisor {
 
 /// What a dataplane starts with. Descriptors follow: the state folder, for each address of `listen` one socket per worker,
 /// the admin listener, `steer`'s load map, the pipe for sources to be dropped,
-/// the access log, the database of countries.
+/// the access log, databases of addresses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bootstrap {
     pub(crate) supervisor_pid: u32,
@@ -106,8 +131,8 @@ pub(crate) struct Bootstrap {
     /// Where requests are logged.
     pub(crate) access_log: LogFile,
     pub(crate) log_fields: LogFields,
-    /// Whether a database of countries follows.
-    pub(crate) geoip: bool,
+    /// Which databases of addresses follow.
+    pub(crate) geoip: Vec<Database>,
     /// The control CA's certificate when control dials in; with a Unix link control states it itself.
     pub(crate) trust_anchor_pem: Option<String>,
 }
@@ -115,7 +140,9 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// How many descriptors follow.
     pub(crate) fn descriptors(&self) -> usize {
-        let single = [self.admin, self.load_map, self.drops, self.access_log == LogFile::Descriptor, self.geoip];
-        1 + self.listen.len() * usize::from(self.workers) + single.into_iter().map(usize::from).sum::<usize>()
+        let single = [self.admin, self.load_map, self.drops, self.access_log == LogFile::Descriptor];
+        1 + self.geoip.len()
+            + self.listen.len() * usize::from(self.workers)
+            + single.into_iter().map(usize::from).sum::<usize>()
     }
 }

@@ -107,7 +107,7 @@ mod tests {
         app.settings.insert("corporate_network".into(), setting.into());
         app.internal_url = internal.into();
         let prefixes = vec!["203.0.113.0/24".parse().unwrap()];
-        let network = Network { tenant: TenantId::DEFAULT, name: "hq".parse().unwrap(), prefixes };
+        let network = Network { tenant: TenantId::DEFAULT, name: "hq".parse().unwrap(), prefixes, anonymiser: false };
         snapshot.networks.insert(network.key(), network);
         snapshot
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use postern_model::ids::Name;
 use postern_model::policy::{
-    ClientKind, Country, DeviceState, Platform, PolicyState, Requirement, Risk, Strength, TimeWindow,
+    Asn, ClientKind, Country, DeviceState, Platform, PolicyState, Requirement, Risk, Strength, TimeWindow,
 };
 use postern_model::session::AuthMethod;
 use postern_service::duration;
@@ -205,6 +205,12 @@ pub(crate) struct ConditionArgs {
     /// But not from this one
     #[arg(long = "except-country", value_name = "CODE", value_delimiter = ',')]
     pub(crate) except_countries: Vec<Country>,
+    /// From this autonomous system (AS64500); AS0 where it is not known
+    #[arg(long = "asn", value_name = "ASN", value_delimiter = ',')]
+    pub(crate) asns: Vec<Asn>,
+    /// But not from this one
+    #[arg(long = "except-asn", value_name = "ASN", value_delimiter = ',')]
+    pub(crate) except_asns: Vec<Asn>,
     /// On devices with windows, macos, linux, ios, android or other
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
     pub(crate) platforms: Vec<Platform>,
@@ -283,6 +289,9 @@ pub(crate) struct WhatIfArgs {
     /// The country of that address; unless given, control looks it up if it has --geoip
     #[arg(long, value_name = "CODE")]
     pub(crate) country: Option<Country>,
+    /// The autonomous system of that address; unless given, looked up if control has --geoip-asn
+    #[arg(long, value_name = "ASN")]
+    pub(crate) asn: Option<Asn>,
     /// What the device runs; other unless given
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,

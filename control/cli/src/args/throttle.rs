@@ -1,5 +1,6 @@
 //! `postern throttle …` and `postern network …`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Subcommand};
@@ -98,26 +99,36 @@ pub(crate) struct ThrottleSetArgs {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum NetworkCommand {
-    /// Name a corporate network by its addresses as relays see them, or give it others
+    /// Name a network by its addresses as relays see them, or give it others
     #[command(after_help = "Examples:
   postern network set hq 203.0.113.0/24 2001:db8:1::/48
   postern app set wiki --set corporate_network=warn
+  postern network set tor --file tor-exits.txt --anonymiser
 
 An application's setting corporate_network says what becomes of requests from these networks:
 allow (the default), warn (served, counted, marked in the access log) or redirect (sent to the
-internal URL).")]
+internal URL).
+
+A file has one prefix a line; what follows # is a comment. A list of anonymisers is no corporate
+network: signing in from it raises the risk, and policies can name it. It may have 100,000 prefixes.")]
     Set {
         /// Its name: a-z, 0-9 and -
         name: Name,
         /// Address prefixes
-        #[arg(required = true, value_name = "PREFIX")]
+        #[arg(required_unless_present = "file", value_name = "PREFIX")]
         prefixes: Vec<IpPrefix>,
+        /// Those in this file, too
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// It is a list of anonymisers
+        #[arg(long)]
+        anonymiser: bool,
     },
-    /// List corporate networks
+    /// List named networks
     #[command(after_help = "Examples:
   postern network list")]
     List,
-    /// Forget a corporate network
+    /// Forget a network
     #[command(after_help = "Examples:
   postern network remove hq")]
     Remove {

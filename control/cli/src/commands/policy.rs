@@ -106,8 +106,10 @@ fn changed_keys(clear: &[String], terms: PolicyArgs) -> Result<Map<String, Value
 }
 
 fn entry(args: PolicyArgs) -> Result<PolicyEntry> {
-    let ConditionArgs { networks, except_networks, countries, except_countries, platforms, .. } = &args.conditions;
-    let ConditionArgs { except_platforms, clients, except_clients, times, except_times, .. } = &args.conditions;
+    let ConditionArgs { networks, except_networks, countries, except_countries, asns, except_asns, .. } =
+        &args.conditions;
+    let ConditionArgs { platforms, except_platforms, clients, except_clients, times, except_times, .. } =
+        &args.conditions;
     let ConditionArgs { methods, except_methods, strength, auth_age_min, risk_min, devices, except_devices, .. } =
         &args.conditions;
     Ok(PolicyEntry {
@@ -126,6 +128,8 @@ fn entry(args: PolicyArgs) -> Result<PolicyEntry> {
         except_networks: all(except_networks),
         countries: all(countries),
         except_countries: all(except_countries),
+        asns: all(asns),
+        except_asns: all(except_asns),
         platforms: all(platforms),
         except_platforms: all(except_platforms),
         clients: all(clients),
@@ -170,6 +174,7 @@ fn asked(args: WhatIfArgs) -> Result<WhatIf> {
         app: args.app,
         ip: args.ip,
         country: args.country,
+        asn: args.asn,
         platform: args.platform,
         client: args.client,
         at_unix: args.at,

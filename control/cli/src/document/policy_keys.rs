@@ -22,6 +22,8 @@ pub(crate) const POLICY_KEYS: &[(&str, &str)] = &[
     ("except-networks", "except_networks"),
     ("countries", "countries"),
     ("except-countries", "except_countries"),
+    ("asns", "asns"),
+    ("except-asns", "except_asns"),
     ("platforms", "platforms"),
     ("except-platforms", "except_platforms"),
     ("clients", "clients"),
@@ -69,6 +71,8 @@ pub(super) fn written(entry: &PolicyEntry) -> Vec<(&'static str, Written)> {
     add("except-networks", some(&entry.except_networks));
     add("countries", some(&entry.countries));
     add("except-countries", some(&entry.except_countries));
+    add("asns", some(&entry.asns));
+    add("except-asns", some(&entry.except_asns));
     add("platforms", some(&entry.platforms));
     add("except-platforms", some(&entry.except_platforms));
     add("clients", some(&entry.clients));

@@ -262,9 +262,13 @@ impl Client {
     }
 }
 
-/// A document may hold all that a tenant has; everything else is small.
+/// A document may hold all that a tenant has, a network a list of anonymisers; everything else is small.
 fn body_bytes_max(path: &str) -> usize {
-    if path.rsplit('/').next() == Some(path::APPLY) { APPLY_BYTES_MAX } else { REQUEST_BYTES_MAX }
+    let mut from_the_end = path.rsplit('/');
+    match (from_the_end.next(), from_the_end.next()) {
+        (Some(path::APPLY), _) | (_, Some(path::NETWORKS)) => APPLY_BYTES_MAX,
+        _ => REQUEST_BYTES_MAX,
+    }
 }
 
 fn render_problem(problem: &Problem) -> Response<Full<Bytes>> {

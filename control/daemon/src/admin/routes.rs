@@ -195,8 +195,8 @@ impl Ask<'_> {
         match (self.method, rest) {
             (&Method::GET, []) => reply(&list(networks::list(control, &tenant))),
             (&Method::PUT, [name]) => {
-                let SetNetwork { prefixes } = self.body()?;
-                self.confirmed(networks::set(control, actor, &tenant, name, prefixes)?).await
+                let request: SetNetwork = self.body()?;
+                self.confirmed(networks::set(control, actor, &tenant, name, request)?).await
             }
             (&Method::DELETE, [name]) => self.confirmed(networks::remove(control, actor, &tenant, name)?).await,
             _ => Err(self.no_route()),

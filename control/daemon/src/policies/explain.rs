@@ -57,6 +57,7 @@ fn of_user(
         return Ok(());
     };
     logged.country = logged.country.or_else(|| control.country(logged.source));
+    logged.asn = logged.asn.or_else(|| control.asn(logged.source));
     let mut subjects = Subjects::new(control, app.id.tenant)?;
     let Some(subject) = subjects.of(&logged.user)? else {
         explained
@@ -112,6 +113,7 @@ fn of_machine(control: &Control, app: &App, record: &RequestRecord, explained: &
         session: None,
         source,
         country: source.and_then(|source| control.country(source)),
+        asn: source.and_then(|source| control.asn(source)),
         platform: Platform::Other,
         client: ClientKind::Service,
         risk: Risk::Low,

@@ -34,7 +34,8 @@ pub(crate) fn replay(control: &Control, tenant: &Tenant, request: &Replay) -> Re
             (true, None) => ReplayedRequest::NoUser,
             (true, Some((subject, terms))) => {
                 let country = logged.country.or_else(|| control.country(logged.source));
-                compared.decided(&LoggedRequest { country, ..logged.clone() }, subject, terms)
+                let asn = logged.asn.or_else(|| control.asn(logged.source));
+                compared.decided(&LoggedRequest { country, asn, ..logged.clone() }, subject, terms)
             }
         });
     }

@@ -32,6 +32,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
         session: Some(&session),
         source: request.ip.map(|ip| ip.to_canonical()),
         country: request.country.or_else(|| control.country(request.ip?)),
+        asn: request.asn.or_else(|| control.asn(request.ip?)),
         platform: request.platform.unwrap_or(Platform::Other),
         client: request.client.unwrap_or(ClientKind::Browser),
         risk: request.risk.unwrap_or(Risk::Low),

@@ -81,6 +81,7 @@ pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: 
         session: Some(&record),
         source: Some(at.client.address.to_canonical()),
         country: control.country(at.client.address),
+        asn: control.asn(at.client.address),
         platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
         client: ClientKind::Browser,
         risk: session.risk,

@@ -7,7 +7,7 @@ use postern_model::admin::{SignInRecord, SignInResult};
 use postern_model::chain::LogKind;
 use postern_model::directory::User;
 use postern_model::identity::ClientInfo;
-use postern_model::policy::{Country, Risk};
+use postern_model::policy::{Asn, Country, Risk};
 use postern_model::session::is_multi_factor;
 use postern_service::geoip::Place;
 
@@ -27,6 +27,10 @@ enum Signal {
     /// Nobody gets so far in so short a time.
     ImpossibleTravel,
     NewCountry,
+    /// The internet provider, or whoever else the address is of.
+    NewAsn,
+    /// Who comes from there wants nobody to know from where.
+    Anonymiser,
     /// One address was wrong about many names.
     PasswordSpraying,
     /// Many were wrong about this name.
@@ -38,6 +42,7 @@ enum Signal {
 struct Before {
     at_unix: u64,
     country: Option<Country>,
+    asn: Option<Asn>,
     place: Option<Place>,
     network: Option<IpAddr>,
     multi_factor: bool,
@@ -48,6 +53,8 @@ struct Before {
 struct Known {
     now_unix: u64,
     country: Option<Country>,
+    asn: Option<Asn>,
+    anonymiser: bool,
     place: Option<Place>,
     network: Option<IpAddr>,
     /// The last one first.
@@ -113,6 +120,8 @@ fn known(control: &Control, user: &User, client: &ClientInfo) -> Result<Known, S
     Ok(Known {
         now_unix,
         country: control.country(client.address),
+        asn: control.asn(client.address),
+        anonymiser: control.is_anonymiser(user.id.tenant, client.address),
         place: control.place(client.address),
         network: Some(here),
         before: began(&before).into_iter().map(|record| Before::of(control, record)).collect(),
@@ -138,6 +147,7 @@ impl Before {
         Self {
             at_unix: record.at_unix_ms / 1_000,
             country: record.source.and_then(|source| control.country(source)),
+            asn: record.source.and_then(|source| control.asn(source)),
             place: record.source.and_then(|source| control.place(source)),
             network: record.source.map(network),
             multi_factor: is_multi_factor(&record.methods),
@@ -153,20 +163,23 @@ impl Before {
 impl Known {
     fn signals(&self) -> Vec<Signal> {
         let travel = self.is_impossible_travel().then_some(Signal::ImpossibleTravel);
-        let is_new = !self.before.is_empty() && self.country.is_some() && !self.is_known(self.country);
+        let has_before = !self.before.is_empty();
+        let is_new = has_before && self.country.is_some() && !self.is_known(|before| before.country == self.country);
         let country = is_new.then_some(Signal::NewCountry);
+        let is_new = has_before && self.asn.is_some() && !self.is_known(|before| before.asn == self.asn);
+        let asn = is_new.then_some(Signal::NewAsn);
+        let anonymiser = self.anonymiser.then_some(Signal::Anonymiser);
         let sprayed = (self.sprayed >= RISK_SPRAYED && !self.is_at_home()).then_some(Signal::PasswordSpraying);
         let failures = (self.failures >= RISK_FAILURES).then_some(Signal::Failures);
-        [travel, country, sprayed, failures].into_iter().flatten().collect()
+        [travel, country, asn, anonymiser, sprayed, failures].into_iter().flatten().collect()
     }
 
-    /// Whether the user's sign-ins made a country known. One that succeeded a moment ago does not, unless it took two factors:
+    /// Whether the user's sign-ins made a country, or an autonomous system, known: those that are like it. One that succeeded a moment ago does not, unless it took two factors:
     /// whoever stole a password could make theirs known by using it twice. The first one there is does: there is no other. The oldest of
     /// those that were read is not the first when there are more.
-    fn is_known(&self, country: Option<Country>) -> bool {
+    fn is_known(&self, is_like: impl Fn(&Before) -> bool) -> bool {
         let first = self.before.last().filter(|_| self.complete);
-        first.is_some_and(|first| first.country == country)
-            || self.before.iter().any(|before| before.country == country && before.is_sure(self.now_unix))
+        first.is_some_and(&is_like) || self.before.iter().any(|before| is_like(before) && before.is_sure(self.now_unix))
     }
 
     /// Many share an address. Who has signed in from it before, and not only by a password just now, is not taken for who guesses.
@@ -176,7 +189,7 @@ impl Known {
 
     /// From where the user was last, as far as that is a country that they are known to be in.
     fn is_impossible_travel(&self) -> bool {
-        let last = self.before.iter().find(|before| self.is_known(before.country));
+        let last = self.before.iter().find(|before| self.is_known(|other| other.country == before.country));
         let places = last.and_then(|last| Some((last.at_unix, last.place?, self.place?)));
         places.is_some_and(|(at_unix, there, here)| {
             let (km, hours) = (there.km_to(here), self.now_unix.saturating_sub(at_unix) as f64 / 3_600.0);
@@ -190,7 +203,7 @@ impl Signal {
         match self {
             Self::ImpossibleTravel | Self::PasswordSpraying => Risk::High,
             // Strangers can bring about the last one: it may cost the owner a second factor, and not more.
-            Self::NewCountry | Self::Failures => Risk::Medium,
+            Self::NewCountry | Self::NewAsn | Self::Anonymiser | Self::Failures => Risk::Medium,
         }
     }
 }
@@ -211,7 +224,7 @@ mod tests {
 
     fn before(hours_ago: u64, code: &str, place: Place, multi_factor: bool) -> Before {
         let (country, place) = (code.parse().ok(), Some(place));
-        Before { at_unix: NOW - hours_ago * 3_600, country, place, network: None, multi_factor }
+        Before { at_unix: NOW - hours_ago * 3_600, country, asn: None, place, network: None, multi_factor }
     }
 
     fn signals(code: &str, place: Place, before: &[Before]) -> Vec<Signal> {
@@ -221,7 +234,18 @@ mod tests {
 
     fn nothing() -> Known {
         let (network, before) = (Some(IpAddr::from([192, 0, 2, 7])), Vec::new());
-        Known { now_unix: NOW, country: None, place: None, network, before, complete: true, failures: 0, sprayed: 0 }
+        Known {
+            now_unix: NOW,
+            country: None,
+            asn: None,
+            anonymiser: false,
+            place: None,
+            network,
+            before,
+            complete: true,
+            failures: 0,
+            sprayed: 0,
+        }
     }
 
     #[test]
@@ -237,6 +261,24 @@ mod tests {
         assert_eq!(signals("ZZ", TOKYO, &[home]), [Signal::NewCountry], "what is not known is new, too");
         let unknown = Known { before: vec![home], ..nothing() };
         assert_eq!(unknown.signals(), [], "there is no database");
+    }
+
+    #[test]
+    fn another_provider_is_new_and_an_anonymiser_is_never_known() {
+        let at = |hours, asn, multi_factor| Before { asn: Some(Asn(asn)), ..before(hours, "DE", BERLIN, multi_factor) };
+        let from =
+            |asn: u32, before: &[Before]| Known { asn: Some(Asn(asn)), before: before.to_vec(), ..nothing() }.signals();
+        let home = at(30 * 24, 64_500, false);
+        assert_eq!(from(64_500, &[]), []);
+        assert_eq!(from(64_500, &[home]), []);
+        assert_eq!(from(64_501, &[home]), [Signal::NewAsn]);
+        assert_eq!(from(64_501, &[at(1, 64_501, false), home]), [Signal::NewAsn], "once is not enough");
+        assert_eq!(from(64_501, &[at(1, 64_501, true), home]), []);
+        assert_eq!(from(64_501, &[at(8 * 24, 64_501, false), home]), []);
+        assert_eq!(from(0, &[home]), [Signal::NewAsn], "what is not known is new, too");
+        assert_eq!(Known { before: vec![home], ..nothing() }.signals(), [], "there is no database");
+        let hidden = Known { anonymiser: true, before: vec![home], ..nothing() };
+        assert_eq!((hidden.signals(), Signal::Anonymiser.risk()), (vec![Signal::Anonymiser], Risk::Medium));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod enrolment;
 mod identity_peer;
 mod link;
 mod logged;
+mod networks;
 mod out_of_reach;
 mod peer;
 mod policies;

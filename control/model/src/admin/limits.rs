@@ -74,6 +74,9 @@ pub struct LimitersView {
 pub struct SetNetwork {
     /// Its addresses as relays see them.
     pub prefixes: Vec<IpPrefix>,
+    /// It is a list of anonymisers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymiser: bool,
 }
 
 /// A corporate network.
@@ -81,8 +84,12 @@ pub struct SetNetwork {
 pub struct NetworkView {
     /// Its name.
     pub name: Name,
-    /// Its addresses as relays see them.
+    /// Its addresses as relays see them; of a list of anonymisers none are shown.
     pub prefixes: Vec<IpPrefix>,
+    /// How many there are.
+    pub count: usize,
+    /// It is a list of anonymisers.
+    pub anonymiser: bool,
 }
 
 /// A choice whose error names its field.

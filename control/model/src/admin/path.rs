@@ -147,8 +147,11 @@ pub fn limiters(tenant: &str) -> String {
 /// `GET`.
 #[must_use]
 pub fn networks(tenant: &str) -> String {
-    format!("{TENANTS}/{tenant}/networks")
+    format!("{TENANTS}/{tenant}/{NETWORKS}")
 }
+
+/// Last segment but one of `PUT /v1/tenants/T/networks/N`, whose body may be large.
+pub const NETWORKS: &str = "networks";
 
 /// `PUT`, `DELETE`.
 #[must_use]

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::directory::LoginName;
 use crate::ids::{Name, PolicyId};
-use crate::policy::{ClientKind, Country, DeviceState, Outcome, Platform, PolicyEntry, Risk, SessionControls, Traced};
+use crate::policy::{
+    Asn, ClientKind, Country, DeviceState, Outcome, Platform, PolicyEntry, Risk, SessionControls, Traced,
+};
 use crate::session::AuthMethod;
 
 /// Makes a policy.
@@ -78,6 +80,9 @@ pub struct WhatIf {
     /// The country of that address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
+    /// The autonomous system of that address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
     /// What the device runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,

@@ -11,7 +11,7 @@ use crate::Snapshot;
 use crate::directory::Principal;
 use crate::ids::{AppId, Name, TenantId};
 use crate::network::Network;
-use crate::prefix::IpPrefix;
+use crate::prefix::PrefixSet;
 use crate::session::Subject;
 
 /// All policies of all tenants at one version of the log.
@@ -34,7 +34,7 @@ struct Compiled {
     /// In the order of `policies`.
     rules: Vec<Rule>,
     /// Networks that policies name, one bit each.
-    networks: Vec<(u128, Vec<IpPrefix>)>,
+    networks: Vec<(u128, PrefixSet)>,
     people: Index<Principal>,
     guests: Named,
     apps: Index<AppId>,
@@ -42,6 +42,8 @@ struct Compiled {
     machines: Bits,
     /// Whether any names countries.
     countries: bool,
+    /// Whether any names autonomous systems.
+    asns: bool,
 }
 
 /// Which policies name something.
@@ -119,6 +121,12 @@ impl Applicable {
         !self.is_empty() && self.of.as_deref().is_some_and(|of| of.countries)
     }
 
+    /// Whether the autonomous system of a request may matter: a policy of the tenant names some.
+    #[must_use]
+    pub fn asks_asn(&self) -> bool {
+        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.asns)
+    }
+
     /// Decides about one request.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, now_unix: u64) -> Decision {
@@ -147,10 +155,10 @@ impl Compiled {
         policies.truncate(usize::from(u16::MAX));
         let count = policies.len();
         let named = |network: &&Network| policies.iter().any(|policy| policy.networks().any(|n| *n == network.name));
-        let networks: Vec<(Name, u128, Vec<IpPrefix>)> = networks
+        let networks: Vec<(Name, u128, PrefixSet)> = networks
             .filter(named)
             .zip((0..NETWORK_BITS).map(|bit| 1 << bit))
-            .map(|(network, bit)| (network.name.clone(), bit, network.prefixes.clone()))
+            .map(|(network, bit)| (network.name.clone(), bit, network.prefixes.iter().collect()))
             .collect();
         let rules = policies.iter().map(|policy| Rule::new(policy, &networks)).collect();
         let (mut people, mut apps) = (Index::new(count), Index::new(count));
@@ -172,7 +180,8 @@ impl Compiled {
         }
         let networks = networks.into_iter().map(|(_, bit, prefixes)| (bit, prefixes)).collect();
         let countries = policies.iter().any(|policy| !policy.conditions.countries.is_empty());
-        Self { policies, rules, networks, people, guests, apps, machines, countries }
+        let asns = policies.iter().any(|policy| !policy.conditions.asns.is_empty());
+        Self { policies, rules, networks, people, guests, apps, machines, countries, asns }
     }
 }
 

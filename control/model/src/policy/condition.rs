@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::check::{PolicyInvalid, bounded, invalid, spanned};
-use super::{Country, TimeWindow, WINDOWS_MAX, words};
+use super::{Asn, Country, TimeWindow, WINDOWS_MAX, words};
 use crate::ids::Name;
 use crate::network::NETWORKS_MAX;
 use crate::session::AuthMethod;
@@ -21,6 +21,9 @@ pub struct Conditions {
     /// The country it comes from.
     #[serde(skip_serializing_if = "Choice::is_empty")]
     pub countries: Choice<Country>,
+    /// The autonomous system it comes from.
+    #[serde(skip_serializing_if = "Choice::is_empty")]
+    pub asns: Choice<Asn>,
     /// What the device runs.
     #[serde(skip_serializing_if = "Choice::is_empty")]
     pub platforms: Choice<Platform>,
@@ -169,6 +172,7 @@ impl Conditions {
     pub(super) fn check(&self) -> Result<(), PolicyInvalid> {
         self.networks.check("networks", NETWORKS_MAX)?;
         self.countries.check("countries", usize::MAX)?;
+        self.asns.check("asns", ASNS_MAX)?;
         self.platforms.check("platforms", usize::MAX)?;
         self.clients.check("clients", usize::MAX)?;
         self.times.check("times", WINDOWS_MAX)?;
@@ -212,6 +216,9 @@ impl<T: Ord + fmt::Display> Choice<T> {
         Err(invalid(key, "all there are is excepted: the policy could never apply"))
     }
 }
+
+/// Autonomous systems in one list.
+const ASNS_MAX: usize = 256;
 
 impl<T: Ord> Default for Choice<T> {
     fn default() -> Self {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientKind, Country, DeviceState, Grant, Platform, Policy, Requirement, Risk, SessionControls};
+use super::{Asn, ClientKind, Country, DeviceState, Grant, Platform, Policy, Requirement, Risk, SessionControls};
 use crate::directory::as_text;
 use crate::ids::PolicyId;
 use crate::session::{AuthMethod, SessionRecord};
@@ -24,6 +24,8 @@ pub struct Input<'a> {
     pub source: Option<IpAddr>,
     /// The country of that address; what is not known counts as [`Country::UNKNOWN`].
     pub country: Option<Country>,
+    /// The autonomous system of that address; what is not known counts as [`Asn::UNKNOWN`].
+    pub asn: Option<Asn>,
     /// What the device runs.
     pub platform: Platform,
     /// What kind of program asks.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::invalid;
 use super::{
-    Apps, Choice, ClientKind, Conditions, Country, DeviceState, Grant, People, Platform, Policy, PolicyInvalid,
+    Apps, Asn, Choice, ClientKind, Conditions, Country, DeviceState, Grant, People, Platform, Policy, PolicyInvalid,
     PolicyParts, PolicyState, Requirement, Risk, Scope, SessionControls, Strength, TimeWindow, Who,
 };
 use crate::ids::{AppId, Name, PolicyId, UserGroupId, UserId};
@@ -61,6 +61,12 @@ pub struct PolicyEntry {
     /// But not from these.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub except_countries: BTreeSet<Country>,
+    /// It applies to requests from these autonomous systems.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub asns: BTreeSet<Asn>,
+    /// But not from these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub except_asns: BTreeSet<Asn>,
     /// It applies to devices that run one of these.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub platforms: BTreeSet<Platform>,
@@ -212,6 +218,7 @@ impl PolicyEntry {
         Conditions {
             networks: choice(&self.networks, &self.except_networks),
             countries: choice(&self.countries, &self.except_countries),
+            asns: choice(&self.asns, &self.except_asns),
             platforms: choice(&self.platforms, &self.except_platforms),
             clients: choice(&self.clients, &self.except_clients),
             times: choice(&self.times, &self.except_times),
@@ -253,7 +260,8 @@ impl PolicyEntry {
             Grant::Block => (BTreeSet::new(), BTreeSet::new()),
             Grant::Require { all, any } => (all.clone(), any.clone()),
         };
-        let Conditions { networks, countries, platforms, clients, times, methods, devices, .. } = conditions.clone();
+        let Conditions { networks, countries, asns, platforms, clients, times, methods, devices, .. } =
+            conditions.clone();
         Self {
             state: *state,
             everyone: people.is_none(),
@@ -273,6 +281,8 @@ impl PolicyEntry {
             except_networks: networks.except,
             countries: countries.include,
             except_countries: countries.except,
+            asns: asns.include,
+            except_asns: asns.except,
             platforms: platforms.include,
             except_platforms: platforms.except,
             clients: clients.include,

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use super::country::COUNTRY_BITS;
 use super::window::minute_of_week;
 use super::{
-    Choice, ClientKind, Conditions, Country, DeviceState, Input, Platform, Policy, PolicyState, Risk, Strength,
+    Asn, Choice, ClientKind, Conditions, Country, DeviceState, Input, Platform, Policy, PolicyState, Risk, Strength,
     TimeWindow,
 };
 use crate::ids::Name;
-use crate::prefix::IpPrefix;
+use crate::prefix::PrefixSet;
 use crate::session::AuthMethod;
 
 /// A policy's conditions in bits.
@@ -25,6 +25,7 @@ pub(super) struct Rule {
     networks: u128,
     except_networks: u128,
     countries: Option<Box<[u64; COUNTRY_WORDS]>>,
+    asns: Option<Box<Choice<Asn>>>,
     times: Option<Box<Times>>,
     pub(super) report_only: bool,
 }
@@ -42,15 +43,16 @@ pub(super) struct Facts<'a> {
     methods: u8,
     auth_age_s: u64,
     country: usize,
+    asn: Asn,
     minute: u16,
     source: Option<IpAddr>,
-    known_networks: &'a [(u128, Vec<IpPrefix>)],
+    known_networks: &'a [(u128, PrefixSet)],
     /// Found when the first policy asks.
     networks: Option<u128>,
 }
 
 impl Rule {
-    pub(super) fn new(policy: &Policy, known: &[(Name, u128, Vec<IpPrefix>)]) -> Self {
+    pub(super) fn new(policy: &Policy, known: &[(Name, u128, PrefixSet)]) -> Self {
         let Conditions { platforms, clients, strength, risk_min, devices, .. } = &policy.conditions;
         let strengths = |value: &Strength| strength.is_none_or(|only| only == *value);
         let risks = |value: &Risk| risk_min.is_none_or(|least| *value >= least);
@@ -59,7 +61,7 @@ impl Rule {
             | bits(Strength::ALL, STRENGTH_AT, strengths)
             | bits(Risk::ALL, RISK_AT, risks)
             | bits(DeviceState::ALL, DEVICE_AT, |value| devices.allows(value));
-        let Conditions { networks, countries, times, methods, auth_age_min_s, .. } = &policy.conditions;
+        let Conditions { networks, countries, asns, times, methods, auth_age_min_s, .. } = &policy.conditions;
         let (included, excepted) = network_bits(networks, known);
         Self {
             allowed,
@@ -68,6 +70,7 @@ impl Rule {
             networks: included,
             except_networks: excepted,
             countries: (!countries.is_empty()).then(|| Box::new(country_bits(countries))),
+            asns: (!asns.is_empty()).then(|| Box::new(asns.clone())),
             times: (!times.is_empty()).then(|| Box::new(Times::new(times))),
             report_only: policy.state == PolicyState::ReportOnly,
         }
@@ -75,12 +78,13 @@ impl Rule {
 
     /// Cheap tests first; most policies end there.
     pub(super) fn applies(&self, facts: &mut Facts<'_>) -> bool {
-        let Self { allowed, methods: (one_of, none_of), auth_age_min_s, countries, times, .. } = self;
+        let Self { allowed, methods: (one_of, none_of), auth_age_min_s, countries, asns, times, .. } = self;
         let by_bits = facts.bits & !allowed == 0 && (*one_of == 0 || facts.methods & one_of != 0);
         if !by_bits || facts.methods & none_of != 0 || facts.auth_age_s < u64::from(*auth_age_min_s) {
             return false;
         }
         countries.as_ref().is_none_or(|set| set[facts.country / 64] & (1 << (facts.country % 64)) != 0)
+            && asns.as_ref().is_none_or(|asns| asns.allows(&facts.asn))
             && times.as_ref().is_none_or(|times| times.cover(facts.minute))
             && (self.is_anywhere() || {
                 let found = facts.networks();
@@ -106,7 +110,7 @@ impl Times {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(input: &Input<'_>, now_unix: u64, known_networks: &'a [(u128, Vec<IpPrefix>)]) -> Self {
+    pub(super) fn new(input: &Input<'_>, now_unix: u64, known_networks: &'a [(u128, PrefixSet)]) -> Self {
         let strength = if input.is_multi_factor() { Strength::MultiFactor } else { Strength::SingleFactor };
         let bits = 1 << (PLATFORM_AT + input.platform as u32)
             | 1 << (CLIENT_AT + input.client as u32)
@@ -118,6 +122,7 @@ impl<'a> Facts<'a> {
             methods: method_bits(input.methods()),
             auth_age_s: input.auth_age_s(now_unix),
             country: input.country.unwrap_or(Country::UNKNOWN).index(),
+            asn: input.asn.unwrap_or(Asn::UNKNOWN),
             minute: minute_of_week(now_unix),
             source: input.source,
             known_networks,
@@ -128,10 +133,9 @@ impl<'a> Facts<'a> {
     fn networks(&mut self) -> u128 {
         let Some(source) = self.source else { return ANYWHERE };
         *self.networks.get_or_insert_with(|| {
-            let within = |prefixes: &[IpPrefix]| prefixes.iter().any(|prefix| prefix.contains(source));
             self.known_networks
                 .iter()
-                .filter(|(_, prefixes)| within(prefixes))
+                .filter(|(_, prefixes)| prefixes.contains(source))
                 .fold(ANYWHERE, |found, (bit, _)| found | bit)
         })
     }
@@ -146,7 +150,7 @@ fn method_bits(methods: impl Iterator<Item = AuthMethod>) -> u8 {
 }
 
 /// What is named and has no bit counts for more, never for less: an exception is none then, and to be in it is no condition.
-fn network_bits(networks: &Choice<Name>, known: &[(Name, u128, Vec<IpPrefix>)]) -> (u128, u128) {
+fn network_bits(networks: &Choice<Name>, known: &[(Name, u128, PrefixSet)]) -> (u128, u128) {
     let bit = |name: &Name| known.iter().find(|(known, ..)| known == name).map(|(_, bit, _)| *bit);
     let include = networks.include.iter().map(bit).try_fold(0, |bits, bit| Some(bits | bit?));
     let include = include.filter(|_| !networks.include.is_empty()).unwrap_or(ANYWHERE);

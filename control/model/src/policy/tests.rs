@@ -55,6 +55,7 @@ fn input<'a>(session: &'a SessionRecord, terms: &'a AcceptedTerms) -> Input<'a> 
         session: Some(session),
         source: Some("192.0.2.7".parse().unwrap()),
         country: None,
+        asn: None,
         platform: Platform::Linux,
         client: ClientKind::Browser,
         risk: Risk::Low,
@@ -86,7 +87,8 @@ fn policy(seq: u32, change: impl FnOnce(&mut PolicyParts)) -> Policy {
 /// With the networks hq (192.0.2.0/24) and lab (198.51.100.0/24).
 fn state(policies: impl IntoIterator<Item = Policy>) -> Snapshot {
     let network = |named: &str, prefix: &str| {
-        let network = Network { tenant: T, name: name(named), prefixes: vec![prefix.parse().unwrap()] };
+        let network =
+            Network { tenant: T, name: name(named), prefixes: vec![prefix.parse().unwrap()], anonymiser: false };
         (network.key(), network)
     };
     Snapshot {
@@ -185,6 +187,7 @@ fn each_condition_asks_for_its_input() {
     let at_lab = Input { source: Some("198.51.100.9".parse().unwrap()), ..base.clone() };
     let nowhere = Input { source: None, ..base.clone() };
     let german = Input { country: Some("DE".parse().unwrap()), ..base.clone() };
+    let elsewhere = Input { asn: Some(Asn(64_500)), ..base.clone() };
     let phone = Input { platform: Platform::Ios, client: ClientKind::Native, ..base.clone() };
     let risky = Input { risk: Risk::High, device: DeviceState::Registered, ..base.clone() };
     for (conditions, on, off) in [
@@ -195,6 +198,9 @@ fn each_condition_asks_for_its_input() {
         (r#"{"countries":{"include":["DE","FR"]}}"#, &german, &base),
         (r#"{"countries":{"include":["ZZ"]}}"#, &base, &german),
         (r#"{"countries":{"except":["DE"]}}"#, &base, &german),
+        (r#"{"asns":{"include":["AS64500","AS1"]}}"#, &elsewhere, &base),
+        (r#"{"asns":{"include":["AS0"]}}"#, &base, &elsewhere),
+        (r#"{"asns":{"except":["AS64500"]}}"#, &base, &elsewhere),
         (r#"{"platforms":{"include":["ios"]}}"#, &phone, &base),
         (r#"{"platforms":{"except":["ios"]}}"#, &base, &phone),
         (r#"{"clients":{"include":["native","service"]}}"#, &phone, &base),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::alone;
 use super::{
-    Choice, ClientKind, Country, Grant, Input, Outcome, People, Policy, PolicyState, Requirement, Scope, Strength, span,
+    Asn, Choice, ClientKind, Country, Grant, Input, Outcome, People, Policy, PolicyState, Requirement, Scope, Strength,
+    span,
 };
 use crate::Snapshot;
 use crate::ids::{AppId, Name, PolicyId};
@@ -129,6 +130,7 @@ impl Look<'_> {
         [
             self.networks(),
             choice("country", &conditions.countries, &input.country.unwrap_or(Country::UNKNOWN)),
+            choice("autonomous system", &conditions.asns, &input.asn.unwrap_or(Asn::UNKNOWN)),
             choice("platform", &conditions.platforms, &input.platform),
             choice("client", &conditions.clients, &input.client),
             self.times(),

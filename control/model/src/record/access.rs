@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::RequestRecord;
 use crate::directory::{LoginName, Principal};
 use crate::ids::{AppId, PolicyId, SessionId};
-use crate::policy::{ClientKind, Country, DeviceState, Input, Platform, Risk};
+use crate::policy::{Asn, ClientKind, Country, DeviceState, Input, Platform, Risk};
 use crate::session::{AuthMethod, SessionRecord, Subject};
 use crate::terms::AcceptedTerms;
 
@@ -37,6 +37,9 @@ pub struct AccessRecord {
     /// The country of the client's address, where a policy asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
+    /// The autonomous system of that address, where a policy asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
     /// Policies in force that applied, the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyId>,
@@ -63,6 +66,9 @@ pub struct LoggedRequest {
     /// Its country, where the record has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
+    /// Its autonomous system, where the record has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
     /// What the device runs, where the record has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
@@ -91,6 +97,7 @@ impl LoggedRequest {
             at_unix,
             source: source.ip().to_canonical(),
             country: access.country,
+            asn: access.asn,
             platform: access.platform.or_else(|| agent.map(|agent| Platform::of_user_agent(agent.as_bytes()))),
             authenticated_unix: access.authenticated_unix,
             methods: access.methods.clone(),
@@ -124,6 +131,7 @@ impl LoggedRequest {
             session: Some(session),
             source: Some(self.source),
             country: self.country,
+            asn: self.asn,
             platform: self.platform.unwrap_or(Platform::Other),
             client: ClientKind::Browser,
             risk: self.risk,

@@ -56,7 +56,7 @@ fn limit(tenant: u32, kind: u32, app: u32) -> Limit {
 
 fn network(tenant: u32, nth: u32) -> Network {
     let prefixes = vec!["192.0.2.0/24".parse().unwrap()];
-    Network { tenant: TenantId(tenant), name: format!("n{nth}").parse().unwrap(), prefixes }
+    Network { tenant: TenantId(tenant), name: format!("n{nth}").parse().unwrap(), prefixes, anonymiser: false }
 }
 
 fn assignment(app: AppId, kind: u32, tenant: u32) -> Assignment {

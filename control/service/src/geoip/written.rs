@@ -34,6 +34,20 @@ pub(crate) fn cities<'a>(entries: &[(&'a str, &str, (f64, f64))]) -> Vec<u8> {
     file("GeoLite2-City", entries.iter().map(entry))
 }
 
+/// A database of autonomous systems. Each entry: a prefix, and the number.
+pub(crate) fn systems<'a>(entries: &[(&'a str, u32)]) -> Vec<u8> {
+    let entry = |(prefix, number): &(&'a str, u32)| {
+        let mut data = Vec::new();
+        map(&mut data, 1);
+        text(&mut data, "autonomous_system_number");
+        // A number of 32 bits.
+        data.push(0xc4);
+        data.extend(number.to_be_bytes());
+        (*prefix, data)
+    };
+    file("GeoLite2-ASN", entries.iter().map(entry))
+}
+
 fn country(data: &mut Vec<u8>, key: &str, code: &str) {
     text(data, key);
     map(data, 1);

@@ -33,9 +33,20 @@ pub struct SourceArgs {
     /// Packets at once [default: twice the rate]
     #[arg(long, value_name = "N", value_parser = burst(), allow_negative_numbers = true)]
     pub packet_burst: Option<u64>,
+    #[command(flatten)]
+    pub geoip: GeoipArgs,
+}
+
+/// Databases of addresses.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Where sources are")]
+pub struct GeoipArgs {
     /// Countries of addresses, for policies: a database in MaxMind's format, read again when the file is another
-    #[arg(long, value_name = "FILE", help_heading = "Where sources are")]
+    #[arg(long, value_name = "FILE")]
     pub geoip: Option<PathBuf>,
+    /// Autonomous systems of addresses, for policies: such a database, read again likewise
+    #[arg(long, value_name = "FILE")]
+    pub geoip_asn: Option<PathBuf>,
 }
 
 impl SourceArgs {

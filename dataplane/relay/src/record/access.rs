@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use postern_model::directory::Principal;
 use postern_model::ids::PolicyId;
-use postern_model::policy::{Country, Decision, Outcome, Platform};
+use postern_model::policy::{Asn, Country, Decision, Outcome, Platform};
 use postern_model::record::IDLE;
 use postern_model::session::SessionRecord;
 
@@ -27,6 +27,8 @@ pub(crate) struct Judged {
     pub(crate) platform: Platform,
     /// Where any policy asks for it.
     pub(crate) country: Option<Country>,
+    /// Likewise.
+    pub(crate) asn: Option<Asn>,
     /// Nothing was done for longer than one of them allows.
     pub(crate) idle: bool,
 }
@@ -63,10 +65,13 @@ impl Line<'_> {
 }
 
 fn push_judged(out: &mut String, judged: &Judged) {
-    let Judged { decision, platform, country, idle } = judged;
+    let Judged { decision, platform, country, asn, idle } = judged;
     let _ = write!(out, ",\"platform\":\"{platform}\"");
     if let Some(country) = country {
         let _ = write!(out, ",\"country\":\"{country}\"");
+    }
+    if let Some(asn) = asn {
+        let _ = write!(out, ",\"asn\":\"{asn}\"");
     }
     push_policies(out, "policies", decision.applied.iter());
     let reported = decision.report_only.iter().filter(|reported| reported.outcome != Outcome::Allow);
@@ -115,7 +120,7 @@ mod tests {
         ];
         let applied = (1..=policies).map(policy).collect();
         let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
-        Judged { decision, platform: Platform::Ios, country: "DE".parse().ok(), idle }
+        Judged { decision, platform: Platform::Ios, country: "DE".parse().ok(), asn: Some(Asn(64_500)), idle }
     }
 
     #[test]
@@ -129,6 +134,7 @@ mod tests {
         assert_eq!(access.risk, Risk::Medium);
         assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
         assert_eq!((access.platform, access.country), (Some(Platform::Ios), "DE".parse().ok()));
+        assert_eq!(access.asn, Some(Asn(64_500)));
         let ids = |policies: &[PolicyId]| policies.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             (ids(&access.policies), ids(&access.report_only)),

@@ -35,7 +35,7 @@ use crate::limit;
 use crate::limits::{
     CONTROL_HANDSHAKES_MAX, LINK_CLOSE_TIME, LINK_QUEUE_MAX, LOG_END_TIME, PULSE_INTERVAL, SESSIONS_SEEN_INTERVAL,
 };
-use crate::messages::{Bootstrap, KernelFigures, ToDataplane, ToSupervisor};
+use crate::messages::{Bootstrap, Database, KernelFigures, ToDataplane, ToSupervisor};
 use crate::published::ConfigHandle;
 use crate::worker::drain::{Drain, DrainState};
 use crate::worker::peers::ToWorker;
@@ -46,7 +46,7 @@ pub(crate) struct SideParts<'a> {
     pub(crate) channel: Channel,
     pub(crate) admin: Option<TcpListener>,
     pub(crate) access_log: Option<OwnedFd>,
-    pub(crate) geoip: Option<OwnedFd>,
+    pub(crate) geoip: Vec<(Database, OwnedFd)>,
     pub(crate) process: Process,
     pub(crate) warnings: Vec<String>,
     pub(crate) bootstrap: &'a Bootstrap,
@@ -92,7 +92,8 @@ impl Side {
         let SideParts { channel, admin, access_log, geoip, process, mut warnings, bootstrap } = parts;
         let (keeper, damage) = Keeper::load(Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
         warnings.extend(damage);
-        warnings.extend(geoip.and_then(|file| files::read_countries(&keeper.handle().current().countries, file)));
+        let countries = Arc::clone(&keeper.handle().current().countries);
+        warnings.extend(geoip.into_iter().filter_map(|(of, file)| files::read_database(&countries, of, file)));
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -224,7 +225,7 @@ impl Side {
             ToDataplane::Reload { trust_anchor_pem } => self.reload(trust_anchor_pem),
             ToDataplane::Kernel(figures) => self.kernel = figures,
             ToDataplane::AccessLog => self.reopen_log(received.descriptors),
-            ToDataplane::Geoip => self.replace_countries(received.descriptors),
+            ToDataplane::Geoip(of) => self.replace_database(of, received.descriptors),
             ToDataplane::Drain { grace_period } => {
                 self.drain.advance(DrainState::Draining);
                 self.pace.end_in(grace_period);

@@ -14,7 +14,6 @@ use std::time::Duration;
 use nix::unistd::getpid;
 use postern_ebpf_loader::WorkerState;
 use postern_service::failure::Failure;
-use postern_service::geoip::GeoipFile;
 use postern_service::notify;
 use postern_service::signals::{AsyncSignals, Signal};
 use tokio::time::{Instant, Interval, sleep_until, timeout};
@@ -32,6 +31,7 @@ use crate::handover::DropRequests;
 use crate::limits::{BOOTSTRAP_TIMEOUT, DRAIN_MARGIN, GEOIP_LOOK_INTERVAL, KERNEL_REPORT_INTERVAL, READY_TIMEOUT};
 use crate::messages::{Bootstrap, ToDataplane, ToSupervisor};
 
+use geoip::Databases;
 pub(super) use geoip::check as check_geoip;
 
 /// All that outlives a dataplane.
@@ -42,7 +42,7 @@ pub(super) struct Supervisor {
     listeners: Listeners,
     steering: Steering,
     trust_anchor_pem: Option<String>,
-    geoip: Option<GeoipFile>,
+    geoip: Databases,
     signals: AsyncSignals,
     generation: u32,
     was_ready: bool,
@@ -72,7 +72,7 @@ impl Supervisor {
         signals: AsyncSignals,
     ) -> Self {
         let (generation, was_ready, watchdog) = (0, false, Watchdog::new());
-        let geoip = options.geoip.clone().map(GeoipFile::new);
+        let geoip = Databases::new(&options.geoip);
         Self {
             options,
             user,
@@ -205,7 +205,7 @@ impl Supervisor {
 
     async fn bootstrap(&mut self, dataplane: &DataplaneProcess, drops_pipe: Option<OwnedFd>) -> io::Result<()> {
         let load_map = self.steering.load_map();
-        let geoip = self.open_geoip();
+        let geoip = self.geoip.open();
         let bootstrap = Bootstrap {
             supervisor_pid: getpid().as_raw().unsigned_abs(),
             generation: self.generation,
@@ -222,14 +222,15 @@ impl Supervisor {
             drops: drops_pipe.is_some(),
             access_log: self.options.log.file(),
             log_fields: self.options.log.fields,
-            geoip: geoip.is_some(),
+            geoip: geoip.iter().map(|(of, _)| *of).collect(),
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
         let state_dir = self.state_dir.descriptor()?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![state_dir.as_fd()];
         descriptors.extend(self.listeners.descriptors());
         let access_log = self.options.log.open()?;
-        let others = load_map.iter().chain(&drops_pipe).chain(&access_log).chain(&geoip);
+        let geoip = geoip.iter().map(|(_, file)| file);
+        let others = load_map.iter().chain(&drops_pipe).chain(&access_log).chain(geoip);
         descriptors.extend(others.map(|descriptor| descriptor.as_fd()));
         dataplane.bootstrap(bootstrap, &descriptors).await
     }

@@ -51,7 +51,7 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
     let state_dir = StateDir::open(&options.state_dir, user.as_ref())?;
     raise_limits(user.is_some());
     check_log(&options.log)?;
-    attend::check_geoip(options.geoip.as_deref())?;
+    attend::check_geoip(&options.geoip)?;
     let listeners = Listeners::bind(&options.listen, options.workers, options.admin_listen)?;
     let steering = Steering::set_up(&options, &instance_name(&options.name, state_dir.path()), &listeners)?;
     for group in listeners.groups() {

@@ -94,11 +94,12 @@ pub(crate) fn authorise(
             let token = bearer::shown(head, published, &session.remembered);
             let let_in = token.and_then(|token| let_in(token, &app, &session.remembered, subject));
             let until = let_in.map_err(|refusal| refusal.reject(head, &app))?;
-            let country = || session.country(&published.countries);
-            let again = conditional::machine(published, app.id, session.address.ip(), country).map_err(|unmet| {
-                *detail = unmet.detail();
-                unmet.reject()
-            })?;
+            let (country, asn) = (|| session.country(&published.countries), || session.asn(&published.countries));
+            let again =
+                conditional::machine(published, app.id, session.address.ip(), (country, asn)).map_err(|unmet| {
+                    *detail = unmet.detail();
+                    unmet.reject()
+                })?;
             earlier(until, again)
         }
         (Preauth::Oidc, Wanted::Application) => {
@@ -209,13 +210,13 @@ impl Permit {
         let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
         let access = published.access();
         let source = self.source;
-        let country = || published.countries.of(source);
+        let place = (|| published.countries.of(source), || published.countries.asn(source));
         self.until = match (app.preauth, &mut self.subject) {
             // Whoever was let in by name is let in without.
             (Preauth::Passthrough, _) => None,
             (Preauth::Oidc, Some(Subject::Service(held))) => {
                 let until = still_admits(held, app, published, head)?;
-                let again = conditional::machine(published, app.id, self.source, country);
+                let again = conditional::machine(published, app.id, self.source, place);
                 earlier(until, again.map_err(|unmet| unmet.reject())?)
             }
             (Preauth::Oidc, Some(Subject::Person(person))) => {
@@ -238,7 +239,7 @@ impl Permit {
                 };
                 let let_in = token.and_then(|token| let_in(token, app, &Remembered::default(), &mut self.subject));
                 let until = let_in.map_err(|refusal| refusal.reject(head, app))?;
-                let again = conditional::machine(published, app.id, self.source, country);
+                let again = conditional::machine(published, app.id, self.source, place);
                 earlier(until, again.map_err(|unmet| unmet.reject())?)
             }
         };

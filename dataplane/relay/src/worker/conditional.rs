@@ -8,7 +8,8 @@ use postern_io::{Instant, now, wall_clock};
 use postern_model::identity::{MISSED_TERMS_MAX, Missed};
 use postern_model::ids::{AppId, PolicyId};
 use postern_model::policy::{
-    Applicable, ClientKind, Country, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
+    Applicable, Asn, ClientKind, Country, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step,
+    StepUp,
 };
 use postern_model::session::SessionRecord;
 use postern_model::terms::AcceptedTerms;
@@ -28,6 +29,8 @@ pub(crate) struct Circumstances {
     platform: Platform,
     /// Where any policy asks for it.
     country: Option<Country>,
+    /// Likewise.
+    asn: Option<Asn>,
     client: ClientKind,
 }
 
@@ -44,7 +47,7 @@ impl Circumstances {
     #[cfg(test)]
     pub(crate) fn anywhere() -> Self {
         let source = IpAddr::from([192, 0, 2, 1]);
-        Self { source, platform: Platform::Other, client: ClientKind::Browser, country: None }
+        Self { source, platform: Platform::Other, client: ClientKind::Browser, country: None, asn: None }
     }
 
     /// Nothing is looked at where nothing is asked.
@@ -54,8 +57,9 @@ impl Circumstances {
             false => Platform::of_user_agent(head.headers.get(Known::UserAgent).unwrap_or_default()),
         };
         let country = applicable.asks_country().then(|| session.country(countries));
+        let asn = applicable.asks_asn().then(|| session.asn(countries));
         let source = session.address.ip().to_canonical();
-        Self { source, platform, client: ClientKind::Browser, country }
+        Self { source, platform, client: ClientKind::Browser, country, asn }
     }
 
     /// A program asks, and no browser.
@@ -66,6 +70,7 @@ impl Circumstances {
     /// The same in the middle of a request: policies, or the database of countries, may be others.
     pub(crate) fn look_again(&mut self, applicable: &Applicable, countries: &Countries) {
         self.country = applicable.asks_country().then(|| countries.of(self.source));
+        self.asn = applicable.asks_asn().then(|| countries.asn(self.source));
     }
 
     /// What the policies say of a session that is used so, if any is about it; `seen_unix`: when it was used last.
@@ -83,6 +88,7 @@ impl Circumstances {
             session: Some(record),
             source: Some(self.source),
             country: self.country,
+            asn: self.asn,
             platform: self.platform,
             client: self.client,
             risk: record.risk,
@@ -92,7 +98,7 @@ impl Circumstances {
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
         let idle = idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
-        Some(Judged { decision, platform: self.platform, country: self.country, idle })
+        Some(Judged { decision, platform: self.platform, country: self.country, asn: self.asn, idle })
     }
 }
 
@@ -108,7 +114,7 @@ pub(crate) fn machine(
     published: &Published,
     app: AppId,
     source: IpAddr,
-    country: impl FnOnce() -> Country,
+    (country, asn): (impl FnOnce() -> Country, impl FnOnce() -> Asn),
 ) -> Result<Option<Instant>, Unmet> {
     let applicable = published.plan.policies().for_service(app);
     if applicable.is_empty() {
@@ -119,6 +125,7 @@ pub(crate) fn machine(
         session: None,
         source: Some(source.to_canonical()),
         country: applicable.asks_country().then(country),
+        asn: applicable.asks_asn().then(asn),
         platform: Platform::Other,
         client: ClientKind::Service,
         risk: Risk::Low,

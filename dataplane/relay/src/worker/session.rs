@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use postern_io::{Stream, TlsSummary};
-use postern_model::policy::Country;
+use postern_model::policy::{Asn, Country};
 
 use super::bearer::Remembered;
 use super::sign_in::{RememberedAccess, RememberedCookie};
@@ -22,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) remembered_cookie: RememberedCookie,
     /// Where the client is, once that was asked, and of which database.
     country: Cell<Option<(u64, Country)>>,
+    asn: Cell<Option<(u64, Asn)>>,
     pub(crate) remembered_access: RememberedAccess,
 }
 
@@ -34,6 +35,7 @@ impl Session {
             remembered: Remembered::default(),
             remembered_cookie: RememberedCookie::default(),
             country: Cell::new(None),
+            asn: Cell::new(None),
             remembered_access: RememberedAccess::default(),
         }
     }
@@ -47,6 +49,17 @@ impl Session {
         let country = countries.of(self.address.ip());
         self.country.set(Some((changes, country)));
         country
+    }
+
+    /// The autonomous system that the client is in; looked up as its country is.
+    pub(crate) fn asn(&self, countries: &Countries) -> Asn {
+        let changes = countries.changes();
+        if let Some((_, asn)) = self.asn.get().filter(|(of, _)| *of == changes) {
+            return asn;
+        }
+        let asn = countries.asn(self.address.ip());
+        self.asn.set(Some((changes, asn)));
+        asn
     }
 
     /// `TLSv1.2` or `TLSv1.3`.

@@ -53,6 +53,7 @@ fn signed_in(
     ];
     fields.extend(access.platform.map(|platform| ("  platform", platform.to_string())));
     fields.extend(access.country.map(|country| ("  country", country.to_string())));
+    fields.extend(access.asn.map(|asn| ("  system", asn.to_string())));
     fields.push(("  decided", access.outcome.clone().unwrap_or_else(|| "no policy was about it".into())));
     fields
 }

@@ -42,6 +42,8 @@ fn entry(section: &Section<'_>) -> Result<PolicyEntry, Failure> {
         except_networks: set(section, "except-networks")?,
         countries: set(section, "countries")?,
         except_countries: set(section, "except-countries")?,
+        asns: set(section, "asns")?,
+        except_asns: set(section, "except-asns")?,
         platforms: set(section, "platforms")?,
         except_platforms: set(section, "except-platforms")?,
         clients: set(section, "clients")?,

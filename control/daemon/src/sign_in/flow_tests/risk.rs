@@ -98,3 +98,29 @@ async fn wrong_passwords_count_and_no_other_failures() {
     let high = world.signed_in(from(&world, TOKYO, PASSWORD).await).unwrap();
     assert_eq!(world.session(&high).unwrap().risk, Risk::High);
 }
+
+#[tokio::test]
+async fn another_provider_and_an_anonymiser_speak_for_somebody_else() {
+    let mut world = World::new("off").await;
+    let path = world.folder.path().join("systems.mmdb");
+    let file = written::systems(&[("192.0.2.0/24", 64_500), ("198.51.100.0/24", 64_501)]);
+    std::fs::write(&path, file).unwrap();
+    world.control.systems = Some(crate::systems::Systems::open(&path).unwrap());
+    let risk = |world: &World, step: Step| world.session(&world.signed_in(step).unwrap()).unwrap().risk;
+    assert_eq!(risk(&world, from(&world, BERLIN, PASSWORD).await), Risk::Low, "the first is home");
+    assert_eq!(risk(&world, from(&world, TOKYO, PASSWORD).await), Risk::Medium, "another provider");
+    assert_eq!(risk(&world, from(&world, BERLIN, PASSWORD).await), Risk::Low);
+    let tenant = identity::default_tenant(&world.control.snapshot()).unwrap();
+    let set = |prefix: &str, anonymiser| {
+        let request = postern_model::admin::SetNetwork { prefixes: vec![prefix.parse().unwrap()], anonymiser };
+        let name = if anonymiser { "tor" } else { "hq" };
+        crate::networks::set(&world.control, &Actor::Control, &tenant, name, request).unwrap();
+    };
+    set("192.0.2.0/24", false);
+    assert_eq!(risk(&world, from(&world, BERLIN, PASSWORD).await), Risk::Low, "a corporate network is none");
+    set("192.0.2.7/32", true);
+    assert_eq!(risk(&world, from(&world, BERLIN, PASSWORD).await), Risk::Medium);
+    world.set_policy(r#""conditions": {"asns": {"except": ["AS64500"]}}, "grant": {"require": {"all": ["mfa"]}}"#);
+    assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
+    assert_eq!(problem(from(&world, TOKYO, PASSWORD).await), "policy-step-up");
+}

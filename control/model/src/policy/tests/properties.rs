@@ -26,6 +26,7 @@ fn any_conditions() -> impl Strategy<Value = Conditions> {
     let choices = (
         choice(vec![name("hq"), name("lab"), name("gone")]),
         choice(["DE", "FR", "ZZ"].map(|code| code.parse().unwrap()).to_vec()),
+        choice(vec![Asn::UNKNOWN, Asn(64_500), Asn(64_501)]),
         choice(Platform::ALL.to_vec()),
         choice(ClientKind::ALL.to_vec()),
         choice(windows.map(|text| text.parse().unwrap()).to_vec()),
@@ -38,10 +39,11 @@ fn any_conditions() -> impl Strategy<Value = Conditions> {
         prop::option::weighted(0.2, prop::sample::select(Risk::ALL)),
     );
     (choices, rest).prop_map(|(choices, (strength, auth_age_min_s, risk_min))| {
-        let (networks, countries, platforms, clients, times, methods, devices) = choices;
+        let (networks, countries, asns, platforms, clients, times, methods, devices) = choices;
         Conditions {
             networks,
             countries,
+            asns,
             platforms,
             clients,
             times,
@@ -105,6 +107,7 @@ struct Request {
     terms: AcceptedTerms,
     source: Option<std::net::IpAddr>,
     country: Option<Country>,
+    asn: Option<Asn>,
     platform: Platform,
     client: ClientKind,
     risk: Risk,
@@ -118,6 +121,7 @@ impl Request {
             session: Some(&self.session),
             source: self.source,
             country: self.country,
+            asn: self.asn,
             platform: self.platform,
             client: self.client,
             risk: self.risk,
@@ -137,6 +141,7 @@ fn any_request() -> impl Strategy<Value = Request> {
     let from = (
         prop::option::of(prop::sample::select(sources)),
         prop::option::of(prop::sample::select(vec!["DE".parse().unwrap(), "US".parse().unwrap()])),
+        prop::option::of(prop::sample::select(vec![Asn(64_500), Asn(64_501)])),
         prop::sample::select(Platform::ALL),
         prop::sample::select(ClientKind::ALL),
         prop::sample::select(Risk::ALL),
@@ -147,9 +152,9 @@ fn any_request() -> impl Strategy<Value = Request> {
         let record = session(&[]);
         let authenticated_unix = now_unix - age_s;
         let session = SessionRecord { user: subject(guest), persistent, methods, authenticated_unix, ..record };
-        let (source, country, platform, client, risk, device) = from;
+        let (source, country, asn, platform, client, risk, device) = from;
         let terms = terms.into_iter().collect();
-        Request { session, terms, source, country, platform, client, risk, device, now_unix }
+        Request { session, terms, source, country, asn, platform, client, risk, device, now_unix }
     })
 }
 

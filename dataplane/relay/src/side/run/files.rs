@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use postern_service::geoip::Geoip;
+use postern_service::geoip::{Geoip, Systems};
 
 use super::Side;
 use crate::args::open_in_state_dir;
 use crate::countries::Countries;
+use crate::messages::Database;
 
 impl Side {
     pub(super) fn reload(&mut self, trust_anchor_pem: Option<String>) {
@@ -26,9 +27,9 @@ impl Side {
         }
     }
 
-    pub(super) fn replace_countries(&mut self, given: Vec<OwnedFd>) {
+    pub(super) fn replace_database(&mut self, of: Database, given: Vec<OwnedFd>) {
         let Some(file) = given.into_iter().next() else { return };
-        match read_countries(&self.config().current().countries, file) {
+        match read_database(&self.config().current().countries, of, file) {
             None => self.drain.wake_all(),
             Some(problem) => tracing::error!("{problem}; the database before it stays in force"),
         }
@@ -36,13 +37,17 @@ impl Side {
 }
 
 /// Puts a database in force; says what is wrong with it if it is none.
-pub(super) fn read_countries(countries: &Countries, file: OwnedFd) -> Option<String> {
-    match Geoip::read(File::from(file)) {
-        Ok(database) => {
+pub(super) fn read_database(countries: &Countries, of: Database, file: OwnedFd) -> Option<String> {
+    let file = File::from(file);
+    let read = match of {
+        Database::Countries => Geoip::read(file).map(|database| {
             tracing::info!(built_unix = database.built_unix(), "the database of countries is read");
             countries.replace(database);
-            None
-        }
-        Err(error) => Some(format!("--geoip: {error}: no country is known by it")),
-    }
+        }),
+        Database::Systems => Systems::read(file).map(|database| {
+            tracing::info!(built_unix = database.built_unix(), "the database of autonomous systems is read");
+            countries.replace_systems(database);
+        }),
+    };
+    read.err().map(|error| format!("{}: {error}: {} by it", of.flag(), of.without()))
 }

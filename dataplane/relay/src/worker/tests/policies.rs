@@ -8,7 +8,7 @@ use postern_model::directory::{Assignment, Principal};
 use postern_model::ids::AppId;
 use postern_model::policy::{Policy, Risk};
 use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
-use postern_service::geoip::Geoip;
+use postern_service::geoip::{Geoip, Systems};
 
 use super::*;
 use crate::sessions::tests::record;
@@ -79,6 +79,7 @@ fn there(snapshot: &mut Snapshot, prefix: &str) {
         tenant: TenantId::DEFAULT,
         name: "there".parse().unwrap(),
         prefixes: vec![prefix.parse().unwrap()],
+        anonymiser: false,
     };
     snapshot.networks.insert(network.key(), network);
 }
@@ -241,6 +242,62 @@ fn the_risk_of_the_sign_in_counts_with_every_request() {
                 SessionRecord { risk, expires_unix: now + 86_400, authenticated_unix: now, ..record(id, 7) };
             let cookie = cookie_of(&worker, app, signed_in);
             assert_eq!(answer(&mut client, &cookie).await.0, status, "{risk}");
+        }
+    });
+}
+
+#[test]
+fn an_autonomous_system_is_looked_up_where_a_policy_names_one() {
+    in_the_simulator(91, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let cookie = signed_in(&worker, &[AuthMethod::Password]);
+        let token = format!("authorization: {}\r\n", bearer(1));
+        let mut client = Client::new().await;
+        let blocks = |asn: &str, clients: &str| {
+            let conditions = format!(r#"{{"asns": {{"include": ["{asn}"]}}{clients}}}"#);
+            policy(1, &format!(r#""state": "on", "conditions": {conditions}, "grant": "block""#))
+        };
+        let all_in = |asn: u32| Systems::read(&*written::systems(&[("192.0.2.0/24", asn)])).unwrap();
+        publish(&worker, with(vec![blocks("AS0", "")]));
+        assert_eq!(answer(&mut client, &cookie).await.0, 403, "without a database none is known");
+        publish(&worker, with(vec![blocks("AS64500", "")]));
+        assert_eq!(answer(&mut client, &cookie).await.0, 200);
+        for (asn, status) in [(64_500, 403), (64_501, 200), (64_500, 403)] {
+            worker.published().countries.replace_systems(all_in(asn));
+            assert_eq!(answer(&mut client, &cookie).await.0, status, "AS{asn}");
+        }
+        publish(&worker, with(vec![blocks("AS64500", r#", "clients": {"include": ["service"]}"#)]));
+        for (asn, status) in [(64_501, 200), (64_500, 403)] {
+            worker.published().countries.replace_systems(all_in(asn));
+            assert_eq!(answer(&mut client, &token).await.0, status, "a machine in AS{asn}");
+        }
+    });
+}
+
+#[test]
+fn who_comes_from_one_of_a_hundred_thousand_anonymisers_is_found() {
+    in_the_simulator(92, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let cookie = signed_in(&worker, &[AuthMethod::Password]);
+        let mut client = Client::new().await;
+        for (last, status) in [("198.51.100.1/32", 200), ("192.0.2.0/24", 403)] {
+            publish(&worker, |snapshot| {
+                with(vec![policy(1, BLOCKED_THERE)])(snapshot);
+                let others = (0..99_999u32).map(|n| format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255));
+                let network = postern_model::network::Network {
+                    tenant: TenantId::DEFAULT,
+                    name: "there".parse().unwrap(),
+                    prefixes: others.chain([last.to_owned()]).map(|text| text.parse().unwrap()).collect(),
+                    anonymiser: true,
+                };
+                snapshot.networks.insert(network.key(), network);
+            });
+            assert_eq!(answer(&mut client, &cookie).await.0, status, "{last}");
+            assert!(worker.published().plan.networks(TenantId::DEFAULT).is_empty(), "it is no corporate network");
         }
     });
 }
