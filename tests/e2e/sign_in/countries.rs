@@ -27,6 +27,13 @@ impl Database {
     }
 }
 
+/// Lines are written a moment after what they tell of.
+fn is_logged(scene: &Scene, part: &str) {
+    let log = scene.world.path("relay/access.log");
+    let is_there = |_: &World| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(part));
+    scene.world.expect_within(START_TIMEOUT, part, is_there).unwrap();
+}
+
 #[test]
 fn a_country_is_known_by_a_file_and_by_the_next_one() {
     let database = Database(tempfile::tempdir().unwrap());
@@ -44,7 +51,8 @@ fn a_country_is_known_by_a_file_and_by_the_next_one() {
     database.locate("FR");
     let mut answers = |scene: &Scene, status: u16, what: &str| {
         let end = Instant::now() + START_TIMEOUT;
-        while opened(&mut person, &wiki).0 != status {
+        // A dataplane that is killed resets connections.
+        while person.open(&wiki).map(|page| page.answer.status).ok() != Some(status) {
             assert!(Instant::now() < end, "{what}\n{}", scene.world.logs());
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -66,10 +74,61 @@ fn a_country_is_known_by_a_file_and_by_the_next_one() {
     let dataplane = scene.world.dataplane().unwrap();
     postern_tests::process::signal_pid(dataplane, Signal::SIGKILL);
     answers(&scene, 403, "a dataplane that has no file knows no country");
-    let log = std::fs::read_to_string(scene.world.path("relay/access.log")).unwrap();
     for code in ["DE", "FR", "ZZ"] {
-        assert!(log.contains(&format!("\"country\":\"{code}\"")), "{code}");
+        is_logged(&scene, &format!("\"country\":\"{code}\""));
     }
+}
+
+#[test]
+fn systems_and_anonymisers_count_with_every_request_and_at_sign_in() {
+    let database = Database(tempfile::tempdir().unwrap());
+    let locate = |asn: u32| database.replace(&written::systems(&[("127.0.0.0/8", asn)]));
+    locate(64_500);
+    let geoip = vec!["--geoip-asn".to_owned(), database.path()];
+    let mut scene = Scene::with(Options { relay: geoip.clone(), control: geoip, ..Options::default() });
+    let words = ["policy", "create", "only-here", "--everyone", "--all-apps", "--except-asn", "AS64500", "--block"];
+    scene.world.cli(&words).unwrap();
+    let mut person = scene.signed_in("anna");
+    let wiki = url(&scene.wiki, "/bytes/3");
+    let mut answers = |scene: &Scene, status: u16, what: &str| {
+        let end = Instant::now() + START_TIMEOUT;
+        while opened(&mut person, &wiki).0 != status {
+            assert!(Instant::now() < end, "{what}\n{}", scene.world.logs());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    locate(64_501);
+    scene.world.relay().signal(Signal::SIGHUP);
+    answers(&scene, 403, "the next file counts");
+    locate(64_500);
+    scene.world.relay().signal(Signal::SIGHUP);
+    answers(&scene, 200, "and the next");
+    is_logged(&scene, "\"asn\":\"AS64501\"");
+
+    // A list of anonymisers: what is none is refused by its line; then it is in force when the command returns.
+    let list = scene.world.path("tor.txt");
+    let set = ["network", "set", "tor", "--file", list.to_str().unwrap(), "--anonymiser"];
+    std::fs::write(&list, "# exits\n192.0.2.0/24\nnobody\n").unwrap();
+    let refused = scene.world.cli_output(&set).unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("tor.txt:3: \"nobody\" is not an address prefix"), "{error}");
+    let many: String = (0..99_999u32).map(|n| format!("10.{}.{}.{}\n", n >> 16, n >> 8 & 255, n & 255)).collect();
+    std::fs::write(&list, format!("{many}127.0.0.0/8 # this is one\n")).unwrap();
+    scene.world.cli(&set).unwrap();
+    assert!(scene.world.cli(&["network", "list"]).unwrap().contains("100000 of anonymisers"));
+    answers(&scene, 200, "no policy asks");
+    scene
+        .world
+        .cli(&["policy", "create", "no-tor", "--everyone", "--app", "wiki", "--network", "tor", "--block"])
+        .unwrap();
+    assert_eq!(opened(&mut person, &wiki).0, 403);
+    scene.world.cli(&["policy", "delete", "no-tor"]).unwrap();
+    assert_eq!(opened(&mut person, &wiki).0, 200);
+    scene.signed_in("anna");
+    let risks: Vec<_> = scene.sessions().iter().map(|session| session["risk"].clone()).collect();
+    assert!(risks.contains(&"medium".into()), "whoever signs in from there is a risk: {risks:?}");
+    let sign_ins = scene.world.json(&["audit", "sign-ins", "list"]).unwrap();
+    assert_eq!(sign_ins["items"][0]["asn"], 64_500, "{sign_ins}");
 }
 
 #[test]
