@@ -336,11 +336,17 @@ fn code(control: &Control) {
     let file = control.path("postern.toml");
     let name = file.to_str().unwrap();
     let status = |line: &str| control.run(&line.split_whitespace().collect::<Vec<_>>()).status.code();
+    let secret = control.path("shop.secret");
+    let add =
+        "client add shop --confidential --redirect-uri https://shop.example.com/cb --scope openid --consent admin";
+    control.done(&format!("{add} --out {}", secret.display()));
     control.done(&format!("export --out {name}"));
     assert_eq!(status(&format!("diff -f {name}")), Some(0));
     assert!(control.done(&format!("apply -f {name} --prune")).starts_with("no change"));
 
     let text = std::fs::read_to_string(&file).unwrap();
+    let client = "[client.shop]\nconfidential = true\nredirect-uri = [\"https://shop.example.com/cb\"]\n";
+    assert!(text.contains(client) && !text.contains(std::fs::read_to_string(&secret).unwrap().trim()), "{text}");
     assert!(
         text.contains("[throttle.\"tenant\"]\nrps = 7000\n") && text.contains("hq = [\"203.0.113.0/24\"]"),
         "{text}"

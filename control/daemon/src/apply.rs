@@ -19,8 +19,8 @@ use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, idps, kept_out, networks, policies, relays, service_tokens, tenants, throttle,
-    user_groups, users,
+    apps, assignments, certificates, idps, kept_out, networks, oauth, policies, relays, service_tokens, tenants,
+    throttle, user_groups, users,
 };
 
 /// `apply` and `diff`: all of the document or nothing.
@@ -43,6 +43,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
                 gone = run.prune(&tenant, &document)?;
             }
             run.make(&tenant, &document)?;
+            let clients = oauth::document::make(control, actor, &tenant, &document.clients)?;
             run.make_policies(&tenant, &document, force)?;
             if prune {
                 run.prune_networks(&tenant, &document)?;
@@ -52,6 +53,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             let snapshot = control.snapshot();
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
+            warnings.extend(clients);
             let assigned = assignments::warnings(&snapshot, tenant.id, &document.assignments);
             // The application's own may say the same.
             warnings.extend(assigned.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
@@ -84,6 +86,7 @@ pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<
         users: if users { users::entries(control, tenant.id)? } else { BTreeMap::new() },
         user_groups: groups.all.values().map(group).collect::<Result<_, Problem>>()?,
         providers: idps::entries(control, tenant.id)?,
+        clients: oauth::document::entries(control, tenant.id)?,
         assignments: assignments::entries(control, tenant, users)?,
         policies: policies::entries(control, tenant.id, users),
         ..published(control, tenant)
@@ -285,6 +288,7 @@ impl Run<'_> {
         if !document.providers.is_empty() {
             idps::prune(control, actor, tenant, &document.providers)?;
         }
+        oauth::document::prune(control, actor, tenant, &document.clients)?;
         assignments::prune(control, actor, tenant, &document.assignments)?;
         user_groups::prune(control, actor, tenant, &document.user_groups)?;
         if !document.users.is_empty() {

@@ -7,6 +7,7 @@ pub(crate) mod clients;
 mod codes;
 pub(crate) mod conditions;
 mod device;
+pub(crate) mod document;
 mod token;
 mod tokens;
 

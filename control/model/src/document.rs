@@ -12,6 +12,7 @@ use crate::directory::{
 use crate::external::ProviderSettings;
 use crate::ids::{Name, TenantId};
 use crate::limit::{Allowance, Limit, LimitScope};
+use crate::oauth::ClientSettings;
 use crate::policy::PolicyEntry;
 use crate::prefix::IpPrefix;
 use crate::secret::SecretText;
@@ -47,6 +48,9 @@ pub struct Document {
     /// External OpenID providers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<Name, ProviderEntry>,
+    /// Clients of the OpenID provider; without secrets, which stay as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clients: BTreeMap<Name, ClientSettings>,
     /// Who is assigned to which application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignments: Vec<AssignmentEntry>,
@@ -216,7 +220,7 @@ pub struct Apply {
     pub document: Document,
     /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
     /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, external
-    /// providers, and policies.
+    /// providers, clients, and policies.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.

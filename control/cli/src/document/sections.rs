@@ -15,6 +15,7 @@ use toml::de::DeTable;
 use super::reader::{Section, Source, Value};
 use super::{Parsed, Places};
 
+mod client;
 mod directory;
 mod idp;
 mod policy;
@@ -37,6 +38,7 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             USER => reading.each(&value, Reading::user)?,
             USER_GROUP => reading.each(&value, Reading::user_group)?,
             IDP => reading.each(&value, Reading::idp)?,
+            CLIENT => reading.each(&value, Reading::client)?,
             POLICY => reading.each(&value, Reading::policy)?,
             ASSIGNMENT => reading.assignments(&value)?,
             _ => reading.certificates(&value)?, // the section was closed over these keys
@@ -225,7 +227,8 @@ const USER: &str = "user";
 const USER_GROUP: &str = "group";
 const ASSIGNMENT: &str = "assignment";
 const IDP: &str = "idp";
+const CLIENT: &str = "client";
 const POLICY: &str = "policy";
 const WHOLE: &[&str] =
-    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, IDP, ASSIGNMENT, POLICY];
+    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, IDP, CLIENT, ASSIGNMENT, POLICY];
 const APP_KEYS: &[&str] = &["external", "internal", "preauth", "group", "cert", "key", "settings"];

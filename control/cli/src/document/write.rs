@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use postern_model::config::Preauth;
 use postern_model::document::{AppEntry, CertificateEntry, Document, LimitEntry, RelayEntry};
 
+mod client;
 mod directory;
 mod idp;
 mod policy;
@@ -42,6 +43,7 @@ pub(crate) fn toml(tenant: &str, document: &Document) -> String {
     }
     directory::write(&mut out, document);
     idp::write(&mut out, document);
+    client::write(&mut out, document);
     policy::write(&mut out, document);
     out
 }
