@@ -133,7 +133,7 @@ pub(crate) fn acceptances(
         control.directory(|store| store.acceptances(tenant.id, &terms.name, after, ACCEPTANCES_SHOWN_MAX + 1))?;
     let users: BTreeSet<u32> = found.iter().map(|one| one.user.seq).collect();
     let shown = usize::try_from(ACCEPTANCES_SHOWN_MAX).unwrap_or(usize::MAX);
-    let last = users.iter().copied().take(shown).last();
+    let last = users.iter().copied().take(shown).next_back();
     let next = last.filter(|_| users.len() > shown);
     let (now, items) = (now_unix(), found.into_iter().filter(|one| Some(one.user.seq) <= last));
     let items = items.map(|one| AcceptanceView {

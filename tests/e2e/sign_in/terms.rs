@@ -86,15 +86,7 @@ fn terms_are_accepted_once_and_again_when_that_is_wanted() {
     let page = person.open(&wiki).unwrap();
     assert_eq!(person.answer_terms(&page, true).unwrap().url, wiki);
 
-    scene.add_user("bert", &[]);
-    world.cli(&["assign", "--user", "bert", "wiki"]).unwrap();
-    let mut bert = scene.person();
-    let page = bert.sign_in(&wiki, "bert", PASSWORD, false).unwrap();
-    assert!(is_terms(&scene, &page), "{page:?}");
-    let page = bert.answer_terms(&page, false).unwrap();
-    assert!(page.answer.text().contains("terms-declined"), "{page:?}");
-    assert_eq!(scene.sessions().len(), 1, "bert has none");
-
+    somebody_declines(&scene, &wiki);
     let accepted = world.json(&["terms", "acceptances", "house"]).unwrap();
     let seen: Vec<_> =
         accepted["items"].as_array().unwrap().iter().map(|one| (&one["version"], &one["counts"])).collect();
@@ -105,6 +97,18 @@ fn terms_are_accepted_once_and_again_when_that_is_wanted() {
     for code in ["terms-needed", "terms-declined"] {
         assert!(sign_ins.contains(code), "{code}: {sign_ins}");
     }
+}
+
+/// Before there is a session there is none then.
+fn somebody_declines(scene: &Scene, wiki: &str) {
+    scene.add_user("bert", &[]);
+    scene.world.cli(&["assign", "--user", "bert", "wiki"]).unwrap();
+    let mut bert = scene.person();
+    let page = bert.sign_in(wiki, "bert", PASSWORD, false).unwrap();
+    assert!(is_terms(scene, &page), "{page:?}");
+    let page = bert.answer_terms(&page, false).unwrap();
+    assert!(page.answer.text().contains("terms-declined"), "{page:?}");
+    assert_eq!(scene.sessions().len(), 1, "bert has none");
 }
 
 #[test]

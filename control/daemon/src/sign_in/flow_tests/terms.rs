@@ -27,10 +27,8 @@ fn update(world: &World, again: bool) {
 
 fn shown(step: Step) -> (SecretText, TermsPage) {
     let ask = asked(step);
-    match ask.factor {
-        Factor::Terms(page) => (ask.flow, page),
-        other => panic!("no terms: {other:?}"),
-    }
+    let Factor::Terms(page) = ask.factor else { panic!("no terms: {:?}", ask.factor) };
+    (ask.flow, page)
 }
 
 fn accept(world: &World, flow: &SecretText) -> Step {
