@@ -3,7 +3,6 @@
 
 mod conditions;
 mod device;
-mod document;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;

@@ -7,6 +7,7 @@ mod access_reviews;
 mod administration;
 mod apply;
 mod audit;
+mod client_document;
 mod clients;
 mod directory;
 mod directory_document;
