@@ -1,7 +1,7 @@
 //! Kerberos constrained delegation against two real KDCs and a real Apache; what is refused, and in which words.
 
-mod sign_in;
 mod checks;
+mod sign_in;
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};

@@ -2,14 +2,15 @@
 //! They only ever take away: whether somebody may use an application at all is said by assignments.
 
 mod asn;
+mod bits;
 mod check;
 mod compiled;
 mod condition;
 mod country;
 mod decision;
 mod entry;
+mod filter;
 mod requirement;
-mod rule;
 mod trace;
 mod window;
 

@@ -1,17 +1,17 @@
-//! Policies as relays ask them: which are about somebody and an application is found by index, once for each pair; what may
-//! change with each request is compared by bits.
+//! Policies as relays ask them: which are about somebody and an application is found by index, once for each pair; which of
+//! those apply is found by bits, with each request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bits::{Bits, places};
 use super::decision::{Tally, alone};
-use super::rule::{Facts, NETWORK_BITS, Rule};
+use super::filter::Filter;
 use super::{ClientKind, Decision, Input, People, Policy, PolicyState, Reported, Scope};
 use crate::Snapshot;
 use crate::directory::Principal;
-use crate::ids::{AppId, Name, TenantId};
+use crate::ids::{AppId, TenantId};
 use crate::network::Network;
-use crate::prefix::PrefixSet;
 use crate::session::Subject;
 
 /// All policies of all tenants at one version of the log.
@@ -19,31 +19,26 @@ use crate::session::Subject;
 pub struct Policies(HashMap<TenantId, Arc<Compiled>>);
 
 /// The policies that are about somebody and an application. Made once for a session and an application, it holds until the
-/// subject, the policies or the networks change; it costs two bytes for each policy.
+/// subject, the policies or the networks change; it costs at most a quarter of a byte for each policy of the tenant.
 #[derive(Debug, Clone, Default)]
 pub struct Applicable {
     of: Option<Arc<Compiled>>,
-    /// Places in `of`, in the order of the policies' ids.
-    rules: Vec<u16>,
+    /// A set of places in `of`: words that are not empty, and where.
+    words: Box<[(u16, u64)]>,
 }
 
 /// One tenant's.
 #[derive(Debug)]
 struct Compiled {
     policies: Vec<Policy>,
-    /// In the order of `policies`.
-    rules: Vec<Rule>,
-    /// Networks that policies name, one bit each.
-    networks: Vec<(u128, PrefixSet)>,
+    filter: Filter,
+    /// Those that only report.
+    report_only: Bits,
     people: Index<Principal>,
     guests: Named,
     apps: Index<AppId>,
     /// Those that are about machines.
     machines: Bits,
-    /// Whether any names countries.
-    countries: bool,
-    /// Whether any names autonomous systems.
-    asns: bool,
 }
 
 /// Which policies name something.
@@ -60,10 +55,6 @@ struct Named {
     include: Vec<u16>,
     except: Vec<u16>,
 }
-
-/// A set of places.
-#[derive(Debug, Clone)]
-struct Bits(Vec<u64>);
 
 impl Policies {
     /// What holds in a state. Policies that are off are not looked at any more.
@@ -89,7 +80,7 @@ impl Policies {
         let guests = subject.guest.then_some(&compiled.guests);
         let mut found = compiled.people.select(keys, guests);
         found.retain(&compiled.apps.select([app], None));
-        Applicable { of: Some(Arc::clone(compiled)), rules: found.places() }
+        Applicable { of: Some(Arc::clone(compiled)), words: found.words() }
     }
 
     /// Those about machines with a service token: the ones about everyone that name this kind of client.
@@ -98,7 +89,7 @@ impl Policies {
         let Some(compiled) = self.0.get(&app.tenant) else { return Applicable::default() };
         let mut found = compiled.machines.clone();
         found.retain(&compiled.apps.select([app], None));
-        Applicable { of: Some(Arc::clone(compiled)), rules: found.places() }
+        Applicable { of: Some(Arc::clone(compiled)), words: found.words() }
     }
 
     /// Decides about one request; [`Policies::for_subject`] and [`Applicable::decide`] in one.
@@ -112,35 +103,35 @@ impl Applicable {
     /// Whether every request passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.words.is_empty()
     }
 
     /// Whether the country of a request may matter: a policy of the tenant names some.
     #[must_use]
     pub fn asks_country(&self) -> bool {
-        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.countries)
+        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.filter.asks_country())
     }
 
     /// Whether the autonomous system of a request may matter: a policy of the tenant names some.
     #[must_use]
     pub fn asks_asn(&self) -> bool {
-        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.asns)
+        !self.is_empty() && self.of.as_deref().is_some_and(|of| of.filter.asks_asn())
     }
 
     /// Decides about one request.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, now_unix: u64) -> Decision {
         let (mut tally, mut report_only) = (Tally::default(), Vec::new());
-        if let Some(of) = self.of.as_deref().filter(|_| !self.rules.is_empty()) {
-            let mut facts = Facts::new(input, now_unix, &of.networks);
-            for place in self.rules.iter().map(|place| usize::from(*place)) {
-                let Some(rule) = of.rules.get(place).filter(|rule| rule.applies(&mut facts)) else { continue };
-                // Only now: what does not apply costs no look at the policy itself.
-                let Some(policy) = of.policies.get(place) else { continue };
-                if rule.report_only {
-                    report_only.push(Reported { policy: policy.id, outcome: alone(policy, input, now_unix) });
-                } else {
-                    tally.add(policy, input, now_unix);
+        if let Some(of) = self.of.as_deref().filter(|_| !self.words.is_empty()) {
+            let mut matching = of.filter.matching(input, now_unix);
+            for (at, word) in &self.words {
+                for place in places(*at, matching.of(*at, *word)) {
+                    let Some(policy) = of.policies.get(usize::from(place)) else { continue };
+                    if of.report_only.has(place) {
+                        report_only.push(Reported { policy: policy.id, outcome: alone(policy, input, now_unix) });
+                    } else {
+                        tally.add(policy, input, now_unix);
+                    }
                 }
             }
         }
@@ -154,13 +145,8 @@ impl Compiled {
         // Control keeps far below; what would be cut off is the last, and only where a state is made by hand.
         policies.truncate(usize::from(u16::MAX));
         let count = policies.len();
-        let named = |network: &&Network| policies.iter().any(|policy| policy.networks().any(|n| *n == network.name));
-        let networks: Vec<(Name, u128, PrefixSet)> = networks
-            .filter(named)
-            .zip((0..NETWORK_BITS).map(|bit| 1 << bit))
-            .map(|(network, bit)| (network.name.clone(), bit, network.prefixes.iter().collect()))
-            .collect();
-        let rules = policies.iter().map(|policy| Rule::new(policy, &networks)).collect();
+        let filter = Filter::new(&policies, networks);
+        let report_only = Bits::of(policies.iter().map(|policy| policy.state == PolicyState::ReportOnly));
         let (mut people, mut apps) = (Index::new(count), Index::new(count));
         let (mut guests, mut machines) = (Named::default(), Bits::new(count));
         for (policy, place) in policies.iter().zip(0u16..) {
@@ -178,10 +164,7 @@ impl Compiled {
                 machines.set(place);
             }
         }
-        let networks = networks.into_iter().map(|(_, bit, prefixes)| (bit, prefixes)).collect();
-        let countries = policies.iter().any(|policy| !policy.conditions.countries.is_empty());
-        let asns = policies.iter().any(|policy| !policy.conditions.asns.is_empty());
-        Self { policies, rules, networks, people, guests, apps, machines, countries, asns }
+        Self { policies, filter, report_only, people, guests, apps, machines }
     }
 }
 
@@ -213,39 +196,5 @@ impl<K: Eq + std::hash::Hash> Index<K> {
         found.iter().flat_map(|named| &named.include).for_each(|place| selected.set(*place));
         found.iter().flat_map(|named| &named.except).for_each(|place| selected.clear(*place));
         selected
-    }
-}
-
-impl Bits {
-    fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
-    }
-
-    fn set(&mut self, place: u16) {
-        if let Some(word) = self.0.get_mut(usize::from(place / 64)) {
-            *word |= 1 << (place % 64);
-        }
-    }
-
-    fn clear(&mut self, place: u16) {
-        if let Some(word) = self.0.get_mut(usize::from(place / 64)) {
-            *word &= !(1 << (place % 64));
-        }
-    }
-
-    fn retain(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
-    }
-
-    fn places(&self) -> Vec<u16> {
-        let mut places = Vec::new();
-        for (word, base) in self.0.iter().zip((0u16..).step_by(64)) {
-            let mut left = *word;
-            while left != 0 {
-                places.push(base + left.trailing_zeros() as u16);
-                left &= left - 1;
-            }
-        }
-        places
     }
 }

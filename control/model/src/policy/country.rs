@@ -17,12 +17,6 @@ pub struct CountryInvalid(String);
 impl Country {
     /// Of an address whose country is not known.
     pub const UNKNOWN: Self = Self(*b"ZZ");
-
-    /// Below [`COUNTRY_BITS`].
-    pub(super) fn index(self) -> usize {
-        let [first, second] = self.0.map(|letter| usize::from(letter.wrapping_sub(b'A')));
-        first * LETTERS + second
-    }
 }
 
 impl fmt::Display for Country {
@@ -44,9 +38,6 @@ impl FromStr for Country {
 
 as_text!(Country);
 
-const LETTERS: usize = 26;
-/// Two letters each.
-pub(super) const COUNTRY_BITS: usize = LETTERS * LETTERS;
 /// Those that are assigned, Kosovo as the databases of addresses name it (XK), and unknown.
 const CODES: &str = "\
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY \
@@ -72,6 +63,5 @@ mod tests {
             assert!(wrong.parse::<Country>().is_err(), "{wrong:?}");
         }
         assert_eq!("ZZ".parse(), Ok(Country::UNKNOWN));
-        assert!(Country::UNKNOWN.index() < COUNTRY_BITS);
     }
 }

@@ -1,6 +1,6 @@
 //! Kerberos tickets: where they count, whose they are, and what they are not enough for.
 
-use postern_model::admin::SetUser;
+use postern_model::admin::{SetNetwork, SetUser};
 use postern_model::negotiate::{GiveTicket, KerberosLogin, KerberosSignIn, TicketOutcome};
 use postern_model::network::Network;
 use postern_model::session::AuthMethod;
@@ -19,8 +19,8 @@ fn tenant(world: &World) -> postern_model::config::Tenant {
 /// Tickets of CORP.TEST count on this host.
 async fn world(mfa: &str) -> World {
     let world = World::new(mfa).await;
-    let prefixes = vec!["127.0.0.0/8".parse().unwrap()];
-    networks::set(&world.control, &Actor::Control, &tenant(&world), "corp", prefixes).unwrap();
+    let network = SetNetwork { prefixes: vec!["127.0.0.0/8".parse().unwrap()], anonymiser: false };
+    networks::set(&world.control, &Actor::Control, &tenant(&world), "corp", network).unwrap();
     set(&world, KerberosLogin::UserPart);
     world
 }

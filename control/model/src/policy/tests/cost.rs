@@ -31,7 +31,7 @@ fn a_thousand_policies_of_which_the_last_applies() {
     let mut subject = subject(false);
     subject.groups.extend((10..40).map(|seq| (UserGroupId::new(T, seq), name("g"))));
     type Other = fn(&mut PolicyParts, u32);
-    let kinds: [(&str, Other); 4] = [
+    let kinds: [(&str, Other); 8] = [
         ("of other groups", |p, seq| {
             let groups = [UserGroupId::new(T, 100 + seq)].into();
             p.who.include = Scope::Only(People { groups, ..People::default() });
@@ -43,6 +43,18 @@ fn a_thousand_policies_of_which_the_last_applies() {
         ("about another network", |p, _| {
             p.conditions.networks = Choice { include: [name("lab")].into(), ..Choice::default() }
         }),
+        ("about another country", |p, _| {
+            p.conditions.countries = Choice { include: ["JP".parse().unwrap()].into(), ..Choice::default() }
+        }),
+        ("about other times", |p, seq| {
+            let (hour, minute) = (seq % 10, seq % 60);
+            let window = format!("sat,sun {hour:02}:{minute:02}-12:00 UTC").parse().unwrap();
+            p.conditions.times = Choice { include: [window].into(), ..Choice::default() }
+        }),
+        ("about another method", |p, _| {
+            p.conditions.methods = Choice { include: [AuthMethod::HardwareKey].into(), ..Choice::default() }
+        }),
+        ("about older sessions", |p, seq| p.conditions.auth_age_min_s = Some(1_000_000 + seq)),
     ];
     for (what, other) in kinds {
         for count in [10, 1_000] {

@@ -91,7 +91,11 @@ fn any_parts() -> impl Strategy<Value = PolicyParts> {
 
 /// Policies that make sense, each with its own id.
 fn any_policies() -> impl Strategy<Value = Vec<Policy>> {
-    prop::collection::vec(any_parts().prop_filter_map("no policy", |parts| Policy::new(parts).ok()), 0..7).prop_map(
+    so_many(0..7)
+}
+
+fn so_many(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Policy>> {
+    prop::collection::vec(any_parts().prop_filter_map("no policy", |parts| Policy::new(parts).ok()), count).prop_map(
         |policies| {
             let numbered = policies.into_iter().zip(1..);
             numbered
@@ -170,6 +174,24 @@ fn is_no_weaker(than: &Outcome, found: &Outcome) -> bool {
     }
 }
 
+/// The trace, which looks at one policy after the other, says what was decided.
+fn is_traced(policies: Vec<Policy>, request: &Request) -> Result<(), TestCaseError> {
+    // A network that is gone is in no state that was applied; there the two need not agree.
+    let known = |p: &Policy| p.networks().all(|network| network.as_str() != "gone");
+    let snapshot = state(policies.into_iter().filter(known));
+    let decision = request.decide(&snapshot);
+    let traced = trace(&snapshot, Some(&request.session.user), APP, &request.input(), request.now_unix);
+    let applied = |state| traced.iter().filter(move |t| t.applies && t.state == state);
+    let in_force: Vec<PolicyId> = applied(PolicyState::On).map(|traced| traced.policy).collect();
+    prop_assert_eq!(&in_force, &decision.applied, "{:?}", traced);
+    let reported: Vec<Reported> = applied(PolicyState::ReportOnly)
+        .map(|traced| Reported { policy: traced.policy, outcome: traced.outcome.clone().unwrap() })
+        .collect();
+    prop_assert_eq!(&reported, &decision.report_only);
+    prop_assert!(traced.iter().all(|traced| !traced.because.is_empty()));
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn a_further_policy_never_allows_more(policies in any_policies(), request in any_request()) {
@@ -214,19 +236,7 @@ proptest! {
 
     #[test]
     fn the_trace_says_what_was_decided(policies in any_policies(), request in any_request()) {
-        // A network that is gone is in no state that was applied; there the two need not agree.
-        let known = |p: &Policy| p.networks().all(|network| network.as_str() != "gone");
-        let snapshot = state(policies.into_iter().filter(known));
-        let decision = request.decide(&snapshot);
-        let traced = trace(&snapshot, Some(&request.session.user), APP, &request.input(), request.now_unix);
-        let applied = |state| traced.iter().filter(move |t| t.applies && t.state == state);
-        let in_force: Vec<PolicyId> = applied(PolicyState::On).map(|traced| traced.policy).collect();
-        prop_assert_eq!(&in_force, &decision.applied, "{:?}", traced);
-        let reported: Vec<Reported> = applied(PolicyState::ReportOnly)
-            .map(|traced| Reported { policy: traced.policy, outcome: traced.outcome.clone().unwrap() })
-            .collect();
-        prop_assert_eq!(&reported, &decision.report_only);
-        prop_assert!(traced.iter().all(|traced| !traced.because.is_empty()));
+        is_traced(policies, &request)?;
     }
 
     #[test]
@@ -244,5 +254,14 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,40}") {
         let _ = (text.parse::<Requirement>(), text.parse::<StepUp>(), text.parse::<Platform>(), text.parse::<Country>());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_trace_says_what_was_decided_by_many(policies in so_many(60..200), request in any_request()) {
+        is_traced(policies, &request)?;
     }
 }
