@@ -198,6 +198,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         source: stored.source,
         risk: stored.risk,
         terms,
+        device: None,
     }))
 }
 

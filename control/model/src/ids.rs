@@ -153,6 +153,10 @@ tenant_id!(
     ClientId, "oc", "a client id such as oc1-4"
 );
 tenant_id!(
+    /// A device that a tenant knows.
+    DeviceId, "d", "a device id such as d1-4"
+);
+tenant_id!(
     /// A conditional access policy.
     PolicyId, "p", "a policy id such as p1-4"
 );

@@ -15,6 +15,7 @@ pub mod claims;
 pub mod codes;
 pub mod config;
 pub mod delta;
+pub mod device;
 pub mod directory;
 pub mod directory_sync;
 pub mod document;

@@ -4,7 +4,7 @@ mod access;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{AccessRecord, IDLE, LoggedRequest};
+pub use access::{AccessRecord, IDLE, LoggedDevice, LoggedRequest};
 
 use crate::ids::{AppId, ConnectorId, RequestId, TenantId};
 

@@ -9,9 +9,10 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
+use crate::device::SessionDevice;
 use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
-use crate::policy::Risk;
+use crate::policy::{DeviceState, Risk};
 use crate::terms::AcceptedTerms;
 
 pub use cookie::{
@@ -50,6 +51,9 @@ pub struct SessionRecord {
     /// The terms of use that the user accepted.
     #[serde(default, skip_serializing_if = "AcceptedTerms::is_empty")]
     pub terms: AcceptedTerms,
+    /// The device whose certificate was shown then, and what it counts as now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<SessionDevice>,
 }
 
 /// A user as applications and policies see them.
@@ -107,6 +111,12 @@ impl SessionRecord {
     #[must_use]
     pub fn is_multi_factor(&self) -> bool {
         is_multi_factor(&self.methods)
+    }
+
+    /// What is known of the device.
+    #[must_use]
+    pub fn device_state(&self) -> DeviceState {
+        self.device.as_ref().map_or(DeviceState::Unknown, |device| device.state)
     }
 }
 

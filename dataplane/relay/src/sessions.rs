@@ -219,6 +219,7 @@ pub(crate) mod tests {
             source: None,
             risk: Default::default(),
             terms: Default::default(),
+            device: None,
         }
     }
 

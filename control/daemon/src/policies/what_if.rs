@@ -86,6 +86,7 @@ fn session(request: &WhatIf, user: Subject, now: u64) -> SessionRecord {
         source: request.ip,
         risk: request.risk.unwrap_or_default(),
         terms: AcceptedTerms::default(),
+        device: None,
     }
 }
 

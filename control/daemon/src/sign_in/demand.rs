@@ -3,9 +3,7 @@
 use postern_model::config::App;
 use postern_model::identity::Missed;
 use postern_model::ids::{AppId, Name};
-use postern_model::policy::{
-    ClientKind, Decision, DeviceState, Input, Outcome, Platform, Policies, Requirement, Step, StepUp,
-};
+use postern_model::policy::{ClientKind, Decision, Input, Outcome, Platform, Policies, Requirement, Step, StepUp};
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
 
@@ -85,7 +83,7 @@ pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: 
         platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
         client: ClientKind::Browser,
         risk: session.risk,
-        device: DeviceState::Unknown,
+        device: record.device_state(),
         terms: &record.terms,
     };
     Some(Policies::of(&control.snapshot()).decide(&record.user, app, &input, now_unix()))

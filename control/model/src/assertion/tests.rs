@@ -32,6 +32,7 @@ fn record() -> SessionRecord {
         source: None,
         risk: Default::default(),
         terms: Default::default(),
+        device: None,
     }
 }
 

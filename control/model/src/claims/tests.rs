@@ -35,6 +35,7 @@ fn record() -> SessionRecord {
         source: None,
         risk: Default::default(),
         terms: Default::default(),
+        device: None,
     }
 }
 

@@ -141,6 +141,21 @@ words! {
     }
 }
 
+impl Default for DeviceState {
+    /// Nothing is known as long as nothing was shown.
+    fn default() -> Self {
+        Self::Unknown
+    }
+}
+
+impl DeviceState {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
 impl Platform {
     /// What a browser says that it runs on, in its User-Agent. Whoever wants to can say something else: it keeps honest devices
     /// apart, and is no proof.

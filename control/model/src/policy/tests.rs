@@ -46,6 +46,7 @@ fn session(methods: &[AuthMethod]) -> SessionRecord {
         source: None,
         risk: Default::default(),
         terms: AcceptedTerms::default(),
+        device: None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RequestRecord;
 use crate::directory::{LoginName, Principal};
-use crate::ids::{AppId, PolicyId, SessionId};
+use crate::ids::{AppId, DeviceId, PolicyId, SessionId};
 use crate::policy::{Asn, ClientKind, Country, DeviceState, Input, Platform, Risk};
 use crate::session::{AuthMethod, SessionRecord, Subject};
 use crate::terms::AcceptedTerms;
@@ -31,6 +31,9 @@ pub struct AccessRecord {
     /// Through whom they are assigned to the application; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned: Option<Principal>,
+    /// The device that was shown at sign-in, and what it counted as with this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<LoggedDevice>,
     /// What the device runs. This and what follows is there if a policy is about them at this application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
@@ -49,6 +52,15 @@ pub struct AccessRecord {
     /// What was decided, as [`crate::policy::Outcome`] in words, or [`IDLE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+}
+
+/// A device as a request's record has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedDevice {
+    /// Which.
+    pub id: DeviceId,
+    /// What it counted as.
+    pub state: DeviceState,
 }
 
 /// A user's request as its record has it, to be decided about again.
@@ -82,6 +94,9 @@ pub struct LoggedRequest {
     /// How likely it was at sign-in that it was somebody else.
     #[serde(default, skip_serializing_if = "Risk::is_low")]
     pub risk: Risk,
+    /// What the device counted as.
+    #[serde(default, skip_serializing_if = "DeviceState::is_unknown")]
+    pub device: DeviceState,
 }
 
 impl LoggedRequest {
@@ -103,6 +118,7 @@ impl LoggedRequest {
             methods: access.methods.clone(),
             persistent: access.persistent,
             risk: access.risk,
+            device: access.device.as_ref().map_or(DeviceState::Unknown, |device| device.state),
         })
     }
 
@@ -121,6 +137,7 @@ impl LoggedRequest {
             source: None,
             risk: self.risk,
             terms: AcceptedTerms::default(),
+            device: None,
         }
     }
 
@@ -135,7 +152,7 @@ impl LoggedRequest {
             platform: self.platform.unwrap_or(Platform::Other),
             client: ClientKind::Browser,
             risk: self.risk,
-            device: DeviceState::Unknown,
+            device: self.device,
             terms,
         }
     }
@@ -168,6 +185,16 @@ mod tests {
         assert_eq!((logged.platform, logged.country), (None, None));
         assert_eq!(LoggedRequest::of(&record("user/anna@example.com", ""), 400), None, "of an older relay");
         assert_eq!(LoggedRequest::of(&record("service/backup", ACCESS), 400), None);
+    }
+
+    #[test]
+    fn what_the_device_counted_as_is_decided_by_again() {
+        let device = r#""access":{"session":"9f1c2d3e","authenticated_unix":100,"methods":["pwd"],
+            "device":{"id":"d1-4","state":"registered"}},"#;
+        let logged = LoggedRequest::of(&record("user/anna", device), 400).unwrap();
+        assert_eq!(logged.device, DeviceState::Registered);
+        let none = LoggedRequest::of(&record("user/anna", ACCESS), 400).unwrap();
+        assert_eq!(none.device, DeviceState::Unknown);
     }
 
     #[test]

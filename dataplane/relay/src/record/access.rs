@@ -54,6 +54,9 @@ impl Line<'_> {
         if !session.risk.is_low() {
             let _ = write!(out, ",\"risk\":\"{}\"", session.risk);
         }
+        if let Some(device) = &session.device {
+            let _ = write!(out, ",\"device\":{{\"id\":\"{}\",\"state\":\"{}\"}}", device.id, device.state);
+        }
         if let Some(principal) = assigned {
             let _ = write!(out, ",\"assigned\":\"{principal}\"");
         }
@@ -97,9 +100,10 @@ fn push_policies<'a>(out: &mut String, name: &str, policies: impl Iterator<Item 
 mod tests {
     use super::*;
     use crate::sessions::tests::record;
-    use postern_model::ids::{RequestId, TenantId};
-    use postern_model::policy::{Reported, Risk, SessionControls};
-    use postern_model::record::RequestRecord;
+    use postern_model::device::SessionDevice;
+    use postern_model::ids::{DeviceId, RequestId, TenantId};
+    use postern_model::policy::{DeviceState, Reported, Risk, SessionControls};
+    use postern_model::record::{LoggedDevice, RequestRecord};
 
     fn read_back(access: &Access<'_>) -> RequestRecord {
         let mut out = String::new();
@@ -125,13 +129,17 @@ mod tests {
 
     #[test]
     fn a_line_says_who_it_was_and_what_policies_said() {
-        let session = SessionRecord { persistent: true, risk: Risk::Medium, ..record(0x9f1c_2d3e << 96 | 7, 1) };
+        let id = DeviceId::new(TenantId::DEFAULT, 4);
+        let device = Some(SessionDevice { id, name: "anna's".parse().unwrap(), state: DeviceState::Registered });
+        let session =
+            SessionRecord { persistent: true, risk: Risk::Medium, device, ..record(0x9f1c_2d3e << 96 | 7, 1) };
         let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
         let (assigned, judged) = (Some(Principal::Everyone), Some(&judged));
         let access = read_back(&Access { session: &session, assigned, judged }).access.unwrap();
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
         assert_eq!(access.risk, Risk::Medium);
+        assert_eq!(access.device, Some(LoggedDevice { id, state: DeviceState::Registered }));
         assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
         assert_eq!((access.platform, access.country), (Some(Platform::Ios), "DE".parse().ok()));
         assert_eq!(access.asn, Some(Asn(64_500)));

@@ -92,7 +92,7 @@ impl Circumstances {
             platform: self.platform,
             client: self.client,
             risk: record.risk,
-            device: DeviceState::Unknown,
+            device: record.device_state(),
             terms: &record.terms,
         };
         let decision = applicable.decide(&input, now_unix);

@@ -4,9 +4,10 @@
 mod written;
 
 use postern_io::wall_clock;
+use postern_model::device::SessionDevice;
 use postern_model::directory::{Assignment, Principal};
-use postern_model::ids::AppId;
-use postern_model::policy::{Policy, Risk};
+use postern_model::ids::{AppId, DeviceId};
+use postern_model::policy::{DeviceState, Policy, Risk};
 use postern_model::session::{AuthMethod, CookieKey, SessionCookie, SessionRecord};
 use postern_service::geoip::{Geoip, Systems};
 
@@ -298,6 +299,40 @@ fn who_comes_from_one_of_a_hundred_thousand_anonymisers_is_found() {
             });
             assert_eq!(answer(&mut client, &cookie).await.0, status, "{last}");
             assert!(worker.published().plan.networks(TenantId::DEFAULT).is_empty(), "it is no corporate network");
+        }
+    });
+}
+
+#[test]
+fn the_device_of_the_session_counts_with_every_request() {
+    in_the_simulator(91, async {
+        let worker = worker_on(ConfigHandle::new(Arc::new(publication(1, with(Vec::new())))));
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let compliant = r#""state": "on", "grant": {"require": {"all": ["compliant-device"]}}"#;
+        publish(&worker, with(vec![policy(1, compliant)]));
+        let mut client = Client::new().await;
+        let (app, now) = (worker.published().plan.apps().next().unwrap().id, wall_clock());
+        let (expires_unix, authenticated_unix) = (now.as_secs() + 86_400, now.as_secs());
+        let signed_in = |state: Option<DeviceState>| {
+            let device = state.map(|state| SessionDevice {
+                id: DeviceId::new(TenantId::DEFAULT, 1),
+                name: "laptop".parse().unwrap(),
+                state,
+            });
+            SessionRecord { device, expires_unix, authenticated_unix, ..record(1, 7) }
+        };
+        let cookie = cookie_of(&worker, app, signed_in(None));
+        assert_eq!(answer(&mut client, &cookie).await.0, 403, "none was shown");
+        // The same session, told anew: the connection remembers nothing of what it was.
+        for (state, status) in [
+            (DeviceState::Compliant, 200),
+            (DeviceState::Registered, 403),
+            (DeviceState::Compliant, 200),
+            (DeviceState::Unknown, 403),
+        ] {
+            worker.published().sessions.change(&[signed_in(Some(state))], &[], now);
+            assert_eq!(answer(&mut client, &cookie).await.0, status, "{state}");
         }
     });
 }
