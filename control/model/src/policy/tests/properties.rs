@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::entries::Ids;
 use super::*;
 
 fn subset<T: std::fmt::Debug + Clone + Ord + 'static>(of: Vec<T>) -> impl Strategy<Value = BTreeSet<T>> {
