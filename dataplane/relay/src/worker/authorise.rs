@@ -2,6 +2,7 @@
 //! only.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use postern_http::RequestHead;
@@ -46,8 +47,8 @@ pub(crate) struct Permit {
 pub(crate) enum Subject {
     /// A machine, by its service token.
     Service(Arc<ServiceToken>),
-    /// Someone who signed in.
-    Person(Person),
+    /// Someone who signed in. Beside the request: it would be the largest part of what all of them are made of.
+    Person(Rc<Person>),
 }
 
 /// Why a request does not pass, yet or at all.
@@ -126,20 +127,20 @@ fn person(
     let is_program = by_token.is_some();
     match by_token.unwrap_or_else(|| sign_in::person(head, app, published, session)) {
         Ok(LetIn { person, until, told }) => {
-            *subject = Some(Subject::Person(person));
+            *subject = Some(Subject::Person(Rc::new(person)));
             Ok((until, told))
         }
         Err(NoSession::Untold(person, reject)) => {
-            *subject = Some(Subject::Person(person));
+            *subject = Some(Subject::Person(Rc::new(person)));
             Err(Stop::Reject(*reject))
         }
         Err(NoSession::Unknown(id)) => Err(Stop::Ask(Ask::Record(id), Arc::clone(app))),
         Err(NoSession::NotAssigned(person)) => {
-            *subject = Some(Subject::Person(person));
+            *subject = Some(Subject::Person(Rc::new(person)));
             Err(Reject::not_assigned().into())
         }
         Err(NoSession::Policy(person, unmet)) => {
-            *subject = Some(Subject::Person(person));
+            *subject = Some(Subject::Person(Rc::new(person)));
             *detail = unmet.detail();
             let missed = unmet.missed().filter(|_| !is_program);
             let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, &missed));
@@ -152,12 +153,12 @@ fn person(
         Err(NoSession::Token(refusal)) => Err(refusal.reject(head, app).into()),
         Err(NoSession::None) if is_program => Err(Refusal::Invalid.reject(head, app).into()),
         Err(NoSession::OneFactor(person)) if is_program => {
-            *subject = Some(Subject::Person(person));
+            *subject = Some(Subject::Person(Rc::new(person)));
             Err(Refusal::StepUp.reject(head, app).into())
         }
         Err(without @ (NoSession::None | NoSession::OneFactor(_))) => {
             if let NoSession::OneFactor(person) = without {
-                *subject = Some(Subject::Person(person));
+                *subject = Some(Subject::Person(Rc::new(person)));
             }
             let away = sign_in::send_away(head, app, &published.plan, &Missed::default());
             Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
@@ -220,7 +221,7 @@ impl Permit {
                 earlier(until, again.map_err(|unmet| unmet.reject())?)
             }
             (Preauth::Oidc, Some(Subject::Person(person))) => {
-                person.review(app, published).map_err(|ended| match ended {
+                Rc::make_mut(person).review(app, published).map_err(|ended| match ended {
                     NoSession::NotAssigned(_) => Reject::not_assigned(),
                     NoSession::Policy(_, unmet) => unmet.reject(),
                     // Told it was when the request came.
