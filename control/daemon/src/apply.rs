@@ -43,7 +43,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
                 gone = run.prune(&tenant, &document)?;
             }
             run.make(&tenant, &document)?;
-            let clients = oauth::document::make(control, actor, &tenant, &document.clients)?;
+            let clients = oauth::document::make(control, actor, &tenant, &document.clients, prune)?;
             run.make_policies(&tenant, &document, force)?;
             if prune {
                 run.prune_networks(&tenant, &document)?;

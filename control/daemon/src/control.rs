@@ -1,6 +1,7 @@
 //! The state and its only writer. Every change goes through [`Control::commit`]: stored with its audit record first, seen by others after.
 
 mod asking;
+mod prepared;
 
 use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,7 @@ pub(crate) struct Control {
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
     pub(crate) systems: Option<Systems>,
+    prepared: prepared::Kept,
     inner: RefCell<Inner>,
     /// Beside `inner`: a snapshot may be held while it is asked.
     store: RefCell<Box<dyn Store>>,
@@ -105,6 +107,7 @@ impl Control {
             sources: RefCell::default(),
             countries: None,
             systems: None,
+            prepared: prepared::Kept::default(),
             inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),
             store: RefCell::new(store),
             version,

@@ -45,6 +45,10 @@ pub(crate) fn set(
                 let own = snapshot.networks.keys().filter(|key| key.tenant == tenant.id).map(|key| key.name.as_str());
                 return Err(not_found_among("network", name.as_str(), own.collect::<Vec<_>>()));
             }
+            if snapshot.networks.get(&key).is_some_and(|network| network.anonymiser) {
+                let detail = format!("{name} is a list of anonymisers: name networks where people have tickets");
+                return Err(problem("request-invalid", detail).about("networks"));
+            }
         }
         snapshot.identity.is_some()
     };

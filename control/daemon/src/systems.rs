@@ -23,9 +23,7 @@ impl Control {
 
     /// Whether a list of a tenant's has an address as an anonymiser's.
     pub(crate) fn is_anonymiser(&self, tenant: TenantId, address: IpAddr) -> bool {
-        let snapshot = self.snapshot();
-        let mut lists = snapshot.networks.values().filter(|network| network.tenant == tenant && network.anonymiser);
-        lists.any(|list| list.prefixes.iter().any(|prefix| prefix.contains(address)))
+        self.prepared().is_anonymiser(tenant, address)
     }
 }
 

@@ -58,15 +58,19 @@ pub(crate) async fn answer(control: &Control, head: &Parts, mut page: Response<P
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return page;
     }
-    match said(&head.headers) {
-        Said::Token(token) => taken(control, head, ask, token).await,
-        Said::Other => page,
-        Said::Nothing if cookies::is_signed_out(&head.headers) && !is_wanted(head) => match wanting(head) {
+    let said = said(&head.headers);
+    // Some programs show a ticket before they are asked for one: whoever signed out is not let in by that either.
+    if said != Said::Other && cookies::is_signed_out(&head.headers) && !is_wanted(head) {
+        return match wanting(head) {
             // It goes to an external provider by itself: as ever.
             _ if ask.external.straight_to.is_some() => page,
             Some(link) => pages::ask_or_negotiate(&ask, Some(&link)),
             None => page,
-        },
+        };
+    }
+    match said {
+        Said::Token(token) => taken(control, head, ask, token).await,
+        Said::Other => page,
         Said::Nothing => challenged(&ask, page),
     }
 }
@@ -84,6 +88,7 @@ async fn taken(control: &Control, head: &Parts, ask: Box<Ask>, token: Vec<u8>) -
         return pages::ask(&ask);
     };
     let accepted = acceptor.accept(token).await;
+    let was_accepted = accepted.is_some();
     let (outcome, proof) = match accepted {
         Some(accepted) => (TicketOutcome::Principal(accepted.principal), Some(accepted.answer)),
         None => (TicketOutcome::Refused, None),
@@ -91,12 +96,14 @@ async fn taken(control: &Control, head: &Parts, ask: Box<Ask>, token: Vec<u8>) -
     let given = GiveTicket { flow: ask.flow.clone(), outcome, client };
     let mut page = step(control.ask(TICKET_PATH, &given).await, redirect);
     // Control may say once more that a ticket counts; this one does not.
-    page.extensions_mut().remove::<Negotiable>();
+    let is_asked_anew = page.extensions_mut().remove::<Negotiable>().is_some();
     let proof = proof.filter(|proof| !proof.is_empty()).map(|proof| format!("{SCHEME} {}", STANDARD.encode(proof)));
     if let Some(Ok(proof)) = proof.map(HeaderValue::try_from) {
         page.headers_mut().insert(WWW_AUTHENTICATE, proof);
     }
-    if page.status() == StatusCode::SEE_OTHER && cookies::is_signed_out(&head.headers) {
+    // A second factor or terms may still be asked for, on pages that know nothing of this.
+    let goes_on = page.status().is_success() || page.status() == StatusCode::SEE_OTHER;
+    if was_accepted && !is_asked_anew && goes_on && cookies::is_signed_out(&head.headers) {
         page.headers_mut().append(SET_COOKIE, cookies::forget_signed_out());
     }
     page

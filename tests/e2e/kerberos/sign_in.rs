@@ -320,6 +320,11 @@ fn browsers_are_challenged_in_named_networks_and_not_after_signing_out() {
     let to = answer.header("location").unwrap().to_owned();
     let asked = person.step("GET", &to, &[], "").unwrap();
     assert_page(&asked, None, "after signing out nobody is signed in unasked");
+    assert_page(
+        &person.step("GET", &to, &[("Authorization", &fresh())], "").unwrap(),
+        None,
+        "nor by a ticket nobody asked for",
+    );
     let link = format!("{to}&negotiate=now");
     let path = link.split_once(&scene.login_host()).unwrap().1.replace('&', "&amp;");
     assert!(asked.text().contains(&format!("href=\"{path}\"")), "{}", asked.text());

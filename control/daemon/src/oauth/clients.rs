@@ -20,6 +20,19 @@ pub(crate) fn add(
     tenant: &Tenant,
     request: AddClient,
 ) -> Result<ClientChanged, Problem> {
+    if control.clients(|store| store.clients(tenant.id))?.len() >= CLIENTS_MAX {
+        return Err(problem("limit-reached", format!("the tenant has {CLIENTS_MAX} clients already")));
+    }
+    add_to_room(control, actor, tenant, request)
+}
+
+/// The same where it is known that there is room.
+pub(super) fn add_to_room(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    request: AddClient,
+) -> Result<ClientChanged, Problem> {
     let AddClient { name, settings } = request;
     check_no_id::<ClientId>("client", name.as_str())?;
     check(&settings)?;
@@ -27,9 +40,6 @@ pub(crate) fn add(
     if others.iter().any(|other| other.name == name) {
         let detail = format!("a client {name} exists already: change it with `postern client set`");
         return Err(problem("name-taken", detail).about("name"));
-    }
-    if others.len() >= CLIENTS_MAX {
-        return Err(problem("limit-reached", format!("the tenant has {CLIENTS_MAX} clients already")));
     }
     let mut draft = Draft::default();
     let id = ClientId::new(tenant.id, control.next(counter("client", tenant.id), &mut draft)?);

@@ -7,21 +7,23 @@ use postern_model::config::Tenant;
 use postern_model::ids::{Name, TenantId};
 use postern_model::oauth::{CLIENTS_MAX, ClientSettings, ClientType};
 
-use super::clients::{add, remove, set};
+use super::clients::{add_to_room, remove, set};
 use crate::control::{Actor, Control};
 use crate::problem::problem;
 
-/// `apply`: the clients shall be exactly so. Gives what an operator should know of those that are new.
+/// `apply`: the clients shall be exactly so. Gives what an operator should know of those that are new. `prune`: others go.
 pub(crate) fn make(
     control: &Control,
     actor: &Actor,
     tenant: &Tenant,
     named: &BTreeMap<Name, ClientSettings>,
+    prune: bool,
 ) -> Result<Vec<String>, Problem> {
     // What is staged is not seen in the store: all of them are counted first.
     let known = control.clients(|store| store.clients(tenant.id))?;
     let new = named.keys().filter(|name| !known.iter().any(|client| client.name == **name)).count();
-    if new > 0 && known.len() + new > CLIENTS_MAX {
+    let stay = if prune { named.len() - new } else { known.len() };
+    if new > 0 && stay + new > CLIENTS_MAX {
         return Err(problem("limit-reached", format!("the tenant would have more than {CLIENTS_MAX} clients")));
     }
     let mut warnings = Vec::new();
@@ -40,7 +42,7 @@ fn put_entry(
 ) -> Result<Vec<String>, Problem> {
     let before = control.clients(|store| store.clients(tenant.id))?.into_iter().find(|client| client.name == *name);
     let Some(before) = before else {
-        let added = add(control, actor, tenant, AddClient { name: name.clone(), settings: settings.clone() })?;
+        let added = add_to_room(control, actor, tenant, AddClient { name: name.clone(), settings: settings.clone() })?;
         let secret =
             added.secret.map(|_| format!("{name} has no secret that anybody knows: postern client rotate {name}"));
         return Ok(added.warnings.into_iter().chain(secret).collect());

@@ -6,7 +6,7 @@ use postern_model::admin::{Problem, WhatIf, WhatIfAnswer};
 use postern_model::config::{App, Preauth, Tenant};
 use postern_model::directory::{User, assigned};
 use postern_model::ids::{SessionId, UserGroupId};
-use postern_model::policy::{ClientKind, DeviceState, Input, Platform, Policies, Risk, trace};
+use postern_model::policy::{ClientKind, DeviceState, Input, Platform, Risk, trace};
 use postern_model::session::{AuthMethod, SessionRecord, Subject};
 use postern_model::terms::AcceptedTerms;
 
@@ -41,7 +41,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
     };
     let (decision, policies, principal) = {
         let snapshot = control.snapshot();
-        let decision = Policies::of(&snapshot).decide(&session.user, app.id, &input, now);
+        let decision = control.prepared().policies.decide(&session.user, app.id, &input, now);
         let assignment = assigned(&snapshot.assignments, &user, &counted, app.id, now);
         let traced = trace(&snapshot, Some(&session.user), app.id, &input, now);
         (decision, traced, assignment.map(|found| found.principal))

@@ -3,7 +3,7 @@
 use postern_model::config::App;
 use postern_model::identity::Missed;
 use postern_model::ids::{AppId, Name};
-use postern_model::policy::{ClientKind, Decision, Input, Outcome, Platform, Policies, Requirement, Step, StepUp};
+use postern_model::policy::{ClientKind, Decision, Input, Outcome, Platform, Requirement, Step, StepUp};
 use postern_model::session::is_multi_factor;
 use postern_model::settings::{AppSettings, Mfa};
 
@@ -86,7 +86,7 @@ pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: 
         device: record.device_state(),
         terms: &record.terms,
     };
-    Some(Policies::of(&control.snapshot()).decide(&record.user, app, &input, now_unix()))
+    Some(control.prepared().policies.decide(&record.user, app, &input, now_unix()))
 }
 
 /// The terms of use that a decision asks for, each to be accepted: where something else would do, nothing but terms is asked for

@@ -32,7 +32,9 @@ pub(super) fn offered(control: &Control, flow: &Flow, address: IpAddr) -> Option
     let snapshot = control.snapshot();
     let is_inside = settings.networks.iter().any(|name| {
         let network = snapshot.networks.get(&NetworkKey { tenant: flow.tenant, name: name.clone() });
-        network.is_some_and(|network| network.prefixes.iter().any(|prefix| prefix.contains(address)))
+        network.is_some_and(|network| {
+            !network.anonymiser && network.prefixes.iter().any(|prefix| prefix.contains(address))
+        })
     });
     is_inside.then_some(settings)
 }

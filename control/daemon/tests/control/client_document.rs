@@ -65,3 +65,21 @@ fn clients_are_made_as_a_document_says_and_nothing_of_their_secrets_is_in_one() 
     fewer.as_object_mut().unwrap().remove("clients");
     assert_eq!(actions(&apply(&world, &fewer, &json!({"prune": true}))), [""; 0], "none is named: all stay");
 }
+
+#[test]
+fn as_many_as_there_may_be_can_make_room_for_others() {
+    let world = world();
+    let clients = |from: u32| {
+        let one = |n: u32| {
+            let settings =
+                json!({"redirect_uris": [], "device": true, "kind": "public", "scopes": "openid", "consent": "user"});
+            (format!("c{n}"), settings)
+        };
+        json!({"clients": (from..from + 501).map(one).collect::<serde_json::Map<_, _>>()})
+    };
+    assert_eq!(actions(&apply(&world, &clients(0), &json!({}))).len(), 501);
+    let (code, _) = world.refused("POST", &format!("{TENANT}/apply"), &json!({"document": clients(1_000)}));
+    assert_eq!(code, "limit-reached");
+    let applied = apply(&world, &clients(1_000), &json!({"prune": true}));
+    assert_eq!(actions(&applied).len(), 1_002, "none of the first is left");
+}

@@ -210,3 +210,14 @@ async fn a_network_that_is_asked_in_stays() {
     networks::remove(&world.control, &Actor::Control, &tenant(&world), "corp").unwrap();
     assert_eq!(kerberos::show(&world.control, &tenant(&world)).unwrap_err().code, "not-found");
 }
+
+#[tokio::test]
+async fn a_list_of_anonymisers_is_no_network_where_tickets_count() {
+    let world = world("off").await;
+    let tor = SetNetwork { prefixes: vec!["203.0.113.0/24".parse().unwrap()], anonymiser: true };
+    networks::set(&world.control, &Actor::Control, &tenant(&world), "tor", tor).unwrap();
+    let networks = ["corp", "tor"].map(|name| name.parse().unwrap()).into();
+    let settings = KerberosSignIn { realms: vec!["CORP.TEST".into()], networks, login: KerberosLogin::UserPart };
+    let refused = kerberos::set(&world.control, &Actor::Control, &tenant(&world), settings).unwrap_err();
+    assert!(refused.detail.contains("tor is a list of anonymisers"), "{}", refused.detail);
+}
