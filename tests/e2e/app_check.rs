@@ -129,6 +129,9 @@ fn what_cannot_be_asked_is_a_clear_error() {
     assert_eq!(audited(), before);
     assert!(before >= 1, "each check is in the audit log");
     world.connectors.clear();
-    let gone = |world: &World| words(&world.cli_output(&["app", "check", "app"]).unwrap()).contains("is online");
+    let gone = |world: &World| {
+        words(&world.cli_output(&["app", "check", "app"]).unwrap())
+            .contains("no connector of the group default is online")
+    };
     world.expect_within(std::time::Duration::from_secs(20), "it is noticed that none is online", gone).unwrap();
 }

@@ -7,6 +7,7 @@ use postern_model::sso::SsoMethod;
 
 use super::findings::Seen;
 use super::reach::Page;
+use super::redirect::shown;
 use crate::backend::Backend;
 use crate::sso::challenge;
 
@@ -79,7 +80,8 @@ impl Asks {
     fn words(&self) -> String {
         let mut words: Vec<String> = self.schemes.iter().map(|scheme| format!("WWW-Authenticate: {scheme}")).collect();
         if let Some(form) = &self.form {
-            words.push(format!("a form with a password ({}) sent to {:?}", form.password_field, form.action));
+            let action = shown(&form.action);
+            words.push(format!("a form with a password ({}) sent to {action:?}", form.password_field));
         }
         if self.saml {
             words.push("a SAML request to an identity provider".into());

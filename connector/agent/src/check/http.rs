@@ -184,6 +184,8 @@ fn content(
                     Ok(()) => input = Bytes::from(next),
                     // Some end a page so; others that only look so are cut, which is worth no more than a word.
                     Err(Trouble::Ended) => return Ok((content, decoder.end_of_input().is_err())),
+                    // It may have no end: a stream of events, a poll.
+                    Err(Trouble::Slow) => return Ok((content, true)),
                     Err(trouble) => return Err(trouble),
                 }
             }

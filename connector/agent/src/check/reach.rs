@@ -108,7 +108,7 @@ fn first_page(backend: &Backend, address: SocketAddr, wire: Box<dyn Wire>) -> (S
         let seen = format!("{way}{}", answered(&got));
         match redirect::leads(backend, &target, &got.head) {
             Leads::Here(next) => {
-                way = format!("{way}{} to {next}, ", got.head.status);
+                way = format!("{way}{} to {}, ", got.head.status, redirect::shown(&next));
                 target = next;
             }
             Leads::Elsewhere { to, saml } => {

@@ -22,6 +22,11 @@ pub(super) enum Leads {
     Nowhere,
 }
 
+/// As it may be shown: queries, and parameters of a path, may be secrets.
+pub(super) fn shown(target: &str) -> &str {
+    target.find(['?', ';']).map_or(target, |end| &target[..end])
+}
+
 /// Of the answer to `target`.
 pub(super) fn leads(backend: &Backend, target: &str, head: &ResponseHead) -> Leads {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
@@ -85,6 +90,13 @@ mod tests {
         let mut head = ResponseHead::new(302, BodyKind::None);
         head.headers.set(Known::Location, location).unwrap();
         leads(&backend, "/base/", &head)
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        for target in ["/base/", "/base/?ticket=secret", "/base/;jsessionid=secret", "/base/;a=secret?b=secret"] {
+            assert_eq!(shown(target), "/base/");
+        }
     }
 
     #[test]

@@ -134,15 +134,36 @@ fn accepted(backend: &Backend, page: &Page, token: &[u8], proof: Box<dyn Proof>)
             "give the application the key of sso_spn (its keytab, or the account it runs as), and look at its log";
         return Seen::fail("the application answers 401 to a good ticket", cure);
     }
-    match said(&got.head).map(|answer| proof.check(&answer)) {
-        Some(Err(failure)) => failed(&failure),
-        Some(Ok(())) => Seen::ok(&format!("the application takes the ticket ({status}) and proves who it is")),
-        None if status >= 400 => Seen::warn(
-            &format!("the application takes the ticket and answers {status}"),
+    let proven = match said(&got.head).map(|answer| proof.check(&answer)) {
+        Some(Err(failure)) => return failed(&failure),
+        Some(Ok(())) => " and proves who it is",
+        None if !asks(&page.got.head) => {
+            return Seen::warn(
+                &format!(
+                    "the application answers {status}, with a ticket and without: nothing shows that it looks at it"
+                ),
+                "set the internal URL to a page that asks for Negotiate",
+            );
+        }
+        None => "",
+    };
+    match status {
+        500.. => Seen::fail(
+            &format!("the application takes the ticket{proven} and fails ({status})"),
+            "look at the application's log",
+        ),
+        400.. => Seen::warn(
+            &format!("the application takes the ticket{proven} and answers {status}"),
             "look whether this user may use it",
         ),
-        None => Seen::ok(&format!("the application takes the ticket ({status})")),
+        _ => Seen::ok(&format!("the application takes the ticket ({status}){proven}")),
     }
+}
+
+/// Whether it lets nobody in without a ticket.
+fn asks(head: &ResponseHead) -> bool {
+    let mut fields = head.headers.get_all(Known::WwwAuthenticate);
+    head.status == 401 && fields.any(|value| challenge(value, b"Negotiate").is_some())
 }
 
 fn said(head: &ResponseHead) -> Option<Vec<u8>> {

@@ -28,6 +28,12 @@ impl OwnAccount {
     /// `folder`: where tickets lie for the moment; nobody else may read it.
     #[must_use]
     pub fn new(keytab: &Path, principal: &str, folder: &Path) -> Self {
+        // Of a process of before that was ended in the middle of a check.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with("check-") && name.ends_with(".tickets")) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
         Self { keytab: keytab.to_owned(), principal: principal.to_owned(), folder: folder.to_owned() }
     }
 }
@@ -44,8 +50,6 @@ impl Account for OwnAccount {
     fn begin(&self) -> Result<Box<dyn Trial>, KerberosFailure> {
         static TRIALS: AtomicU64 = AtomicU64::new(0);
         let tickets = self.folder.join(format!("check-{}.tickets", TRIALS.fetch_add(1, Ordering::Relaxed)));
-        // Of a process of before that was killed.
-        let _ = std::fs::remove_file(&tickets);
         let delegation = Delegation::with_tickets_in(&self.keytab, &self.principal, &tickets)?;
         Ok(Box::new(OwnTrial { delegation, tickets }))
     }

@@ -20,14 +20,21 @@ pub(crate) fn add(
     tenant: &Tenant,
     request: AddClient,
 ) -> Result<ClientChanged, Problem> {
-    if control.clients(|store| store.clients(tenant.id))?.len() >= CLIENTS_MAX {
+    let name = &request.name;
+    check_no_id::<ClientId>("client", name.as_str())?;
+    let others = control.clients(|store| store.clients(tenant.id))?;
+    if others.iter().any(|other| other.name == *name) {
+        let detail = format!("a client {name} exists already: change it with `postern client set`");
+        return Err(problem("name-taken", detail).about("name"));
+    }
+    if others.len() >= CLIENTS_MAX {
         return Err(problem("limit-reached", format!("the tenant has {CLIENTS_MAX} clients already")));
     }
-    add_to_room(control, actor, tenant, request)
+    add_new(control, actor, tenant, request)
 }
 
-/// The same where it is known that there is room.
-pub(super) fn add_to_room(
+/// The same where it is known that there is room, and no other of this name.
+pub(super) fn add_new(
     control: &Control,
     actor: &Actor,
     tenant: &Tenant,
@@ -36,11 +43,6 @@ pub(super) fn add_to_room(
     let AddClient { name, settings } = request;
     check_no_id::<ClientId>("client", name.as_str())?;
     check(&settings)?;
-    let others = control.clients(|store| store.clients(tenant.id))?;
-    if others.iter().any(|other| other.name == name) {
-        let detail = format!("a client {name} exists already: change it with `postern client set`");
-        return Err(problem("name-taken", detail).about("name"));
-    }
     let mut draft = Draft::default();
     let id = ClientId::new(tenant.id, control.next(counter("client", tenant.id), &mut draft)?);
     let (secret, key) = match settings.kind {
@@ -63,7 +65,16 @@ pub(crate) fn set(
     name: &str,
     request: SetClient,
 ) -> Result<ClientChanged, Problem> {
-    let before = find(control, tenant, name)?;
+    change(control, actor, find(control, tenant, name)?, request)
+}
+
+/// The same of a client that was found.
+pub(super) fn change(
+    control: &Control,
+    actor: &Actor,
+    before: StoredClient,
+    request: SetClient,
+) -> Result<ClientChanged, Problem> {
     let SetClient { redirect_uris, device, scopes, consent, disabled } = request;
     let settings = before.settings.clone();
     let settings = ClientSettings {

@@ -7,9 +7,10 @@ use postern_model::config::Tenant;
 use postern_model::ids::{Name, TenantId};
 use postern_model::oauth::{CLIENTS_MAX, ClientSettings, ClientType};
 
-use super::clients::{add_to_room, remove, set};
+use super::clients::{add_new, change, remove};
 use crate::control::{Actor, Control};
 use crate::problem::problem;
+use crate::store::StoredClient;
 
 /// `apply`: the clients shall be exactly so. Gives what an operator should know of those that are new. `prune`: others go.
 pub(crate) fn make(
@@ -21,15 +22,19 @@ pub(crate) fn make(
 ) -> Result<Vec<String>, Problem> {
     // What is staged is not seen in the store: all of them are counted first.
     let known = control.clients(|store| store.clients(tenant.id))?;
-    let new = named.keys().filter(|name| !known.iter().any(|client| client.name == **name)).count();
+    let mut known: BTreeMap<Name, StoredClient> =
+        known.into_iter().map(|client| (client.name.clone(), client)).collect();
+    let new = named.keys().filter(|name| !known.contains_key(name)).count();
     let stay = if prune { named.len() - new } else { known.len() };
     if new > 0 && stay + new > CLIENTS_MAX {
         return Err(problem("limit-reached", format!("the tenant would have more than {CLIENTS_MAX} clients")));
     }
     let mut warnings = Vec::new();
     for (name, settings) in named {
-        let made = put_entry(control, actor, tenant, (name, settings));
-        warnings.extend(made.map_err(|problem| problem.about(format!("client.{name}")))?);
+        let made = put_entry(control, actor, tenant, (name, settings), known.remove(name));
+        let made = made.map_err(|problem| problem.about(format!("client.{name}")))?;
+        // That there is no place to sign in yet is said once.
+        warnings.extend(made.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
     }
     Ok(warnings)
 }
@@ -39,10 +44,10 @@ fn put_entry(
     actor: &Actor,
     tenant: &Tenant,
     (name, settings): (&Name, &ClientSettings),
+    before: Option<StoredClient>,
 ) -> Result<Vec<String>, Problem> {
-    let before = control.clients(|store| store.clients(tenant.id))?.into_iter().find(|client| client.name == *name);
     let Some(before) = before else {
-        let added = add_to_room(control, actor, tenant, AddClient { name: name.clone(), settings: settings.clone() })?;
+        let added = add_new(control, actor, tenant, AddClient { name: name.clone(), settings: settings.clone() })?;
         let secret =
             added.secret.map(|_| format!("{name} has no secret that anybody knows: postern client rotate {name}"));
         return Ok(added.warnings.into_iter().chain(secret).collect());
@@ -56,14 +61,14 @@ fn put_entry(
         let detail = format!("{name} is {was}, which it stays: remove it and add it anew");
         return Err(problem("request-invalid", detail));
     }
-    let change = SetClient {
+    let request = SetClient {
         redirect_uris: Some(redirect_uris),
         device: Some(device),
         scopes: Some(scopes),
         consent: Some(consent),
         disabled: Some(disabled),
     };
-    set(control, actor, tenant, name.as_str(), change).map(|changed| changed.warnings)
+    change(control, actor, before, request).map(|changed| changed.warnings)
 }
 
 /// `apply --prune`: removes those that the document does not name, if it names any.
