@@ -85,6 +85,18 @@ impl Kdc {
         self.folder.join("users.keytab")
     }
 
+    /// Whose keys the KDC writes to which keytab.
+    fn keytabs(&self) -> [(&'static str, PathBuf); 5] {
+        let users = self.users_keytab();
+        [
+            (CONNECTOR, self.connector_keytab()),
+            (APP, self.app_keytab()),
+            (LOGIN, self.login_keytab()),
+            (USERS[0], users.clone()),
+            (SECOND, users),
+        ]
+    }
+
     /// Signs a user in at the KDC; their tickets are in `cache` then.
     pub fn kinit(&self, prepared: &Path, user: &str, cache: &Path) -> Result<()> {
         let mut command = Command::new(prepared.join("heimdal/usr/bin/kinit.heimdal"));

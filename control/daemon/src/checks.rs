@@ -10,7 +10,7 @@ use postern_model::check::{
     ConnectorChecked, StepResult,
 };
 use postern_model::config::{App, Tenant};
-use postern_model::directory::{User, UserKind};
+use postern_model::directory::User;
 use postern_model::ids::{ConnectorId, RelayId};
 use postern_model::question::{Answer, Question};
 use postern_model::session::Subject;
@@ -127,24 +127,11 @@ fn login(app: &App, user: &User) -> Result<Option<String>, CheckStep> {
         SsoMethod::None | SsoMethod::Saml => Ok(None),
         SsoMethod::Basic | SsoMethod::Form => Ok(Some(user.id.to_string())),
         SsoMethod::Kerberos => {
-            let name = settings.sso.kerberos_name(&subject(user));
+            // No name depends on groups.
+            let name = settings.sso.kerberos_name(&Subject::of(user.clone(), BTreeMap::new()));
             let cure = "look at sso_login and sso_realm, and at the user's names in the directory";
             name.map(|name| Some(name.as_str().to_owned())).map_err(|error| failed(&error.to_string(), cure))
         }
-    }
-}
-
-/// As relays know the user, without groups: no name depends on them.
-fn subject(user: &User) -> Subject {
-    Subject {
-        id: user.id,
-        login: user.login.clone(),
-        display_name: user.display_name.clone(),
-        mail: user.mail.clone(),
-        attributes: user.attributes.clone(),
-        guest: matches!(user.kind, UserKind::Guest { .. }),
-        groups: BTreeMap::new(),
-        expires_unix: user.kind.expires_unix(),
     }
 }
 

@@ -176,16 +176,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
     let counted = groups.graph.counted_groups_of(&user, &direct, now);
     let named = counted.into_iter().filter_map(|id| Some((id, groups.all.get(&id)?.name.clone())));
     let terms = control.directory(|store| store.accepted_terms(user.id))?;
-    let subject = Subject {
-        id: user.id,
-        groups: named.collect(),
-        guest: matches!(user.kind, postern_model::directory::UserKind::Guest { .. }),
-        expires_unix: user.kind.expires_unix(),
-        login: user.login,
-        display_name: user.display_name,
-        mail: user.mail,
-        attributes: user.attributes,
-    };
+    let subject = Subject::of(user, named.collect());
     Ok(Some(SessionRecord {
         id: stored.id,
         user: subject,

@@ -7,7 +7,7 @@ use crate::directory::LoginName;
 use crate::identity::ClientInfo;
 use crate::ids::Name;
 use crate::secret::SecretText;
-use crate::sso::{ONPREM_UPN, Realm, SAM_ACCOUNT_NAME};
+use crate::sso::{ONPREM_UPN, Realm, SAM_ACCOUNT_NAME, SsoLogin};
 
 /// Whose tickets count in a tenant, and where browsers are asked for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,24 +16,9 @@ pub struct KerberosSignIn {
     pub realms: Vec<String>,
     /// Named networks: a browser elsewhere is asked for no ticket, and none of its counts.
     pub networks: Vec<Name>,
-    /// Which of a user's names the KDC knows.
+    /// Which of a user's names is the principal's: by login, `anna@EXAMPLE.COM` is the user `anna@example.com`.
     #[serde(default)]
-    pub login: KerberosLogin,
-}
-
-/// Which of a user's names is the principal's. The words are those of an application's `sso_login`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KerberosLogin {
-    /// The login: `anna@EXAMPLE.COM` is the user `anna@example.com`.
-    #[default]
-    Upn,
-    /// The attribute `onprem_upn`: `anna@EXAMPLE.COM` is whose attribute is `anna@example.com`.
-    OnPremUpn,
-    /// What stands before the `@` of the login, or all of it.
-    UserPart,
-    /// The attribute `sam_account_name`.
-    SamAccountName,
+    pub login: SsoLogin,
 }
 
 /// Which user is looked for: exactly one must be found. Letters are small ones, for directories do not tell them apart.
@@ -86,7 +71,7 @@ impl KerberosSignIn {
             ));
         }
         // Without the realm in the name, anna of one realm would be anna of the other.
-        if matches!(self.login, KerberosLogin::UserPart | KerberosLogin::SamAccountName) && realms.len() > 1 {
+        if matches!(self.login, SsoLogin::UserPart | SsoLogin::SamAccountName) && realms.len() > 1 {
             return invalid(format!(
                 "with {} there is one realm only: a name without its realm would be several people's; use upn or on-prem-upn",
                 self.login.as_str()
@@ -111,24 +96,11 @@ impl KerberosSignIn {
         let name = name.to_ascii_lowercase();
         let upn = || format!("{name}@{}", realm.to_ascii_lowercase());
         Ok(match self.login {
-            KerberosLogin::Upn => Sought::Login(upn().parse().map_err(|_| PrincipalRefused::NotAUser)?),
-            KerberosLogin::OnPremUpn => Sought::Attribute(ONPREM_UPN, upn()),
-            KerberosLogin::UserPart => Sought::UserPart(name),
-            KerberosLogin::SamAccountName => Sought::Attribute(SAM_ACCOUNT_NAME, name),
+            SsoLogin::Upn => Sought::Login(upn().parse().map_err(|_| PrincipalRefused::NotAUser)?),
+            SsoLogin::OnPremUpn => Sought::Attribute(ONPREM_UPN, upn()),
+            SsoLogin::UserPart => Sought::UserPart(name),
+            SsoLogin::SamAccountName => Sought::Attribute(SAM_ACCOUNT_NAME, name),
         })
-    }
-}
-
-impl KerberosLogin {
-    /// As operators write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Upn => "upn",
-            Self::OnPremUpn => "on-prem-upn",
-            Self::UserPart => "user-part",
-            Self::SamAccountName => "sam-account-name",
-        }
     }
 }
 
@@ -167,7 +139,7 @@ const SHOWN_CHARS_MAX: usize = 64;
 mod tests {
     use super::*;
 
-    fn settings(realms: &[&str], login: KerberosLogin) -> KerberosSignIn {
+    fn settings(realms: &[&str], login: SsoLogin) -> KerberosSignIn {
         let realms = realms.iter().map(|realm| (*realm).to_owned()).collect();
         KerberosSignIn { realms, networks: vec!["corp".parse().unwrap()], login }
     }
@@ -175,15 +147,15 @@ mod tests {
     #[test]
     fn a_principal_is_looked_for_by_the_name_that_is_chosen() {
         let sought = |login| settings(&["EXAMPLE.COM"], login).sought("Anna@EXAMPLE.COM").unwrap();
-        assert_eq!(sought(KerberosLogin::Upn), Sought::Login("anna@example.com".parse().unwrap()));
-        assert_eq!(sought(KerberosLogin::OnPremUpn), Sought::Attribute("onprem_upn", "anna@example.com".into()));
-        assert_eq!(sought(KerberosLogin::UserPart), Sought::UserPart("anna".into()));
-        assert_eq!(sought(KerberosLogin::SamAccountName), Sought::Attribute("sam_account_name", "anna".into()));
+        assert_eq!(sought(SsoLogin::Upn), Sought::Login("anna@example.com".parse().unwrap()));
+        assert_eq!(sought(SsoLogin::OnPremUpn), Sought::Attribute("onprem_upn", "anna@example.com".into()));
+        assert_eq!(sought(SsoLogin::UserPart), Sought::UserPart("anna".into()));
+        assert_eq!(sought(SsoLogin::SamAccountName), Sought::Attribute("sam_account_name", "anna".into()));
     }
 
     #[test]
     fn services_second_names_and_other_realms_are_nobody() {
-        let settings = settings(&["EXAMPLE.COM"], KerberosLogin::UserPart);
+        let settings = settings(&["EXAMPLE.COM"], SsoLogin::UserPart);
         for service in [
             "HTTP/app.example.com@EXAMPLE.COM",
             "anna/admin@EXAMPLE.COM",
@@ -208,26 +180,16 @@ mod tests {
 
     #[test]
     fn settings_that_would_make_one_of_two_people_are_refused() {
-        assert!(settings(&["A.TEST", "B.TEST"], KerberosLogin::Upn).check().is_ok());
-        assert!(settings(&["A.TEST"], KerberosLogin::UserPart).check().is_ok());
-        for login in [KerberosLogin::UserPart, KerberosLogin::SamAccountName] {
+        assert!(settings(&["A.TEST", "B.TEST"], SsoLogin::Upn).check().is_ok());
+        assert!(settings(&["A.TEST"], SsoLogin::UserPart).check().is_ok());
+        for login in [SsoLogin::UserPart, SsoLogin::SamAccountName] {
             let refused = settings(&["A.TEST", "B.TEST"], login).check().unwrap_err().to_string();
             assert!(refused.contains(login.as_str()), "{refused}");
         }
         for realms in [&[][..], &["A.TEST", "A.TEST"], &["a b"], &["A/B"], &["A.TEST"; 17]] {
-            assert!(settings(realms, KerberosLogin::Upn).check().is_err(), "{realms:?}");
+            assert!(settings(realms, SsoLogin::Upn).check().is_err(), "{realms:?}");
         }
-        let nowhere = KerberosSignIn { networks: Vec::new(), ..settings(&["A.TEST"], KerberosLogin::Upn) };
+        let nowhere = KerberosSignIn { networks: Vec::new(), ..settings(&["A.TEST"], SsoLogin::Upn) };
         assert!(nowhere.check().is_err());
-    }
-
-    #[test]
-    fn the_words_are_those_of_single_sign_on() {
-        for login in
-            [KerberosLogin::Upn, KerberosLogin::OnPremUpn, KerberosLogin::UserPart, KerberosLogin::SamAccountName]
-        {
-            assert_eq!(serde_json::to_value(login).unwrap(), login.as_str());
-            assert!(crate::sso::SsoSettings::default().set("sso_login", login.as_str()).unwrap());
-        }
     }
 }

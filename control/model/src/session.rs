@@ -10,7 +10,9 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::device::SessionDevice;
-use crate::directory::{AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, VALUE_BYTES_MAX};
+use crate::directory::{
+    AttributeName, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, User, UserKind, VALUE_BYTES_MAX,
+};
 use crate::ids::{Name, SessionId, UserGroupId, UserId};
 use crate::policy::{DeviceState, Risk};
 use crate::terms::AcceptedTerms;
@@ -81,6 +83,23 @@ pub struct Subject {
     /// From this second on they are nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_unix: Option<u64>,
+}
+
+impl Subject {
+    /// A user of the directory; `groups`: every one they are in.
+    #[must_use]
+    pub fn of(user: User, groups: BTreeMap<UserGroupId, Name>) -> Self {
+        Self {
+            id: user.id,
+            guest: matches!(user.kind, UserKind::Guest { .. }),
+            expires_unix: user.kind.expires_unix(),
+            login: user.login,
+            display_name: user.display_name,
+            mail: user.mail,
+            attributes: user.attributes,
+            groups,
+        }
+    }
 }
 
 /// How someone proved who they are. As text the names of RFC 8176.

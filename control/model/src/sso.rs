@@ -6,6 +6,8 @@ mod form;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Preauth;
 use crate::directory::LoginName;
 use crate::session::Subject;
@@ -47,8 +49,9 @@ pub enum SsoMethod {
     Form,
 }
 
-/// Which of a user's names is the one that the application knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which of a user's names is the one that the application knows, or the KDC where users sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SsoLogin {
     /// The login: a user principal name, `anna@example.com`.
     #[default]
@@ -326,12 +329,22 @@ fn plaintext(value: &str) -> Result<bool, SettingInvalid> {
 }
 
 fn login(value: &str) -> Result<SsoLogin, SettingInvalid> {
-    match value {
-        "upn" => Ok(SsoLogin::Upn),
-        "on-prem-upn" => Ok(SsoLogin::OnPremUpn),
-        "user-part" => Ok(SsoLogin::UserPart),
-        "sam-account-name" => Ok(SsoLogin::SamAccountName),
-        _ => Err(SettingInvalid::value(SSO_LOGIN, value, "must be upn, on-prem-upn, user-part or sam-account-name")),
+    let wrong = || SettingInvalid::value(SSO_LOGIN, value, "must be upn, on-prem-upn, user-part or sam-account-name");
+    SsoLogin::ALL.into_iter().find(|login| login.as_str() == value).ok_or_else(wrong)
+}
+
+impl SsoLogin {
+    const ALL: [Self; 4] = [Self::Upn, Self::OnPremUpn, Self::UserPart, Self::SamAccountName];
+
+    /// As operators write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upn => "upn",
+            Self::OnPremUpn => "on-prem-upn",
+            Self::UserPart => "user-part",
+            Self::SamAccountName => "sam-account-name",
+        }
     }
 }
 

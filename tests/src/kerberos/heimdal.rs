@@ -38,14 +38,7 @@ pub(super) fn start(root: &Path, folder: &Path) -> Result<Kdc> {
     }
     admin(&["modify", "--attributes=+trusted-for-delegation", CONNECTOR])?;
     admin(&["modify", &format!("--constrained-delegation={APP}"), CONNECTOR])?;
-    let users = kdc.users_keytab();
-    for (service, keytab) in [
-        (CONNECTOR, kdc.connector_keytab()),
-        (APP, kdc.app_keytab()),
-        (LOGIN, kdc.login_keytab()),
-        (USERS[0], users.clone()),
-        (SECOND, users),
-    ] {
+    for (service, keytab) in kdc.keytabs() {
         admin(&["ext_keytab", "-k", &format!("FILE:{}", keytab.display()), service])?;
     }
     let mut command = program("usr/lib/heimdal-servers/kdc");

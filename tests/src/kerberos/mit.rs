@@ -102,14 +102,7 @@ directory {folder}/ldap
         }
         admin(&format!("modprinc -allow_tix {}", USERS[1]))?;
         admin(&format!("modprinc +ok_to_auth_as_delegate {CONNECTOR}"))?;
-        let users = kdc.users_keytab();
-        for (service, keytab) in [
-            (CONNECTOR, kdc.connector_keytab()),
-            (APP, kdc.app_keytab()),
-            (LOGIN, kdc.login_keytab()),
-            (USERS[0], users.clone()),
-            (SECOND, users),
-        ] {
+        for (service, keytab) in kdc.keytabs() {
             admin(&format!("ktadd -k {} {service}", keytab.display()))?;
         }
         self.change(

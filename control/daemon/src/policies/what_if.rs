@@ -59,16 +59,8 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
 }
 
 pub(super) fn subject(user: &User, groups: &Groups, counted: &BTreeSet<UserGroupId>) -> Subject {
-    Subject {
-        id: user.id,
-        login: user.login.clone(),
-        display_name: user.display_name.clone(),
-        mail: user.mail.clone(),
-        attributes: user.attributes.clone(),
-        guest: user.kind.as_str() == "guest",
-        groups: counted.iter().filter_map(|id| Some((*id, groups.all.get(id)?.name.clone()))).collect(),
-        expires_unix: user.kind.expires_unix(),
-    }
+    let named = counted.iter().filter_map(|id| Some((*id, groups.all.get(id)?.name.clone())));
+    Subject::of(user.clone(), named.collect())
 }
 
 /// The session that the user would have.

@@ -153,3 +153,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_are_written_alike_in_settings_and_messages() {
+    for login in SsoLogin::ALL {
+        assert_eq!(serde_json::to_value(login).unwrap(), login.as_str());
+        assert!(SsoSettings::default().set("sso_login", login.as_str()).unwrap());
+    }
+}

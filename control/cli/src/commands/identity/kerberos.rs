@@ -3,7 +3,8 @@
 use anyhow::Result;
 use postern_model::admin::{Changed, path};
 use postern_model::ids::Name;
-use postern_model::negotiate::{KerberosLogin, KerberosSignIn};
+use postern_model::negotiate::KerberosSignIn;
+use postern_model::sso::SsoLogin;
 
 use super::super::Context;
 use crate::args::{KerberosCommand, KerberosNames};
@@ -36,12 +37,12 @@ pub(super) fn run(context: &Context, command: KerberosCommand) -> Result<()> {
     }
 }
 
-const fn names(given: KerberosNames) -> KerberosLogin {
+const fn names(given: KerberosNames) -> SsoLogin {
     match given {
-        KerberosNames::Upn => KerberosLogin::Upn,
-        KerberosNames::OnPremUpn => KerberosLogin::OnPremUpn,
-        KerberosNames::UserPart => KerberosLogin::UserPart,
-        KerberosNames::SamAccountName => KerberosLogin::SamAccountName,
+        KerberosNames::Upn => SsoLogin::Upn,
+        KerberosNames::OnPremUpn => SsoLogin::OnPremUpn,
+        KerberosNames::UserPart => SsoLogin::UserPart,
+        KerberosNames::SamAccountName => SsoLogin::SamAccountName,
     }
 }
 

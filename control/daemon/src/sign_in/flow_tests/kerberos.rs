@@ -1,9 +1,10 @@
 //! Kerberos tickets: where they count, whose they are, and what they are not enough for.
 
 use postern_model::admin::{SetNetwork, SetUser};
-use postern_model::negotiate::{GiveTicket, KerberosLogin, KerberosSignIn, TicketOutcome};
+use postern_model::negotiate::{GiveTicket, KerberosSignIn, TicketOutcome};
 use postern_model::network::Network;
 use postern_model::session::AuthMethod;
+use postern_model::sso::SsoLogin;
 
 use super::*;
 use crate::limits::GUESSES_SOURCE_FREE;
@@ -21,11 +22,11 @@ async fn world(mfa: &str) -> World {
     let world = World::new(mfa).await;
     let network = SetNetwork { prefixes: vec!["127.0.0.0/8".parse().unwrap()], anonymiser: false };
     networks::set(&world.control, &Actor::Control, &tenant(&world), "corp", network).unwrap();
-    set(&world, KerberosLogin::UserPart);
+    set(&world, SsoLogin::UserPart);
     world
 }
 
-fn set(world: &World, login: KerberosLogin) {
+fn set(world: &World, login: SsoLogin) {
     let settings = KerberosSignIn { realms: vec!["CORP.TEST".into()], networks: vec!["corp".parse().unwrap()], login };
     kerberos::set(&world.control, &Actor::Control, &tenant(world), settings).unwrap();
 }
@@ -123,7 +124,7 @@ async fn a_user_is_found_by_the_name_that_was_chosen() {
     let world = world("off").await;
     let attributes = serde_json::json!({ "onprem_upn": "Aberg@Corp.Test", "sam_account_name": "ABERG" });
     user(&world, "anna", serde_json::json!({ "attributes": attributes }));
-    for login in [KerberosLogin::OnPremUpn, KerberosLogin::SamAccountName] {
+    for login in [SsoLogin::OnPremUpn, SsoLogin::SamAccountName] {
         set(&world, login);
         let browser = world.signed_in(shown(&world, "aberg@CORP.TEST")).unwrap();
         let session = world.session(&browser).unwrap();
@@ -133,7 +134,7 @@ async fn a_user_is_found_by_the_name_that_was_chosen() {
     }
     user(&world, "bert", serde_json::json!({ "attributes": { "sam_account_name": "aberg" } }));
     assert_eq!(problem(shown(&world, "aberg@CORP.TEST")), "kerberos-user-refused", "two have it");
-    set(&world, KerberosLogin::Upn);
+    set(&world, SsoLogin::Upn);
     user(&world, "anna", serde_json::json!({ "login": "anna@corp.test" }));
     world.signed_in(shown(&world, ANNA));
 }
@@ -201,7 +202,7 @@ async fn a_network_that_is_asked_in_stays() {
     let unknown = KerberosSignIn {
         realms: vec!["CORP.TEST".into()],
         networks: vec!["nowhere".parse().unwrap()],
-        login: KerberosLogin::Upn,
+        login: SsoLogin::Upn,
     };
     let refused = kerberos::set(&world.control, &Actor::Control, &tenant(&world), unknown).unwrap_err();
     assert_eq!(refused.code, "not-found");
@@ -217,7 +218,7 @@ async fn a_list_of_anonymisers_is_no_network_where_tickets_count() {
     let tor = SetNetwork { prefixes: vec!["203.0.113.0/24".parse().unwrap()], anonymiser: true };
     networks::set(&world.control, &Actor::Control, &tenant(&world), "tor", tor).unwrap();
     let networks = ["corp", "tor"].map(|name| name.parse().unwrap()).into();
-    let settings = KerberosSignIn { realms: vec!["CORP.TEST".into()], networks, login: KerberosLogin::UserPart };
+    let settings = KerberosSignIn { realms: vec!["CORP.TEST".into()], networks, login: SsoLogin::UserPart };
     let refused = kerberos::set(&world.control, &Actor::Control, &tenant(&world), settings).unwrap_err();
     assert!(refused.detail.contains("tor is a list of anonymisers"), "{}", refused.detail);
 }
