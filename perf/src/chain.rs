@@ -96,6 +96,11 @@ impl Chain {
         }
     }
 
+    /// The world it runs in, for what else is to be set up there.
+    pub fn world(&mut self) -> &mut World {
+        &mut self.world
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.world.relay_address
     }

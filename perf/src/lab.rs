@@ -149,7 +149,7 @@ impl Lab {
 
 impl Contestant {
     pub fn target(&self, tls: Option<Arc<ClientConfig>>) -> Target {
-        Target { address: self.address, name: HOST.into(), host: self.host.clone(), tls }
+        Target { address: self.address, name: HOST.into(), host: self.host.clone(), tls, cookie: None }
     }
 }
 
@@ -166,7 +166,7 @@ fn peer_contestant(peer: &Peer) -> Contestant {
 }
 
 /// Whatever it starts stays on that core; this thread goes back to the load's.
-fn on_core<T>(core: usize, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn on_core<T>(core: usize, work: impl FnOnce() -> Result<T>) -> Result<T> {
     cpu::pin(core)?;
     let outcome = work();
     cpu::pin(LOAD_CORE)?;

@@ -324,8 +324,9 @@ pub struct ConnectorStatus {
 
 /// Version of the link. Peers one minor version apart understand each other; unknown messages are ignored.
 pub const PROTOCOL: u32 = 1;
-/// Largest message from control: a snapshot.
-pub const TO_RELAY_BYTES_MAX: usize = 32 << 20;
+/// Largest message from control: a snapshot. With everything that control's `limits.rs` allows: applications 18 MB and their icons 4,
+/// assignments 13 to 17, credentials 4, policies 3, limits 1.5, and some for what there is less of.
+pub const TO_RELAY_BYTES_MAX: usize = 48 << 20;
 /// Largest message from a relay: a status of 20,000 connectors at about 200 bytes.
 pub const TO_CONTROL_BYTES_MAX: usize = 4 << 20;
 /// Sessions in one message.

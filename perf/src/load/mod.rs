@@ -37,6 +37,8 @@ pub struct Target {
     pub host: String,
     /// Plain TCP without.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What every request shows.
+    pub cookie: Option<String>,
 }
 
 /// How requests follow each other.
@@ -123,6 +125,7 @@ pub fn start<F: Future>(work: F) -> F::Output {
 
 /// The bytes of a GET over HTTP/1.1.
 pub fn request(target: &Target, path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: postern-perf\r\nAccept: */*\r\n\r\n", target.host)
+    let cookie = target.cookie.as_ref().map_or(String::new(), |cookie| format!("Cookie: {cookie}\r\n"));
+    format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: postern-perf\r\nAccept: */*\r\n{cookie}\r\n", target.host)
         .into_bytes()
 }

@@ -5,6 +5,7 @@ mod flood;
 mod handshake;
 mod idle;
 mod open_loop;
+mod session;
 mod throughput;
 mod wan;
 
@@ -31,6 +32,9 @@ pub enum Scenario {
     /// 4 connections, 10 MiB answers
     #[value(name = "big")]
     Big,
+    /// As h1-small, by people who signed in, beside anybody; and with 1,000 policies beside 10
+    #[value(name = "session")]
+    Session,
     /// A connection for each request, with full and with resumed handshakes
     #[value(name = "handshake")]
     Handshake,
@@ -59,6 +63,7 @@ impl Scenario {
             Scenario::H2Small => "h2-small",
             Scenario::Body64k => "64k",
             Scenario::Big => "big",
+            Scenario::Session => "session",
             Scenario::Handshake => "handshake",
             Scenario::Idle => "idle",
             Scenario::Open50 => "open-50",
@@ -75,6 +80,7 @@ impl Scenario {
             Scenario::H2Small => throughput::H2_SMALL.run(lab),
             Scenario::Body64k => throughput::BODY_64K.run(lab),
             Scenario::Big => throughput::BIG.run(lab),
+            Scenario::Session => session::run(lab),
             Scenario::Handshake => handshake::run(lab),
             Scenario::Idle => idle::run(lab),
             Scenario::Open50 => open_loop::run(lab, 0.5),

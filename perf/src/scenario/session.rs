@@ -1,0 +1,158 @@
+//! What it costs to ask who somebody is: requests of people who signed in beside those of anybody, and with many policies and
+//! assignments beside few. Everything on one chain, so that only the application differs.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail};
+use postern_tests::client::Client;
+use postern_tests::person::Person;
+use postern_tests::world::{World, write_secret};
+
+use super::contest::{self, PROCESSES, Unit};
+use crate::chain::{Chain, Variant};
+use crate::lab::{self, Contestant, Lab, PROXY_CORE};
+use crate::load::{Plan, Shape, Target};
+use crate::outcome::{Outcome, POSTERN};
+use crate::tls::{self, Protocol};
+
+const CONNECTIONS: usize = 64;
+const LOGIN: &str = "anna";
+const PASSWORD: &str = "correct horse battery";
+/// Asks who somebody is, without any policy.
+const PLAIN: &str = "plain";
+/// The same with policies of which only the last applies.
+const FEW: (&str, usize) = ("few", 10);
+const MANY: (&str, usize) = ("many", 1_000);
+/// Users and, at each application that asks, assignments: with 20,000 users 100,000.
+const APPS: [&str; 5] = [PLAIN, FEW.0, MANY.0, "other", "another"];
+const USERS: usize = 20_000;
+const USERS_QUICK: usize = 200;
+/// Networks that nobody is in.
+const NETWORKS: usize = 10;
+
+pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
+    let mut chain = lab.other_chain(&Variant::default())?;
+    let users = if lab.extent.is_quick { USERS_QUICK } else { USERS };
+    lab::on_core(PROXY_CORE, || chain.world().start_identity())?;
+    people(chain.world(), users, &format!("http://{}/", lab.origin)).context("people and applications are not set up")?;
+    let anybody = side(lab, &chain, "nobody is asked")?;
+    let [plain, few, many] = [PLAIN, FEW.0, MANY.0].map(|app| signed_in(&mut chain, app));
+    let cost = Outcome::new(
+        "session",
+        "100-byte answers, 64 connections, to people who signed in",
+        &format!("{LOOPS} Beside an application published with passthrough. {}.", tls::DESCRIPTION),
+        PROCESSES,
+    );
+    let rules = Outcome::new(
+        "session-policies",
+        &format!("The same with {} policies, beside {}", MANY.1, FEW.1),
+        &format!(
+            "{LOOPS} The policies are about everyone; all but one name networks, platforms, times and methods that are others. \
+             There are {} assignments.",
+            users * APPS.len()
+        ),
+        PROCESSES,
+    );
+    Ok(vec![contest(lab, cost, [plain?, anybody])?, contest(lab, rules, [many?, few?])?])
+}
+
+fn contest(lab: &Lab, mut outcome: Outcome, [own, beside]: [(Contestant, Target); 2]) -> Result<Outcome> {
+    let (own, beside) = ((Contestant { name: POSTERN.into(), ..own.0 }, own.1), beside);
+    let (sides, targets) = ([own.0, beside.0], [own.1, beside.1]);
+    contest::run(lab, &sides, &mut outcome, |index| {
+        let plan = Plan {
+            target: targets[index].clone(),
+            path: "/".into(),
+            connections: CONNECTIONS,
+            shape: Shape::Closed,
+            warmup: lab.extent.warmup,
+            duration: lab.extent.duration,
+        };
+        let run = plan.run(&sides[index].watch)?;
+        Ok((contest::sample(&run, Unit::Request), run))
+    })?;
+    Ok(outcome)
+}
+
+/// Users, applications and policies, by documents as an operator would apply them.
+fn people(world: &World, users: usize, internal: &str) -> Result<()> {
+    let port = world.relay_address.port();
+    let mut document = String::new();
+    for app in APPS {
+        let external = format!("https://{app}.example.test:{port}/");
+        write!(document, "[app.{app}]\nexternal = \"{external}\"\ninternal = \"{internal}\"\npreauth = \"oidc\"\n\n")?;
+        write!(document, "[throttle.\"app/{app}\"]\nrps = 1000000\n\n")?;
+    }
+    write!(document, "[throttle.\"user/{LOGIN}\"]\nrps = 1000000\n\n")?;
+    for network in 0..NETWORKS {
+        world.cli(&["network", "set", &format!("n{network}"), &format!("10.{network}.0.0/16")])?;
+    }
+    for (app, count) in [FEW, MANY] {
+        (0..count).try_for_each(|index| write!(document, "{}", policy(app, index, index + 1 == count)))?;
+    }
+    for index in 0..users {
+        write!(document, "[user.u{index}]\n\n")?;
+    }
+    apply(world, &document)?;
+    let password = world.path("password");
+    write_secret(&password, &format!("{PASSWORD}\n"))?;
+    world.cli(&["user", "create", LOGIN, "--password-file", &password.display().to_string()])?;
+    for app in APPS {
+        let mut document = format!("[[assignment]]\napp = \"{app}\"\nuser = \"{LOGIN}\"\n");
+        for index in 0..users.saturating_sub(1) {
+            write!(document, "[[assignment]]\napp = \"{app}\"\nuser = \"u{index}\"\n")?;
+        }
+        apply(world, &document)?;
+    }
+    Ok(())
+}
+
+fn apply(world: &World, document: &str) -> Result<()> {
+    let file = world.path("document.toml");
+    std::fs::write(&file, document)?;
+    world.cli(&["apply", "-f", &file.display().to_string()]).map(drop)
+}
+
+/// About an application; the last one alone applies, and bounds the session.
+fn policy(app: &str, index: usize, is_last: bool) -> String {
+    let condition = match index % 4 {
+        _ if is_last => String::new(),
+        0 => format!("networks = [\"n{}\"]\n", index % NETWORKS),
+        1 => "platforms = [\"ios\"]\n".into(),
+        2 => "methods = [\"fed\"]\n".into(),
+        _ => "clients = [\"native\"]\n".into(),
+    };
+    format!("[policy.{app}-{index}]\neveryone = true\napps = [\"{app}\"]\n{condition}sign-in-frequency = \"7d\"\n\n")
+}
+
+/// Somebody who signed in to an application, and goes on asking for it.
+fn signed_in(chain: &mut Chain, app: &str) -> Result<(Contestant, Target)> {
+    let contestant = lab::contestant(chain);
+    let world = chain.world();
+    let client: Client = world.client(&format!("{app}.example.test:{}", world.relay_address.port()))?;
+    world.wait_published(&client)?;
+    let mut person = Person::new(&client);
+    let page = person.sign_in(&format!("https://{}/", client.host), LOGIN, PASSWORD, false)?;
+    if page.answer.status != 200 {
+        bail!("{LOGIN} is not let in to {app}: {page:?}\n{}", world.logs());
+    }
+    let tls = tls::client(&world.authority(), Protocol::Http1, false)?;
+    let target = Target {
+        address: contestant.address,
+        name: format!("{app}.example.test"),
+        host: client.host.clone(),
+        tls: Some(tls),
+        cookie: Some(person.cookie(&client.host)),
+    };
+    let name = if app == FEW.0 { format!("{} policies", FEW.1) } else { app.to_owned() };
+    Ok((Contestant { name, ..contestant }, target))
+}
+
+/// Anybody, at the application that asks nothing.
+fn side(lab: &Lab, chain: &Chain, name: &str) -> Result<(Contestant, Target)> {
+    let contestant = Contestant { name: name.into(), ..lab::contestant(chain) };
+    let target = contestant.target(Some(lab.tls(Protocol::Http1, false)?));
+    Ok((contestant, target))
+}
+
+const LOOPS: &str = "Closed loop over HTTP/1.1, a session's cookie with each request.";
