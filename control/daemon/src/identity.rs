@@ -46,7 +46,8 @@ pub(crate) fn publish(
         apps::check_conflicts(&control.snapshot(), &tenant)?;
         let app = apps::find_app(&control.snapshot(), &tenant, IDENTITY_NAME)?.clone();
         check(&app)?;
-        let identity = IdentityApp { app: app.id, group };
+        let device_host = control.snapshot().identity.as_ref().and_then(|identity| identity.device_host.clone());
+        let identity = IdentityApp { app: app.id, group, device_host };
         if control.snapshot().identity.as_ref() != Some(&identity) {
             let mut draft = Draft::default();
             draft.audit(audit("identity.publish", Some(app.external_url)));

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::assertion::AssertionKey;
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
+use crate::device::DeviceAuthority;
 use crate::directory::{Assignment, Principal};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
@@ -162,6 +163,16 @@ pub enum Change {
         /// Whose.
         owner: Owner,
     },
+    /// Whose certificates count for devices: added, or another certificate. Optional, as its removal is: a relay that knows no
+    /// devices asks for no certificates, so that nobody has a device there; and what a shown one counts for, control decides.
+    DeviceAuthorityPut(DeviceAuthority),
+    /// Its certificates count no more.
+    DeviceAuthorityRemoved {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: Name,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -197,7 +208,10 @@ impl Change {
             Self::ServiceTokenRemoved { id } => Some(id.tenant),
             Self::PolicyPut(policy) => Some(policy.tenant()),
             Self::PolicyRemoved { id } => Some(id.tenant),
-            Self::LimitRemoved { tenant, .. } | Self::NetworkRemoved { tenant, .. } => Some(*tenant),
+            Self::DeviceAuthorityPut(authority) => Some(authority.tenant),
+            Self::LimitRemoved { tenant, .. }
+            | Self::NetworkRemoved { tenant, .. }
+            | Self::DeviceAuthorityRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_)
             | Self::RelayRemoved { .. }
             | Self::IdentityPut(_)
@@ -225,6 +239,8 @@ impl Change {
                 | Self::VaultKeyPut { .. }
                 | Self::CredentialPut(_)
                 | Self::CredentialRemoved { .. }
+                | Self::DeviceAuthorityPut(_)
+                | Self::DeviceAuthorityRemoved { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -302,4 +318,6 @@ const KINDS: &[&str] = &[
     "vault_key_put",
     "credential_put",
     "credential_removed",
+    "device_authority_put",
+    "device_authority_removed",
 ];

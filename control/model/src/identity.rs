@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceHost;
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
 use crate::ids::{AppId, GroupId, Name};
@@ -30,6 +31,9 @@ pub struct IdentityApp {
     pub app: AppId,
     /// The group whose connectors are identity processes: control answers them, and nobody else.
     pub group: GroupId,
+    /// Where browsers show their device's certificate: another host of the same application, with nothing else there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_host: Option<DeviceHost>,
 }
 
 /// Begins signing in: a browser comes from an application's relay. Answered by a [`Step`].

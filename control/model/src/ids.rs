@@ -112,6 +112,45 @@ macro_rules! text_serde {
     };
 }
 
+/// Names that are unique in a tenant, with it: `t1/hq`.
+macro_rules! name_in_tenant {
+    ($(#[$doc:meta])* $name:ident, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            /// Whose.
+            pub tenant: crate::ids::TenantId,
+            /// Its name.
+            pub name: crate::ids::Name,
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}/{}", self.tenant, self.name)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::Error as _;
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                let (tenant, name) = text.split_once('/').ok_or_else(|| D::Error::custom($expected))?;
+                Ok(Self {
+                    tenant: tenant.parse().map_err(D::Error::custom)?,
+                    name: name.parse().map_err(D::Error::custom)?,
+                })
+            }
+        }
+    };
+}
+pub(crate) use name_in_tenant;
+
 plain_id!(
     /// A tenant: directory, applications, limits, administrators and keys belong to one.
     TenantId, "t", "a tenant id such as t1"

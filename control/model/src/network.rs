@@ -1,12 +1,7 @@
 //! Named networks: corporate ones, from which an application's users could reach it without Postern, and lists of anonymisers,
 //! from which anybody could be anybody.
 
-use std::fmt;
-
-use serde::de::{self, Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
-
-use crate::ids::{Name, TenantId};
+use crate::ids::{Name, TenantId, name_in_tenant};
 use crate::prefix::IpPrefix;
 
 /// A named network of a tenant.
@@ -24,40 +19,16 @@ pub struct Network {
     pub anonymiser: bool,
 }
 
-/// A tenant's network by name. As text: `t1/hq`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NetworkKey {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Its name.
-    pub name: Name,
-}
+name_in_tenant!(
+    /// A tenant's network by name. As text: `t1/hq`.
+    NetworkKey, "a network's key is TENANT/NAME"
+);
 
 impl Network {
     /// Its place among all networks.
     #[must_use]
     pub fn key(&self) -> NetworkKey {
         NetworkKey { tenant: self.tenant, name: self.name.clone() }
-    }
-}
-
-impl fmt::Display for NetworkKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.tenant, self.name)
-    }
-}
-
-impl Serialize for NetworkKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for NetworkKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (tenant, name) = text.split_once('/').ok_or_else(|| de::Error::custom("a network's key is TENANT/NAME"))?;
-        Ok(Self { tenant: tenant.parse().map_err(de::Error::custom)?, name: name.parse().map_err(de::Error::custom)? })
     }
 }
 

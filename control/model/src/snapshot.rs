@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::assertion::{ASSERTION_KEYS_MAX, AssertionKey, AssertionSigner};
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
+use crate::device::{DeviceAuthority, DeviceAuthorityKey};
 use crate::directory::{Assignment, AssignmentKey, Principal};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
@@ -81,6 +82,9 @@ pub struct Snapshot {
     /// Sealed credentials. Only connectors of the group can read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<CredentialKey, Credential>,
+    /// Whose certificates count for devices. Devices themselves are not here: relays have no need of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub device_authorities: BTreeMap<DeviceAuthorityKey, DeviceAuthority>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -172,6 +176,8 @@ impl Snapshot {
             assertion_keys,
             vault_keys: _,
             credentials: _,
+            // A certificate of theirs lets nobody in by itself: control decides what it counts for, and then there are sessions.
+            device_authorities: _,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
@@ -209,6 +215,7 @@ impl Snapshot {
                 self.networks.retain(|key, _| key.tenant != *id);
                 self.service_tokens.retain(|token, _| token.tenant != *id);
                 self.policies.retain(|policy, _| policy.tenant != *id);
+                self.device_authorities.retain(|key, _| key.tenant != *id);
                 self.note_policies();
             }
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
@@ -259,6 +266,10 @@ impl Snapshot {
             Change::PolicyRemoved { id } => {
                 self.policies.remove(id);
                 self.note_policies();
+            }
+            Change::DeviceAuthorityPut(authority) => put(&mut self.device_authorities, authority.key(), authority),
+            Change::DeviceAuthorityRemoved { tenant, name } => {
+                self.device_authorities.remove(&DeviceAuthorityKey { tenant: *tenant, name: name.clone() });
             }
             Change::Skipped { .. } => {}
         }

@@ -172,7 +172,7 @@ fn plans_that_let_the_same_pass_are_told_from_others() {
         state.apps.get_mut(&first).unwrap().external_url = "https://c.example.com/".into();
     }));
     assert!(!permits_as_base(&|state| {
-        state.identity = Some(IdentityApp { app: first, group: GroupId::DEFAULT });
+        state.identity = Some(IdentityApp { app: first, group: GroupId::DEFAULT, device_host: None });
     }));
     assert!(!permits_as_base(&|state| state.cookie_keys.push(CookieKey::make(1, 1).unwrap())));
     assert!(!permits_as_base(&|state| state.assertion_keys.push(AssertionKey::make(1, 1).unwrap())));

@@ -48,6 +48,12 @@ impl Snapshot {
             Change::CredentialRemoved { app, owner } => {
                 present(&self.credentials, &CredentialKey { app: *app, owner: *owner }, "removal")
             }
+            Change::DeviceAuthorityPut(authority) => self.need_tenant(&authority.key(), authority.tenant),
+            Change::DeviceAuthorityRemoved { tenant, name } => present(
+                &self.device_authorities,
+                &DeviceAuthorityKey { tenant: *tenant, name: name.clone() },
+                "removal",
+            ),
             Change::PolicyPut(policy) => self.check_policy(policy),
             Change::PolicyRemoved { id } => present(&self.policies, id, "removal"),
         }

@@ -59,6 +59,11 @@ fn network(tenant: u32, nth: u32) -> Network {
     Network { tenant: TenantId(tenant), name: format!("n{nth}").parse().unwrap(), prefixes, anonymiser: false }
 }
 
+fn device_authority(tenant: u32, nth: u32) -> DeviceAuthority {
+    let name = format!("ca{nth}").parse().unwrap();
+    DeviceAuthority { tenant: TenantId(tenant), name, certificate: "AAEC".parse().unwrap(), compliant: nth > 1 }
+}
+
 fn assignment(app: AppId, kind: u32, tenant: u32) -> Assignment {
     let principal = match kind {
         1 => Principal::User(UserId::new(TenantId(tenant), 1)),
@@ -115,7 +120,7 @@ fn next(snapshot: &Snapshot, change: Change) -> Delta {
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..24, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..26, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -148,6 +153,8 @@ fn any_change() -> impl Strategy<Value = Change> {
         19 => Change::ServiceTokenRemoved { id: ServiceTokenId::new(TenantId(t), a) },
         20 | 21 => Change::PolicyPut(policy(t, a, b, c - 1)),
         22 => Change::PolicyRemoved { id: PolicyId::new(TenantId(t), a) },
+        23 => Change::DeviceAuthorityPut(device_authority(t, a)),
+        24 => Change::DeviceAuthorityRemoved { tenant: TenantId(t), name: device_authority(t, a).name },
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -170,6 +177,7 @@ fn assert_whole(snapshot: &Snapshot) {
         assert!(key.scope.app().is_none_or(|app| snapshot.apps.contains_key(&app)), "{key}");
     }
     assert!(snapshot.networks.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
+    assert!(snapshot.device_authorities.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
     assert!(snapshot.assignments.keys().all(|key| snapshot.apps.contains_key(&key.app)));
     let by_app: usize = snapshot.apps.keys().map(|app| snapshot.assignments_of(*app).count()).sum();
     assert_eq!(by_app, snapshot.assignments.len());
@@ -239,12 +247,14 @@ fn an_unknown_change_is_skipped_only_when_it_says_so() {
 }
 
 #[test]
-fn a_reader_that_knows_no_limits_networks_or_users_may_go_on_without_them() {
+fn a_reader_that_knows_no_limits_networks_users_or_devices_may_go_on_without_them() {
     for change in [
         Change::LimitPut(limit(1, 1, 1)),
         Change::LimitRemoved { tenant: TenantId(1), scope: LimitScope::Tenant },
         Change::NetworkPut(network(1, 1)),
         Change::NetworkRemoved { tenant: TenantId(1), name: network(1, 1).name },
+        Change::DeviceAuthorityPut(device_authority(1, 1)),
+        Change::DeviceAuthorityRemoved { tenant: TenantId(1), name: device_authority(1, 1).name },
         Change::AssignmentPut(assignment(AppId::new(TenantId(1), 1), 1, 1)),
         Change::AssignmentRemoved { app: AppId::new(TenantId(1), 1), principal: Principal::Everyone },
     ] {

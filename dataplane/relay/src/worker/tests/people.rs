@@ -54,7 +54,7 @@ fn people(snapshot: &mut Snapshot) {
     let assignment = Assignment { app: APP, principal, role: None, expires_unix: None, created_unix_ms: 1 };
     snapshot.assignments.insert(assignment.key(), assignment);
     snapshot.certificates.insert(certificate.id, certificate);
-    snapshot.identity = Some(IdentityApp { app: IDENTITY, group: identity.group });
+    snapshot.identity = Some(IdentityApp { app: IDENTITY, group: identity.group, device_host: None });
     snapshot.apps.insert(IDENTITY, identity);
     snapshot.cookie_keys = keys(1);
 }

@@ -50,7 +50,7 @@ impl State {
             preauth: Preauth::Passthrough,
             ..app("http://x/")
         };
-        snapshot.identity = Some(IdentityApp { app: identity.id, group: GroupId::DEFAULT });
+        snapshot.identity = Some(IdentityApp { app: identity.id, group: GroupId::DEFAULT, device_host: None });
         snapshot.apps.insert(identity.id, identity);
         let role = Some(self.role.parse().unwrap());
         let everyone =
