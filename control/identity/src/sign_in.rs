@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Response, StatusCode};
 use postern_model::identity::{
-    ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, BrowserGrant, FactorAnswer,
+    ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, BrowserGrant, DEVICE, FactorAnswer,
     GiveFactor, GivePassword, KeyAssertion, KeyCreated, MISSED_TERMS_MAX, Missed, PROMPT_LOGIN, Refused, SignedIn,
     Step, TERMS, path,
 };
@@ -47,7 +47,12 @@ fn missed(fields: &Fields) -> Option<Missed> {
     };
     let terms = fields.get(TERMS).split(' ').filter(|name| !name.is_empty()).map(|name| name.parse().ok());
     let terms = terms.collect::<Option<BTreeSet<Name>>>().filter(|terms| terms.len() <= MISSED_TERMS_MAX)?;
-    Some(Missed { multi_factor: is("acr_values", ACR_MULTI_FACTOR)?, again: is("prompt", PROMPT_LOGIN)?, terms })
+    Some(Missed {
+        multi_factor: is("acr_values", ACR_MULTI_FACTOR)?,
+        again: is("prompt", PROMPT_LOGIN)?,
+        terms,
+        device: is(DEVICE, "1")?,
+    })
 }
 
 /// `POST /sign-in`: login name and password.

@@ -3,6 +3,7 @@
 //! The identity process is a connector of a group of its own, whose only backend is itself. To control it speaks HTTP/1.1 with
 //! JSON inside TLS of its own that ends in control: relays carry the bytes between the two and cannot read or change them.
 
+mod device;
 mod factor;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
 use crate::terms::{TermsFormat, TermsText};
 
+pub use device::{CLIENT_CERT_FIELD, DEVICE, DEVICE_HOST_PATH};
 pub use factor::{
     Account, AccountAction, AccountAnswer, AccountRequest, Enrolment, FACTOR_NAME_BYTES_MAX, FactorAnswer, FactorKind,
     FactorView, GiveFactor, KeyAssertion, KeyCreated, KeyOffer, KeyRequest, SecondFactor, TotpOffer,
@@ -69,6 +71,9 @@ pub struct Missed {
     /// These terms of use, accepted: their names in [`TERMS`], at most [`MISSED_TERMS_MAX`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub terms: BTreeSet<Name>,
+    /// A device that counts, where the session knows of none: [`DEVICE`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub device: bool,
 }
 
 /// In a request to sign in: with two different factors.

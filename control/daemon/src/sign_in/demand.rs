@@ -42,7 +42,7 @@ pub(super) enum Unmet {
 /// What must be proven for an application: by its own setting, by what its relay missed, and by the policies that are about
 /// the session, be it one that would be.
 pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
-    let Missed { multi_factor, again, ref terms } = at.flow.missed;
+    let Missed { multi_factor, again, ref terms, device: _ } = at.flow.missed;
     let mut demand = Demand { multi_factor, again, terms: !terms.is_empty(), ..Demand::default() };
     for app in apps(at) {
         demand.multi_factor |= mfa(control, at, app) == Mfa::Required;
