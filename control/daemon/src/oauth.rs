@@ -66,6 +66,7 @@ pub(crate) fn answer(control: &Control, call: &Call) -> Answer {
         Endpoint::Revoke => token::revoke(control, call),
         Endpoint::UserInfo => answers::user_info(control, call),
         Endpoint::Introspect => answers::introspect(control, call),
+        Endpoint::EnrolDevice => Err(Fault::unavailable()),
     };
     answered.unwrap_or_else(Fault::answer)
 }

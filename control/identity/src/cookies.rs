@@ -2,7 +2,7 @@
 
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
-use postern_model::identity::BrowserGrant;
+use postern_model::identity::{BrowserGrant, DEVICE_COOKIES, DEVICE_TICKET_S};
 use postern_model::secret::SecretText;
 
 /// What the browser shows of its sign-in; nothing when it shows two.
@@ -21,6 +21,26 @@ pub(crate) fn keep_external(secret: &SecretText) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// What tells it from others while it is at the device host: of each sign-in that is there now one.
+pub(crate) fn devices(headers: &HeaderMap) -> Vec<SecretText> {
+    (0..DEVICE_COOKIES).filter_map(|slot| shown(headers, &device_name(slot))).collect()
+}
+
+/// As [`keep`], for as long as it may be there.
+pub(crate) fn keep_device(secret: &SecretText) -> Option<HeaderValue> {
+    // Which of them is any one's guess: a browser that is there for several applications at once keeps several.
+    let slot = secret.expose().bytes().map(usize::from).sum::<usize>() % DEVICE_COOKIES;
+    let (name, secret) = (device_name(slot), secret.expose());
+    let text = format!("{name}={secret}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DEVICE_TICKET_S}");
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn device_name(slot: usize) -> String {
+    format!("{DEVICE}{slot}")
 }
 
 fn shown(headers: &HeaderMap, wanted: &str) -> Option<SecretText> {
@@ -69,6 +89,7 @@ fn is_secret(value: &str) -> bool {
 const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
 /// Not `__Host-postern-…`: of those, relays let through the one above alone.
 const EXTERNAL: &str = "__Host-postern_external";
+const DEVICE: &str = "__Host-postern_device";
 const SIGNED_OUT: &str = "__Host-postern_signed_out=";
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
@@ -95,5 +116,22 @@ mod tests {
             assert_eq!(shown_in(none), None, "{none:?}");
         }
         assert_eq!(shown_in(&[&format!("x{pair}")]), None);
+    }
+
+    #[test]
+    fn each_sign_in_that_asks_for_a_device_has_a_cookie() {
+        let mut headers = HeaderMap::new();
+        for letter in ["A", "B", "C"] {
+            let kept = keep_device(&SecretText::new(letter.repeat(43))).unwrap();
+            let kept = kept.to_str().unwrap();
+            assert!(kept.starts_with("__Host-postern_device") && kept.ends_with("; Max-Age=300"), "{kept}");
+            assert!(kept.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{kept}");
+            headers.append(COOKIE, HeaderValue::from_str(kept.split(';').next().unwrap()).unwrap());
+        }
+        let mut found: Vec<_> = devices(&headers).iter().map(|secret| secret.expose()[..1].to_owned()).collect();
+        found.sort();
+        assert_eq!(found, ["A", "B", "C"]);
+        headers.append(COOKIE, HeaderValue::from_str(&format!("__Host-postern_device16={}", "D".repeat(43))).unwrap());
+        assert_eq!(devices(&headers).len(), 3);
     }
 }

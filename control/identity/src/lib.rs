@@ -7,6 +7,7 @@
 mod args;
 mod control;
 mod cookies;
+mod device;
 mod external;
 #[cfg(feature = "kerberos")]
 mod kerberos;

@@ -7,6 +7,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use postern_model::identity::ENROL_DEVICE_PATH;
 use postern_model::oauth::{Answer, Authorize, Call, Endpoint, EnterCode, GiveConsent, path};
 use postern_model::secret::SecretText;
 use serde_json::json;
@@ -42,6 +43,7 @@ impl Place {
             "/oauth/revoke" => Self::Endpoint(Endpoint::Revoke),
             "/oauth/userinfo" => Self::Endpoint(Endpoint::UserInfo),
             "/oauth/introspect" => Self::Endpoint(Endpoint::Introspect),
+            ENROL_DEVICE_PATH => Self::Endpoint(Endpoint::EnrolDevice),
             "/oauth/keys" => Self::Endpoint(Endpoint::Keys),
             "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
                 Self::Endpoint(Endpoint::Metadata)
@@ -76,7 +78,11 @@ pub(crate) async fn answer(control: &Control, place: Place, head: &Parts, body: 
         // A token in the form instead of the header is not looked at (RFC 6750 §2.2 asks for more than it is worth).
         Place::Endpoint(Endpoint::UserInfo) if is_post => call(control, Endpoint::UserInfo, &head.headers, b"").await,
         Place::Endpoint(
-            endpoint @ (Endpoint::Token | Endpoint::DeviceAuthorization | Endpoint::Revoke | Endpoint::Introspect),
+            endpoint @ (Endpoint::Token
+            | Endpoint::DeviceAuthorization
+            | Endpoint::Revoke
+            | Endpoint::Introspect
+            | Endpoint::EnrolDevice),
         ) if is_post => {
             if !is_form(&head.headers) {
                 return told(problem(400, "invalid_request", "send a form: application/x-www-form-urlencoded"), None);
@@ -138,7 +144,8 @@ async fn call(control: &Control, endpoint: Endpoint, headers: &HeaderMap, body: 
         | Endpoint::DeviceAuthorization
         | Endpoint::Revoke
         | Endpoint::UserInfo
-        | Endpoint::Introspect => None,
+        | Endpoint::Introspect
+        | Endpoint::EnrolDevice => None,
     };
     match control.ask(path::CALL, &asked).await {
         Ok(answer) => told(answer, kept),

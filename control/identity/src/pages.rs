@@ -134,6 +134,17 @@ fn providers(ask: &Ask) -> Markup {
     }
 }
 
+/// Goes on to the device host by itself, where the browser asks its user which certificate it is to show.
+pub(crate) fn to_device(location: &str, app: &str) -> Response<Page> {
+    let body = html! {
+        h1 { "Your device" }
+        p.where { "to go on to " strong { (app) } }
+        p { "Your browser is to show which device this is. If it asks for a certificate, choose the one of your device." }
+        p { a.button href=(location) { "Continue" } }
+    };
+    page_with(StatusCode::OK, "Your device", &body, Rights { leads_to: Some(location), script: false })
+}
+
 /// Goes on to a provider by itself.
 pub(crate) fn go_on(address: &str, ask: &Ask) -> Response<Page> {
     let provider = ask.external.providers.iter().find(|offer| Some(&offer.name) == ask.external.straight_to.as_ref());

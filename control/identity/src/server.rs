@@ -12,12 +12,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_model::identity::{DEVICE_HOST_PATH, DEVICE_RETURN_PATH};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::control::Control;
 use crate::oauth::{self, Place};
-use crate::{external, negotiate, pages, portal, saml, scim, sign_in};
+use crate::{device, external, negotiate, pages, portal, saml, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -65,6 +66,8 @@ async fn page(control: &Control, head: &Parts, body: Incoming) -> Response<Page>
         ("/sign-in/factor", &Method::POST) => sign_in::factor(control, headers, &body).await,
         ("/account", _) if is_get => sign_in::account(control, headers).await,
         ("/account", &Method::POST) => sign_in::change_account(control, headers, &body).await,
+        (DEVICE_HOST_PATH, &Method::GET) => device::show(control, headers, query).await,
+        (DEVICE_RETURN_PATH, &Method::GET) => device::back(control, headers, query).await,
         ("/sign-out", _) if is_get => sign_in::ask_sign_out(control, headers).await,
         ("/sign-out", &Method::POST) => sign_in::sign_out(control, headers).await,
         ("/sign-in/name", &Method::POST) => external::login(control, headers, &body).await,
@@ -82,6 +85,7 @@ async fn page(control: &Control, head: &Parts, body: Incoming) -> Response<Page>
             "/authorize" | "/sign-in" | "/sign-in/name" | "/sign-in/factor" | "/account" | "/sign-out" | "/signed-out",
             _,
         )
+        | (DEVICE_HOST_PATH | DEVICE_RETURN_PATH, _)
         | ("/external" | "/style.css" | "/webauthn.js" | "/saml.js", _)
         | ("/saml/metadata" | "/saml/sso" | "/saml/start", _) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
         (path, _) => match path.strip_prefix("/external/callback/") {

@@ -16,7 +16,7 @@ use crate::control::{Control, Unanswered};
 use crate::negotiate::Negotiable;
 use crate::request::{Fields, client, is_own_form};
 use crate::server::Page;
-use crate::{cookies, external, pages, saml};
+use crate::{cookies, device, external, pages, saml};
 
 /// `GET /authorize`: a browser comes from a relay.
 pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -> Response<Page> {
@@ -198,6 +198,7 @@ pub(crate) fn step(
         }
         Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
         Ok(Step::Consent(asked)) => with_cookie(pages::consent(&asked), asked.browser.as_ref()),
+        Ok(Step::Device(asked)) => device::asked(&asked),
         Ok(Step::Done(done)) => {
             let page = match &done.saml {
                 Some(end) => Some(saml::ended(end)),

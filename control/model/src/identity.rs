@@ -20,7 +20,10 @@ use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
 use crate::terms::{TermsFormat, TermsText};
 
-pub use device::{CLIENT_CERT_FIELD, DEVICE, DEVICE_HOST_PATH};
+pub use device::{
+    AskDevice, CLIENT_CERT_FIELD, CSR, DEVICE, DEVICE_COOKIES, DEVICE_HOST_PATH, DEVICE_NAME, DEVICE_PLATFORM,
+    DEVICE_RETURN_PATH, DEVICE_TICKET, DEVICE_TICKET_S, ENROL_DEVICE_PATH, GiveDevice, ReturnDevice,
+};
 pub use factor::{
     Account, AccountAction, AccountAnswer, AccountRequest, Enrolment, FACTOR_NAME_BYTES_MAX, FactorAnswer, FactorKind,
     FactorView, GiveFactor, KeyAssertion, KeyCreated, KeyOffer, KeyRequest, SecondFactor, TotpOffer,
@@ -126,6 +129,8 @@ pub enum Step {
     Ask(Box<Ask>),
     /// A page that asks whether a client may have what it asks for.
     Consent(Box<Consent>),
+    /// The browser shows its device's certificate at another host, and comes back.
+    Device(AskDevice),
     /// The browser goes back to its application.
     Done(Done),
     /// It cannot go on: a page that says why.
@@ -276,6 +281,10 @@ pub mod path {
     pub const PASSWORD: &str = "/v1/sign-in/password";
     /// [`super::GiveFactor`] to [`super::Step`].
     pub const FACTOR: &str = "/v1/sign-in/factor";
+    /// [`super::GiveDevice`] to [`super::Step`].
+    pub const DEVICE: &str = "/v1/sign-in/device";
+    /// [`super::ReturnDevice`] to [`super::Step`].
+    pub const DEVICE_RETURN: &str = "/v1/sign-in/device/return";
     /// [`super::AccountRequest`] to [`super::AccountAnswer`].
     pub const ACCOUNT: &str = "/v1/account";
     /// [`super::Browser`] to [`super::SignedIn`].

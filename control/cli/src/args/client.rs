@@ -91,7 +91,7 @@ pub(crate) struct ClientAddArgs {
     /// It runs on users' devices or in their browsers and has no secret
     #[arg(long)]
     pub(crate) public: bool,
-    /// What it may ask for: openid, profile, email, groups, app:NAME, or app:* for every application
+    /// What it may ask for: openid, profile, email, groups, devices, app:NAME, or app:* for every application
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
     pub(crate) scopes: Vec<String>,
     /// Who agrees that it gets it: you, or each user

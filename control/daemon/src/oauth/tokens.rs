@@ -83,7 +83,7 @@ pub(super) fn access(
             Scope::App(name) => target
                 .app
                 .is_none_or(|app| app_of_scope(control, client.tenant, name).is_some_and(|other| other == app)),
-            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::EveryApp => true,
+            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::Devices | Scope::EveryApp => true,
         })
         .cloned()
         .collect();

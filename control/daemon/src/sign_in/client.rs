@@ -121,7 +121,7 @@ impl Asked {
             return wrong("invalid_request", "PKCE with S256 is required");
         }
         let Some(scopes) = field("scope").parse::<Scopes>().ok().filter(|scopes| !scopes.is_empty()) else {
-            return wrong("invalid_scope", "scopes are openid, profile, email, groups and app:NAME");
+            return wrong("invalid_scope", "scopes are openid, profile, email, groups, devices and app:NAME");
         };
         if !client.settings.scopes.allow(&scopes) {
             return wrong("invalid_scope", "the client may not ask for this");
@@ -254,6 +254,7 @@ fn in_words(scope: &Scope) -> String {
         Scope::Profile => "know your names".into(),
         Scope::Email => "know your mail address".into(),
         Scope::Groups => "know your groups".into(),
+        Scope::Devices => "make the device that it runs on one of yours".into(),
         Scope::App(name) => format!("use {name} in your name"),
         Scope::EveryApp => "use every application in your name".into(),
     }

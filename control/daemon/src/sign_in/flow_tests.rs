@@ -182,6 +182,7 @@ fn problem(step: Step) -> String {
         Step::Ask(ask) => ask.problem.map_or_else(String::new, |problem| problem.code),
         Step::Refused(refused) => refused.code,
         Step::Consent(_) => "consent".into(),
+        Step::Device(_) => "device".into(),
         Step::Done(_) => "done".into(),
     }
 }

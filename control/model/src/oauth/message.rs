@@ -99,6 +99,8 @@ pub enum Endpoint {
     UserInfo,
     /// Whether a token counts (RFC 7662).
     Introspect,
+    /// A certificate for the device that a user's program runs on.
+    EnrolDevice,
 }
 
 /// What a client is told.

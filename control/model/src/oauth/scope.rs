@@ -19,6 +19,8 @@ pub enum Scope {
     Email,
     /// Their groups.
     Groups,
+    /// To make a device theirs.
+    Devices,
     /// To use this application in their name.
     App(Name),
     /// Every application. Only what a client may ask for is written so; it asks for each by name.
@@ -31,7 +33,7 @@ pub struct Scopes(BTreeSet<Scope>);
 
 /// Text that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a scope: openid, profile, email, groups, app:NAME")]
+#[error("{0:?} is not a scope: openid, profile, email, groups, devices, app:NAME")]
 pub struct ScopeInvalid(String);
 
 impl Scopes {
@@ -56,7 +58,7 @@ impl Scopes {
     pub fn apps(&self) -> impl Iterator<Item = &Name> {
         self.0.iter().filter_map(|scope| match scope {
             Scope::App(name) => Some(name),
-            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::EveryApp => None,
+            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::Devices | Scope::EveryApp => None,
         })
     }
 
@@ -66,7 +68,7 @@ impl Scopes {
         asked.0.iter().all(|scope| match scope {
             Scope::App(_) => self.0.contains(scope) || self.0.contains(&Scope::EveryApp),
             Scope::EveryApp => false,
-            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups => self.0.contains(scope),
+            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::Devices => self.0.contains(scope),
         })
     }
 
@@ -120,6 +122,7 @@ impl FromStr for Scope {
             "profile" => Self::Profile,
             "email" => Self::Email,
             "groups" => Self::Groups,
+            "devices" => Self::Devices,
             "app:*" => Self::EveryApp,
             _ => Self::App(text.strip_prefix("app:").and_then(|name| name.parse().ok()).ok_or_else(invalid)?),
         })
@@ -133,6 +136,7 @@ impl fmt::Display for Scope {
             Self::Profile => f.write_str("profile"),
             Self::Email => f.write_str("email"),
             Self::Groups => f.write_str("groups"),
+            Self::Devices => f.write_str("devices"),
             Self::App(name) => write!(f, "app:{name}"),
             Self::EveryApp => f.write_str("app:*"),
         }
@@ -177,6 +181,6 @@ mod tests {
         assert!(!may.allow(&scopes("app:crm")) && !may.allow(&scopes("openid profile")));
         assert!(scopes("app:*").allow(&scopes("app:crm app:wiki")));
         assert!(!scopes("app:*").allow(&scopes("app:*")), "each by name");
-        assert!(!scopes("app:*").allow(&scopes("openid")));
+        assert!(!scopes("app:*").allow(&scopes("openid")) && !scopes("openid app:*").allow(&scopes("devices")));
     }
 }

@@ -90,7 +90,7 @@ fn posted(step: Step) -> (SamlPost, String) {
 fn refusal(step: Step) -> String {
     match step {
         Step::Refused(refused) => refused.code,
-        step @ (Step::Done(_) | Step::Ask(_) | Step::Consent(_)) => match end(step) {
+        step @ (Step::Done(_) | Step::Ask(_) | Step::Consent(_) | Step::Device(_)) => match end(step) {
             SamlEnd::Refused(refused) => refused.code,
             SamlEnd::Post(post) => panic!("{post:?}"),
         },
@@ -191,7 +191,7 @@ async fn a_request_is_answered_once_and_while_it_is_fresh() {
     let browser = anna(&world).await;
     let refused = |request: AuthnRequest| match ask_for(&world, request, Some(&browser)) {
         Step::Refused(refused) => refused.detail,
-        step @ (Step::Done(_) | Step::Ask(_) | Step::Consent(_)) => match end(step) {
+        step @ (Step::Done(_) | Step::Ask(_) | Step::Consent(_) | Step::Device(_)) => match end(step) {
             SamlEnd::Refused(refused) => refused.detail,
             SamlEnd::Post(post) => panic!("{post:?}"),
         },
