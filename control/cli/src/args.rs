@@ -8,6 +8,7 @@ mod assign;
 mod audit;
 mod client;
 mod connector;
+mod device;
 mod directory;
 mod directory_sync;
 mod expiry;
@@ -36,6 +37,9 @@ pub(crate) use audit::{
 };
 pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
+pub(crate) use device::{
+    ApprovalGiven, ApprovedBy, Compliant, DeviceAuthorityCommand, DeviceCommand, DeviceSetArgs, DeviceSettingsArgs,
+};
 pub(crate) use directory::{
     LinkArgs, MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand,
     UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
@@ -44,7 +48,9 @@ pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceAr
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
-pub(crate) use identity::{IdentityCommand, KerberosCommand, KerberosNames, SamlCommand, SessionCommand};
+pub(crate) use identity::{
+    DeviceHostCommand, IdentityCommand, KerberosCommand, KerberosNames, SamlCommand, SessionCommand,
+};
 pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
 pub(crate) use policy::{
     ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, ReplayArgs, WhatIfArgs,
@@ -178,6 +184,9 @@ pub(crate) enum Command {
     /// Users of the embedded directory: who may sign in
     #[command(subcommand)]
     User(UserCommand),
+    /// Devices that users have, and what each counts as for policies
+    #[command(subcommand)]
+    Device(DeviceCommand),
     /// Groups of users: filled by hand, nested, or by a rule
     #[command(subcommand)]
     Group(UserGroupCommand),

@@ -8,6 +8,7 @@ mod apply;
 mod assign;
 mod audit;
 mod connector;
+mod device;
 mod directory_sync;
 mod explain;
 mod factor;
@@ -72,6 +73,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
         Command::User(command) => user::run(&context, command).map(done),
+        Command::Device(command) => device::run(&context, command).map(done),
         Command::Group(command) => user_group::run(&context, command).map(done),
         Command::Policy(command) => policy::run(&context, command).map(done),
         Command::Terms(command) => terms::run(&context, command).map(done),
@@ -113,6 +115,7 @@ fn run_here(command: &Command, output: Output) -> Option<Result<ExitCode>> {
         | Command::Throttle(_)
         | Command::Network(_)
         | Command::User(_)
+        | Command::Device(_)
         | Command::Group(_)
         | Command::Assign(_)
         | Command::Policy(_)

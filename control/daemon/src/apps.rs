@@ -21,6 +21,7 @@ use postern_model::{Change, Snapshot};
 use crate::certificates::{self, Choice};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
+use crate::devices;
 use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
@@ -108,6 +109,7 @@ pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<()
         let Ok(planned) = PlannedApp::parse(app) else { continue };
         let url = &planned.external;
         let at = |problem: Problem| problem.about(format!("app.{}.external", app.name));
+        devices::is_taken_host(snapshot, url).map_err(at)?;
         if let Some(other) = foreign.overlapping(url) {
             return Err(at(foreign_host(snapshot, url, other)));
         }

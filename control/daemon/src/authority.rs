@@ -1,6 +1,8 @@
 //! The two certificate authorities. The control CA certifies relays, connectors and control itself and signs group
 //! configurations; the web CA certifies external hosts published without a certificate. Their keys never leave this process.
 
+pub(crate) mod devices;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -72,19 +72,48 @@ pub(crate) fn choose(
     choice: Choice,
     draft: &mut Draft,
 ) -> Result<CertificateId, Problem> {
-    let host = planned.external.host_pattern();
+    choose_for(control, (planned.tenant, &planned.external.host_pattern()), choice, draft)
+}
+
+fn choose_for(
+    control: &Control,
+    (tenant, host): (TenantId, &str),
+    choice: Choice,
+    draft: &mut Draft,
+) -> Result<CertificateId, Problem> {
     match (choice.chain_pem, choice.key_pem) {
         (Some(chain), Some(key)) => {
             let given = Given::check(&chain, &key, now_unix())?;
-            given.must_cover(&host)?;
-            put_given(control, planned.tenant, given, draft)
+            given.must_cover(host)?;
+            put_given(control, tenant, given, draft)
         }
         (None, None) => {
-            let found = existing(&control.snapshot(), planned.tenant, &host, choice.current);
-            found.map_or_else(|| put_issued(control, planned.tenant, &host, draft), Ok)
+            let found = existing(&control.snapshot(), tenant, host, choice.current);
+            found.map_or_else(|| put_issued(control, tenant, host, draft), Ok)
         }
         (Some(_), None) => Err(problem("request-invalid", "--cert needs --key beside it")),
         (None, Some(_)) => Err(problem("request-invalid", "--key needs --cert beside it")),
+    }
+}
+
+/// A certificate for a host that no application has: the one given, else one that covers it already, else a new one of the web
+/// CA, which is renewed as others are.
+pub(crate) fn for_host(
+    control: &Control,
+    tenant: TenantId,
+    host: &str,
+    given: (Option<String>, Option<SecretText>),
+    draft: &mut Draft,
+) -> Result<CertificateId, Problem> {
+    choose_for(control, (tenant, host), Choice { chain_pem: given.0, key_pem: given.1, current: None }, draft)
+}
+
+/// Removes the certificate that was issued for a host that no application has, unless one shows it.
+pub(crate) fn drop_issued(snapshot: &Snapshot, host: &str, draft: &mut Draft) {
+    let issued = |c: &&Certificate| c.origin == CertificateOrigin::Issued && c.hosts == [host];
+    let unused = |c: &&Certificate| !snapshot.apps.values().any(|app| app.certificate == c.id);
+    for certificate in snapshot.certificates.values().filter(issued).filter(unused) {
+        draft.change(Change::CertificateRemoved { id: certificate.id });
     }
 }
 

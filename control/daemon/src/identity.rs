@@ -15,6 +15,7 @@ use postern_model::{Change, Snapshot};
 use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
+use crate::devices;
 use crate::limits::COOKIE_KEY_S;
 use crate::problem::problem;
 use crate::tenants;
@@ -75,8 +76,10 @@ pub(crate) fn show(control: &Control) -> Result<IdentityView, Problem> {
     let app = snapshot.apps.get(&identity.app).ok_or_else(none)?;
     let online = apps::online_by_group(control, &snapshot).get(&identity.group).copied().unwrap_or(0);
     let sessions = u64::try_from(control.sessions.borrow().len()).unwrap_or(u64::MAX);
+    let device_url = devices::device_url(control);
     Ok(IdentityView {
         app: app.id,
+        device_url,
         external_url: app.external_url.clone(),
         group: IDENTITY_NAME.into(),
         online,
@@ -91,6 +94,9 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor) -> Result<postern_mode
     let remove = || {
         let mut draft = Draft::default();
         draft.audit(Audit { before: Some(external), ..audit("identity.unpublish", None) });
+        if control.snapshot().identity.as_ref().is_some_and(|identity| identity.device_host.is_some()) {
+            devices::remove_host(control, actor)?;
+        }
         draft.change(Change::IdentityRemoved {});
         control.commit(actor, draft)?;
         apps::unpublish(control, actor, &tenant, IDENTITY_NAME).map(drop)

@@ -19,6 +19,7 @@ mod checks;
 mod clock;
 mod control;
 mod countries;
+mod devices;
 mod directory;
 mod directory_sync;
 mod draft;
@@ -190,9 +191,19 @@ async fn renew(control: &Control) {
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     // Relays come first and say what was used while control was away.
     let settled = tokio::time::Instant::now() + HOUSEKEEPING / 2;
+    let mut devices = tokio::time::interval(DEVICES_LOOKED_AT);
+    // What ended while control was away is looked at first.
+    let mut looked_at_unix = 0;
     loop {
         tokio::select! {
             _ = watchdog.tick() => notify::watchdog(),
+            _ = devices.tick() => {
+                let now = clock::now_unix();
+                match devices::follow_time(control, looked_at_unix, now) {
+                    Ok(()) => looked_at_unix = now,
+                    Err(problem) => tracing::error!("devices whose time is over are not looked at: {}", problem.detail),
+                }
+            }
             _ = housekeeping.tick() => {
                 let renewed = certificates::renew_due(control, clock::now_unix());
                 if renewed > 0 {
@@ -229,3 +240,5 @@ async fn wait_for_second(signals: &mut AsyncSignals) {
 }
 
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
+/// So late a device that stops complying by its time does so for sessions in progress.
+const DEVICES_LOOKED_AT: Duration = Duration::from_secs(30);

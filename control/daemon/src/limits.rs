@@ -198,6 +198,17 @@ pub(crate) const RECOVERY_CODES: usize = 10;
 pub(crate) const RECOVERY_CODE_BYTES: usize = 10;
 /// A second factor is set up or removed by who proved who they are not longer ago.
 pub(crate) const ENROL_FRESH_S: u64 = 600;
+/// Devices of one tenant, those among them that were removed and are remembered. They live in the store: at about 400 bytes each
+/// 40 MB of disk.
+pub(crate) const DEVICES_MAX: u32 = 100_000;
+/// Devices of one user.
+pub(crate) const DEVICES_OF_USER_MAX: u32 = 16;
+/// Devices that are read at once: 500 at about 700 bytes.
+pub(crate) const DEVICES_AT_ONCE: u32 = 500;
+/// How often it is noted that a device is shown: a transaction an hour and device.
+pub(crate) const DEVICE_SEEN_NOTED_S: u64 = 3_600;
+/// A certificate that a browser shows.
+pub(crate) const DEVICE_CERTIFICATE_BYTES_MAX: usize = 16 << 10;
 /// A new key for assertions so often.
 pub(crate) const ASSERTION_KEY_S: u64 = 30 * 86_400;
 

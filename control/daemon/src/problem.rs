@@ -96,6 +96,11 @@ mod tests {
             include_str!("saml.rs"),
             include_str!("saml/keys.rs"),
             include_str!("vault.rs"),
+            include_str!("devices.rs"),
+            include_str!("devices/authorities.rs"),
+            include_str!("devices/enrol.rs"),
+            include_str!("devices/host.rs"),
+            include_str!("devices/operate.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

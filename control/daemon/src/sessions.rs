@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_model::admin::{Problem, SessionView, SessionsEnded};
 use postern_model::config::Tenant;
-use postern_model::ids::{SessionId, TenantId, UserId};
+use postern_model::ids::{DeviceId, SessionId, TenantId, UserId};
 use postern_model::link::SESSIONS_AT_ONCE;
 use postern_model::secret::SecretText;
 use postern_model::session::{SessionRecord, Subject};
@@ -18,16 +18,18 @@ use zeroize::Zeroizing;
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
+use crate::devices;
 use crate::directory::{Groups, find_user};
 use crate::limits::{SESSIONS_ENDED_AT_ONCE, SESSIONS_SHOWN_MAX};
 use crate::problem::problem;
-use crate::store::{DirectoryChange, SessionChange, StoredSession, TermsChange};
+use crate::store::{DeviceChange, DirectoryChange, SessionChange, StoredSession, TermsChange};
 
-/// Who has which session.
+/// Who has which session, and which began with which device.
 #[derive(Default)]
 pub(crate) struct SessionIndex {
-    users: BTreeMap<SessionId, UserId>,
+    users: BTreeMap<SessionId, (UserId, Option<DeviceId>)>,
     sessions: BTreeSet<(UserId, SessionId)>,
+    on_devices: BTreeSet<(DeviceId, SessionId)>,
 }
 
 /// What a commit changes that sessions depend on.
@@ -36,7 +38,9 @@ pub(crate) enum Touched {
     User(UserId),
     /// They are gone, and the store has dropped their sessions.
     UserGone(UserId),
-    /// Groups in groups, or rules: whoever is in them may be another.
+    /// What sessions that began with it are told of it.
+    Device(DeviceId),
+    /// Groups in groups, or rules: whoever is in them may be another. Or what all of its devices count for.
     Tenant(TenantId),
 }
 
@@ -45,20 +49,25 @@ pub(crate) enum Touched {
 pub(crate) struct GroupsKept(RefCell<Option<(TenantId, Rc<Groups>)>>);
 
 impl SessionIndex {
-    pub(crate) fn new(all: impl IntoIterator<Item = (SessionId, UserId)>) -> Self {
+    pub(crate) fn new(all: impl IntoIterator<Item = (SessionId, UserId, Option<DeviceId>)>) -> Self {
         let mut index = Self::default();
-        all.into_iter().for_each(|(id, user)| index.insert(id, user));
+        all.into_iter().for_each(|(id, user, device)| index.insert(id, user, device));
         index
     }
 
-    fn insert(&mut self, id: SessionId, user: UserId) {
-        self.users.insert(id, user);
+    fn insert(&mut self, id: SessionId, user: UserId, device: Option<DeviceId>) {
+        self.remove(id);
+        self.users.insert(id, (user, device));
         self.sessions.insert((user, id));
+        self.on_devices.extend(device.map(|device| (device, id)));
     }
 
     fn remove(&mut self, id: SessionId) {
-        if let Some(user) = self.users.remove(&id) {
+        if let Some((user, device)) = self.users.remove(&id) {
             self.sessions.remove(&(user, id));
+            if let Some(device) = device {
+                self.on_devices.remove(&(device, id));
+            }
         }
     }
 
@@ -68,6 +77,10 @@ impl SessionIndex {
 
     pub(crate) fn of_user(&self, user: UserId) -> impl Iterator<Item = SessionId> {
         self.sessions.range((user, SessionId(0))..=(user, SessionId(u128::MAX))).map(|(_, id)| *id)
+    }
+
+    fn of_device(&self, device: DeviceId) -> impl Iterator<Item = SessionId> {
+        self.on_devices.range((device, SessionId(0))..=(device, SessionId(u128::MAX))).map(|(_, id)| *id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -85,6 +98,7 @@ impl SessionIndex {
                     gone.iter().for_each(|id| self.remove(*id));
                     found.single.extend(gone);
                 }
+                Touched::Device(device) => found.single.extend(self.of_device(*device)),
                 Touched::Tenant(tenant) => {
                     let (first, last) = (UserId::new(*tenant, 0), UserId::new(*tenant, u32::MAX));
                     let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
@@ -94,7 +108,7 @@ impl SessionIndex {
         }
         for change in changes {
             match change {
-                SessionChange::Put(session) => self.insert(session.id, session.user),
+                SessionChange::Put(session) => self.insert(session.id, session.user, session.device),
                 SessionChange::Removed(id) => {
                     self.remove(*id);
                     found.single.insert(*id);
@@ -109,7 +123,7 @@ impl SessionIndex {
 /// Sessions that are not what they were.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
-    /// Those that ended, or whose user was changed: relays are told of them first.
+    /// Those that ended, or whose user or device was changed: relays are told of them first.
     pub(crate) single: BTreeSet<SessionId>,
     /// All of a tenant whose groups were changed: most of them stay what they are.
     pub(crate) many: BTreeSet<SessionId>,
@@ -132,6 +146,10 @@ impl Touched {
             DirectoryChange::Terms(TermsChange::Accepted(user, ..)) => Some(Self::User(*user)),
             DirectoryChange::Terms(TermsChange::Put(terms, _)) => Some(Self::Tenant(terms.tenant)),
             DirectoryChange::Terms(TermsChange::Removed(tenant, _)) => Some(Self::Tenant(*tenant)),
+            DirectoryChange::Device(DeviceChange::Put(device)) => Some(Self::Device(device.id)),
+            DirectoryChange::Device(DeviceChange::Removed(device)) => Some(Self::Device(*device)),
+            DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant, _)) => Some(Self::Tenant(*tenant)),
+            DirectoryChange::Device(DeviceChange::Seen(..) | DeviceChange::SettingsPut(..)) => None,
             DirectoryChange::ScimTokenPut(_)
             | DirectoryChange::ScimTokenRemoved(_)
             | DirectoryChange::ExternalIdPut(..)
@@ -176,6 +194,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
     let counted = groups.graph.counted_groups_of(&user, &direct, now);
     let named = counted.into_iter().filter_map(|id| Some((id, groups.all.get(&id)?.name.clone())));
     let terms = control.directory(|store| store.accepted_terms(user.id))?;
+    let device = stored.device.map(|device| devices::for_session(control, device, user.id)).transpose()?.flatten();
     let subject = Subject::of(user, named.collect());
     Ok(Some(SessionRecord {
         id: stored.id,
@@ -189,7 +208,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         source: stored.source,
         risk: stored.risk,
         terms,
-        device: None,
+        device,
     }))
 }
 
@@ -262,7 +281,7 @@ fn of_user(control: &Control, user: UserId) -> Vec<SessionId> {
 
 fn of_tenant(control: &Control, tenant: TenantId) -> Vec<SessionId> {
     let index = control.sessions.borrow();
-    index.users.iter().filter(|(_, user)| user.tenant == tenant).map(|(id, _)| *id).collect()
+    index.users.iter().filter(|(_, (user, _))| user.tenant == tenant).map(|(id, _)| *id).collect()
 }
 
 /// Removes what is over, some at a time. Relays know the times themselves.
@@ -306,6 +325,7 @@ fn view(control: &Control, session: &StoredSession) -> Result<SessionView, Probl
         provider: session.provider.clone(),
         source: session.source.map(|source| source.to_string()),
         risk: session.risk,
+        device: session.device.map(|device| devices::for_session(control, device, session.user)).transpose()?.flatten(),
         user_agent: session.user_agent.clone(),
     })
 }
@@ -334,10 +354,16 @@ mod tests {
 
     const ANNA: UserId = UserId::new(TenantId::DEFAULT, 1);
     const BERT: UserId = UserId::new(TenantId::DEFAULT, 2);
+    const LAPTOP: DeviceId = DeviceId::new(TenantId::DEFAULT, 1);
     const ELSEWHERE: UserId = UserId::new(TenantId(2), 1);
 
     fn index() -> SessionIndex {
-        SessionIndex::new([(SessionId(1), ANNA), (SessionId(2), ANNA), (SessionId(3), BERT), (SessionId(4), ELSEWHERE)])
+        SessionIndex::new([
+            (SessionId(1), ANNA, Some(LAPTOP)),
+            (SessionId(2), ANNA, None),
+            (SessionId(3), BERT, Some(LAPTOP)),
+            (SessionId(4), ELSEWHERE, None),
+        ])
     }
 
     fn touched(change: DirectoryChange) -> Vec<u128> {
@@ -350,6 +376,11 @@ mod tests {
     fn a_change_finds_the_sessions_that_depend_on_it() {
         let group = UserGroupId::new(TenantId::DEFAULT, 1);
         assert_eq!(touched(DirectoryChange::UserRemoved(ANNA)), [1, 2]);
+        assert_eq!(touched(DirectoryChange::Device(DeviceChange::Removed(LAPTOP))), [1, 3]);
+        assert_eq!(touched(DirectoryChange::Device(DeviceChange::Seen(LAPTOP, 7))), [0; 0]);
+        let own = "own".parse().unwrap();
+        let gone = DirectoryChange::Device(DeviceChange::AuthorityRemoved(TenantId::DEFAULT, own));
+        assert_eq!(touched(gone), [1, 2, 3]);
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Member, BERT)), [3]);
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Owner, BERT)), [0; 0]);
         assert_eq!(touched(DirectoryChange::Nested(group, group)), [1, 2, 3]);

@@ -228,6 +228,7 @@ fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo
         persistent: proven.keep,
         seen_unix: now,
         risk: risk::assess(control, user, client).max(proven.risk_min),
+        device: None,
     }
 }
 

@@ -11,6 +11,7 @@ use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
 
 use crate::apps;
+use crate::authority::devices::DeviceCa;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, DEFAULT_NAME, Draft, counter};
 use crate::directory_sync;
@@ -87,7 +88,9 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
     draft.directory(DirectoryChange::GroupsRemoved(tenant.id));
     draft.audit(audit("tenant.delete", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: Vec::new() })
+    let kept = DeviceCa::forget(&control.state_dir, tenant.id).err();
+    let warnings = kept.map(|error| format!("the key of its authority for devices could not be removed: {error}"));
+    Ok(Changed { version, warnings: warnings.into_iter().collect() })
 }
 
 /// `connector-group create`.

@@ -58,6 +58,13 @@
 //! | `GET /v1/tenants/T/sessions[?user=U]` | – → `List<SessionView>`, those that began last first, at most a thousand |
 //! | `POST /v1/tenants/T/sessions/revoke` | [`RevokeSessions`] → [`SessionsEnded`] |
 //! | `GET /v1/identity` · `PUT` · `DELETE` | – → [`IdentityView`] · [`PublishIdentity`] → [`IdentityPublished`] · – → [`Changed`] |
+//! | `PUT /v1/identity/device-host` · `DELETE` | [`SetDeviceHost`] → [`IdentityPublished`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/devices[?owner=U][&approval=A][&after=N]` | – → [`DevicesPage`], by their numbers; without `approval` all but those that were removed |
+//! | `GET /v1/tenants/T/devices/D` · `PATCH` · `DELETE` | – → [`DeviceView`] · [`SetDevice`] → [`DeviceChanged`] · – → [`DeviceChanged`] |
+//! | `POST /v1/tenants/T/devices/D/approve` · `…/block` | – → [`DeviceChanged`] |
+//! | `GET /v1/tenants/T/device-settings` · `PATCH` | – → [`crate::device::DeviceSettings`] · [`SetDeviceSettings`] → [`crate::device::DeviceSettings`] |
+//! | `GET /v1/tenants/T/device-authorities` · `POST` | – → `List<DeviceAuthorityView>` · [`AddDeviceAuthority`] → [`Changed`] |
+//! | `DELETE /v1/tenants/T/device-authorities/NAME` | – → [`Changed`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
@@ -68,7 +75,7 @@
 //! | `GET /v1/audit/head` | – → [`LogHeads`] |
 //! | `POST /v1/link` | upgrade to [`crate::link`], for relays |
 //!
-//! T, G, A, C, K, R, S, U and UG are names or ids, percent-encoded (connectors and certificates have ids only). Errors are [`Problem`] with `application/problem+json`.
+//! T, G, A, C, K, R, S, U and UG are names or ids, percent-encoded (connectors, certificates and devices have ids only). Errors are [`Problem`] with `application/problem+json`.
 //! Pages of the two logs take `since` and `until` (milliseconds since 1970), `limit`, and `before=SEQ` (newest first, the default) or `after=SEQ`
 //! (oldest first). A daemon started on an empty state directory initialises itself; `POST /v1/init` is idempotent and says what there is.
 
@@ -77,6 +84,7 @@ mod access_request;
 mod access_review;
 mod audit;
 mod client;
+mod device;
 mod directory;
 mod directory_sync;
 mod identity;
@@ -112,6 +120,10 @@ pub use audit::{
     SignInResult, Verified,
 };
 pub use client::{AddClient, ClientChanged, ClientView, SetClient};
+pub use device::{
+    AddDeviceAuthority, DeviceAuthorityView, DeviceChanged, DeviceView, DevicesPage, SetDevice, SetDeviceHost,
+    SetDeviceSettings,
+};
 pub use directory::{
     Assign, AssignmentChanged, AssignmentView, ChangeMembers, CreateUser, CreateUserGroup, GroupOfUser,
     MEMBERS_SHOWN_MAX, Members, MembershipTested, SetPassword, SetUser, SetUserGroup, TestMembership,

@@ -1,6 +1,7 @@
 //! The catalogue of error codes: every code that a person can meet, with its cause and its cure. The one place for them;
 //! `docs/errors.md`, `postern explain CODE`, answers to clients and the programs' own errors all come from here.
 
+mod devices;
 mod directory_sync;
 mod http;
 mod programs;
@@ -43,6 +44,7 @@ pub const CODES: &[&[Code]] = &[
     providers::CODES,
     directory_sync::CODES,
     vault::CODES,
+    devices::CODES,
 ];
 
 /// All codes in the order of the documentation.
@@ -80,7 +82,7 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 9] = [
+const HEADINGS: [&str; 10] = [
     "Answers to requests",
     "Signing in",
     "Malformed requests and answers",
@@ -90,6 +92,7 @@ const HEADINGS: [&str; 9] = [
     "Signing in by an identity provider",
     "Users and groups from an LDAP directory",
     "The password vault",
+    "Devices",
 ];
 
 const INTRODUCTION: &str = "# Error codes\n\n\

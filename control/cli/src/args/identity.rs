@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
+use postern_model::device::DeviceHost;
 use postern_model::ids::{Name, SessionId};
 
 use super::reference;
@@ -43,6 +44,33 @@ Then start an identity process beside control:
     /// Kerberos: who signs in by a ticket that the browser has, without being asked
     #[command(subcommand)]
     Kerberos(KerberosCommand),
+    /// Where browsers are asked for their device's certificate
+    #[command(subcommand)]
+    DeviceHost(DeviceHostCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DeviceHostCommand {
+    /// Ask browsers for their device's certificate at a host of its own, with nothing else there
+    #[command(after_help = "Examples:
+  postern identity device-host set device.login.example.com
+  postern identity device-host set device.login.example.com --cert device.pem --key device.key
+
+The name needs an address in DNS, that of the place to sign in; its port is the same, too.")]
+    Set {
+        /// Host name
+        host: DeviceHost,
+        /// Certificate chain for the host, PEM, leaf first; without it one that covers the host, or a new one of the web CA
+        #[arg(long, value_name = "FILE", requires = "key")]
+        cert: Option<PathBuf>,
+        /// Its private key, PEM, unencrypted
+        #[arg(long, value_name = "FILE", requires = "cert")]
+        key: Option<PathBuf>,
+    },
+    /// Ask no browser any more; sessions that began with a device keep it
+    #[command(after_help = "Examples:
+  postern identity device-host remove")]
+    Remove,
 }
 
 #[derive(Subcommand, Debug)]

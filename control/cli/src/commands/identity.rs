@@ -1,5 +1,6 @@
 //! `postern identity …` and `postern session …`.
 
+mod device_host;
 mod kerberos;
 mod saml;
 
@@ -39,6 +40,7 @@ pub(super) fn run(context: &Context, command: IdentityCommand) -> Result<()> {
                     ("connector group", view.group.clone()),
                     ("identity processes", format!("{} online", view.online)),
                     ("sessions", view.sessions.to_string()),
+                    ("devices shown at", view.device_url.clone().unwrap_or_default()),
                 ])
             })
         }
@@ -48,6 +50,7 @@ pub(super) fn run(context: &Context, command: IdentityCommand) -> Result<()> {
         }
         IdentityCommand::Saml(command) => saml::run(context, command),
         IdentityCommand::Kerberos(command) => kerberos::run(context, command),
+        IdentityCommand::DeviceHost(command) => device_host::run(context, command),
     }
 }
 
@@ -74,7 +77,7 @@ pub(super) fn run_session(context: &Context, command: SessionCommand) -> Result<
 
 fn table(output: Output, sessions: &[SessionView]) -> String {
     let now = SystemTime::now();
-    let heads = ["ID", "USER", "BEGAN", "USED", "ENDS", "BY", "FROM", "BROWSER"];
+    let heads = ["ID", "USER", "BEGAN", "USED", "ENDS", "BY", "FROM", "DEVICE", "BROWSER"];
     let table = output.table(heads).rows(sessions, |session| {
         [
             session.id.to_string(),
@@ -84,6 +87,7 @@ fn table(output: Output, sessions: &[SessionView]) -> String {
             relative(session.expires_unix, now),
             session.methods.join("+"),
             session.source.clone().unwrap_or_default(),
+            session.device.as_ref().map(|device| format!("{} {}", device.id, device.state)).unwrap_or_default(),
             crate::output::short(&session.user_agent),
         ]
     });

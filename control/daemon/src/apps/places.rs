@@ -8,6 +8,7 @@ use postern_model::ids::{AppId, Name};
 use postern_model::plan::PlannedApp;
 
 use super::own_apps;
+use crate::devices;
 use crate::foreign_hosts::ForeignHosts;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, problem};
@@ -30,6 +31,7 @@ pub(super) fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> R
 /// Refuses a place that is taken, naming who has it.
 pub(super) fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Problem> {
     let url = &planned.external;
+    devices::is_taken_host(snapshot, url)?;
     if let Some(other) = ForeignHosts::of(snapshot, planned.tenant).overlapping(url) {
         return Err(foreign_host(snapshot, url, other));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use postern_model::Snapshot;
 use postern_model::admin::{AccessExplained, Problem};
 use postern_model::config::{App, Preauth};
+use postern_model::device::Approval;
 use postern_model::ids::{PolicyId, SessionId, TenantId};
 use postern_model::policy::{ClientKind, DeviceState, Input, Platform, PolicyState, Risk, Traced, trace};
 use postern_model::record::{AccessRecord, IDLE, LoggedRequest, RequestRecord};
@@ -16,7 +17,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::subjects::Subjects;
+use crate::clock::now_unix;
 use crate::control::Control;
+use crate::devices;
 use crate::directory::principal_name;
 
 /// `explain REQUEST_ID`; nothing, where nobody was asked who they are.
@@ -52,6 +55,7 @@ fn of_user(
 ) -> Result<(), Problem> {
     explained.assigned = access.assigned.map(|principal| principal_name(control, principal)).transpose()?;
     explained.missing = missing(app, access);
+    name_device(control, app.id.tenant, access, explained)?;
     let Some(mut logged) = at(record).and_then(|at| LoggedRequest::of(record, at)) else {
         explained.warnings.push("the record cannot be read as one of a user".into());
         return Ok(());
@@ -76,6 +80,28 @@ fn of_user(
     let snapshot = control.snapshot();
     let traced = trace(&snapshot, Some(subject), app.id, &input, logged.at_unix);
     compare(&snapshot, app.id.tenant, access, traced, explained);
+    Ok(())
+}
+
+/// The device that the session began with; says where it counts for something else now.
+fn name_device(
+    control: &Control,
+    tenant: TenantId,
+    access: &AccessRecord,
+    explained: &mut AccessExplained,
+) -> Result<(), Problem> {
+    let Some(logged) = access.device.as_ref().filter(|device| device.id.tenant == tenant) else { return Ok(()) };
+    let found = control.directory(|store| store.device(logged.id))?;
+    let Some(device) = found.filter(|device| device.approval != Approval::Removed) else {
+        explained.warnings.push(format!("the device {} was removed since", logged.id));
+        return Ok(());
+    };
+    let now = devices::state(control, &device, now_unix());
+    if now != logged.state {
+        let (id, then) = (logged.id, logged.state);
+        explained.warnings.push(format!("the device {id} counted as {then} then, and counts as {now} now"));
+    }
+    explained.device = Some(device.name.to_string());
     Ok(())
 }
 

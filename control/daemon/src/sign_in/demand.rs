@@ -157,6 +157,7 @@ mod tests {
             persistent: false,
             seen_unix: 100,
             risk: Risk::Low,
+            device: None,
         }
     }
 

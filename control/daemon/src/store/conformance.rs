@@ -6,6 +6,7 @@ use postern_model::ids::ConnectorId;
 
 use super::*;
 
+mod devices;
 mod directory;
 mod factors;
 mod records;
@@ -24,6 +25,7 @@ pub(crate) fn run(open: Open<'_>) {
     tokens_are_kept_with_their_use(open);
     directory::run(open);
     factors::run(open);
+    devices::run(open);
     records::run(open);
     scim::run(open);
     reviews::run(open);

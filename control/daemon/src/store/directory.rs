@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use postern_model::directory::{LoginName, User, UserGroup};
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 
-use super::{Factors, ScimToken, StoreError, SyncChange, Terms, TermsChange};
+use super::{DeviceChange, Devices, Factors, ScimToken, StoreError, SyncChange, Terms, TermsChange};
 use crate::password::PasswordHash;
 
 /// What can be asked about users and groups. While a stage is open, answers are the stage's.
-pub(crate) trait Directory: Factors + Terms {
+pub(crate) trait Directory: Devices + Factors + Terms {
     /// A user by id.
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 
@@ -132,4 +132,6 @@ pub(crate) enum DirectoryChange {
     Sync(SyncChange),
     /// Terms of use, and who accepted them.
     Terms(TermsChange),
+    /// Devices.
+    Device(DeviceChange),
 }

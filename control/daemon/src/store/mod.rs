@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod devices;
 mod directory;
 pub(crate) mod factors;
 mod kerberos;
@@ -22,6 +23,7 @@ use postern_model::admin::Pinned;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 use postern_model::{Delta, Snapshot};
 
+pub(crate) use devices::{DeviceChange, DeviceQuery, Devices};
 pub(crate) use directory::{Directory, DirectoryChange, GroupSize, Part, UserQuery};
 pub(crate) use factors::{FactorChange, Factors};
 pub(crate) use kerberos::Kerberos;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use postern_model::ids::{Name, SessionId, TenantId, UserId};
+use postern_model::ids::{DeviceId, Name, SessionId, TenantId, UserId};
 use postern_model::policy::Risk;
 use postern_model::session::AuthMethod;
 
@@ -29,6 +29,8 @@ pub(crate) struct StoredSession {
     pub(crate) seen_unix: u64,
     /// How likely it was then that it was somebody else.
     pub(crate) risk: Risk,
+    /// The device that was shown.
+    pub(crate) device: Option<DeviceId>,
 }
 
 /// What can be asked about sessions.
@@ -47,8 +49,8 @@ pub(crate) trait Sessions {
         limit: u32,
     ) -> Result<Vec<StoredSession>, StoreError>;
 
-    /// Every session's id and user.
-    fn session_users(&mut self) -> Result<Vec<(SessionId, UserId)>, StoreError>;
+    /// Every session's id, user and device.
+    fn session_users(&mut self) -> Result<Vec<(SessionId, UserId, Option<DeviceId>)>, StoreError>;
 
     /// Sessions that are over: past their end, or not used for too long.
     fn sessions_over(&mut self, now_unix: u64, limit: u32) -> Result<Vec<SessionId>, StoreError>;

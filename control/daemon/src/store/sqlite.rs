@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Commit, DirectoryChange, Loaded, Pin, ProviderChange, Store, StoreError, TokenRecord};
 
+mod devices;
 mod directory;
 mod factors;
 mod kerberos;
@@ -365,6 +366,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("oauth.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("kerberos.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("terms.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("devices.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod client_document;
 mod clients;
+mod devices;
 mod directory;
 mod directory_document;
 mod durability;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::SessionDevice;
 use crate::directory::LoginName;
 use crate::identity::FactorView;
 use crate::ids::{AppId, Name, SessionId};
@@ -35,6 +36,9 @@ pub struct IdentityView {
     pub online: u32,
     /// Sessions, all tenants.
     pub sessions: u64,
+    /// Where browsers show their device's certificate, if that is set: `https://HOST[:PORT]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_url: Option<String>,
 }
 
 /// The place to sign in was published or moved.
@@ -75,6 +79,9 @@ pub struct SessionView {
     /// How likely it was then that it was somebody else.
     #[serde(default, skip_serializing_if = "Risk::is_low")]
     pub risk: Risk,
+    /// The device that was shown, if it counts still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<SessionDevice>,
     /// What the browser called itself.
     pub user_agent: String,
 }

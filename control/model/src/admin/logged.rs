@@ -21,6 +21,9 @@ pub struct AccessExplained {
     /// Through whom the user was assigned (`group/staff`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned: Option<String>,
+    /// What the device is called that the session began with, as long as there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// What was missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,

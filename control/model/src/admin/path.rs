@@ -1,8 +1,12 @@
 //! Paths, so that client and server cannot differ.
 
+mod device;
 mod terms;
 mod vault;
 
+pub use device::{
+    IDENTITY_DEVICE_HOST, device, device_authorities, device_authority, device_settings, device_step, devices,
+};
 pub use terms::{terms, terms_acceptances, terms_named};
 pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
 

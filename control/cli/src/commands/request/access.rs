@@ -51,6 +51,10 @@ fn signed_in(
         ("  signed in", format!("with {with}, {} before", age.unwrap_or_else(|| "unknown".into()))),
         ("  assigned", explained.assigned.clone().unwrap_or_else(|| "no".into())),
     ];
+    fields.extend(access.device.as_ref().map(|device| {
+        let name = explained.device.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        ("  device", format!("{}{name}, counted as {}", device.id, device.state))
+    }));
     fields.extend(access.platform.map(|platform| ("  platform", platform.to_string())));
     fields.extend(access.country.map(|country| ("  country", country.to_string())));
     fields.extend(access.asn.map(|asn| ("  system", asn.to_string())));
@@ -88,6 +92,7 @@ mod tests {
     fn it_says_who_how_by_what_and_what_was_missing() {
         let record = record(
             r#"{"session":"9f1c2d3e","authenticated_unix":1767225600,"methods":["pwd"],"assigned":"ug1-1","platform":"linux",
+            "device":{"id":"d1-4","state":"registered"},
             "policies":["p1-1"],"report_only":["p1-2"],"outcome":"needs mfa"}"#,
         );
         let policies = serde_json::from_str(
@@ -100,11 +105,13 @@ mod tests {
         let explained = AccessExplained {
             who: "user/anna".into(),
             assigned: Some("group/staff".into()),
+            device: Some("Anna's laptop".into()),
             missing: vec!["mfa".into()],
             policies,
             ..AccessExplained::default()
         };
         let text = text(Output::new(Format::Table), &record, &explained);
+        assert!(text.contains("d1-4 (Anna's laptop), counted as registered"), "{text}");
         for part in ["user/anna", "9f1c2d3e… (over)", "with pwd, 400s before", "group/staff", "linux", "needs mfa"] {
             assert!(text.contains(part), "{part} is missing: {text}");
         }

@@ -6,7 +6,7 @@ use postern_model::directory::{LoginName, Membership, User, UserGroup, UserKind}
 use postern_model::ids::{Name, TenantId, UserGroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, damaged, decode, scim, signed, sync, terms, unsigned};
+use super::{SqliteStore, damaged, decode, devices, scim, signed, sync, terms, unsigned};
 use crate::password::PasswordHash;
 use crate::store::{Directory, DirectoryChange, GroupSize, Part, StoreError, UserQuery};
 
@@ -173,6 +173,7 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
     match change {
         DirectoryChange::UserPut(user) => put_user(transaction, user),
         DirectoryChange::UserRemoved(id) => {
+            devices::remove_owner(transaction, *id)?;
             run(transaction, "DELETE FROM user WHERE tenant=? AND seq=?", id.tenant, &[id.seq])
         }
         DirectoryChange::PasswordPut(id, hash) => {
@@ -204,6 +205,7 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
             scim::remove_token(transaction, *tenant)?;
             sync::remove_all(transaction, *tenant)?;
             terms::remove_all(transaction, *tenant)?;
+            devices::remove_all(transaction, *tenant)?;
             run(transaction, "DELETE FROM user_group WHERE tenant=?", *tenant, &[])
         }
         DirectoryChange::ScimTokenPut(token) => scim::put_token(transaction, token),
@@ -214,6 +216,7 @@ pub(super) fn write(transaction: &Connection, change: &DirectoryChange) -> Resul
         }
         DirectoryChange::Sync(change) => sync::write(transaction, change),
         DirectoryChange::Terms(change) => terms::write(transaction, change),
+        DirectoryChange::Device(change) => devices::write(transaction, change),
     }
 }
 

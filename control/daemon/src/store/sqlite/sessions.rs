@@ -1,6 +1,6 @@
 //! The rows of sessions.
 
-use postern_model::ids::{SessionId, TenantId, UserId};
+use postern_model::ids::{DeviceId, SessionId, TenantId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{SqliteStore, damaged, decode, signed, unsigned};
@@ -30,13 +30,15 @@ impl Sessions for SqliteStore {
         select.query_map(arguments, |row| Ok(read(row)))?.map(|row| row?).collect()
     }
 
-    fn session_users(&mut self) -> Result<Vec<(SessionId, UserId)>, StoreError> {
-        let mut select = self.connection.prepare("SELECT id, tenant, user FROM session")?;
-        let rows = select
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, UserId::new(TenantId(row.get(1)?), row.get(2)?))))?;
+    fn session_users(&mut self) -> Result<Vec<(SessionId, UserId, Option<DeviceId>)>, StoreError> {
+        let mut select = self.connection.prepare("SELECT id, tenant, user, device FROM session")?;
+        let rows = select.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, TenantId(row.get(1)?), row.get(2)?, row.get::<_, Option<u32>>(3)?))
+        })?;
         rows.map(|row| {
-            let (id, user) = row?;
-            Ok((id.parse().map_err(damaged)?, user))
+            let (id, tenant, user, device) = row?;
+            let device = device.map(|seq| DeviceId::new(tenant, seq));
+            Ok((id.parse().map_err(damaged)?, UserId::new(tenant, user), device))
         })
         .collect()
     }
@@ -70,7 +72,7 @@ pub(super) fn write(transaction: &Connection, change: &SessionChange) -> Result<
 }
 
 fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreError> {
-    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let methods = serde_json::to_string(&session.methods).map_err(damaged)?;
     transaction.prepare_cached(put)?.execute(params![
         session.id.to_string(),
@@ -88,6 +90,7 @@ fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreErr
         session.persistent,
         signed(session.seen_unix),
         session.risk.as_str(),
+        session.device.map(|device| device.seq),
     ])?;
     Ok(())
 }
@@ -97,9 +100,11 @@ fn read(row: &Row<'_>) -> Result<StoredSession, StoreError> {
     let browser: Vec<u8> = row.get(3)?;
     let provider: Option<String> = row.get(7)?;
     let source: Option<String> = row.get(8)?;
+    let tenant = TenantId(row.get(1)?);
+    let device: Option<u32> = row.get(15)?;
     Ok(StoredSession {
         id: text(0)?.parse().map_err(damaged)?,
-        user: UserId::new(TenantId(row.get(1)?), row.get(2)?),
+        user: UserId::new(tenant, row.get(2)?),
         browser: browser.try_into().map_err(|_| StoreError::Damaged("a session's browser".into()))?,
         created_unix: unsigned(row.get(4)?),
         authenticated_unix: unsigned(row.get(5)?),
@@ -112,9 +117,10 @@ fn read(row: &Row<'_>) -> Result<StoredSession, StoreError> {
         persistent: row.get(12)?,
         seen_unix: unsigned(row.get(13)?),
         risk: text(14)?.parse().map_err(damaged)?,
+        device: device.map(|seq| DeviceId::new(tenant, seq)),
     })
 }
 
 const SESSIONS: &str =
     "SELECT id, tenant, user, browser, created, authenticated, methods, provider, source, user_agent,
-    expires, idle, persistent, seen, risk FROM session";
+    expires, idle, persistent, seen, risk, device FROM session";

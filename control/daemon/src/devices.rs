@@ -1,0 +1,247 @@
+//! Devices: recognised by the certificates that they show, enrolled by their users, and looked after by operators. What one
+//! counts for is decided here alone, from its row and its authority as they are now: relays learn it with sessions' records.
+
+mod authorities;
+mod enrol;
+mod host;
+mod operate;
+mod shown;
+
+use postern_model::admin::Problem;
+use postern_model::app_url::ExternalUrl;
+use postern_model::device::{Approval, Device, DeviceAuthority, DeviceAuthorityKey, OWN_AUTHORITY, SessionDevice};
+use postern_model::directory::User;
+use postern_model::ids::{DeviceId, Name, TenantId, UserId};
+use postern_model::policy::DeviceState;
+
+pub(crate) use authorities::{add as add_authority, list as list_authorities, remove as remove_authority};
+pub(crate) use enrol::enrol;
+pub(crate) use host::{remove as remove_host, set as set_host, taken as is_taken_host};
+pub(crate) use operate::{approve, block, list, page, remove, set, set_settings, settings, show};
+
+use crate::clock::now_unix;
+use crate::control::{Actor, Audit, Control, Draft, counter};
+use crate::limits::{DEVICE_SEEN_NOTED_S, DEVICES_AT_ONCE, DEVICES_MAX, DEVICES_OF_USER_MAX};
+use crate::problem::{not_found, problem};
+use crate::sessions::Touched;
+use crate::store::{DeviceChange, DeviceQuery, DirectoryChange};
+use shown::Shown;
+
+/// A device that a certificate is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recognised {
+    pub(crate) device: Device,
+    /// What it counts as now: unknown as long as it waits, and of one that is blocked.
+    pub(crate) state: DeviceState,
+}
+
+/// Why a certificate is of no device.
+#[derive(Debug)]
+pub(crate) enum NotRecognised {
+    /// It is nothing that counts here: why.
+    Untrusted(String),
+    /// The tenant's own authority issued it, and no device has it: that was removed, or has a newer one.
+    Unknown,
+    /// An operator removed the device that another authority's certificate is of.
+    Removed(DeviceId),
+    /// It cannot be said now.
+    Failed(Problem),
+}
+
+impl NotRecognised {
+    /// For people.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Untrusted(why) => format!("the certificate that the browser showed counts for no device: {why}"),
+            Self::Unknown => {
+                "the certificate that the browser showed is no device's any more: the device was removed, or \
+                has a newer certificate"
+                    .into()
+            }
+            Self::Removed(id) => format!("the device {id} was removed by an administrator"),
+            Self::Failed(problem) => problem.detail.clone(),
+        }
+    }
+}
+
+/// Which device a certificate is of. One of an authority that an operator named comes into the directory when it is seen first:
+/// that authority issued to it, and who may use it, policies say. The tenant's own authority issues nothing that is not there.
+///
+/// What was shown must be proven to be held, by TLS: relays do that.
+pub(crate) fn recognise(
+    control: &Control,
+    tenant: TenantId,
+    certificate_der: &[u8],
+    now_unix: u64,
+) -> Result<Recognised, NotRecognised> {
+    let shown = Shown::read(certificate_der).map_err(NotRecognised::Untrusted)?;
+    let authority = shown.issuer(control, tenant, now_unix).map_err(NotRecognised::Untrusted)?;
+    let device = if authority.name.as_str() == OWN_AUTHORITY {
+        let ask = |name: &Name| control.directory(|store| store.device_of_certificate(tenant, name, &shown.sha256));
+        let found = ask(&authority.name).map_err(NotRecognised::Failed)?;
+        found.filter(|device| shown.names(device.id)).ok_or(NotRecognised::Unknown)?
+    } else {
+        let found = control.directory(|store| store.device_of_key(tenant, &authority.name, &shown.key_sha256));
+        match found.map_err(NotRecognised::Failed)? {
+            Some(device) => device,
+            None => register(control, &authority, &shown, now_unix).map_err(NotRecognised::Failed)?,
+        }
+    };
+    if device.approval == Approval::Removed {
+        return Err(NotRecognised::Removed(device.id));
+    }
+    let device = seen(control, device, &shown, now_unix).map_err(NotRecognised::Failed)?;
+    let state = device.state(Some(&authority), now_unix);
+    Ok(Recognised { device, state })
+}
+
+/// What a device counts as.
+pub(crate) fn state(control: &Control, device: &Device, now_unix: u64) -> DeviceState {
+    let key = DeviceAuthorityKey { tenant: device.id.tenant, name: device.authority.clone() };
+    device.state(control.snapshot().device_authorities.get(&key), now_unix)
+}
+
+/// What relays are told of the device that a session began with: nothing, where it is gone, or another user's now.
+pub(crate) fn for_session(control: &Control, id: DeviceId, user: UserId) -> Result<Option<SessionDevice>, Problem> {
+    let found = control.directory(|store| store.device(id))?;
+    let counts = found.filter(|device| device.approval != Approval::Removed && device.is_for(user));
+    Ok(counts.map(|device| {
+        let state = state(control, &device, now_unix());
+        SessionDevice { id, name: device.name, state }
+    }))
+}
+
+/// The devices that are a user's alone.
+pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Problem> {
+    let limit = DEVICES_OF_USER_MAX.max(DEVICES_AT_ONCE);
+    let query = DeviceQuery { tenant: user.tenant, owner: Some(user), approval: None, after: 0, limit };
+    control.directory(|store| store.devices(&query))
+}
+
+/// Removes a device at its owner's wish.
+pub(crate) fn remove_own(control: &Control, user: &User, id: DeviceId) -> Result<(), Problem> {
+    let found = control.directory(|store| store.device(id))?;
+    let own = found.filter(|device| device.owner == Some(user.id) && device.approval != Approval::Removed);
+    // A blocked one stays: removed, its key could be enrolled once more.
+    let own = own.filter(|device| device.approval != Approval::Blocked);
+    let device = own.ok_or_else(|| not_found("device of yours", &id.to_string()))?;
+    let mut draft = Draft::default();
+    draft.audit(Audit { before: Some(summary(&device)), ..audit("device.remove", &device) });
+    take_out(device, &mut draft);
+    control.commit(&Actor::User(user.login.clone()), draft).map(drop)
+}
+
+/// Where browsers show their device's certificate: `https://HOST[:PORT]`.
+pub(crate) fn device_url(control: &Control) -> Option<String> {
+    let snapshot = control.snapshot();
+    let identity = snapshot.identity.as_ref()?;
+    let external = ExternalUrl::parse(&snapshot.apps.get(&identity.app)?.external_url).ok()?;
+    Some(identity.device_host.as_ref()?.origin(&external))
+}
+
+/// Tells relays of devices that stopped complying, or whose certificates ended, since it was looked at last: time changes them,
+/// and nobody else would say so.
+pub(crate) fn follow_time(control: &Control, after_unix: u64, until_unix: u64) -> Result<(), Problem> {
+    let over = control.directory(|store| store.devices_over(after_unix, until_unix))?;
+    if over.is_empty() {
+        return Ok(());
+    }
+    let mut draft = Draft::default();
+    draft.touched.extend(over.into_iter().map(Touched::Device));
+    control.commit(&Actor::Control, draft).map(drop)
+}
+
+/// A device that an authority of an operator's issued to, and that was never seen: it comes into the directory as everybody's.
+fn register(control: &Control, authority: &DeviceAuthority, shown: &Shown, now_unix: u64) -> Result<Device, Problem> {
+    let tenant = authority.tenant;
+    check_room(control, tenant)?;
+    let mut draft = Draft::default();
+    let id = DeviceId::new(tenant, control.next(counter("device", tenant), &mut draft)?);
+    let device = Device {
+        id,
+        name: shown.device_name(id),
+        owner: None,
+        platform: None,
+        approval: Approval::Approved,
+        compliance: Default::default(),
+        authority: authority.name.clone(),
+        certificate_sha256: shown.sha256.clone(),
+        key_sha256: shown.key_sha256.clone(),
+        expires_unix: shown.not_after_unix,
+        created_unix: now_unix,
+        seen_unix: Some(now_unix),
+    };
+    draft.audit(Audit { after: Some(summary(&device)), ..audit("device.register", &device) });
+    put(device.clone(), &mut draft);
+    control.commit(&Actor::Control, draft)?;
+    Ok(device)
+}
+
+/// Notes that a device was shown: not each time, for that would be a transaction with every sign-in. A newer certificate of
+/// another authority's, for the same key, takes the place of the one before.
+fn seen(control: &Control, device: Device, shown: &Shown, now_unix: u64) -> Result<Device, Problem> {
+    let mut draft = Draft::default();
+    let mut after = Device { seen_unix: Some(now_unix), ..device.clone() };
+    let is_newer = device.certificate_sha256 != shown.sha256 && shown.not_after_unix > device.expires_unix;
+    if is_newer {
+        after.certificate_sha256.clone_from(&shown.sha256);
+        after.expires_unix = shown.not_after_unix;
+        draft.audit(Audit {
+            before: Some(summary(&device)),
+            after: Some(summary(&after)),
+            ..audit("device.renew", &device)
+        });
+        put(after.clone(), &mut draft);
+    } else if device.seen_unix.is_some_and(|seen| now_unix < seen.saturating_add(DEVICE_SEEN_NOTED_S)) {
+        return Ok(device);
+    } else {
+        draft.directory(DirectoryChange::Device(DeviceChange::Seen(device.id, now_unix)));
+    }
+    control.commit(&Actor::Control, draft)?;
+    Ok(after)
+}
+
+/// Takes a device out of the directory. Of one that another authority issued to it is remembered that it is gone.
+fn take_out(device: Device, draft: &mut Draft) {
+    if device.is_own() {
+        draft.directory(DirectoryChange::Device(DeviceChange::Removed(device.id)));
+    } else {
+        put(Device { approval: Approval::Removed, owner: None, ..device }, draft);
+    }
+}
+
+fn put(device: Device, draft: &mut Draft) {
+    draft.directory(DirectoryChange::Device(DeviceChange::Put(Box::new(device))));
+}
+
+fn check_room(control: &Control, tenant: TenantId) -> Result<(), Problem> {
+    let count = control.directory(|store| store.device_count(tenant, None))?;
+    if count < DEVICES_MAX {
+        return Ok(());
+    }
+    Err(problem("limit-reached", format!("the tenant has {DEVICES_MAX} devices already: remove some")))
+}
+
+fn own_authority_key(tenant: TenantId) -> Result<DeviceAuthorityKey, Problem> {
+    let name = OWN_AUTHORITY.parse().map_err(|_| problem("internal", "the own authority's name is no name"))?;
+    Ok(DeviceAuthorityKey { tenant, name })
+}
+
+fn audit(action: &'static str, device: &Device) -> Audit {
+    let target = format!("device {:?} ({})", device.name.as_str(), device.id);
+    Audit { action, tenant: Some(device.id.tenant), target, before: None, after: None }
+}
+
+/// One line.
+fn summary(device: &Device) -> String {
+    let owner = device.owner.map_or_else(|| "everybody's".to_owned(), |owner| format!("of {owner}"));
+    let (approval, authority) = (device.approval.as_str(), &device.authority);
+    let compliance = operate::compliance(device.compliance);
+    format!(
+        "{approval}, {owner}, compliant: {compliance}, by {authority}, certificate sha256:{}",
+        device.certificate_sha256
+    )
+}
+
+#[cfg(test)]
+mod tests;

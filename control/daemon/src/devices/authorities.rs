@@ -1,0 +1,156 @@
+//! Authorities whose certificates count for a tenant's devices: its own, and those that operators name, such as an MDM's.
+
+use postern_model::Change;
+use postern_model::admin::{AddDeviceAuthority, Changed, DeviceAuthorityView, Problem};
+use postern_model::config::Tenant;
+use postern_model::device::{
+    AuthorityCertificate, DEVICE_AUTHORITIES_MAX, DeviceAuthority, DeviceAuthorityKey, OWN_AUTHORITY,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::authority::devices::DeviceCa;
+use crate::authority::sha256_hex;
+use crate::clock::now_unix;
+use crate::control::{Actor, Audit, Control, Draft};
+use crate::problem::{not_found_among, problem};
+use crate::sessions::Touched;
+use crate::store::{DeviceChange, DirectoryChange};
+
+/// `device authority list`.
+pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<DeviceAuthorityView> {
+    let snapshot = control.snapshot();
+    let own = snapshot.device_authorities.values().filter(|authority| authority.tenant == tenant.id);
+    own.map(view).collect()
+}
+
+/// `device authority add`: a new one, or another certificate for one that is there.
+pub(crate) fn add(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    request: AddDeviceAuthority,
+) -> Result<Changed, Problem> {
+    let AddDeviceAuthority { name, certificate_pem, compliant } = request;
+    if name.as_str() == OWN_AUTHORITY {
+        let detail = format!("the name {OWN_AUTHORITY} is kept for the tenant's own authority, whose key control has");
+        return Err(problem("request-invalid", detail).about("name"));
+    }
+    let certificate = check(control, &certificate_pem).map_err(|detail| {
+        problem("certificate-invalid", format!("the authority's certificate: {detail}")).about("cert")
+    })?;
+    let authority = DeviceAuthority { tenant: tenant.id, name, certificate, compliant };
+    let before = {
+        let snapshot = control.snapshot();
+        let own = || snapshot.device_authorities.values().filter(|other| other.tenant == tenant.id);
+        let others = || own().filter(|other| other.name != authority.name);
+        if let Some(other) = others().find(|other| other.certificate == authority.certificate) {
+            let detail = format!("the authority {} has this certificate already", other.name);
+            return Err(problem("name-taken", detail).about("cert"));
+        }
+        // A place is kept for the tenant's own.
+        if others().filter(|other| other.name.as_str() != OWN_AUTHORITY).count() >= DEVICE_AUTHORITIES_MAX - 1 {
+            let detail = format!("a tenant has at most {} authorities beside its own", DEVICE_AUTHORITIES_MAX - 1);
+            return Err(problem("limit-reached", detail));
+        }
+        snapshot.device_authorities.get(&authority.key()).cloned()
+    };
+    if before.as_ref() == Some(&authority) {
+        return Ok(Changed { version: control.snapshot().version, warnings: Vec::new() });
+    }
+    let mut draft = Draft::default();
+    let action = audited("device-authority.add", &authority);
+    draft.audit(Audit { before: before.as_ref().map(summary), ..action });
+    draft.change(Change::DeviceAuthorityPut(authority));
+    if before.is_some() {
+        // What its devices count as may be something else now.
+        draft.touched.insert(Touched::Tenant(tenant.id));
+    }
+    let version = control.commit(actor, draft)?;
+    let warnings = no_host(control).into_iter().collect();
+    Ok(Changed { version, warnings })
+}
+
+/// `device authority remove`: with its devices. Those that were removed before stay so, should it come back.
+pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
+    let authority = {
+        let snapshot = control.snapshot();
+        let key = name.parse().ok().map(|name| DeviceAuthorityKey { tenant: tenant.id, name });
+        let found = key.and_then(|key| snapshot.device_authorities.get(&key).cloned());
+        let own = snapshot.device_authorities.keys().filter(|key| key.tenant == tenant.id);
+        let known: Vec<&str> = own.map(|key| key.name.as_str()).collect();
+        found.ok_or_else(|| not_found_among("authority for devices", name, known))?
+    };
+    let is_own = authority.name.as_str() == OWN_AUTHORITY;
+    let mut draft = Draft::default();
+    let entry = audited("device-authority.remove", &authority);
+    draft.audit(Audit { before: Some(summary(&authority)), after: None, ..entry });
+    draft.directory(DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant.id, authority.name.clone())));
+    draft.change(Change::DeviceAuthorityRemoved { tenant: tenant.id, name: authority.name });
+    let version = control.commit(actor, draft)?;
+    let mut warnings = Vec::new();
+    if is_own && let Err(error) = DeviceCa::forget(&control.state_dir, tenant.id) {
+        warnings.push(format!("the authority's key could not be removed: {error}"));
+    }
+    Ok(Changed { version, warnings })
+}
+
+/// What an operator should know where browsers are asked for certificates nowhere.
+pub(super) fn no_host(control: &Control) -> Option<String> {
+    let is_set = control.snapshot().identity.as_ref().is_some_and(|identity| identity.device_host.is_some());
+    (!is_set).then(|| {
+        "browsers are asked for their device's certificate nowhere yet: postern identity device-host set HOST"
+            .to_owned()
+    })
+}
+
+/// What the audit log says of an authority as it is now.
+pub(super) fn audited(action: &'static str, authority: &DeviceAuthority) -> Audit {
+    let target = format!("device authority {}", authority.name);
+    Audit { action, tenant: Some(authority.tenant), target, before: None, after: Some(summary(authority)) }
+}
+
+fn summary(authority: &DeviceAuthority) -> String {
+    let compliant = if authority.compliant { "its devices comply" } else { "its devices are registered" };
+    format!("{compliant}, certificate sha256:{}", sha256_hex(&authority.certificate.der()))
+}
+
+/// Reads an authority's certificate: one, of an authority, in its time, and none of Postern's own, for connectors have
+/// certificates of that.
+fn check(control: &Control, pem: &str) -> Result<AuthorityCertificate, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).take(2).collect();
+    let found = found.map_err(|error| format!("it is not PEM: {error}"))?;
+    let [der] = found.as_slice() else {
+        return Err("give one certificate, the one that devices' certificates are signed with".into());
+    };
+    if sha256_hex(der) == control.authority.ca_sha256() || sha256_hex(der) == control.authority.web_ca_sha256() {
+        return Err("it is one of Postern's own authorities, which issue to no devices".into());
+    }
+    let unreadable = |error: &dyn std::fmt::Display| format!("it cannot be read: {error}");
+    let (rest, parsed) = x509_parser::parse_x509_certificate(der).map_err(|error| unreadable(&error))?;
+    webpki::anchor_from_trusted_cert(der).map_err(|error| unreadable(&error))?;
+    let is_ca = parsed.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
+    let usage = parsed.key_usage().map_err(|error| unreadable(&error))?;
+    if !rest.is_empty() || !is_ca || usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+        return Err("it is not an authority's: it may not sign certificates (basicConstraints, keyUsage)".into());
+    }
+    let (not_before, not_after) = (parsed.validity().not_before, parsed.validity().not_after);
+    let now = i64::try_from(now_unix()).unwrap_or(i64::MAX);
+    if not_after.timestamp() <= now || not_before.timestamp() > now {
+        return Err(format!("it is valid from {not_before} to {not_after}, and not now"));
+    }
+    AuthorityCertificate::new(der).map_err(|error| error.to_string())
+}
+
+fn view(authority: &DeviceAuthority) -> DeviceAuthorityView {
+    let der = authority.certificate.der();
+    let parsed = x509_parser::parse_x509_certificate(&der).ok().map(|(_, parsed)| parsed);
+    let not_after = parsed.as_ref().map_or(0, |parsed| parsed.validity().not_after.timestamp());
+    DeviceAuthorityView {
+        name: authority.name.clone(),
+        subject: parsed.map(|parsed| parsed.subject().to_string()).unwrap_or_default(),
+        sha256: sha256_hex(&der),
+        not_after_unix: u64::try_from(not_after).unwrap_or(0),
+        compliant: authority.compliant,
+    }
+}
