@@ -19,8 +19,8 @@ use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, idps, kept_out, networks, oauth, policies, relays, service_tokens, tenants,
-    throttle, user_groups, users,
+    apps, assignments, certificates, devices, idps, kept_out, networks, oauth, policies, relays, service_tokens,
+    tenants, throttle, user_groups, users,
 };
 
 /// `apply` and `diff`: all of the document or nothing.
@@ -44,6 +44,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             }
             run.make(&tenant, &document)?;
             let clients = oauth::document::make(control, actor, &tenant, &document.clients, prune)?;
+            devices::document::make(control, actor, &tenant, &document, prune)?;
             run.make_policies(&tenant, &document, force)?;
             if prune {
                 run.prune_networks(&tenant, &document)?;
@@ -89,6 +90,8 @@ pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<
         clients: oauth::document::entries(control, tenant.id)?,
         assignments: assignments::entries(control, tenant, users)?,
         policies: policies::entries(control, tenant.id, users),
+        device_authorities: devices::document::entries(control, tenant.id),
+        device_enrolment: devices::document::enrolment(control, tenant.id)?,
         ..published(control, tenant)
     })
 }

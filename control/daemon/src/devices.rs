@@ -1,7 +1,9 @@
 //! Devices: recognised by the certificates that they show, enrolled by their users, and looked after by operators. What one
 //! counts for is decided here alone, from its row and its authority as they are now: relays learn it with sessions' records.
 
+mod asked;
 mod authorities;
+pub(crate) mod document;
 mod enrol;
 mod host;
 mod operate;
@@ -14,7 +16,8 @@ use postern_model::directory::User;
 use postern_model::ids::{DeviceId, Name, TenantId, UserId};
 use postern_model::policy::DeviceState;
 
-pub(crate) use authorities::{add as add_authority, list as list_authorities, remove as remove_authority};
+pub(crate) use asked::unanswerable;
+pub(crate) use authorities::{add as add_authority, list as list_authorities, remove as remove_authority, warnings};
 pub(crate) use enrol::enrol;
 pub(crate) use host::{remove as remove_host, set as set_host, taken as is_taken_host};
 pub(crate) use operate::{approve, block, list, page, remove, set, set_settings, settings, show};

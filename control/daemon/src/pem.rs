@@ -1,5 +1,7 @@
 //! Certificates that operators give: read, checked against their key, their time and the host they are for.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postern_model::admin::Problem;
 use postern_model::secret::SecretText;
 use rustls_pki_types::pem::PemObject;
@@ -59,6 +61,13 @@ pub(crate) fn covers(hosts: &[String], host: &str) -> bool {
 pub(crate) fn leaf_sha256(chain_pem: &str) -> String {
     let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes());
     leaf.map(|leaf| sha256_hex(&leaf)).unwrap_or_default()
+}
+
+/// A certificate as RFC 7468 has it.
+pub(crate) fn as_pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn check_key(leaf: &CertificateDer<'_>, key: &PrivateKeyDer<'static>) -> Result<(), Problem> {

@@ -16,6 +16,7 @@ use postern_model::{Change, Snapshot};
 use serde_json::{Map, Value};
 
 use crate::control::{Actor, Audit, Control, Draft, counter};
+use crate::devices;
 use crate::limits::POLICIES_TOTAL_MAX;
 use crate::problem::{check_no_id, not_found_among, problem};
 use crate::terms;
@@ -292,6 +293,7 @@ fn changed(control: &Control, policy: &Policy, version: u64) -> PolicyChanged {
             policy.name
         ));
     }
+    warnings.extend(devices::unanswerable(control, policy));
     if let Some(nothing) = policy.about_nothing() {
         warnings.push(format!("{}: it is about {nothing}: it never applies", policy.name));
     }

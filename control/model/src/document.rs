@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Preauth;
+use crate::device::DeviceSettings;
 use crate::directory::{
     AttributeName, DESCRIPTION_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress, Rule, VALUE_BYTES_MAX,
 };
@@ -57,6 +58,23 @@ pub struct Document {
     /// Conditional access policies.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub policies: BTreeMap<Name, PolicyEntry>,
+    /// Authorities for devices that operators named; not the tenant's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub device_authorities: BTreeMap<Name, DeviceAuthorityEntry>,
+    /// How users enrol devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_enrolment: Option<DeviceSettings>,
+}
+
+/// An authority whose certificates count for devices. Its certificate is no secret: it is exported whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceAuthorityEntry {
+    /// The certificate that devices' certificates are signed with, PEM.
+    pub certificate_pem: String,
+    /// Whether its devices comply unless an operator says otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compliant: bool,
 }
 
 /// A relay.
@@ -220,7 +238,7 @@ pub struct Apply {
     pub document: Document,
     /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
     /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, external
-    /// providers, clients, and policies.
+    /// providers, clients, policies, and authorities for devices.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.

@@ -16,6 +16,7 @@ use super::reader::{Section, Source, Value};
 use super::{Parsed, Places};
 
 mod client;
+mod device;
 mod directory;
 mod idp;
 mod policy;
@@ -40,6 +41,8 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             IDP => reading.each(&value, Reading::idp)?,
             CLIENT => reading.each(&value, Reading::client)?,
             POLICY => reading.each(&value, Reading::policy)?,
+            DEVICE_AUTHORITY => reading.each(&value, Reading::device_authority)?,
+            DEVICE_ENROLMENT => reading.device_enrolment(&value)?,
             ASSIGNMENT => reading.assignments(&value)?,
             _ => reading.certificates(&value)?, // the section was closed over these keys
         }
@@ -229,6 +232,23 @@ const ASSIGNMENT: &str = "assignment";
 const IDP: &str = "idp";
 const CLIENT: &str = "client";
 const POLICY: &str = "policy";
-const WHOLE: &[&str] =
-    &[TENANT, GROUP, RELAY, CERTIFICATE, APP, THROTTLE, NETWORK, USER, USER_GROUP, IDP, CLIENT, ASSIGNMENT, POLICY];
+const DEVICE_AUTHORITY: &str = "device-authority";
+const DEVICE_ENROLMENT: &str = "device-enrolment";
+const WHOLE: &[&str] = &[
+    TENANT,
+    GROUP,
+    RELAY,
+    CERTIFICATE,
+    APP,
+    THROTTLE,
+    NETWORK,
+    USER,
+    USER_GROUP,
+    IDP,
+    CLIENT,
+    ASSIGNMENT,
+    POLICY,
+    DEVICE_AUTHORITY,
+    DEVICE_ENROLMENT,
+];
 const APP_KEYS: &[&str] = &["external", "internal", "preauth", "group", "cert", "key", "settings"];

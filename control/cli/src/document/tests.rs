@@ -7,6 +7,7 @@ use postern_model::limit::Allowance;
 use super::*;
 
 mod clients;
+mod devices;
 
 fn source(text: &str) -> Source {
     Source::new("p.toml".into(), PathBuf::from("/nowhere"), text.into())

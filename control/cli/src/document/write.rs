@@ -6,6 +6,7 @@ use postern_model::config::Preauth;
 use postern_model::document::{AppEntry, CertificateEntry, Document, LimitEntry, RelayEntry};
 
 mod client;
+mod device;
 mod directory;
 mod idp;
 mod policy;
@@ -45,6 +46,7 @@ pub(crate) fn toml(tenant: &str, document: &Document) -> String {
     idp::write(&mut out, document);
     client::write(&mut out, document);
     policy::write(&mut out, document);
+    device::write(&mut out, document);
     out
 }
 

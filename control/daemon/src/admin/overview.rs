@@ -8,6 +8,7 @@ use crate::authority::{CA_FILE, WEB_CA_FILE};
 use crate::certificates;
 use crate::clock::now_unix;
 use crate::control::Control;
+use crate::devices;
 use crate::fleet::Fleet;
 use crate::relays;
 use crate::tenants::{as_u32, group_name};
@@ -91,6 +92,7 @@ fn relays_missing(control: &Control, snapshot: &Snapshot) -> Vec<String> {
 fn warnings(control: &Control, snapshot: &Snapshot) -> Vec<String> {
     let fleet = control.fleet.borrow();
     let mut warnings = certificates::warnings(snapshot, now_unix());
+    warnings.extend(devices::warnings(snapshot, now_unix()));
     for relay in snapshot.relays.values() {
         let Some(link) = fleet.relay(relay.id) else { continue };
         warnings.extend(link.clock_warning(relay.name.as_str()));

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use postern_model::ids::{DeviceId, TenantId};
 use postern_service::secret;
 use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _, SanType};
@@ -13,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::{RequestedKey, ca_params, damaged, leaf, sha256_hex};
+use crate::pem::as_pem;
 
 /// A tenant's authority, with its key.
 pub(crate) struct DeviceCa {
@@ -94,13 +93,6 @@ impl DeviceCa {
 /// The URI in the certificate of a device: `postern://device/d1-4`.
 pub(crate) fn device_uri(device: DeviceId) -> String {
     format!("postern://device/{device}")
-}
-
-/// A certificate as RFC 7468 has it.
-fn as_pem(certificate: &CertificateDer<'_>) -> String {
-    let text = STANDARD.encode(certificate);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn read(path: &Path) -> anyhow::Result<KeyPair> {

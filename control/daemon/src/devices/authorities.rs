@@ -1,11 +1,11 @@
 //! Authorities whose certificates count for a tenant's devices: its own, and those that operators name, such as an MDM's.
 
-use postern_model::Change;
 use postern_model::admin::{AddDeviceAuthority, Changed, DeviceAuthorityView, Problem};
 use postern_model::config::Tenant;
 use postern_model::device::{
     AuthorityCertificate, DEVICE_AUTHORITIES_MAX, DeviceAuthority, DeviceAuthorityKey, OWN_AUTHORITY,
 };
+use postern_model::{Change, Snapshot};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -104,6 +104,21 @@ pub(super) fn no_host(control: &Control) -> Option<String> {
     })
 }
 
+/// What an operator should know of authorities whose certificates end soon: their devices count for nothing then.
+pub(crate) fn warnings(snapshot: &Snapshot, now_unix: u64) -> Vec<String> {
+    let near = |view: &DeviceAuthorityView| view.not_after_unix < now_unix.saturating_add(WARNED_BEFORE_S);
+    let all = snapshot.device_authorities.values().map(|authority| (authority, view(authority)));
+    all.filter(|(_, view)| near(view))
+        .map(|(authority, view)| {
+            let days = view.not_after_unix.saturating_sub(now_unix) / 86_400;
+            format!(
+                "the certificate of the device authority {} ends in {days} days: its devices count until then",
+                authority.key()
+            )
+        })
+        .collect()
+}
+
 /// What the audit log says of an authority as it is now.
 pub(super) fn audited(action: &'static str, authority: &DeviceAuthority) -> Audit {
     let target = format!("device authority {}", authority.name);
@@ -154,3 +169,5 @@ fn view(authority: &DeviceAuthority) -> DeviceAuthorityView {
         compliant: authority.compliant,
     }
 }
+
+const WARNED_BEFORE_S: u64 = 30 * 86_400;

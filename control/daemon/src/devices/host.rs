@@ -7,6 +7,7 @@ use postern_model::device::DeviceHost;
 use postern_model::identity::IdentityApp;
 use postern_model::{Change, Snapshot};
 
+use super::asked;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::problem;
 use crate::{certificates, identity};
@@ -49,7 +50,8 @@ pub(crate) fn remove(control: &Control, actor: &Actor) -> Result<Changed, Proble
     draft.change(Change::IdentityPut(after));
     drop_certificate(control, &before, &mut draft);
     let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: Vec::new() })
+    let warnings = asked::left_without(&control.snapshot());
+    Ok(Changed { version, warnings })
 }
 
 /// Refuses an application at the device host: whatever was published there, no browser would reach it.

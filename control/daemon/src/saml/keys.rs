@@ -21,6 +21,7 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::authority::sha256_hex;
+use crate::pem::as_pem;
 use crate::problem::problem;
 
 /// What there is of them.
@@ -175,12 +176,9 @@ impl SigningKey {
             anyhow::bail!("its certificate and its key do not belong together");
         }
         let certificate_base64 = STANDARD.encode(&certificate);
-        let lines: Vec<_> =
-            certificate_base64.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
-        let certificate_pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
         Ok(Self {
             pair,
-            certificate_pem,
+            certificate_pem: as_pem(&certificate),
             sha256: sha256_hex(&certificate),
             sha1: hex::encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &certificate)),
             not_after_unix: u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0),

@@ -4,6 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::directory::{audit, show};
+use crate::policies::make;
 use crate::world::World;
 
 const TENANT: &str = "/v1/tenants/default";
@@ -81,6 +82,39 @@ fn what_is_no_device_is_refused_by_name() {
 }
 
 #[test]
+fn authorities_and_enrolment_are_part_of_documents_and_the_tenants_own_is_not() {
+    let world = World::start();
+    let pem = authority("Device CA");
+    let apply = |document: Value, prune: bool| -> Value {
+        world.done("POST", &format!("{TENANT}/apply"), &json!({"document": document, "prune": prune}))
+    };
+    let document = json!({
+        "device_authorities": {"mdm": {"certificate_pem": pem, "compliant": true}},
+        "device_enrolment": {"approve_at_once": true, "own_days": 30},
+    });
+    let actions = |applied: &Value| -> Vec<String> {
+        let changes = applied["changes"].as_array().unwrap();
+        changes.iter().map(|change| change["action"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(actions(&apply(document.clone(), false)), ["device-authority.add", "device.settings"]);
+    assert_eq!(actions(&apply(document, false)), [""; 0]);
+    let exported = show(&world, &format!("{TENANT}/document"));
+    assert_eq!(exported["device_enrolment"], json!({"approve_at_once": true, "own_days": 30}));
+    assert_eq!(exported["device_authorities"]["mdm"]["compliant"], true);
+    assert_eq!(actions(&apply(exported, true)), [""; 0], "nothing differs from what was exported");
+    let other = json!({"device_authorities": {"other": {"certificate_pem": authority("Other CA")}}});
+    assert_eq!(actions(&apply(other, true)), ["device-authority.remove", "device-authority.add"]);
+    let wrong = json!({"document": {"device_authorities": {"own": {"certificate_pem": authority("x")}}}});
+    assert_eq!(world.refused("POST", &format!("{TENANT}/apply"), &wrong).0, "request-invalid");
+    let (_, problem) = world.ask(
+        "POST",
+        &format!("{TENANT}/apply"),
+        &json!({"document": {"device_authorities": {"x": {"certificate_pem": "y"}}}}),
+    );
+    assert_eq!(problem["pointer"], "device-authority.x.cert");
+}
+
+#[test]
 fn the_device_host_is_set_beside_the_place_to_sign_in() {
     let mut world = World::start();
     let host = "/v1/identity/device-host";
@@ -89,14 +123,19 @@ fn the_device_host_is_set_beside_the_place_to_sign_in() {
     for wrong in ["https://device.localhost/", "*.localhost", "device.localhost:1", ""] {
         assert_eq!(world.refused("PUT", host, &json!({"host": wrong})).0, "request-invalid", "{wrong}");
     }
+    let asks = json!({"everyone": true, "all_apps": true, "require_any": ["compliant-device", "mfa"]});
+    let made = make(&world, "devices", asks.clone());
+    assert!(made["warnings"].to_string().contains("postern identity device-host set"), "{made}");
     let set: Value = world.done("PUT", host, &json!({"host": "Device.localhost"}));
+    assert_eq!(make(&world, "again", asks)["warnings"], json!([]));
     assert_eq!(set["identity"]["device_url"], "https://device.localhost:8443");
     world.kill();
     world.restart(&[]);
     assert_eq!(show(&world, "/v1/identity")["device_url"], "https://device.localhost:8443");
     let app = crate::world::app("x", "https://device.localhost/");
     assert_eq!(world.refused("POST", &format!("{TENANT}/apps"), &app).0, "app-url-conflict");
-    world.done::<Value>("DELETE", host, &Value::Null);
+    let gone: Value = world.done("DELETE", host, &Value::Null);
+    assert!(gone["warnings"].to_string().contains("the policy devices asks for a device"), "{gone}");
     assert_eq!(show(&world, "/v1/identity")["device_url"], Value::Null);
     world.publish("x", "https://device.localhost/");
     assert_eq!(world.refused("PUT", host, &json!({"host": "device.localhost"})).0, "app-url-conflict");
