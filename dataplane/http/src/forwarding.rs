@@ -11,8 +11,9 @@ use crate::head::Scheme;
 use crate::headers::Headers;
 use crate::known::{Known, NameSet};
 
-/// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*` and the `also`
-/// names (in lower case with `-`), each in every spelling that a backend may read as the same name (`x_forwarded_for`).
+/// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*`, `Client-Cert`,
+/// `Client-Cert-Chain` (RFC 9440 §4) and the `also` names (in lower case with `-`), each in every spelling that a backend may
+/// read as the same name (`x_forwarded_for`).
 pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
     headers.retain(|field| !is_protected(field, also));
 }
@@ -185,7 +186,8 @@ const OWN_CREDENTIALS: [&str; 2] = ["x-auth-token", "x-auth-key"];
 /// What Postern says and will say itself (`X-Postern-User`, …), and what proxies say of who sent a request.
 const PREFIXES: [&str; 2] = ["x-forwarded-", OWN];
 pub(crate) const OWN: &str = "x-postern-";
-const NAMES: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
+/// The last two say with what certificate a client proved itself to whoever ended its TLS: that is us (RFC 9440 §4).
+const NAMES: [&str; 5] = ["forwarded", "x-forwarded", "x-real-ip", "client-cert", "client-cert-chain"];
 
 const PROTECTED: NameSet = NameSet::of(&[
     Known::Forwarded,
@@ -219,13 +221,28 @@ mod tests {
             "X_Postern_Groups",
             "x.forwarded.for",
             "x-forwarded",
+            "Client-Cert",
+            "client_cert",
+            "CLIENT.CERT",
+            "Client-Cert-Chain",
+            "client_cert_chain",
             "X-Remote-User",
             "x_remote-user",
         ];
         for name in protected {
             headers.append(name, "evil").unwrap();
         }
-        let kept = ["x-forward", "x-real-ipx", "forwarded-x", "accept", "x_custom", "xpostern-user", "x-remote-users"];
+        let kept = [
+            "x-forward",
+            "x-real-ipx",
+            "forwarded-x",
+            "accept",
+            "x_custom",
+            "xpostern-user",
+            "x-remote-users",
+            "client-certs",
+            "client-cert-chains",
+        ];
         for name in kept {
             headers.append(name, "fine").unwrap();
         }
