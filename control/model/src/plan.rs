@@ -40,6 +40,7 @@ pub struct Plan {
     /// What `policies` was made of.
     policies_from: (BTreeMap<PolicyId, Policy>, BTreeMap<NetworkKey, Network>),
     identity: Option<PlannedIdentity>,
+    device_authorities: Vec<CertificateDer<'static>>,
     directory_sync: BTreeSet<GroupId>,
     /// Numbers of the keys for cookies and for assertions, and when each was made.
     keys_from: [BTreeSet<(u32, u64)>; 2],
@@ -173,7 +174,7 @@ impl Plan {
         if !snapshot.policies.is_empty() {
             plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
         }
-        plan.note_who_asks(snapshot);
+        plan.note_who_asks(snapshot)?;
         plan.keys_from = [
             snapshot.cookie_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
             snapshot.assertion_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
@@ -268,11 +269,8 @@ impl Plan {
         fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, &ExternalUrl, Preauth, Mfa)> {
             plan.apps.values().map(|app| (app.id, &app.name, &app.external, app.preauth, app.settings.mfa))
         }
-        fn issuer(plan: &Plan) -> Option<AppId> {
-            plan.identity.as_ref().map(|identity| identity.app.id)
-        }
         doors(self).eq(doors(other))
-            && issuer(self) == issuer(other)
+            && self.issuer() == other.issuer()
             && self.keys_from == other.keys_from
             && self.service_tokens == other.service_tokens
             && self.assignments == other.assignments

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::assertion::AssertionKey;
 use crate::config::{CertificateOrigin, Group, Tenant};
+use crate::device::{AuthorityCertificate, DeviceAuthority};
 use crate::identity::IdentityApp;
 use crate::secret::SecretText;
 use crate::session::CookieKey;
@@ -180,6 +181,50 @@ fn plans_that_let_the_same_pass_are_told_from_others() {
     let plan = Plan::build(&Snapshot { service_tokens: [(token.id, token.clone())].into(), ..base.clone() }).unwrap();
     assert_eq!(plan.service_token(token.id).map(|found| &**found), Some(&token));
     assert!(plan.service_token(ServiceTokenId::new(TenantId(2), 1)).is_none());
+}
+
+/// Two applications, of which the second is where people sign in, and a host where they show their devices.
+fn with_devices(external: &str, device_host: &str) -> Snapshot {
+    let mut state = snapshot(&[external.into(), "https://login.example.com/".into()]);
+    let app = AppId::new(TenantId::DEFAULT, 2);
+    let device_host = Some(device_host.parse().unwrap());
+    state.identity = Some(IdentityApp { app, group: GroupId::DEFAULT, device_host });
+    state
+}
+
+#[test]
+fn no_application_is_where_devices_are_shown() {
+    let state = with_devices("https://*.example.com/", "device.example.com");
+    let plan = Plan::build(&state).unwrap();
+    assert!(plan.is_device_host("device.example.com") && plan.is_device_host("DEVICE.example.COM"));
+    assert!(!plan.is_device_host("x.device.example.com") && !plan.is_device_host("login.example.com"));
+    assert!(plan.host("device.example.com").unwrap().route("/").is_none(), "not the wildcard's");
+    assert_eq!(routed(&plan, "other.example.com", "/"), Some(1));
+    assert_eq!(routed(&plan, "x.device.example.com", "/"), Some(1));
+
+    let taken = with_devices("https://device.example.com/x/", "device.example.com");
+    let refused = Plan::build(&taken).unwrap_err().to_string();
+    assert_eq!(refused, "https://device.example.com/ is already published as app2");
+    let nobody = Snapshot { apps: BTreeMap::new(), ..state.clone() };
+    assert!(Plan::build(&nobody).unwrap().device_host().is_none(), "nobody would answer there");
+
+    let mut elsewhere = state.clone();
+    elsewhere.identity.as_mut().unwrap().device_host = Some("devices.example.com".parse().unwrap());
+    assert!(!plan.permits_as(&Plan::build(&elsewhere).unwrap()));
+}
+
+#[test]
+fn every_authority_of_devices_is_in_the_plan_once() {
+    let mut state = with_devices("https://a.example.com/", "device.example.com");
+    for (tenant, name, der) in [(1, "own", [1, 2]), (1, "mdm", [3, 4]), (2, "own", [5, 6]), (2, "their-mdm", [3, 4])] {
+        let certificate = AuthorityCertificate::new(&der).unwrap();
+        let authority =
+            DeviceAuthority { tenant: TenantId(tenant), name: name.parse().unwrap(), certificate, compliant: false };
+        state.device_authorities.insert(authority.key(), authority);
+    }
+    let plan = Plan::build(&state).unwrap();
+    let authorities: Vec<_> = plan.device_authorities().iter().map(AsRef::as_ref).collect();
+    assert_eq!(authorities, [[1, 2], [3, 4], [5, 6]]);
 }
 
 fn hosts() -> impl Strategy<Value = String> {
