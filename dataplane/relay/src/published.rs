@@ -14,6 +14,7 @@ use crate::countries::Countries;
 use crate::limit::LimitTable;
 use crate::network::NetworkTable;
 use crate::sessions::SessionTable;
+use crate::worker::session::OpenedFor;
 
 /// One version of everything workers decide by.
 pub struct Published {
@@ -31,6 +32,9 @@ pub struct Published {
     pub plan: Arc<Plan>,
     /// For clients: certificates by SNI out of the plan, TLS 1.3 and 1.2, tickets. No client certificate.
     pub tls: Arc<ServerConfig>,
+    /// For clients that show a device: the same certificates, a client certificate if they have one, no resumption. `None` where
+    /// there is no host for it.
+    pub(crate) devices_tls: Option<Arc<ServerConfig>>,
     /// For `postern-tunnel/1`: client certificate of the control CA required, TLS 1.3, no resumption. `None` until control
     /// has issued this relay's certificate: tunnels are then refused.
     pub tunnel_tls: Option<Arc<ServerConfig>>,
@@ -51,6 +55,16 @@ impl Published {
     #[must_use]
     pub fn access(&self) -> u64 {
         self.permits + self.sessions.changes() + self.countries.changes()
+    }
+
+    /// By which configuration a client's connection begins, and what it is for from then on.
+    pub(crate) fn client_door(&self, server_name: Option<String>) -> (Arc<ServerConfig>, OpenedFor) {
+        if let Some(devices) = &self.devices_tls
+            && let Some(name) = server_name.as_ref().filter(|name| self.plan.is_device_host(name))
+        {
+            return (Arc::clone(devices), OpenedFor::Devices(name.clone()));
+        }
+        (Arc::clone(&self.tls), OpenedFor::Applications(server_name))
     }
 
     /// Whether a tunnel of `connector`, enrolled in `group`, may exist.

@@ -297,8 +297,9 @@ impl Keeper {
         let limits = Arc::new(LimitTable::next(&held.limits, &served.plan, monotonic_ns()));
         let networks = Arc::new(NetworkTable::next(&held.networks, &served.plan));
         let fallback = Arc::clone(self.identity.self_signed());
-        let tls =
-            self.configs.clients(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
+        let certificates = Arc::new(ClientCertificates { plan: Arc::clone(&served.plan), keys: served.keys, fallback });
+        let devices = served.plan.device_host().map(|_| served.plan.device_authorities());
+        let devices_tls = devices.map(|authorities| self.configs.devices(Arc::clone(&certificates), authorities));
         let own = self.identity.issued().zip(self.authority.as_ref());
         let permits = if held.plan.permits_as(&served.plan) { held.permits } else { held.permits + 1 };
         self.handle.publish(Arc::new(Published {
@@ -308,7 +309,8 @@ impl Keeper {
             sessions: Arc::clone(&held.sessions),
             relay: self.relay,
             plan: served.plan,
-            tls,
+            tls: self.configs.clients(certificates),
+            devices_tls,
             tunnel_tls: own.and_then(|(own, authority)| self.configs.tunnels(own, authority).ok()),
             group_configs,
             connectors,
@@ -360,13 +362,15 @@ fn load_saved(folder: &Folder, seal: &Seal) -> anyhow::Result<Option<Saved<Snaps
 fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
     let plan = Arc::default();
     let fallback = Arc::clone(identity.self_signed());
+    let certificates = ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback };
     Published {
         sequence: 0,
         version: 0,
         permits: 0,
         sessions: Arc::default(),
         relay: None,
-        tls: configs.clients(ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback }),
+        tls: configs.clients(Arc::new(certificates)),
+        devices_tls: None,
         plan,
         tunnel_tls: None,
         group_configs: BTreeMap::new(),

@@ -15,9 +15,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, SanType, string::Ia5String,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::published::Published;
+use crate::published::{ConfigHandle, Published};
 
 /// Plays the control CA.
 pub(crate) struct Authority {
@@ -31,11 +32,23 @@ pub(crate) struct Client {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
+/// Differs from a good device's certificate so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    Expired,
+    /// It is for servers.
+    OtherUse,
+}
+
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::named("Postern control CA")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Postern control CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -58,6 +71,26 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Client { chain: vec![certificate.der().clone()], key: key.serialize_der().try_into().unwrap() }
+    }
+
+    /// A device's certificate, with a flaw if there is to be one.
+    pub(crate) fn issue_device(&self, flaw: Option<Flaw>) -> Client {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "laptop");
+        params.extended_key_usages = match flaw {
+            Some(Flaw::OtherUse) => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Some(Flaw::Expired) | None => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        };
+        if flaw == Some(Flaw::Expired) {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Client { chain: vec![certificate.der().clone()], key: key.serialize_der().try_into().unwrap() }
+    }
+
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
     }
 
     pub(crate) fn issue_connector(&self, connector: ConnectorId, group: GroupId) -> Client {
@@ -99,6 +132,15 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
     }
 }
 
+/// A state in force as a relay's side thread puts it there.
+pub(crate) fn kept(snapshot: Snapshot) -> ConfigHandle {
+    let held = tempfile::tempdir().unwrap();
+    let (mut keeper, _) = super::keeper::Keeper::load(super::disk::Folder::new(held.path()), None).unwrap();
+    keeper.snapshot(snapshot);
+    keeper.settle();
+    keeper.handle().clone()
+}
+
 /// [`snapshot`] in force, without certificates.
 pub(crate) fn published() -> Published {
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
@@ -110,6 +152,7 @@ pub(crate) fn published() -> Published {
         relay: None,
         plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))),
+        devices_tls: None,
         tunnel_tls: None,
         group_configs: BTreeMap::new(),
         connectors: BTreeMap::new(),

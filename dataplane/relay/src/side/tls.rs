@@ -1,5 +1,5 @@
-//! The TLS server configurations. Clients' and tunnels' share nothing: a ticket of one must mean nothing to the other, since
-//! resuming a session skips the client certificate.
+//! The TLS server configurations. Those that ask for a client certificate share nothing with the clients': a ticket of one must
+//! mean nothing to the other, since resuming a session skips the certificate.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, VerifierBuilderError,
     WebPkiClientVerifier,
@@ -34,13 +35,39 @@ impl TlsConfigs {
     }
 
     /// For clients: TLS 1.3 and 1.2, resumption by ticket, no early data.
-    pub(crate) fn clients(&self, certificates: ClientCertificates) -> Arc<ServerConfig> {
+    pub(crate) fn clients(&self, certificates: Arc<ClientCertificates>) -> Arc<ServerConfig> {
         let builder = self.builder(&[&TLS13, &TLS12]).with_no_client_auth();
-        let mut config = builder.with_cert_resolver(Arc::new(certificates));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut config = builder.with_cert_resolver(certificates);
+        config.alpn_protocols = client_alpn();
         config.ticketer = Arc::clone(&self.client_tickets);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Arc::new(config)
+    }
+
+    /// For clients that show a device: as for clients, and they are asked for a certificate of one of the authorities. None is fine,
+    /// and so is where nobody has named an authority. One that is expired, or that no authority vouches for, ends the handshake:
+    /// browsers offer none but those that the server names. No resumption of any kind, for it would skip the certificate.
+    pub(crate) fn devices(
+        &self,
+        certificates: Arc<ClientCertificates>,
+        authorities: &[CertificateDer<'static>],
+    ) -> Arc<ServerConfig> {
+        let builder = self.builder(&[&TLS13, &TLS12]).with_client_cert_verifier(self.devices_verifier(authorities));
+        Arc::new(without_resumption(builder.with_cert_resolver(certificates), client_alpn()))
+    }
+
+    fn devices_verifier(&self, authorities: &[CertificateDer<'static>]) -> Arc<dyn ClientCertVerifier> {
+        let mut roots = RootCertStore::empty();
+        // One that cannot be read vouches for nobody.
+        let (_, unread) = roots.add_parsable_certificates(authorities.iter().cloned());
+        if unread > 0 {
+            tracing::warn!(unread, "certificates of devices' authorities cannot be read");
+        }
+        let named: usize = roots.subjects().iter().map(|subject| subject.as_ref().len() + 2).sum();
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider));
+        let builder = if named > AUTHORITY_NAMES_BYTES_MAX { builder.clear_root_hint_subjects() } else { builder };
+        // Without a single authority nobody is asked.
+        builder.allow_unauthenticated().build().unwrap_or_else(|_| WebPkiClientVerifier::no_client_auth())
     }
 
     /// For tunnels: a client certificate of `authority`, TLS 1.3, no resumption of any kind.
@@ -73,7 +100,7 @@ impl TlsConfigs {
     /// For enrolment: no client certificate, since that is what is asked for; nothing to resume.
     pub(crate) fn enrolment(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
         let builder = self.builder(&[&TLS13]).with_no_client_auth();
-        Arc::new(without_resumption(builder.with_cert_resolver(single(own)), postern_model::enrol::ALPN))
+        Arc::new(without_resumption(builder.with_cert_resolver(single(own)), vec![postern_model::enrol::ALPN.to_vec()]))
     }
 
     fn authenticated(
@@ -85,7 +112,7 @@ impl TlsConfigs {
         let roots = Arc::clone(&authority.roots);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build()?;
         let builder = self.builder(&[&TLS13]).with_client_cert_verifier(verifier);
-        Ok(Arc::new(without_resumption(builder.with_cert_resolver(single(own)), alpn)))
+        Ok(Arc::new(without_resumption(builder.with_cert_resolver(single(own)), vec![alpn.to_vec()])))
     }
 
     fn builder(
@@ -108,11 +135,15 @@ fn single(own: &Arc<CertifiedKey>) -> Arc<SingleCertAndKey> {
 }
 
 /// No ticketer of its own, no session storage, no tickets offered: three locks on one door.
-fn without_resumption(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
-    config.alpn_protocols = vec![alpn.to_vec()];
+fn without_resumption(mut config: ServerConfig, alpn: Vec<Vec<u8>>) -> ServerConfig {
+    config.alpn_protocols = alpn;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config
+}
+
+fn client_alpn() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }
 
 /// The control CA.
@@ -160,6 +191,8 @@ impl ResolvesServerCert for ClientCertificates {
     }
 }
 
+/// Names of devices' authorities in one handshake: beyond that none is named, and browsers offer any certificate that they have.
+const AUTHORITY_NAMES_BYTES_MAX: usize = 16 << 10;
 /// ALPN of tunnels.
 const TUNNEL_ALPN: &[u8] = b"postern-tunnel/1";
 

@@ -67,7 +67,8 @@ fn begin(worker: &Rc<Worker>, socket: Socket, first: Vec<u8>, moved_from: Option
     .detach();
 }
 
-async fn connection(
+/// Finds out what a connection is, and serves it as that until it ends.
+pub(super) async fn connection(
     worker: &Rc<Worker>,
     mut socket: Socket,
     first: Vec<u8>,
@@ -156,7 +157,7 @@ async fn client(
     address: SocketAddr,
     server_name: Option<String>,
 ) -> io::Result<()> {
-    let config = worker.published().tls.clone();
+    let (config, opened_for) = worker.published().client_door(server_name);
     let handshake = timeout(HANDSHAKE_TIMEOUT, Stream::tls_server(socket, config, retained));
     let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let tls = stream.tls();
@@ -167,9 +168,9 @@ async fn client(
         counters.handshakes_full.increment()
     }
     if tls.alpn.as_deref() == Some(h2::ALPN) {
-        Http2Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+        Http2Connection::new(stream, address, opened_for).serve(Rc::clone(worker)).await;
     } else {
-        Http1Connection::new(stream, address, server_name).serve(Rc::clone(worker)).await;
+        Http1Connection::new(stream, address, opened_for).serve(Rc::clone(worker)).await;
     }
     Ok(())
 }

@@ -140,9 +140,11 @@ fn person(
             Err(Reject::not_assigned().into())
         }
         Err(NoSession::Policy(person, unmet)) => {
+            // One that has a device was asked for it: it would be shown again.
+            let can_show_device = person.held.record.device.is_none() && published.plan.device_host().is_some();
             *subject = Some(Subject::Person(Rc::new(person)));
             *detail = unmet.detail();
-            let missed = unmet.missed().filter(|_| !is_program);
+            let missed = unmet.missed(can_show_device).filter(|_| !is_program);
             let away = missed.and_then(|missed| sign_in::send_away(head, app, &published.plan, &missed));
             let refused = || match *unmet {
                 Unmet::Idle => Refusal::Missing.reject(head, app),

@@ -145,8 +145,9 @@ impl Unmet {
         }
     }
 
-    /// What the place to sign in can do about it: nothing, where only one thing is left that it cannot.
-    pub(crate) fn missed(&self) -> Option<Missed> {
+    /// What the place to sign in can do about it: nothing, where only one thing is left that it cannot. A device it can ask for
+    /// where `can_show_device`.
+    pub(crate) fn missed(&self, can_show_device: bool) -> Option<Missed> {
         let steps = match self {
             Self::Blocked(_) => return None,
             Self::Idle => return Some(Missed { again: true, ..Missed::default() }),
@@ -165,6 +166,8 @@ impl Unmet {
                 // What is more than one way can ask for is asked for on the next.
                 (false, false, Some(_)) if missed.terms.len() >= MISSED_TERMS_MAX => {}
                 (false, false, Some(name)) => drop(missed.terms.insert(name.clone())),
+                // All that is left is a device.
+                (false, false, None) if can_show_device => missed.device = true,
                 (false, false, None) => return None,
             }
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
-use postern_model::identity::SIGN_IN_COOKIE;
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
@@ -27,7 +26,7 @@ use super::upgraded::Upgraded;
 use super::upload::{Upload, UploadError};
 use super::websocket::{self, Farewell};
 use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX};
-use identify::identify;
+use identify::{identify, tell_identity};
 
 /// One request's state across attempts.
 struct Forwarding<'a> {
@@ -58,8 +57,8 @@ pub(crate) async fn forward<C: Client>(
     transaction: &mut Transaction,
 ) {
     strip_inbound(&mut head.headers, &[]);
-    // Where people sign in has one cookie of its own.
-    let own_cookie = worker.is_identity(admitted.app().id).then_some(SIGN_IN_COOKIE);
+    let is_identity = worker.is_identity(admitted.app().id);
+    let own_cookie = if is_identity { tell_identity(&mut head.headers, client.session()) } else { None };
     strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
     identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();

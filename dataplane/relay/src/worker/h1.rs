@@ -18,7 +18,7 @@ use super::Worker;
 use super::client::{Client, Content, ContentError, Gone, Unfit};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction, answer};
-use super::session::Session;
+use super::session::{OpenedFor, Session};
 use crate::limits::{
     CLIENT_QUEUE_BYTES, CLIENT_STALL_MAX, CLOSE_LINGER, HEAD_TIMEOUT, HTTP, IDLE_TIMEOUT, PIPELINED_BYTES_MAX,
     REQUESTS_IN_A_ROW_MAX,
@@ -32,7 +32,6 @@ pub(crate) struct Http1Connection {
     scratch: Vec<u8>,
     /// The client will send nothing more.
     peer_closed: bool,
-    server_name: Option<String>,
 }
 
 /// What came instead of a request.
@@ -50,15 +49,14 @@ enum Input {
 }
 
 impl Http1Connection {
-    pub(crate) fn new(stream: Stream, address: SocketAddr, server_name: Option<String>) -> Self {
-        let session = Session::new(&stream, address);
-        Self { stream, inbox: Inbox::default(), session, scratch: Vec::new(), peer_closed: false, server_name }
+    pub(crate) fn new(stream: Stream, address: SocketAddr, opened_for: OpenedFor) -> Self {
+        let session = Session::new(&stream, address, opened_for);
+        Self { stream, inbox: Inbox::default(), session, scratch: Vec::new(), peer_closed: false }
     }
 
     /// Serves requests until the connection ends.
     pub(crate) async fn serve(mut self, worker: Rc<Worker>) {
         let mut parser = RequestParser::new(HTTP);
-        let server_name = self.server_name.take();
         let mut in_a_row = 0;
         loop {
             // Answers pile up for a client that sends requests and reads nothing: none is begun meanwhile.
@@ -79,7 +77,7 @@ impl Http1Connection {
                 Next::Close => return self.close().await,
             };
             let mut turn = Turn::new(&mut self, &head, worker.is_draining());
-            let transaction = answer(&worker, &mut turn, &mut head, server_name.as_deref()).await;
+            let transaction = answer(&worker, &mut turn, &mut head).await;
             let reusable = turn.is_reusable();
             match transaction.outcome {
                 Outcome::Answered | Outcome::Refused(_) | Outcome::Dismissed(_) => {}

@@ -31,7 +31,7 @@ mod reject;
 mod request;
 mod resource;
 mod route;
-mod session;
+pub(crate) mod session;
 mod sign_in;
 mod sso;
 #[cfg(test)]

@@ -130,14 +130,9 @@ impl Transaction {
 }
 
 /// Answers one request: from the application, or with why not.
-pub(crate) async fn answer<C: Client>(
-    worker: &Worker,
-    client: &mut C,
-    head: &mut RequestHead,
-    server_name: Option<&str>,
-) -> Transaction {
+pub(crate) async fn answer<C: Client>(worker: &Worker, client: &mut C, head: &mut RequestHead) -> Transaction {
     let mut transaction = Transaction::begin();
-    let admitted = admitted(worker, client.session(), head, server_name, &mut transaction).await;
+    let admitted = admitted(worker, client.session(), head, &mut transaction).await;
     transaction.times.decided = Some(read_clock());
     match admitted {
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,
@@ -159,7 +154,6 @@ async fn admitted(
     worker: &Worker,
     session: &Session,
     head: &RequestHead,
-    server_name: Option<&str>,
     transaction: &mut Transaction,
 ) -> Result<Admitted, Reject> {
     let address = session.address.ip();
@@ -168,7 +162,7 @@ async fn admitted(
         // Anew after control was asked: what was in force before may have been taken back meanwhile.
         let published = worker.published();
         let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
-        let routed = route(&published.plan, head, server_name)?;
+        let routed = route(&published.plan, head, &session.opened_for)?;
         transaction.app = Some(Arc::clone(&routed.app));
         let app = routed.app.id;
         let (ask, app) =

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use postern_http::{Method, PathRules, RequestHead, TargetForm};
 use postern_model::assertion::JWKS_PATH;
 use postern_model::config::Preauth;
-use postern_model::identity::{CALLBACK_PATH, SIGN_OUT_PATH};
+use postern_model::identity::{CALLBACK_PATH, DEVICE_HOST_PATH, SIGN_OUT_PATH};
 use postern_model::plan::{HostRoutes, Plan, PlannedApp};
 
 use super::reject::Reject;
 use super::resource;
+use super::session::OpenedFor;
 
 /// A request and the application it is for.
 #[derive(Debug)]
@@ -36,11 +37,14 @@ pub(crate) enum Wanted {
 /// Finds the application.
 ///
 /// The TLS server name and Host must agree: a connection that was opened for one host must not reach another behind the
-/// back of whatever inspected the server name (RFC 9110 §7.4, RFC 9112 §3.2).
-pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) -> Result<Routed, Reject> {
+/// back of whatever inspected the server name (RFC 9110 §7.4, RFC 9112 §3.2). Between applications and the host where devices
+/// are shown that holds also where the client named none: one of their handshakes asked for a certificate, the other did not.
+pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> Result<Routed, Reject> {
     let host = head.authority.host();
-    if server_name.is_some_and(|name| !name.eq_ignore_ascii_case(host)) {
-        return Err(Reject::host_unknown());
+    match opened_for {
+        OpenedFor::Applications(Some(name)) if !name.eq_ignore_ascii_case(host) => return Err(Reject::host_unknown()),
+        OpenedFor::Applications(_) => {}
+        OpenedFor::Devices(name) => return device(plan, head, name),
     }
     let Some(routes) = plan.host(host) else { return Err(Reject::host_unknown()) };
     if matches!(head.target.form(), TargetForm::Authority | TargetForm::Asterisk) {
@@ -54,9 +58,26 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, server_name: Option<&str>) 
     if let Some(app) = described(routes, head, &path) {
         return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
     }
-    let Some(app) = routes.route(&path) else { return Err(Reject::path_unpublished()) };
+    let Some(app) = routes.route(&path) else { return Err(nothing_there(plan, host)) };
     let wanted = if app.preauth == Preauth::Oidc { wanted(app, head, &path) } else { Wanted::Application };
     Ok(Routed { app: Arc::clone(app), wanted })
+}
+
+/// Where browsers show their device: one page of the place to sign in, and nothing that has cookies.
+fn device(plan: &Plan, head: &RequestHead, name: &str) -> Result<Routed, Reject> {
+    let host = head.authority.host();
+    let identity = plan.identity().filter(|_| name.eq_ignore_ascii_case(host) && plan.is_device_host(host));
+    let identity = identity.ok_or_else(Reject::host_unknown)?;
+    // In this spelling alone: what is compared is what is forwarded.
+    if head.target.path() != DEVICE_HOST_PATH || head.method != Method::Get || head.upgrade {
+        return Err(Reject::path_unpublished());
+    }
+    Ok(Routed { app: Arc::clone(&identity.app), wanted: Wanted::Application })
+}
+
+/// No application has this path. At the host where devices are shown none has any: it needs a connection of its own.
+fn nothing_there(plan: &Plan, host: &str) -> Reject {
+    if plan.is_device_host(host) { Reject::host_unknown() } else { Reject::path_unpublished() }
 }
 
 /// Some paths of an application that asks are the relay's own.

@@ -16,6 +16,7 @@ use crate::countries::Countries;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) address: SocketAddr,
+    pub(crate) opened_for: OpenedFor,
     tls: Rc<TlsSummary>,
     handshake_told: Cell<bool>,
     pub(crate) remembered: Remembered,
@@ -26,10 +27,21 @@ pub(crate) struct Session {
     pub(crate) remembered_access: RememberedAccess,
 }
 
+/// What a client's connection was opened for. Its server name decides, once, by what was in force then; nothing that is sent on it
+/// later makes another of it.
+#[derive(Debug)]
+pub(crate) enum OpenedFor {
+    /// Applications: those of this host, if the client named one.
+    Applications(Option<String>),
+    /// To show a device at this host: its handshake asked for a certificate, and resumed nothing.
+    Devices(String),
+}
+
 impl Session {
-    pub(crate) fn new(stream: &Stream, address: SocketAddr) -> Self {
+    pub(crate) fn new(stream: &Stream, address: SocketAddr, opened_for: OpenedFor) -> Self {
         Self {
             address,
+            opened_for,
             tls: stream.tls(),
             handshake_told: Cell::new(false),
             remembered: Remembered::default(),
@@ -60,6 +72,11 @@ impl Session {
         let asn = countries.asn(self.address.ip());
         self.asn.set(Some((changes, asn)));
         asn
+    }
+
+    /// The certificate that the client showed; it has the key, and an authority of ours vouches for it.
+    pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
+        self.tls.peer_certificates.first().map(AsRef::as_ref)
     }
 
     /// `TLSv1.2` or `TLSv1.3`.

@@ -23,6 +23,7 @@ use postern_io::{BackendKind, ConnectOptions, Instant, Listener, Runtime, Runtim
 use postern_io::{now, sleep, spawn, timeout};
 use postern_model::Snapshot;
 use postern_model::config::Preauth;
+use postern_model::identity::DEVICE_HOST_PATH;
 use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
 use postern_model::plan::Plan;
 use postern_model::service_token::ServiceToken;
@@ -34,6 +35,7 @@ use super::context::{WorkerLimits, WorkerLoad};
 use super::drain::Drain;
 use super::h1::Http1Connection;
 use super::peers::{Peers, ToWorker};
+use super::session::OpenedFor;
 use super::tunnel::{Health, Tunnel};
 use super::{Worker, WorkerParts};
 use crate::handover::SourceDrops;
@@ -100,6 +102,7 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         relay: Some(RelayId(1)),
         plan: Arc::new(Plan::build(&snapshot).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
+        devices_tls: None,
         tunnel_tls: None,
         group_configs: Default::default(),
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),
@@ -141,7 +144,8 @@ fn serve_clients_at(worker: &Rc<Worker>, address: &str) {
     spawn(async move {
         while let Ok(socket) = listener.accept().await {
             let address: SocketAddr = "192.0.2.7:50000".parse().unwrap();
-            let client = Http1Connection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
+            let client =
+                Http1Connection::new(Stream::plain(socket), address, OpenedFor::Applications(Some(HOST.to_owned())));
             let worker = Rc::clone(&worker);
             spawn(async move {
                 let _place = worker.place(false);
@@ -194,7 +198,7 @@ async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>
 }
 
 /// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id, `/fields` with the
-/// request's fields. Of what is sent to `/deaf` it takes nothing.
+/// request's fields, as where devices are shown. Of what is sent to `/deaf` it takes nothing.
 struct FakeConnector {
     id: ConnectorId,
     connection: Connection,
@@ -285,7 +289,7 @@ impl FakeConnector {
                 let name = Bytes::from(self.id.to_string());
                 (BodyKind::Length(name.len() as u64), Answer { pending: vec![name], ended: true })
             }
-            None if path == "/fields" => {
+            None if path == "/fields" || path == DEVICE_HOST_PATH => {
                 let fields = request.headers.iter().map(|field| format!("{field:?}\n"));
                 let fields = Bytes::from(fields.collect::<String>());
                 (BodyKind::Length(fields.len() as u64), Answer { pending: vec![fields], ended: true })
@@ -375,10 +379,14 @@ impl Client {
 
     /// A complete response, or why there is none.
     async fn response(&mut self) -> Result<(ResponseHead, Vec<u8>), String> {
+        self.response_to(&Method::Get).await
+    }
+
+    async fn response_to(&mut self, method: &Method) -> Result<(ResponseHead, Vec<u8>), String> {
         let mut parser = ResponseParser::new(Limits::default());
         let head = loop {
             if let Some((head, length)) =
-                parser.parse(self.inbox.as_slice(), &Method::Get, false).map_err(|e| format!("{e:?}"))?
+                parser.parse(self.inbox.as_slice(), method, false).map_err(|e| format!("{e:?}"))?
             {
                 self.inbox.consume(length);
                 if !head.is_interim() {

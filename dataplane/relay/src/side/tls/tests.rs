@@ -1,5 +1,7 @@
 //! Two TLS ends in memory.
 
+mod devices;
+
 use super::*;
 use crate::side::disk::Folder;
 use crate::side::identity::Identity;
@@ -59,8 +61,17 @@ impl World {
     }
 
     fn clients(&self) -> Arc<ServerConfig> {
+        self.configs.clients(self.certificates())
+    }
+
+    /// Where devices of these authorities are shown.
+    fn devices(&self, authorities: &[CertificateDer<'static>]) -> Arc<ServerConfig> {
+        self.configs.devices(self.certificates(), authorities)
+    }
+
+    fn certificates(&self) -> Arc<ClientCertificates> {
         let (plan, fallback) = (Arc::default(), Arc::clone(&self.own));
-        self.configs.clients(ClientCertificates { plan, keys: BTreeMap::new(), fallback })
+        Arc::new(ClientCertificates { plan, keys: BTreeMap::new(), fallback })
     }
 
     fn tunnels(&self) -> Arc<ServerConfig> {

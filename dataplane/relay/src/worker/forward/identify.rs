@@ -1,11 +1,15 @@
 //! Who asks, as the application is told: by us alone.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postern_http::{Headers, Known, add_service, strip_identity, strip_told};
 use postern_model::config::Preauth;
+use postern_model::identity::{CLIENT_CERT_FIELD, SIGN_IN_COOKIE};
 use postern_model::plan::Plan;
 
 use crate::worker::authorise::{Permit, Subject};
 use crate::worker::bearer;
+use crate::worker::session::{OpenedFor, Session};
 use crate::worker::sign_in::issuer_of;
 
 /// Where nobody passes unknown, the application is told by us alone who asks. No application gets a token: it would let whoever
@@ -37,5 +41,20 @@ pub(super) fn identify(headers: &mut Headers, permit: &Permit, plan: &Plan) {
     }
     if let Some(told) = permit.told() {
         told.tell(headers);
+    }
+}
+
+/// What the place to sign in has alone: one cookie of ours, whose name this gives; where devices are shown not even that, but the
+/// device's certificate, as RFC 9440 §2.2 writes it. What a client says there itself was removed before.
+pub(super) fn tell_identity(headers: &mut Headers, session: &Session) -> Option<&'static str> {
+    match &session.opened_for {
+        OpenedFor::Applications(_) => Some(SIGN_IN_COOKIE),
+        OpenedFor::Devices(_) => {
+            if let Some(certificate) = session.peer_certificate() {
+                let appended = headers.append(CLIENT_CERT_FIELD, format!(":{}:", STANDARD.encode(certificate)));
+                debug_assert!(appended.is_ok(), "base64 between colons is a field value");
+            }
+            None
+        }
     }
 }

@@ -22,7 +22,7 @@ use http::Request;
 use postern_io::duplex::Duplex;
 use postern_io::{Instant, Stream, now, sleep_until, spawn, timeout};
 
-use super::session::Session;
+use super::session::{OpenedFor, Session};
 use super::{DrainWatch, Worker};
 use crate::limits::{
     CLIENT_STALL_MAX, CLOSE_LINGER, H2_CONNECTION_WINDOW_BYTES, H2_ERROR_RESETS_MAX, H2_HEAD_BYTES_MAX,
@@ -43,7 +43,6 @@ pub(crate) struct Http2Connection {
 /// What its requests share.
 struct Shared {
     session: Session,
-    server_name: Option<String>,
     /// Requests in progress.
     requests: Cell<usize>,
     /// A limit found that the client floods: nothing of it is answered any more.
@@ -78,9 +77,9 @@ enum Phase {
 }
 
 impl Http2Connection {
-    pub(crate) fn new(stream: Stream, address: SocketAddr, server_name: Option<String>) -> Self {
-        let session = Session::new(&stream, address);
-        let shared = Rc::new(Shared { session, server_name, requests: Cell::new(0), floods: Cell::new(false) });
+    pub(crate) fn new(stream: Stream, address: SocketAddr, opened_for: OpenedFor) -> Self {
+        let session = Session::new(&stream, address, opened_for);
+        let shared = Rc::new(Shared { session, requests: Cell::new(0), floods: Cell::new(false) });
         Self { stream, shared }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let transaction = match read {
         Ok(mut head) => {
             stream.websocket = head.upgrade.then(|| Handshake::offer(&mut head));
-            answer(&worker, &mut stream, &mut head, shared.server_name.as_deref()).await
+            answer(&worker, &mut stream, &mut head).await
         }
         Err(malformed) => stream.refuse_unread(&worker, Reject::malformed(malformed)),
     };

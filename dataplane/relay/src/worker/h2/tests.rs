@@ -15,6 +15,7 @@ use postern_io::{ConnectOptions, Listener, Socket, Stream, Task, now, sleep, spa
 
 use super::super::Worker;
 use super::super::drain::DrainState;
+use super::super::session::OpenedFor;
 use super::super::tests::{connect, in_the_simulator, pattern, worker};
 use super::Http2Connection;
 use crate::limits::IDLE_TIMEOUT;
@@ -29,7 +30,8 @@ fn serve_clients(worker: &Rc<Worker>) {
     spawn(async move {
         while let Ok(socket) = listener.accept().await {
             let address = "192.0.2.7:50000".parse().unwrap();
-            let client = Http2Connection::new(Stream::plain(socket), address, Some(HOST.to_owned()));
+            let client =
+                Http2Connection::new(Stream::plain(socket), address, OpenedFor::Applications(Some(HOST.to_owned())));
             spawn(client.serve(Rc::clone(&worker))).detach();
         }
     })

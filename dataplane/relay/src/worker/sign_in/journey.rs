@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie, cookies_with};
 use postern_io::wall_clock;
-use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, Missed, PROMPT_LOGIN, TERMS};
+use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, DEVICE, Missed, PROMPT_LOGIN, TERMS};
 use postern_model::ids::{AppId, Name, SessionId};
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp, PlannedIdentity};
@@ -97,6 +97,7 @@ fn said(missed: &Missed) -> String {
     part(missed.again, "prompt", PROMPT_LOGIN)
         + &part(missed.multi_factor, "acr_values", ACR_MULTI_FACTOR)
         + &part(!terms.is_empty(), TERMS, &terms.join("+"))
+        + &part(missed.device, DEVICE, "1")
 }
 
 /// A browser comes back. What does not belong to it is refused; then control is asked what its code is worth.
