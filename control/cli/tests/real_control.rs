@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
+#[path = "real_control/devices.rs"]
+mod devices;
 #[path = "real_control/replay.rs"]
 mod replay;
 
@@ -106,6 +108,7 @@ fn the_real_control_understands_every_command() {
     limits(&control);
     directory(&control);
     policies(&control);
+    devices::devices(&control);
     code(&control);
     connectors(&control);
     overview(&control);

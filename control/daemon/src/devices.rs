@@ -24,7 +24,7 @@ pub(crate) use operate::{approve, block, list, page, remove, set, set_settings, 
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::limits::{DEVICE_SEEN_NOTED_S, DEVICES_AT_ONCE, DEVICES_MAX, DEVICES_OF_USER_MAX};
+use crate::limits::{DEVICE_SEEN_NOTED_S, DEVICES_AT_ONCE, DEVICES_MAX};
 use crate::problem::{not_found, problem};
 use crate::sessions::Touched;
 use crate::store::{DeviceChange, DeviceQuery, DirectoryChange};
@@ -52,6 +52,15 @@ pub(crate) enum NotRecognised {
 }
 
 impl NotRecognised {
+    /// A code of `docs/errors.md`.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Untrusted(_) | Self::Unknown => "device-certificate-invalid",
+            Self::Removed(_) => "device-removed",
+            Self::Failed(problem) => &problem.code,
+        }
+    }
+
     /// For people.
     pub(crate) fn detail(&self) -> String {
         match self {
@@ -116,8 +125,8 @@ pub(crate) fn for_session(control: &Control, id: DeviceId, user: UserId) -> Resu
 
 /// The devices that are a user's alone.
 pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Problem> {
-    let limit = DEVICES_OF_USER_MAX.max(DEVICES_AT_ONCE);
-    let query = DeviceQuery { tenant: user.tenant, owner: Some(user), approval: None, after: 0, limit };
+    let query =
+        DeviceQuery { tenant: user.tenant, owner: Some(user), approval: None, after: 0, limit: DEVICES_AT_ONCE };
     control.directory(|store| store.devices(&query))
 }
 

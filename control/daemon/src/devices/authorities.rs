@@ -64,7 +64,7 @@ pub(crate) fn add(
     draft.change(Change::DeviceAuthorityPut(authority));
     if before.is_some() {
         // What its devices count as may be something else now.
-        draft.touched.insert(Touched::Tenant(tenant.id));
+        draft.touched.insert(Touched::Devices(tenant.id));
     }
     let version = control.commit(actor, draft)?;
     let warnings = no_host(control).into_iter().collect();

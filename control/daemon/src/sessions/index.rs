@@ -22,7 +22,9 @@ pub(crate) enum Touched {
     UserGone(UserId),
     /// What sessions that began with it are told of it.
     Device(DeviceId),
-    /// Groups in groups, or rules: whoever is in them may be another. Or what all of its devices count for.
+    /// What devices count for whose authority is another one now, or gone.
+    Devices(TenantId),
+    /// Groups in groups, or rules: whoever is in them may be another.
     Tenant(TenantId),
 }
 
@@ -82,6 +84,11 @@ impl SessionIndex {
                     found.single.extend(gone);
                 }
                 Touched::Device(device) => found.single.extend(self.of_device(*device)),
+                Touched::Devices(tenant) => {
+                    let (first, last) = (DeviceId::new(*tenant, 0), DeviceId::new(*tenant, u32::MAX));
+                    let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
+                    found.many.extend(self.on_devices.range(range).map(|(_, id)| *id));
+                }
                 Touched::Tenant(tenant) => found.many.extend(self.of_tenant(*tenant)),
             }
         }
@@ -104,7 +111,7 @@ impl SessionIndex {
 pub(crate) struct Followed {
     /// Those that ended, or whose user or device was changed: relays are told of them first.
     pub(crate) single: BTreeSet<SessionId>,
-    /// All of a tenant whose groups were changed: most of them stay what they are.
+    /// All of a tenant whose groups were changed, or an authority for devices: most of them stay what they are.
     pub(crate) many: BTreeSet<SessionId>,
 }
 
@@ -127,7 +134,7 @@ impl Touched {
             DirectoryChange::Terms(TermsChange::Removed(tenant, _)) => Some(Self::Tenant(*tenant)),
             DirectoryChange::Device(DeviceChange::Put(device)) => Some(Self::Device(device.id)),
             DirectoryChange::Device(DeviceChange::Removed(device)) => Some(Self::Device(*device)),
-            DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant, _)) => Some(Self::Tenant(*tenant)),
+            DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant, _)) => Some(Self::Devices(*tenant)),
             DirectoryChange::Device(DeviceChange::Seen(..) | DeviceChange::SettingsPut(..)) => None,
             DirectoryChange::ScimTokenPut(_)
             | DirectoryChange::ScimTokenRemoved(_)
@@ -172,7 +179,7 @@ mod tests {
         assert_eq!(touched(DirectoryChange::Device(DeviceChange::Seen(LAPTOP, 7))), [0; 0]);
         let own = "own".parse().unwrap();
         let gone = DirectoryChange::Device(DeviceChange::AuthorityRemoved(TenantId::DEFAULT, own));
-        assert_eq!(touched(gone), [1, 2, 3]);
+        assert_eq!(touched(gone), [1, 3]);
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Member, BERT)), [3]);
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Owner, BERT)), [0; 0]);
         assert_eq!(touched(DirectoryChange::Nested(group, group)), [1, 2, 3]);

@@ -42,7 +42,7 @@ fn an_authority_that_goes_takes_what_its_devices_count_for_along() {
     let before = world.told();
     world.add("mdm", &mdm.pem, false).unwrap();
     assert_eq!(world.recorded(&session).unwrap().state, DeviceState::Registered);
-    assert!(world.told() > before, "of all sessions of the tenant");
+    assert!(world.told() > before, "of all that began with a device");
     let before = world.told();
     world.drop_authority("mdm");
     assert!(world.recorded(&session).is_none() && world.told() > before);
