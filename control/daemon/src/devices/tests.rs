@@ -16,6 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use super::*;
 use crate::authority::devices::{DeviceCa, device_uri};
 use crate::authority::{Authority, RequestedKey};
+use crate::limits::DEVICES_OF_USER_MAX;
 use crate::sessions;
 use crate::store::{SessionChange, SqliteStore, Store as _, StoredSession};
 use crate::{apps, identity, tenants, users};
