@@ -198,6 +198,9 @@ pub(crate) const RECOVERY_CODES: usize = 10;
 pub(crate) const RECOVERY_CODE_BYTES: usize = 10;
 /// A second factor is set up or removed by who proved who they are not longer ago.
 pub(crate) const ENROL_FRESH_S: u64 = 600;
+/// A device is enrolled by who proved who they are not longer ago: the way from the browser to the program takes a quarter of an
+/// hour at most.
+pub(crate) const DEVICE_ENROL_FRESH_S: u64 = 1_800;
 /// Devices of one tenant, those among them that were removed and are remembered. They live in the store: at about 400 bytes each
 /// 40 MB of disk.
 pub(crate) const DEVICES_MAX: u32 = 100_000;

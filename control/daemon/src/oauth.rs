@@ -8,6 +8,7 @@ mod codes;
 pub(crate) mod conditions;
 mod device;
 pub(crate) mod document;
+mod enrol;
 mod token;
 mod tokens;
 
@@ -66,7 +67,7 @@ pub(crate) fn answer(control: &Control, call: &Call) -> Answer {
         Endpoint::Revoke => token::revoke(control, call),
         Endpoint::UserInfo => answers::user_info(control, call),
         Endpoint::Introspect => answers::introspect(control, call),
-        Endpoint::EnrolDevice => Err(Fault::unavailable()),
+        Endpoint::EnrolDevice => enrol::enrol(control, call),
     };
     answered.unwrap_or_else(Fault::answer)
 }

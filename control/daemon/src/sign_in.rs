@@ -6,6 +6,7 @@ mod callback;
 mod client;
 mod codes;
 mod demand;
+pub(crate) mod device_host;
 pub(crate) mod devices;
 mod enter;
 mod entitled;
@@ -71,6 +72,7 @@ pub(crate) struct SignIns {
     external: external::External,
     answered: saml::Answered,
     pub(crate) devices: devices::Devices,
+    visits: device_host::Visits,
 }
 
 /// What a redeemed code is worth.
@@ -102,6 +104,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         stage: RefCell::new(Stage::Password(None)),
         again: Cell::new(missed.again),
         missed,
+        visit: RefCell::default(),
     });
     enter::enter(control, flow, &app, &client, session)
 }
@@ -194,6 +197,13 @@ fn alive(control: &Control, secret: &SecretText) -> Option<StoredSession> {
     sessions::record_of(control, &stored).ok().flatten().map(|_| stored)
 }
 
+/// A session by its id, if it is this user's and still counts.
+fn alive_of(control: &Control, user: &User, id: SessionId) -> Option<StoredSession> {
+    let stored = control.sessions_in_store(|store| store.session(id)).ok().flatten();
+    let stored = stored.filter(|stored| stored.user == user.id)?;
+    sessions::record_of(control, &stored).ok().flatten().map(|_| stored)
+}
+
 /// The session that someone would have by what they proved, but for what tells it from others.
 fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
     let now = now_unix();
@@ -213,7 +223,7 @@ fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo
         persistent: proven.keep,
         seen_unix: now,
         risk: risk::assess(control, user, client).max(proven.risk_min),
-        device: None,
+        device: proven.device,
     }
 }
 
@@ -300,9 +310,11 @@ fn ask(
     let snapshot = control.snapshot();
     let login = match &*flow.stage.borrow() {
         Stage::Password(login) => login.clone(),
-        Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) | Stage::Terms(proven, _) => {
-            proven.typed.parse().ok()
-        }
+        Stage::Second(proven, _)
+        | Stage::Enrol(proven, ..)
+        | Stage::Recovery(proven)
+        | Stage::Terms(proven, _)
+        | Stage::Device(proven, _) => proven.typed.parse().ok(),
         Stage::Taken => None,
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());

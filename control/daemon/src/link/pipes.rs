@@ -195,6 +195,8 @@ async fn answer(
             None => plain(StatusCode::BAD_REQUEST),
         },
         TICKET_PATH => reply(read(&body).map(|request| sign_in::ticket(control, request))),
+        path::DEVICE => reply(read(&body).map(|request| sign_in::device_host::give(control, &request))),
+        path::DEVICE_RETURN => reply(read(&body).map(|request| sign_in::device_host::back(control, &request))),
         path::FACTOR => reply(read(&body).map(|request| sign_in::factor(control, request))),
         path::ACCOUNT => reply(read(&body).map(|request| sign_in::account(control, request))),
         path::BROWSER => reply(read(&body).map(|request| sign_in::browser(control, &request))),

@@ -41,10 +41,20 @@ impl Fault {
     }
 
     /// An access token that is not good.
-    fn token() -> Self {
+    pub(super) fn token() -> Self {
         let detail = "the access token is not good, or not any more";
         let challenge = Some(r#"Bearer realm="oauth", error="invalid_token""#.to_owned());
         Self { status: 401, challenge, ..Self::new("invalid_token", detail) }
+    }
+
+    /// An access token that was not granted for this (RFC 6750 §3.1).
+    pub(super) fn scope(scope: &Scope) -> Self {
+        let challenge = Some(format!(r#"Bearer realm="oauth", error="insufficient_scope", scope="{scope}""#));
+        Self {
+            status: 403,
+            challenge,
+            ..Self::new("insufficient_scope", "the access token was granted for something else")
+        }
     }
 
     pub(super) fn unavailable() -> Self {
@@ -107,18 +117,20 @@ pub(super) fn keys(control: &Control) -> Result<Answer, Fault> {
 
 /// OpenID Connect Core §5.3.
 pub(super) fn user_info(control: &Control, call: &Call) -> Result<Answer, Fault> {
-    let header = call.authorization.as_ref().map_or("", |header| header.expose());
-    let (scheme, token) = header.split_once(' ').unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Fault::token());
-    }
-    let claims = opened(control, token).ok_or_else(Fault::token)?;
+    let claims = opened(control, bearer(call)?).ok_or_else(Fault::token)?;
     let scopes = claims.scope.parse::<Scopes>().ok().filter(|scopes| scopes.contains(&Scope::OpenId));
     let scopes = scopes.ok_or_else(Fault::token)?;
     // The client may have been removed since.
     known(control, &claims.client_id.to_string()).ok_or_else(Fault::token)?;
     let record = record(control, claims.sid)?.filter(|record| record.user.id == claims.sub).ok_or_else(Fault::token)?;
     Ok(ok(Some(Value::Object(claims::of_user(&record, &scopes)))))
+}
+
+/// The token that a request bears.
+pub(super) fn bearer(call: &Call) -> Result<&str, Fault> {
+    let header = call.authorization.as_ref().map_or("", |header| header.expose());
+    let (scheme, token) = header.split_once(' ').unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token) } else { Err(Fault::token()) }
 }
 
 /// An access token of ours, whatever it is for.

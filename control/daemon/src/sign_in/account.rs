@@ -42,6 +42,7 @@ pub(crate) fn account(control: &Control, request: AccountRequest) -> AccountAnsw
         replaces: Some(session.id),
         stage: RefCell::new(Stage::Taken),
         missed: Missed::default(),
+        visit: RefCell::default(),
         again: Cell::new(false),
     };
     let flow = Rc::new(flow);

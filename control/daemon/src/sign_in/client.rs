@@ -12,6 +12,7 @@ use postern_model::ids::SessionId;
 use postern_model::oauth::{Authorize, Consent, ConsentBy, GiveConsent, Scope, Scopes};
 use postern_model::secret::SecretText;
 
+use super::device_host::Visit;
 use super::flow::{At, Flow, Goal, Stage};
 use super::{CHALLENGE_CHARS, alive, enter, entitled, flow_over, internal, issuer, refused};
 use crate::clock::now_unix;
@@ -71,6 +72,7 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
         missed: Missed { again, ..Missed::default() },
+        visit: RefCell::new(if wanted.silent { Visit::Waived } else { Visit::NotYet }),
         again: Cell::new(again),
     });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
@@ -79,7 +81,7 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
         return back(control, (&flow.redirect_uri, &flow.state), "login_required", "nobody is signed in");
     }
     let step = enter::first(control, &at, session.as_ref());
-    if !matches!(step, Step::Ask(_)) {
+    if !enter::goes_on(&step) {
         return step;
     }
     if wanted.silent {
@@ -153,7 +155,8 @@ impl Asked {
             conditions: conditions::conditions(control, &client, &scopes),
             scopes,
         };
-        let again = prompts.contains(&PROMPT_LOGIN);
+        // Whoever finds a browser open must not make a device of theirs one of its user's.
+        let again = prompts.contains(&PROMPT_LOGIN) || wanted.scopes.contains(&Scope::Devices);
         let app = app_of(control, &wanted).ok_or(Unfit::Page(internal()))?;
         Ok(Self { client, wanted, redirect_uri, state, challenge, again, max_age_s, app })
     }

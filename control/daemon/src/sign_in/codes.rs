@@ -94,6 +94,7 @@ mod tests {
             replaces: None,
             stage: std::cell::RefCell::new(super::super::Stage::Taken),
             missed: postern_model::identity::Missed::default(),
+            visit: std::cell::RefCell::default(),
             again: std::cell::Cell::new(false),
         };
         let mut codes = Codes::default();

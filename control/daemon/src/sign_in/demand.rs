@@ -1,10 +1,14 @@
 //! What a sign-in must prove: decided here and nowhere else.
 
+mod device;
+
 use postern_model::config::App;
 use postern_model::identity::Missed;
 use postern_model::ids::{AppId, Name};
-use postern_model::policy::{ClientKind, Decision, Input, Outcome, Platform, Requirement, Step, StepUp};
-use postern_model::session::is_multi_factor;
+use postern_model::policy::{
+    ClientKind, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
+};
+use postern_model::session::{SessionRecord, is_multi_factor};
 use postern_model::settings::{AppSettings, Mfa};
 
 use super::flow::{At, Goal};
@@ -26,6 +30,8 @@ pub(super) struct Demand {
     pub(super) no_persistent: bool,
     /// Terms of use are accepted.
     pub(super) terms: bool,
+    /// A device is shown, or another than was shown.
+    pub(super) device: bool,
 }
 
 /// What a session lacks.
@@ -35,6 +41,8 @@ pub(super) enum Unmet {
     Factor,
     /// It is too old: everything again.
     Everything,
+    /// A device that counts.
+    Device,
     /// Terms of use are to be accepted.
     Terms,
 }
@@ -43,7 +51,8 @@ pub(super) enum Unmet {
 /// the session, be it one that would be.
 pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
     let Missed { multi_factor, again, ref terms, device: _ } = at.flow.missed;
-    let mut demand = Demand { multi_factor, again, terms: !terms.is_empty(), ..Demand::default() };
+    let device = device::is_due(control, at, session);
+    let mut demand = Demand { multi_factor, again, device, terms: !terms.is_empty(), ..Demand::default() };
     for app in apps(at) {
         demand.multi_factor |= mfa(control, at, app) == Mfa::Required;
         if let Some(decision) = decision_for(control, at, app, session) {
@@ -75,18 +84,29 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
 /// The same for one of several applications.
 pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: &StoredSession) -> Option<Decision> {
     let record = sessions::record_of(control, session).ok().flatten()?;
+    Some(decide(control, at, (app, session.risk), &record, record.device_state()))
+}
+
+/// The same, were this the device's state.
+fn decide(
+    control: &Control,
+    at: &At<'_>,
+    (app, risk): (AppId, Risk),
+    record: &SessionRecord,
+    device: DeviceState,
+) -> Decision {
     let input = Input {
-        session: Some(&record),
+        session: Some(record),
         source: Some(at.client.address.to_canonical()),
         country: control.country(at.client.address),
         asn: control.asn(at.client.address),
         platform: Platform::of_user_agent(at.client.user_agent.as_bytes()),
         client: ClientKind::Browser,
-        risk: session.risk,
-        device: record.device_state(),
+        risk,
+        device,
         terms: &record.terms,
     };
-    Some(control.prepared().policies.decide(&record.user, app, &input, now_unix()))
+    control.prepared().policies.decide(&record.user, app, &input, now_unix())
 }
 
 /// The terms of use that a decision asks for, each to be accepted: where something else would do, nothing but terms is asked for
@@ -108,7 +128,7 @@ pub(super) fn asked_terms(decision: &Decision) -> impl Iterator<Item = &Name> {
 }
 
 impl Demand {
-    /// What can be done about it here. Devices cannot: for those the relay refuses, and says so.
+    /// What can be done about it here; what of it devices can do is looked at apart.
     fn add(&mut self, decision: &Decision, seen_unix: u64, now_unix: u64) {
         let idle_max = decision.session.idle_max_s.map(u64::from);
         self.again |= idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
@@ -127,6 +147,10 @@ impl Demand {
         if self.again || self.max_age_s.is_some_and(is_old) {
             return Some(Unmet::Everything);
         }
+        // Before a factor: of whom shows a device that counts policies may want none.
+        if self.device {
+            return Some(Unmet::Device);
+        }
         if self.multi_factor && !is_multi_factor(&session.methods) {
             return Some(Unmet::Factor);
         }
@@ -138,7 +162,6 @@ impl Demand {
 mod tests {
     use super::*;
     use postern_model::ids::{SessionId, TenantId, UserId};
-    use postern_model::policy::Risk;
     use postern_model::session::AuthMethod;
 
     fn session(methods: &[AuthMethod]) -> StoredSession {
@@ -175,5 +198,8 @@ mod tests {
         assert_eq!(fresh.unmet(&password, 160), Some(Unmet::Everything));
         let again = Demand { again: true, ..Demand::default() };
         assert_eq!(again.unmet(&both, 100), Some(Unmet::Everything));
+        let device = Demand { device: true, terms: true, ..strong };
+        assert_eq!(device.unmet(&password, 101), Some(Unmet::Device), "policies may want no factor then");
+        assert_eq!(Demand { again: true, ..device }.unmet(&password, 101), Some(Unmet::Everything));
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use aws_lc_rs::rand;
 use postern_model::identity::Step;
 use postern_model::ids::{ClientId, SessionId};
-use postern_model::oauth::{EnterCode, Scopes};
+use postern_model::oauth::{EnterCode, Scope, Scopes};
 
 use super::client::{self, Asked};
 use super::waiting::Waiting;
@@ -132,6 +132,7 @@ pub(crate) fn enter_code(control: &Control, request: EnterCode) -> Step {
         ask_again: true,
         device: Some(OnDevice { user_code: shown(&user_code), key }),
     };
+    let again = wanted.scopes.contains(&Scope::Devices);
     let redirect_uri = format!("{}/device/done", issuer(control));
     if !oauth::still_may(&of, &wanted, &redirect_uri) {
         return wrong();
@@ -143,7 +144,7 @@ pub(crate) fn enter_code(control: &Control, request: EnterCode) -> Step {
         redirect_uri,
         state: String::new(),
         challenge: String::new(),
-        again: false,
+        again,
         max_age_s: None,
         app,
     };

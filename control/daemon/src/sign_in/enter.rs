@@ -22,10 +22,15 @@ pub(super) fn enter(
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
     let at = At { secret: &secret, flow: &flow, app, client };
     let step = first(control, &at, session.as_ref());
-    if matches!(step, Step::Ask(_)) {
+    if goes_on(&step) {
         control.sign_ins.borrow_mut().keep(key, flow);
     }
     step
+}
+
+/// Whether more is to come of it.
+pub(super) const fn goes_on(step: &Step) -> bool {
+    matches!(step, Step::Ask(_) | Step::Device(_))
 }
 
 /// The first step: with a session that is enough it is the last.

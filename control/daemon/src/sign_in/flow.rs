@@ -8,12 +8,13 @@ use std::rc::Rc;
 use postern_model::config::App;
 use postern_model::directory::User;
 use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
-use postern_model::ids::{AppId, Name, SessionId, TenantId, UserId};
+use postern_model::ids::{AppId, DeviceId, Name, SessionId, TenantId, UserId};
 use postern_model::policy::Risk;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
 use super::ask;
+use super::device_host::Visit;
 use super::password::Attempt;
 use super::webauthn::Challenge;
 use crate::control::Control;
@@ -38,6 +39,8 @@ pub(super) struct Flow {
     pub(super) stage: RefCell<Stage>,
     /// What the application's relay missed in the session that it was shown.
     pub(super) missed: Missed,
+    /// Whether the browser was at the device host, and what it showed there.
+    pub(super) visit: RefCell<Visit>,
     /// Whether the user proves anew who they are: what an external provider knows from before is not enough then.
     pub(super) again: Cell<bool>,
 }
@@ -77,6 +80,8 @@ pub(super) enum Stage {
     Recovery(Proven),
     /// Terms of use were shown.
     Terms(Proven, super::terms::Shown),
+    /// The browser is at the device host; the session is the one that lacks nothing else that comes before.
+    Device(Proven, Option<SessionId>),
     /// Someone is looking at it, or it is over.
     Taken,
 }
@@ -95,6 +100,8 @@ pub(super) struct Proven {
     pub(super) ends_unix: Option<u64>,
     /// What was judged before: when the password was given, or of the session that becomes a stronger one. It stays that.
     pub(super) risk_min: Risk,
+    /// The device that was shown: in this sign-in, or for the session that becomes a stronger one.
+    pub(super) device: Option<DeviceId>,
 }
 
 /// The provider that says who someone is, where one does.
@@ -131,6 +138,7 @@ impl Proven {
             authenticated_unix: session.authenticated_unix,
             ends_unix: Some(session.expires_unix),
             risk_min: session.risk,
+            device: session.device,
         }
     }
 }
@@ -153,7 +161,8 @@ impl At<'_> {
     pub(super) fn record(&self, proven: &Proven, outcome: SignInOutcome) -> SignIn {
         let (user, methods) = (Some(proven.user), proven.methods.clone());
         let provider = proven.vouched.provider().cloned();
-        SignIn { user, methods, provider, ..self.attempt(proven).record(outcome) }
+        let (device, device_state) = self.flow.visit.borrow().logged();
+        SignIn { user, methods, provider, device, device_state, ..self.attempt(proven).record(outcome) }
     }
 
     pub(super) fn ask(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Step {

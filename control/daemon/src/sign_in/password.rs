@@ -74,6 +74,7 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         authenticated_unix: now_unix(),
         ends_unix: None,
         risk_min: Risk::Low,
+        device: None,
     };
     second::go_on(control, &at, &user, proven, Draft::default())
 }

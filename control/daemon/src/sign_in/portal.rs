@@ -42,6 +42,7 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
         replaces: None,
         stage: RefCell::new(Stage::Password(None)),
         missed: Missed::default(),
+        visit: RefCell::default(),
         again: Cell::new(false),
     });
     let at = At { secret: &secret, flow: &flow, app: &app, client };

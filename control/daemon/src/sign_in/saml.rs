@@ -18,6 +18,7 @@ use postern_model::saml::{AppLogout, AuthnRequest, RELAY_STATE_BYTES_MAX, SamlEn
 use postern_model::session::SessionRecord;
 use postern_model::settings::{NameIdFormat, SamlSettings};
 
+use super::device_host::Visit;
 use super::flow::{At, Flow, Goal, Proven, Stage};
 use super::{alive, demand, enter, internal, invalid, log, refused};
 use crate::clock::now_unix;
@@ -74,6 +75,7 @@ pub(crate) fn start(control: &Control, request: StartSaml) -> Step {
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
         missed,
+        visit: RefCell::new(if passive { Visit::Waived } else { Visit::NotYet }),
         again: Cell::new(force),
     });
     if passive && let Goal::Saml(wanted) = &flow.goal {

@@ -10,7 +10,8 @@
 //!    └─────────────────────────────────────┘ (nothing more is demanded)
 //! ```
 //!
-//! Before the session come terms of use that are to be accepted: see [`terms`].
+//! Where a device counts it is shown first, before `Second`: see [`device_host`]. Before the session come terms of use that are
+//! to be accepted: see [`terms`].
 
 use postern_model::directory::User;
 use postern_model::identity::{Factor, FactorAnswer, GiveFactor, KeyCreated, Refused, Step};
@@ -19,9 +20,13 @@ use postern_model::policy::{PolicyState, Risk};
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
+use super::device_host::Visit;
 use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
-use super::{done, flow_over, internal, log, log_with, make_session, offers, refused, terms, too_many, totp, would_be};
+use super::{
+    device_host, done, flow_over, internal, log, log_with, make_session, offers, refused, terms, too_many, totp,
+    would_be,
+};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, recovery_codes, recovery_hash};
@@ -45,8 +50,12 @@ pub(super) fn resume(
     };
     let mut unmet = demand.unmet(session, now_unix())?;
     let proven = Proven::by(session, user);
-    if unmet == Unmet::Terms {
-        return terms::ask_of_session(control, at, user, session, proven);
+    match unmet {
+        Unmet::Device => return Some(device_host::needed(control, at, proven, Some(session.id), Draft::default())),
+        // With the device that was shown it is another session, and the terms come before that.
+        Unmet::Terms if at.flow.visit.borrow().device().is_some() => return None,
+        Unmet::Terms => return terms::ask_of_session(control, at, user, session, proven),
+        Unmet::Factor | Unmet::Everything => {}
     }
     // Whoever found a browser open must not make a factor of their own.
     let is_old = now_unix() >= proven.authenticated_unix.saturating_add(ENROL_FRESH_S);
@@ -58,7 +67,7 @@ pub(super) fn resume(
     }
     Some(match unmet {
         Unmet::Everything => ask_all(control, at, user),
-        Unmet::Factor | Unmet::Terms => ask_for(control, at, user, proven, &factors, None),
+        Unmet::Factor | Unmet::Device | Unmet::Terms => ask_for(control, at, user, proven, &factors, None),
     })
 }
 
@@ -66,6 +75,7 @@ const fn interrupted(unmet: Unmet) -> &'static str {
     match unmet {
         Unmet::Factor => "mfa-needed",
         Unmet::Everything => "sign-in-again",
+        Unmet::Device => "device-needed",
         Unmet::Terms => "terms-needed",
     }
 }
@@ -79,6 +89,9 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     proven.risk_min = would_be.risk;
     let demand = demanded(control, at, &would_be);
     proven.keep &= !demand.no_persistent;
+    if demand.device {
+        return device_host::needed(control, at, proven, None, draft);
+    }
     let is_demanded = has_own || demand.multi_factor;
     if !is_demanded || is_multi_factor(&proven.methods) {
         return finish(control, at, user, proven, draft);
@@ -93,6 +106,8 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
 /// Everything anew.
 fn ask_all(control: &Control, at: &At<'_>, user: &User) -> Step {
     at.flow.again.set(true);
+    // What was shown may be for somebody else then.
+    at.flow.visit.replace(Visit::NotYet);
     at.flow.stage.replace(Stage::Password(Some(user.login.clone())));
     at.ask(control, Factor::Password, None)
 }
@@ -157,7 +172,7 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
         Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) | Stage::Terms(proven, _) => {
             active(control, proven.user)
         }
-        Stage::Password(_) | Stage::Taken => None,
+        Stage::Device(..) | Stage::Password(_) | Stage::Taken => None,
     };
     let Some(user) = user else {
         flow.stage.replace(stage);
@@ -360,7 +375,7 @@ fn unchanged(control: &Control, flow: &Flow, proven: &Proven) -> Option<SessionI
     is_same.then_some(id)
 }
 
-fn active(control: &Control, user: UserId) -> Option<User> {
+pub(super) fn active(control: &Control, user: UserId) -> Option<User> {
     control.directory(|store| store.user(user)).ok().flatten().filter(|user| user.is_active(now_unix()))
 }
 

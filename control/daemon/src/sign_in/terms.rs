@@ -11,10 +11,10 @@ use postern_model::policy::PolicyState;
 use super::demand::{apps, asked_terms, decision_for};
 use super::flow::{At, Proven, Stage};
 use super::second::finish;
-use super::{done, flow_over, internal, log, log_with, refused, would_be};
+use super::{alive_of, done, flow_over, internal, log, log_with, refused, would_be};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
-use crate::sessions::{self, secret_key};
+use crate::sessions::secret_key;
 use crate::store::sign_in::SignInOutcome;
 use crate::store::{StoredSession, StoredTerms, TermsVersion};
 use crate::terms;
@@ -104,10 +104,7 @@ pub(super) fn answered(
 
 /// With the session that there is.
 fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven, id: SessionId) -> Step {
-    let stored = control.sessions_in_store(|store| store.session(id)).ok().flatten();
-    let stored = stored.filter(|stored| stored.user == user.id);
-    let alive = stored.filter(|stored| sessions::record_of(control, stored).is_ok_and(|record| record.is_some()));
-    let Some(session) = alive else { return Step::Refused(flow_over()) };
+    let Some(session) = alive_of(control, user, id) else { return Step::Refused(flow_over()) };
     if let Some(step) = ask_of_session(control, at, user, &session, proven) {
         return step;
     }
@@ -128,7 +125,7 @@ fn declined(control: &Control, at: &At<'_>, proven: &Proven) -> Step {
 }
 
 /// Only one of two that were sent at once leads on.
-fn is_first(control: &Control, at: &At<'_>) -> bool {
+pub(super) fn is_first(control: &Control, at: &At<'_>) -> bool {
     let key = secret_key(at.secret.expose());
     control.sign_ins.borrow_mut().flows.take_if_good(&key, now_unix()).is_some()
 }

@@ -126,6 +126,7 @@ fn proven(user: &User) -> Proven {
         authenticated_unix: now_unix(),
         ends_unix: None,
         risk_min: Risk::Low,
+        device: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod device;
+mod enrol;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;

@@ -40,6 +40,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "open the application once more.",
     },
     Code {
+        code: "device-return-unknown",
+        status: Some(403),
+        title: "The device belongs to no sign-in of this browser",
+        cause: "A browser came back from the place where devices are shown, and it is not the one that was sent there, or it came a second time, or after more than five minutes. What a device shows counts in the browser alone that signs in: whoever sends somebody else a link has nothing of their device.",
+        cure: "open the application once more. If you did not sign in anywhere and followed a link from somebody, close the page.",
+    },
+    Code {
         code: "sign-in-wrong",
         status: Some(401),
         title: "The user name or the password is not right",

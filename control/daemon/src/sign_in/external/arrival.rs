@@ -82,6 +82,7 @@ impl Arrival<'_> {
             authenticated_unix: authenticated_unix.unwrap_or_else(now_unix),
             ends_unix: None,
             risk_min: Risk::Low,
+            device: None,
         };
         Ok(Admitted { user, proven, draft })
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::limits::GUESSES_SOURCE_FREE;
 use crate::{kerberos, networks};
 
-const ANNA: &str = "Anna@CORP.TEST";
+pub(super) const ANNA: &str = "Anna@CORP.TEST";
 const ELSEWHERE: [u8; 4] = [203, 0, 113, 7];
 
 fn tenant(world: &World) -> postern_model::config::Tenant {
@@ -18,7 +18,7 @@ fn tenant(world: &World) -> postern_model::config::Tenant {
 }
 
 /// Tickets of CORP.TEST count on this host.
-async fn world(mfa: &str) -> World {
+pub(super) async fn world(mfa: &str) -> World {
     let world = World::new(mfa).await;
     let network = SetNetwork { prefixes: vec!["127.0.0.0/8".parse().unwrap()], anonymiser: false };
     networks::set(&world.control, &Actor::Control, &tenant(&world), "corp", network).unwrap();
@@ -31,11 +31,11 @@ fn set(world: &World, login: SsoLogin) {
     kerberos::set(&world.control, &Actor::Control, &tenant(world), settings).unwrap();
 }
 
-fn give(world: &World, flow: &SecretText, outcome: TicketOutcome, client: ClientInfo) -> Step {
+pub(super) fn give(world: &World, flow: &SecretText, outcome: TicketOutcome, client: ClientInfo) -> Step {
     ticket(&world.control, GiveTicket { flow: flow.clone(), outcome, client })
 }
 
-fn good(principal: &str) -> TicketOutcome {
+pub(super) fn good(principal: &str) -> TicketOutcome {
     TicketOutcome::Principal(principal.into())
 }
 
