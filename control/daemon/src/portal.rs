@@ -1,6 +1,7 @@
 //! The users' portal: what someone who is signed in sees there, and what they do. Whatever is asked, the browser's session says
 //! whose it is; no request names a user.
 
+mod devices;
 mod groups;
 mod requests;
 mod reviews;
@@ -55,6 +56,8 @@ pub(crate) fn answer(control: &Control, request: &PortalRequest) -> PortalAnswer
         PortalAction::Review { review, principal, keep, note } => {
             reviews::decide(control, &caller, *review, (*principal, *keep, note))
         }
+        PortalAction::Devices {} => devices::shown(control, &caller),
+        PortalAction::RemoveDevice { device } => devices::remove(control, &caller, *device),
         PortalAction::Groups {} => groups::shown(control, &caller),
         PortalAction::Group { group } => groups::one(control, &caller, *group),
         PortalAction::ChangeMember { group, login, joins } => groups::change(control, &caller, *group, login, *joins),

@@ -16,7 +16,7 @@ use crate::{cookies, pages};
 
 /// Whether a path is the portal's.
 pub(crate) fn is_for(path: &str) -> bool {
-    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS | REVIEWS | GROUPS)
+    matches!(path, "/" | SIGN_IN | SESSIONS | REQUESTS | REVIEWS | DEVICES | GROUPS)
         || path.starts_with(ICONS)
         || path.starts_with(GROUP)
 }
@@ -48,6 +48,7 @@ fn shown(path: &str) -> Option<PortalAction> {
         SESSIONS => Some(PortalAction::Sessions {}),
         REQUESTS => Some(PortalAction::Requests {}),
         REVIEWS => Some(PortalAction::Reviews {}),
+        DEVICES => Some(PortalAction::Devices {}),
         GROUPS => Some(PortalAction::Groups {}),
         path => match path.strip_prefix(GROUP) {
             Some(group) => group.parse().ok().map(|group| PortalAction::Group { group }),
@@ -57,7 +58,7 @@ fn shown(path: &str) -> Option<PortalAction> {
 }
 
 fn has_form(path: &str) -> bool {
-    matches!(path, SESSIONS | REQUESTS | REVIEWS) || path.starts_with(GROUP)
+    matches!(path, SESSIONS | REQUESTS | REVIEWS | DEVICES) || path.starts_with(GROUP)
 }
 
 /// What a form asks for.
@@ -84,6 +85,7 @@ fn done(path: &str, mut fields: Fields) -> Option<PortalAction> {
             keep: keep == "keep",
             note: fields.take("note"),
         }),
+        (DEVICES, "remove") => Some(PortalAction::RemoveDevice { device: fields.take("device").parse().ok()? }),
         (path, action @ ("add" | "remove")) => Some(PortalAction::ChangeMember {
             group: path.strip_prefix(GROUP)?.parse().ok()?,
             login: fields.take("login"),
@@ -104,6 +106,7 @@ async fn ask(control: &Control, headers: &HeaderMap, query: &str, path: &str, ac
         Ok(PortalAnswer::Sessions(sessions)) => pages::portal::sessions(&sessions),
         Ok(PortalAnswer::Requests(requests)) => pages::portal::requests(&requests),
         Ok(PortalAnswer::Reviews(reviews)) => pages::portal::reviews(&reviews),
+        Ok(PortalAnswer::Devices(devices)) => pages::portal::devices(&devices),
         Ok(PortalAnswer::Groups(groups)) => pages::portal::groups(&groups),
         Ok(PortalAnswer::Group(group)) => pages::portal::group(&group),
         Ok(PortalAnswer::Icon { png }) => match STANDARD.decode(png) {
@@ -139,6 +142,7 @@ const SIGN_IN: &str = "/portal/sign-in";
 const SESSIONS: &str = "/sessions";
 const REQUESTS: &str = "/requests";
 const REVIEWS: &str = "/reviews";
+const DEVICES: &str = "/devices";
 const GROUPS: &str = "/groups";
 const GROUP: &str = "/groups/";
 const ICONS: &str = "/icon/";
@@ -168,6 +172,8 @@ mod tests {
             keep,
             note: "x".into(),
         };
+        let device = "d1-4".parse().unwrap();
+        assert_eq!(asked(DEVICES, "action=remove&device=d1-4"), Some(PortalAction::RemoveDevice { device }));
         let form = "review=rv1-2&principal=ug1-3&note=x";
         assert_eq!(asked(REVIEWS, &format!("action=keep&{form}")), Some(review(true)));
         assert_eq!(asked(REVIEWS, &format!("action=remove&{form}")), Some(review(false)));
@@ -175,6 +181,8 @@ mod tests {
             ("/", &*end),
             (SESSIONS, "action=end&session=x"),
             (SESSIONS, ""),
+            (DEVICES, "action=remove&device=x"),
+            (DEVICES, "action=approve&device=d1-4"),
             (SESSIONS, "action=all"),
             (REQUESTS, "action=ask&app=wiki&justification=x"),
             (REQUESTS, "action=decide&request=rq1-1&note="),

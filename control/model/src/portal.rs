@@ -3,9 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::{Approval, DEVICE_NAME_BYTES_MAX};
 use crate::directory::{Line, LoginName, Principal};
 use crate::identity::{ClientInfo, Refused};
-use crate::ids::{AccessRequestId, AccessReviewId, AppId, Name, SessionId, UserGroupId};
+use crate::ids::{AccessRequestId, AccessReviewId, AppId, ClientId, DeviceId, Name, SessionId, UserGroupId};
+use crate::policy::{DeviceState, Platform};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
 
@@ -82,6 +84,13 @@ pub enum PortalAction {
         /// Why, as typed.
         note: String,
     },
+    /// Their devices.
+    Devices {},
+    /// Removes one of them.
+    RemoveDevice {
+        /// Which.
+        device: DeviceId,
+    },
     /// The groups that they look after.
     Groups {},
     /// One of them.
@@ -125,6 +134,8 @@ pub enum PortalAnswer {
     Requests(Box<Requests>),
     /// Access reviews.
     Reviews(Box<Reviews>),
+    /// Devices.
+    Devices(Box<OwnDevices>),
     /// Groups.
     Groups(Box<OwnedGroups>),
     /// A group.
@@ -304,6 +315,52 @@ pub struct ReviewItem {
     /// When the assignment last let somebody in, to the day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_unix: Option<u64>,
+}
+
+/// The devices that are a user's alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnDevices {
+    /// Whose.
+    pub visitor: Visitor,
+    /// In the order in which they came.
+    pub devices: Vec<OwnDevice>,
+    /// What adds one: the place to sign in, and the client that its program asks as, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrol: Option<EnrolBy>,
+    /// The time of all this, for people to compare.
+    pub now_unix: u64,
+}
+
+/// How a user adds a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolBy {
+    /// The place to sign in.
+    pub url: String,
+    /// The client.
+    pub client: ClientId,
+}
+
+/// One of a user's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// What they call it.
+    pub name: Line<DEVICE_NAME_BYTES_MAX>,
+    /// What it runs, as it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Whether an operator lets it count.
+    pub approval: Approval,
+    /// What it counts as now.
+    pub state: DeviceState,
+    /// Since when it is there.
+    pub created_unix: u64,
+    /// When it was shown last, to some minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_unix: Option<u64>,
+    /// End of its certificate.
+    pub expires_unix: u64,
 }
 
 /// The groups that a user looks after.

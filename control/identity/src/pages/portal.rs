@@ -1,5 +1,6 @@
 //! The portal's pages. They run no script.
 
+mod devices;
 mod groups;
 mod requests;
 mod reviews;
@@ -16,6 +17,7 @@ use postern_model::portal::{Apps, OwnSession, Sessions, Tile, Visitor};
 
 use super::{Rights, empty, of_document};
 use crate::server::Page;
+pub(crate) use devices::devices;
 pub(crate) use groups::{group, groups};
 pub(crate) use requests::requests;
 pub(crate) use reviews::reviews;
@@ -193,11 +195,12 @@ fn page(visitor: &Visitor, current: &str, title: &str, body: &Markup) -> Respons
 
 /// Only of who looks after a group.
 const GROUPS: &str = "/groups";
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "My Apps"),
     ("/requests", "Requests"),
     (GROUPS, "Groups"),
     ("/sessions", "Sessions"),
+    ("/devices", "Devices"),
     ("/account", "Second factors"),
     ("/sign-out", "Sign out"),
 ];
