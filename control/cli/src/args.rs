@@ -25,8 +25,8 @@ mod throttle;
 mod vault;
 
 pub(crate) use access::{
-    AccessCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, CurlArgs, DecideArgs, LoginArgs,
-    RotateTokenArgs, SetTokenArgs, ValidityArgs,
+    AccessCommand, AccessDeviceCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, CurlArgs,
+    DecideArgs, EnrolDeviceArgs, LoginArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs,
 };
 pub(crate) use access_review::{AccessReviewCommand, DecideReviewArgs, Undecided};
 pub(crate) use app::{AppCommand, CheckArgs, PublishArgs, SetArgs};

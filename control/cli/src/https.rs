@@ -10,9 +10,10 @@ use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
 use postern_service::secret::read_public_text;
 use rustls::{ClientConfig, RootCertStore};
@@ -50,26 +51,31 @@ impl Https {
     }
 
     pub(crate) fn get(&self, url: &Url) -> Result<Answer, Failure> {
-        self.ask(Method::GET, url, "")
+        self.ask(Method::GET, url, "", None)
     }
 
     /// Sends a form.
     pub(crate) fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<Answer, Failure> {
-        let form = Zeroizing::new(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish());
-        self.ask(Method::POST, url, &form)
+        self.ask(Method::POST, url, &written(form), None)
     }
 
-    fn ask(&self, method: Method, url: &Url, form: &str) -> Result<Answer, Failure> {
+    /// Sends a form, with a token.
+    pub(crate) fn post_bearing(&self, token: &SecretText, url: &Url, form: &[(&str, &str)]) -> Result<Answer, Failure> {
+        self.ask(Method::POST, url, &written(form), Some(token))
+    }
+
+    fn ask(&self, method: Method, url: &Url, form: &str, token: Option<&SecretText>) -> Result<Answer, Failure> {
         let place = &url[..Position::AfterPath];
         let failed = |why: String| Failure::new(format!("{place}: {why}"));
-        let asked = async { tokio::time::timeout(TIMEOUT, self.exchange(method, url, form)).await };
+        let request = request(method, url, form, token).map_err(|error| failed(error.to_string()))?;
+        let asked = async { tokio::time::timeout(TIMEOUT, self.exchange(request, url)).await };
         match self.runtime.block_on(asked) {
             Ok(answer) => answer.map_err(failed),
             Err(_) => Err(failed(format!("no whole answer in {} seconds", TIMEOUT.as_secs()))),
         }
     }
 
-    async fn exchange(&self, method: Method, url: &Url, form: &str) -> Result<Answer, String> {
+    async fn exchange(&self, request: Request<Full<Bytes>>, url: &Url) -> Result<Answer, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         if url.scheme() != "https" {
             return Err("it is no https:// address".into());
@@ -92,7 +98,6 @@ impl Https {
         let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(|error| text(&error))?;
         // What goes wrong on it, the request sees as well; it ends with the runtime at the latest.
         tokio::spawn(async move { drop(connection.await) });
-        let request = request(method, url, form).map_err(|error| text(&error))?;
         let (head, body) = sender.send_request(request).await.map_err(|error| text(&error))?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| text(&error))?;
         let challenge = head.headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
@@ -113,7 +118,16 @@ impl Answer {
     }
 }
 
-fn request(method: Method, url: &Url, form: &str) -> hyper::http::Result<Request<Full<Bytes>>> {
+fn written(form: &[(&str, &str)]) -> Zeroizing<String> {
+    Zeroizing::new(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish())
+}
+
+fn request(
+    method: Method,
+    url: &Url,
+    form: &str,
+    token: Option<&SecretText>,
+) -> hyper::http::Result<Request<Full<Bytes>>> {
     let mut builder = Request::builder()
         .method(&method)
         .uri(&url[Position::BeforePath..Position::AfterQuery])
@@ -122,6 +136,11 @@ fn request(method: Method, url: &Url, form: &str) -> hyper::http::Result<Request
         .header(ACCEPT, "application/json");
     if method == Method::POST {
         builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    }
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
+        value.set_sensitive(true);
+        builder = builder.header(AUTHORIZATION, value);
     }
     builder.body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Subcommand};
 use postern_model::admin::JUSTIFICATION_BYTES_MAX;
+use postern_model::device::DEVICE_NAME_BYTES_MAX;
 use postern_model::directory::Line;
 use postern_model::ids::{AccessRequestId, Name};
+use postern_model::policy::Platform;
 use postern_service::duration;
 
 use super::access_review::AccessReviewCommand;
@@ -50,6 +52,9 @@ Stdout holds the token and nothing else; it is good for ten minutes at most."
         #[arg(value_name = "URL")]
         url: String,
     },
+    /// Your own devices
+    #[command(subcommand)]
+    Device(AccessDeviceCommand),
     /// Requests of users who ask for an application that they are not assigned to
     #[command(subcommand)]
     Request(AccessRequestCommand),
@@ -66,6 +71,42 @@ pub(crate) struct LoginArgs {
     /// The client that your administrator made for the command line: `postern client add NAME --public --device …`
     #[arg(long, value_name = "CLIENT_ID")]
     pub(crate) client: String,
+    /// Trust the authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Connect to this address instead of what the names say: to try a relay that is in no DNS yet
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) connect_to: Option<SocketAddr>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AccessDeviceCommand {
+    /// Make this device one of yours: a key that stays here, and a certificate that your browser shows
+    #[command(after_help = "Examples:
+  postern access device enrol https://login.example.com/ --client oc1-2
+  postern access device enrol https://login.example.com/ --client oc1-2 --name 'Anna, laptop' --out ~/device
+
+Run it once more with the same --out for a new certificate of the same key, before the old one ends.")]
+    Enrol(EnrolDeviceArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct EnrolDeviceArgs {
+    /// Where people sign in
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The client that your administrator made for this: `postern client add … --device --scope devices`
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: String,
+    /// What you call the device; as it calls itself, if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Line<DEVICE_NAME_BYTES_MAX>>,
+    /// What the device runs: linux, windows, macos, ios, android, other
+    #[arg(long, value_name = "PLATFORM", default_value = "linux")]
+    pub(crate) platform: Platform,
+    /// The folder that key.pem and certificate.pem are written to
+    #[arg(long, value_name = "DIR", default_value = "postern-device")]
+    pub(crate) out: PathBuf,
     /// Trust the authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,

@@ -14,7 +14,10 @@ use postern_service::failure::Failure;
 use postern_service::secret::NewFile;
 
 use super::{Context, user_token};
-use crate::args::{AccessCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs};
+use crate::args::{
+    AccessCommand, AccessDeviceCommand, AccessTokenCommand, CreateTokenArgs, RotateTokenArgs, SetTokenArgs,
+    ValidityArgs,
+};
 use crate::client::segment;
 use crate::output::{Output, details, joined};
 use crate::time_text::{relative, relative_ms, utc};
@@ -27,6 +30,7 @@ pub(super) fn run(context: &Context, command: AccessCommand) -> Result<()> {
         AccessCommand::Token { url: _, command: Some(command) } => run_token(context, command),
         // The grammar wants one of both.
         AccessCommand::Token { url, command: None } => user_token::token(&url.unwrap_or_default()),
+        AccessCommand::Device(AccessDeviceCommand::Enrol(args)) => user_token::enrol(&args, context.output),
         AccessCommand::Request(command) => super::access_request::run(context, command),
         AccessCommand::Review(command) => super::access_review::run(context, command),
     }

@@ -1,6 +1,7 @@
-//! `postern access login`, `curl`, `token` and `logout`: a user's own access to applications, by the device flow. It needs no admin
+//! `postern access login`, `curl`, `token`, `logout` and `device`: a user's own access to applications, by the device flow. It needs no admin
 //! socket, and whoever runs it is no operator.
 
+mod device;
 mod kept;
 mod login;
 mod provider;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::args::{CurlArgs, LoginArgs};
 use crate::https::Https;
 use crate::output::print;
+pub(super) use device::enrol;
 use kept::{Kept, Login};
 use provider::Tokens;
 

@@ -28,10 +28,10 @@ struct Resource {
 
 /// OpenID Connect Discovery §3.
 #[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
+pub(super) struct Metadata {
+    pub(super) issuer: String,
     token_endpoint: Url,
-    revocation_endpoint: Url,
+    pub(super) revocation_endpoint: Url,
     device_authorization_endpoint: Url,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn login(url: &Url, client: &str, (ca, connect_to): (Option<&Path>, O
     let ca = ca.map(std::path::absolute).transpose()?;
     let https = Https::new(ca.as_deref(), connect_to)?;
     let resource = resource(&https, url)?;
-    let metadata = metadata(&https, &resource)?;
+    let metadata = metadata_of(&https, &resource)?;
     let scope = resource.scopes_supported.join(" ");
     let tokens = authorise(&https, &metadata, client, &scope)?;
     let Tokens { access_token, refresh_token, expires_in } = tokens;
@@ -93,15 +93,20 @@ fn metadata_url(challenge: &str) -> Option<Url> {
     value.parse().ok()
 }
 
-fn metadata(https: &Https, resource: &Resource) -> Result<Metadata, Failure> {
+fn metadata_of(https: &Https, resource: &Resource) -> Result<Metadata, Failure> {
     let app = &resource.resource;
     let Some(issuer) = resource.authorization_servers.first() else {
         return Err(Failure::new(format!("nobody gives out tokens for {app}"))
             .cure("people sign in nowhere yet: postern identity publish --external https://HOST/"));
     };
+    metadata(https, issuer)
+}
+
+/// What the place to sign in says of itself.
+pub(super) fn metadata(https: &Https, issuer: &Url) -> Result<Metadata, Failure> {
     let issuer = issuer.as_str().trim_end_matches('/');
     let at = format!("{issuer}/.well-known/openid-configuration");
-    let at: Url = at.parse().map_err(|_| Failure::new(format!("{app} names no issuer but {issuer}")))?;
+    let at: Url = at.parse().map_err(|_| Failure::new(format!("{issuer} is no place to sign in")))?;
     let metadata: Metadata = https.get(&at)?.json(&at)?;
     let endpoints = [&metadata.token_endpoint, &metadata.revocation_endpoint, &metadata.device_authorization_endpoint];
     // RFC 8414 §3.3; and tokens go to the issuer alone.
@@ -112,7 +117,7 @@ fn metadata(https: &Https, resource: &Resource) -> Result<Metadata, Failure> {
 }
 
 /// Asks the user, and waits for their answer.
-fn authorise(https: &Https, metadata: &Metadata, client: &str, scope: &str) -> Result<Tokens, Failure> {
+pub(super) fn authorise(https: &Https, metadata: &Metadata, client: &str, scope: &str) -> Result<Tokens, Failure> {
     let at = &metadata.device_authorization_endpoint;
     let answer = https.post(at, &[("client_id", client), ("scope", scope)])?;
     if !answer.status.is_success() {

@@ -40,13 +40,22 @@ pub(super) fn refresh(https: &Https, login: &Login) -> Result<Tokens, Failure> {
 
 /// The refresh token is good no longer.
 pub(super) fn revoke(https: &Https, login: &Login) -> Result<(), Failure> {
-    let form = [("client_id", &*login.client), ("token", login.refresh_token.expose())];
-    let answer = https.post(&login.revocation_endpoint, &form)?;
+    give_back(https, &login.revocation_endpoint, &login.client, &login.refresh_token)
+}
+
+/// The same, of a login that is not kept.
+pub(super) fn give_back(
+    https: &Https,
+    endpoint: &Url,
+    client: &str,
+    refresh_token: &SecretText,
+) -> Result<(), Failure> {
+    let answer = https.post(endpoint, &[("client_id", client), ("token", refresh_token.expose())])?;
     // Of a client that is disabled or gone, all tokens have ended.
     if answer.status.is_success() || answer.status.as_u16() == 401 {
         return Ok(());
     }
-    Err(answer.json::<Refused>(&login.revocation_endpoint)?.failure(&login.revocation_endpoint))
+    Err(answer.json::<Refused>(endpoint)?.failure(endpoint))
 }
 
 /// The inner error: the provider says no.
