@@ -3,6 +3,7 @@
 
 mod attacks;
 mod countries;
+mod devices;
 mod pages;
 mod portal;
 mod programs;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustls::client::Resumption;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use socket2::{Domain, Socket, Type};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -102,6 +104,19 @@ impl Client {
     /// Shows this token with every request.
     pub fn bearing(&self, token: &str) -> Client {
         Client { token: Some(token.trim().to_owned()), ..self.clone() }
+    }
+
+    /// Shows this certificate, PEM with its chain, wherever one is asked for.
+    pub fn showing(&self, certificate: &Path, key: &Path) -> Result<Client> {
+        let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+        let chain = chain.map_err(|error| anyhow!("{}: {error:?}", certificate.display()))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| anyhow!("{}: {error:?}", key.display()))?;
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+        // What was made without it is not gone on with.
+        tls.resumption = Resumption::in_memory_sessions(16);
+        Ok(Client { tls: Arc::new(tls), ..self.clone() })
     }
 
     pub fn connect(&self) -> Result<Connection> {

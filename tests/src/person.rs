@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::client::{Answer, Client};
 
 /// More redirects than signing in takes.
-const REDIRECTS_MAX: usize = 8;
+const REDIRECTS_MAX: usize = 12;
 
 /// What a browser says of itself when somebody opens a page.
 pub const OPENS_A_PAGE: [(&str, &str); 2] = [("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate")];
@@ -33,6 +33,11 @@ impl Person {
     /// Nobody yet. Whatever `client` reaches, this person does.
     pub fn new(client: &Client) -> Person {
         Person { client: client.clone(), cookies: BTreeMap::new(), went: Vec::new() }
+    }
+
+    /// The same person, who reaches it by another client from now on.
+    pub fn with(self, client: &Client) -> Person {
+        Person { client: client.clone(), ..self }
     }
 
     /// Opens a URL and goes where it leads.

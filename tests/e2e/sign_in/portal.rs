@@ -10,12 +10,12 @@ use super::{PASSWORD, Scene, login_url, url};
 /// One pixel.
 const ICON: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-fn click(browser: &Browser, selector: &str) {
+pub(super) fn click(browser: &Browser, selector: &str) {
     let script = format!("return (e => e ? (e.click(), true) : false)(document.querySelector({selector:?}))");
     browser.wait_for(PATIENCE, &script).unwrap();
 }
 
-fn see(browser: &Browser, name: &str) {
+pub(super) fn see(browser: &Browser, name: &str) {
     look(browser, name);
     browser.resize(360, 740).unwrap();
     browser.screenshot(&format!("{name}-narrow")).unwrap();
@@ -26,7 +26,7 @@ fn see(browser: &Browser, name: &str) {
     assert_eq!(browser.script(landmarks).unwrap(), true, "{name}: landmarks and one heading");
 }
 
-fn sign_in(scene: &Scene, login: &str) -> Browser {
+pub(super) fn sign_in(scene: &Scene, login: &str) -> Browser {
     let browser = Browser::start(scene.world.folder(), scene.world.relay_address, &[]).unwrap();
     browser.open(&login_url(scene, "/")).unwrap();
     wait_for_text(&browser, "You are not signed in");
@@ -201,6 +201,7 @@ fn forms_of_the_portal_that_come_from_elsewhere_do_nothing() {
         ("/requests", "action=ask&app=a1-1"),
         ("/reviews", "action=remove&review=rv1-1&principal=u1-1"),
         ("/groups/ug1-1", "action=add&login=anna"),
+        ("/devices", "action=remove&device=d1-1"),
     ];
     for head in
         [&[form][..], &[form, ("Origin", "https://evil.example")], &[form, ("Origin", "null")], &[("Origin", &own)]]
