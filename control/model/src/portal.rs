@@ -1,6 +1,8 @@
 //! The users' portal ("My Apps"): what the identity process asks control for a browser that is signed in, and what its pages
 //! show.
 
+mod password;
+
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Approval, DEVICE_NAME_BYTES_MAX};
@@ -10,6 +12,10 @@ use crate::ids::{AccessRequestId, AccessReviewId, AppId, ClientId, DeviceId, Nam
 use crate::policy::{DeviceState, Platform};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
+
+pub use password::{
+    OwnSealing, PASSWORDS_PATH, PasswordAction, PasswordAnswer, PasswordPage, PasswordRequest, PasswordState, PutOwn,
+};
 
 /// Begins a sign-in that leads to the portal. Answered by a [`crate::identity::Step`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +188,9 @@ pub struct Tile {
     /// Names the icon's content, where it has one: another icon has another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
+    /// What is stored of their password, where they enter it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordState>,
 }
 
 /// A user's sessions.
@@ -413,4 +422,6 @@ pub mod path {
     pub const BEGIN: &str = "/v1/portal/begin";
     /// [`super::PortalRequest`] to [`super::PortalAnswer`].
     pub const PORTAL: &str = "/v1/portal";
+    /// [`super::PasswordRequest`] to [`super::PasswordAnswer`].
+    pub const PASSWORD: &str = "/v1/portal/password";
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
-use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings};
+use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
@@ -266,6 +266,7 @@ pub const SETTINGS: &[&str] = &[
     SSO_HEADERS,
     SSO_ASSERTION,
     SSO_ASSERTION_HEADER,
+    VAULT_BY,
     PORTAL_NAME,
     PORTAL_COLLECTION,
     PORTAL_VISIBLE,
@@ -349,6 +350,7 @@ mod tests {
             ("corporate_network", "deny"),
             ("mfa", "true"),
             ("sso", "yes"),
+            ("vault_by", "user"),
         ] {
             assert!(parse(name, value).is_err(), "{name}={value}");
         }

@@ -2,6 +2,7 @@
 //! here, by whoever knows the user; connectors take them as they come.
 
 mod form;
+mod vault_by;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use crate::session::Subject;
 use crate::settings::SettingInvalid;
 
 pub use form::{FormSettings, FormSuccess, FormTarget, SSO_FORM};
+pub use vault_by::{VAULT_BY, VaultBy};
 
 /// The settings `sso` and `sso_…` of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +33,8 @@ pub struct SsoSettings {
     /// `backend_plaintext`: whether passwords of the vault may go to a backend that is reached without TLS, or whose
     /// certificate is not verified. Default `refuse`.
     pub plaintext: bool,
+    /// `vault_by`: who enters the passwords of the vault. Default `operators`.
+    pub vault_by: VaultBy,
 }
 
 /// How users are signed on to an application.
@@ -128,6 +132,7 @@ impl SsoSettings {
                 })?);
             }
             BACKEND_PLAINTEXT => self.plaintext = plaintext(value)?,
+            VAULT_BY => self.vault_by = VaultBy::read(value)?,
             _ => return self.form.set(name, value),
         }
         Ok(true)
@@ -155,6 +160,7 @@ impl SsoSettings {
     /// The setting that does not.
     pub fn check(&self, preauth: Preauth) -> Result<(), SettingInvalid> {
         let unfit = |expected| Err(SettingInvalid::value(SSO, self.method.as_str(), expected));
+        self.vault_by.check(self.is_by_vault())?;
         match (self.method, preauth) {
             (SsoMethod::None, _) => Ok(()),
             (_, Preauth::Passthrough) => unfit("needs --preauth oidc: with passthrough nobody knows whom to sign on"),
@@ -179,6 +185,12 @@ impl SsoSettings {
     #[must_use]
     pub const fn is_by_vault(&self) -> bool {
         matches!(self.method, SsoMethod::Basic | SsoMethod::Form)
+    }
+
+    /// Whether users enter their passwords for it themselves.
+    #[must_use]
+    pub const fn is_by_users(&self) -> bool {
+        self.is_by_vault() && matches!(self.vault_by, VaultBy::Users)
     }
 
     /// The name that a user is signed on under by Kerberos.

@@ -58,6 +58,20 @@ pub struct Credential {
     pub sealed: Sealed,
     /// When it was stored.
     pub set_unix_ms: u64,
+    /// Who entered it.
+    #[serde(default, skip_serializing_if = "SetBy::is_operator")]
+    pub by: SetBy,
+}
+
+/// Who entered a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetBy {
+    /// An operator.
+    #[default]
+    Operator,
+    /// The user whose it is.
+    User,
 }
 
 /// A [`Login`] that only the key's holder can read: the encapsulated key, then the ciphertext, in base64. At most
@@ -89,6 +103,23 @@ impl Credential {
     #[must_use]
     pub const fn key(&self) -> CredentialKey {
         CredentialKey { app: self.purpose.app, owner: self.purpose.owner }
+    }
+}
+
+impl SetBy {
+    /// Whether an operator did.
+    #[must_use]
+    pub const fn is_operator(&self) -> bool {
+        matches!(self, Self::Operator)
+    }
+
+    /// As lists show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::User => "user",
+        }
     }
 }
 

@@ -19,10 +19,21 @@ pub struct Problem<'a> {
     pub title: &'a str,
     /// What happened this time and what to do.
     pub detail: &'a str,
+    /// Where that can be done.
+    pub link: Option<Link<'a>>,
     /// Under which the operator finds it.
     pub request_id: &'a str,
     /// RFC 3339, UTC.
     pub time: &'a str,
+}
+
+/// Where a person goes on from an error.
+#[derive(Debug, Clone, Copy)]
+pub struct Link<'a> {
+    /// An absolute URL.
+    pub url: &'a str,
+    /// What people read.
+    pub text: &'a str,
 }
 
 /// A rendered answer.
@@ -76,6 +87,11 @@ impl Problem<'_> {
             json_text(value, &mut out);
             out.push('"');
         }
+        if let Some(link) = &self.link {
+            out.push_str(",\"link\":\"");
+            json_text(link.url, &mut out);
+            out.push('"');
+        }
         out.push_str("}\n");
         out
     }
@@ -88,7 +104,15 @@ impl Problem<'_> {
         html_text(self.title(), &mut out);
         out.push_str("</h1>\n<p>");
         html_text(self.detail, &mut out);
-        let _ = write!(out, "</p>\n<dl>\n<dt>Status</dt><dd>{}</dd>\n", self.status);
+        out.push_str("</p>\n");
+        if let Some(link) = &self.link {
+            out.push_str("<p><a href=\"");
+            html_text(link.url, &mut out);
+            out.push_str("\">");
+            html_text(link.text, &mut out);
+            out.push_str("</a></p>\n");
+        }
+        let _ = write!(out, "<dl>\n<dt>Status</dt><dd>{}</dd>\n", self.status);
         for (name, value) in [("Code", self.code), ("Request id", self.request_id), ("Time", self.time)] {
             let _ = write!(out, "<dt>{name}</dt><dd>");
             html_text(value, &mut out);
@@ -180,6 +204,7 @@ mod tests {
         code: "connector-none",
         title: "",
         detail: "No <connector> of \"wiki\" & co is online.",
+        link: None,
         request_id: "0123456789abcdef0123456789abcdef",
         time: "2026-01-02T03:04:05Z",
     };
@@ -214,6 +239,17 @@ mod tests {
         assert!(text.contains("connector-none") && text.contains("0123456789abcdef0123456789abcdef"));
         assert_eq!(head.body, BodyKind::Length(body.len() as u64));
         assert_eq!(head.headers.get_str("content-type"), Some("text/html; charset=utf-8"));
+    }
+
+    #[test]
+    fn where_to_go_on_is_said_to_both_and_escaped() {
+        let link = Some(Link { url: "https://login.example.com/passwords/a1-7?a=\"&", text: "Enter <it>" });
+        let problem = Problem { link, ..PROBLEM };
+        let html = String::from_utf8(problem.render(Some(b"text/html")).body.to_vec()).unwrap();
+        let shown = "<p><a href=\"https://login.example.com/passwords/a1-7?a=&quot;&amp;\">Enter &lt;it&gt;</a></p>";
+        assert!(html.contains(shown), "{html}");
+        let json = String::from_utf8(problem.render(None).body.to_vec()).unwrap();
+        assert!(json.ends_with(",\"link\":\"https://login.example.com/passwords/a1-7?a=\\\"&\"}\n"), "{json}");
     }
 
     #[test]

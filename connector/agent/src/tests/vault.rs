@@ -11,7 +11,7 @@ use postern_io::{Stream, sleep, spawn};
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, TenantId, UserId};
 use postern_model::secret::SecretText;
-use postern_model::vault::{Credential, Login, Owner, Purpose, VaultKeyPair};
+use postern_model::vault::{Credential, Login, Owner, Purpose, SetBy, VaultKeyPair};
 use postern_tunnel::{Cancel, CancelCode, Culprit};
 
 use super::world::{BACKEND, Keys, World, backend, get, read_head, request, sim};
@@ -34,7 +34,7 @@ pub(super) fn purpose(id: &str) -> Purpose {
 pub(super) fn sealed(pair: &VaultKeyPair, purpose: &Purpose, user: &str, password: &str) -> Credential {
     let login = Login::new(SecretText::new(user.into()), SecretText::new(password.into())).unwrap();
     let sealed = pair.public.seal(&login, purpose).unwrap();
-    Credential { purpose: purpose.clone(), key: pair.public.fingerprint(), sealed, set_unix_ms: 1 }
+    Credential { purpose: purpose.clone(), key: pair.public.fingerprint(), sealed, set_unix_ms: 1, by: SetBy::Operator }
 }
 
 fn basic(credentials: Vec<Credential>) -> BackendApp {

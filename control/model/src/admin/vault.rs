@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::LoginName;
 use crate::ids::Name;
-use crate::vault::{Fingerprint, Purpose, Sealed, VaultPublicKey};
+use crate::vault::{Fingerprint, Purpose, Sealed, SetBy, VaultPublicKey};
 
 /// Asks what is needed to seal a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct CredentialView {
     pub key: Fingerprint,
     /// When it was set.
     pub set_unix_ms: u64,
+    /// Who entered it.
+    #[serde(default)]
+    pub by: SetBy,
     /// Why connectors cannot use it, if they cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

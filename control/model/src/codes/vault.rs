@@ -31,4 +31,18 @@ pub(super) const CODES: &[Code] = &[
         cause: "The file that --vault-key names does not hold one to four keys of the vault, one a line.",
         cure: "give the connector the file that `postern vault key create` wrote.",
     },
+    Code {
+        code: "vault-login-invalid",
+        status: Some(400),
+        title: "The password cannot be stored",
+        cause: "A user name has 1 to 256 bytes, a password 1 to 1024, neither has control characters; with sso=basic a user name has no colon, for it ends there.",
+        cure: "enter them as the application knows them.",
+    },
+    Code {
+        code: "vault-changed-often",
+        status: Some(429),
+        title: "The password was changed too often",
+        cause: "Each change goes to every connector of the application. A user changes their passwords ten times within ten minutes at most.",
+        cure: "wait some minutes.",
+    },
 ];

@@ -161,3 +161,24 @@ fn names_are_written_alike_in_settings_and_messages() {
         assert!(SsoSettings::default().set("sso_login", login.as_str()).unwrap());
     }
 }
+
+#[test]
+fn who_enters_passwords_is_said_where_there_are_any() {
+    let by_users = ("vault_by", "users");
+    let basic = settings(&[("sso", "basic"), by_users]).unwrap();
+    assert!(basic.is_by_users() && basic.check(Preauth::Oidc).is_ok());
+    assert!(!settings(&[("sso", "basic")]).unwrap().is_by_users());
+    assert!(!settings(&[("sso", "basic"), ("vault_by", "operators")]).unwrap().is_by_users());
+    let form = [("sso", "form"), ("sso_form_url", "/login"), ("sso_form_success", "location:/"), by_users];
+    assert!(settings(&form).unwrap().check(Preauth::Oidc).is_ok());
+    for others in [&[by_users][..], &[("sso", "none"), by_users], &[("sso", "kerberos"), SPN, by_users]] {
+        let others = settings(others).unwrap();
+        for preauth in [Preauth::Oidc, Preauth::Passthrough] {
+            let refused = others.check(preauth).unwrap_err().to_string();
+            assert!(refused.starts_with("vault_by=users: needs sso=basic or sso=form"), "{refused}");
+        }
+        assert!(!others.is_by_users());
+    }
+    assert!(basic.check(Preauth::Passthrough).is_err());
+    assert!(settings(&[("vault_by", "operators")]).unwrap().check(Preauth::Passthrough).is_ok());
+}

@@ -16,7 +16,7 @@ fn anna() -> Owner {
 
 fn sealed(pair: &VaultKeyPair, purpose: &Purpose) -> Credential {
     let sealed = pair.public.seal(&login("anna", "hunter2").unwrap(), purpose).unwrap();
-    Credential { purpose: purpose.clone(), key: pair.public.fingerprint(), sealed, set_unix_ms: 1 }
+    Credential { purpose: purpose.clone(), key: pair.public.fingerprint(), sealed, set_unix_ms: 1, by: SetBy::Operator }
 }
 
 #[test]
@@ -121,4 +121,16 @@ fn an_origin_is_scheme_host_and_port() {
     assert_eq!(origin("http://crm/base/"), "http://crm");
     assert_eq!(origin("https://crm:443/"), "https://crm");
     assert_eq!(origin("https://[::1]:8443/x"), "https://[::1]:8443");
+}
+
+#[test]
+fn who_entered_a_credential_is_kept_and_those_from_before_are_operators() {
+    let credential = sealed(&VaultKeyPair::generate().unwrap(), &purpose(1, anna(), "http://crm:80"));
+    let by_operator = serde_json::to_string(&credential).unwrap();
+    assert!(!by_operator.contains("\"by\""), "as connectors of before know it: {by_operator}");
+    assert_eq!(serde_json::from_str::<Credential>(&by_operator).unwrap(), credential);
+    let by_user = Credential { by: SetBy::User, ..credential };
+    let text = serde_json::to_string(&by_user).unwrap();
+    assert!(text.contains("\"by\":\"user\""), "{text}");
+    assert_eq!(serde_json::from_str::<Credential>(&text).unwrap(), by_user);
 }

@@ -19,7 +19,7 @@ use super::download::{Download, Step};
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
 use super::sign_in::COOKIE_PREFIX;
-use super::sso::{session_key, sso_login};
+use super::sso::{password_page, session_key, sso_login};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
@@ -313,6 +313,15 @@ impl Forwarding<'_> {
         self.head.method.is_idempotent() && !self.head.upgrade && self.upload.is_replayable()
     }
 
+    /// What a connector's CANCEL means to the client, and what they can do about it.
+    fn cancelled(&self, cancel: &Cancel) -> Reject {
+        let reject = Reject::cancelled(cancel);
+        match password_page(self.admitted.app(), &self.worker.newest().plan) {
+            Some(page) => reject.leading_to_password(page),
+            None => reject,
+        }
+    }
+
     fn judge(&mut self, ended: Ended) -> Attempt {
         let begun = self.download.has_begun();
         let refuse =
@@ -329,7 +338,7 @@ impl Forwarding<'_> {
                 if safe { Attempt::Retry(Reject::connector_lost()) } else { refuse(Reject::connector_lost()) }
             }
             Ended::Cancelled(cancel) => {
-                let reject = Reject::cancelled(&cancel);
+                let reject = self.cancelled(&cancel);
                 tracing::debug!(request = %self.transaction.request, culprit = ?cancel.culprit, code = ?cancel.code, detail = cancel.detail.as_str(), "cancelled");
                 self.transaction.detail = cancel.detail.clone();
                 let elsewhere = cancel.unprocessed || (cancel.culprit == Culprit::Connector && self.is_repeatable());

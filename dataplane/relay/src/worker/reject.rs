@@ -6,7 +6,7 @@ mod sso;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use postern_http::{BodyKind, Known, Malformed, Problem, ResponseHead};
+use postern_http::{BodyKind, Known, Link, Malformed, Problem, ResponseHead};
 use postern_io::wall_clock;
 use postern_model::codes;
 use postern_model::ids::RequestId;
@@ -26,6 +26,8 @@ pub(crate) struct Reject {
     field: Option<(Known, Cow<'static, str>)>,
     /// Beside that, what the browser is to keep or forget.
     cookies: Box<[String]>,
+    /// Where the user can do something about it: a URL, and what it is for.
+    link: Option<(Box<str>, &'static str)>,
     content: Content,
     /// No refusal at all: what was asked for.
     answer: bool,
@@ -52,6 +54,7 @@ impl Reject {
             detail: Cow::Borrowed(detail),
             field: None,
             cookies: Box::default(),
+            link: None,
             content: Content::Page,
             answer: false,
             close: false,
@@ -262,6 +265,7 @@ impl Reject {
             code: self.code,
             title,
             detail: &self.detail,
+            link: self.link.as_ref().map(|(url, text)| Link { url, text }),
             request_id: &request_id,
             time: &time,
         };

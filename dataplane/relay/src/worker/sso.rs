@@ -2,6 +2,8 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_model::ids::{AppId, SessionId};
+use postern_model::plan::{Plan, PlannedApp};
+use postern_model::portal::PASSWORDS_PATH;
 use postern_model::session;
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
@@ -9,6 +11,7 @@ use postern_tunnel::{Detail, SessionKey, SsoLogin};
 
 use super::authorise::{Permit, Subject};
 use super::reject::Reject;
+use super::sign_in::issuer_of;
 
 /// None where the application signs nobody on. Where it does, nobody passes unnamed: the connector would have to send the request
 /// without a user. `detail` becomes what an operator should know of a refusal.
@@ -20,6 +23,12 @@ pub(super) fn sso_login(permit: &Permit, detail: &mut Detail) -> Result<Option<S
         Some(Subject::Person(person)) => of_user(&permit.app().settings, &person.held.record.user, detail),
         Some(Subject::Service(_)) | None => Err(Reject::sso_needs_user()),
     }
+}
+
+/// Where users enter the password that they are signed on to the application with; none where that is its operators' matter.
+pub(super) fn password_page(app: &PlannedApp, plan: &Plan) -> Option<String> {
+    let identity = plan.identity().filter(|_| app.settings.sso.is_by_users())?;
+    Some(format!("{}{PASSWORDS_PATH}{}", issuer_of(identity), app.id))
 }
 
 fn names_users(settings: &AppSettings) -> bool {

@@ -27,7 +27,9 @@ use postern_model::identity::DEVICE_HOST_PATH;
 use postern_model::ids::{ConnectorId, GroupId, RelayId, TenantId};
 use postern_model::plan::Plan;
 use postern_model::service_token::ServiceToken;
-use postern_tunnel::{Connection, Event, GoAwayReason, Hello, Identity, Output, Sent, StreamId};
+use postern_tunnel::{
+    Cancel, CancelCode, Connection, Culprit, Event, GoAwayReason, Hello, Identity, Output, Sent, StreamId,
+};
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
 
@@ -294,6 +296,10 @@ impl FakeConnector {
                 let fields = Bytes::from(fields.collect::<String>());
                 (BodyKind::Length(fields.len() as u64), Answer { pending: vec![fields], ended: true })
             }
+            // A password of the vault that is not there, one that is not taken, and what no password changes.
+            None if path == "/sso/missing" => return self.cancel(stream, CancelCode::SSO_CREDENTIAL_MISSING),
+            None if path == "/sso/refused" => return self.cancel(stream, CancelCode::SSO_CREDENTIAL_REFUSED),
+            None if path == "/sso/failed" => return self.cancel(stream, CancelCode::SSO_REFUSED),
             None if path == "/deaf" => {
                 self.deaf.insert(stream);
                 return;
@@ -317,6 +323,10 @@ impl FakeConnector {
         self.connection.send_head(stream, &encoded, false).unwrap();
         self.streams.insert(stream, answer);
         self.pump(stream);
+    }
+
+    fn cancel(&mut self, stream: StreamId, code: CancelCode) {
+        self.connection.cancel(stream, &Cancel::new(Culprit::Client, code));
     }
 
     fn switch(&mut self, stream: StreamId, request: &RequestHead, end: bool) {

@@ -2,7 +2,7 @@
 
 use postern_model::ids::{AppId, TenantId};
 use postern_model::secret::SecretText;
-use postern_model::vault::{Credential, Login, Purpose, VaultKeyPair, VaultPublicKey};
+use postern_model::vault::{Credential, Login, Purpose, SetBy, VaultKeyPair, VaultPublicKey};
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn credential(public: &VaultPublicKey, port: u16) -> Credential {
     };
     let login = Login::new(SecretText::new("ABERG".into()), SecretText::new("hunter2".into())).unwrap();
     let sealed = public.seal(&login, &purpose).unwrap();
-    Credential { purpose, key: public.fingerprint(), sealed, set_unix_ms: 1 }
+    Credential { purpose, key: public.fingerprint(), sealed, set_unix_ms: 1, by: SetBy::Operator }
 }
 
 fn looked(public: &VaultPublicKey, vault: Option<Arc<Vault>>, login: Option<&str>) -> Vec<CheckStep> {

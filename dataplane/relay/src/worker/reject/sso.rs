@@ -44,6 +44,22 @@ impl Reject {
         Self::new(403, "sso-credential-refused", detail)
     }
 
+    /// Where users enter their passwords themselves, they are led there: `page`. Other refusals stay what they are.
+    pub(crate) fn leading_to_password(self, page: String) -> Self {
+        let (detail, text) = match self.code {
+            "sso-credential-missing" => (
+                "No password is kept for you in this application yet. Enter the one that you have there, and you are signed on with it.",
+                "Enter your password",
+            ),
+            "sso-credential-refused" => (
+                "The application does not take the password that is kept for you. Enter the one that it takes now: it is tried at once.",
+                "Enter the password anew",
+            ),
+            _ => return self, // nothing that a password would change
+        };
+        Self { detail: Cow::Borrowed(detail), link: Some((page.into(), text)), ..self }
+    }
+
     /// The user has none of the names that the application asks for.
     pub(crate) fn sso_login_missing() -> Self {
         let detail = "You have no name in this application that you could be signed on with. Ask its operator.";

@@ -2,6 +2,7 @@
 
 mod devices;
 mod known;
+mod passwords;
 mod programs;
 mod step_up;
 
