@@ -16,6 +16,7 @@ use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
 use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso};
+use postern_model::sso::VAULT_BY;
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice};
@@ -146,8 +147,10 @@ pub(crate) fn set(
     }
     let choice =
         Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: Some(before.certificate) };
+    let left_behind = vault::own::left_behind(&control.snapshot(), &before, &app);
     let mut published = store(control, actor, Draft::default(), app, choice, Some(before))?;
     published.warnings.extend(off);
+    published.warnings.extend(left_behind);
     published.warnings.extend(switched_off);
     Ok(published)
 }
@@ -269,6 +272,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     let mut warnings = kept_out::people(&snapshot, app, now_unix());
     warnings.extend(unknown);
     warnings.extend(vault::unusable(&snapshot, app));
+    warnings.extend(vault::own::keyless(&snapshot, app));
     warnings.extend(planned.warnings());
     warnings.extend(saml::warnings(app, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
@@ -314,8 +318,10 @@ pub(crate) fn backends(
 /// An application as its connectors see it.
 pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
     let mut settings = app.settings.clone();
-    // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows.
+    // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows, or who
+    // enters passwords there.
     take_sso(&mut settings);
+    settings.remove(VAULT_BY);
     take_portal(&mut settings);
     take_request(&mut settings);
     BackendApp {

@@ -36,6 +36,7 @@ use crate::sign_in::SignIns;
 use crate::stage::Staged;
 use crate::store::{AuditEntry, Commit, Pin, Store, StoreError};
 use crate::systems::Systems;
+use crate::vault::own::Changes;
 
 /// The whole of control's state, shared by all tasks of its one thread.
 pub(crate) struct Control {
@@ -56,6 +57,7 @@ pub(crate) struct Control {
     pub(crate) oauth: RefCell<oauth::InProgress>,
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
+    pub(crate) own_passwords: RefCell<Changes>,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
@@ -105,6 +107,7 @@ impl Control {
             oauth: RefCell::default(),
             scim: RefCell::default(),
             sources: RefCell::default(),
+            own_passwords: RefCell::default(),
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),

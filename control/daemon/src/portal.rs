@@ -3,6 +3,7 @@
 
 mod devices;
 mod groups;
+pub(crate) mod passwords;
 mod requests;
 mod reviews;
 mod sessions;
@@ -11,12 +12,14 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use postern_model::Snapshot;
 use postern_model::admin::Problem;
 use postern_model::config::App;
 use postern_model::directory::{User, assigned};
 use postern_model::identity::Refused;
 use postern_model::ids::{AppId, Name, UserGroupId};
 use postern_model::portal::{Apps, PortalAction, PortalAnswer, PortalRequest, TILES_MAX, Tile, Visitor};
+use postern_model::secret::SecretText;
 use postern_model::session::SessionRecord;
 use postern_model::settings::PortalSettings;
 
@@ -25,6 +28,7 @@ use crate::control::{Actor, Control};
 use crate::problem::not_found;
 use crate::sessions::{record_of, secret_key};
 use crate::store::StoredSession;
+use crate::vault::own;
 
 /// Who asks.
 pub(crate) struct Caller {
@@ -38,7 +42,7 @@ pub(crate) struct Caller {
 
 /// Everything there.
 pub(crate) fn answer(control: &Control, request: &PortalRequest) -> PortalAnswer {
-    let caller = match caller(control, request) {
+    let caller = match caller(control, &request.browser) {
         Ok(Some(caller)) => caller,
         Ok(None) => return PortalAnswer::Nobody {},
         Err(problem) => return refused(problem),
@@ -85,8 +89,8 @@ impl Caller {
     }
 }
 
-fn caller(control: &Control, request: &PortalRequest) -> Result<Option<Caller>, Problem> {
-    let key = secret_key(request.browser.expose());
+fn caller(control: &Control, browser: &SecretText) -> Result<Option<Caller>, Problem> {
+    let key = secret_key(browser.expose());
     let Some(session) = control.sessions_in_store(|store| store.session_of_browser(&key))? else { return Ok(None) };
     let Some(record) = record_of(control, &session)? else { return Ok(None) };
     let Some(user) = control.directory(|store| store.user(session.user))? else { return Ok(None) };
@@ -105,7 +109,7 @@ fn apps(control: &Control, caller: &Caller) -> PortalAnswer {
         let own = snapshot.apps.values().filter(|app| app.id.tenant == caller.user.id.tenant);
         let theirs = own.filter(|app| assigned(&snapshot.assignments, &caller.user, &groups, app.id, now).is_some());
         let identity = snapshot.identity.as_ref().map(|identity| identity.app);
-        theirs.filter(|app| Some(app.id) != identity).filter_map(|app| tile(caller, app)).collect()
+        theirs.filter(|app| Some(app.id) != identity).filter_map(|app| tile(&snapshot, caller, app)).collect()
     };
     let by_name = |tile: &Tile| (tile.collection.clone(), tile.label.to_lowercase(), tile.app);
     tiles.sort_by_cached_key(by_name);
@@ -114,7 +118,7 @@ fn apps(control: &Control, caller: &Caller) -> PortalAnswer {
     PortalAnswer::Apps(Box::new(Apps { visitor: caller.visitor(), tiles, more }))
 }
 
-fn tile(caller: &Caller, app: &App) -> Option<Tile> {
+fn tile(snapshot: &Snapshot, caller: &Caller, app: &App) -> Option<Tile> {
     let settings = seen(caller, app)?;
     Some(Tile {
         app: app.id,
@@ -122,6 +126,7 @@ fn tile(caller: &Caller, app: &App) -> Option<Tile> {
         url: settings.address(app)?,
         collection: settings.collection,
         icon: settings.icon.map(|png| URL_SAFE_NO_PAD.encode(&digest_of(&png)[..12])),
+        password: own::is_by_users(app).then(|| own::state(snapshot, app, caller.user.id).0),
     })
 }
 
@@ -157,5 +162,9 @@ fn digest_of(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn refused(problem: Problem) -> PortalAnswer {
-    PortalAnswer::Refused(Refused { code: problem.code, detail: problem.detail, retry_after_s: None })
+    PortalAnswer::Refused(in_words(problem))
+}
+
+fn in_words(problem: Problem) -> Refused {
+    Refused { code: problem.code, detail: problem.detail, retry_after_s: None }
 }

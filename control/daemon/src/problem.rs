@@ -101,6 +101,7 @@ mod tests {
             include_str!("devices/enrol.rs"),
             include_str!("devices/host.rs"),
             include_str!("devices/operate.rs"),
+            include_str!("vault/own.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -14,6 +14,7 @@ pub(crate) mod external;
 mod flow;
 mod guesses;
 mod offers;
+mod own;
 mod password;
 mod portal;
 mod refusals;
@@ -56,6 +57,7 @@ use waiting::Waiting;
 pub(crate) use account::account;
 pub(crate) use client::{authorize, consent};
 pub(crate) use devices::enter_code;
+pub(crate) use own::before_password;
 pub(crate) use password::password;
 pub(crate) use portal::begin_portal;
 pub(crate) use second::factor;
@@ -273,7 +275,7 @@ fn done(control: &Control, at: &At<'_>, session: SessionId, browser: Option<Brow
     let flow = at.flow;
     match &flow.goal {
         Goal::App => {}
-        Goal::Account | Goal::Portal => {
+        Goal::Account | Goal::Portal | Goal::Password => {
             return Step::Done(Done { location: flow.redirect_uri.clone(), browser, saml: None });
         }
         Goal::Saml(wanted) => return saml::answer(control, at, wanted, session, browser),

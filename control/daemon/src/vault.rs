@@ -1,5 +1,7 @@
 //! The password vault, as far as control knows it: what is sealed, for whom, and to which key. Nothing here can be opened here.
 
+pub(crate) mod own;
+
 use postern_model::admin::{
     AskSealing, Changed, CredentialView, Problem, PutCredential, Sealing, SetVaultKey, VaultKeyView,
 };
@@ -8,7 +10,7 @@ use postern_model::config::{App, Tenant};
 use postern_model::ids::{GroupId, UserId};
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
-use postern_model::vault::{Credential, CredentialKey, Owner, Purpose, origin};
+use postern_model::vault::{Credential, CredentialKey, Owner, Purpose, SetBy, origin};
 use postern_model::{Change, Snapshot};
 
 use crate::apps::{backends, find_app};
@@ -97,35 +99,38 @@ pub(crate) fn put(
     let app = find_app(&control.snapshot(), tenant, &id).cloned().ok().filter(|app| app.id == purpose.app);
     let app = app.ok_or_else(|| not_found("application", &id))?;
     let owner = owner_text(control, tenant, purpose.owner)?;
-    let credential = Credential { purpose, key, sealed, set_unix_ms: now_unix_ms() };
+    let credential = Credential { purpose, key, sealed, set_unix_ms: now_unix_ms(), by: SetBy::Operator };
+    if let Some(reason) = misfit(&control.snapshot(), &app, &credential) {
+        let detail = format!("the credential was sealed for something else: {reason}");
+        return Err(problem("vault-sealing-stale", detail));
+    }
+    let version = store(control, actor, &app, &owner, credential)?;
+    let idle = method(&app).is_none().then(|| {
+        format!("{}: it is not used yet: postern app set {0} --set sso=basic, or sso=form (docs/single-sign-on.md#passwords)", app.name)
+    });
+    Ok(Changed { version, warnings: idle.into_iter().collect() })
+}
+
+/// Keeps what fits the application.
+fn store(control: &Control, actor: &Actor, app: &App, owner: &str, credential: Credential) -> Result<u64, Problem> {
     let mut draft = Draft::default();
     {
         let snapshot = control.snapshot();
-        if let Some(reason) = misfit(&snapshot, &app, &credential) {
-            return Err(problem(
-                "vault-sealing-stale",
-                format!("the credential was sealed for something else: {reason}"),
-            ));
-        }
         check_room(&snapshot, &credential)?;
         let before = snapshot.credentials.get(&credential.key());
-        draft.audit(audit("vault.set", &app, &owner, before, Some(&credential)));
+        draft.audit(audit("vault.set", app, owner, before, Some(&credential)));
     }
     draft.change(Change::CredentialPut(credential.clone()));
     sign(
         control,
-        &app,
+        app,
         |credentials| {
             credentials.retain(|held| held.key() != credential.key());
             credentials.push(credential.clone());
         },
         &mut draft,
     );
-    let version = control.commit(actor, draft)?;
-    let idle = method(&app).is_none().then(|| {
-        format!("{}: it is not used yet: postern app set {0} --set sso=basic, or sso=form (docs/single-sign-on.md#passwords)", app.name)
-    });
-    Ok(Changed { version, warnings: idle.into_iter().collect() })
+    control.commit(actor, draft)
 }
 
 /// `vault remove`.
@@ -142,15 +147,19 @@ pub(crate) fn remove(
         None => Owner::Shared,
     };
     let text = owner_text(control, tenant, owner)?;
+    let version = take_out(control, actor, &app, owner, &text)?;
+    Ok(Changed { version, warnings: Vec::new() })
+}
+
+fn take_out(control: &Control, actor: &Actor, app: &App, owner: Owner, text: &str) -> Result<u64, Problem> {
     let key = CredentialKey { app: app.id, owner };
     let held = control.snapshot().credentials.get(&key).cloned();
     let held = held.ok_or_else(|| not_found("credential", &format!("{} {text}", app.name)))?;
     let mut draft = Draft::default();
-    draft.audit(audit("vault.remove", &app, &text, Some(&held), None));
+    draft.audit(audit("vault.remove", app, text, Some(&held), None));
     draft.change(Change::CredentialRemoved { app: app.id, owner });
-    sign(control, &app, |credentials| credentials.retain(|held| held.key() != key), &mut draft);
-    let version = control.commit(actor, draft)?;
-    Ok(Changed { version, warnings: Vec::new() })
+    sign(control, app, |credentials| credentials.retain(|held| held.key() != key), &mut draft);
+    control.commit(actor, draft)
 }
 
 /// Removes the credentials of a user who goes.
@@ -191,6 +200,7 @@ pub(crate) fn list(control: &Control, tenant: &Tenant) -> Result<Vec<CredentialV
             origin: held.purpose.origin.clone(),
             key: held.key,
             set_unix_ms: held.set_unix_ms,
+            by: held.by,
             problem: misfit(&control.snapshot(), app, held).or_else(|| {
                 method(app).is_none().then(|| "the application has neither sso=basic nor sso=form".to_owned())
             }),

@@ -17,6 +17,7 @@ mod kerberos;
 mod negotiate;
 mod oauth;
 mod pages;
+mod passwords;
 mod portal;
 mod request;
 mod saml;

@@ -118,7 +118,7 @@ async fn ask(control: &Control, headers: &HeaderMap, query: &str, path: &str, ac
 }
 
 /// The page of who is not signed in, which may be about a tenant.
-fn nobody(query: &str) -> Response<Page> {
+pub(crate) fn nobody(query: &str) -> Response<Page> {
     let tenant = Fields::parse(query.as_bytes()).map(|mut fields| fields.take("tenant"));
     pages::nobody(tenant.as_deref().filter(|tenant| !tenant.is_empty()))
 }
@@ -132,7 +132,7 @@ async fn sign_in(control: &Control, headers: &HeaderMap, query: &str) -> Respons
 }
 
 /// Reloading shows it again and does nothing again.
-fn see_other(path: &str) -> Response<Page> {
+pub(crate) fn see_other(path: &str) -> Response<Page> {
     let mut page = pages::empty(StatusCode::SEE_OTHER);
     page.headers_mut().insert(LOCATION, HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/")));
     page

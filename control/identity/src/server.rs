@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::control::Control;
 use crate::oauth::{self, Place};
-use crate::{device, external, negotiate, pages, portal, saml, scim, sign_in};
+use crate::{device, external, negotiate, pages, passwords, portal, saml, scim, sign_in};
 
 /// A page's bytes.
 pub(crate) type Page = Full<Bytes>;
@@ -57,6 +57,9 @@ async fn page(control: &Control, head: &Parts, body: Incoming) -> Response<Page>
     }
     let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
+    if let Some(app) = passwords::app_of(head.uri.path()) {
+        return passwords::answer(control, head, app, &body).await;
+    }
     if portal::is_for(head.uri.path()) {
         return portal::answer(control, head, &body).await;
     }

@@ -136,13 +136,14 @@ fn credentials(context: &Context, app: Option<&str>) -> Result<List<CredentialVi
 
 fn table(output: Output, credentials: &[CredentialView]) -> String {
     let now = SystemTime::now();
-    let table = output.table(["APP", "OWNER", "FOR", "KEY", "SET", "PROBLEM"]).rows(credentials, |held| {
+    let table = output.table(["APP", "OWNER", "FOR", "KEY", "SET", "BY", "PROBLEM"]).rows(credentials, |held| {
         [
             held.app.to_string(),
             held.owner.clone(),
             held.origin.clone(),
             held.key.to_string(),
             relative_ms(held.set_unix_ms, now),
+            held.by.as_str().to_owned(),
             held.problem.clone().unwrap_or_else(|| "-".into()),
         ]
     });

@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn connectors_are_told_nothing_of_the_portal_and_of_requests() {
-        let names = ["portal_name", "portal_icon", "request", "request_group", "backend_timeout_ms", "sso_headers"];
+        let names =
+            ["portal_name", "portal_icon", "request", "request_group", "backend_timeout_ms", "sso_headers", "vault_by"];
         let app = App {
             id: AppId::new(TenantId::DEFAULT, 1),
             name: "wiki".parse().unwrap(),

@@ -213,6 +213,7 @@ async fn answer(
         path::SIGN_OUT => reply(read(&body).map(|request| sign_in::sign_out(control, &request))),
         portal_path::BEGIN => reply(read(&body).map(|request| sign_in::begin_portal(control, &request))),
         portal_path::PORTAL => reply(read(&body).map(|request| portal::answer(control, &request))),
+        portal_path::PASSWORD => reply(read(&body).map(|request| portal::passwords::answer(control, &request))),
         oauth::path::AUTHORIZE => reply(read(&body).map(|request| sign_in::authorize(control, request))),
         oauth::path::CONSENT => reply(read(&body).map(|request| sign_in::consent(control, &request))),
         oauth::path::DEVICE => reply(read(&body).map(|request| sign_in::enter_code(control, request))),

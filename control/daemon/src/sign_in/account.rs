@@ -1,65 +1,37 @@
-//! The page on which people see to their own factors: only for who proved who they are within the last minutes, with a second
-//! factor if they have one.
-
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+//! The page on which people see to their own factors.
 
 use postern_model::directory::User;
 use postern_model::identity::{
-    ACCOUNT_PATH, Account, AccountAction, AccountAnswer, AccountRequest, Factor, Missed, Refused, Step,
+    ACCOUNT_PATH, Account, AccountAction, AccountAnswer, AccountRequest, Factor, Refused, Step,
 };
 
-use super::demand::Demand;
-use super::flow::{At, Flow, Goal, Proven, Stage};
-use super::second::{enrol, resume};
-use super::{alive, internal, issuer, refused};
+use super::flow::{At, Goal, Proven, Stage};
+use super::own::Own;
+use super::second::enrol;
+use super::{internal, refused};
 use crate::control::{Actor, Control, Draft};
 use crate::factors::{self, put_codes, recovery_codes};
-use crate::limits::ENROL_FRESH_S;
-use crate::sessions::random_secret;
 use crate::store::StoredSession;
 
 /// Everything on that page.
 pub(crate) fn account(control: &Control, request: AccountRequest) -> AccountAnswer {
     let AccountRequest { browser, action, client } = request;
-    let Some(session) = alive(control, &browser) else { return AccountAnswer::Nobody };
-    let Ok(Some(user)) = control.directory(|store| store.user(session.user)) else { return AccountAnswer::Nobody };
-    let failed = || AccountAnswer::Step(Box::new(Step::Refused(internal())));
-    let Ok(stored) = control.directory(|store| store.factors(user.id)) else { return failed() };
-    let app = {
-        let snapshot = control.snapshot();
-        snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app)).cloned()
+    let refuse = |refused| AccountAnswer::Step(Box::new(Step::Refused(refused)));
+    let own = match Own::at_page(control, (&browser, &client), Goal::Account, ACCOUNT_PATH) {
+        Ok(Some(own)) => own,
+        Ok(None) => return AccountAnswer::Nobody,
+        Err(refused) => return refuse(refused),
     };
-    let Some((app, (secret, key))) = app.zip(random_secret().ok()) else { return failed() };
-    let flow = Flow {
-        app: app.id,
-        redirect_uri: format!("{}{ACCOUNT_PATH}", issuer(control)),
-        state: String::new(),
-        challenge: String::new(),
-        source: client.address,
-        tenant: user.id.tenant,
-        goal: Goal::Account,
-        replaces: Some(session.id),
-        stage: RefCell::new(Stage::Taken),
-        missed: Missed::default(),
-        visit: RefCell::default(),
-        again: Cell::new(false),
+    let (at, session, user) = (own.at(&client), &own.session, &own.user);
+    let step = match (own.to_prove(control, &at), action) {
+        (Err(refused), _) => return refuse(refused),
+        (Ok(Some(step)), _) => step,
+        (Ok(None), AccountAction::Show) => return show(control, user, None),
+        (Ok(None), AccountAction::Remove(id)) => return remove(control, user, &id),
+        (Ok(None), AccountAction::Add) => enrol(control, &at, user, Proven::by(session, user), None, None),
+        (Ok(None), AccountAction::RenewCodes) => renew_codes(control, &at, session, user),
     };
-    let flow = Rc::new(flow);
-    let at = At { secret: &secret, flow: &flow, app: &app, client: &client };
-    // A computer that somebody finds unlocked signs in by itself: a factor of theirs must not come of that.
-    let again = !stored.any() && Proven::by(&session, &user).is_silent();
-    let demand = Demand { multi_factor: stored.any(), max_age_s: Some(ENROL_FRESH_S), again, ..Demand::default() };
-    let step = match (resume(control, &at, &session, &user, demand), action) {
-        (Some(step), _) => step,
-        (None, AccountAction::Show) => return show(control, &user, None),
-        (None, AccountAction::Remove(id)) => return remove(control, &user, &id),
-        (None, AccountAction::Add) => enrol(control, &at, &user, Proven::by(&session, &user), None, None),
-        (None, AccountAction::RenewCodes) => renew_codes(control, &at, &session, &user),
-    };
-    if matches!(step, Step::Ask(_)) {
-        control.sign_ins.borrow_mut().keep(key, flow);
-    }
+    own.keep_if_asked(control, &step);
     AccountAnswer::Step(Box::new(step))
 }
 

@@ -66,7 +66,7 @@ pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) 
 pub(super) fn apps(at: &At<'_>) -> Vec<AppId> {
     match &at.flow.goal {
         Goal::Client(wanted) if !wanted.conditions.is_empty() => wanted.conditions.clone(),
-        Goal::Client(_) | Goal::App | Goal::Account | Goal::Portal | Goal::Saml(_) => vec![at.app.id],
+        Goal::Client(_) | Goal::App | Goal::Account | Goal::Portal | Goal::Password | Goal::Saml(_) => vec![at.app.id],
     }
 }
 

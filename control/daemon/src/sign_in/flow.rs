@@ -53,6 +53,8 @@ pub(super) enum Goal {
     Account,
     /// Their applications.
     Portal,
+    /// Their password in one of them.
+    Password,
     /// An application that waits for an assertion.
     Saml(Box<super::saml::Wanted>),
     /// A client of the OpenID provider.
@@ -66,6 +68,7 @@ impl Goal {
             Self::App | Self::Saml(_) | Self::Client(_) => None,
             Self::Account => Some("your second factors"),
             Self::Portal => Some("your applications"),
+            Self::Password => Some("your password in an application"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod kerberos;
+mod passwords;
 mod risk;
 mod saml;
 mod step_up;

@@ -19,6 +19,7 @@ mod link;
 mod logged;
 mod networks;
 mod out_of_reach;
+mod passwords;
 mod peer;
 mod policies;
 mod portal;

@@ -2,6 +2,7 @@
 
 mod devices;
 mod groups;
+mod password;
 mod requests;
 mod reviews;
 
@@ -13,12 +14,13 @@ use maud::{DOCTYPE, Markup, html};
 use postern_model::codes;
 use postern_model::directory::is_bidi_control;
 use postern_model::identity::Refused;
-use postern_model::portal::{Apps, OwnSession, Sessions, Tile, Visitor};
+use postern_model::portal::{Apps, OwnSession, PASSWORDS_PATH, PasswordState, Sessions, Tile, Visitor};
 
 use super::{Rights, empty, of_document};
 use crate::server::Page;
 pub(crate) use devices::devices;
 pub(crate) use groups::{group, groups};
+pub(crate) use password::password;
 pub(crate) use requests::requests;
 pub(crate) use reviews::reviews;
 
@@ -53,7 +55,27 @@ pub(crate) fn apps(apps: &Apps) -> Response<Page> {
 }
 
 fn list(tiles: &[Tile]) -> Markup {
-    html! { ul.tiles { @for tile in tiles { li { a.tile href=(tile.url) { (symbol(tile)) span { (tile.label) } } } } } }
+    html! {
+        ul.tiles {
+            @for tile in tiles {
+                li {
+                    a.tile href=(tile.url) { (symbol(tile)) span { (tile.label) } }
+                    @if let Some(state) = tile.password { (own_password(tile, state)) }
+                }
+            }
+        }
+    }
+}
+
+/// Whether there is one, and the way to it. Which application it is for is read to who does not see where it stands.
+fn own_password(tile: &Tile, state: PasswordState) -> Markup {
+    let text = match state {
+        PasswordState::Missing => "Enter your password",
+        PasswordState::Own => "Password stored",
+        PasswordState::Stale => "Enter your password anew",
+        PasswordState::Shared => "Shared password",
+    };
+    html! { a.stored href={ (PASSWORDS_PATH) (tile.app) } aria-label={ (text) ": " (tile.label) } { (text) } }
 }
 
 /// Beside its name: nothing that has to be read to anybody.
@@ -231,6 +253,7 @@ mod tests {
             url: "https://wiki.example.com/?a=1&b=\"".into(),
             collection: collection.map(|collection| collection.parse().unwrap()),
             icon: icon.map(Into::into),
+            password: None,
         }
     }
 
@@ -269,6 +292,25 @@ mod tests {
         assert!(!html.contains("/groups"), "only who looks after one has a page of groups: {html}");
         let nothing = text(apps(&Apps { visitor: visitor(), tiles: Vec::new(), more: true })).await;
         assert!(nothing.contains("not assigned to any") && nothing.contains("There are more"), "{nothing}");
+    }
+
+    #[tokio::test]
+    async fn a_tile_says_whether_a_password_is_stored_where_users_enter_it() {
+        let shown = async |password| {
+            let tiles = vec![Tile { password, ..tile("CRM", None, None) }];
+            text(apps(&Apps { visitor: visitor(), tiles, more: false })).await
+        };
+        assert!(!shown(None).await.contains("/passwords/"));
+        for (state, words) in [
+            (PasswordState::Missing, "Enter your password"),
+            (PasswordState::Own, "Password stored"),
+            (PasswordState::Stale, "Enter your password anew"),
+            (PasswordState::Shared, "Shared password"),
+        ] {
+            let html = shown(Some(state)).await;
+            let link = format!("href=\"/passwords/a1-7\" aria-label=\"{words}: CRM\">{words}</a>");
+            assert!(html.contains(&link), "{html}");
+        }
     }
 
     #[test]
