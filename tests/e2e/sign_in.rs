@@ -5,6 +5,7 @@ mod attacks;
 mod countries;
 mod devices;
 mod pages;
+pub(crate) mod pages;
 mod portal;
 mod programs;
 mod revocation;

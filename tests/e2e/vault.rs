@@ -1,5 +1,7 @@
 //! The password vault, end to end: nginx that wants HTTP Basic, JupyterLab that has a form, and where passwords are not.
 
+mod by_users;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;

@@ -8,11 +8,11 @@ use postern_tests::pass_over;
 
 use super::{PASSWORD, Scene, login_url, url};
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const SIZES: [(&str, u32, u32); 2] = [("phone", 390, 844), ("desktop", 1280, 800)];
 
 /// Looks at the page in both sizes: nothing is cut off, and what is pressed is large enough for a finger.
-pub(super) fn look(browser: &Browser, name: &str) {
+pub(crate) fn look(browser: &Browser, name: &str) {
     for (size, width, height) in SIZES {
         browser.resize(width, height).unwrap();
         browser.screenshot(&format!("sign-in-{name}-{size}")).unwrap();
@@ -27,7 +27,7 @@ pub(super) fn look(browser: &Browser, name: &str) {
     }
 }
 
-pub(super) fn fill_in(browser: &Browser, login: &str, password: &str) {
+pub(crate) fn fill_in(browser: &Browser, login: &str, password: &str) {
     let script = format!(
         "document.querySelector('#login').value = {login:?}; document.querySelector('#password').value = {password:?};
          document.querySelector('button').click(); return true"
@@ -35,11 +35,11 @@ pub(super) fn fill_in(browser: &Browser, login: &str, password: &str) {
     browser.script(&script).unwrap();
 }
 
-pub(super) fn wait_for_text(browser: &Browser, text: &str) {
+pub(crate) fn wait_for_text(browser: &Browser, text: &str) {
     browser.wait_for(PATIENCE, &format!("return document.body.innerText.includes({text:?})")).unwrap();
 }
 
-pub(super) fn is_at(browser: &Browser, url: &str) {
+pub(crate) fn is_at(browser: &Browser, url: &str) {
     browser.wait_for(PATIENCE, &format!("return location.href === {url:?}")).unwrap();
 }
 
