@@ -4,7 +4,6 @@
 mod attacks;
 mod countries;
 mod devices;
-mod pages;
 pub(crate) mod pages;
 mod portal;
 mod programs;

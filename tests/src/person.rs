@@ -123,7 +123,7 @@ impl Person {
         let mut answer = self.step(method, &url, fields, &body)?;
         for _ in 0..REDIRECTS_MAX {
             let Some(to) = leads_to(&answer) else { return Ok(Page { url, answer }) };
-            url = to;
+            url = if to.starts_with('/') { format!("https://{}{to}", parts(&url)?.0) } else { to };
             answer = self.step("GET", &url, &[], "")?;
         }
         bail!("redirected without end: {:?}", self.went)

@@ -155,7 +155,8 @@ fn who_has_no_business_there_gets_nothing_whatever_they_ask() {
     let unsaid = scene.site.publish("wiki", &json!({"sso": "basic", "backend_plaintext": "allow"}));
     let open = scene.site.publish("open", &by("users"));
     let ended = scene.site.publish("ended", &by("users"));
-    for app in ["erp", "wiki", "open"] {
+    let all = scene.site.publish("all", &by("users"));
+    for app in ["erp", "wiki", "open", "all"] {
         scene.site.assign(app, &json!({"everyone": true}));
     }
     scene.site.assign("ended", &json!({"user": "anna", "expires_unix": 1_000}));
@@ -175,6 +176,7 @@ fn who_has_no_business_there_gets_nothing_whatever_they_ask() {
         for (browser, app, why) in [
             (&carl, &*crm, "not assigned"),
             (&zoe, &*crm, "another tenant's user"),
+            (&zoe, &*all, "another tenant's user, who is not everyone"),
             (&anna, "a2-1", "another tenant's application"),
             (&anna, &*by_operators, "operators enter passwords"),
             (&anna, &*unsaid, "they do where nothing is said"),
@@ -192,7 +194,8 @@ fn who_has_no_business_there_gets_nothing_whatever_they_ask() {
     assert_eq!(scene.listed(), vec![]);
     let apps = scene.site.ask(&anna, &json!({"do": "apps"}));
     for tile in apps["tiles"].as_array().unwrap() {
-        assert_eq!(tile.get("password").is_some(), tile["label"] == "crm", "{tile}");
+        let is_by_users = tile["label"] == "crm" || tile["label"] == "all";
+        assert_eq!(tile.get("password").is_some(), is_by_users, "{tile}");
     }
 }
 

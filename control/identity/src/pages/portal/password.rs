@@ -14,15 +14,20 @@ pub(crate) fn password(shown: &PasswordPage) -> Response<Page> {
     let address = format!("{PASSWORDS_PATH}{app}");
     let title = format!("Your password for {label}");
     let has_own = matches!(state, PasswordState::Own | PasswordState::Stale);
+    // Only a guess: what is stored nobody knows here, and must not be replaced by one that was overlooked.
+    let name = if has_own { "" } else { visitor.login.as_str() };
     let body = html! {
         p { a href="/" { "My Apps" } }
         h1 { (title) }
         p { (said(shown)) }
+        @if let Some(url) = url.as_ref().filter(|_| *state == PasswordState::Own) {
+            p { a href=(url) { "Open " (label) } }
+        }
         form.enter method="post" action=(address) {
             input type="hidden" name="action" value="save";
             label for="name" { "User name in " (label) }
             // Nothing that the browser keeps for this host: what it keeps here is what people sign in with.
-            input #name name="name" required maxlength=(USER_BYTES_MAX) value=(visitor.login) autocomplete="off"
+            input #name name="name" required maxlength=(USER_BYTES_MAX) value=(name) autocomplete="off"
                 autocapitalize="none" spellcheck="false";
             label for="password" { "Password in " (label) }
             input #password name="password" type="password" required maxlength=(PASSWORD_BYTES_MAX)
@@ -36,9 +41,6 @@ pub(crate) fn password(shown: &PasswordPage) -> Response<Page> {
                 button.quiet type="submit" { "Remove the password" }
             }
         }
-        @if let Some(url) = url.as_ref().filter(|_| *state == PasswordState::Own) {
-            p { a href=(url) { "Open " (label) } }
-        }
     };
     page(visitor, PASSWORDS_PATH, &title, &body)
 }
@@ -48,7 +50,7 @@ fn said(shown: &PasswordPage) -> Markup {
     html! {
         @match shown.state {
             PasswordState::Missing => { "None is stored. You are signed on to the application with the one that you enter here." },
-            PasswordState::Own => { strong { "A password is stored." } " It was entered " (when) ". Nobody can see it here; enter another one when it was changed." },
+            PasswordState::Own => { strong { "A password is stored." } " It was entered " (when) ". Nobody can see it here; enter another one when it has changed in the application." },
             PasswordState::Stale => { strong { "The password has to be entered anew." } " One was entered " (when) ", and the application has moved since, or has another key." },
             PasswordState::Shared => { "You are signed on with a password that all share. One that you enter here is used instead of it." },
         }
@@ -89,7 +91,6 @@ mod tests {
                 "<form class=\"enter\" method=\"post\" action=\"/passwords/a1-7\">",
                 "type=\"password\"",
                 "autocomplete=\"new-password\"",
-                "value=\"anna@example.com\"",
                 "for=\"name\"",
                 "for=\"password\"",
             ] {
@@ -109,6 +110,7 @@ mod tests {
             let html = html_of(state).await;
             assert!(html.contains(words), "{words} in {html}");
             assert_eq!(html.contains("value=\"remove\""), has_own, "{html}");
+            assert_eq!(html.contains("value=\"anna@example.com\""), !has_own, "{html}");
             assert_eq!(html.contains(">Open "), state == PasswordState::Own, "{html}");
         }
     }
