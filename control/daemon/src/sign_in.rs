@@ -105,6 +105,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         replaces: session.as_ref().map(|session| session.id),
         stage: RefCell::new(Stage::Password(None)),
         again: Cell::new(missed.again),
+        declined: RefCell::default(),
         missed,
         visit: RefCell::default(),
     });

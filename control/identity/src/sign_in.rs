@@ -9,8 +9,8 @@ use postern_model::identity::{
     GiveFactor, GivePassword, KeyAssertion, KeyCreated, MISSED_TERMS_MAX, Missed, PROMPT_LOGIN, Refused, SignedIn,
     Step, TERMS, path,
 };
-use postern_model::ids::Name;
 use postern_model::secret::SecretText;
+use postern_model::terms::AnyTerms;
 
 use crate::control::{Control, Unanswered};
 use crate::negotiate::Negotiable;
@@ -45,8 +45,11 @@ fn missed(fields: &Fields) -> Option<Missed> {
         "" => Some(false),
         value => (value == only).then_some(true),
     };
-    let terms = fields.get(TERMS).split(' ').filter(|name| !name.is_empty()).map(|name| name.parse().ok());
-    let terms = terms.collect::<Option<BTreeSet<Name>>>().filter(|terms| terms.len() <= MISSED_TERMS_MAX)?;
+    let terms = fields.get(TERMS).split(' ').filter(|any| !any.is_empty()).map(|any| any.parse().ok());
+    let terms = terms.collect::<Option<BTreeSet<AnyTerms>>>()?;
+    if terms.iter().flat_map(AnyTerms::names).count() > MISSED_TERMS_MAX {
+        return None;
+    }
     Some(Missed {
         multi_factor: is("acr_values", ACR_MULTI_FACTOR)?,
         again: is("prompt", PROMPT_LOGIN)?,

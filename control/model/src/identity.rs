@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceHost;
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
-use crate::ids::{AppId, GroupId, Name};
+use crate::ids::{AppId, GroupId};
 use crate::oauth::Consent;
+use crate::policy::REQUIREMENTS_MAX;
 use crate::saml::{AppLogout, SamlEnd};
 use crate::secret::SecretText;
-use crate::terms::{TermsFormat, TermsText};
+use crate::terms::{AnyTerms, TermsFormat, TermsText};
 
 pub use device::{
     AskDevice, CLIENT_CERT_FIELD, CSR, DEVICE, DEVICE_COOKIES, DEVICE_HOST_PATH, DEVICE_NAME, DEVICE_PLATFORM,
@@ -71,9 +72,9 @@ pub struct Missed {
     /// That the user proved not long ago who they are, or used it since: [`PROMPT_LOGIN`] as `prompt`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// These terms of use, accepted: their names in [`TERMS`], at most [`MISSED_TERMS_MAX`].
+    /// Terms of use, one of each accepted: in [`TERMS`], with at most [`MISSED_TERMS_MAX`] names.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub terms: BTreeSet<Name>,
+    pub terms: BTreeSet<AnyTerms>,
     /// A device that counts, where the session knows of none: [`DEVICE`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub device: bool,
@@ -81,10 +82,10 @@ pub struct Missed {
 
 /// In a request to sign in: with two different factors.
 pub const ACR_MULTI_FACTOR: &str = "mfa";
-/// In a request to sign in: names of terms of use, with spaces between.
+/// In a request to sign in: terms of use, of which one of each is to be accepted, with spaces between.
 pub const TERMS: &str = "terms";
-/// So many terms are asked for on one way.
-pub const MISSED_TERMS_MAX: usize = 8;
+/// So many terms are named on one way: as many as one policy can leave the choice between.
+pub const MISSED_TERMS_MAX: usize = REQUIREMENTS_MAX;
 /// In a request to sign in: anew, whatever there is.
 pub const PROMPT_LOGIN: &str = "login";
 
@@ -193,6 +194,9 @@ pub struct TermsPage {
     pub text: TermsText,
     /// Whether the user accepted an earlier version, or did so too long ago.
     pub again: bool,
+    /// What others are called that do as well: they are shown to whoever declines these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
 }
 
 /// The end of a sign-in that led to a session.

@@ -1,19 +1,24 @@
 //! Terms of use: what an organisation wants its users to agree to. Policies name them (`terms/NAME`), control keeps the texts
 //! and who accepted which version; relays know of each user only which ones they accepted, and until when that counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::is_bidi_control;
-use crate::ids::Name;
+use crate::directory::{as_text, is_bidi_control};
+use crate::ids::{IdInvalid, Name};
+use crate::policy::{Requirement, Step, StepUp};
 
 /// The terms that a user accepted, as far as that counts; of those that are to be accepted again, until when (Unix seconds).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AcceptedTerms(BTreeMap<Name, Option<u64>>);
+
+/// Terms of use of which any one is to be accepted. As text: their names with `~` between, which needs no escaping in a query.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnyTerms(BTreeSet<Name>);
 
 /// A text that people read before they accept it: 1 byte to 64 KiB, lines and tabs, no other control characters and none that
 /// turn the direction of writing.
@@ -80,6 +85,48 @@ impl FromIterator<Name> for AcceptedTerms {
         Self(names.into_iter().map(|name| (name, None)).collect())
     }
 }
+
+impl AnyTerms {
+    /// Those among what a step asks one of, if there are any.
+    #[must_use]
+    pub fn of(Step(any): &Step) -> Option<Self> {
+        let names = any.iter().filter_map(|step| match step {
+            StepUp::Meet(Requirement::Terms(name)) => Some(name.clone()),
+            StepUp::Meet(Requirement::Mfa | Requirement::RegisteredDevice | Requirement::CompliantDevice)
+            | StepUp::Reauthenticate => None,
+        });
+        let names: BTreeSet<Name> = names.collect();
+        (!names.is_empty()).then_some(Self(names))
+    }
+
+    /// Their names, of which there is one at least.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.0.iter()
+    }
+}
+
+impl From<Name> for AnyTerms {
+    fn from(name: Name) -> Self {
+        Self(BTreeSet::from([name]))
+    }
+}
+
+impl fmt::Display for AnyTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.names().map(Name::as_str).collect();
+        f.write_str(&names.join(OR))
+    }
+}
+
+impl FromStr for AnyTerms {
+    type Err = IdInvalid;
+
+    fn from_str(text: &str) -> Result<Self, IdInvalid> {
+        text.split(OR).map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+as_text!(AnyTerms);
 
 impl TermsText {
     /// The text.
@@ -157,6 +204,8 @@ pub const TERMS_VERSIONS_MAX: u32 = 1_000;
 pub const TERMS_EVERY_S_MIN: u32 = 3_600;
 /// The longest: ten years.
 pub const TERMS_EVERY_S_MAX: u32 = 10 * 366 * 86_400;
+/// Between terms of which any one is to be accepted.
+const OR: &str = "~";
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +222,18 @@ mod tests {
         let json = serde_json::to_string(&accepted).unwrap();
         assert_eq!(json, r#"{"house":null,"lab":100}"#);
         assert_eq!(serde_json::from_str::<AcceptedTerms>(&json).unwrap(), accepted);
+    }
+
+    #[test]
+    fn any_one_of_terms_has_one_spelling() {
+        let any: AnyTerms = "lab~house~lab".parse().unwrap();
+        assert_eq!((any.to_string(), any.names().count()), ("house~lab".into(), 2));
+        for wrong in ["", "~", "house~", "house lab", "House", "house~~lab"] {
+            assert!(wrong.parse::<AnyTerms>().is_err(), "{wrong:?}");
+        }
+        let step = |steps: &[&str]| Step(steps.iter().map(|step| step.parse().unwrap()).collect());
+        assert_eq!(AnyTerms::of(&step(&["mfa", "terms/lab", "terms/house"])), Some(any));
+        assert_eq!(AnyTerms::of(&step(&["mfa", "reauthenticate"])), None);
     }
 
     #[test]

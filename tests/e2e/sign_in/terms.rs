@@ -157,6 +157,39 @@ fn terms_that_cannot_be_are_refused_and_nobody_accepts_for_others() {
     assert!(again.text().contains("sign-in-over"), "an answer counts once: {}", again.text());
 }
 
+/// Through the relay and back: what it missed is either of the two.
+#[test]
+fn who_declines_one_of_two_that_do_accepts_the_other() {
+    let scene = Scene::start();
+    let world = &scene.world;
+    let wiki = url(&scene.wiki, "/bytes/3");
+    let mut anna = scene.signed_in("anna");
+    let text = file(&scene, "rules.txt", b"Wipe your feet.\n");
+    world.cli(&["terms", "create", "lab", "--title", "Lab rules", "--file", &text]).unwrap();
+    let either = ["policy", "create", "rules", "--everyone", "--app", "wiki", "--require-any", "terms/house,terms/lab"];
+    world.cli(&either).unwrap();
+    let page = anna.open(&wiki).unwrap();
+    let shown = page.answer.text();
+    assert!(is_terms(&scene, &page) && shown.contains("Lab rules"), "house is not there: {page:?}");
+    assert!(!shown.contains("will do as well"), "{shown}");
+    assert_eq!(anna.answer_terms(&page, true).unwrap().url, wiki);
+
+    world.cli(&["terms", "create", "house", "--title", "House rules", "--file", &text]).unwrap();
+    assert_eq!(opened(&mut anna, &wiki), (200, wiki.clone()), "one is enough");
+    scene.add_user("bert", &[]);
+    world.cli(&["assign", "--user", "bert", "wiki"]).unwrap();
+    let mut bert = scene.person();
+    let page = bert.sign_in(&wiki, "bert", PASSWORD, false).unwrap();
+    let shown = page.answer.text();
+    assert!(is_terms(&scene, &page) && shown.contains("<strong>Lab rules</strong> will do as well"), "{shown}");
+    let page = bert.answer_terms(&page, false).unwrap();
+    assert!(is_terms(&scene, &page) && page.answer.text().contains("Lab rules"), "{page:?}");
+    let page = bert.answer_terms(&page, true).unwrap();
+    assert_eq!((page.answer.status, &page.url), (200, &wiki), "{:?}", bert.went);
+    let accepted = |name: &str| world.json(&["terms", "acceptances", name]).unwrap()["items"].as_array().unwrap().len();
+    assert_eq!((accepted("house"), accepted("lab")), (0, 2));
+}
+
 #[test]
 fn terms_are_read_and_accepted_in_chromium() {
     if !browser::is_there() {

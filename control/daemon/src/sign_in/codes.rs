@@ -96,6 +96,7 @@ mod tests {
             missed: postern_model::identity::Missed::default(),
             visit: std::cell::RefCell::default(),
             again: std::cell::Cell::new(false),
+            declined: Default::default(),
         };
         let mut codes = Codes::default();
         codes.keep(secret_key("code"), &flow, SESSION, 100);

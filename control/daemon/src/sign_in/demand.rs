@@ -4,12 +4,13 @@ mod device;
 
 use postern_model::config::App;
 use postern_model::identity::Missed;
-use postern_model::ids::{AppId, Name};
+use postern_model::ids::AppId;
 use postern_model::policy::{
     ClientKind, Decision, DeviceState, Input, Outcome, Platform, Requirement, Risk, Step, StepUp,
 };
 use postern_model::session::{SessionRecord, is_multi_factor};
 use postern_model::settings::{AppSettings, Mfa};
+use postern_model::terms::AnyTerms;
 
 use super::flow::{At, Goal};
 use crate::clock::now_unix;
@@ -109,21 +110,17 @@ fn decide(
     control.prepared().policies.decide(&record.user, app, &input, now_unix())
 }
 
-/// The terms of use that a decision asks for, each to be accepted: where something else would do, nothing but terms is asked for
-/// that can be shown here.
-pub(super) fn asked_terms(decision: &Decision) -> impl Iterator<Item = &Name> {
+/// The terms of use that a decision asks for, one of each to be accepted: where something else would do, nothing but terms is
+/// asked for that can be shown here.
+pub(super) fn asked_terms(decision: &Decision) -> impl Iterator<Item = AnyTerms> {
     let steps = match &decision.outcome {
         Outcome::NeedsStepUp { steps } => Some(steps),
         Outcome::Allow | Outcome::Block { .. } => None,
     };
-    steps.into_iter().flatten().filter_map(|Step(any)| {
+    steps.into_iter().flatten().filter_map(|step| {
+        let Step(any) = step;
         let is_other = any.contains(&StepUp::Reauthenticate) || any.contains(&StepUp::Meet(Requirement::Mfa));
-        let mut named = any.iter().filter_map(|step| match step {
-            StepUp::Meet(Requirement::Terms(name)) => Some(name),
-            StepUp::Meet(Requirement::Mfa | Requirement::RegisteredDevice | Requirement::CompliantDevice)
-            | StepUp::Reauthenticate => None,
-        });
-        named.next().filter(|_| !is_other)
+        AnyTerms::of(step).filter(|_| !is_other)
     })
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Flow {
     pub(super) visit: RefCell<Visit>,
     /// Whether the user proves anew who they are: what an external provider knows from before is not enough then.
     pub(super) again: Cell<bool>,
+    /// Terms of use that were shown and not accepted: others may do as well.
+    pub(super) declined: RefCell<BTreeSet<Name>>,
 }
 
 /// Where a sign-in leads.

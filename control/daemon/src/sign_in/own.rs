@@ -59,6 +59,7 @@ impl Own {
             missed: Missed::default(),
             visit: RefCell::default(),
             again: Cell::new(false),
+            declined: RefCell::default(),
         });
         Ok(Some(Self { session, user, app, flow, secret, key }))
     }

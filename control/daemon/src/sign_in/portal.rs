@@ -44,6 +44,7 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
         missed: Missed::default(),
         visit: RefCell::default(),
         again: Cell::new(false),
+        declined: RefCell::default(),
     });
     let at = At { secret: &secret, flow: &flow, app: &app, client };
     let ask = external::first(control, tenant, at.page(control, Factor::Password, None));

@@ -7,6 +7,7 @@ use postern_model::directory::User;
 use postern_model::identity::{Factor, Refused, Step, TermsPage};
 use postern_model::ids::{Name, SessionId};
 use postern_model::policy::PolicyState;
+use postern_model::terms::AnyTerms;
 
 use super::demand::{apps, asked_terms, decision_for};
 use super::flow::{At, Proven, Stage};
@@ -35,6 +36,8 @@ pub(super) struct Due {
     session: Option<SessionId>,
     /// The user accepted some version before.
     again: bool,
+    /// What others are called that do as well.
+    instead: Option<String>,
 }
 
 /// What is to be accepted by who proved this, before they have a session.
@@ -65,11 +68,11 @@ pub(super) fn ask(control: &Control, at: &At<'_>, proven: Proven, due: Due, draf
     if let Err(refused) = log_with(control, draft, at.record(&proven, SignInOutcome::Interrupted("terms-needed"))) {
         return Step::Refused(refused);
     }
-    let Due { terms, text, session, again } = due;
+    let Due { terms, text, session, again, instead } = due;
     let shown = Shown { name: terms.name, version: text.version, session };
     at.flow.stage.replace(Stage::Terms(proven, shown));
     let TermsVersion { version, title, format, text, made_unix: _ } = text;
-    let page = TermsPage { title: title.to_string(), version, format, text, again };
+    let page = TermsPage { title: title.to_string(), version, format, text, again, instead };
     at.ask(control, Factor::Terms(page), None)
 }
 
@@ -83,18 +86,19 @@ pub(super) fn answered(
     accepts: bool,
 ) -> Step {
     if !accepts {
-        return declined(control, at, &proven);
+        return declined(control, at, user, proven, shown);
     }
     let there = control.directory(|store| store.terms_version(user.id.tenant, &shown.name, Some(shown.version)));
     match there {
-        Ok(Some(_)) => {}
-        // They were removed meanwhile.
-        Ok(None) => return Step::Refused(flow_over()),
+        Ok(Some(_)) => {
+            let draft = terms::accepted(user, &shown.name, shown.version);
+            if control.commit(&Actor::User(user.login.clone()), draft).is_err() {
+                return Step::Refused(internal());
+            }
+        }
+        // They were removed meanwhile: others may do.
+        Ok(None) => {}
         Err(_) => return Step::Refused(internal()),
-    }
-    let draft = terms::accepted(user, &shown.name, shown.version);
-    if control.commit(&Actor::User(user.login.clone()), draft).is_err() {
-        return Step::Refused(internal());
     }
     match shown.session {
         None => finish(control, at, user, proven, Draft::default()),
@@ -114,14 +118,27 @@ fn go_on(control: &Control, at: &At<'_>, user: &User, proven: Proven, id: Sessio
     done(control, at, session.id, None)
 }
 
-fn declined(control: &Control, at: &At<'_>, proven: &Proven) -> Step {
+/// Others that do as well are shown then; the application does not open where there are none.
+fn declined(control: &Control, at: &At<'_>, user: &User, proven: Proven, shown: &Shown) -> Step {
+    at.flow.declined.borrow_mut().insert(shown.name.clone());
+    let others = match shown.session {
+        None => due_of(control, at, user, &proven),
+        Some(id) => alive_of(control, user, id).map_or(Ok(None), |session| due(control, at, user, &session, Some(id))),
+    };
+    if let Ok(Some(others)) = others {
+        return ask(control, at, proven, others, Draft::default());
+    }
     if !is_first(control, at) {
         return Step::Refused(flow_over());
     }
+    let logged = log(control, at.record(&proven, SignInOutcome::Failure("terms-declined")));
+    Step::Refused(logged.err().unwrap_or_else(not_accepted))
+}
+
+fn not_accepted() -> Refused {
     let detail =
         "You did not accept the terms of use, so the application does not open. To read them again, open it once more.";
-    let logged = log(control, at.record(proven, SignInOutcome::Failure("terms-declined")));
-    Step::Refused(logged.err().unwrap_or_else(|| refused("terms-declined", detail)))
+    refused("terms-declined", detail)
 }
 
 /// Only one of two that were sent at once leads on.
@@ -140,7 +157,7 @@ fn are_asked_for(control: &Control, at: &At<'_>) -> bool {
     in_force.any(|policy| policy.id.tenant == at.flow.tenant && terms::asked_by(policy).next().is_some())
 }
 
-/// The first of them that the user has not accepted.
+/// The first of them that the user is to accept.
 fn due(
     control: &Control,
     at: &At<'_>,
@@ -149,29 +166,64 @@ fn due(
     of: Option<SessionId>,
 ) -> Result<Option<Due>, Refused> {
     let missed = &at.flow.missed.terms;
-    let mut names: BTreeSet<Name> = missed.clone();
+    let mut asked: BTreeSet<AnyTerms> = missed.clone();
     for app in apps(at) {
         if let Some(decision) = decision_for(control, at, app, session) {
-            names.extend(asked_terms(&decision).cloned());
+            asked.extend(asked_terms(&decision));
         }
     }
     let accepted = control.directory(|store| store.accepted_terms(user.id)).map_err(|_| internal())?;
-    for name in names.into_iter().filter(|name| !accepted.count(name, now_unix())) {
-        let found = control.directory(|store| store.terms_version(user.id.tenant, &name, None));
-        match found.map_err(|_| internal())? {
-            Some((terms, text)) => {
-                let again = control.directory(|store| store.accepted_once(user.id, &name)).map_err(|_| internal())?;
-                return Ok(Some(Due { terms, text, session: of, again }));
+    let now = now_unix();
+    for any in asked.into_iter().filter(|any| !any.names().any(|name| accepted.count(name, now))) {
+        match offer(control, at, user, &any)? {
+            Offer::Shown((terms, text), instead) => {
+                let name = &terms.name;
+                let again = control.directory(|store| store.accepted_once(user.id, name)).map_err(|_| internal())?;
+                return Ok(Some(Due { terms, text, session: of, again, instead }));
             }
+            Offer::AllDeclined => return Err(not_accepted()),
             // The relay would send the browser here for ever.
-            None if missed.contains(&name) => {
-                let detail =
-                    format!("A policy asks for the terms of use {name}, which are not there. Tell your administrator.");
+            Offer::NotThere if missed.contains(&any) => {
+                let names: Vec<&str> = any.names().map(Name::as_str).collect();
+                let names = names.join(" or ");
+                let detail = format!(
+                    "A policy asks for the terms of use {names}, which are not there. Tell your administrator."
+                );
                 return Err(refused("policy-step-up", detail));
             }
             // It refuses, and says so.
-            None => {}
+            Offer::NotThere => {}
         }
     }
     Ok(None)
+}
+
+/// What can be done about terms of which any one is to be accepted.
+enum Offer {
+    /// These are shown; what those are called that are shown to whoever declines them.
+    Shown((StoredTerms, TermsVersion), Option<String>),
+    AllDeclined,
+    NotThere,
+}
+
+/// The first that are there and were not declined.
+fn offer(control: &Control, at: &At<'_>, user: &User, any: &AnyTerms) -> Result<Offer, Refused> {
+    let (mut is_there, mut shown) = (false, None);
+    for name in any.names() {
+        let found = control.directory(|store| store.terms_version(user.id.tenant, name, None));
+        let Some(found) = found.map_err(|_| internal())? else { continue };
+        is_there = true;
+        if at.flow.declined.borrow().contains(name) {
+            continue;
+        }
+        match shown {
+            None => shown = Some(found),
+            Some(shown) => return Ok(Offer::Shown(shown, Some(found.1.title.to_string()))),
+        }
+    }
+    Ok(match shown {
+        Some(shown) => Offer::Shown(shown, None),
+        None if is_there => Offer::AllDeclined,
+        None => Offer::NotThere,
+    })
 }

@@ -18,12 +18,15 @@ enum Block<'a> {
 
 /// The page.
 pub(super) fn terms(flow: &SecretText, page: &TermsPage, app: &str) -> Markup {
-    let TermsPage { title, version, format, text, again } = page;
+    let TermsPage { title, version, format, text, again, instead } = page;
     html! {
         h1 #terms-title { (title) }
         p.where {
             @if *again { "These terms are to be accepted again" } @else { "You are to accept these terms" }
             " before you go on to " strong { (app) } ". Version " (version) "."
+            @if let Some(title) = instead {
+                " If you do not accept them, " strong { (title) } " will do as well: you see them next."
+            }
         }
         // Whoever uses a keyboard scrolls it when it has the focus.
         div.terms role="region" aria-labelledby="terms-title" tabindex="0" {
@@ -83,7 +86,8 @@ mod tests {
 
     fn page(format: TermsFormat, text: &str) -> String {
         let text = text.to_owned().try_into().unwrap();
-        let page = TermsPage { title: "<i>House".into(), version: 3, format, text, again: false };
+        let instead = Some("<i>Lab".into());
+        let page = TermsPage { title: "<i>House".into(), version: 3, format, text, again: false, instead };
         terms(&SecretText::new("\"flow".into()), &page, "<b>wiki").into_string()
     }
 
@@ -96,6 +100,7 @@ mod tests {
             "<h2>One &lt;script&gt;</h2><p>line more</p><h3>Two</h3><ul><li>a</li><li>b</li></ul>",
             "<p>[x](javascript:alert(1)) &lt;img src=x&gt; ####no #no</p>",
             "&lt;i&gt;House",
+            "&lt;i&gt;Lab",
             "&lt;b&gt;wiki",
             "value=\"&quot;flow\"",
         ] {

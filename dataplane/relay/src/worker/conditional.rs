@@ -12,7 +12,7 @@ use postern_model::policy::{
     StepUp,
 };
 use postern_model::session::SessionRecord;
-use postern_model::terms::AcceptedTerms;
+use postern_model::terms::{AcceptedTerms, AnyTerms};
 use postern_tunnel::Detail;
 
 use super::reject::Reject;
@@ -154,18 +154,20 @@ impl Unmet {
             Self::Asked(_, steps) => steps,
         };
         let mut missed = Missed::default();
-        for Step(any) in steps {
-            let terms = any.iter().find_map(|step| match step {
-                StepUp::Meet(Requirement::Terms(name)) => Some(name),
-                StepUp::Meet(Requirement::Mfa | Requirement::RegisteredDevice | Requirement::CompliantDevice)
-                | StepUp::Reauthenticate => None,
-            });
+        let mut named = 0;
+        for step in steps {
+            let (Step(any), terms) = (step, AnyTerms::of(step));
             match (any.contains(&StepUp::Reauthenticate), any.contains(&StepUp::Meet(Requirement::Mfa)), terms) {
                 (true, _, _) => missed.again = true,
                 (false, true, _) => missed.multi_factor = true,
-                // What is more than one way can ask for is asked for on the next.
-                (false, false, Some(_)) if missed.terms.len() >= MISSED_TERMS_MAX => {}
-                (false, false, Some(name)) => drop(missed.terms.insert(name.clone())),
+                (false, false, Some(any)) => {
+                    let more = any.names().count();
+                    // What is more than one way can ask for is asked for on the next.
+                    if named + more <= MISSED_TERMS_MAX {
+                        named += more;
+                        missed.terms.insert(any);
+                    }
+                }
                 // All that is left is a device.
                 (false, false, None) if can_show_device => missed.device = true,
                 (false, false, None) => return None,

@@ -138,7 +138,7 @@ async fn what_a_relay_missed_is_shown_and_what_is_not_there_is_said() {
     let world = World::new("off").await;
     make(&world, "house", None);
     let browser = world.signed_in(world.after_password().await).unwrap();
-    let missing = |name: &str| Missed { terms: [name.parse().unwrap()].into(), ..Missed::default() };
+    let missing = |any: &str| Missed { terms: [any.parse().unwrap()].into(), ..Missed::default() };
     // Whatever policies say here: else the browser would go round and round.
     let (flow, _) = shown(world.begin_missing(Some(&browser), missing("house")));
     assert!(matches!(accept(&world, &flow), Step::Done(_)));
@@ -160,4 +160,76 @@ async fn a_second_factor_comes_first_and_is_used_up_by_then() {
     assert_eq!(problem(world.code(&other.flow, &code)), "sign-in-code-wrong", "its code was used");
     let browser = world.signed_in(accept(&world, &flow)).unwrap();
     assert!(is_multi_factor(&world.session(&browser).unwrap().methods));
+}
+
+const EITHER: &str = r#""grant": {"require": {"any": ["terms/house", "terms/lab"]}}"#;
+
+#[tokio::test]
+async fn who_declines_the_first_of_two_that_do_is_shown_the_other() {
+    let world = World::new("off").await;
+    make(&world, "house", None);
+    make(&world, "lab", None);
+    world.set_policy(EITHER);
+    let decline = |flow: &SecretText| world.give(flow, FactorAnswer::Terms(false));
+    let (flow, page) = shown(world.after_password().await);
+    assert_eq!(page.instead.as_deref(), Some("House rules"), "that there are others is said");
+    let (flow, page) = shown(decline(&flow));
+    assert_eq!(page.instead, None);
+    let browser = world.signed_in(accept(&world, &flow)).unwrap();
+    let terms = record(&world, &browser).terms;
+    let lab = "lab".parse().unwrap();
+    assert_eq!((terms.count(&house(), now_unix()), terms.count(&lab, now_unix())), (false, true));
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "one is enough");
+    assert_eq!(world.logged(), ["terms-needed", "terms-needed", "success"]);
+}
+
+#[tokio::test]
+async fn who_declines_all_that_would_do_stays_out_and_begins_with_the_first() {
+    let world = World::new("off").await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    make(&world, "house", None);
+    make(&world, "lab", None);
+    make(&world, "zoo", None);
+    world.set_policy(r#""grant": {"require": {"all": ["terms/zoo"], "any": ["terms/house", "terms/lab"]}}"#);
+    let decline = |flow: &SecretText| world.give(flow, FactorAnswer::Terms(false));
+    let of_session = Some(&browser);
+    for of in [None, of_session] {
+        let first = if of.is_none() { world.after_password().await } else { world.begin(of) };
+        let (flow, page) = shown(first);
+        assert!(page.instead.is_some());
+        let (flow, _) = shown(decline(&flow));
+        assert_eq!(problem(decline(&flow)), "terms-declined", "the others are not asked for then");
+        assert_eq!(problem(accept(&world, &flow)), "sign-in-over");
+    }
+    let (flow, page) = shown(world.begin(of_session));
+    assert!(page.instead.is_some(), "they changed their mind");
+    let (flow, page) = shown(accept(&world, &flow));
+    assert_eq!(page.instead, None, "zoo");
+    assert!(matches!(accept(&world, &flow), Step::Done(_)));
+    assert!(record(&world, &browser).terms.count(&house(), now_unix()));
+}
+
+#[tokio::test]
+async fn terms_that_are_not_there_are_no_dead_end_where_others_do() {
+    let world = World::new("off").await;
+    make(&world, "lab", None);
+    world.set_policy(EITHER);
+    let missed = || Missed { terms: ["house~lab".parse().unwrap()].into(), ..Missed::default() };
+    let (flow, page) = shown(world.after_password().await);
+    assert_eq!(page.instead, None, "nobody is promised what is not there");
+    let browser = world.signed_in(accept(&world, &flow)).unwrap();
+    assert!(matches!(world.begin_missing(Some(&browser), missed()), Step::Done(_)));
+    // Those that are shown may be gone by the answer.
+    let world = World::new("off").await;
+    make(&world, "house", None);
+    make(&world, "lab", None);
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let (flow, _) = shown(world.begin_missing(Some(&browser), missed()));
+    let tenant = identity::default_tenant(&world.control.snapshot()).unwrap();
+    crate::terms::remove(&world.control, &Actor::Control, &tenant, "house").unwrap();
+    let (flow, _) = shown(accept(&world, &flow));
+    assert!(!record(&world, &browser).terms.count(&house(), now_unix()));
+    assert!(matches!(accept(&world, &flow), Step::Done(_)));
+    let neither = Missed { terms: ["mars~venus".parse().unwrap()].into(), ..Missed::default() };
+    assert_eq!(problem(world.begin_missing(Some(&browser), neither)), "policy-step-up");
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie, cookies_with};
 use postern_io::wall_clock;
 use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, DEVICE, Missed, PROMPT_LOGIN, TERMS};
-use postern_model::ids::{AppId, Name, SessionId};
+use postern_model::ids::{AppId, SessionId};
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp, PlannedIdentity};
 use postern_model::secret::SecretText;
@@ -92,8 +92,8 @@ fn too_old(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Vec<String> {
 /// What was missed, for the query.
 fn said(missed: &Missed) -> String {
     let part = |is_so: bool, name: &str, value: &str| if is_so { format!("&{name}={value}") } else { String::new() };
-    // Names have nothing that is escaped; + is a space.
-    let terms: Vec<&str> = missed.terms.iter().map(Name::as_str).collect();
+    // Names and what is between them have nothing that is escaped; + is a space.
+    let terms: Vec<String> = missed.terms.iter().map(ToString::to_string).collect();
     part(missed.again, "prompt", PROMPT_LOGIN)
         + &part(missed.multi_factor, "acr_values", ACR_MULTI_FACTOR)
         + &part(!terms.is_empty(), TERMS, &terms.join("+"))

@@ -27,6 +27,12 @@ const CASES: &[Case] = &[
     (r#""grant": {"require": {"all": ["terms/use"]}}"#, &[("terms", "use")], ""),
     (r#""grant": {"require": {"any": ["mfa", "terms/use"]}}"#, &[("acr_values", "mfa")], ""),
     (r#""grant": {"require": {"any": ["compliant-device", "terms/use"]}}"#, &[("terms", "use")], ""),
+    (r#""grant": {"require": {"any": ["terms/use", "terms/lab"]}}"#, &[("terms", "lab~use")], ""),
+    (
+        r#""grant": {"require": {"all": ["terms/new"], "any": ["terms/use", "terms/lab"]}}"#,
+        &[("terms", "lab~use new")],
+        "",
+    ),
     (r#""grant": {"require": {"all": ["compliant-device", "terms/use"]}}"#, &[], "policy-step-up"),
     (r#""grant": "block""#, &[], "policy-blocked"),
 ];
