@@ -207,8 +207,8 @@ fn alive_of(control: &Control, user: &User, id: SessionId) -> Option<StoredSessi
     sessions::record_of(control, &stored).ok().flatten().map(|_| stored)
 }
 
-/// The session that someone would have by what they proved, but for what tells it from others.
-fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
+/// The session that someone would have by what they proved, but for what tells it from others. The risk is what was judged.
+fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession {
     let now = now_unix();
     let (absolute_s, idle_s) = if proven.keep { (KEPT_ABSOLUTE_S, KEPT_IDLE_S) } else { (ABSOLUTE_S, IDLE_S) };
     StoredSession {
@@ -225,7 +225,7 @@ fn would_be(control: &Control, user: &User, proven: &Proven, client: &ClientInfo
         idle_s,
         persistent: proven.keep,
         seen_unix: now,
-        risk: risk::assess(control, user, client).max(proven.risk_min),
+        risk: proven.risk.so_far(),
         device: proven.device,
     }
 }
@@ -242,7 +242,7 @@ fn make_session(
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| internal())?;
     let id = SessionId(u128::from_be_bytes(id));
-    let stored = StoredSession { id, browser, ..would_be(control, user, proven, at.client) };
+    let stored = StoredSession { id, browser, ..would_be(user, proven, at.client) };
     let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(stored.created_unix));
     match &proven.vouched {
         Vouched::By(of) => draft.session(SessionChange::OfProvider(session, of.clone())),

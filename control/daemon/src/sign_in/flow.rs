@@ -9,13 +9,13 @@ use postern_model::config::App;
 use postern_model::directory::User;
 use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
 use postern_model::ids::{AppId, DeviceId, Name, SessionId, TenantId, UserId};
-use postern_model::policy::Risk;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
 use super::ask;
 use super::device_host::Visit;
 use super::password::Attempt;
+use super::risk::Judged;
 use super::webauthn::Challenge;
 use crate::control::Control;
 use crate::oauth::Wanted;
@@ -103,10 +103,10 @@ pub(super) struct Proven {
     pub(super) authenticated_unix: u64,
     /// The end of the session that becomes a stronger one: the new one ends no later.
     pub(super) ends_unix: Option<u64>,
-    /// What was judged before: when the password was given, or of the session that becomes a stronger one. It stays that.
-    pub(super) risk_min: Risk,
     /// The device that was shown: in this sign-in, or for the session that becomes a stronger one.
     pub(super) device: Option<DeviceId>,
+    /// How likely it is that it is somebody else, as far as that was judged.
+    pub(super) risk: Judged,
 }
 
 /// The provider that says who someone is, where one does.
@@ -142,8 +142,8 @@ impl Proven {
             keep: session.persistent,
             authenticated_unix: session.authenticated_unix,
             ends_unix: Some(session.expires_unix),
-            risk_min: session.risk,
             device: session.device,
+            risk: Judged::before(session.risk),
         }
     }
 }

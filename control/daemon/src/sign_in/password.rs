@@ -6,10 +6,10 @@ use postern_model::config::App;
 use postern_model::directory::{LoginName, User};
 use postern_model::identity::{ClientInfo, Factor, GivePassword, Step};
 use postern_model::ids::{TenantId, UserId};
-use postern_model::policy::Risk;
 use postern_model::session::AuthMethod;
 
 use super::flow::{At, Proven, Stage, Vouched};
+use super::risk::Judged;
 use super::{busy, flow_over, log, second, too_many, user, wrong};
 use crate::clock::now_unix;
 use crate::control::{Control, Draft};
@@ -73,8 +73,8 @@ pub(crate) async fn password(control: &Control, request: GivePassword) -> Step {
         keep,
         authenticated_unix: now_unix(),
         ends_unix: None,
-        risk_min: Risk::Low,
         device: None,
+        risk: Judged::default(),
     };
     second::go_on(control, &at, &user, proven, Draft::default())
 }

@@ -21,6 +21,15 @@ use crate::source::network;
 use crate::store::StoreError;
 use crate::store::records::{Order, ResultFilter, SignInFilter, Span, Times, WhoSignedIn};
 
+/// What was judged of one sign-in. It is judged once for each address that its steps come from: what its own steps leave in the
+/// log, wrong codes for one, says nothing more about it. And it only rises: a step from home does not make up for one from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Judged {
+    so_far: Risk,
+    /// Where the last step came from.
+    last: Option<IpAddr>,
+}
+
 /// Something that speaks for somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
@@ -67,8 +76,29 @@ struct Known {
     sprayed: usize,
 }
 
+impl Judged {
+    /// What was judged of the session that becomes a stronger one.
+    pub(super) const fn before(risk: Risk) -> Self {
+        Self { so_far: risk, last: None }
+    }
+
+    pub(super) const fn so_far(&self) -> Risk {
+        self.so_far
+    }
+
+    /// Somebody proved something from there.
+    pub(super) fn judge(&mut self, control: &Control, user: &User, client: &ClientInfo) {
+        if self.last != Some(client.address) {
+            self.so_far = assess(control, user, client).max(self.so_far);
+            self.last = Some(client.address);
+        }
+    }
+}
+
 /// The risk of a sign-in that is about to succeed.
-pub(super) fn assess(control: &Control, user: &User, client: &ClientInfo) -> Risk {
+fn assess(control: &Control, user: &User, client: &ClientInfo) -> Risk {
+    #[cfg(test)]
+    ASSESSED.set(ASSESSED.get() + 1);
     let known = match known(control, user, client) {
         Ok(known) => known,
         Err(error) => {
@@ -206,6 +236,12 @@ impl Signal {
             Self::NewCountry | Self::NewAsn | Self::Anonymiser | Self::Failures => Risk::Medium,
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often the sign-in log was read through.
+    pub(super) static ASSESSED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// Codes of the log.

@@ -85,9 +85,8 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     // Which factors its users show is a provider's to say, unless more is demanded here.
     let has_own = factors.any() && proven.vouched == Vouched::Nobody;
-    let would_be = would_be(control, user, &proven, at.client);
-    proven.risk_min = would_be.risk;
-    let demand = demanded(control, at, &would_be);
+    proven.risk.judge(control, user, at.client);
+    let demand = demanded(control, at, &would_be(user, &proven, at.client));
     proven.keep &= !demand.no_persistent;
     if demand.device {
         return device_host::needed(control, at, proven, None, draft);
@@ -142,7 +141,7 @@ pub(super) fn enrol(
 ) -> Step {
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     let is_first = secret.is_none() && !factors.any() && !is_multi_factor(&proven.methods);
-    if is_first && proven.risk_min >= Risk::Medium && has_policies(control, user) {
+    if is_first && proven.risk.so_far() >= Risk::Medium && has_policies(control, user) {
         let detail = "A second factor cannot be set up in a sign-in that looks like somebody else's.";
         let logged = log(control, at.record(&proven, SignInOutcome::Failure("policy-step-up")));
         return Step::Refused(logged.err().unwrap_or_else(|| refused("policy-step-up", detail)));
@@ -345,7 +344,8 @@ fn enrolled(
 }
 
 /// The session, in place of the one that there was. What was used up for it is so in the same transaction, `draft`.
-pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, proven: Proven, draft: Draft) -> Step {
+pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, mut proven: Proven, draft: Draft) -> Step {
+    proven.risk.judge(control, user, at.client);
     match terms::due_of(control, at, user, &proven) {
         Ok(None) => {}
         Ok(Some(due)) => return terms::ask(control, at, proven, due, draft),

@@ -45,8 +45,7 @@ pub(super) fn due_of(control: &Control, at: &At<'_>, user: &User, proven: &Prove
     if !are_asked_for(control, at) {
         return Ok(None);
     }
-    let would_be = would_be(control, user, proven, at.client);
-    due(control, at, user, &would_be, None)
+    due(control, at, user, &would_be(user, proven, at.client), None)
 }
 
 /// Someone has a session that is enough but for terms. `None`: for these, too.

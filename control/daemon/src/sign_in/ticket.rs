@@ -10,11 +10,11 @@ use postern_model::identity::{Factor, Refused, Step};
 use postern_model::ids::UserId;
 use postern_model::negotiate::{GiveTicket, KerberosSignIn, PrincipalRefused, TicketOutcome};
 use postern_model::network::NetworkKey;
-use postern_model::policy::Risk;
 use postern_model::session::AuthMethod;
 
 use super::flow::{At, Flow, Proven, Stage, Vouched};
 use super::password::Attempt;
+use super::risk::Judged;
 use super::{flow_over, internal, log, refused, second};
 use crate::clock::now_unix;
 use crate::control::{Control, Draft};
@@ -125,8 +125,8 @@ fn proven(user: &User) -> Proven {
         keep: false,
         authenticated_unix: now_unix(),
         ends_unix: None,
-        risk_min: Risk::Low,
         device: None,
+        risk: Judged::default(),
     }
 }
 

@@ -9,7 +9,6 @@ use postern_model::directory::User;
 use postern_model::external::{ExternalIdentity, UnknownUsers};
 use postern_model::identity::{ClientInfo, Refused};
 use postern_model::ids::{UserGroupId, UserId};
-use postern_model::policy::Risk;
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::offer;
@@ -17,6 +16,7 @@ use crate::clock::now_unix;
 use crate::control::{Audit, Control, Draft};
 use crate::sign_in::flow::{Proven, Vouched};
 use crate::sign_in::password::Attempt;
+use crate::sign_in::risk::Judged;
 use crate::sign_in::{internal, refused};
 use crate::store::sign_in::SignInOutcome;
 use crate::store::{DirectoryChange, Part, ProviderChange, ProviderSession, SignIn, StoredProvider};
@@ -81,8 +81,8 @@ impl Arrival<'_> {
             keep: false,
             authenticated_unix: authenticated_unix.unwrap_or_else(now_unix),
             ends_unix: None,
-            risk_min: Risk::Low,
             device: None,
+            risk: Judged::default(),
         };
         Ok(Admitted { user, proven, draft })
     }

@@ -18,6 +18,16 @@ async fn from(world: &World, address: [u8; 4], password: &str) -> Step {
     super::super::password(&world.control, GivePassword { flow, login, password, keep: false, client }).await
 }
 
+/// An answer to what was asked for, from an address.
+fn give_from(world: &World, address: [u8; 4], flow: &SecretText, answer: FactorAnswer) -> Step {
+    let client = ClientInfo { address: IpAddr::from(address), user_agent: "test".into() };
+    factor(&world.control, GiveFactor { flow: flow.clone(), answer, client })
+}
+
+fn code(code: &str) -> FactorAnswer {
+    FactorAnswer::Code(SecretText::new(code.into()))
+}
+
 fn locate(world: &mut World) {
     let path = world.folder.path().join("cities.mmdb");
     let entries = [("192.0.2.0/24", "DE", (52.5, 13.4)), ("198.51.100.0/24", "JP", (35.7, 139.7))];
@@ -123,4 +133,50 @@ async fn another_provider_and_an_anonymiser_speak_for_somebody_else() {
     world.set_policy(r#""conditions": {"asns": {"except": ["AS64500"]}}, "grant": {"require": {"all": ["mfa"]}}"#);
     assert!(matches!(from(&world, BERLIN, PASSWORD).await, Step::Done(_)));
     assert_eq!(problem(from(&world, TOKYO, PASSWORD).await), "policy-step-up");
+}
+
+/// Reading the log is what a sign-in costs most.
+#[tokio::test]
+async fn a_sign_in_is_judged_once_whatever_it_consists_of() {
+    let world = World::new("required").await;
+    let (secret, ..) = world.enrolled().await;
+    super::terms::make(&world, "house", None);
+    world.set_policy(super::terms::ASKS);
+    let before = crate::sign_in::risk::ASSESSED.get();
+    let ask = asked(world.after_password().await);
+    let ask = asked(world.code(&ask.flow, &code_at(&secret, 0)));
+    world.signed_in(world.give(&ask.flow, FactorAnswer::Terms(true))).unwrap();
+    assert_eq!(crate::sign_in::risk::ASSESSED.get() - before, 1);
+}
+
+#[tokio::test]
+async fn wrong_codes_of_a_sign_in_do_not_speak_against_itself() {
+    let world = World::new("required").await;
+    let (secret, ..) = world.enrolled().await;
+    assert_eq!(problem(from(&world, BERLIN, "wrong").await), "sign-in-wrong");
+    let mut ask = asked(world.after_password().await);
+    for _ in 1..crate::limits::RISK_FAILURES {
+        ask = asked(world.code(&ask.flow, "000000"));
+    }
+    let browser = world.signed_in(world.code(&ask.flow, &code_at(&secret, 0))).unwrap();
+    assert_eq!(world.session(&browser).unwrap().risk, Risk::Low);
+    let ask = asked(world.after_password().await);
+    let browser = world.signed_in(world.code(&ask.flow, &code_at(&secret, 1))).unwrap();
+    assert_eq!(world.session(&browser).unwrap().risk, Risk::Medium, "against the next they do");
+}
+
+/// The last step is one that anybody can take.
+#[tokio::test]
+async fn a_step_from_home_does_not_make_up_for_one_from_elsewhere() {
+    let mut world = World::new("required").await;
+    let (secret, ..) = world.enrolled().await;
+    locate(&mut world);
+    let ask = asked(from(&world, BERLIN, PASSWORD).await);
+    world.signed_in(give_from(&world, BERLIN, &ask.flow, code(&code_at(&secret, 0)))).unwrap();
+    super::terms::make(&world, "house", None);
+    world.set_policy(super::terms::ASKS);
+    let ask = asked(from(&world, BERLIN, PASSWORD).await);
+    let ask = asked(give_from(&world, TOKYO, &ask.flow, code(&code_at(&secret, 1))));
+    let browser = world.signed_in(give_from(&world, BERLIN, &ask.flow, FactorAnswer::Terms(true))).unwrap();
+    assert_eq!(world.session(&browser).unwrap().risk, Risk::High);
 }

@@ -8,9 +8,9 @@ use postern_model::session::SessionRecord;
 use super::*;
 use crate::store::{DirectoryChange, TermsChange};
 
-const ASKS: &str = r#""grant": {"require": {"all": ["terms/house"]}}"#;
+pub(super) const ASKS: &str = r#""grant": {"require": {"all": ["terms/house"]}}"#;
 
-fn make(world: &World, name: &str, every_s: Option<u32>) {
+pub(super) fn make(world: &World, name: &str, every_s: Option<u32>) {
     let text = "Wipe your feet.\n".to_owned().try_into().unwrap();
     let (name, title) = (name.parse().unwrap(), "House rules".parse().unwrap());
     let request = CreateTerms { name, title, text, format: Default::default(), every_s };
