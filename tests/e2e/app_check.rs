@@ -83,6 +83,27 @@ fn an_nginx_that_wants_passwords_is_looked_at_from_every_connector() {
     assert!(said.contains("refused") && said.contains("cure: connect: "), "{said}");
 }
 
+/// As requests see it: an application that speaks nothing else would be told to be broken.
+#[test]
+fn an_nginx_with_http2_is_asked_over_it() {
+    let world = World::usual().unwrap();
+    let leaf = certificate::self_signed_for_address(world.folder(), [127, 0, 0, 1].into()).unwrap();
+    let nginx = Nginx::start_http2(world.folder(), &leaf).unwrap();
+    let internal = format!("https://{}/", nginx.address());
+    world.publish_with("crm", &internal, &[]).unwrap();
+    let authority = format!("backend_ca=@{}", leaf.certificate.display());
+    for version in ["auto", "2"] {
+        let version = format!("backend_http={version}");
+        world.cli(&["app", "set", "crm", "--set", &authority, "--set", &version]).unwrap();
+        let (found, _) = checked(&world, &["crm"]);
+        assert!(step(&found, "tls").1.contains("h2, certificate"), "{found:#}");
+        assert!(step(&found, "http").1.starts_with("HTTP/2 "), "{found:#}");
+    }
+    world.cli(&["app", "set", "crm", "--set", "backend_http=1.1"]).unwrap();
+    let (found, _) = checked(&world, &["crm"]);
+    assert!(step(&found, "http").1.starts_with("HTTP/1.1 "), "{found:#}");
+}
+
 #[test]
 fn what_cannot_be_asked_is_a_clear_error() {
     let mut world = World::usual().unwrap();

@@ -5,29 +5,32 @@
 mod challenge;
 mod findings;
 mod http;
+mod http2;
 mod reach;
 mod redirect;
 mod sign_on;
 mod tls;
 mod trial;
 
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use postern_io::mailbox::{Sender, mailbox};
-use postern_io::spawn;
 use postern_io::time::timeout;
+use postern_io::{Instant, now, sleep_until, spawn};
 use postern_model::check::{CHECK_TIME_MS, CheckAsked, CheckReport};
+use postern_model::ids::AppId;
 use postern_sso::Account;
 use postern_tunnel::{Check, CheckAnswer};
 
 use crate::backend::Backend;
 use crate::embed::is_built_in;
-use crate::limits::CHECKS_MAX;
+use crate::limits::{CHECK_PAUSE, CHECKS_MAX};
 use crate::tunnel::Tunnel;
 use crate::vault::Vault;
 use findings::{Findings, Seen};
@@ -36,6 +39,8 @@ use findings::{Findings, Seen};
 #[derive(Default)]
 pub(crate) struct Checks {
     running: Arc<AtomicUsize>,
+    /// When each application's last one began, or is to begin: of those that are looked at now or were a moment ago.
+    began: Mutex<HashMap<AppId, Instant>>,
     account: Option<Arc<dyn Account>>,
 }
 
@@ -45,13 +50,23 @@ pub(crate) struct Place(Arc<AtomicUsize>);
 impl Checks {
     /// `account`: that users are signed on with by Kerberos, if there is one.
     pub(crate) fn new(account: Option<Arc<dyn Account>>) -> Self {
-        Self { running: Arc::default(), account }
+        Self { account, ..Self::default() }
     }
 
     fn place(&self) -> Option<Place> {
         let more = |running: usize| (running < CHECKS_MAX).then_some(running + 1);
         let taken = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         taken.is_ok().then(|| Place(Arc::clone(&self.running)))
+    }
+
+    /// When a check of this application may begin. A relay passes on what control asks, and if it was taken over asks by itself: an
+    /// application must not have one after the other all day long by it.
+    fn turn(&self, app: AppId, now: Instant) -> Instant {
+        let mut began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        began.retain(|_, begun| now < begun.after(CHECK_PAUSE));
+        let turn = began.get(&app).map_or(now, |begun| begun.after(CHECK_PAUSE));
+        began.insert(app, turn);
+        turn
     }
 }
 
@@ -93,6 +108,7 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     let Ok(asked) = serde_json::from_slice::<CheckAsked>(&check.asked) else {
         return Findings::single("check", Seen::fail("the question cannot be read", "update this connector"));
     };
+    let begun = now();
     tracing::info!(app = %check.app, "control has this application checked from here");
     let worker = &tunnel.worker;
     let Some(pool) = worker.pool_after(tunnel.config_offered(), check.app).await else {
@@ -102,6 +118,7 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
         );
         return Findings::single("config", unknown);
     };
+    sleep_until(worker.shared.checks.turn(check.app, now())).await;
     let backend = Arc::clone(&pool.backend);
     let keys = Keys { account: worker.shared.checks.account.clone(), vault: worker.shared.vault.clone() };
     let findings = Arc::new(Findings::default());
@@ -117,7 +134,8 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     }
     // What it has found by then counts. A look-up or a KDC that hangs keeps the thread, and its place, until it ends.
     // Nor does a thread that broke off have looked at everything.
-    let in_time = matches!(timeout(Duration::from_millis(CHECK_TIME_MS), ended.recv()).await, Ok(Some(())));
+    let left = Duration::from_millis(CHECK_TIME_MS).saturating_sub(now().since(begun));
+    let in_time = matches!(timeout(left, ended.recv()).await, Ok(Some(())));
     findings.report(in_time)
 }
 

@@ -79,6 +79,9 @@ pub const ASKED_BYTES_MAX: usize = 512 << 10;
 
 /// Checks that control asks for, at once: each takes a thread and less than 1 MiB.
 pub const CHECKS_MAX: usize = 2;
+/// Between the beginnings of two checks of one application: the second waits. With [`CHECKS_MAX`] none waits longer than this, and
+/// there is time enough left to look.
+pub const CHECK_PAUSE: Duration = Duration::from_secs(3);
 
 /// How long a resolved backend name is used.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);

@@ -173,6 +173,8 @@ const fn is_format(c: char) -> bool {
 
 /// A connector looks for so long; what is not done then is not looked at.
 pub const CHECK_TIME_MS: u64 = 25_000;
+/// One connection and its answer get so long at most, however long requests would wait.
+pub const CHECK_PATIENCE_MS: u64 = 8_000;
 /// A relay waits so long for the connector.
 pub const CHECK_ANSWER_TIMEOUT_MS: u64 = 30_000;
 /// Control waits so long for the relay.

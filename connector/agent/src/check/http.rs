@@ -1,4 +1,4 @@
-//! One GET over HTTP/1.1, by hand: within a time, and no more of the answer than a page.
+//! One GET, by hand: within a time, and no more of the answer than a page. What of it is HTTP/1.1 is here.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,6 +9,7 @@ use postern_http::h1::{BodyDecoder, BodyEvent, ResponseParser, encode_request};
 use postern_http::{Known, Limits, Malformed, Method, PathRules, RequestHead, ResponseHead, Target, Version};
 use zeroize::Zeroizing;
 
+use super::http2;
 use crate::backend::Backend;
 use crate::limits::{ASKED_BYTES_MAX, BACKEND_HEAD_BYTES_MAX};
 
@@ -21,6 +22,20 @@ impl<T: Read + Write> Wire for T {}
 pub(super) struct Timed {
     stream: TcpStream,
     until: Instant,
+}
+
+/// A connection, and what is spoken on it.
+pub(super) struct Spoken {
+    pub(super) wire: Box<dyn Wire>,
+    pub(super) http2: bool,
+}
+
+/// What is said besides the path.
+#[derive(Default)]
+pub(super) struct Said<'a> {
+    pub(super) authorization: Option<&'a str>,
+    /// The field's value.
+    pub(super) cookies: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// An answer.
@@ -42,6 +57,10 @@ pub(super) enum Trouble {
     SpeaksTls,
     #[error("the answer is not HTTP: {}", .0.code())]
     Malformed(Malformed),
+    #[error("the answer is not HTTP/2: {0}")]
+    NotHttp2(String),
+    #[error("it answers in HTTP/1.1, which was not asked")]
+    SpeaksHttp1,
     #[error("the connection ended before the answer was whole")]
     Ended,
     #[error("the connection broke: {0}")]
@@ -105,12 +124,21 @@ impl Got {
 }
 
 /// Asks for `target`.
-pub(super) fn get(
-    wire: &mut dyn Wire,
-    backend: &Backend,
-    target: &str,
-    authorization: Option<&str>,
-) -> Result<Got, Trouble> {
+pub(super) fn get(spoken: Spoken, backend: &Backend, target: &str, said: &Said<'_>) -> Result<Got, Trouble> {
+    let head = head(backend, target, said)?;
+    let Spoken { mut wire, http2 } = spoken;
+    let asked = Instant::now();
+    if http2 {
+        return http2::get(wire, backend, &head, asked);
+    }
+    let mut request = Zeroizing::new(Vec::with_capacity(head.headers.text_bytes() + 1024));
+    encode_request(&head, &mut request);
+    wire.write_all(&request)?;
+    wire.flush()?;
+    answer(&mut *wire, asked)
+}
+
+fn head(backend: &Backend, target: &str, said: &Said<'_>) -> Result<RequestHead, Trouble> {
     let rules = PathRules { allow_encoded_slash: true };
     let target =
         Target::parse(target.as_bytes(), &Method::Get, rules).map_err(|rule| Trouble::Malformed(rule.into()))?;
@@ -118,16 +146,15 @@ pub(super) fn get(
     head.keep_alive = false;
     head.headers.append_static(Known::UserAgent, SOFTWARE);
     head.headers.append_static(Known::Accept, "text/html, */*;q=0.5");
-    if let Some(authorization) = authorization {
+    if let Some(authorization) = said.authorization {
         let set = head.headers.set(Known::Authorization, authorization);
         debug_assert!(set.is_ok(), "it is made of base64");
     }
-    let mut request = Zeroizing::new(Vec::with_capacity(head.headers.text_bytes() + 1024));
-    encode_request(&head, &mut request);
-    let asked = Instant::now();
-    wire.write_all(&request)?;
-    wire.flush()?;
-    answer(wire, asked)
+    if let Some(cookies) = &said.cookies {
+        // The application made them up: what is no field value is not sent back.
+        let _ = head.headers.set(Known::Cookie, cookies.as_slice());
+    }
+    Ok(head)
 }
 
 fn answer(wire: &mut dyn Wire, asked: Instant) -> Result<Got, Trouble> {
@@ -206,4 +233,4 @@ fn more(wire: &mut dyn Wire, input: &mut Vec<u8>) -> Result<(), Trouble> {
 
 const SOFTWARE: &str = concat!("postern-connector/", env!("CARGO_PKG_VERSION"), " (app check)");
 /// The first byte of a server that expected a ClientHello.
-const TLS_ALERT: u8 = 0x15;
+pub(super) const TLS_ALERT: u8 = 0x15;

@@ -4,15 +4,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use postern_http::ResponseHead;
+use postern_http::{Known, ResponseHead};
+use postern_model::check::CHECK_PATIENCE_MS;
 use postern_model::settings::BackendHttp;
+use zeroize::Zeroizing;
 
 use super::findings::{Findings, Seen};
-use super::http::{self, Got, Timed, Trouble, Wire};
+use super::http::{self, Got, Said, Spoken, Timed, Trouble, is_slow};
 use super::redirect::{self, Leads};
 use super::tls;
 use crate::backend::Backend;
 use crate::limits::ADDRESSES_TRIED_MAX;
+use crate::sso::form::jar::Jar;
 
 /// What an application answers, and how to ask it once more.
 pub(super) struct Page {
@@ -22,21 +25,24 @@ pub(super) struct Page {
     /// It led to another host with a SAML request.
     pub(super) saml: bool,
     address: SocketAddr,
+    cookies: Cookies,
+}
+
+/// What the application had kept on the way there.
+struct Cookies {
+    jar: Jar,
+    began: Instant,
 }
 
 /// Goes as far as it can.
 pub(super) fn reach(findings: &Findings, backend: &Backend) -> Option<Page> {
     let addresses = findings.step("name", || name(backend))?;
     let (address, stream) = findings.step("connect", || connect(backend, &addresses))?;
-    let wire: Box<dyn Wire> = match &backend.tls {
-        Some(spoken) => findings.step("tls", || tls::look(backend, spoken, stream))?,
-        None => Box::new(stream),
+    let spoken = match &backend.tls {
+        Some(tls) => findings.step("tls", || tls::look(backend, tls, stream))?,
+        None => plain(backend, stream),
     };
-    if matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c) {
-        findings.add("http", Seen::skipped("backend_http says HTTP/2 alone, which a check does not speak"));
-        return None;
-    }
-    findings.step("http", || first_page(backend, address, wire))
+    findings.step("http", || first_page(backend, address, spoken))
 }
 
 fn name(backend: &Backend) -> (Seen, Option<Vec<SocketAddr>>) {
@@ -79,6 +85,12 @@ fn connect(backend: &Backend, addresses: &[SocketAddr]) -> (Seen, Option<(Socket
                 };
                 return (seen, Some((*address, stream)));
             }
+            Err(error) if is_slow(&error) && backend.connect_timeout > PATIENCE => {
+                let (waited, longer) = (PATIENCE.as_secs(), backend.connect_timeout.as_millis());
+                failed.push(format!(
+                    "{address} (no answer within the {waited} s that a check waits; requests wait {longer} ms (connect_timeout_ms))"
+                ));
+            }
             Err(error) => {
                 refused |= error.kind() == io::ErrorKind::ConnectionRefused;
                 failed.push(format!("{address} ({error})"));
@@ -93,18 +105,19 @@ fn connect(backend: &Backend, addresses: &[SocketAddr]) -> (Seen, Option<(Socket
     (Seen::fail(&format!("no connection to {}", failed.join(", ")), cure), None)
 }
 
-/// The page of the internal URL, or the one that it leads to in the same application.
-fn first_page(backend: &Backend, address: SocketAddr, wire: Box<dyn Wire>) -> (Seen, Option<Page>) {
+/// The page of the internal URL, or the one that it leads to in the same application. Cookies go with it, as with a browser's requests.
+fn first_page(backend: &Backend, address: SocketAddr, spoken: Spoken) -> (Seen, Option<Page>) {
     let mut target = format!("{}/", backend.internal.path);
-    let mut wire = Some(wire);
-    let mut way = String::new();
+    let (mut spoken, mut way, mut cookies) = (Some(spoken), String::new(), Cookies::default());
     for _ in 0..=REDIRECTS_MAX {
-        let opened = wire.take().map_or_else(|| open(backend, address), Ok);
-        let got = opened.and_then(|mut wire| http::get(&mut *wire, backend, &target, None));
+        let opened = spoken.take().map_or_else(|| open(backend, address, false), Ok);
+        let said = Said { authorization: None, cookies: cookies.field(&target) };
+        let got = opened.and_then(|spoken| http::get(spoken, backend, &target, &said));
         let got = match got {
             Ok(got) => got,
             Err(trouble) => return (unanswered(backend, &way, &trouble), None),
         };
+        cookies.keep(&got.head, &target);
         let seen = format!("{way}{}", answered(&got));
         match redirect::leads(backend, &target, &got.head) {
             Leads::Here(next) => {
@@ -114,9 +127,11 @@ fn first_page(backend: &Backend, address: SocketAddr, wire: Box<dyn Wire>) -> (S
             Leads::Elsewhere { to, saml } => {
                 let cure = "users' browsers go there themselves: publish that host, too, or set the internal URL to where it leads";
                 let seen = Seen::warn(&format!("{seen}, leads to {to}"), cure);
-                return (seen, Some(Page { got, target, saml, address }));
+                return (seen, Some(Page { got, target, saml, address, cookies }));
             }
-            Leads::Nowhere => return (judged(seen, &got.head), Some(Page { got, target, saml: false, address })),
+            Leads::Nowhere => {
+                return (judged(seen, &got.head), Some(Page { got, target, saml: false, address, cookies }));
+            }
         }
     }
     (
@@ -129,25 +144,66 @@ fn first_page(backend: &Backend, address: SocketAddr, wire: Box<dyn Wire>) -> (S
 }
 
 impl Page {
-    /// Asks for the same once more, with credentials.
+    /// Asks for the same once more, with credentials: over HTTP/1.1 where requests with them go over that.
     pub(super) fn again(&self, backend: &Backend, authorization: &str) -> Result<Got, Trouble> {
-        let mut wire = open(backend, self.address)?;
-        http::get(&mut *wire, backend, &self.target, Some(authorization))
+        let spoken = open(backend, self.address, backend.http == BackendHttp::Auto)?;
+        let said = Said { authorization: Some(authorization), cookies: self.cookies.field(&self.target) };
+        http::get(spoken, backend, &self.target, &said)
     }
 }
 
-fn open(backend: &Backend, address: SocketAddr) -> Result<Box<dyn Wire>, Trouble> {
+impl Default for Cookies {
+    fn default() -> Self {
+        Self { jar: Jar::default(), began: Instant::now() }
+    }
+}
+
+impl Cookies {
+    fn keep(&mut self, head: &ResponseHead, target: &str) {
+        let at = self.now();
+        head.headers.get_all(Known::SetCookie).for_each(|set| self.jar.keep(set, target, at));
+    }
+
+    fn field(&self, target: &str) -> Option<Zeroizing<Vec<u8>>> {
+        self.jar.field(target, self.now(), std::iter::empty())
+    }
+
+    /// The worker's clock does not go on this thread.
+    fn now(&self) -> postern_io::Instant {
+        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        postern_io::Instant::from_nanos(nanos)
+    }
+}
+
+fn open(backend: &Backend, address: SocketAddr, http1: bool) -> Result<Spoken, Trouble> {
     let stream = TcpStream::connect_timeout(&address, backend.connect_timeout.min(PATIENCE))?;
     let stream = Timed::new(stream, Instant::now() + patience(backend));
     match &backend.tls {
-        Some(spoken) => Ok(tls::open(spoken, stream)?),
-        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(tls::open(tls, stream, http1)?),
+        None => Ok(plain(backend, stream)),
     }
+}
+
+fn plain(backend: &Backend, stream: Timed) -> Spoken {
+    Spoken { wire: Box::new(stream), http2: backend.http == BackendHttp::H2c }
 }
 
 /// For one connection and its answer.
 fn patience(backend: &Backend) -> Duration {
     backend.silence_max.min(PATIENCE)
+}
+
+/// How long it was waited for, and whether requests would have waited longer.
+pub(super) fn waited(backend: &Backend) -> String {
+    let requests_ms = backend.silence_max.as_millis();
+    if backend.silence_max > PATIENCE {
+        format!(
+            "within the {} s that a check waits; requests wait {requests_ms} ms (backend_timeout_ms)",
+            PATIENCE.as_secs()
+        )
+    } else {
+        format!("within {requests_ms} ms (backend_timeout_ms)")
+    }
 }
 
 fn answered(got: &Got) -> String {
@@ -166,6 +222,18 @@ fn judged(seen: String, head: &ResponseHead) -> Seen {
     }
 }
 
+pub(super) fn words(backend: &Backend, trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Slow => format!("no answer in time: none {}", waited(backend)),
+        Trouble::SpeaksTls
+        | Trouble::SpeaksHttp1
+        | Trouble::NotHttp2(_)
+        | Trouble::Malformed(_)
+        | Trouble::Ended
+        | Trouble::Broken(_) => trouble.to_string(),
+    }
+}
+
 fn unanswered(backend: &Backend, way: &str, trouble: &Trouble) -> Seen {
     let cure = match trouble {
         Trouble::Slow => {
@@ -174,16 +242,19 @@ fn unanswered(backend: &Backend, way: &str, trouble: &Trouble) -> Seen {
         Trouble::SpeaksTls => {
             "the application speaks TLS there: set an https:// internal URL (postern app set NAME --internal https://…)"
         }
-        Trouble::Malformed(_) => "what answers there is no HTTP server: look at the port in the internal URL",
+        Trouble::SpeaksHttp1 => "set backend_http=1.1, or turn HTTP/2 with prior knowledge on in the application",
+        Trouble::Malformed(_) | Trouble::NotHttp2(_) => {
+            "what answers there is no HTTP server: look at the port in the internal URL, and at backend_http"
+        }
         Trouble::Ended | Trouble::Broken(_) if backend.tls.is_none() => {
             "look at the application's log; some servers that expect TLS end connections so"
         }
         Trouble::Ended | Trouble::Broken(_) => "look at the application's log: it ends the connection",
     };
-    Seen::fail(&format!("{way}{trouble}"), cure)
+    Seen::fail(&format!("{way}{}", words(backend, trouble)), cure)
 }
 
 /// A redirect or two and a step that hangs still leave time to say so.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_millis(CHECK_PATIENCE_MS);
 /// Redirects within the application that are followed.
 const REDIRECTS_MAX: usize = 5;

@@ -193,6 +193,22 @@ fn what_the_application_asks_leads_to_a_method() {
     }
 }
 
+/// A relay that was taken over names a configured application, and another address beside it.
+#[test]
+fn what_is_fetched_is_what_is_configured_whatever_was_asked() {
+    let (made_up, nobody) = says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let (port, asked) = says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let backend = backend_at(&format!("http://127.0.0.1:{port}/"), &[]);
+    let url = format!("http://127.0.0.1:{made_up}/");
+    let question = serde_json::json!({
+        "sign_on": true, "login": url, "url": url, "internal_url": url, "address": url, "host": format!("127.0.0.1:{made_up}"),
+    });
+    let question: CheckAsked = serde_json::from_value(question).unwrap();
+    let findings = Findings::default();
+    steps(&findings, &backend, &Keys::default(), &question);
+    assert_eq!((asked.load(Ordering::SeqCst), nobody.load(Ordering::SeqCst)), (1, 0));
+}
+
 #[test]
 fn few_checks_run_at_once() {
     let checks = Checks::new(None);
@@ -200,4 +216,93 @@ fn few_checks_run_at_once() {
     assert!(checks.place().is_none());
     drop(places);
     assert!(checks.place().is_some());
+}
+
+/// A relay that was taken over could have one after the other.
+#[test]
+fn checks_of_one_application_wait_for_each_other() {
+    let at = |s: u64| postern_io::Instant::from_nanos(s * 1_000_000_000);
+    let app = |seq| AppId::new(postern_model::ids::TenantId::DEFAULT, seq);
+    let checks = Checks::new(None);
+    assert_eq!(checks.turn(app(1), at(100)), at(100));
+    assert_eq!(checks.turn(app(1), at(101)), at(103));
+    assert_eq!(checks.turn(app(1), at(101)), at(106), "all of them");
+    assert_eq!(checks.turn(app(2), at(101)), at(101), "others do not");
+    assert_eq!(checks.turn(app(1), at(109)), at(109));
+    assert_eq!(checks.began.lock().unwrap().len(), 1, "what was long ago is forgotten");
+}
+
+#[test]
+fn an_application_gets_its_cookies_back_on_the_way() {
+    let (port, _) = server(move |mut stream| {
+        let head = read_head(&mut stream);
+        let has = |cookie: &str| head.lines().any(|line| line.to_ascii_lowercase() == cookie);
+        let answer = if head.starts_with("GET / ") && head.contains("cookie: ") {
+            if has("cookie: sid=1") { "200 OK\r\ncontent-length: 0" } else { "500 Another\r\ncontent-length: 0" }
+        } else if head.starts_with("GET / ") {
+            "302 F\r\nlocation: /in\r\nset-cookie: sid=1; HttpOnly; Path=/\r\nset-cookie: in=2; Path=/in\r\ncontent-length: 0"
+        } else if has("cookie: in=2; sid=1") {
+            "302 F\r\nlocation: /\r\ncontent-length: 0"
+        } else {
+            "500 None\r\ncontent-length: 0"
+        };
+        let _ = write!(stream, "HTTP/1.1 {answer}\r\n\r\n");
+    });
+    let steps = reached(&format!("http://127.0.0.1:{port}/"), &[]);
+    let http = of(&steps, "http");
+    assert!(http.seen.starts_with("302 to /in, 302 to /, HTTP/1.1 200"), "{http:?}");
+    assert!(!format!("{steps:?}").contains("sid"), "nobody is shown one: {steps:?}");
+}
+
+#[test]
+fn how_long_was_waited_is_said_where_requests_wait_longer() {
+    let steps = |settings: &[(&str, &str)]| {
+        let backend = backend_at("http://127.0.0.1:1/", settings);
+        reach::waited(&backend)
+    };
+    let words = steps(&[("backend_timeout_ms", "75000")]);
+    assert_eq!(words, "within the 8 s that a check waits; requests wait 75000 ms (backend_timeout_ms)");
+    assert_eq!(steps(&[("backend_timeout_ms", "8000")]), "within 8000 ms (backend_timeout_ms)");
+}
+
+/// A server's side of one exchange over HTTP/2, with prior knowledge; gives the frames of the request.
+pub(super) fn answer_http2(stream: &mut (impl std::io::Read + std::io::Write)) -> Vec<u8> {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).unwrap();
+    assert!(preface.starts_with(b"PRI * HTTP/2.0"));
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == HEADERS {
+            // :status 200, and "hi".
+            let answer = [0, 0, 1, HEADERS, 4, 0, 0, 0, 1, 0x88, 0, 0, 2, 0, 1, 0, 0, 0, 1, b'h', b'i'];
+            stream.write_all(&answer).unwrap();
+            stream.flush().unwrap();
+            return payload;
+        }
+    }
+}
+
+const HEADERS: u8 = 1;
+
+#[test]
+fn http2_with_prior_knowledge_is_spoken() {
+    let (port, _) = server(|mut stream| {
+        answer_http2(&mut stream);
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let h2c = [("backend_http", "h2c"), ("backend_timeout_ms", "2000")];
+    let steps = reached(&format!("http://127.0.0.1:{port}/"), &h2c);
+    assert!(of(&steps, "http").seen.starts_with("HTTP/2 200, first byte after"), "{steps:?}");
+    let (port, _) = says("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let steps = reached(&format!("http://127.0.0.1:{port}/"), &h2c);
+    fails(&steps, "http", "it answers in HTTP/1.1");
+    assert!(of(&steps, "http").cure.contains("backend_http=1.1"), "{steps:?}");
+    let (port, _) = server(|_| thread::sleep(Duration::from_secs(5)));
+    fails(&reached(&format!("http://127.0.0.1:{port}/"), &h2c), "http", "no answer in time: none within 2000 ms");
+    let (port, _) = server(drop);
+    fails(&reached(&format!("http://127.0.0.1:{port}/"), &h2c), "http", "");
 }

@@ -4,38 +4,52 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_model::settings::AppSettings;
+use postern_model::settings::{AppSettings, BackendHttp};
 use rustls::client::Resumption;
-use rustls::{CertificateError, ClientConnection, Error, InvalidMessage, StreamOwned};
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, StreamOwned};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::findings::Seen;
-use super::http::{Timed, Wire, is_slow};
-use crate::backend::{Backend, BackendTls};
+use super::http::{Spoken, Timed, is_slow};
+use super::reach::waited;
+use crate::backend::{Backend, BackendTls, HTTP2};
 
-/// The handshake as a step.
-pub(super) fn look(backend: &Backend, spoken: &BackendTls, stream: Timed) -> (Seen, Option<Box<dyn Wire>>) {
-    match handshake(spoken, stream) {
-        Ok(stream) => {
-            let verified = AppSettings::parse(&backend.app.settings).is_ok_and(|settings| settings.backend_tls_verify);
-            (seen(&stream.conn, verified), Some(Box::new(stream)))
-        }
-        Err(error) => (failed(backend, &error), None),
+/// The handshake as a step, with the versions of HTTP that requests offer.
+pub(super) fn look(backend: &Backend, tls: &BackendTls, stream: Timed) -> (Seen, Option<Spoken>) {
+    let stream = match handshake(&tls.config, tls, stream) {
+        Ok(stream) => stream,
+        Err(error) => return (failed(backend, &error), None),
+    };
+    let http2 = is_http2(&stream.conn);
+    if backend.http == BackendHttp::Http2 && !http2 {
+        let seen = "the application does not choose HTTP/2 (ALPN h2), which backend_http=2 demands: requests fail";
+        let cure = "turn HTTP/2 on in the application, or set backend_http=auto";
+        return (Seen::fail(seen, cure), None);
     }
+    let verified = AppSettings::parse(&backend.app.settings).is_ok_and(|settings| settings.backend_tls_verify);
+    (seen(&stream.conn, verified), Some(Spoken { wire: Box::new(stream), http2 }))
 }
 
-/// The same where it went well before.
-pub(super) fn open(spoken: &BackendTls, stream: Timed) -> io::Result<Box<dyn Wire>> {
-    Ok(Box::new(handshake(spoken, stream)?))
+/// The same where it went well before. `http1`: nothing else is offered.
+pub(super) fn open(tls: &BackendTls, stream: Timed, http1: bool) -> io::Result<Spoken> {
+    let stream = handshake(if http1 { &tls.http1 } else { &tls.config }, tls, stream)?;
+    Ok(Spoken { http2: is_http2(&stream.conn), wire: Box::new(stream) })
 }
 
-fn handshake(spoken: &BackendTls, mut stream: Timed) -> io::Result<StreamOwned<ClientConnection, Timed>> {
-    let mut config = rustls::ClientConfig::clone(&spoken.http1);
+fn is_http2(connection: &ClientConnection) -> bool {
+    connection.alpn_protocol() == Some(HTTP2)
+}
+
+fn handshake(
+    config: &ClientConfig,
+    tls: &BackendTls,
+    mut stream: Timed,
+) -> io::Result<StreamOwned<ClientConnection, Timed>> {
+    let mut config = config.clone();
     // A session that is resumed shows no certificate.
     config.resumption = Resumption::disabled();
-    let mut connection =
-        ClientConnection::new(Arc::new(config), spoken.server_name.clone()).map_err(io::Error::other)?;
+    let mut connection = ClientConnection::new(Arc::new(config), tls.server_name.clone()).map_err(io::Error::other)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;
     }
@@ -48,7 +62,8 @@ fn seen(connection: &ClientConnection, verified: bool) -> Seen {
     let Some(certificate) = certificate else {
         return Seen::warn(&format!("{version}, a certificate that cannot be read"), "");
     };
-    let text = format!("{version}, {}", certificate.words());
+    let spoken = if is_http2(connection) { "h2, " } else { "" };
+    let text = format!("{version}, {spoken}{}", certificate.words());
     if !verified {
         let cure = "set backend_ca to the authority that issued it, and unset backend_tls_verify: others on that network can take its place";
         return Seen::warn(&format!("{text}; it was not verified (backend_tls_verify=false)"), cure);
@@ -86,7 +101,7 @@ impl Certificate {
 fn failed(backend: &Backend, error: &io::Error) -> Seen {
     let host = &backend.internal.host;
     let Some(said) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return broken(host, error);
+        return broken(backend, error);
     };
     let plain = [InvalidMessage::InvalidContentType, InvalidMessage::UnknownProtocolVersion];
     let cure = if let Error::InvalidCertificate(reason) = said {
@@ -103,10 +118,11 @@ fn failed(backend: &Backend, error: &io::Error) -> Seen {
     Seen::fail(&format!("TLS with {host}: {said}"), cure)
 }
 
-fn broken(host: &str, error: &io::Error) -> Seen {
+fn broken(backend: &Backend, error: &io::Error) -> Seen {
+    let host = &backend.internal.host;
     let ended = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset].contains(&error.kind());
     let (words, cure) = if is_slow(error) {
-        ("there was no answer in time".to_owned(), "look whether what listens there speaks TLS")
+        (format!("there was no answer {}", waited(backend)), "look whether what listens there speaks TLS")
     } else if ended {
         let cure = "look at the application's log; some servers that speak plain HTTP end connections so";
         ("it ended the connection".to_owned(), cure)

@@ -1,6 +1,8 @@
 //! Kerberos step by step, as a request would go: the keytab, the connector's own ticket, the service's name at the KDC, the clock, then
 //! in a user's name, and at last what the application says to a ticket.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_http::{Known, ResponseHead};
@@ -10,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::findings::{Findings, Seen};
-use super::reach::Page;
+use super::reach::{Page, words};
 use crate::backend::Backend;
 use crate::sso::challenge;
 
@@ -80,10 +82,8 @@ fn keytab_of(account: &dyn Account) -> Seen {
     };
     let own: Vec<&KeytabEntry> = entries.iter().filter(|entry| entry.principal == account.principal()).collect();
     if own.is_empty() {
-        let mut others: Vec<&str> = entries.iter().map(|entry| entry.principal.as_str()).collect();
-        others.dedup();
-        others.truncate(PRINCIPALS_SHOWN);
-        let seen = format!("{path} has no key of {}; it has keys of {}", account.principal(), others.join(", "));
+        let seen =
+            format!("{path} has no key of {}; it has keys of {}", account.principal(), others(&entries, account));
         return Seen::fail(&seen, "write --kerberos-principal as the keytab does, or make the keytab anew");
     }
     let keys: Vec<String> =
@@ -93,6 +93,23 @@ fn keytab_of(account: &dyn Account) -> Seen {
         return Seen::warn(&seen, "make a keytab with AES keys: KDCs of today refuse the ciphers of these");
     }
     Seen::ok(&seen)
+}
+
+/// Whose keys it has, to see a name that is written otherwise: those of the same realm. Whom else the host serves is not an operator's
+/// of the application to know.
+fn others(entries: &[KeytabEntry], account: &dyn Account) -> String {
+    let realm = |principal: &str| principal.rsplit_once('@').map(|(_, realm)| realm.to_owned());
+    let own = realm(account.principal());
+    let principals: BTreeSet<&str> = entries.iter().map(|entry| entry.principal.as_str()).collect();
+    let (known, foreign): (Vec<&str>, Vec<&str>) =
+        principals.into_iter().partition(|principal| own.is_some() && realm(principal) == own);
+    let mut words: Vec<String> = known.iter().take(PRINCIPALS_SHOWN).map(|principal| (*principal).to_owned()).collect();
+    match foreign.len() + known.len().saturating_sub(PRINCIPALS_SHOWN) {
+        0 => {}
+        more if words.is_empty() => words.push(format!("{more} principals of other realms")),
+        more => words.push(format!("{more} more")),
+    }
+    if words.is_empty() { "nobody".into() } else { words.join(", ") }
 }
 
 fn spn(trial: &dyn Trial, service: &str) -> (Seen, bool) {
@@ -126,7 +143,7 @@ fn skew(seconds: i64) -> Seen {
 fn accepted(backend: &Backend, page: &Page, token: &[u8], proof: Box<dyn Proof>) -> Seen {
     let got = match page.again(backend, &format!("Negotiate {}", STANDARD.encode(token))) {
         Ok(got) => got,
-        Err(trouble) => return Seen::fail(&trouble.to_string(), "look at the application's log"),
+        Err(trouble) => return Seen::fail(&words(backend, &trouble), "look at the application's log"),
     };
     let status = got.head.status;
     if status == 401 {

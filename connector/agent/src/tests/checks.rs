@@ -1,5 +1,6 @@
 //! A relay that asks for a check of what it may not.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 
 use bytes::Bytes;
@@ -7,7 +8,8 @@ use postern_model::check::{CheckReport, StepResult};
 use postern_model::ids::{AppId, TenantId};
 use postern_tunnel::{Check, Event};
 
-use super::world::{World, sim};
+use super::world::{Keys, World, sim};
+use crate::backend::tests::app;
 
 /// A relay was taken over: it names another application, or an address.
 #[test]
@@ -41,4 +43,29 @@ fn a_relay_has_nothing_fetched_that_is_not_configured() {
         }
     });
     assert!(listener.accept().is_err(), "nobody came");
+}
+
+/// The same relay names an application that there is, and another address.
+#[test]
+fn a_configured_application_is_looked_at_where_it_is_configured() {
+    let (configured, made_up) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    made_up.set_nonblocking(true).unwrap();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let app = app(1, &format!("http://127.0.0.1:{}/", port(&configured)), &[]);
+    let url = format!("http://127.0.0.1:{}/", port(&made_up));
+    sim(8, async move {
+        let world = World::with_app(app, 1, Keys::default()).await;
+        let tunnel = world.relay.tunnel();
+        let asked = format!(r#"{{"sign_on":false,"login":"{url}","url":"{url}","internal_url":"{url}"}}"#);
+        let check = Check { id: 1, app: AppId::new(TenantId::DEFAULT, 1), asked: Bytes::from(asked) };
+        assert!(tunnel.connection.borrow_mut().check(&check));
+        tunnel.flush();
+        tunnel.event(|event| matches!(event, Event::CheckAnswer(_)).then_some(())).await;
+    });
+    // The check goes on outside of the simulator, on a thread of its own.
+    let (mut stream, _) = configured.accept().unwrap();
+    let mut first = [0; 16];
+    let bytes = stream.read(&mut first).unwrap();
+    assert!(first[..bytes].starts_with(b"GET / HTTP/1.1"));
+    assert!(made_up.accept().is_err(), "nobody came there");
 }

@@ -128,6 +128,25 @@ fn keytabs_that_are_of_no_use_are_named() {
     fails(&tried(true, &other, None, None), "keytab", "it has keys of HTTP/d@EX");
 }
 
+/// Whom else the connector's host serves is nobody's to know who may check an application.
+#[test]
+fn a_keytab_names_no_principals_of_other_realms() {
+    let entry = |name: u8, realm: &[u8; 2]| {
+        let mut entry: Vec<u8> = KEYTAB[2..].iter().map(|b| if *b == b'c' { name } else { *b }).collect();
+        let place = entry.windows(2).position(|pair| pair == b"EX").unwrap();
+        entry[place..place + 2].copy_from_slice(realm);
+        entry
+    };
+    let keytab = |entries: &[Vec<u8>]| [&KEYTAB[..2], &entries.concat()].concat();
+    let foreign = [entry(b'e', b"AZ"), entry(b'f', b"AZ"), entry(b'f', b"AZ")];
+    let steps = tried(true, &keytab(&[&[entry(b'd', b"EX")], &foreign[..]].concat()), None, None);
+    fails(&steps, "keytab", "it has keys of HTTP/d@EX, 2 more");
+    let alone = tried(true, &keytab(&foreign), None, None);
+    fails(&alone, "keytab", "it has keys of 2 principals of other realms");
+    let shown = format!("{steps:?}{alone:?}");
+    assert!(!shown.contains("AZ") && !shown.contains("HTTP/e"), "{shown}");
+}
+
 #[test]
 fn without_a_user_nobody_is_delegated_and_without_a_key_nothing_counts() {
     let steps = tried(true, KEYTAB, None, None);
