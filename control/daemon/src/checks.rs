@@ -16,16 +16,16 @@ use postern_model::question::{Answer, Question};
 use postern_model::session::Subject;
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use crate::apps::find_app;
 use crate::control::{Actor, Control};
 use crate::directory::find_user;
 use crate::draft::Draft;
 use crate::limits::CONNECTORS_CHECKED_MAX;
-use crate::link::asked::Ask;
+use crate::link::asked::{Ask, Unanswered};
 use crate::problem::problem;
 use crate::tenants::{audit, find_connector, group_name};
 
@@ -147,13 +147,15 @@ fn note(control: &Control, actor: &Actor, tenant: &Tenant, app: &App, user: Opti
 /// All at once; in the order of the connectors' ids.
 async fn ask(app: &App, ways: Vec<Way>, asked: &CheckAsked) -> Vec<ConnectorChecked> {
     let mut waiting = JoinSet::new();
+    let deadline = Instant::now() + Duration::from_millis(CHECK_TIMEOUT_MS);
     for Way { connector, relay, relay_name, asks } in ways {
         let question = Question::Check { tenant: app.id.tenant, app: app.id, connector, asked: asked.clone() };
-        let (answer, answered) = oneshot::channel();
-        let sent = asks.try_send(Ask { question, answer }).is_ok();
+        let put = Ask::put(&asks, question);
         waiting.spawn(async move {
-            let time = Duration::from_millis(CHECK_TIMEOUT_MS);
-            let answer = if sent { timeout(time, answered).await.ok() } else { None };
+            let answer = match put {
+                Ok(awaited) => awaited.until(deadline).await,
+                Err(unanswered) => Err(unanswered),
+            };
             tracing::debug!(%connector, %relay, "checked");
             ConnectorChecked { connector, steps: steps(answer, &relay_name), relay: relay_name }
         });
@@ -164,19 +166,24 @@ async fn ask(app: &App, ways: Vec<Way>, asked: &CheckAsked) -> Vec<ConnectorChec
 }
 
 /// What a connector found, or one step that says why it found nothing.
-fn steps(answer: Option<Result<Answer, oneshot::error::RecvError>>, relay: &str) -> Vec<CheckStep> {
+fn steps(answer: Result<Answer, Unanswered>, relay: &str) -> Vec<CheckStep> {
     let failed = |seen: &str, cure: &str| vec![CheckStep::new("check", StepResult::Fail, 0, seen, cure)];
     let outcome = match answer {
-        Some(Ok(Answer::Check { outcome })) => outcome,
-        Some(Ok(Answer::Unknown)) => {
+        Ok(Answer::Check { outcome }) => outcome,
+        Ok(Answer::Unknown) => {
             return failed(
                 &format!("the relay {relay} is of an older version and does not know this question"),
                 "update it",
             );
         }
-        Some(Ok(_)) => CheckOutcome::Damaged, // what answers another question
-        Some(Err(_)) => return failed(&format!("the link to the relay {relay} ended before it answered"), "try again"),
-        None => return failed(&format!("the relay {relay} did not answer"), "look at its log"),
+        Ok(_) => CheckOutcome::Damaged, // what answers another question
+        Err(Unanswered::Crowded) => {
+            return failed(&format!("the relay {relay} was not asked: too many questions to it wait"), CURE_BUSY);
+        }
+        Err(Unanswered::LinkEnded) => {
+            return failed(&format!("the link to the relay {relay} ended before it answered"), "try again");
+        }
+        Err(Unanswered::Late) => return failed(&format!("the relay {relay} did not answer"), "look at its log"),
     };
     match outcome {
         CheckOutcome::Found { report } => {
@@ -194,9 +201,14 @@ fn steps(answer: Option<Result<Answer, oneshot::error::RecvError>>, relay: &str)
             let seconds = CHECK_ANSWER_TIMEOUT_MS / 1000;
             failed(&format!("the connector did not answer within {seconds} s"), "look at its log")
         }
+        CheckOutcome::Busy => {
+            failed("the connector was not asked: too many other checks wait for it at the relay", CURE_BUSY)
+        }
         CheckOutcome::Damaged => failed("the answer cannot be read", "bring relay and connector to the same version"),
     }
 }
+
+const CURE_BUSY: &str = "try again in half a minute; if it stays so, look at the log of what does not answer";
 
 /// Steps that did not go the same way everywhere.
 fn differences(connectors: &[ConnectorChecked]) -> Vec<String> {
@@ -236,18 +248,26 @@ mod tests {
 
     #[test]
     fn whatever_does_not_answer_has_failed_and_says_what_to_do() {
-        let of = |outcome| steps(Some(Ok(Answer::Check { outcome })), "edge-1");
+        let of = |outcome| steps(Ok(Answer::Check { outcome }), "edge-1");
         let empty = CheckOutcome::Found { report: CheckReport::default() };
         let ends = [
             of(CheckOutcome::NotHere),
             of(CheckOutcome::TooOld),
             of(CheckOutcome::Late),
+            of(CheckOutcome::Busy),
             of(CheckOutcome::Damaged),
             of(empty),
         ];
-        let others = [steps(None, "edge-1"), steps(Some(Ok(Answer::Unknown)), "edge-1")];
+        let others = [
+            steps(Err(Unanswered::Late), "edge-1"),
+            steps(Err(Unanswered::Crowded), "edge-1"),
+            steps(Err(Unanswered::LinkEnded), "edge-1"),
+            steps(Ok(Answer::Unknown), "edge-1"),
+        ];
+        let mut words = BTreeSet::new();
         for steps in ends.into_iter().chain(others) {
             let [step] = steps.as_slice() else { panic!("{steps:?}") };
+            assert!(words.insert(step.seen.clone()), "the words of another end: {step:?}");
             assert_eq!(step.result, StepResult::Fail);
             assert!(!step.cure.is_empty(), "{step:?}");
         }
@@ -258,7 +278,7 @@ mod tests {
         let step =
             CheckStep { step: "x".into(), result: StepResult::Ok, ms: 1, seen: "\x1b[2J".into(), cure: String::new() };
         let report = CheckReport { steps: vec![step; 500] };
-        let steps = steps(Some(Ok(Answer::Check { outcome: CheckOutcome::Found { report } })), "r");
+        let steps = steps(Ok(Answer::Check { outcome: CheckOutcome::Found { report } }), "r");
         assert!(steps.len() < 100 && steps.iter().all(|step| !step.seen.contains('\x1b')));
     }
 }

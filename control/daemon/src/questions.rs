@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use postern_model::ids::RelayId;
 use postern_model::question::{ANSWER_TIMEOUT_MS, Answer, Question};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::control::Control;
-use crate::link::asked::Ask;
+use crate::link::asked::{Ask, Unanswered};
 
 /// What relays answered.
 #[derive(Debug, Default)]
@@ -27,22 +26,29 @@ pub(crate) async fn ask_all(control: &Control, question: &Question) -> Answers {
     let mut answers = Answers { warnings: unlinked(control), ..Answers::default() };
     let mut waiting = JoinSet::new();
     for (relay, asks) in control.fleet.borrow().askable() {
-        let (answer, answered) = oneshot::channel();
-        let sent = asks.try_send(Ask { question: question.clone(), answer }).is_ok();
-        waiting.spawn(async move { (relay, if sent { timeout_at(deadline, answered).await.ok() } else { None }) });
+        let put = Ask::put(&asks, question.clone());
+        waiting.spawn(async move {
+            let answer = match put {
+                Ok(awaited) => awaited.until(deadline).await,
+                Err(unanswered) => Err(unanswered),
+            };
+            (relay, answer)
+        });
     }
     let mut collected = waiting.join_all().await;
     collected.sort_unstable_by_key(|(relay, _)| *relay);
     for (relay, answer) in collected {
         let name = name_of(control, relay);
-        match answer {
-            Some(Ok(Answer::Unknown)) => {
-                answers.warnings.push(format!("relay {name} is of an older version and does not know this question"))
+        answers.warnings.push(match answer {
+            Ok(Answer::Unknown) => format!("relay {name} is of an older version and does not know this question"),
+            Ok(answer) => {
+                answers.from.push((name, answer));
+                continue;
             }
-            Some(Ok(answer)) => answers.from.push((name, answer)),
-            Some(Err(_)) => answers.warnings.push(format!("relay {name}: its link ended before it answered")),
-            None => answers.warnings.push(format!("relay {name} did not answer within {} s", ANSWER_TIMEOUT_MS / 1000)),
-        }
+            Err(Unanswered::Crowded) => format!("relay {name} was not asked: too many questions to it wait, try again"),
+            Err(Unanswered::LinkEnded) => format!("relay {name}: its link ended before it answered"),
+            Err(Unanswered::Late) => format!("relay {name} did not answer within {} s", ANSWER_TIMEOUT_MS / 1000),
+        });
     }
     answers
 }

@@ -69,6 +69,8 @@ pub enum CheckOutcome {
     TooOld,
     /// It did not answer in time.
     Late,
+    /// It was not asked: too many other questions wait, for the relay or for the connector.
+    Busy,
     /// It answered with what is no report, or something newer than this version knows.
     #[serde(other)]
     Damaged,

@@ -32,6 +32,8 @@ pub(crate) enum CheckReply {
     Found(Bytes),
     /// It does not know checks.
     TooOld,
+    /// It was not asked: too many others wait for its answer.
+    Busy,
 }
 
 impl CheckOrder {
@@ -73,14 +75,15 @@ impl Worker {
 pub(crate) struct Checks(RefCell<BTreeMap<u64, oneshot::Sender<CheckReply>>>);
 
 impl Checks {
-    fn asked(&self, id: u64, answer: oneshot::Sender<CheckReply>) {
+    /// Whether one more may wait. Those who wait no more are forgotten; nobody who waits is.
+    fn have_room(&self) -> bool {
         let mut open = self.0.borrow_mut();
-        // Who waits no more, and then the oldest.
         open.retain(|_, answer| !answer.is_closed());
-        while open.len() >= OPEN_MAX {
-            open.pop_first();
-        }
-        open.insert(id, answer);
+        open.len() < OPEN_MAX
+    }
+
+    fn asked(&self, id: u64, answer: oneshot::Sender<CheckReply>) {
+        self.0.borrow_mut().insert(id, answer);
     }
 
     pub(super) fn answered(&self, answer: CheckAnswer) {
@@ -98,12 +101,15 @@ impl Checks {
 
 impl Tunnel {
     fn check(self: &Rc<Self>, check: &Check, answer: oneshot::Sender<CheckReply>) {
-        if self.with(|connection| connection.check(check)) {
-            self.checks.asked(check.id, answer);
+        let refused = if !self.checks.have_room() {
+            CheckReply::Busy
+        } else if !self.with(|connection| connection.check(check)) {
+            CheckReply::TooOld
         } else {
-            // Who asked may have given up.
-            let _ = answer.send(CheckReply::TooOld);
-        }
+            return self.checks.asked(check.id, answer);
+        };
+        // Who asked may have given up.
+        let _ = answer.send(refused);
     }
 }
 
@@ -134,20 +140,23 @@ mod tests {
     #[test]
     fn only_answers_that_were_asked_for_count_and_few_wait() {
         let checks = Checks::default();
-        let mut waiting: Vec<_> = (0..OPEN_MAX as u64 + 2)
+        let mut waiting: Vec<_> = (0..OPEN_MAX as u64)
             .map(|id| {
                 let (answer, waiting) = oneshot::channel();
+                assert!(checks.have_room(), "{id}");
                 checks.asked(id, answer);
                 waiting
             })
             .collect();
-        assert_eq!(checks.0.borrow().len(), OPEN_MAX);
+        assert!(!checks.have_room(), "the next is refused, and those before it wait on");
         checks.answered(CheckAnswer { id: 999, found: Bytes::new() });
         let found = Bytes::from_static(b"x");
         checks.answered(CheckAnswer { id: 5, found: found.clone() });
         checks.answered(CheckAnswer { id: 5, found: Bytes::new() });
         assert_eq!(waiting[5].try_recv(), Ok(CheckReply::Found(found)));
-        assert!(waiting[0].try_recv().is_err(), "the oldest was given up");
+        assert!(checks.have_room());
+        drop(waiting.remove(0));
+        assert!(checks.have_room() && checks.0.borrow().len() == OPEN_MAX - 2, "who gave up is forgotten");
         checks.lost();
         assert!(waiting.pop().unwrap().try_recv().is_err());
     }

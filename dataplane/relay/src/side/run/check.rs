@@ -20,10 +20,10 @@ impl Side {
     /// Has a connector look at an application.
     pub(super) fn check(&self, id: u64, app: AppId, connector: ConnectorId, asked: &CheckAsked) {
         let Some(control) = self.link.as_ref().map(Link::sender) else { return };
-        let answer = self.ask_workers(app, connector, asked);
+        let asked = self.ask_workers(app, connector, asked);
         tokio::spawn(async move {
-            let outcome = match answer {
-                Some(answer) => outcome(answer).await,
+            let outcome = match asked {
+                Some(asked) => asked.outcome().await,
                 None => CheckOutcome::Damaged,
             };
             // Control gives up by itself where the link is gone or full.
@@ -31,29 +31,32 @@ impl Side {
         });
     }
 
-    fn ask_workers(
-        &self,
-        app: AppId,
-        connector: ConnectorId,
-        asked: &CheckAsked,
-    ) -> Option<oneshot::Receiver<CheckReply>> {
+    fn ask_workers(&self, app: AppId, connector: ConnectorId, asked: &CheckAsked) -> Option<Asked> {
         let asked = serde_json::to_vec(asked).ok()?;
         let (order, answer) = CheckOrder::new(connector, app, Bytes::from(asked))?;
-        for worker in &self.workers {
-            // One that is too busy to be told is as one without the tunnel.
-            let _ = worker.send(ToWorker::Check(order.clone()));
-        }
-        Some(answer)
+        let told = self.workers.iter().map(|worker| worker.send(ToWorker::Check(order.clone())).is_ok());
+        let all_told = told.fold(true, |all, told| all && told);
+        Some(Asked { answer, all_told })
     }
 }
 
-async fn outcome(answer: oneshot::Receiver<CheckReply>) -> CheckOutcome {
-    match timeout(Duration::from_millis(CHECK_ANSWER_TIMEOUT_MS), answer).await {
-        Err(_) => CheckOutcome::Late,
-        Ok(Err(_)) => CheckOutcome::NotHere,
-        Ok(Ok(CheckReply::TooOld)) => CheckOutcome::TooOld,
-        Ok(Ok(CheckReply::Found(found))) => serde_json::from_slice::<CheckReport>(&found)
-            .map_or(CheckOutcome::Damaged, |report| CheckOutcome::Found { report: report.bounded() }),
+/// A question that the workers have.
+struct Asked {
+    answer: oneshot::Receiver<CheckReply>,
+    /// None of them was too busy to be told, who may have the tunnel.
+    all_told: bool,
+}
+
+impl Asked {
+    async fn outcome(self) -> CheckOutcome {
+        match timeout(Duration::from_millis(CHECK_ANSWER_TIMEOUT_MS), self.answer).await {
+            Err(_) => CheckOutcome::Late,
+            Ok(Err(_)) if self.all_told => CheckOutcome::NotHere,
+            Ok(Err(_) | Ok(CheckReply::Busy)) => CheckOutcome::Busy,
+            Ok(Ok(CheckReply::TooOld)) => CheckOutcome::TooOld,
+            Ok(Ok(CheckReply::Found(found))) => serde_json::from_slice::<CheckReport>(&found)
+                .map_or(CheckOutcome::Damaged, |report| CheckOutcome::Found { report: report.bounded() }),
+        }
     }
 }
 
@@ -67,13 +70,17 @@ mod tests {
             Some(reply) => sender.send(reply).unwrap(),
             None => drop(sender),
         }
-        outcome(receiver).await
+        Asked { answer: receiver, all_told: true }.outcome().await
     }
 
     #[tokio::test]
     async fn every_end_of_a_question_is_told_apart() {
         assert_eq!(of(None).await, CheckOutcome::NotHere);
         assert_eq!(of(Some(CheckReply::TooOld)).await, CheckOutcome::TooOld);
+        assert_eq!(of(Some(CheckReply::Busy)).await, CheckOutcome::Busy);
+        let (_, untold) = oneshot::channel();
+        let untold = Asked { answer: untold, all_told: false };
+        assert_eq!(untold.outcome().await, CheckOutcome::Busy, "a worker that may have the tunnel could not be told");
         let found = |text: &'static str| Some(CheckReply::Found(Bytes::from_static(text.as_bytes())));
         assert_eq!(of(found("nonsense")).await, CheckOutcome::Damaged);
         let report = CheckReport::default();
@@ -83,6 +90,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connector_that_never_answers_is_late() {
         let (_sender, receiver) = oneshot::channel();
-        assert_eq!(outcome(receiver).await, CheckOutcome::Late);
+        assert_eq!(Asked { answer: receiver, all_told: true }.outcome().await, CheckOutcome::Late);
     }
 }
