@@ -60,9 +60,11 @@ impl SignedOn {
             let detail = format!("the application answered 401 to the credential of {}", self.owner);
             return Err(Failed::new(Fault::SsoCredentialRefused, detail));
         }
-        // Who answers 500 may not have looked.
-        if head.status != 401 && head.status < 500 {
-            self.pass.borrow_mut().good();
+        match head.status {
+            // What was asked for is shown.
+            101 | 200..=299 | 304 => self.pass.borrow_mut().good(),
+            // To go elsewhere, that there is no such page, to come later: all of that may be said without a look at the password.
+            _ => self.pass.borrow_mut().unknown(),
         }
         if challenged {
             head.headers.retain(|field| field.known() != Some(Known::WwwAuthenticate) || !is_challenge(field.value()));

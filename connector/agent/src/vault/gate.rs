@@ -32,7 +32,7 @@ struct Entry {
 
 /// ```text
 /// Unproven ──enter──▶ Trying ──good──▶ Good
-///     ▲                 │ refused, given up  │
+///     ▲                 │ refused, unknown   │
 ///     └─────────────────┴──────refused───────┘
 /// ```
 /// Whoever tries and is refused has it held. Where it was good, that is so of a user's own, and the shared one is tried first.
@@ -115,6 +115,13 @@ impl Pass {
         }
     }
 
+    /// Its answer says nothing of the credential: the next one tries, at once.
+    pub(crate) fn unknown(&mut self) {
+        if self.trying {
+            self.decide(|entry| entry.phase = Phase::Unproven);
+        }
+    }
+
     /// The backend did not. Gives for how long it is not tried again.
     pub(crate) fn refused(&mut self) -> Duration {
         let is_doubt = self.key.1 == Owner::Shared && !self.trying;
@@ -155,9 +162,7 @@ impl Pass {
 impl Drop for Pass {
     /// Nothing came of it: the next one tries.
     fn drop(&mut self) {
-        if self.trying {
-            self.decide(|entry| entry.phase = Phase::Unproven);
-        }
+        self.unknown();
     }
 }
 
