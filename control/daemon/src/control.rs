@@ -3,7 +3,7 @@
 mod asking;
 mod prepared;
 
-use std::cell::{Ref, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
@@ -70,7 +70,7 @@ pub(crate) struct Control {
 }
 
 struct Inner {
-    snapshot: Snapshot,
+    snapshot: Rc<Snapshot>,
     pins: BTreeMap<RelayId, Pin>,
     log_bytes: u64,
     encoded: Option<(u64, Weak<Vec<u8>>)>,
@@ -111,7 +111,7 @@ impl Control {
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),
-            inner: RefCell::new(Inner { snapshot, pins, log_bytes, encoded: None, staged: None }),
+            inner: RefCell::new(Inner { snapshot: Rc::new(snapshot), pins, log_bytes, encoded: None, staged: None }),
             store: RefCell::new(store),
             version,
         };
@@ -125,9 +125,10 @@ impl Control {
         Ok(control)
     }
 
-    /// The state now; within a stage, the stage's. Do not hold it across an await.
-    pub(crate) fn snapshot(&self) -> Ref<'_, Snapshot> {
-        Ref::map(self.inner.borrow(), |inner| inner.staged.as_ref().map_or(&inner.snapshot, |staged| &staged.snapshot))
+    /// The state now; within a stage, the stage's. Whoever holds it holds that one: a commit makes another, and changes none.
+    pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
+        let inner = self.inner.borrow();
+        Rc::clone(inner.staged.as_ref().map_or(&inner.snapshot, |staged| &staged.snapshot))
     }
 
     /// Runs operations whose commits become one: stored as a whole if all of them succeed and `keep` says so after a look
@@ -138,7 +139,7 @@ impl Control {
         operations: impl FnOnce() -> Result<T, Problem>,
         keep: impl FnOnce(&T, &[AuditEntry]) -> bool,
     ) -> Result<(T, u64), Problem> {
-        let base = self.snapshot().clone();
+        let base = self.snapshot();
         let version = base.version;
         self.store.borrow_mut().begin().map_err(store_failed)?;
         self.inner.borrow_mut().staged = Some(Box::new(Staged::new(base)));
@@ -176,7 +177,7 @@ impl Control {
         let mut touched = std::mem::take(&mut draft.touched);
         let commit = self.complete(actor, draft, inner.snapshot.version)?;
         // A copy is made only where something changes in it: sign-ins come often.
-        let mut next = (!commit.deltas.is_empty()).then(|| inner.snapshot.clone());
+        let mut next = (!commit.deltas.is_empty()).then(|| Snapshot::clone(&inner.snapshot));
         if let Some(next) = &mut next {
             for delta in &commit.deltas {
                 next.apply(delta).map_err(|error| problem("still-used", error.to_string()))?;
@@ -184,7 +185,7 @@ impl Control {
         }
         inner.log_bytes += self.store.borrow_mut().commit(&commit).map_err(store_failed)?;
         if let Some(next) = next {
-            inner.snapshot = next;
+            inner.snapshot = Rc::new(next);
         }
         touched.extend(commit.directory.iter().filter_map(Touched::by));
         self.tell_of_sessions(&commit, &touched);
@@ -246,7 +247,7 @@ impl Control {
         if let Some(shared) = shared.and_then(|(held, message)| Some((*held, message.upgrade()?))) {
             return Ok(shared);
         }
-        let message = ToRelay::Snapshot(Box::new(inner.snapshot.clone()));
+        let message = ToRelay::Snapshot(Box::new(Snapshot::clone(&inner.snapshot)));
         let message = Rc::new(frame::encode(&message, TO_RELAY_BYTES_MAX)?);
         inner.encoded = Some((version, Rc::downgrade(&message)));
         Ok((version, message))
@@ -343,3 +344,36 @@ fn store_failed(error: StoreError) -> Problem {
 
 /// Name of the first tenant and of every tenant's first group.
 pub(crate) const DEFAULT_NAME: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteStore;
+    use postern_service::state::StateDir;
+
+    /// Whoever reads while something is changed further down must not bring control down.
+    #[test]
+    fn a_change_while_the_state_is_held_is_none_of_what_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
+        let authority = Authority::open(&state, false).unwrap();
+        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let held = control.snapshot();
+        let put = |seq: u32, name: &str| {
+            let mut draft = Draft::default();
+            let id = GroupId::new(TenantId::DEFAULT, seq);
+            draft.change(Change::GroupPut(Group { id, name: name.parse().unwrap(), directory_sync: false }));
+            control.commit(&Actor::Control, draft)
+        };
+        let version = put(2, "two").unwrap();
+        assert_eq!((held.version + 1, held.groups.len()), (version, 1));
+        let staged = || {
+            let within = control.snapshot();
+            put(3, "three")?;
+            Ok((within.groups.len(), control.snapshot().groups.len()))
+        };
+        let (counts, _) = control.staged(&Actor::Control, staged, |_, _| true).unwrap();
+        assert_eq!((counts, control.snapshot().groups.len()), ((2, 3), 3));
+    }
+}

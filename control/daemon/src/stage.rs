@@ -2,6 +2,7 @@
 //! then it is committed as a whole, or forgotten. Rows of the directory are not here: the store's own stage has them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use postern_model::ids::GroupId;
 use postern_model::{Change, Delta, Snapshot};
@@ -12,8 +13,8 @@ use crate::store::{AuditEntry, Commit};
 
 /// Operations that are not committed yet.
 pub(crate) struct Staged {
-    pub(crate) snapshot: Snapshot,
-    base: Snapshot,
+    pub(crate) snapshot: Rc<Snapshot>,
+    base: Rc<Snapshot>,
     changes: Vec<Change>,
     /// Groups whose signed configuration changes.
     groups: BTreeSet<GroupId>,
@@ -24,8 +25,8 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    pub(crate) fn new(base: Snapshot) -> Self {
-        let snapshot = base.clone();
+    pub(crate) fn new(base: Rc<Snapshot>) -> Self {
+        let snapshot = Rc::clone(&base);
         let (changes, groups, counters) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
         let (rest, touched) = (Commit::default(), BTreeSet::new());
         Self { snapshot, base, changes, groups, counters, rest, touched }
@@ -40,7 +41,8 @@ impl Staged {
                 Step::Change(change) => {
                     let version = self.snapshot.version + 1;
                     let delta = Delta { version, at_unix_ms: 0, tenant: change.tenant(), change };
-                    self.snapshot.apply(&delta)?;
+                    // Who holds the one before keeps it.
+                    Rc::make_mut(&mut self.snapshot).apply(&delta)?;
                     self.changes.push(delta.change);
                 }
                 Step::Sign { group, .. } => drop(self.groups.insert(group)),
