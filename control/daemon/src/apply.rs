@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::Snapshot;
-use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView, SetNetwork};
+use postern_model::admin::{AddCertificate, CreateNamed, Problem, RelayView};
 use postern_model::config::{App, CertificateOrigin, Tenant};
 use postern_model::directory::UserGroup;
 use postern_model::document::{
@@ -19,8 +19,8 @@ use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, devices, idps, kept_out, networks, oauth, policies, relays, service_tokens,
-    tenants, throttle, user_groups, users,
+    apps, assignments, certificates, devices, idps, kept_out, kerberos, networks, oauth, policies, relays, service_tokens,
+    tenants, terms, throttle, user_groups, users,
 };
 
 /// `apply` and `diff`: all of the document or nothing.
@@ -42,19 +42,20 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             if prune {
                 gone = run.prune(&tenant, &document)?;
             }
-            run.make(&tenant, &document)?;
+            let signing_in = run.make(&tenant, &document)?;
             let clients = oauth::document::make(control, actor, &tenant, &document.clients, prune)?;
             devices::document::make(control, actor, &tenant, &document, prune)?;
             run.make_policies(&tenant, &document, force)?;
             if prune {
-                run.prune_networks(&tenant, &document)?;
+                networks::document::prune(control, actor, &tenant, &document)?;
+                terms::document::prune(control, actor, &tenant, &document.terms)?;
                 run.prune_certificates(&tenant, &document)?;
             }
             idps::check_conflicts(control, &tenant)?;
             let snapshot = control.snapshot();
             apps::check_conflicts(&snapshot, &tenant)?;
             let mut warnings = warnings(&snapshot, &tenant, &document);
-            warnings.extend(clients);
+            warnings.extend(clients.into_iter().chain(signing_in));
             let assigned = assignments::warnings(&snapshot, tenant.id, &document.assignments);
             // The application's own may say the same.
             warnings.extend(assigned.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
@@ -88,6 +89,8 @@ pub(crate) fn export(control: &Control, tenant: &Tenant, users: bool) -> Result<
         user_groups: groups.all.values().map(group).collect::<Result<_, Problem>>()?,
         providers: idps::entries(control, tenant.id)?,
         clients: oauth::document::entries(control, tenant.id)?,
+        kerberos: kerberos::entry(control, tenant.id)?,
+        terms: terms::document::entries(control, tenant.id)?,
         assignments: assignments::entries(control, tenant, users)?,
         policies: policies::entries(control, tenant.id, users),
         device_authorities: devices::document::entries(control, tenant.id),
@@ -108,8 +111,6 @@ fn published(control: &Control, tenant: &Tenant) -> Document {
     let given = snapshot.certificates.values();
     let given = given.filter(|c| c.id.tenant == id && c.origin == CertificateOrigin::Given);
     let limits = snapshot.limits.iter().filter(|(key, _)| key.tenant == id);
-    // Lists of anonymisers come from files that others keep up to date.
-    let networks = snapshot.networks.values().filter(|network| network.tenant == id && !network.anonymiser);
     Document {
         connector_groups: snapshot
             .groups
@@ -128,7 +129,8 @@ fn published(control: &Control, tenant: &Tenant) -> Document {
             .collect(),
         apps: snapshot.apps.values().filter(|a| a.id.tenant == id).map(|app| entry(&snapshot, app)).collect(),
         limits: limits.map(|(key, limit)| (key.scope.name(&snapshot), LimitEntry::from(limit))).collect(),
-        networks: networks.map(|network| (network.name.clone(), network.prefixes.clone())).collect(),
+        networks: networks::document::entries(&snapshot, id, false),
+        anonymisers: networks::document::entries(&snapshot, id, true),
         ..Document::default()
     }
 }
@@ -169,8 +171,8 @@ impl Run<'_> {
         tenants::find(control, name)
     }
 
-    /// What others stand on comes first.
-    fn make(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
+    /// What others stand on comes first. Gives what an operator should know.
+    fn make(self, tenant: &Tenant, document: &Document) -> Result<Vec<String>, Problem> {
         let Self { control, actor } = self;
         for name in &document.connector_groups {
             self.group(tenant, name).map_err(|problem| problem.about(format!("connector-group.{name}")))?;
@@ -178,11 +180,10 @@ impl Run<'_> {
         for (name, relay) in &document.relays {
             relays::put(control, actor, name, relay).map_err(|problem| problem.about(format!("relay.{name}")))?;
         }
-        for (name, prefixes) in &document.networks {
-            let request = SetNetwork { prefixes: prefixes.clone(), anonymiser: false };
-            let set = networks::set(control, actor, tenant, name.as_str(), request);
-            set.map_err(|problem| problem.about(format!("network.{name}")))?;
-        }
+        networks::document::make(control, actor, tenant, document)?;
+        let kerberos = document.kerberos.as_ref().map(|settings| kerberos::put_entry(control, actor, tenant, settings));
+        let warnings = kerberos.transpose()?.unwrap_or_default();
+        terms::document::make(control, actor, tenant, &document.terms)?;
         for (nth, certificate) in document.certificates.iter().enumerate() {
             self.certificate(tenant, certificate).map_err(|problem| problem.about(format!("certificate.{nth}")))?;
         }
@@ -195,7 +196,8 @@ impl Run<'_> {
             let made = self.limit(tenant, scope, limit, &mut set);
             made.map_err(|problem| problem.about(format!("throttle.{scope}")))?;
         }
-        self.make_directory(tenant, document)
+        self.make_directory(tenant, document)?;
+        Ok(warnings)
     }
 
     /// Users, then their groups, then who is assigned. Groups let go of members before any gets new ones.
@@ -312,14 +314,6 @@ impl Run<'_> {
         let relays =
             now.relays.keys().filter(|name| !document.relays.is_empty() && !document.relays.contains_key(*name));
         relays.map(|name| relays::remove_staged(control, actor, name.as_str())).collect()
-    }
-
-    /// Once policies do not name them any more.
-    fn prune_networks(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
-        let Self { control, actor } = self;
-        let now = published(control, tenant).networks;
-        let mut unnamed = now.keys().filter(|name| !document.networks.contains_key(*name));
-        unnamed.try_for_each(|name| networks::remove(control, actor, tenant, name.as_str()).map(drop))
     }
 
     fn prune_limits(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {

@@ -65,6 +65,25 @@ pub(crate) fn set(
     Ok(Changed { version, warnings: (!published).then(|| nowhere.to_owned()).into_iter().collect() })
 }
 
+/// `apply`: it shall be exactly so. Gives what an operator should know if it was not.
+pub(crate) fn put_entry(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    settings: &KerberosSignIn,
+) -> Result<Vec<String>, Problem> {
+    if entry(control, tenant.id)?.as_ref() == Some(settings) {
+        return Ok(Vec::new());
+    }
+    let set = set(control, actor, tenant, settings.clone()).map_err(|problem| problem.about("kerberos"))?;
+    Ok(set.warnings)
+}
+
+/// `export`.
+pub(crate) fn entry(control: &Control, tenant: TenantId) -> Result<Option<KerberosSignIn>, Problem> {
+    control.kerberos(|store| store.kerberos(tenant))
+}
+
 /// `identity kerberos remove`: nobody is asked for a ticket any more, and none counts. Sessions go on.
 pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant) -> Result<Changed, Problem> {
     let before = show(control, tenant)?;

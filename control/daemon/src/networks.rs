@@ -12,6 +12,8 @@ use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::{not_found_among, problem};
 use crate::{kerberos, policies};
 
+pub(crate) mod document;
+
 /// `network list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<NetworkView> {
     let snapshot = control.snapshot();

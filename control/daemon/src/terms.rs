@@ -19,6 +19,8 @@ use crate::limits::ACCEPTANCES_SHOWN_MAX;
 use crate::problem::{not_found_among, problem};
 use crate::store::{DirectoryChange, StoredTerms, TermsChange, TermsVersion};
 
+pub(crate) mod document;
+
 /// `terms list`.
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Result<Vec<TermsView>, Problem> {
     let all = control.directory(|store| store.terms(tenant.id))?;

@@ -13,10 +13,12 @@ use crate::directory::{
 use crate::external::ProviderSettings;
 use crate::ids::{Name, TenantId};
 use crate::limit::{Allowance, Limit, LimitScope};
+use crate::negotiate::KerberosSignIn;
 use crate::oauth::ClientSettings;
 use crate::policy::PolicyEntry;
 use crate::prefix::IpPrefix;
 use crate::secret::SecretText;
+use crate::terms::{TERMS_TITLE_BYTES_MAX, TermsFormat, TermsText};
 
 /// A tenant's configuration. What is in it is made exactly so; what is not stays as it is, unless it is pruned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,15 @@ pub struct Document {
     /// Corporate networks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<Name, Vec<IpPrefix>>,
+    /// Lists of anonymisers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub anonymisers: BTreeMap<Name, Vec<IpPrefix>>,
+    /// Whose Kerberos tickets sign users in, and where they are asked for; absent, it is as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kerberos: Option<KerberosSignIn>,
+    /// Terms of use, as they are shown to whoever is asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<Name, TermsEntry>,
     /// Users, at most [`DOCUMENT_USERS_MAX`]; without passwords, which stay as they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub users: BTreeMap<LoginName, UserEntry>,
@@ -75,6 +86,22 @@ pub struct DeviceAuthorityEntry {
     /// Whether its devices comply unless an operator says otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compliant: bool,
+}
+
+/// Terms of use. Another title or text is another version, which whoever accepted an earlier one that counts is not asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TermsEntry {
+    /// What users call them.
+    pub title: Line<TERMS_TITLE_BYTES_MAX>,
+    /// What they say.
+    pub text: TermsText,
+    /// How that is shown.
+    #[serde(default)]
+    pub format: TermsFormat,
+    /// They are to be accepted again after so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<u32>,
 }
 
 /// A relay.
@@ -238,7 +265,7 @@ pub struct Apply {
     pub document: Document,
     /// Whether what is absent is removed: the tenant's applications, connector groups (but `default`), limits, networks, given
     /// certificates, user groups and assignments; and, if the document names any, relays that control dials, users, external
-    /// providers, clients, policies, and authorities for devices.
+    /// providers, clients, lists of anonymisers, terms of use, policies, and authorities for devices.
     #[serde(default)]
     pub prune: bool,
     /// Whether a tenant that does not exist is made; without it, it is not found: names are mistyped more often than made.

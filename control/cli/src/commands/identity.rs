@@ -1,7 +1,7 @@
 //! `postern identity …` and `postern session …`.
 
 mod device_host;
-mod kerberos;
+pub(crate) mod kerberos;
 mod saml;
 
 use std::time::SystemTime;

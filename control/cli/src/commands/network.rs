@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, command: NetworkCommand) -> Result<()> {
     match command {
         NetworkCommand::Set { name, mut prefixes, file, anonymiser } => {
             if let Some(file) = &file {
-                prefixes.extend(prefixes_of(file)?);
+                prefixes.extend(prefixes_of(file).map_err(Failure::usage)?);
             }
             prefixes.sort_unstable();
             prefixes.dedup();
@@ -39,14 +39,14 @@ pub(super) fn run(context: &Context, command: NetworkCommand) -> Result<()> {
 }
 
 /// One prefix a line, comments from `#` on. What is none is refused: a list with holes would let pass whom it should not.
-fn prefixes_of(file: &Path) -> Result<Vec<IpPrefix>> {
-    let unfit = |why: String| Failure::usage(format!("{}: {why}", file.display()));
+pub(crate) fn prefixes_of(file: &Path) -> Result<Vec<IpPrefix>, String> {
+    let unfit = |why: String| format!("{}: {why}", file.display());
     let length = std::fs::metadata(file).map_err(|error| unfit(error.to_string()))?.len();
     if length > FILE_BYTES_MAX {
-        return Err(unfit(format!("it has {} MiB; a list has at most {}", length >> 20, FILE_BYTES_MAX >> 20)).into());
+        return Err(unfit(format!("it has {} MiB; a list has at most {}", length >> 20, FILE_BYTES_MAX >> 20)));
     }
     let bytes = std::fs::read(file).map_err(|error| unfit(error.to_string()))?;
-    read(&String::from_utf8_lossy(&bytes), &file.display().to_string()).map_err(|wrong| Failure::usage(wrong).into())
+    read(&String::from_utf8_lossy(&bytes), &file.display().to_string())
 }
 
 fn read(text: &str, name: &str) -> Result<Vec<IpPrefix>, String> {

@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, command: TermsCommand) -> Result<()> {
     let tenant = client.tenant();
     match command {
         TermsCommand::Create(args) => {
-            let (text, format) = read(&args.file)?;
+            let (text, format) = text_of(&args.file).map_err(Failure::usage)?;
             let every_s = args.every.map(seconds);
             let request = CreateTerms { name: args.name, title: args.title, text, format, every_s };
             let made: TermsChanged = client.post(&path::terms(&tenant), &request)?;
@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, command: TermsCommand) -> Result<()> {
 fn update(context: &Context, args: TermsUpdateArgs) -> Result<()> {
     let Context { client, output } = context;
     let TermsUpdateArgs { name, title, file, every, once, again } = args;
-    let text = file.as_deref().map(read).transpose()?;
+    let text = file.as_deref().map(text_of).transpose().map_err(Failure::usage)?;
     let every_s = if once { Some(0) } else { every.map(seconds) };
     let request = UpdateTerms { title, text, every_s, again };
     let changed: TermsChanged = client.patch(&path::terms_named(&client.tenant(), &segment(&name)), &request)?;
@@ -80,12 +80,12 @@ fn acceptances(context: &Context, name: &str) -> Result<()> {
 }
 
 /// A text, and by its name how it is shown.
-fn read(file: &Path) -> Result<(TermsText, TermsFormat)> {
-    let unfit = |why: String| Failure::usage(format!("{}: {why}", file.display()));
+pub(crate) fn text_of(file: &Path) -> Result<(TermsText, TermsFormat), String> {
+    let unfit = |why: String| format!("{}: {why}", file.display());
     let length = std::fs::metadata(file).map_err(|error| unfit(error.to_string()))?.len();
     // Before it is read: a slip of the hand may name anything.
     if length > 2 * TERMS_TEXT_BYTES_MAX as u64 {
-        return Err(unfit(format!("it has {length} bytes; at most {TERMS_TEXT_BYTES_MAX} are kept")).into());
+        return Err(unfit(format!("it has {length} bytes; at most {TERMS_TEXT_BYTES_MAX} are kept")));
     }
     let bytes = std::fs::read(file).map_err(|error| unfit(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|error| {

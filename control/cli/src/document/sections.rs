@@ -20,6 +20,7 @@ mod device;
 mod directory;
 mod idp;
 mod policy;
+mod sign_in;
 
 pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
     let table = DeTable::parse(&source.text).map_err(|error| {
@@ -36,6 +37,9 @@ pub(super) fn parse(source: &Source) -> Result<Parsed, Failure> {
             APP => reading.each(&value, Reading::app)?,
             THROTTLE => reading.each(&value, Reading::limit)?,
             NETWORK => reading.each(&value, Reading::network)?,
+            ANONYMISER => reading.each(&value, Reading::anonymiser)?,
+            KERBEROS => reading.kerberos(&value)?,
+            TERMS => reading.each(&value, Reading::terms)?,
             USER => reading.each(&value, Reading::user)?,
             USER_GROUP => reading.each(&value, Reading::user_group)?,
             IDP => reading.each(&value, Reading::idp)?,
@@ -226,6 +230,9 @@ const CERTIFICATE: &str = "certificate";
 const APP: &str = "app";
 const THROTTLE: &str = "throttle";
 const NETWORK: &str = "network";
+const ANONYMISER: &str = "anonymiser";
+const KERBEROS: &str = "kerberos";
+const TERMS: &str = "terms";
 const USER: &str = "user";
 const USER_GROUP: &str = "group";
 const ASSIGNMENT: &str = "assignment";
@@ -242,6 +249,9 @@ const WHOLE: &[&str] = &[
     APP,
     THROTTLE,
     NETWORK,
+    ANONYMISER,
+    KERBEROS,
+    TERMS,
     USER,
     USER_GROUP,
     IDP,

@@ -8,6 +8,7 @@ use super::*;
 
 mod clients;
 mod devices;
+mod sign_in;
 
 fn source(text: &str) -> Source {
     Source::new("p.toml".into(), PathBuf::from("/nowhere"), text.into())

@@ -10,6 +10,7 @@ mod device;
 mod directory;
 mod idp;
 mod policy;
+mod sign_in;
 
 /// The text, with what a reader needs to know in front.
 pub(crate) fn toml(tenant: &str, document: &Document) -> String {
@@ -36,6 +37,7 @@ pub(crate) fn toml(tenant: &str, document: &Document) -> String {
         let prefixes: Vec<String> = prefixes.iter().map(|prefix| quoted(&prefix.to_string())).collect();
         let _ = writeln!(out, "{name} = [{}]", prefixes.join(", "));
     }
+    sign_in::write(&mut out, document);
     for (name, entry) in &document.apps {
         app(&mut out, name.as_str(), entry);
     }

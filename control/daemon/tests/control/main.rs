@@ -32,6 +32,7 @@ mod restore;
 mod scim;
 mod service_tokens;
 mod sign_in;
+mod sign_in_document;
 mod single_sign_on;
 mod throttle;
 mod world;

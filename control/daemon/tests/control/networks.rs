@@ -1,4 +1,4 @@
-//! Lists of anonymisers: large, told to relays, no corporate networks, and not part of documents.
+//! Lists of anonymisers: large, told to relays, no corporate networks, and in a section of their own in documents.
 
 use serde_json::{Value, json};
 
@@ -47,5 +47,9 @@ fn a_list_of_anonymisers_may_be_large_and_policies_name_it() {
     assert_eq!((code.as_str(), detail.contains("the others have 200000")), ("limit-reached", true), "{detail}");
 
     let document = show(&world, &format!("{TENANT}/document"));
-    assert_eq!(document["networks"], json!({"hq": ["192.0.2.0/24"]}), "they are not written into documents");
+    assert_eq!(document["networks"], json!({"hq": ["192.0.2.0/24"]}));
+    let counts = ["tor", "vpn"].map(|name| document["anonymisers"][name].as_array().map(Vec::len));
+    assert_eq!(counts, [Some(100_000), Some(100_000)]);
+    let applied: Value = world.done("POST", &format!("{TENANT}/apply"), &json!({"document": document, "prune": true}));
+    assert_eq!(applied["changes"], json!([]), "as many as there may be can be applied");
 }

@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, command: KerberosCommand) -> Result<()> {
     }
 }
 
-const fn names(given: KerberosNames) -> SsoLogin {
+pub(crate) const fn names(given: KerberosNames) -> SsoLogin {
     match given {
         KerberosNames::Upn => SsoLogin::Upn,
         KerberosNames::OnPremUpn => SsoLogin::OnPremUpn,
