@@ -2,8 +2,8 @@
 //! it is worth control decides, and it counts for the browser alone that was sent.
 
 use hyper::header::{HeaderMap, SET_COOKIE};
-use hyper::{Response, StatusCode};
-use postern_model::identity::{AskDevice, CLIENT_CERT_FIELD, DEVICE_TICKET, GiveDevice, Refused, ReturnDevice, path};
+use hyper::Response;
+use postern_model::identity::{AskDevice, CLIENT_CERT_FIELD, DEVICE_TICKET, GiveDevice, ReturnDevice, path};
 use postern_model::secret::SecretText;
 
 use crate::control::Control;
@@ -33,10 +33,8 @@ pub(crate) async fn show(control: &Control, headers: &HeaderMap, query: &str) ->
 pub(crate) async fn back(control: &Control, headers: &HeaderMap, query: &str) -> Response<Page> {
     let asked = Fields::parse(query.as_bytes()).zip(client(headers));
     let Some((mut fields, client)) = asked else { return bad_request() };
+    // Also where there are none: the ticket is used up by whoever brings it.
     let bindings = cookies::devices(headers);
-    if bindings.is_empty() {
-        return pages::refused(StatusCode::FORBIDDEN, &elsewhere());
-    }
     let ticket = SecretText::new(fields.take(DEVICE_TICKET));
     step(control.ask(path::DEVICE_RETURN, &ReturnDevice { ticket, bindings, client }).await, redirect)
 }
@@ -50,11 +48,6 @@ fn certificate(headers: &HeaderMap) -> Option<Option<String>> {
     let is_base64 = base64.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
     let is_one = all.next().is_none() && !base64.is_empty() && base64.len() <= CERTIFICATE_CHARS_MAX && is_base64;
     is_one.then(|| Some(base64.to_owned()))
-}
-
-fn elsewhere() -> Refused {
-    let detail = "This answer belongs to no sign-in of this browser. Open the application once more.";
-    Refused { code: "device-return-unknown".into(), detail: detail.into(), retry_after_s: None }
 }
 
 /// Certificates of devices have one or two kilobytes.

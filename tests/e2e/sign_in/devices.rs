@@ -207,7 +207,7 @@ fn a_link_to_the_device_host_is_worth_nothing_in_another_browser() {
 
     let mut anna = devices.person_on(&laptop);
     let page = anna.open(&link).unwrap();
-    assert!(page.answer.status == 403 && says(&page, "device-return-unknown"), "{page:?}");
+    assert!(page.answer.status == 400 && says(&page, "device-return-unknown"), "{page:?}");
     // What she was led to, should the thief see it.
     let back = anna.went.iter().find(|went| went.contains("/device/return?ticket=")).unwrap().clone();
     let page = thief.open(&back).unwrap();
