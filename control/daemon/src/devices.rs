@@ -53,11 +53,11 @@ pub(crate) enum NotRecognised {
 
 impl NotRecognised {
     /// A code of `docs/errors.md`.
-    pub(crate) fn code(&self) -> &str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Untrusted(_) | Self::Unknown => "device-certificate-invalid",
             Self::Removed(_) => "device-removed",
-            Self::Failed(problem) => &problem.code,
+            Self::Failed(_) => "internal",
         }
     }
 

@@ -1,8 +1,8 @@
 //! The way of a browser to the device host and back. There TLS asks for its device's certificate, which the relay hands on; what
 //! it is worth control decides, and it counts for the browser alone that was sent.
 
-use hyper::header::{HeaderMap, SET_COOKIE};
 use hyper::Response;
+use hyper::header::{HeaderMap, SET_COOKIE};
 use postern_model::identity::{AskDevice, CLIENT_CERT_FIELD, DEVICE_TICKET, GiveDevice, ReturnDevice, path};
 use postern_model::secret::SecretText;
 

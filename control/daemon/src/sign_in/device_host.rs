@@ -235,15 +235,11 @@ impl Shown {
     }
 
     fn not_recognised(why: &NotRecognised) -> Self {
-        let code = match why {
-            NotRecognised::Untrusted(_) | NotRecognised::Unknown => "device-certificate-invalid",
-            NotRecognised::Removed(_) => "device-removed",
-            NotRecognised::Failed(problem) => {
-                tracing::error!("a device could not be looked up: {}", problem.detail);
-                return Self::NotRecognised("internal", "It could not be looked up. Try again in a moment.".into());
-            }
-        };
-        let detail = why.detail();
+        if let NotRecognised::Failed(problem) = why {
+            tracing::error!("a device could not be looked up: {}", problem.detail);
+            return Self::NotRecognised(why.code(), "It could not be looked up. Try again in a moment.".into());
+        }
+        let (code, detail) = (why.code(), why.detail());
         let mut letters = detail.chars();
         let first = letters.next().map(|letter| letter.to_ascii_uppercase());
         Self::NotRecognised(code, format!("{}{}.", first.unwrap_or_default(), letters.as_str()))
