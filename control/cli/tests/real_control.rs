@@ -343,9 +343,8 @@ fn code(control: &Control) {
     let add =
         "client add shop --confidential --redirect-uri https://shop.example.com/cb --scope openid --consent admin";
     control.done(&format!("{add} --out {}", secret.display()));
-    let house = control.path("house.md");
-    std::fs::write(&house, "# House\n\nWipe your \"feet\".\n").unwrap();
-    control.done(&format!("terms create house --title House --every 90d --file {}", house.display()));
+    std::fs::write(control.path("house.md"), "# House\n\nWipe your \"feet\".\n").unwrap();
+    control.done(&format!("terms create house --title House --file {}", control.path("house.md").display()));
     control.done("network set tor 192.0.2.1 --anonymiser");
     control.done("identity kerberos set --realm EXAMPLE.COM --network hq --login user-part");
     control.done(&format!("export --out {name}"));
@@ -355,11 +354,8 @@ fn code(control: &Control) {
     let text = std::fs::read_to_string(&file).unwrap();
     let client = "[client.shop]\nconfidential = true\nredirect-uri = [\"https://shop.example.com/cb\"]\n";
     assert!(text.contains(client) && !text.contains(std::fs::read_to_string(&secret).unwrap().trim()), "{text}");
-    assert!(
-        text.contains("[kerberos]\nrealm = [\"EXAMPLE.COM\"]\nnetwork = [\"hq\"]\nlogin = \"user-part\""),
-        "{text}"
-    );
-    assert!(text.contains("[terms.house]") && text.contains("tor = [\n  \"192.0.2.1/32\",\n]"), "{text}");
+    let kerberos = "[kerberos]\nrealm = [\"EXAMPLE.COM\"]\nnetwork = [\"hq\"]\nlogin = \"user-part\"\n";
+    assert!(text.contains(kerberos) && text.contains("[terms.house]") && text.contains("\ntor = [\n"), "{text}");
     assert!(
         text.contains("[throttle.\"tenant\"]\nrps = 7000\n") && text.contains("hq = [\"203.0.113.0/24\"]"),
         "{text}"

@@ -225,7 +225,7 @@ fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession 
         idle_s,
         persistent: proven.keep,
         seen_unix: now,
-        risk: proven.risk.so_far(),
+        risk: proven.risk.so_far,
         device: proven.device,
     }
 }

@@ -21,13 +21,12 @@ use crate::source::network;
 use crate::store::StoreError;
 use crate::store::records::{Order, ResultFilter, SignInFilter, Span, Times, WhoSignedIn};
 
-/// What was judged of one sign-in. It is judged once for each address that its steps come from: what its own steps leave in the
-/// log, wrong codes for one, says nothing more about it. And it only rises: a step from home does not make up for one from elsewhere.
+/// What was judged of one sign-in: once for each address that its steps come from, for what they leave in the log themselves, wrong
+/// codes say, tells nothing more of it. It only rises: a step from home does not make up for one from elsewhere.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Judged {
-    so_far: Risk,
-    /// Where the last step came from.
-    last: Option<IpAddr>,
+    pub(super) so_far: Risk,
+    last_from: Option<IpAddr>,
 }
 
 /// Something that speaks for somebody else.
@@ -79,18 +78,14 @@ struct Known {
 impl Judged {
     /// What was judged of the session that becomes a stronger one.
     pub(super) const fn before(risk: Risk) -> Self {
-        Self { so_far: risk, last: None }
-    }
-
-    pub(super) const fn so_far(&self) -> Risk {
-        self.so_far
+        Self { so_far: risk, last_from: None }
     }
 
     /// Somebody proved something from there.
     pub(super) fn judge(&mut self, control: &Control, user: &User, client: &ClientInfo) {
-        if self.last != Some(client.address) {
+        if self.last_from != Some(client.address) {
             self.so_far = assess(control, user, client).max(self.so_far);
-            self.last = Some(client.address);
+            self.last_from = Some(client.address);
         }
     }
 }
@@ -240,7 +235,6 @@ impl Signal {
 
 #[cfg(test)]
 thread_local! {
-    /// How often the sign-in log was read through.
     pub(super) static ASSESSED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 

@@ -141,7 +141,7 @@ pub(super) fn enrol(
 ) -> Step {
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     let is_first = secret.is_none() && !factors.any() && !is_multi_factor(&proven.methods);
-    if is_first && proven.risk.so_far() >= Risk::Medium && has_policies(control, user) {
+    if is_first && proven.risk.so_far >= Risk::Medium && has_policies(control, user) {
         let detail = "A second factor cannot be set up in a sign-in that looks like somebody else's.";
         let logged = log(control, at.record(&proven, SignInOutcome::Failure("policy-step-up")));
         return Step::Refused(logged.err().unwrap_or_else(|| refused("policy-step-up", detail)));
