@@ -283,6 +283,8 @@ fn summary(provider: &StoredProvider, has_secret: bool) -> String {
             provider.groups.iter().take(SUMMARY_MAX).map(|(claimed, id)| format!("{claimed:?}→{id}")).collect();
         format!("groups={}", groups.join(","))
     }));
+    let devices = &settings.device_claims;
+    parts.extend((!devices.is_empty()).then(|| format!("device_claims={:?}", devices.texts())));
     parts.extend(settings.require_mfa.then(|| "require_mfa".into()));
     parts.extend(settings.trust_mail.then(|| "trust_mail".into()));
     parts.extend(settings.default.then(|| "default".into()));

@@ -79,6 +79,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         risk: stored.risk,
         terms,
         device,
+        claimed_device: stored.claimed_device,
     }))
 }
 
@@ -195,6 +196,7 @@ fn view(control: &Control, session: &StoredSession) -> Result<SessionView, Probl
         source: session.source.map(|source| source.to_string()),
         risk: session.risk,
         device: session.device.map(|device| devices::for_session(control, device, session.user)).transpose()?.flatten(),
+        claimed_device: session.claimed_device,
         user_agent: session.user_agent.clone(),
     })
 }

@@ -219,6 +219,7 @@ fn would_be(user: &User, proven: &Proven, client: &ClientInfo) -> StoredSession 
         authenticated_unix: proven.authenticated_unix,
         methods: proven.methods.clone(),
         provider: proven.vouched.provider().cloned(),
+        claimed_device: proven.vouched.claimed_device(),
         source: Some(client.address),
         user_agent: shortened(&client.user_agent),
         expires_unix: proven.ends_unix.map_or(now + absolute_s, |end| end.min(now + absolute_s)),
@@ -245,8 +246,8 @@ fn make_session(
     let stored = StoredSession { id, browser, ..would_be(user, proven, at.client) };
     let (session, lasts_s) = (stored.id, stored.expires_unix.saturating_sub(stored.created_unix));
     match &proven.vouched {
-        Vouched::By(of) => draft.session(SessionChange::OfProvider(session, of.clone())),
-        Vouched::Before(replaced, _) => draft.session(SessionChange::Inherits(session, *replaced)),
+        Vouched::By(of, _) => draft.session(SessionChange::OfProvider(session, of.clone())),
+        Vouched::Before(replaced, ..) => draft.session(SessionChange::Inherits(session, *replaced)),
         Vouched::Nobody => {}
     }
     // A session never becomes a stronger one: whoever knows the old one's cookies has nothing of the new one.

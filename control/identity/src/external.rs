@@ -277,6 +277,7 @@ fn identity(user: ExternalUser) -> ExternalIdentity {
         methods: user.methods,
         auth_time_unix: user.auth_time_unix,
         session: user.session,
+        device: user.device,
     }
 }
 
@@ -295,6 +296,7 @@ fn settings(grant: &ProviderGrant) -> ProviderSettings {
         mail: from.mail_claim.clone(),
         groups: from.group_claim.clone(),
         acr: from.acr.clone(),
+        devices: from.device_claims.clone(),
     };
     settings.domain_hint_parameter.clone_from(&from.domain_hint_parameter);
     settings.ca.clone_from(&from.ca_pem);

@@ -1,6 +1,7 @@
 //! External OpenID providers: what control keeps of each, and what it and the identity process say to each other about them.
 //! Relays know nothing of them.
 
+mod device_claim;
 mod probe;
 mod settings;
 
@@ -11,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::directory::{DISPLAY_NAME_BYTES_MAX, Line, LoginName, MailAddress};
 use crate::identity::ClientInfo;
 use crate::ids::{Name, TenantId};
+use crate::policy::DeviceState;
 use crate::secret::SecretText;
 use crate::session::AuthMethod;
 
+pub use device_claim::{DEVICE_CLAIMS_MAX, DeviceClaim, DeviceClaimInvalid, DeviceClaims};
 pub use probe::{AskProbes, Probed, Probes};
 pub use settings::{ProviderSettings, UnknownUsers};
 
@@ -207,6 +210,9 @@ pub struct ExternalIdentity {
     /// The provider's session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// What its claims say of the device that they signed in on.
+    #[serde(default, skip_serializing_if = "DeviceState::is_unknown")]
+    pub device: DeviceState,
 }
 
 /// Which providers a logout token may be of. Answered by [`ProvidersOf`].

@@ -56,6 +56,9 @@ pub struct SessionRecord {
     /// The device whose certificate was shown then, and what it counts as now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<SessionDevice>,
+    /// What the identity provider said then of the device.
+    #[serde(default, skip_serializing_if = "DeviceState::is_unknown")]
+    pub claimed_device: DeviceState,
 }
 
 /// A user as applications and policies see them.
@@ -132,10 +135,11 @@ impl SessionRecord {
         is_multi_factor(&self.methods)
     }
 
-    /// What is known of the device.
+    /// What is known of the device: the better of what was shown and what the identity provider said.
     #[must_use]
     pub fn device_state(&self) -> DeviceState {
-        self.device.as_ref().map_or(DeviceState::Unknown, |device| device.state)
+        let shown = self.device.as_ref().map_or(DeviceState::Unknown, |device| device.state);
+        shown.max(self.claimed_device)
     }
 }
 
@@ -213,3 +217,43 @@ pub const IDLE_S: u32 = 2 * 3_600;
 pub const KEPT_ABSOLUTE_S: u64 = 30 * 86_400;
 /// How long such a one counts without a request.
 pub const KEPT_IDLE_S: u32 = 7 * 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as an older control makes it, with this device and what the provider said.
+    fn record(shown: Option<DeviceState>, claimed_device: DeviceState) -> SessionRecord {
+        let text = r#"{"id": "00000000000000000000000000000007", "user": {"id": "u1-1", "login": "anna"},
+            "authenticated_unix": 1, "methods": ["fed"], "expires_unix": 9, "idle_s": 9}"#;
+        let old: SessionRecord = serde_json::from_str(text).unwrap();
+        assert_eq!(old.device_state(), DeviceState::Unknown);
+        let id = "d1-4".parse().unwrap();
+        let device = shown.map(|state| SessionDevice { id, name: "laptop".parse().unwrap(), state });
+        SessionRecord { device, claimed_device, ..old }
+    }
+
+    #[test]
+    fn the_better_of_the_device_shown_and_the_one_claimed_counts() {
+        use DeviceState::{Compliant, Registered, Unknown};
+        for (shown, claimed, counts) in [
+            (None, Unknown, Unknown),
+            (None, Registered, Registered),
+            (Some(Registered), Unknown, Registered),
+            (Some(Registered), Compliant, Compliant),
+            (Some(Compliant), Registered, Compliant),
+            (Some(Unknown), Registered, Registered),
+        ] {
+            assert_eq!(record(shown, claimed).device_state(), counts, "{shown:?} {claimed}");
+        }
+    }
+
+    #[test]
+    fn what_a_provider_says_of_a_device_makes_another_record() {
+        let (without, with) = (record(None, DeviceState::Unknown), record(None, DeviceState::Compliant));
+        assert_ne!(without.digest(), with.digest());
+        assert!(!serde_json::to_string(&without).unwrap().contains("claimed_device"), "as it was before there was any");
+        let text = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<SessionRecord>(&text).unwrap(), with);
+    }
+}

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::directory::{DISPLAY_NAME_BYTES_MAX, Line, LoginInvalid, LoginName, MailAddress};
+use postern_model::external::DeviceClaims;
+use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub struct ClaimMapping {
     pub groups: Option<String>,
     /// What a value of `acr` says about how the user signed in, besides what `amr` says.
     pub acr: BTreeMap<String, BTreeSet<AuthMethod>>,
+    /// What the device counts as that the user signed in on.
+    pub devices: DeviceClaims,
 }
 
 impl Default for ClaimMapping {
@@ -36,6 +40,7 @@ impl Default for ClaimMapping {
             mail: EMAIL.to_owned(),
             groups: None,
             acr: BTreeMap::new(),
+            devices: DeviceClaims::default(),
         }
     }
 }
@@ -68,6 +73,8 @@ pub struct ExternalUser {
     pub auth_time_unix: Option<u64>,
     /// The provider's session, by which it may end ours later.
     pub session: Option<String>,
+    /// What the device counts as, if the provider says so.
+    pub device: DeviceState,
     /// For signing out at the provider.
     pub id_token: SecretText,
 }
@@ -111,6 +118,7 @@ impl ClaimMapping {
             acr,
             auth_time_unix: identity.auth_time_unix,
             session: identity.session,
+            device: self.device(sources),
             id_token,
         })
     }
@@ -166,6 +174,11 @@ impl ClaimMapping {
             Ok(text.to_owned())
         };
         Ok((list.iter().map(group).collect::<Result<_, _>>()?, left_out))
+    }
+
+    /// Of what is signed alone: it is about this sign-in, as `acr` is, while the rest of the documents is about the user.
+    fn device(&self, sources: Sources<'_>) -> DeviceState {
+        sources.signed().0.first().map_or(DeviceState::Unknown, |id_token| self.devices.state(id_token))
     }
 
     /// RFC 8176, read narrowly: what a provider may mean in more than one way counts for less.

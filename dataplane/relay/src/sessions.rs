@@ -220,6 +220,7 @@ pub(crate) mod tests {
             risk: Default::default(),
             terms: Default::default(),
             device: None,
+            claimed_device: Default::default(),
         }
     }
 

@@ -72,8 +72,8 @@ const provider = new Provider(ISSUER, {
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
   cookies: { keys: ['test-only'] },
   acrValues: [WEAK, STRONG],
-  scopes: ['openid', 'profile', 'email', 'groups'],
-  claims: { openid: ['sub', 'acr', 'amr', 'auth_time', 'sid'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'], groups: ['groups'] },
+  scopes: ['openid', 'profile', 'email', 'groups', 'device'],
+  claims: { openid: ['sub', 'acr', 'amr', 'auth_time', 'sid'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'], groups: ['groups'], device: ['device_managed', 'device_marks'] },
   // Claims of scopes come by userinfo only, as the standard has it, unless this is 'no'.
   conformIdTokenClaims: process.env.CONFORM !== 'no',
   pkce: { required: () => true },
@@ -86,14 +86,14 @@ const provider = new Provider(ISSUER, {
   },
   findAccount: (ctx, id) => (!USERS[id] || USERS[id].disabled ? undefined : { // It must be undefined, not false.
     accountId: id,
-    claims: () => ({ sub: id, name: USERS[id].name, preferred_username: id, email: USERS[id].email, email_verified: USERS[id].verified, groups: USERS[id].groups }),
+    claims: () => ({ sub: id, name: USERS[id].name, preferred_username: id, email: USERS[id].email, email_verified: USERS[id].verified, groups: USERS[id].groups, ...USERS[id].device }),
   }),
   // The administrator consented for everybody.
   loadExistingGrant: async ({ oidc }) => {
     const grantId = oidc.result?.consent?.grantId || oidc.session.grantIdFor(oidc.client.clientId);
     const grant = (grantId && await oidc.provider.Grant.find(grantId))
       || new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId });
-    grant.addOIDCScope('openid profile email groups');
+    grant.addOIDCScope('openid profile email groups device');
     await grant.save();
     return grant;
   },

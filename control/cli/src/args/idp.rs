@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use postern_model::external::DeviceClaim;
 use postern_model::ids::Name;
 
 use super::reference;
@@ -18,6 +19,8 @@ pub(crate) enum IdpCommand {
   postern idp add corp --issuer https://login.example.com --client-id postern \\
       --client-secret-file secret --require-mfa=true \\
       --group-claim groups --map-group engineering=engineers
+  postern idp add corp --issuer https://login.example.com --client-id postern \\
+      --device-claim registered=device_managed --device-claim compliant=device_state=healthy
 
 Register the addresses that it prints at the provider: postern idp show corp")]
     Add(Box<IdpAddArgs>),
@@ -38,6 +41,7 @@ Register the addresses that it prints at the provider: postern idp show corp")]
   postern idp set corp --client-secret-file new-secret
   postern idp set corp --users create --default=true
   postern idp set corp --map-group engineering=engineers --unmap-group sales
+  postern idp set corp --device-claim compliant=device_compliant
   postern idp set corp --unset domains,ca_pem")]
     Set(Box<IdpSetArgs>),
     /// Let users sign in by it again
@@ -145,6 +149,10 @@ pub(crate) struct IdpSettingsArgs {
     /// Users that nobody linked: they stay out (existing), or are made at their first sign-in (create) [default: existing]
     #[arg(long, value_name = "WHICH", value_parser = ["existing", "create"])]
     pub(crate) users: Option<String>,
+    /// A device counts as STATE (registered, compliant) if CLAIM of the ID token is true, or VALUE, or a list with it;
+    /// repeat it for more
+    #[arg(long, value_name = "STATE=CLAIM[=VALUE]")]
+    pub(crate) device_claim: Vec<DeviceClaim>,
     /// Let in only who proved more than one factor there, by amr or acr
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_mfa: Option<bool>,

@@ -75,6 +75,14 @@ pub(super) fn run_session(context: &Context, command: SessionCommand) -> Result<
     }
 }
 
+/// What was shown, and what the provider said.
+fn device(session: &SessionView) -> String {
+    let shown = session.device.as_ref().map(|device| format!("{} {}", device.id, device.state));
+    let by = session.provider.as_ref().filter(|_| !session.claimed_device.is_unknown());
+    let claimed = by.map(|provider| format!("{} by {provider}", session.claimed_device));
+    shown.into_iter().chain(claimed).collect::<Vec<_>>().join(", ")
+}
+
 fn table(output: Output, sessions: &[SessionView]) -> String {
     let now = SystemTime::now();
     let heads = ["ID", "USER", "BEGAN", "USED", "ENDS", "BY", "FROM", "DEVICE", "BROWSER"];
@@ -87,7 +95,7 @@ fn table(output: Output, sessions: &[SessionView]) -> String {
             relative(session.expires_unix, now),
             session.methods.join("+"),
             session.source.clone().unwrap_or_default(),
-            session.device.as_ref().map(|device| format!("{} {}", device.id, device.state)).unwrap_or_default(),
+            device(session),
             crate::output::short(&session.user_agent),
         ]
     });

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use postern_model::admin::{
     AddProvider, Changed, List, ProviderChanged, ProviderProbe, ProviderView, SetProvider, path,
 };
+use postern_model::external::ProviderSettings;
 use postern_model::secret::SecretText;
 use serde_json::{Map, Value, json};
 
@@ -99,6 +100,7 @@ fn given(args: &IdpSettingsArgs) -> Result<Map<String, Value>> {
     put("trust_mail", args.trust_mail.map(|on| json!(on)));
     put("group_claim", args.group_claim.as_ref().map(|text| json!(text)));
     put("users", args.users.as_ref().map(|text| json!(text)));
+    put("device_claims", (!args.device_claim.is_empty()).then(|| json!(args.device_claim)));
     put("require_mfa", args.require_mfa.map(|on| json!(on)));
     put("default", args.default.map(|on| json!(on)));
     put("ca_pem", args.ca.as_deref().map(read_text).transpose()?.map(|text| json!(text)));
@@ -122,7 +124,8 @@ fn done(output: Output, changed: &ProviderChanged, what: &str) -> Result<()> {
 }
 
 fn table(output: Output, providers: &[ProviderView]) -> String {
-    let table = output.table(["NAME", "ISSUER", "ENABLED", "USERS", "LINKED", "DOMAINS"]).rows(providers, |provider| {
+    let table = output.table(["NAME", "ISSUER", "ENABLED", "USERS", "LINKED", "DEVICES", "DOMAINS"]);
+    let table = table.rows(providers, |provider| {
         let settings = &provider.settings;
         let domains: Vec<&str> = settings.domains.iter().map(String::as_str).collect();
         [
@@ -131,6 +134,7 @@ fn table(output: Output, providers: &[ProviderView]) -> String {
             yes_no(!settings.disabled),
             format!("{:?}", settings.users).to_ascii_lowercase(),
             provider.users.to_string(),
+            vouches_for(settings),
             domains.join(", "),
         ]
     });
@@ -139,11 +143,18 @@ fn table(output: Output, providers: &[ProviderView]) -> String {
     )
 }
 
+/// The best that it may say of a device.
+fn vouches_for(settings: &ProviderSettings) -> String {
+    let best = settings.device_claims.state_max();
+    if best.is_unknown() { "-".into() } else { best.to_string() }
+}
+
 fn show(provider: &ProviderView) -> String {
     let settings = &provider.settings;
     let none = || String::from("-");
     let domains: Vec<&str> = settings.domains.iter().map(String::as_str).collect();
     let groups: Vec<String> = provider.groups.iter().map(|(claimed, group)| format!("{claimed} → {group}")).collect();
+    let or_dash = |text: String| if text.is_empty() { none() } else { text };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(none);
     details(&[
         ("name", provider.name.to_string()),
@@ -157,6 +168,7 @@ fn show(provider: &ProviderView) -> String {
         ("unknown users", format!("{:?}", settings.users).to_ascii_lowercase()),
         ("users linked", provider.users.to_string()),
         ("needs more than one factor", yes_no(settings.require_mfa)),
+        ("device claims", or_dash(settings.device_claims.texts().join(", "))),
         ("group claim", or_none(&settings.group_claim)),
         ("groups", groups.join(", ")),
         ("redirect address", or_none(&provider.redirect_uri)),

@@ -257,6 +257,7 @@ claim-mail = "m"
 trust-mail = true
 group-claim = "groups"
 users = "create"
+device-claim = ["registered=managed", "compliant=device=a = \"b\""]
 require-mfa = true
 default = true
 disabled = true
@@ -282,6 +283,17 @@ fn providers_are_written_as_they_are_read() {
     assert_eq!(again.document, parsed.document);
     assert!(refusal("[idp.x]\nclient-id = \"a\"\n").contains("issuer"));
     assert!(refusal("[idp.x]\nissuer = \"a\"\nclient-id = \"a\"\nusers = \"all\"\n").contains("p.toml:4"));
+    assert_eq!(whole.settings.device_claims.texts(), ["registered=managed", "compliant=device=a = \"b\""]);
+    let claims = |list: &str| refusal(&format!("[idp.x]\nissuer = \"a\"\nclient-id = \"a\"\ndevice-claim = {list}\n"));
+    for (list, says) in [
+        ("\"compliant\"", "STATE=CLAIM"),
+        ("[\"managed=x\"]", "registered, compliant"),
+        ("[\"compliant=x\", \"compliant=x\"]", "twice"),
+        ("[1]", "STATE=CLAIM"),
+    ] {
+        let refused = claims(list);
+        assert!(refused.contains("p.toml:4") && refused.contains(says), "{list}: {refused}");
+    }
 }
 
 const POLICIES: &str = r#"

@@ -114,6 +114,7 @@ impl World {
             seen_unix: now,
             risk: postern_model::policy::Risk::Low,
             device: Some(device),
+            claimed_device: DeviceState::Unknown,
         };
         let mut draft = Draft::default();
         draft.session(SessionChange::Put(Box::new(session.clone())));

@@ -90,15 +90,17 @@ fn name_device(
     access: &AccessRecord,
     explained: &mut AccessExplained,
 ) -> Result<(), Problem> {
-    let Some(logged) = access.device.as_ref().filter(|device| device.id.tenant == tenant) else { return Ok(()) };
-    let found = control.directory(|store| store.device(logged.id))?;
+    let Some(logged) = &access.device else { return Ok(()) };
+    let Some(id) = logged.id.filter(|id| id.tenant == tenant) else { return Ok(()) };
+    let found = control.directory(|store| store.device(id))?;
     let Some(device) = found.filter(|device| device.approval != Approval::Removed) else {
-        explained.warnings.push(format!("the device {} was removed since", logged.id));
+        explained.warnings.push(format!("the device {id} was removed since"));
         return Ok(());
     };
-    let now = devices::state(control, &device, now_unix());
+    // The session keeps what its provider said.
+    let now = devices::state(control, &device, now_unix()).max(logged.claimed);
     if now != logged.state {
-        let (id, then) = (logged.id, logged.state);
+        let then = logged.state;
         explained.warnings.push(format!("the device {id} counted as {then} then, and counts as {now} now"));
     }
     explained.device = Some(device.name.to_string());

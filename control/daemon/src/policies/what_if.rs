@@ -79,6 +79,7 @@ fn session(request: &WhatIf, user: Subject, now: u64) -> SessionRecord {
         risk: request.risk.unwrap_or_default(),
         terms: AcceptedTerms::default(),
         device: None,
+        claimed_device: DeviceState::Unknown,
     }
 }
 

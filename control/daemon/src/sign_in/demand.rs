@@ -178,6 +178,7 @@ mod tests {
             seen_unix: 100,
             risk: Risk::Low,
             device: None,
+            claimed_device: Default::default(),
         }
     }
 

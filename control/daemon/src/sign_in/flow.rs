@@ -9,6 +9,7 @@ use postern_model::config::App;
 use postern_model::directory::User;
 use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
 use postern_model::ids::{AppId, DeviceId, Name, SessionId, TenantId, UserId};
+use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 
@@ -109,13 +110,13 @@ pub(super) struct Proven {
     pub(super) risk: Judged,
 }
 
-/// The provider that says who someone is, where one does.
+/// The provider that says who someone is, where one does, and what it says of their device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Vouched {
     Nobody,
-    By(ProviderSession),
+    By(ProviderSession, DeviceState),
     /// As it did for the session that becomes a stronger one.
-    Before(SessionId, Name),
+    Before(SessionId, Name, DeviceState),
 }
 
 /// A flow that someone is looking at.
@@ -138,7 +139,7 @@ impl Proven {
             user: user.id,
             typed: user.login.to_string(),
             methods: session.methods.clone(),
-            vouched: session.provider.clone().map_or(Vouched::Nobody, |name| Vouched::Before(session.id, name)),
+            vouched: Vouched::before(session),
             keep: session.persistent,
             authenticated_unix: session.authenticated_unix,
             ends_unix: Some(session.expires_unix),
@@ -149,11 +150,23 @@ impl Proven {
 }
 
 impl Vouched {
+    fn before(session: &StoredSession) -> Self {
+        let before = |name: &Name| Self::Before(session.id, name.clone(), session.claimed_device);
+        session.provider.as_ref().map_or(Self::Nobody, before)
+    }
+
     pub(super) const fn provider(&self) -> Option<&Name> {
         match self {
             Self::Nobody => None,
-            Self::By(of) => Some(&of.provider),
-            Self::Before(_, name) => Some(name),
+            Self::By(of, _) => Some(&of.provider),
+            Self::Before(_, name, _) => Some(name),
+        }
+    }
+
+    pub(super) const fn claimed_device(&self) -> DeviceState {
+        match self {
+            Self::Nobody => DeviceState::Unknown,
+            Self::By(_, state) | Self::Before(.., state) => *state,
         }
     }
 }
@@ -167,7 +180,8 @@ impl At<'_> {
         let (user, methods) = (Some(proven.user), proven.methods.clone());
         let provider = proven.vouched.provider().cloned();
         let (device, device_state) = self.flow.visit.borrow().logged();
-        SignIn { user, methods, provider, device, device_state, ..self.attempt(proven).record(outcome) }
+        let record = SignIn { user, methods, provider, device, device_state, ..self.attempt(proven).record(outcome) };
+        record.vouched_for(proven.vouched.claimed_device())
     }
 
     pub(super) fn ask(&self, control: &Control, factor: Factor, problem: Option<Refused>) -> Step {

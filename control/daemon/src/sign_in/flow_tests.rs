@@ -1,5 +1,6 @@
 //! Whole sign-ins against a real store: what a browser sees step by step, with an app and a key in software.
 
+mod claimed_device;
 mod devices;
 mod kerberos;
 mod passwords;

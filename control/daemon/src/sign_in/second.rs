@@ -371,7 +371,8 @@ fn unchanged(control: &Control, flow: &Flow, proven: &Proven) -> Option<SessionI
     let session = control.sessions_in_store(|store| store.session(id)).ok().flatten()?;
     let is_same = session.user == proven.user
         && session.methods == proven.methods
-        && session.authenticated_unix == proven.authenticated_unix;
+        && session.authenticated_unix == proven.authenticated_unix
+        && session.claimed_device == proven.vouched.claimed_device();
     is_same.then_some(id)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use postern_model::ids::{DeviceId, Name, SessionId, TenantId, UserId};
-use postern_model::policy::Risk;
+use postern_model::policy::{DeviceState, Risk};
 use postern_model::session::AuthMethod;
 
 use super::{ProviderSession, StoreError};
@@ -31,6 +31,8 @@ pub(crate) struct StoredSession {
     pub(crate) risk: Risk,
     /// The device that was shown.
     pub(crate) device: Option<DeviceId>,
+    /// What the provider said of the device.
+    pub(crate) claimed_device: DeviceState,
 }
 
 /// What can be asked about sessions.

@@ -8,6 +8,7 @@ use postern_model::admin::{PolicyApplied, SignInRecord, SignInResult};
 use postern_model::chain::ChainHash;
 use postern_model::directory::{LOGIN_BYTES_MAX, is_bidi_control};
 use postern_model::ids::{AppId, Name, RequestId, SessionId, TenantId, UserId};
+use postern_model::policy::DeviceState;
 use postern_model::session::AuthMethod;
 
 /// A sign-in, or an attempt. Put into a change with [`crate::control::Draft::sign_in`], it is stored in the same transaction
@@ -43,7 +44,7 @@ pub(crate) struct SignIn {
     /// ISO 3166-1, two letters.
     pub(crate) country: Option<Logged<SHORT_BYTES_MAX>>,
     pub(crate) asn: Option<u32>,
-    /// The device's id, and what it was found to be: `compliant`, `registered`, `unknown`.
+    /// The device's id, if one was shown, and what it counts as: `compliant`, `registered`, `unknown`.
     pub(crate) device: Option<Logged<SHORT_BYTES_MAX>>,
     pub(crate) device_state: Option<Logged<SHORT_BYTES_MAX>>,
     /// Policies that were looked at: id and what each said. At most [`POLICIES_MAX`] are kept, the first ones.
@@ -109,6 +110,15 @@ impl SignIn {
             session: None,
             request: None,
         }
+    }
+
+    /// The identity provider vouches for the device, be one shown or not: the better of both counts.
+    pub(crate) fn vouched_for(mut self, claimed: DeviceState) -> Self {
+        let shown = self.device_state.as_ref().and_then(|state| state.0.parse().ok());
+        if claimed > shown.unwrap_or_default() {
+            self.device_state = Some(Logged::cut(claimed.as_str()));
+        }
+        self
     }
 
     /// The record, its place in the chain left open.
@@ -183,6 +193,22 @@ mod tests {
         assert_eq!(Logged::<16>::cut("a\u{1b}[31m").to_string(), "a\u{fffd}[31m");
         for hostile in ["\0".repeat(1_000), "\u{202e}".repeat(1_000), "😀".repeat(1_000)] {
             assert!(Logged::<64>::cut(&hostile).to_string().len() <= 64);
+        }
+    }
+
+    #[test]
+    fn the_better_of_a_device_shown_and_one_claimed_is_recorded() {
+        use DeviceState::{Compliant, Registered, Unknown};
+        for (shown, claimed, recorded) in [
+            (None, Unknown, None),
+            (None, Registered, Some("registered")),
+            (Some("unknown"), Unknown, Some("unknown")),
+            (Some("registered"), Compliant, Some("compliant")),
+            (Some("compliant"), Registered, Some("compliant")),
+        ] {
+            let mut entry = SignIn::new(TenantId::DEFAULT, Logged::cut("anna"), SignInOutcome::Success);
+            entry.device_state = shown.map(Logged::cut);
+            assert_eq!(entry.vouched_for(claimed).record(0).device_state.as_deref(), recorded, "{shown:?} {claimed}");
         }
     }
 

@@ -367,6 +367,7 @@ const STEPS: &[Step] = &[
     Step { sql: include_str!("kerberos.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("terms.sql"), then: |_| Ok(()) },
     Step { sql: include_str!("devices.sql"), then: |_| Ok(()) },
+    Step { sql: include_str!("claimed_device.sql"), then: |_| Ok(()) },
 ];
 /// More than there are: each is prepared once.
 const STATEMENTS_KEPT: usize = 64;

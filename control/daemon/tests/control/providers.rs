@@ -17,12 +17,15 @@ fn add(world: &World, name: &str, more: &Value) -> Value {
 fn a_provider_is_made_changed_and_removed_and_its_secret_never_shown() {
     let mut world = World::start();
     world.done::<Value>("POST", "/v1/tenants/default/user-groups", &json!({"name": "staff"}));
-    let made = add(&world, "corp", &json!({"domains": ["example.com"], "label": "Corp"}));
+    let made = add(
+        &world,
+        "corp",
+        &json!({"domains": ["example.com"], "label": "Corp", "device_claims": ["compliant=state=good", "registered=managed"]}),
+    );
     assert_eq!(made["provider"]["has_secret"], true);
     assert!(made["warnings"][0].as_str().unwrap().contains("postern identity publish"), "{made}");
     let corp = format!("{PROVIDERS}/corp");
-    let set =
-        json!({"settings": {"users": "create", "label": null}, "groups": {"eng": "staff"}, "client_secret": "hunter3"});
+    let set = json!({"settings": {"users": "create", "label": null, "device_claims": ["registered=managed"]}, "groups": {"eng": "staff"}, "client_secret": "hunter3"});
     let changed: Value = world.done("PATCH", &corp, &set);
     assert!(changed.to_string().contains("--group-claim"), "{changed}");
     world.kill();
@@ -30,12 +33,16 @@ fn a_provider_is_made_changed_and_removed_and_its_secret_never_shown() {
     let kept = show(&world, &corp);
     assert_eq!((&kept["settings"]["users"], &kept["groups"]["eng"]), (&json!("create"), &json!("staff")));
     assert_eq!((&kept["settings"]["domains"], &kept["settings"]["label"]), (&json!(["example.com"]), &json!("")));
+    assert_eq!(kept["settings"]["device_claims"], json!(["registered=managed"]));
+    let unset: Value = world.done("PATCH", &corp, &json!({"settings": {"device_claims": null}}));
+    assert_eq!(unset["provider"]["settings"]["device_claims"], Value::Null);
     world.done::<Value>("DELETE", &corp, &Value::Null);
     world.refused("GET", &corp, &Value::Null);
     let log = Value::from(audit(&world)).to_string();
     for said in [made, changed, kept].map(|said| said.to_string()).into_iter().chain([log.clone(), world.log_text()]) {
         assert!(!said.contains("hunter"), "{said}");
     }
+    assert!(log.contains(r#"device_claims=[\"registered=managed\", \"compliant=state=good\"]"#), "{log}");
     assert!(log.contains("idp.add") && log.contains("idp.set") && log.contains("idp.remove"), "{log}");
 }
 
@@ -60,6 +67,11 @@ fn what_no_provider_can_be_is_refused_by_name() {
         (json!({"domains": ["Example.com"]}), "no domain"),
         (json!({"domains": ["example.com"]}), "corp already"),
         (json!({"default": true}), "only one"),
+        (json!({"device_claims": ["unknown=x"]}), "registered, compliant"),
+        (json!({"device_claims": ["compliant=x y"]}), "without spaces"),
+        (json!({"device_claims": ["compliant=x", "compliant=x"]}), "named twice"),
+        (json!({"device_claims": vec!["compliant=x"; 9]}), "at most 8"),
+        (json!({"device_claims": {"compliant": "x"}}), "sequence"),
         (json!({"users": "all"}), "`existing`"),
         (json!({"isuer": "x"}), "isuer"),
         (json!({"label": "a\nb"}), "control characters"),
@@ -121,7 +133,10 @@ fn a_document_makes_providers_so_once_and_keeps_their_secrets() {
         let changes = applied["changes"].as_array().unwrap().clone();
         changes.iter().map(|change| change["action"].as_str().unwrap().to_owned()).collect()
     };
-    let of = |issuer: &str, domain: &str| json!({"issuer": format!("https://{issuer}.example"), "client_id": "x", "domains": [domain]});
+    let of = |issuer: &str, domain: &str| {
+        json!({"issuer": format!("https://{issuer}.example"), "client_id": "x", "domains": [domain],
+            "device_claims": ["registered=managed", "compliant=state=good"]})
+    };
     let first = json!({
         "a": {"settings": of("a", "a.example"), "client_secret": "hunter2", "groups": {"eng": "staff"}},
         "b": {"settings": of("b", "b.example")},

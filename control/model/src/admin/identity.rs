@@ -6,7 +6,7 @@ use crate::device::SessionDevice;
 use crate::directory::LoginName;
 use crate::identity::FactorView;
 use crate::ids::{AppId, Name, SessionId};
-use crate::policy::Risk;
+use crate::policy::{DeviceState, Risk};
 use crate::secret::SecretText;
 
 /// `identity publish`.
@@ -82,6 +82,9 @@ pub struct SessionView {
     /// The device that was shown, if it counts still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<SessionDevice>,
+    /// What the identity provider said of the device.
+    #[serde(default, skip_serializing_if = "DeviceState::is_unknown")]
+    pub claimed_device: DeviceState,
     /// What the browser called itself.
     pub user_agent: String,
 }

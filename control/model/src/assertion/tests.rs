@@ -33,6 +33,7 @@ fn record() -> SessionRecord {
         risk: Default::default(),
         terms: Default::default(),
         device: None,
+        claimed_device: Default::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::LABEL_BYTES_MAX;
+use super::{DeviceClaims, LABEL_BYTES_MAX};
 use crate::directory::Line;
 use crate::session::AuthMethod;
 
@@ -49,6 +49,9 @@ pub struct ProviderSettings {
     /// What a value of `acr` says about how the user signed in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub acr: BTreeMap<String, BTreeSet<AuthMethod>>,
+    /// What its claims say of the device that a user signs in on; empty: its word counts for nothing there.
+    #[serde(default, skip_serializing_if = "DeviceClaims::is_empty")]
+    pub device_claims: DeviceClaims,
     /// Lets in only who proved more than one factor, as the provider says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_mfa: bool,
@@ -90,6 +93,7 @@ impl ProviderSettings {
             domain_hint_parameter: default_domain_hint(),
             users: UnknownUsers::default(),
             acr: BTreeMap::new(),
+            device_claims: DeviceClaims::default(),
             require_mfa: false,
             default: false,
             disabled: false,

@@ -48,6 +48,7 @@ fn session(methods: &[AuthMethod]) -> SessionRecord {
         risk: Default::default(),
         terms: AcceptedTerms::default(),
         device: None,
+        claimed_device: Default::default(),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct AccessRecord {
     /// Through whom they are assigned to the application; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned: Option<Principal>,
-    /// The device that was shown at sign-in, and what it counted as with this request.
+    /// The device that was shown at sign-in or that the identity provider vouched for, and what it counted as with this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<LoggedDevice>,
     /// What the device runs. This and what follows is there if a policy is about them at this application.
@@ -57,10 +57,14 @@ pub struct AccessRecord {
 /// A device as a request's record has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedDevice {
-    /// Which.
-    pub id: DeviceId,
+    /// Which was shown; nothing, where none was and the identity provider vouched for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<DeviceId>,
     /// What it counted as.
     pub state: DeviceState,
+    /// What the identity provider said of it.
+    #[serde(default, skip_serializing_if = "DeviceState::is_unknown")]
+    pub claimed: DeviceState,
 }
 
 /// A user's request as its record has it, to be decided about again.
@@ -138,6 +142,7 @@ impl LoggedRequest {
             risk: self.risk,
             terms: AcceptedTerms::default(),
             device: None,
+            claimed_device: DeviceState::Unknown,
         }
     }
 
@@ -193,6 +198,10 @@ mod tests {
             "device":{"id":"d1-4","state":"registered"}},"#;
         let logged = LoggedRequest::of(&record("user/anna", device), 400).unwrap();
         assert_eq!(logged.device, DeviceState::Registered);
+        let claimed = device
+            .replace("\"id\":\"d1-4\",\"state\":\"registered\"", "\"state\":\"compliant\",\"claimed\":\"compliant\"");
+        let logged = LoggedRequest::of(&record("user/anna", &claimed), 400).unwrap();
+        assert_eq!(logged.device, DeviceState::Compliant, "none was shown");
         let none = LoggedRequest::of(&record("user/anna", ACCESS), 400).unwrap();
         assert_eq!(none.device, DeviceState::Unknown);
     }

@@ -147,3 +147,26 @@ fn methods_are_read_narrowly() {
     assert_eq!(mapped(&mapping, std::slice::from_ref(&strong)).unwrap().methods, [Password, MultiFactor].into());
     assert_eq!(default(strong).unwrap().methods, [Password].into());
 }
+
+#[test]
+fn a_device_counts_as_the_signed_claims_say_that_an_operator_named() {
+    let devices = serde_json::from_value(json!(["registered=managed", "compliant=state=good"])).unwrap();
+    let mapping = ClaimMapping { devices, ..ClaimMapping::default() };
+    let of = |mapping: &ClaimMapping, documents: &[Value]| mapped(mapping, documents).unwrap().device;
+    let managed = json!({"preferred_username": "a", "managed": true});
+    let good = json!({"preferred_username": "a", "state": ["good"]});
+    assert_eq!(of(&mapping, std::slice::from_ref(&managed)), DeviceState::Registered);
+    assert_eq!(of(&mapping, std::slice::from_ref(&good)), DeviceState::Compliant);
+    // What is fetched is about the user: it does not vouch for the device of this sign-in, nor make a claim another one.
+    let plain = json!({"preferred_username": "a", "state": null});
+    assert_eq!(of(&mapping, &[plain, good.clone()]), DeviceState::Unknown);
+    assert_eq!(of(&mapping, &[managed.clone(), good.clone()]), DeviceState::Registered);
+    // Of another kind than expected it says nothing, and nobody stays out for it.
+    let odd = json!({"preferred_username": "a", "managed": "true", "state": {"good": true}});
+    assert_eq!(of(&mapping, &[odd]), DeviceState::Unknown);
+    assert_eq!(of(&ClaimMapping::default(), &[good]), DeviceState::Unknown);
+    assert!(
+        !mapping.lacks(&object(json!({"preferred_username": "a", "name": "A", "email": "a@b"}))),
+        "none is fetched"
+    );
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use postern_model::policy::DeviceState;
 use postern_model::session::AuthMethod;
 use postern_oidc::{Cause, ClaimMapping, ClientAuth, Prompt, Provider, SignInWish};
 use postern_tests::certificate;
@@ -64,6 +65,23 @@ fn claims_come_in_the_token_and_mean_what_the_operator_says() {
     assert_eq!(scene.sign_in(&by_mail, ALICE).unwrap().login.as_str(), "alice@example.test");
     let failure = scene.sign_in(&by_mail, BOB).unwrap_err();
     assert_eq!(failure.cause, Cause::LoginClaimMissing);
+}
+
+#[test]
+fn a_device_counts_by_the_signed_token_alone() {
+    for (claims_in_id_token, counts) in [(true, DeviceState::Compliant), (false, DeviceState::Unknown)] {
+        let Some(scene) = scene(&Setup { claims_in_id_token, ..Setup::default() }) else { return };
+        let url = scene.real.url();
+        let set = r#"{"login": "alice", "set": {"device": {"device_managed": true, "device_marks": ["up to date", "encrypted"]}}}"#;
+        assert_eq!(UserAgent::new().post(&format!("{url}/__test/user"), set).unwrap().status, 200);
+        let mut settings = settings(&url, "proxy", Some("proxy-secret"));
+        settings.scopes.push("device".into());
+        let devices =
+            ["registered=device_managed", "compliant=device_marks=encrypted"].map(|text| text.parse().unwrap());
+        settings.claims.devices = Vec::from(devices).try_into().unwrap();
+        let provider = Provider::new(settings).unwrap();
+        assert_eq!(scene.sign_in(&provider, ALICE).unwrap().device, counts, "in the token: {claims_in_id_token}");
+    }
 }
 
 #[test]

@@ -54,9 +54,7 @@ impl Line<'_> {
         if !session.risk.is_low() {
             let _ = write!(out, ",\"risk\":\"{}\"", session.risk);
         }
-        if let Some(device) = &session.device {
-            let _ = write!(out, ",\"device\":{{\"id\":\"{}\",\"state\":\"{}\"}}", device.id, device.state);
-        }
+        push_device(out, session);
         if let Some(principal) = assigned {
             let _ = write!(out, ",\"assigned\":\"{principal}\"");
         }
@@ -65,6 +63,23 @@ impl Line<'_> {
         }
         out.push('}');
     }
+}
+
+/// What was shown, if anything was; what counted; and what the identity provider said, if it did.
+fn push_device(out: &mut String, session: &SessionRecord) {
+    let claimed = session.claimed_device;
+    if session.device.is_none() && claimed.is_unknown() {
+        return;
+    }
+    out.push_str(",\"device\":{");
+    if let Some(device) = &session.device {
+        let _ = write!(out, "\"id\":\"{}\",", device.id);
+    }
+    let _ = write!(out, "\"state\":\"{}\"", session.device_state());
+    if !claimed.is_unknown() {
+        let _ = write!(out, ",\"claimed\":\"{claimed}\"");
+    }
+    out.push('}');
 }
 
 fn push_judged(out: &mut String, judged: &Judged) {
@@ -139,7 +154,7 @@ mod tests {
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
         assert_eq!(access.risk, Risk::Medium);
-        assert_eq!(access.device, Some(LoggedDevice { id, state: DeviceState::Registered }));
+        assert_eq!(access.device, Some(logged(Some(id), DeviceState::Registered, DeviceState::Unknown)));
         assert_eq!((&access.methods, access.assigned), (&session.methods, assigned));
         assert_eq!((access.platform, access.country), (Some(Platform::Ios), "DE".parse().ok()));
         assert_eq!(access.asn, Some(Asn(64_500)));
@@ -149,6 +164,28 @@ mod tests {
             (vec!["p1-1".into(), "p1-2".into()], vec!["p1-9002".into()])
         );
         assert_eq!(access.outcome.as_deref(), Some("block"));
+    }
+
+    fn logged(id: Option<DeviceId>, state: DeviceState, claimed: DeviceState) -> LoggedDevice {
+        LoggedDevice { id, state, claimed }
+    }
+
+    #[test]
+    fn a_device_that_a_provider_vouched_for_counts_with_or_without_one_that_was_shown() {
+        use DeviceState::{Compliant, Registered, Unknown};
+        let id = DeviceId::new(TenantId::DEFAULT, 4);
+        for (shown, claimed, counted) in [
+            (None, Unknown, None),
+            (None, Registered, Some(Registered)),
+            (Some(Registered), Compliant, Some(Compliant)),
+            (Some(Compliant), Registered, Some(Compliant)),
+        ] {
+            let device = shown.map(|state| SessionDevice { id, name: "anna's".parse().unwrap(), state });
+            let session = SessionRecord { device, claimed_device: claimed, ..record(7, 1) };
+            let access = read_back(&Access { session: &session, assigned: None, judged: None }).access.unwrap();
+            let expected = counted.map(|counted| logged(shown.map(|_| id), counted, claimed));
+            assert_eq!(access.device, expected, "{shown:?} {claimed}");
+        }
     }
 
     #[test]

@@ -53,7 +53,9 @@ fn signed_in(
     ];
     fields.extend(access.device.as_ref().map(|device| {
         let name = explained.device.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        ("  device", format!("{}{name}, counted as {}", device.id, device.state))
+        let which = device.id.map_or_else(|| "none was shown".to_owned(), |id| format!("{id}{name}"));
+        let whose = if device.claimed >= device.state && !device.claimed.is_unknown() { CLAIMED } else { "" };
+        ("  device", format!("{which}, counted as {}{whose}", device.state))
     }));
     fields.extend(access.platform.map(|platform| ("  platform", platform.to_string())));
     fields.extend(access.country.map(|country| ("  country", country.to_string())));
@@ -73,6 +75,9 @@ fn counted(access: Option<&AccessRecord>, traced: &Traced) -> &'static str {
         "now only"
     }
 }
+
+/// Of a device that would count for less, or was not shown.
+const CLAIMED: &str = ", as the identity provider said";
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +119,22 @@ mod tests {
         assert!(text.contains("d1-4 (Anna's laptop), counted as registered"), "{text}");
         for part in ["user/anna", "9f1c2d3e… (over)", "with pwd, 400s before", "group/staff", "linux", "needs mfa"] {
             assert!(text.contains(part), "{part} is missing: {text}");
+        }
+        for (logged, says) in [
+            (
+                r#"{"state":"compliant","claimed":"compliant"}"#,
+                "none was shown, counted as compliant, as the identity provider said",
+            ),
+            (
+                r#"{"id":"d1-4","state":"compliant","claimed":"compliant"}"#,
+                "laptop), counted as compliant, as the identity",
+            ),
+            (r#"{"id":"d1-4","state":"compliant","claimed":"registered"}"#, "laptop), counted as compliant\n"),
+        ] {
+            let mut record = record.clone();
+            record.access.as_mut().unwrap().device = serde_json::from_str(logged).unwrap();
+            let text = super::text(Output::new(Format::Table), &record, &explained);
+            assert!(text.contains(says), "{logged}: {text}");
         }
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
         assert!(line("outside").contains("yes") && line("outside").contains("mfa: not met"), "{text}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::document::ProviderEntry;
-use postern_model::external::{ProviderSettings, UnknownUsers};
+use postern_model::external::{DeviceClaim, DeviceClaims, ProviderSettings, UnknownUsers};
 use postern_model::ids::Name;
 use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
@@ -60,6 +60,10 @@ impl<'a> Reading<'a> {
         settings.group_claim = section.get("group-claim").map(|value| value.text()).transpose()?;
         settings.users = section.get("users").map(|value| users(&value)).transpose()?.unwrap_or_default();
         settings.acr = table(section, "acr", |value| Ok::<BTreeSet<_>, Failure>(value.list()?.into_iter().collect()))?;
+        if let Some(value) = section.get("device-claim") {
+            let claims = DeviceClaims::try_from(value.list::<DeviceClaim>()?);
+            settings.device_claims = claims.map_err(|error| value.refuse(format_args!("`device-claim`: {error}")))?;
+        }
         settings.ca_pem = match section.get("ca-pem") {
             Some(value) => Some(value.text()?),
             None => self.file(section, "ca")?,
@@ -108,6 +112,7 @@ const IDP_KEYS: &[&str] = &[
     "groups",
     "users",
     "acr",
+    "device-claim",
     "require-mfa",
     "default",
     "disabled",

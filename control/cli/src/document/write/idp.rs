@@ -40,6 +40,7 @@ fn provider(out: &mut String, name: &str, entry: &ProviderEntry) {
     list(out, "domain", &domains, &[]);
     list(out, "scopes", &settings.scopes, &default.scopes);
     list(out, "claim-login", &settings.login_claims, &default.login_claims);
+    list(out, "device-claim", &settings.device_claims.texts(), &[]);
     for (key, on) in [
         ("trust-mail", settings.trust_mail),
         ("require-mfa", settings.require_mfa),

@@ -72,12 +72,14 @@ impl Arrival<'_> {
             subject: identity.subject.clone(),
             sid: identity.session.clone(),
         };
+        // Its settings may have changed while the user was there: what they do not name, nobody said.
+        let claimed_device = identity.device.min(self.provider.settings.device_claims.state_max());
         let authenticated_unix = identity.auth_time_unix.map(|at| at.min(now_unix()));
         let proven = Proven {
             user: user.id,
             typed: user.login.to_string(),
             methods: identity.methods.clone(),
-            vouched: Vouched::By(of),
+            vouched: Vouched::By(of, claimed_device),
             keep: false,
             authenticated_unix: authenticated_unix.unwrap_or_else(now_unix),
             ends_unix: None,

@@ -2,7 +2,7 @@
 
 use postern_model::device::{Approval, Compliance, Device, DeviceSettings};
 use postern_model::ids::{DeviceId, Name, SessionId, TenantId, UserId};
-use postern_model::policy::{Platform, Risk};
+use postern_model::policy::{DeviceState, Platform, Risk};
 
 use super::{Open, directory};
 use crate::store::{Commit, DeviceChange, DeviceQuery, DirectoryChange, SessionChange, Store, StoredSession};
@@ -127,8 +127,15 @@ fn sessions_remember_theirs_and_time_is_followed(open: Open<'_>) {
         seen_unix: 1,
         risk: Risk::Low,
         device: Some(on_first),
+        claimed_device: DeviceState::Compliant,
     };
-    let plain = StoredSession { id: SessionId(932), browser: [94; 32], device: None, ..session.clone() };
+    let plain = StoredSession {
+        id: SessionId(932),
+        browser: [94; 32],
+        device: None,
+        claimed_device: DeviceState::Unknown,
+        ..session.clone()
+    };
     let sessions = [&session, &plain].map(|session| SessionChange::Put(Box::new(session.clone())));
     open().commit(&Commit { sessions: sessions.into(), ..Commit::default() }).unwrap();
     let mut store = open();

@@ -72,7 +72,7 @@ pub(super) fn write(transaction: &Connection, change: &SessionChange) -> Result<
 }
 
 fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreError> {
-    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let methods = serde_json::to_string(&session.methods).map_err(damaged)?;
     transaction.prepare_cached(put)?.execute(params![
         session.id.to_string(),
@@ -91,6 +91,7 @@ fn put(transaction: &Connection, session: &StoredSession) -> Result<(), StoreErr
         signed(session.seen_unix),
         session.risk.as_str(),
         session.device.map(|device| device.seq),
+        session.claimed_device.as_str(),
     ])?;
     Ok(())
 }
@@ -118,9 +119,10 @@ fn read(row: &Row<'_>) -> Result<StoredSession, StoreError> {
         seen_unix: unsigned(row.get(13)?),
         risk: text(14)?.parse().map_err(damaged)?,
         device: device.map(|seq| DeviceId::new(tenant, seq)),
+        claimed_device: text(16)?.parse().map_err(damaged)?,
     })
 }
 
 const SESSIONS: &str =
     "SELECT id, tenant, user, browser, created, authenticated, methods, provider, source, user_agent,
-    expires, idle, persistent, seen, risk, device FROM session";
+    expires, idle, persistent, seen, risk, device, claimed_device FROM session";

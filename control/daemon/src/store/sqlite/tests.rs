@@ -1,12 +1,13 @@
 //! What only this store promises: its file, its mode, its migrations.
 
 use postern_model::chain::{LogKind, Mark, Walk};
-use postern_model::ids::TenantId;
+use postern_model::ids::{SessionId, TenantId};
+use postern_model::policy::DeviceState;
 
 use super::*;
 use crate::store::records::{AuditFilter, Order, Span};
 use crate::store::sign_in::{Logged, SignInOutcome};
-use crate::store::{AuditEntry, Directory as _, Records as _, SignIn};
+use crate::store::{AuditEntry, Directory as _, Records as _, Sessions as _, SignIn};
 
 fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path).unwrap()
@@ -66,6 +67,27 @@ fn an_older_file_is_brought_up_to_date() {
     assert_eq!(schema(&store), newest);
     drop(store);
     assert_eq!(schema(&open(&path)), newest, "once is enough");
+}
+
+/// A session of before providers could say anything of devices: it goes on, and nothing is known of its device.
+#[test]
+fn a_session_of_an_older_file_has_no_claimed_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.db");
+    let old = open(&path);
+    let before = STEPS.iter().position(|step| step.sql.contains("claimed_device")).unwrap();
+    old.connection
+        .execute_batch(&format!(
+            "ALTER TABLE session DROP COLUMN claimed_device; PRAGMA user_version={before};
+            INSERT INTO user (tenant, seq, login, display_name, attributes, guest, enabled, created)
+            VALUES (1, 1, 'anna', '', '{{}}', 0, 1, 1);
+            INSERT INTO session VALUES ('{:032x}', 1, 1, zeroblob(32), 1, 1, '[]', 'corp', NULL, '', 9, 9, 0, 1, 'low', NULL);",
+            7
+        ))
+        .unwrap();
+    drop(old);
+    let session = open(&path).session(SessionId(7)).unwrap().unwrap();
+    assert_eq!((session.claimed_device, session.expires_unix), (DeviceState::Unknown, 9));
 }
 
 #[test]
