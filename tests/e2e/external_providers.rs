@@ -5,9 +5,11 @@ mod scene;
 
 use std::time::Duration;
 
+use postern_tests::openid_provider::Setup;
 use postern_tests::tamper;
 use postern_tests::user_agent::{ALICE, ALICE_WITH_OTP, BOB};
 use postern_tests::within;
+use serde_json::json;
 
 use scene::{Page, Scene, button, field};
 
@@ -213,6 +215,46 @@ fn a_provider_that_is_down_lets_nobody_in_and_keeps_nobody_out() {
     let page = scene.browser().open(&wiki);
     assert_eq!((page.status, code_of(&page)), (502, "provider-unreachable"));
     assert!(page.body.contains("type=\"password\""), "{page:?}");
+}
+
+#[test]
+fn a_provider_says_of_a_device_what_policies_go_by() {
+    let setup = Setup { claims_in_id_token: true, ..Setup::default() };
+    let Some(scene) = Scene::start_with(&["corp"], setup) else { return };
+    let wiki = scene.at("wiki");
+    let claims = "--device-claim registered=device_managed --device-claim compliant=device_marks=encrypted";
+    scene.add("corp", &format!("--users create --scopes profile,email,device {claims}"));
+    assert!(scene.done("idp show corp").contains("registered=device_managed, compliant=device_marks=encrypted"));
+    scene.done("policy create managed --everyone --app wiki --require compliant-device");
+    let enter = |device: serde_json::Value| {
+        scene.tell("alice", &json!({ "device": device }));
+        let mut browser = scene.browser();
+        let asked = browser.open(&wiki);
+        let page = browser.sign_in(&asked, "corp", ALICE);
+        (browser, page)
+    };
+    let good = || json!({"device_managed": true, "device_marks": ["up to date", "encrypted"]});
+    for (device, state) in [
+        (json!({}), None),
+        (json!({"device_managed": "true", "device_marks": {"encrypted": true}}), None),
+        (json!({"device_managed": true, "device_marks": "up to date"}), Some("registered")),
+    ] {
+        let (_, page) = enter(device.clone());
+        assert_eq!((page.status, code_of(&page)), (403, "policy-step-up"), "{device}: {page:?}");
+        assert_eq!(scene.last_sign_in()["device_state"].as_str(), state, "{device}");
+    }
+    let (mut browser, page) = enter(good());
+    assert_eq!((page.status, page.url), (200, format!("{wiki}/")));
+    let entry = scene.last_sign_in();
+    assert_eq!((entry["device"].as_str(), entry["device_state"].as_str()), (None, Some("compliant")), "{entry}");
+    assert!(scene.done("session list").contains("compliant by corp"));
+
+    // Without the settings nobody's word is taken for it; who is signed in goes on.
+    scene.done("idp set corp --unset device_claims");
+    assert_eq!(browser.open(&format!("{wiki}/status/204")).status, 204);
+    let (_, page) = enter(good());
+    assert_eq!((page.status, code_of(&page)), (403, "policy-step-up"), "{page:?}");
+    assert_eq!(scene.last_sign_in()["device_state"].as_str(), None);
 }
 
 fn write_password(scene: &Scene) {

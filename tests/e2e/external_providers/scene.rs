@@ -42,6 +42,11 @@ pub(crate) struct Browser {
 impl Scene {
     /// `None`: there is no provider here, and the test passes over. `names`: what the provider will be called.
     pub(crate) fn start(names: &[&str]) -> Option<Scene> {
+        Scene::start_with(names, Setup::default())
+    }
+
+    /// The same with a provider that is set up so.
+    pub(crate) fn start_with(names: &[&str], setup: Setup<'static>) -> Option<Scene> {
         let Some(program) = openid_provider::program() else {
             pass_over("no OpenID provider: cargo xtask test, as root, installs one");
             return None;
@@ -54,7 +59,7 @@ impl Scene {
         let setup = Setup {
             relying_party: Some(format!("http://{}", logouts.local_addr().unwrap())),
             redirects: names.iter().map(|name| format!("{own}/{name}")).collect(),
-            ..Setup::default()
+            ..setup
         };
         let free = free_address(Ipv4Addr::LOCALHOST).unwrap();
         let provider = OpenidProvider::start_on(free, &program, world.folder(), &setup).unwrap();
@@ -89,6 +94,13 @@ impl Scene {
             "idp add {name} --issuer {issuer} --client-id proxy --client-secret-file {} --insecure-loopback{more}",
             secret.display()
         ));
+    }
+
+    /// Changes what the provider knows of one of its users.
+    pub(crate) fn tell(&self, login: &str, set: &serde_json::Value) {
+        let body = serde_json::json!({ "login": login, "set": set }).to_string();
+        let told = UserAgent::new().post(&format!("{}/__test/user", self.provider.url()), &body).unwrap();
+        assert_eq!(told.status, 200, "{told:?}");
     }
 
     /// The origin of one of the world's hosts.
