@@ -19,8 +19,8 @@ use crate::pem::leaf_sha256;
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
-    apps, assignments, certificates, devices, idps, kept_out, kerberos, networks, oauth, policies, relays, service_tokens,
-    tenants, terms, throttle, user_groups, users,
+    apps, assignments, certificates, devices, idps, kept_out, kerberos, networks, oauth, policies, relays,
+    service_tokens, tenants, terms, throttle, user_groups, users,
 };
 
 /// `apply` and `diff`: all of the document or nothing.

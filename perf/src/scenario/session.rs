@@ -34,7 +34,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
     let mut chain = lab.other_chain(&Variant::default())?;
     let users = if lab.extent.is_quick { USERS_QUICK } else { USERS };
     lab::on_core(PROXY_CORE, || chain.world().start_identity())?;
-    people(chain.world(), users, &format!("http://{}/", lab.origin)).context("people and applications are not set up")?;
+    people(chain.world(), users, &format!("http://{}/", lab.origin))
+        .context("people and applications are not set up")?;
     let anybody = side(lab, &chain, "nobody is asked")?;
     let [plain, few, many] = [PLAIN, FEW.0, MANY.0].map(|app| signed_in(&mut chain, app));
     let cost = Outcome::new(
