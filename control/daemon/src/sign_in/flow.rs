@@ -9,6 +9,7 @@ use postern_model::config::App;
 use postern_model::directory::User;
 use postern_model::identity::{Ask, ClientInfo, Factor, Missed, Refused, Step};
 use postern_model::ids::{AppId, DeviceId, Name, SessionId, TenantId, UserId};
+use postern_model::oauth::Scope;
 use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
@@ -65,6 +66,14 @@ pub(super) enum Goal {
 }
 
 impl Goal {
+    /// Whether all that it gives is a way to add a device: whoever has none yet must get it.
+    pub(super) fn adds_a_device(&self) -> bool {
+        match self {
+            Self::Client(wanted) => wanted.scopes.iter().eq([&Scope::Devices]),
+            Self::App | Self::Account | Self::Portal | Self::Saml(_) => false,
+        }
+    }
+
     /// What people are told that they go on to, where that is no application.
     pub(super) const fn label(&self) -> Option<&'static str> {
         match self {

@@ -23,9 +23,9 @@ enum Need {
 }
 
 /// Whether one is to be shown now, or what was shown does not do. Where browsers have no place to show any, none is asked for:
-/// relays refuse, and say so. Who was there is not sent again in the same sign-in.
+/// relays refuse, and say so. Nor is one of who is about to add theirs. Who was there is not sent again in the same sign-in.
 pub(super) fn is_due(control: &Control, at: &At<'_>, session: &StoredSession) -> bool {
-    if devices::device_url(control).is_none() {
+    if devices::device_url(control).is_none() || at.flow.goal.adds_a_device() {
         return false;
     }
     let Ok(Some(record)) = sessions::record_of(control, session) else { return false };

@@ -1,15 +1,14 @@
 //! Devices: shown at their own host, and worth something in the sign-in and the browser that sent there alone.
 
+mod clients;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_model::access_token::{ACCESS_TOKEN_TYPE, AccessClaims};
-use postern_model::admin::{AddClient, CreateTerms, SetDevice, SetDeviceHost, SetDeviceSettings};
-use postern_model::assertion::AssertionSigner;
+use postern_model::admin::{CreateTerms, SetDevice, SetDeviceHost, SetDeviceSettings};
 use postern_model::config::Tenant;
 use postern_model::device::{Compliance, EnrolDevice};
 use postern_model::identity::{AskDevice, GiveDevice, ReturnDevice};
 use postern_model::ids::{DeviceId, Name};
-use postern_model::oauth::{Call, Endpoint};
 use postern_model::policy::DeviceState;
 use postern_model::portal::{PortalAction, PortalAnswer, PortalRequest};
 use rcgen::{CertificateParams, KeyPair};
@@ -19,7 +18,6 @@ use rustls_pki_types::pem::PemObject as _;
 use super::super::device_host::{back, give};
 use super::*;
 use crate::devices;
-use crate::limits::DEVICE_ENROL_FRESH_S;
 
 const REGISTERED: &str = r#""grant": {"require": {"all": ["registered-device"]}}"#;
 const COMPLIANT: &str = r#""grant": {"require": {"all": ["compliant-device"]}}"#;
@@ -345,48 +343,4 @@ async fn who_begins_anew_after_a_device_shows_it_anew() {
     assert_eq!(ask.factor, Factor::Password);
     let ask = asked(shown(&world, world.password(&ask.flow).await, Some(&device.certificate)));
     assert!(matches!(ask.factor, Factor::Enrol(_)), "{ask:?}");
-}
-
-#[tokio::test]
-async fn a_token_of_a_sign_in_from_long_ago_enrols_nothing() {
-    let world = world().await;
-    crate::single_sign_on::renew_assertion_keys(&world.control).unwrap();
-    let settings = serde_json::json!({"device": true, "kind": "public", "scopes": "devices", "consent": "user"});
-    let request = AddClient { name: "devices".parse().unwrap(), settings: serde_json::from_value(settings).unwrap() };
-    let added = crate::oauth::clients::add(&world.control, &Actor::Control, &tenant(&world), request).unwrap();
-    let browser = world.signed_in(world.after_password().await).unwrap();
-    let session = world.session(&browser).unwrap();
-    let now = now_unix();
-    for (ago, status) in [(DEVICE_ENROL_FRESH_S - 60, 200), (DEVICE_ENROL_FRESH_S, 400)] {
-        let mut draft = Draft::default();
-        let old = StoredSession { authenticated_unix: now - ago, ..session.clone() };
-        draft.session(SessionChange::Put(Box::new(old)));
-        world.control.commit(&Actor::Control, draft).unwrap();
-        let claims = AccessClaims {
-            iss: issuer(&world.control),
-            aud: issuer(&world.control),
-            sub: session.user,
-            client_id: added.client.id,
-            scope: "devices".into(),
-            sid: session.id,
-            iat: now,
-            nbf: now,
-            exp: now + 60,
-            auth_time: now,
-            amr: session.methods.clone(),
-            jti: "x".into(),
-        };
-        let signer = AssertionSigner::new(&world.control.snapshot().assertion_keys).unwrap();
-        let token = signer.sign_claims(ACCESS_TOKEN_TYPE, &claims, now).unwrap();
-        let csr_pem = request_for_a_new_key();
-        let text = |text: &str| SecretText::new(text.into());
-        let call = Call {
-            endpoint: Endpoint::EnrolDevice,
-            fields: BTreeMap::from([("request".into(), text(&csr_pem)), ("name".into(), text("laptop"))]),
-            authorization: Some(text(&format!("Bearer {token}"))),
-            client: client(),
-        };
-        let answer = crate::oauth::answer(&world.control, &call);
-        assert_eq!(answer.status, status, "{ago}: {answer:?}");
-    }
 }
