@@ -49,9 +49,11 @@ fn need(control: &Control, at: &At<'_>, (app, session): (AppId, &StoredSession),
     if is_only_way(&now) {
         return Need::Must;
     }
-    // Those about devices of a state have conditions: with one of another state others apply.
+    // Those about devices of a state have conditions: with one of a better state others apply. Less than what a provider
+    // vouches for does not count, whatever is shown.
     let others = [DeviceState::Registered, DeviceState::Compliant]
         .into_iter()
+        .filter(|state| *state > record.device_state())
         .any(|state| decided(state).applied != now.applied);
     if others && record.device.is_none() { Need::Helps } else { Need::Nothing }
 }

@@ -1,7 +1,7 @@
 //! What a provider's claims say of a device: it counts as far as an operator takes its word for it, and for as long as the provider
 //! vouches for the session.
 
-use postern_model::admin::{AddProvider, LinkUser, SetProvider, SignInRecord};
+use postern_model::admin::{AddProvider, LinkUser, SetDeviceHost, SetProvider, SignInRecord};
 use postern_model::device::{Approval, Compliance, Device, OWN_AUTHORITY};
 use postern_model::external::{ExternalIdentity, ExternalOutcome, FinishExternal, ProviderSettings};
 use postern_model::ids::DeviceId;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::store::{DeviceChange, DirectoryChange};
-use crate::{idps, policies};
+use crate::{devices, idps, policies};
 
 const CORP: &str = "corp";
 
@@ -126,6 +126,36 @@ async fn whose_device_is_vouched_for_is_asked_for_nothing_instead() {
         "a policy about unknown devices is not about this one"
     );
     assert!(matches!(asked(by_provider(&world, DeviceState::Unknown)).factor, Factor::Enrol(_)));
+}
+
+#[tokio::test]
+async fn whose_device_is_vouched_for_is_not_sent_to_show_it() {
+    use DeviceState::{Compliant, Registered, Unknown};
+    let world = world(&["registered=managed", "compliant=state"]).await;
+    let request = SetDeviceHost { host: "device.example.com".parse().unwrap(), certificate_pem: None, key_pem: None };
+    devices::set_host(&world.control, &Actor::Control, request).unwrap();
+    let compliant = r#""grant": {"require": {"all": ["compliant-device"]}}"#;
+    let about = |state: &str| {
+        let rest = r#""grant": {"require": {}}, "session": {"no_persistent": true}"#;
+        format!(r#""conditions": {{"devices": {{"include": ["{state}"]}}}}, {rest}"#)
+    };
+    let unknown = &*about("unknown");
+    let registered = &*about("registered");
+    for (policy, said, is_sent) in [
+        (compliant, Unknown, true),
+        (compliant, Registered, true),
+        (compliant, Compliant, false),
+        (unknown, Unknown, true),
+        (unknown, Registered, false),
+        (registered, Unknown, true),
+        (registered, Registered, true),
+        (registered, Compliant, false),
+    ] {
+        world.set_policy(policy);
+        let step = by_provider(&world, said);
+        assert_eq!(matches!(step, Step::Device(_)), is_sent, "{policy} {said}: {step:?}");
+        assert_eq!(matches!(step, Step::Done(_)), !is_sent, "{policy} {said}: {step:?}");
+    }
 }
 
 #[tokio::test]
