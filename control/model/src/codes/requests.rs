@@ -169,14 +169,14 @@ pub(super) const CODES: &[Code] = &[
         status: Some(403),
         title: "There is no password for you in this application",
         cause: "The application is set to single sign-on by a password of the vault (sso=basic or sso=form), and the vault has none of the user's, and none that all share.",
-        cure: "with vault_by=users the page leads to where you enter it; else ask the application's operator: `postern vault set APP --user LOGIN` seals one. `postern vault list` shows which there are.",
+        cure: "ask the application's operator: `postern vault set APP --user LOGIN` seals one. With vault_by=users the page leads to where you enter it yourself. `postern vault list` shows which there are.",
     },
     Code {
         code: "sso-credential-refused",
         status: Some(403),
         title: "The application does not take your password",
         cause: "The connector signed the user on with the password of the vault, and the application refused it. So that the account is not locked, it is not tried again for a while: a minute at first, then longer.",
-        cure: "with vault_by=users the page leads to where you enter the right one; else ask the application's operator: `postern vault set APP --user LOGIN` seals the password that is right now, and is tried at once. `postern explain REQUEST_ID` says what the application answered.",
+        cure: "ask the application's operator: `postern vault set APP --user LOGIN` seals the password that is right now, and is tried at once. With vault_by=users the page leads to where you enter it yourself. `postern explain REQUEST_ID` says what the application answered.",
     },
     Code {
         code: "app-disabled",
