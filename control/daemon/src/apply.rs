@@ -9,7 +9,7 @@ use postern_model::directory::UserGroup;
 use postern_model::document::{
     AppEntry, Applied, Apply, CertificateEntry, ChangeView, DOCUMENT_USERS_MAX, Document, LimitEntry, RelayEntry,
 };
-use postern_model::ids::Name;
+use postern_model::ids::{CertificateId, Name};
 use postern_model::limit::{Limit, LimitKey, LimitScope};
 
 use crate::clock::now_unix;
@@ -353,22 +353,26 @@ impl Run<'_> {
         tenants::delete_group(control, actor, tenant, name.as_str()).map(drop)
     }
 
-    /// Given certificates that the document does not name and no application shows any more.
+    /// Given certificates that the document does not name and no application shows any more, nor the device host alone has.
     fn prune_certificates(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
         let chains = document.certificates.iter().filter_map(|entry| entry.certificate_pem.as_deref());
         let chains = chains.chain(document.apps.values().filter_map(|app| app.certificate_pem.as_deref()));
         let given: Vec<String> = chains.map(leaf_sha256).collect();
         let hashes = document.certificates.iter().filter_map(|entry| entry.sha256.as_ref());
         let named: Vec<String> = hashes.map(|hash| hash.to_lowercase()).chain(given).collect();
-        let unnamed: Vec<String> = {
+        let unnamed: Vec<CertificateId> = {
             let snapshot = self.control.snapshot();
             let own = snapshot.certificates.values().filter(|c| c.id.tenant == tenant.id);
             let own = own.filter(|c| c.origin == CertificateOrigin::Given);
             let unused = own.filter(|c| !snapshot.apps.values().any(|app| app.certificate == c.id));
-            unused.filter(|c| !named.contains(&leaf_sha256(&c.chain_pem))).map(|c| c.id.to_string()).collect()
+            unused.filter(|c| !named.contains(&leaf_sha256(&c.chain_pem))).map(|c| c.id).collect()
         };
         for id in unnamed {
-            certificates::remove(self.control, self.actor, tenant, &id)?;
+            // One after the other: of two that are good for it, one stays.
+            let is_kept = certificates::only_one_of_device_host(&self.control.snapshot(), id).is_some();
+            if !is_kept {
+                certificates::remove(self.control, self.actor, tenant, &id.to_string())?;
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use postern_model::admin::{AddCertificate, CertificateView, Changed, Problem};
 use postern_model::config::{Certificate, CertificateOrigin, Tenant};
+use postern_model::device::DeviceHost;
 use postern_model::ids::{CertificateId, TenantId};
 use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
@@ -58,6 +59,14 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
                 ),
             ));
         }
+        if let Some(host) = only_one_of_device_host(&snapshot, certificate.id) {
+            return Err(problem(
+                "still-used",
+                format!(
+                    "certificate {name} is the only one for {host}, where browsers show their devices: add another with `postern cert add`, or `postern identity device-host remove`"
+                ),
+            ));
+        }
         draft.change(Change::CertificateRemoved { id: certificate.id });
         draft.audit(audit("certificate.remove", certificate, Some(summary(certificate)), None));
     }
@@ -108,20 +117,33 @@ pub(crate) fn for_host(
     choose_for(control, (tenant, host), Choice { chain_pem: given.0, key_pem: given.1, current: None }, draft)
 }
 
-/// Removes the certificate that was issued for a host that no application has, unless one shows it.
-pub(crate) fn drop_issued(snapshot: &Snapshot, host: &str, draft: &mut Draft) {
-    let issued = |c: &&Certificate| c.origin == CertificateOrigin::Issued && c.hosts == [host];
+/// Removes the certificates that were issued for a host that no application has, unless one shows them, or they are good for the
+/// host that comes `next`.
+pub(crate) fn drop_issued(snapshot: &Snapshot, host: &str, next: Option<&str>, draft: &mut Draft) {
+    let is_next = |c: &Certificate| next.is_some_and(|next| covers(&c.hosts, next));
+    let issued = |c: &&Certificate| c.origin == CertificateOrigin::Issued && covers(&c.hosts, host) && !is_next(c);
     let unused = |c: &&Certificate| !snapshot.apps.values().any(|app| app.certificate == c.id);
     for certificate in snapshot.certificates.values().filter(issued).filter(unused) {
         draft.change(Change::CertificateRemoved { id: certificate.id });
     }
 }
 
+/// The host where browsers show their devices, if nothing but this certificate is good for it now. No application has that host, so
+/// that none says it.
+pub(crate) fn only_one_of_device_host(snapshot: &Snapshot, id: CertificateId) -> Option<&DeviceHost> {
+    let host = device_host(snapshot, id.tenant)?;
+    let now = now_unix();
+    let good = |c: &&Certificate| c.id.tenant == id.tenant && covers(&c.hosts, host.as_str()) && c.not_after_unix > now;
+    let mut good = snapshot.certificates.values().filter(good);
+    let is_only_one = good.next().is_some_and(|c| c.id == id) && good.next().is_none();
+    is_only_one.then_some(host)
+}
+
 /// Removes an issued certificate that only `app` showed. Given ones stay until their operator removes them.
 pub(crate) fn drop_unused(snapshot: &Snapshot, id: CertificateId, app: postern_model::ids::AppId, draft: &mut Draft) {
     let issued = snapshot.certificates.get(&id).is_some_and(|c| c.origin == CertificateOrigin::Issued);
     let used = snapshot.apps.values().any(|other| other.certificate == id && other.id != app);
-    if issued && !used {
+    if issued && !used && only_one_of_device_host(snapshot, id).is_none() {
         draft.change(Change::CertificateRemoved { id });
     }
 }
@@ -164,7 +186,16 @@ pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
         not_after_unix: certificate.map_or(0, |c| c.not_after_unix),
         sha256: certificate.map(|c| leaf_sha256(&c.chain_pem)).unwrap_or_default(),
         apps: snapshot.apps.values().filter(|a| a.certificate == id).map(|a| a.name.clone()).collect(),
+        device_host: device_host(snapshot, id.tenant)
+            .filter(|host| certificate.is_some_and(|c| covers(&c.hosts, host.as_str())))
+            .cloned(),
     }
+}
+
+/// The host where browsers show their devices, of the tenant that people sign in at.
+fn device_host(snapshot: &Snapshot, tenant: TenantId) -> Option<&DeviceHost> {
+    let identity = snapshot.identity.as_ref().filter(|identity| identity.app.tenant == tenant);
+    identity?.device_host.as_ref()
 }
 
 fn existing(

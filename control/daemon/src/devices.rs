@@ -11,7 +11,9 @@ mod shown;
 
 use postern_model::admin::Problem;
 use postern_model::app_url::ExternalUrl;
-use postern_model::device::{Approval, Device, DeviceAuthority, DeviceAuthorityKey, OWN_AUTHORITY, SessionDevice};
+use postern_model::device::{
+    Approval, Compliance, Device, DeviceAuthority, DeviceAuthorityKey, OWN_AUTHORITY, SessionDevice,
+};
 use postern_model::directory::User;
 use postern_model::ids::{DeviceId, Name, TenantId, UserId};
 use postern_model::policy::DeviceState;
@@ -24,7 +26,7 @@ pub(crate) use operate::{approve, block, list, page, remove, set, set_settings, 
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::limits::{DEVICE_SEEN_NOTED_S, DEVICES_AT_ONCE, DEVICES_MAX};
+use crate::limits::{DEVICE_KEPT_S, DEVICE_SEEN_NOTED_S, DEVICES_AT_ONCE, DEVICES_MAX, DEVICES_REMEMBERED_MAX};
 use crate::problem::{not_found, problem};
 use crate::sessions::Touched;
 use crate::store::{DeviceChange, DeviceQuery, DirectoryChange};
@@ -88,29 +90,40 @@ pub(crate) fn recognise(
 ) -> Result<Recognised, NotRecognised> {
     let shown = Shown::read(certificate_der).map_err(NotRecognised::Untrusted)?;
     let authority = shown.issuer(control, tenant, now_unix).map_err(NotRecognised::Untrusted)?;
-    let device = if authority.name.as_str() == OWN_AUTHORITY {
-        let ask = |name: &Name| control.directory(|store| store.device_of_certificate(tenant, name, &shown.sha256));
-        let found = ask(&authority.name).map_err(NotRecognised::Failed)?;
-        found.filter(|device| shown.names(device.id)).ok_or(NotRecognised::Unknown)?
-    } else {
-        let found = control.directory(|store| store.device_of_key(tenant, &authority.name, &shown.key_sha256));
-        match found.map_err(NotRecognised::Failed)? {
-            Some(device) => device,
-            None => register(control, &authority, &shown, now_unix).map_err(NotRecognised::Failed)?,
-        }
+    let known = control.directory(|store| store.devices_of_key(tenant, &shown.key_sha256));
+    let known = known.map_err(NotRecognised::Failed)?;
+    let here = known.iter().find(|device| device.authority == authority.name);
+    if authority.name.as_str() == OWN_AUTHORITY {
+        let exactly = |device: &&Device| device.certificate_sha256 == shown.sha256 && shown.names(device.id);
+        here.filter(exactly).ok_or(NotRecognised::Unknown)?;
+    }
+    let device = match barred(&known, &authority.name).or(here) {
+        Some(device) => device.clone(),
+        None => register(control, &authority, &shown, &known, now_unix).map_err(NotRecognised::Failed)?,
     };
     if device.approval == Approval::Removed {
         return Err(NotRecognised::Removed(device.id));
     }
-    let device = seen(control, device, &shown, now_unix).map_err(NotRecognised::Failed)?;
+    let is_here = device.authority == authority.name;
+    let device = if is_here { seen(control, device, &shown, now_unix).map_err(NotRecognised::Failed)? } else { device };
     let state = device.state(Some(&authority), now_unix);
     Ok(Recognised { device, state })
+}
+
+/// The device with a key that was blocked or removed, under whichever authority: the key is what that was said of, and another
+/// authority that issues to it lets it in no more. `here`: the one that counts first.
+fn barred<'a>(known: &'a [Device], here: &Name) -> Option<&'a Device> {
+    let barred = known.iter().filter(|device| [Approval::Blocked, Approval::Removed].contains(&device.approval));
+    barred.min_by_key(|device| device.authority != *here)
 }
 
 /// What a device counts as.
 pub(crate) fn state(control: &Control, device: &Device, now_unix: u64) -> DeviceState {
     let key = DeviceAuthorityKey { tenant: device.id.tenant, name: device.authority.clone() };
-    device.state(control.snapshot().device_authorities.get(&key), now_unix)
+    let snapshot = control.snapshot();
+    // One that is past its end vouches for nothing any more.
+    let authority = snapshot.device_authorities.get(&key);
+    device.state(authority.filter(|authority| authorities::not_after_unix(authority) > now_unix), now_unix)
 }
 
 /// What relays are told of the device that a session began with: nothing, where it is gone, or another user's now.
@@ -130,16 +143,16 @@ pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Pr
     control.directory(|store| store.devices(&query))
 }
 
-/// Removes a device at its owner's wish.
+/// Removes a device at its owner's wish. One of another authority is an operator's: removed, it would stay so for whoever has it.
 pub(crate) fn remove_own(control: &Control, user: &User, id: DeviceId) -> Result<(), Problem> {
     let found = control.directory(|store| store.device(id))?;
-    let own = found.filter(|device| device.owner == Some(user.id) && device.approval != Approval::Removed);
+    let own = found.filter(|device| device.owner == Some(user.id) && device.is_own());
     // A blocked one stays: removed, its key could be enrolled once more.
     let own = own.filter(|device| device.approval != Approval::Blocked);
     let device = own.ok_or_else(|| not_found("device of yours", &id.to_string()))?;
     let mut draft = Draft::default();
     draft.audit(Audit { before: Some(summary(&device)), ..audit("device.remove", &device) });
-    take_out(device, &mut draft);
+    take_out(control, device, &mut draft)?;
     control.commit(&Actor::User(user.login.clone()), draft).map(drop)
 }
 
@@ -151,31 +164,56 @@ pub(crate) fn device_url(control: &Control) -> Option<String> {
     Some(identity.device_host.as_ref()?.origin(&external))
 }
 
-/// Tells relays of devices that stopped complying, or whose certificates ended, since it was looked at last: time changes them,
-/// and nobody else would say so.
+/// Tells relays of devices that stopped complying, or whose certificates or authorities ended, since it was looked at last: time
+/// changes them, and nobody else would say so.
 pub(crate) fn follow_time(control: &Control, after_unix: u64, until_unix: u64) -> Result<(), Problem> {
+    let mut draft = Draft::default();
     let over = control.directory(|store| store.devices_over(after_unix, until_unix))?;
-    if over.is_empty() {
+    draft.touched.extend(over.into_iter().map(Touched::Device));
+    {
+        let snapshot = control.snapshot();
+        let ended = |authority: &&DeviceAuthority| {
+            let end = authorities::not_after_unix(authority);
+            after_unix < end && end <= until_unix
+        };
+        let ended = snapshot.device_authorities.values().filter(ended);
+        draft.touched.extend(ended.map(|authority| Touched::Devices(authority.tenant)));
+    }
+    if draft.touched.is_empty() {
         return Ok(());
     }
-    let mut draft = Draft::default();
-    draft.touched.extend(over.into_iter().map(Touched::Device));
     control.commit(&Actor::Control, draft).map(drop)
 }
 
-/// A device that an authority of an operator's issued to, and that was never seen: it comes into the directory as everybody's.
-fn register(control: &Control, authority: &DeviceAuthority, shown: &Shown, now_unix: u64) -> Result<Device, Problem> {
+/// Forgets devices that were not given another certificate for long, if they would come by themselves again as they are.
+pub(crate) fn sweep(control: &Control, now_unix: u64) -> Result<(), Problem> {
+    let mut draft = Draft::default();
+    let before = now_unix.saturating_sub(DEVICE_KEPT_S);
+    draft.directory(DirectoryChange::Device(DeviceChange::Expired(before)));
+    control.commit(&Actor::Control, draft).map(drop)
+}
+
+/// A device that an authority of an operator's issued to, and that was never seen: it comes into the directory as everybody's. What
+/// was said of one with its key, `known` under another authority, holds for it: whose it is, and that it does not comply.
+fn register(
+    control: &Control,
+    authority: &DeviceAuthority,
+    shown: &Shown,
+    known: &[Device],
+    now_unix: u64,
+) -> Result<Device, Problem> {
     let tenant = authority.tenant;
+    let is_refused = known.iter().any(|device| device.compliance == Compliance::No);
     check_room(control, tenant)?;
     let mut draft = Draft::default();
     let id = DeviceId::new(tenant, control.next(counter("device", tenant), &mut draft)?);
     let device = Device {
         id,
         name: shown.device_name(id),
-        owner: None,
+        owner: known.iter().find_map(|device| device.owner),
         platform: None,
         approval: Approval::Approved,
-        compliance: Default::default(),
+        compliance: if is_refused { Compliance::No } else { Compliance::default() },
         authority: authority.name.clone(),
         certificate_sha256: shown.sha256.clone(),
         key_sha256: shown.key_sha256.clone(),
@@ -190,12 +228,12 @@ fn register(control: &Control, authority: &DeviceAuthority, shown: &Shown, now_u
 }
 
 /// Notes that a device was shown: not each time, for that would be a transaction with every sign-in. A newer certificate of
-/// another authority's, for the same key, takes the place of the one before.
+/// another authority's, for the same key, takes the place of the one before; so does the one that it has, if its authority was
+/// gone meanwhile.
 fn seen(control: &Control, device: Device, shown: &Shown, now_unix: u64) -> Result<Device, Problem> {
     let mut draft = Draft::default();
     let mut after = Device { seen_unix: Some(now_unix), ..device.clone() };
-    let is_newer = device.certificate_sha256 != shown.sha256 && shown.not_after_unix > device.expires_unix;
-    if is_newer {
+    if shown.not_after_unix > device.expires_unix {
         after.certificate_sha256.clone_from(&shown.sha256);
         after.expires_unix = shown.not_after_unix;
         draft.audit(Audit {
@@ -213,13 +251,20 @@ fn seen(control: &Control, device: Device, shown: &Shown, now_unix: u64) -> Resu
     Ok(after)
 }
 
-/// Takes a device out of the directory. Of one that another authority issued to it is remembered that it is gone.
-fn take_out(device: Device, draft: &mut Draft) {
+/// Takes a device out of the directory. Of one that another authority issued to it is remembered that it is gone, and whose it was:
+/// taken back it is that user's again, and nobody else's.
+fn take_out(control: &Control, device: Device, draft: &mut Draft) -> Result<(), Problem> {
     if device.is_own() {
         draft.directory(DirectoryChange::Device(DeviceChange::Removed(device.id)));
-    } else {
-        put(Device { approval: Approval::Removed, owner: None, ..device }, draft);
+        return Ok(());
     }
+    if control.directory(|store| store.devices_remembered(device.id.tenant))? >= DEVICES_REMEMBERED_MAX {
+        let detail =
+            format!("{DEVICES_REMEMBERED_MAX} devices that were removed are remembered already: block this one");
+        return Err(problem("limit-reached", detail));
+    }
+    put(Device { approval: Approval::Removed, ..device }, draft);
+    Ok(())
 }
 
 fn put(device: Device, draft: &mut Draft) {

@@ -213,9 +213,9 @@ async fn renew(control: &Control) {
                 let sweep = || if is_settled { sessions::sweep(control) } else { Ok(()) };
                 let renewed = identity::renew_cookie_keys(control)
                     .and_then(|_| single_sign_on::renew_assertion_keys(control));
-                let kept = renewed.and_then(|_| sweep());
+                let kept = renewed.and_then(|_| sweep()).and_then(|()| devices::sweep(control, clock::now_unix()));
                 if let Err(problem) = kept {
-                    tracing::error!("keys and sessions are not looked after: {}", problem.detail);
+                    tracing::error!("keys, sessions and devices are not looked after: {}", problem.detail);
                 }
             }
         }

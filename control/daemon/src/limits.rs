@@ -201,9 +201,12 @@ pub(crate) const ENROL_FRESH_S: u64 = 600;
 /// A device is enrolled by who proved who they are not longer ago: the way from the browser to the program takes a quarter of an
 /// hour at most.
 pub(crate) const DEVICE_ENROL_FRESH_S: u64 = 1_800;
-/// Devices of one tenant, those among them that were removed and are remembered. They live in the store: at about 400 bytes each
-/// 40 MB of disk.
+/// Devices of one tenant. They live in the store: at about 400 bytes each 40 MB of disk.
 pub(crate) const DEVICES_MAX: u32 = 100_000;
+/// Devices of one tenant that were removed and are remembered: as much again. Each is one that an operator removed.
+pub(crate) const DEVICES_REMEMBERED_MAX: u32 = 100_000;
+/// So long a device of another authority stays in the directory without a certificate that counts, if nobody said anything of it.
+pub(crate) const DEVICE_KEPT_S: u64 = 30 * 86_400;
 /// Devices of one user.
 pub(crate) const DEVICES_OF_USER_MAX: u32 = 16;
 /// Devices that are read at once: 500 at about 700 bytes.

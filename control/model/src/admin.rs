@@ -103,6 +103,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CertificateOrigin, Preauth};
+use crate::device::DeviceHost;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
 use crate::link::RelayStatus;
 use crate::secret::SecretText;
@@ -428,6 +429,9 @@ pub struct CertificateView {
     pub sha256: String,
     /// Names of the applications that show it.
     pub apps: Vec<Name>,
+    /// The host where browsers show their devices, if it is good for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_host: Option<DeviceHost>,
 }
 
 /// Adds a relay for control to dial.

@@ -42,9 +42,12 @@ pub(crate) enum DeviceCommand {
         /// Id
         id: DeviceId,
     },
-    /// Let a device count for nothing, also in sessions in progress; its key gets no new certificate
+    /// Let a device count for nothing, also in sessions in progress; no certificate for its key counts
     #[command(after_help = "Examples:
-  postern device block d1-4")]
+  postern device block d1-4
+
+A device is known by its key. With another one that its MDM issues to, it comes back as another
+device: block it there, too.")]
     Block {
         /// Id
         id: DeviceId,
@@ -64,7 +67,8 @@ pub(crate) enum DeviceCommand {
   postern device set d1-4 --owner anna
   postern device set d1-4 --shared --name 'Reception desk'
 
-After --for the device is registered, and complies no more.")]
+After --for the device is registered, and complies no more. A shared device that was enrolled gets
+its next certificate so: give it to somebody with --owner, they enrol it again, share it again.")]
     Set(DeviceSetArgs),
     /// Show or set how users enrol devices by postern access device enrol
     #[command(after_help = "Examples:
@@ -85,18 +89,21 @@ pub(crate) enum DeviceAuthorityCommand {
     #[command(after_help = "Examples:
   postern device authority add mdm --cert issuing-ca.pem
   postern device authority add mdm --cert issuing-ca.pem --compliant
+  postern device authority add mdm --cert next-ca.pem
+  postern device authority add mdm --cert issuing-ca.pem --compliant no
 
-Name the certificate that devices' certificates are signed with, with no other between. A device
-comes into the directory when it is seen first, as registered; with --compliant it complies, too.")]
+Name the certificate that devices' certificates are signed with, with no other between; theirs say
+clientAuth. A device comes into the directory when it is seen first, as registered; with --compliant
+it complies, too. A certificate with another key ends what was issued before.")]
     Add {
         /// What it is called: a-z, 0-9 and -
         name: Name,
         /// Its certificate, PEM
         #[arg(long, value_name = "FILE")]
         cert: PathBuf,
-        /// Its devices comply: it issues to those only that do
-        #[arg(long)]
-        compliant: bool,
+        /// Its devices comply: it issues to those only that do [default: as it was, of a new one no]
+        #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "yes")]
+        compliant: Option<AllCompliant>,
     },
     /// List authorities, the tenant's own among them once a device was enrolled
     #[command(after_help = "Examples:
@@ -104,7 +111,10 @@ comes into the directory when it is seen first, as registered; with --compliant 
     List,
     /// Remove an authority with its devices; own removes the tenant's, and its key
     #[command(after_help = "Examples:
-  postern device authority remove mdm")]
+  postern device authority remove mdm
+
+Devices that were blocked or removed, are one user's, or do not comply by an operator's word are
+kept for the case that it comes back; until then they count for nothing.")]
     Remove {
         /// Name
         #[arg(value_parser = reference)]
@@ -154,6 +164,15 @@ pub(crate) enum Compliant {
     No,
     /// As its authority says of all its devices
     ByAuthority,
+}
+
+/// Whether devices of an authority comply.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AllCompliant {
+    /// They do
+    Yes,
+    /// They are registered only
+    No,
 }
 
 /// Who lets an enrolled device count.

@@ -170,16 +170,22 @@ fn setting(name: &str, value: &str) -> String {
 
 fn certificate_table(output: Output, certificates: &[CertificateView]) -> String {
     let now = SystemTime::now();
-    let table = output.table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "APPS"]).rows(certificates, |certificate| {
+    let table = output.table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "SHOWN BY"]).rows(certificates, |certificate| {
         [
             certificate.id.to_string(),
             joined(&certificate.hosts),
             origin(certificate.origin).into(),
             relative(certificate.not_after_unix, now),
-            joined(&certificate.apps),
+            shown_by(certificate),
         ]
     });
     table.render("no certificates")
+}
+
+fn shown_by(certificate: &CertificateView) -> String {
+    let apps = certificate.apps.iter().map(ToString::to_string);
+    let host = certificate.device_host.iter().map(|host| format!("device host {host}"));
+    apps.chain(host).collect::<Vec<_>>().join(", ")
 }
 
 fn preauth(preauth: Preauth) -> &'static str {

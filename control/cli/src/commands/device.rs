@@ -12,7 +12,8 @@ use postern_service::failure::Failure;
 
 use super::Context;
 use crate::args::{
-    ApprovalGiven, ApprovedBy, Compliant, DeviceAuthorityCommand, DeviceCommand, DeviceSetArgs, DeviceSettingsArgs,
+    AllCompliant, ApprovalGiven, ApprovedBy, Compliant, DeviceAuthorityCommand, DeviceCommand, DeviceSetArgs,
+    DeviceSettingsArgs,
 };
 use crate::client::{read_text, segment};
 use crate::output::{Output, details, yes_no};
@@ -84,10 +85,15 @@ fn authority(context: &Context, command: DeviceAuthorityCommand) -> Result<()> {
     match command {
         DeviceAuthorityCommand::Add { name, cert, compliant } => {
             let certificate_pem = read_text(&cert)?;
+            let compliant = compliant.map(|given| given == AllCompliant::Yes);
             let request = AddDeviceAuthority { name: name.clone(), certificate_pem, compliant };
             let made: Changed = client.post(&target, &request)?;
-            let comply = if compliant { "comply" } else { "are registered" };
-            output.changed(&made, &format!("devices with certificates of {name} {comply}"), &made.warnings)
+            let count = match compliant {
+                None => "count here",
+                Some(true) => "comply",
+                Some(false) => "are registered",
+            };
+            output.changed(&made, &format!("devices with certificates of {name} {count}"), &made.warnings)
         }
         DeviceAuthorityCommand::List => {
             let list: List<DeviceAuthorityView> = client.get(&target)?;

@@ -28,6 +28,12 @@ pub(super) fn devices(control: &Control) {
     assert_eq!(added, "devices with certificates of mdm comply\n");
     let listed = control.done("device authority list");
     assert!(listed.lines().any(|line| line.starts_with("mdm") && line.contains("CN=Device CA")), "{listed}");
+    let again = format!("device authority add mdm --cert {}", file.display());
+    assert_eq!(control.done(&again), "devices with certificates of mdm count here\n");
+    let compliant = || control.json("device authority list")["items"][0]["compliant"].clone();
+    assert_eq!(compliant(), true, "as it was");
+    assert_eq!(control.done(&format!("{again} --compliant no")), "devices with certificates of mdm are registered\n");
+    assert_eq!(compliant(), false);
     control.done("device authority remove mdm");
 
     assert!(control.refused("identity device-host set device.localhost").contains("people sign in nowhere yet"));
@@ -35,6 +41,7 @@ pub(super) fn devices(control: &Control) {
     let place = control.done("identity device-host set device.localhost");
     assert_eq!(place, "browsers show their device's certificate at https://device.localhost\n");
     assert!(control.done("identity show").contains("https://device.localhost"));
+    assert!(control.done("cert list").contains("device host device.localhost"));
     control.done("identity device-host remove");
     control.done("identity unpublish");
 }

@@ -29,15 +29,12 @@ pub(crate) struct IssuedDevice {
 }
 
 impl DeviceCa {
-    /// A new one. The key that is there already, if its certificate did not get into the state, will do.
+    /// A new one. A key that is there already goes: its certificate did not get into the state, or left it, so nobody depends on it,
+    /// and whether it was written whole is not known.
     pub(crate) fn make(folder: &Path, tenant: TenantId) -> anyhow::Result<Self> {
-        let path = file(folder, tenant);
-        if !path.exists() {
-            let key = KeyPair::generate()?;
-            secret::write_new(&path, Zeroizing::new(key.serialize_pem()).as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        let key = read(&path)?;
+        let (path, key) = (file(folder, tenant), KeyPair::generate()?);
+        secret::write(&path, Zeroizing::new(key.serialize_pem()).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
         // Browsers choose among their certificates by this name: it has to be another one in every tenant and installation.
         let own = sha256_hex(&key.subject_public_key_info());
         let name = format!("Postern devices {tenant} {}", own.get(..8).unwrap_or_default());
@@ -119,6 +116,18 @@ mod tests {
         DeviceCa::make(folder.path(), there).unwrap();
         let other = DeviceCa::open(folder.path(), there, &made).err().unwrap().to_string();
         assert!(other.contains("is not that of the authority for devices"), "{other}");
+    }
+
+    #[test]
+    fn a_key_that_was_left_behind_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device-ca-t1.key");
+        std::fs::write(&path, "-----BEGIN PRIV").unwrap();
+        let first = DeviceCa::make(folder.path(), TenantId(1)).unwrap().certificate().clone();
+        let key = std::fs::read(&path).unwrap();
+        DeviceCa::make(folder.path(), TenantId(1)).unwrap();
+        assert_ne!(std::fs::read(&path).unwrap(), key);
+        assert!(DeviceCa::open(folder.path(), TenantId(1), &first).is_err());
     }
 
     #[test]

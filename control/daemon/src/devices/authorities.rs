@@ -24,7 +24,8 @@ pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<DeviceAuthorityVie
     own.map(view).collect()
 }
 
-/// `device authority add`: a new one, or another certificate for one that is there.
+/// `device authority add`: a new one, or another certificate for one that is there. Whether the devices of that comply stays what it
+/// was, unless it is said.
 pub(crate) fn add(
     control: &Control,
     actor: &Actor,
@@ -36,42 +37,44 @@ pub(crate) fn add(
         let detail = format!("the name {OWN_AUTHORITY} is kept for the tenant's own authority, whose key control has");
         return Err(problem("request-invalid", detail).about("name"));
     }
-    let certificate = check(control, &certificate_pem).map_err(|detail| {
-        problem("certificate-invalid", format!("the authority's certificate: {detail}")).about("cert")
-    })?;
+    let certificate = check(control, &certificate_pem).map_err(invalid)?;
+    let key = DeviceAuthorityKey { tenant: tenant.id, name: name.clone() };
+    let before = control.snapshot().device_authorities.get(&key).cloned();
+    let now = now_unix();
+    // One that is there may have ended meanwhile: a document that names it changes nothing, as before.
+    if before.as_ref().is_none_or(|before| before.certificate != certificate) {
+        check_time(&certificate, now).map_err(invalid)?;
+    }
+    let compliant = compliant.unwrap_or(before.as_ref().is_some_and(|before| before.compliant));
     let authority = DeviceAuthority { tenant: tenant.id, name, certificate, compliant };
-    let before = {
-        let snapshot = control.snapshot();
-        let own = || snapshot.device_authorities.values().filter(|other| other.tenant == tenant.id);
-        let others = || own().filter(|other| other.name != authority.name);
-        if let Some(other) = others().find(|other| other.certificate == authority.certificate) {
-            let detail = format!("the authority {} has this certificate already", other.name);
-            return Err(problem("name-taken", detail).about("cert"));
-        }
-        // A place is kept for the tenant's own.
-        if others().filter(|other| other.name.as_str() != OWN_AUTHORITY).count() >= DEVICE_AUTHORITIES_MAX - 1 {
-            let detail = format!("a tenant has at most {} authorities beside its own", DEVICE_AUTHORITIES_MAX - 1);
-            return Err(problem("limit-reached", detail));
-        }
-        snapshot.device_authorities.get(&authority.key()).cloned()
-    };
     if before.as_ref() == Some(&authority) {
         return Ok(Changed { version: control.snapshot().version, warnings: Vec::new() });
     }
+    check_place(&control.snapshot(), &authority)?;
     let mut draft = Draft::default();
     let action = audited("device-authority.add", &authority);
     draft.audit(Audit { before: before.as_ref().map(summary), ..action });
-    draft.change(Change::DeviceAuthorityPut(authority));
-    if before.is_some() {
+    let mut warnings = Vec::new();
+    if let Some(before) = before {
         // What its devices count as may be something else now.
         draft.touched.insert(Touched::Devices(tenant.id));
+        if public_key(&before) != public_key(&authority) {
+            let ended = DeviceChange::CertificatesEnded(tenant.id, authority.name.clone(), now);
+            draft.directory(DirectoryChange::Device(ended));
+        }
+        if before.compliant != compliant {
+            let comply = if compliant { "comply" } else { "comply no more: they are registered only" };
+            warnings.push(format!("devices of {} {comply}, unless something else was said of one", authority.name));
+        }
     }
+    draft.change(Change::DeviceAuthorityPut(authority));
     let version = control.commit(actor, draft)?;
-    let warnings = no_host(control).into_iter().collect();
+    warnings.extend(no_host(control));
     Ok(Changed { version, warnings })
 }
 
-/// `device authority remove`: with its devices. Those that were removed before stay so, should it come back.
+/// `device authority remove`: with its devices, but for those of which something was said that must hold should it come back, or
+/// another have their keys: see [`DeviceChange::AuthorityRemoved`].
 pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &str) -> Result<Changed, Problem> {
     let authority = {
         let snapshot = control.snapshot();
@@ -86,6 +89,8 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     let entry = audited("device-authority.remove", &authority);
     draft.audit(Audit { before: Some(summary(&authority)), after: None, ..entry });
     draft.directory(DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant.id, authority.name.clone())));
+    let ended = DeviceChange::CertificatesEnded(tenant.id, authority.name.clone(), now_unix());
+    draft.directory(DirectoryChange::Device(ended));
     draft.change(Change::DeviceAuthorityRemoved { tenant: tenant.id, name: authority.name });
     let version = control.commit(actor, draft)?;
     let mut warnings = Vec::new();
@@ -130,8 +135,33 @@ fn summary(authority: &DeviceAuthority) -> String {
     format!("{compliant}, certificate sha256:{}", sha256_hex(&authority.certificate.der()))
 }
 
-/// Reads an authority's certificate: one, of an authority, in its time, and none of Postern's own, for connectors have
-/// certificates of that.
+/// Refuses a key that another authority has: a device would count once by each, and what is said of it by one of them. A tenant's
+/// own authority counts in that tenant, by what control issued.
+fn check_place(snapshot: &Snapshot, authority: &DeviceAuthority) -> Result<(), Problem> {
+    let key = public_key(authority);
+    let others = || snapshot.device_authorities.values().filter(|other| other.key() != authority.key());
+    let same = || others().filter(|other| public_key(other) == key);
+    if same().any(|other| other.name.as_str() == OWN_AUTHORITY) {
+        return Err(invalid("it is that of a tenant's own authority, whose devices are enrolled".into()));
+    }
+    if let Some(other) = same().find(|other| other.tenant == authority.tenant) {
+        let detail = format!("the authority {} has this key already: give that one the certificate", other.name);
+        return Err(problem("name-taken", detail).about("cert"));
+    }
+    // A place is kept for the tenant's own.
+    let named = others().filter(|other| other.tenant == authority.tenant && other.name.as_str() != OWN_AUTHORITY);
+    if named.count() >= DEVICE_AUTHORITIES_MAX - 1 {
+        let detail = format!("a tenant has at most {} authorities beside its own", DEVICE_AUTHORITIES_MAX - 1);
+        return Err(problem("limit-reached", detail));
+    }
+    Ok(())
+}
+
+fn invalid(detail: String) -> Problem {
+    problem("certificate-invalid", format!("the authority's certificate: {detail}")).about("cert")
+}
+
+/// Reads an authority's certificate: one, of an authority, and none of Postern's own, for connectors have certificates of that.
 fn check(control: &Control, pem: &str) -> Result<AuthorityCertificate, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).take(2).collect();
     let found = found.map_err(|error| format!("it is not PEM: {error}"))?;
@@ -149,23 +179,45 @@ fn check(control: &Control, pem: &str) -> Result<AuthorityCertificate, String> {
     if !rest.is_empty() || !is_ca || usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
         return Err("it is not an authority's: it may not sign certificates (basicConstraints, keyUsage)".into());
     }
+    AuthorityCertificate::new(der).map_err(|error| error.to_string())
+}
+
+/// Whether a certificate is in its time.
+fn check_time(certificate: &AuthorityCertificate, now_unix: u64) -> Result<(), String> {
+    let der = certificate.der();
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(&der).map_err(|error| format!("it cannot be read: {error}"))?;
     let (not_before, not_after) = (parsed.validity().not_before, parsed.validity().not_after);
-    let now = i64::try_from(now_unix()).unwrap_or(i64::MAX);
+    let now = i64::try_from(now_unix).unwrap_or(i64::MAX);
     if not_after.timestamp() <= now || not_before.timestamp() > now {
         return Err(format!("it is valid from {not_before} to {not_after}, and not now"));
     }
-    AuthorityCertificate::new(der).map_err(|error| error.to_string())
+    Ok(())
+}
+
+/// End of an authority's certificate: the beginning of time where that cannot be read.
+pub(super) fn not_after_unix(authority: &DeviceAuthority) -> u64 {
+    let der = authority.certificate.der();
+    let parsed = x509_parser::parse_x509_certificate(&der);
+    let not_after = parsed.map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp());
+    u64::try_from(not_after).unwrap_or(0)
+}
+
+/// SHA-256 of an authority's SubjectPublicKeyInfo; of what cannot be read, of the whole.
+fn public_key(authority: &DeviceAuthority) -> String {
+    let der = authority.certificate.der();
+    let parsed = x509_parser::parse_x509_certificate(&der);
+    parsed.map_or_else(|_| sha256_hex(&der), |(_, parsed)| sha256_hex(parsed.public_key().raw))
 }
 
 fn view(authority: &DeviceAuthority) -> DeviceAuthorityView {
     let der = authority.certificate.der();
     let parsed = x509_parser::parse_x509_certificate(&der).ok().map(|(_, parsed)| parsed);
-    let not_after = parsed.as_ref().map_or(0, |parsed| parsed.validity().not_after.timestamp());
     DeviceAuthorityView {
         name: authority.name.clone(),
         subject: parsed.map(|parsed| parsed.subject().to_string()).unwrap_or_default(),
         sha256: sha256_hex(&der),
-        not_after_unix: u64::try_from(not_after).unwrap_or(0),
+        not_after_unix: not_after_unix(authority),
         compliant: authority.compliant,
     }
 }

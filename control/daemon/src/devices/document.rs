@@ -30,7 +30,7 @@ pub(crate) fn make(
     }
     for (name, entry) in named {
         let DeviceAuthorityEntry { certificate_pem, compliant } = entry.clone();
-        let request = AddDeviceAuthority { name: name.clone(), certificate_pem, compliant };
+        let request = AddDeviceAuthority { name: name.clone(), certificate_pem, compliant: Some(compliant) };
         let added = authorities::add(control, actor, tenant, request);
         added.map_err(|problem| problem.about(format!("device-authority.{name}")))?;
     }

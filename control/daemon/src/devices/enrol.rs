@@ -30,9 +30,11 @@ pub(crate) fn enrol(control: &Control, user: &User, request: &EnrolDevice) -> Re
     let settings = control.directory(|store| store.device_settings(tenant))?;
     let mut draft = Draft::default();
     let (authority, ca) = own_authority(control, tenant, &mut draft)?;
-    let before = control.directory(|store| store.device_of_key(tenant, &authority.name, &key.sha256))?;
+    let known = control.directory(|store| store.devices_of_key(tenant, &key.sha256))?;
+    check_known(&known, user)?;
+    let before = known.into_iter().find(Device::is_own);
     let id = match &before {
-        Some(before) => check_again(before, user)?.id,
+        Some(before) => before.id,
         None => new_id(control, user, &mut draft)?,
     };
     let issued = ca.issue(id, &key, settings.own_days);
@@ -71,16 +73,37 @@ pub(crate) fn enrol(control: &Control, user: &User, request: &EnrolDevice) -> Re
 }
 
 /// A device that has the key already gets another certificate, if it is the same user's: the key is proven to be there by the
-/// request's signature, but a request may have been copied.
-fn check_again<'a>(before: &'a Device, user: &User) -> Result<&'a Device, Problem> {
-    if before.owner != Some(user.id) {
-        let detail = "this key is that of another device already: make a new one";
-        return Err(problem("device-of-another", detail).about("csr_pem"));
+/// request's signature, but a request may have been copied. What another authority issued to the same key says no, too.
+fn check_known(known: &[Device], user: &User) -> Result<(), Problem> {
+    for device in known {
+        let id = device.id;
+        match device.owner {
+            Some(owner) if owner == user.id => {}
+            Some(_) => {
+                let detail = "this key is that of another device already: make a new one";
+                return Err(problem("device-of-another", detail).about("csr_pem"));
+            }
+            None if device.is_own() => {
+                let detail = format!(
+                    "this key is that of the device {id}, which is everybody's: an administrator makes it yours \
+                    (postern device set {id} --owner {}), you enrol it again, and it is shared again",
+                    user.login
+                );
+                return Err(problem("device-of-another", detail).about("csr_pem"));
+            }
+            None => {}
+        }
+        match device.approval {
+            Approval::Waiting | Approval::Approved => {}
+            Approval::Blocked => {
+                return Err(problem("device-blocked", format!("the device {id} was blocked by an administrator")));
+            }
+            Approval::Removed => {
+                return Err(problem("device-removed", format!("the device {id} was removed by an administrator")));
+            }
+        }
     }
-    if before.approval == Approval::Blocked {
-        return Err(problem("device-blocked", format!("the device {} was blocked by an administrator", before.id)));
-    }
-    Ok(before)
+    Ok(())
 }
 
 fn new_id(control: &Control, user: &User, draft: &mut Draft) -> Result<DeviceId, Problem> {

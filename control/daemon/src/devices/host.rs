@@ -23,7 +23,7 @@ pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> R
     let tenant = identity::default_tenant(&control.snapshot())?;
     let mut draft = Draft::default();
     if certificate_pem.is_some() {
-        certificates::drop_issued(&control.snapshot(), host.as_str(), &mut draft);
+        certificates::drop_issued(&control.snapshot(), host.as_str(), None, &mut draft);
     }
     certificates::for_host(control, tenant.id, host.as_str(), (certificate_pem, key_pem), &mut draft)
         .map_err(|problem| problem.about("cert"))?;
@@ -31,7 +31,7 @@ pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> R
     if before != after {
         draft.audit(audit(&before, &after));
         draft.change(Change::IdentityPut(after.clone()));
-        drop_certificate(control, &before, &mut draft);
+        drop_certificate(control, &before, &after, &mut draft);
     }
     let version = if draft.is_empty() { control.snapshot().version } else { control.commit(actor, draft)? };
     let warnings = shadowed(&control.snapshot(), &after).into_iter().collect();
@@ -47,8 +47,8 @@ pub(crate) fn remove(control: &Control, actor: &Actor) -> Result<Changed, Proble
     let after = IdentityApp { device_host: None, ..before.clone() };
     let mut draft = Draft::default();
     draft.audit(audit(&before, &after));
-    draft.change(Change::IdentityPut(after));
-    drop_certificate(control, &before, &mut draft);
+    draft.change(Change::IdentityPut(after.clone()));
+    drop_certificate(control, &before, &after, &mut draft);
     let version = control.commit(actor, draft)?;
     let warnings = asked::left_without(&control.snapshot());
     Ok(Changed { version, warnings })
@@ -90,10 +90,11 @@ fn shadowed(snapshot: &Snapshot, identity: &IdentityApp) -> Option<String> {
     Some(format!("{host} is below the wildcard of {}, which gets no request of that host any more", app.name))
 }
 
-/// The certificate that control issued for a device host that is another one now.
-fn drop_certificate(control: &Control, before: &IdentityApp, draft: &mut Draft) {
+/// The certificate that control issued for a device host that is another one now, or for an application that left it to that.
+fn drop_certificate(control: &Control, before: &IdentityApp, after: &IdentityApp, draft: &mut Draft) {
     if let Some(host) = &before.device_host {
-        certificates::drop_issued(&control.snapshot(), host.as_str(), draft);
+        let next = after.device_host.as_ref().map(DeviceHost::as_str);
+        certificates::drop_issued(&control.snapshot(), host.as_str(), next, draft);
     }
 }
 

@@ -7,7 +7,7 @@ use postern_model::directory::END_UNIX_MAX;
 use postern_model::ids::DeviceId;
 use time::OffsetDateTime;
 
-use super::{audit, authorities, put, state, summary, take_out};
+use super::{audit, authorities, check_room, put, state, summary, take_out};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::directory::find_user;
@@ -50,8 +50,18 @@ pub(crate) fn show(control: &Control, tenant: &Tenant, id: &str) -> Result<Devic
 /// `device approve`: also of one that was blocked, or removed and is remembered.
 pub(crate) fn approve(control: &Control, actor: &Actor, tenant: &Tenant, id: &str) -> Result<DeviceChanged, Problem> {
     let device = find(control, tenant, id)?;
+    let was_removed = device.approval == Approval::Removed;
+    if was_removed {
+        check_room(control, tenant.id)?;
+    }
     let after = Device { approval: Approval::Approved, ..device.clone() };
-    change(control, actor, "device.approve", device, after)
+    let mut changed = change(control, actor, "device.approve", device, after)?;
+    if was_removed && changed.device.device.owner.is_none() {
+        // Whoever it was for may be gone.
+        let warning = format!("{id} counts for everybody: postern device set {id} --owner LOGIN makes it one user's");
+        changed.warnings.push(warning);
+    }
+    Ok(changed)
 }
 
 /// `device block`: it counts for nothing from now on, also for sessions in progress.
@@ -102,7 +112,7 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, id: &str
     let device = find_present(control, tenant, id)?;
     let mut draft = Draft::default();
     draft.audit(Audit { before: Some(summary(&device)), ..audit("device.remove", &device) });
-    take_out(device.clone(), &mut draft);
+    take_out(control, device.clone(), &mut draft)?;
     let version = control.commit(actor, draft)?;
     let device = view(control, Device { approval: Approval::Removed, ..device })?;
     Ok(DeviceChanged { device, version, warnings: Vec::new() })

@@ -10,6 +10,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
+use super::authorities::not_after_unix;
 use crate::authority::devices::device_uri;
 use crate::authority::sha256_hex;
 use crate::control::Control;
@@ -63,22 +64,19 @@ impl Shown {
                 Err(error) => why = Some(error),
             }
         }
-        Err(match why {
-            None => "no authority that counts here issued it".into(),
-            Some(webpki::Error::CertExpired { .. }) => "it has expired, or the authority that issued it has".into(),
-            Some(error) => error.to_string(),
-        })
+        Err(why.map_or("no authority that counts here issued it", |error| in_words(&error)).into())
     }
 
     fn verify(&self, authority: &DeviceAuthority, now_unix: u64) -> Result<(), webpki::Error> {
         let (now, anchor) = (UnixTime::since_unix_epoch(Duration::from_secs(now_unix)), authority.certificate.der());
         let certificate = EndEntityCert::try_from(&self.der)?;
         let trusted = webpki::anchor_from_trusted_cert(&anchor)?;
-        let usage = KeyUsage::client_auth();
+        // Asked for, not only looked at where it is: what an authority issues without it may be good for something else, such as
+        // mail or a server of old.
+        let usage = KeyUsage::required(CLIENT_AUTH);
         certificate.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[trusted], &[], now, usage, None, None)?;
         // A trust anchor has no time, for who verifies; an authority's certificate does.
-        let (_, parsed) = x509_parser::parse_x509_certificate(&anchor).map_err(|_| webpki::Error::BadDer)?;
-        let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+        let not_after = not_after_unix(authority);
         if not_after <= now_unix {
             let not_after = UnixTime::since_unix_epoch(Duration::from_secs(not_after));
             return Err(webpki::Error::CertExpired { time: now, not_after });
@@ -107,6 +105,24 @@ impl Shown {
     }
 }
 
+/// Why a certificate does not count, for whoever showed it.
+fn in_words(error: &webpki::Error) -> &'static str {
+    use webpki::Error;
+    match error {
+        Error::CertExpired { .. } => "it has expired, or the authority that issued it has",
+        Error::CertNotValidYet { .. } => "it is not valid yet",
+        Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
+            "it is not for clients: its extended key usage does not name clientAuth"
+        }
+        Error::CaUsedAsEndEntity => "it is an authority's, and no device's",
+        Error::UnsupportedCriticalExtension => "it has a critical extension that is not understood here",
+        error => {
+            tracing::debug!(?error, "a device's certificate is not valid");
+            "it is not made as certificates are"
+        }
+    }
+}
+
 fn common_name(parsed: &X509Certificate<'_>) -> String {
     let name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     name.unwrap_or_default().to_owned()
@@ -129,3 +145,6 @@ fn uris(parsed: &X509Certificate<'_>) -> Vec<String> {
     });
     uris.collect()
 }
+
+/// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2 (RFC 5280 section 4.2.1.12), as DER has it.
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];

@@ -1,6 +1,8 @@
 //! Devices against a real store, with authorities and keys in software.
 
 mod effects;
+mod host;
+mod kept;
 mod named;
 
 use postern_model::admin::{
@@ -74,8 +76,21 @@ impl World {
         self.recognise(der).unwrap().state
     }
 
-    fn approve(&self, id: DeviceId) {
-        approve(&self.control, &Actor::Control, &self.tenant, &id.to_string()).unwrap();
+    /// Gives what operators are told.
+    fn approve(&self, id: DeviceId) -> Vec<String> {
+        approve(&self.control, &Actor::Control, &self.tenant, &id.to_string()).unwrap().warnings
+    }
+
+    fn block(&self, id: DeviceId) {
+        block(&self.control, &Actor::Control, &self.tenant, &id.to_string()).unwrap();
+    }
+
+    fn give(&self, id: DeviceId, login: &str) {
+        self.set(id, SetDevice { owner: Some(login.into()), ..SetDevice::default() }).unwrap();
+    }
+
+    fn refuse_compliance(&self, id: DeviceId) {
+        self.set(id, SetDevice { compliance: Some(Compliance::No), ..SetDevice::default() }).unwrap();
     }
 
     fn set(&self, id: DeviceId, asked: SetDevice) -> Result<(), Problem> {
@@ -87,8 +102,13 @@ impl World {
     }
 
     fn add(&self, name: &str, pem: &str, compliant: bool) -> Result<(), Problem> {
+        self.put(name, pem, Some(compliant)).map(drop)
+    }
+
+    /// Gives what operators are told.
+    fn put(&self, name: &str, pem: &str, compliant: Option<bool>) -> Result<Vec<String>, Problem> {
         let asked = AddDeviceAuthority { name: name.parse().unwrap(), certificate_pem: pem.to_owned(), compliant };
-        add_authority(&self.control, &Actor::Control, &self.tenant, asked).map(drop)
+        add_authority(&self.control, &Actor::Control, &self.tenant, asked).map(|changed| changed.warnings)
     }
 
     fn drop_authority(&self, name: &str) {
@@ -138,9 +158,17 @@ impl Mdm {
     }
 
     fn valid(name: &str, days: std::ops::Range<i64>) -> Self {
+        Self::with(name, days, KeyPair::generate().unwrap())
+    }
+
+    /// The same authority with another certificate for its key.
+    fn again(&self, name: &str) -> Self {
+        Self::with(name, -1..60, KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap())
+    }
+
+    fn with(name: &str, days: std::ops::Range<i64>, key: KeyPair) -> Self {
         let mut params = dated(name, days);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let (pem, der) = (certificate.pem(), certificate.der().clone());
         Self { issuer: Issuer::from_ca_cert_der(&der, key).unwrap(), pem }
@@ -278,10 +306,11 @@ fn a_certificate_that_nobody_here_vouches_for_is_no_devices() {
     // Of the same name, and another key.
     untrusted(&Mdm::new("mdm").issue(&client("pc", -1..9), &key()), "no authority");
     untrusted(&mdm.issue(&client("pc", -9..-1), &key()), "expired");
-    untrusted(&mdm.issue(&client("pc", 1..9), &key()), "NotValidYet");
+    untrusted(&mdm.issue(&client("pc", 1..9), &key()), "not valid yet");
     let mut server = client("pc", -1..9);
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    untrusted(&mdm.issue(&server, &key()), "");
+    untrusted(&mdm.issue(&server, &key()), "clientAuth");
+    untrusted(&mdm.issue(&dated("mail", -1..9), &key()), "clientAuth");
     let after_its_end = now_unix() + days(31);
     let long = mdm.issue(&client("pc", -1..90), &key());
     let late = recognise(&world.control, world.tenant.id, &long, after_its_end);

@@ -87,7 +87,7 @@ impl SessionIndex {
                 Touched::Devices(tenant) => {
                     let (first, last) = (DeviceId::new(*tenant, 0), DeviceId::new(*tenant, u32::MAX));
                     let range = (first, SessionId(0))..=(last, SessionId(u128::MAX));
-                    found.many.extend(self.on_devices.range(range).map(|(_, id)| *id));
+                    found.single.extend(self.on_devices.range(range).map(|(_, id)| *id));
                 }
                 Touched::Tenant(tenant) => found.many.extend(self.of_tenant(*tenant)),
             }
@@ -109,9 +109,9 @@ impl SessionIndex {
 /// Sessions that are not what they were.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
-    /// Those that ended, or whose user or device was changed: relays are told of them first.
+    /// Those that ended, or whose user or device was changed, or its authority: relays are told of them first.
     pub(crate) single: BTreeSet<SessionId>,
-    /// All of a tenant whose groups were changed, or an authority for devices: most of them stay what they are.
+    /// All of a tenant whose groups were changed: most of them stay what they are.
     pub(crate) many: BTreeSet<SessionId>,
 }
 
@@ -134,8 +134,13 @@ impl Touched {
             DirectoryChange::Terms(TermsChange::Removed(tenant, _)) => Some(Self::Tenant(*tenant)),
             DirectoryChange::Device(DeviceChange::Put(device)) => Some(Self::Device(device.id)),
             DirectoryChange::Device(DeviceChange::Removed(device)) => Some(Self::Device(*device)),
-            DirectoryChange::Device(DeviceChange::AuthorityRemoved(tenant, _)) => Some(Self::Devices(*tenant)),
-            DirectoryChange::Device(DeviceChange::Seen(..) | DeviceChange::SettingsPut(..)) => None,
+            DirectoryChange::Device(
+                DeviceChange::AuthorityRemoved(tenant, _) | DeviceChange::CertificatesEnded(tenant, ..),
+            ) => Some(Self::Devices(*tenant)),
+            // What expired counted for nothing before.
+            DirectoryChange::Device(
+                DeviceChange::Seen(..) | DeviceChange::SettingsPut(..) | DeviceChange::Expired(_),
+            ) => None,
             DirectoryChange::ScimTokenPut(_)
             | DirectoryChange::ScimTokenRemoved(_)
             | DirectoryChange::ExternalIdPut(..)
@@ -180,6 +185,10 @@ mod tests {
         let own = "own".parse().unwrap();
         let gone = DirectoryChange::Device(DeviceChange::AuthorityRemoved(TenantId::DEFAULT, own));
         assert_eq!(touched(gone), [1, 3]);
+        let ended = DeviceChange::CertificatesEnded(TenantId::DEFAULT, "mdm".parse().unwrap(), 7);
+        assert_eq!(touched(DirectoryChange::Device(ended)), [1, 3]);
+        let devices = BTreeSet::from([Touched::Devices(TenantId::DEFAULT)]);
+        assert!(index().follow(&[], &devices).many.is_empty(), "relays are told of them first");
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Member, BERT)), [3]);
         assert_eq!(touched(DirectoryChange::UserLeft(group, Part::Owner, BERT)), [0; 0]);
         assert_eq!(touched(DirectoryChange::Nested(group, group)), [1, 2, 3]);

@@ -10,23 +10,17 @@ pub(crate) trait Devices {
     /// A device by id.
     fn device(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError>;
 
-    /// The device that an authority issued exactly this certificate to, if it is the newest it showed.
-    fn device_of_certificate(
-        &mut self,
-        tenant: TenantId,
-        authority: &Name,
-        sha256: &str,
-    ) -> Result<Option<Device>, StoreError>;
-
-    /// The device with this key, among those of an authority.
-    fn device_of_key(&mut self, tenant: TenantId, authority: &Name, sha256: &str)
-    -> Result<Option<Device>, StoreError>;
+    /// The devices with this key, whichever authority vouches for it: one of each at most.
+    fn devices_of_key(&mut self, tenant: TenantId, sha256: &str) -> Result<Vec<Device>, StoreError>;
 
     /// Devices by their numbers.
     fn devices(&mut self, query: &DeviceQuery) -> Result<Vec<Device>, StoreError>;
 
-    /// How many devices a tenant has, or a user.
+    /// How many devices a tenant has, or a user: without those that were removed.
     fn device_count(&mut self, tenant: TenantId, owner: Option<UserId>) -> Result<u32, StoreError>;
+
+    /// How many of a tenant's were removed and are remembered.
+    fn devices_remembered(&mut self, tenant: TenantId) -> Result<u32, StoreError>;
 
     /// Devices that sessions began with, and that stopped complying, or whose certificates ended, after one second and not after
     /// another.
@@ -57,7 +51,13 @@ pub(crate) enum DeviceChange {
     Seen(DeviceId, u64),
     /// Without a trace.
     Removed(DeviceId),
-    /// All of an authority, but for those that were removed and are remembered.
+    /// Those of an authority that came by themselves, and would again as they are: whoever was blocked or removed, is somebody's
+    /// alone or does not comply stays that. Of the tenant's own authority, which brings none back, only those that are blocked.
     AuthorityRemoved(TenantId, Name),
+    /// What an authority issued before a second counts for nothing: until a device shows what it was issued since.
+    CertificatesEnded(TenantId, Name, u64),
+    /// Those, of all tenants, that would come by themselves again as they are, and whose certificates ended before a second: some
+    /// at once.
+    Expired(u64),
     SettingsPut(TenantId, DeviceSettings),
 }

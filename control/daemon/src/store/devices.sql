@@ -3,11 +3,12 @@ CREATE TABLE device (
     tenant INTEGER NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, owner INTEGER, platform TEXT, approval TEXT NOT NULL,
     compliant INTEGER, compliant_until INTEGER, authority TEXT NOT NULL, certificate TEXT NOT NULL, key TEXT NOT NULL,
     expires INTEGER NOT NULL, created INTEGER NOT NULL, seen INTEGER,
-    PRIMARY KEY (tenant, seq), UNIQUE (tenant, authority, key),
+    PRIMARY KEY (tenant, seq), UNIQUE (tenant, key, authority),
     FOREIGN KEY (tenant, owner) REFERENCES user (tenant, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX device_owner ON device (tenant, owner);
-CREATE INDEX device_certificate ON device (tenant, authority, certificate);
+CREATE INDEX device_authority ON device (tenant, authority);
+CREATE INDEX device_approval ON device (tenant, approval);
 CREATE INDEX device_expires ON device (expires);
 CREATE INDEX device_compliant_until ON device (compliant_until) WHERE compliant_until IS NOT NULL;
 CREATE TABLE device_settings (tenant INTEGER PRIMARY KEY, settings TEXT NOT NULL) STRICT;

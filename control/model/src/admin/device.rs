@@ -80,9 +80,9 @@ pub struct AddDeviceAuthority {
     pub name: Name,
     /// The certificate that devices' certificates are signed with, PEM.
     pub certificate_pem: String,
-    /// Whether its devices comply unless an operator says otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub compliant: bool,
+    /// Whether its devices comply unless an operator says otherwise; without it what it was, of a new one no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compliant: Option<bool>,
 }
 
 /// An authority as it is.

@@ -1,4 +1,4 @@
-//! What else follows when a device, its authority or its user changes, and the host where devices are shown.
+//! What else follows when a device, its authority or its user changes.
 
 use super::*;
 
@@ -65,38 +65,4 @@ fn a_user_who_goes_takes_their_devices_along_and_none_comes_back_as_everybodys()
     users::delete(&world.control, &Actor::Control, &world.tenant, "bert").unwrap();
     assert!(matches!(world.recognise(&theirs), Err(NotRecognised::Removed(_))));
     assert!(matches!(world.recognise(&own), Err(NotRecognised::Unknown)));
-}
-
-#[test]
-fn the_device_host_has_nothing_else_and_a_certificate() {
-    let world = World::new();
-    let asked = |host: &str| SetDeviceHost { host: host.parse().unwrap(), certificate_pem: None, key_pem: None };
-    let set_host = |host: &str| set_host(&world.control, &Actor::Control, asked(host));
-    assert_eq!(code(set_host("device.example.com")), "not-found", "people sign in nowhere");
-    let external_url: String = "https://login.example.com:8443/".into();
-    let publish = || PublishIdentity { external_url: external_url.clone(), certificate_pem: None, key_pem: None };
-    identity::publish(&world.control, &Actor::Control, publish()).unwrap();
-    assert_eq!(code(set_host("login.example.com")), "app-url-conflict");
-    let set = set_host("device.example.com").unwrap();
-    assert_eq!(set.identity.device_url.as_deref(), Some("https://device.example.com:8443"));
-    let covers = |host: &str| world.control.snapshot().certificates.values().any(|one| one.hosts == [host]);
-    assert!(covers("device.example.com"));
-    identity::publish(&world.control, &Actor::Control, publish()).unwrap();
-    assert!(device_url(&world.control).is_some(), "publishing once more keeps it");
-
-    let app = |url: &str| {
-        let entry = serde_json::json!({"name": "x", "external_url": url, "internal_url": "http://10.0.0.5/", "preauth": "passthrough"});
-        apps::publish(&world.control, &Actor::Control, &world.tenant, serde_json::from_value(entry).unwrap())
-    };
-    assert_eq!(code(app("https://device.example.com/x/")), "app-url-conflict");
-    app("https://*.example.com/").unwrap();
-    let moved = set_host("other.example.com").unwrap();
-    assert!(moved.warnings[0].contains("below the wildcard of x"), "{:?}", moved.warnings);
-    assert!(!covers("device.example.com"), "nothing shows it any more");
-    remove_host(&world.control, &Actor::Control).unwrap();
-    assert!(device_url(&world.control).is_none());
-    assert_eq!(code(remove_host(&world.control, &Actor::Control)), "not-found");
-    set_host("device.example.com").unwrap();
-    identity::unpublish(&world.control, &Actor::Control).unwrap();
-    assert!(!covers("device.example.com"));
 }

@@ -67,19 +67,16 @@ fn they_come_back_and_are_found(open: Open<'_>) {
     assert_eq!(store.device(own.id).unwrap(), Some(own.clone()));
     assert_eq!(store.device(plain.id).unwrap(), Some(plain.clone()));
     assert_eq!(store.device(DeviceId::new(TenantId(2), 1)).unwrap(), None);
-    assert_eq!(store.device_of_certificate(TENANT, &name("own"), "c1").unwrap(), Some(own.clone()));
-    assert_eq!(store.device_of_key(TENANT, &name("mdm"), "k2").unwrap(), Some(plain));
-    for (tenant, authority, text) in [(TenantId(2), "own", "1"), (TENANT, "mdm", "1"), (TENANT, "own", "2")] {
-        let authority = name(authority);
-        assert_eq!(store.device_of_certificate(tenant, &authority, &format!("c{text}")).unwrap(), None);
-        assert_eq!(store.device_of_key(tenant, &authority, &format!("k{text}")).unwrap(), None);
-    }
+    assert_eq!(store.devices_of_key(TENANT, "k2").unwrap(), [plain]);
+    assert_eq!(store.devices_of_key(TenantId(2), "k1").unwrap(), []);
+    let also = Device { key_sha256: "k1".into(), ..device(3, "mdm", None) };
+    assert!(write(&mut *store, vec![put(&also)]));
+    assert_eq!(store.devices_of_key(TENANT, "k1").unwrap(), [own.clone(), also], "of both authorities");
     for compliance in [Compliance::No, Compliance::Yes, Compliance::ByAuthority, Compliance::Until(700)] {
         let changed = Device { compliance, owner: Some(BERT), certificate_sha256: "c1b".into(), ..own.clone() };
         assert!(write(&mut *store, vec![put(&changed)]));
         assert_eq!(store.device(own.id).unwrap(), Some(changed));
     }
-    assert_eq!(store.device_of_certificate(TENANT, &name("own"), "c1").unwrap(), None, "it has another one now");
     let seen = |at| DirectoryChange::Device(DeviceChange::Seen(own.id, at));
     assert!(write(&mut *store, vec![put(&own), seen(70), seen(60)]));
     assert_eq!(store.device(own.id).unwrap().unwrap().seen_unix, Some(70), "the latest");
@@ -100,7 +97,13 @@ fn they_are_listed_and_counted(open: Open<'_>) {
     assert_eq!(listed(DeviceQuery { limit: 1, ..all.clone() }), [1]);
     assert_eq!(listed(DeviceQuery { tenant: TenantId(2), ..all }), [0; 0]);
     let mut count = |owner| store.device_count(TENANT, owner).unwrap();
-    assert_eq!((count(None), count(Some(ANNA)), count(Some(BERT))), (3, 1, 0));
+    assert_eq!((count(None), count(Some(ANNA)), count(Some(BERT))), (2, 1, 0), "without those that were removed");
+    assert_eq!(store.devices_remembered(TENANT).unwrap(), 1);
+    assert_eq!(store.devices_remembered(TenantId(2)).unwrap(), 0);
+    let owned = Device { approval: Approval::Removed, ..device(3, "mdm", Some(BERT)) };
+    assert!(write(&mut *store, vec![put(&owned)]));
+    assert_eq!(store.device(owned.id).unwrap().unwrap().owner, Some(BERT), "it may be taken back");
+    assert_eq!(store.device_count(TENANT, Some(BERT)).unwrap(), 0);
 }
 
 fn a_key_is_one_devices(open: Open<'_>) {
@@ -160,14 +163,40 @@ fn settings_are_kept(open: Open<'_>) {
 
 fn what_goes_with_an_authority(open: Open<'_>) {
     let mut store = open();
-    let gone = DirectoryChange::Device(DeviceChange::AuthorityRemoved(TENANT, name("mdm")));
-    assert!(write(&mut *store, vec![gone]));
-    let is_there = |store: &mut dyn Store, seq| store.device(DeviceId::new(TENANT, seq)).unwrap().is_some();
-    assert!(is_there(&mut *store, 1) && !is_there(&mut *store, 2));
-    assert!(is_there(&mut *store, 3), "it was removed, and stays so if the authority comes back");
-    let removed = DirectoryChange::Device(DeviceChange::Removed(DeviceId::new(TENANT, 3)));
-    assert!(write(&mut *store, vec![removed]));
-    assert!(!is_there(&mut *store, 3));
+    let blocked = |seq, authority| Device { approval: Approval::Blocked, ..device(seq, authority, None) };
+    let all = [
+        device(2, "mdm", None),
+        blocked(6, "mdm"),
+        device(7, "mdm", Some(BERT)),
+        Device { compliance: Compliance::No, ..device(8, "mdm", None) },
+        Device { compliance: Compliance::Yes, ..device(9, "other", None) },
+        blocked(10, "own"),
+    ];
+    assert!(write(&mut *store, all.iter().map(put).collect()));
+    let there = |store: &mut dyn Store| -> Vec<u32> {
+        (1..=10).filter(|seq| store.device(DeviceId::new(TENANT, *seq)).unwrap().is_some()).collect()
+    };
+    assert_eq!(there(&mut *store), [1, 2, 3, 6, 7, 8, 9, 10]);
+    let ends = |store: &mut dyn Store, seq| store.device(DeviceId::new(TENANT, seq)).unwrap().unwrap().expires_unix;
+    let ended = |at| DirectoryChange::Device(DeviceChange::CertificatesEnded(TENANT, name("mdm"), at));
+    assert!(write(&mut *store, vec![ended(700), ended(800)]));
+    assert_eq!([7, 9].map(|seq| ends(&mut *store, seq)), [700, 1_000], "of that authority, and never later");
+    // What was said of a device stays, should its authority come back: removed, blocked, somebody's, or not compliant.
+    let gone = |authority| DirectoryChange::Device(DeviceChange::AuthorityRemoved(TENANT, name(authority)));
+    assert!(write(&mut *store, vec![gone("mdm")]));
+    assert_eq!(there(&mut *store), [1, 3, 6, 7, 8, 9, 10]);
+    assert!(write(&mut *store, vec![gone("own")]));
+    assert_eq!(there(&mut *store), [3, 6, 7, 8, 9, 10], "own devices do not come back by themselves");
+    let expired = |before| DirectoryChange::Device(DeviceChange::Expired(before));
+    assert!(write(&mut *store, vec![put(&device(1, "own", Some(ANNA))), put(&device(2, "mdm", None)), expired(1_000)]));
+    assert_eq!(there(&mut *store), [1, 2, 3, 6, 7, 8, 9, 10], "not after that second");
+    assert!(write(&mut *store, vec![expired(1_001)]));
+    assert_eq!(there(&mut *store), [1, 3, 6, 7, 8, 10], "the others say something, or do not come back");
+    for seq in [3, 6, 7, 8, 10] {
+        let removed = DirectoryChange::Device(DeviceChange::Removed(DeviceId::new(TENANT, seq)));
+        assert!(write(&mut *store, vec![removed]));
+    }
+    assert_eq!(there(&mut *store), [1]);
 }
 
 fn what_goes_with_a_user(open: Open<'_>) {
@@ -180,5 +209,5 @@ fn what_goes_with_a_user(open: Open<'_>) {
     assert_eq!(store.device(DeviceId::new(TENANT, 5)).unwrap().unwrap().owner, Some(BERT));
     assert!(write(&mut *store, vec![DirectoryChange::UserRemoved(BERT)]));
     assert!(write(&mut *store, vec![DirectoryChange::GroupsRemoved(TenantId(7))]));
-    assert_eq!(store.device_count(TENANT, None).unwrap(), 2, "another tenant's end");
+    assert_eq!(store.devices_remembered(TENANT).unwrap(), 2, "another tenant's end");
 }

@@ -1,7 +1,7 @@
 //! The rows of devices.
 
 use postern_model::device::{Approval, Compliance, Device, DeviceSettings, OWN_AUTHORITY};
-use postern_model::ids::{DeviceId, Name, TenantId, UserId};
+use postern_model::ids::{DeviceId, TenantId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{SqliteStore, damaged, decode, signed, unsigned};
@@ -9,42 +9,30 @@ use crate::store::{DeviceChange, DeviceQuery, Devices, StoreError};
 
 impl Devices for SqliteStore {
     fn device(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError> {
-        self.one_device("seq=?2", params![id.tenant.0, id.seq])
+        let mut find = self.connection.prepare_cached(&format!("{DEVICES} WHERE tenant=? AND seq=?"))?;
+        find.query_row(params![id.tenant.0, id.seq], |row| Ok(read(row))).optional()?.transpose()
     }
 
-    fn device_of_certificate(
-        &mut self,
-        tenant: TenantId,
-        authority: &Name,
-        sha256: &str,
-    ) -> Result<Option<Device>, StoreError> {
-        self.one_device("authority=?2 AND certificate=?3", params![tenant.0, authority.as_str(), sha256])
-    }
-
-    fn device_of_key(
-        &mut self,
-        tenant: TenantId,
-        authority: &Name,
-        sha256: &str,
-    ) -> Result<Option<Device>, StoreError> {
-        self.one_device("authority=?2 AND key=?3", params![tenant.0, authority.as_str(), sha256])
+    fn devices_of_key(&mut self, tenant: TenantId, sha256: &str) -> Result<Vec<Device>, StoreError> {
+        let mut find = self.connection.prepare_cached(&format!("{DEVICES} WHERE tenant=? AND key=? ORDER BY seq"))?;
+        find.query_map(params![tenant.0, sha256], |row| Ok(read(row)))?.map(|row| row?).collect()
     }
 
     fn devices(&mut self, query: &DeviceQuery) -> Result<Vec<Device>, StoreError> {
-        let select = format!(
-            "{DEVICES} WHERE tenant=?1 AND seq>?2 AND (?3 IS NULL OR owner=?3)
-            AND coalesce(approval=?4, approval<>'removed') ORDER BY seq LIMIT ?5"
-        );
-        let mut select = self.connection.prepare_cached(&select)?;
+        let mut select = self.connection.prepare_cached(&listed(query.owner.is_some()))?;
         let (owner, approval) = (query.owner.map(|owner| owner.seq), query.approval.map(Approval::as_str));
         let arguments = params![query.tenant.0, query.after, owner, approval, query.limit];
         select.query_map(arguments, |row| Ok(read(row)))?.map(|row| row?).collect()
     }
 
     fn device_count(&mut self, tenant: TenantId, owner: Option<UserId>) -> Result<u32, StoreError> {
-        let count = "SELECT count(*) FROM device WHERE tenant=?1 AND (?2 IS NULL OR owner=?2)";
-        let mut count = self.connection.prepare_cached(count)?;
+        let mut count = self.connection.prepare_cached(&counted(owner.is_some()))?;
         Ok(count.query_row(params![tenant.0, owner.map(|owner| owner.seq)], |row| row.get(0))?)
+    }
+
+    fn devices_remembered(&mut self, tenant: TenantId) -> Result<u32, StoreError> {
+        let count = "SELECT count(*) FROM device WHERE tenant=? AND approval='removed'";
+        Ok(self.connection.prepare_cached(count)?.query_row([tenant.0], |row| row.get(0))?)
     }
 
     fn devices_over(&mut self, after_unix: u64, until_unix: u64) -> Result<Vec<DeviceId>, StoreError> {
@@ -66,15 +54,18 @@ impl Devices for SqliteStore {
     }
 }
 
-impl SqliteStore {
-    fn one_device(
-        &mut self,
-        condition: &str,
-        arguments: &[&dyn rusqlite::ToSql],
-    ) -> Result<Option<Device>, StoreError> {
-        let mut find = self.connection.prepare_cached(&format!("{DEVICES} WHERE tenant=?1 AND {condition}"))?;
-        find.query_row(arguments, |row| Ok(read(row))).optional()?.transpose()
-    }
+/// Some of a tenant's, or of a user's: a statement for both would not use the index of owners.
+fn listed(of_user: bool) -> String {
+    let owned = if of_user { "owner=?3" } else { "?3 IS NULL" };
+    format!(
+        "{DEVICES} WHERE tenant=?1 AND seq>?2 AND {owned}
+        AND coalesce(approval=?4, approval<>'removed') ORDER BY seq LIMIT ?5"
+    )
+}
+
+fn counted(of_user: bool) -> String {
+    let owned = if of_user { "owner=?2" } else { "?2 IS NULL" };
+    format!("SELECT count(*) FROM device WHERE tenant=?1 AND {owned} AND approval<>'removed'")
 }
 
 /// One change, into the open transaction.
@@ -89,8 +80,19 @@ pub(super) fn write(transaction: &Connection, change: &DeviceChange) -> Result<(
             run(transaction, "DELETE FROM device WHERE tenant=? AND seq=?", params![id.tenant.0, id.seq])
         }
         DeviceChange::AuthorityRemoved(tenant, name) => {
-            let remove = "DELETE FROM device WHERE tenant=? AND authority=? AND approval<>'removed'";
-            run(transaction, remove, params![tenant.0, name.as_str()])
+            let unsaid = if name.as_str() == OWN_AUTHORITY { "approval<>'blocked'" } else { UNSAID };
+            let remove = format!("DELETE FROM device WHERE tenant=? AND authority=? AND {unsaid}");
+            run(transaction, &remove, params![tenant.0, name.as_str()])
+        }
+        DeviceChange::CertificatesEnded(tenant, name, at) => {
+            let end = "UPDATE device SET expires=min(expires, ?3) WHERE tenant=?1 AND authority=?2";
+            run(transaction, end, params![tenant.0, name.as_str(), signed(*at)])
+        }
+        DeviceChange::Expired(before) => {
+            let expired = format!("expires<? AND authority<>? AND {UNSAID} LIMIT ?");
+            let remove =
+                format!("DELETE FROM device WHERE (tenant, seq) IN (SELECT tenant, seq FROM device WHERE {expired})");
+            run(transaction, &remove, params![signed(*before), OWN_AUTHORITY, EXPIRED_AT_ONCE])
         }
         DeviceChange::SettingsPut(tenant, settings) => {
             let put = "INSERT INTO device_settings VALUES (?, ?) ON CONFLICT DO UPDATE SET settings=excluded.settings";
@@ -182,5 +184,32 @@ fn approval(text: &str) -> Result<Approval, StoreError> {
     all.into_iter().find(|one| one.as_str() == text).ok_or_else(|| damaged(format!("a device is {text:?}")))
 }
 
+/// Of another authority's device: nobody said anything of it that must not be forgotten.
+const UNSAID: &str = "approval='approved' AND owner IS NULL AND compliant IS NOT 0";
+/// Rows that go in one transaction: a fraction of a second.
+const EXPIRED_AT_ONCE: u32 = 10_000;
 const DEVICES: &str = "SELECT tenant, seq, name, owner, platform, approval, compliant, compliant_until, authority,
     certificate, key, expires, created, seen FROM device";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be a hundred thousand in a tenant, and a page of the portal asks for those of one user.
+    #[test]
+    fn a_users_devices_are_found_without_a_look_at_the_tenants() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
+        for (statement, index) in [
+            (listed(true), "device_owner (tenant=? AND owner=? AND seq>?)"),
+            (counted(true), "device_owner (tenant=? AND owner=?)"),
+            (counted(false), "COVERING INDEX device_approval (tenant=?)"),
+        ] {
+            let mut explain = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+            let nothing = rusqlite::params_from_iter(vec![rusqlite::types::Null; explain.parameter_count()]);
+            let plan = explain.query_map(nothing, |row| row.get("detail")).unwrap();
+            let plan: Vec<String> = plan.map(Result::unwrap).collect();
+            assert!(plan.iter().all(|line| line.contains(index)), "{statement}: {plan:?}");
+        }
+    }
+}
