@@ -70,7 +70,7 @@ impl Goal {
     pub(super) fn adds_a_device(&self) -> bool {
         match self {
             Self::Client(wanted) => wanted.scopes.iter().eq([&Scope::Devices]),
-            Self::App | Self::Account | Self::Portal | Self::Saml(_) => false,
+            Self::App | Self::Account | Self::Portal | Self::Password | Self::Saml(_) => false,
         }
     }
 
