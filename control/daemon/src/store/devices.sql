@@ -3,9 +3,10 @@ CREATE TABLE device (
     tenant INTEGER NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, owner INTEGER, platform TEXT, approval TEXT NOT NULL,
     compliant INTEGER, compliant_until INTEGER, authority TEXT NOT NULL, certificate TEXT NOT NULL, key TEXT NOT NULL,
     expires INTEGER NOT NULL, created INTEGER NOT NULL, seen INTEGER,
-    PRIMARY KEY (tenant, seq), UNIQUE (tenant, key, authority),
+    PRIMARY KEY (tenant, seq),
     FOREIGN KEY (tenant, owner) REFERENCES user (tenant, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX device_key ON device (tenant, key, authority);
 CREATE INDEX device_owner ON device (tenant, owner);
 CREATE INDEX device_authority ON device (tenant, authority);
 CREATE INDEX device_approval ON device (tenant, approval);
