@@ -27,7 +27,7 @@ pub(crate) struct Reject {
     /// Beside that, what the browser is to keep or forget.
     cookies: Box<[String]>,
     /// Where the user can do something about it: a URL, and what it is for.
-    link: Option<(Box<str>, &'static str)>,
+    link: Option<Box<(String, &'static str)>>,
     content: Content,
     /// No refusal at all: what was asked for.
     answer: bool,
@@ -265,7 +265,7 @@ impl Reject {
             code: self.code,
             title,
             detail: &self.detail,
-            link: self.link.as_ref().map(|(url, text)| Link { url, text }),
+            link: self.link.as_deref().map(|(url, text)| Link { url, text }),
             request_id: &request_id,
             time: &time,
         };

@@ -57,7 +57,7 @@ impl Reject {
             ),
             _ => return self, // nothing that a password would change
         };
-        Self { detail: Cow::Borrowed(detail), link: Some((page.into(), text)), ..self }
+        Self { detail: Cow::Borrowed(detail), link: Some(Box::new((page, text))), ..self }
     }
 
     /// The user has none of the names that the application asks for.
