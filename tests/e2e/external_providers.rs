@@ -233,6 +233,7 @@ fn a_provider_says_of_a_device_what_policies_go_by() {
         let page = browser.sign_in(&asked, "corp", ALICE);
         (browser, page)
     };
+    let is_refused = |page: &Page| page.status == 403 && said_under(page, "Code") == "policy-step-up";
     let good = || json!({"device_managed": true, "device_marks": ["up to date", "encrypted"]});
     for (device, state) in [
         (json!({}), None),
@@ -240,8 +241,14 @@ fn a_provider_says_of_a_device_what_policies_go_by() {
         (json!({"device_managed": true, "device_marks": "up to date"}), Some("registered")),
     ] {
         let (_, page) = enter(device.clone());
-        assert_eq!((page.status, code_of(&page)), (403, "policy-step-up"), "{device}: {page:?}");
+        assert!(is_refused(&page), "{device}: {page:?}");
         assert_eq!(scene.last_sign_in()["device_state"].as_str(), state, "{device}");
+        let explained = || scene.world.cli(&["explain", said_under(&page, "Request id")]).unwrap_or_default();
+        assert!(within(Duration::from_secs(2), || explained().contains("signed in")), "{page:?}");
+        let explained = explained();
+        let told = state.map(|state| format!("none was shown, counted as {state}, as the identity provider said"));
+        assert_eq!(explained.contains("none was shown"), told.is_some(), "{explained}");
+        assert!(explained.contains(&told.unwrap_or_default()), "{explained}");
     }
     let (mut browser, page) = enter(good());
     assert_eq!((page.status, page.url), (200, format!("{wiki}/")));
@@ -253,8 +260,14 @@ fn a_provider_says_of_a_device_what_policies_go_by() {
     scene.done("idp set corp --unset device_claims");
     assert_eq!(browser.open(&format!("{wiki}/status/204")).status, 204);
     let (_, page) = enter(good());
-    assert_eq!((page.status, code_of(&page)), (403, "policy-step-up"), "{page:?}");
+    assert!(is_refused(&page), "{page:?}");
     assert_eq!(scene.last_sign_in()["device_state"].as_str(), None);
+}
+
+/// What a relay's page says under this word.
+fn said_under<'a>(page: &'a Page, word: &str) -> &'a str {
+    let found = page.body.split(&format!("<dt>{word}</dt><dd>")).nth(1).and_then(|rest| rest.split('<').next());
+    found.unwrap_or_default()
 }
 
 fn write_password(scene: &Scene) {
