@@ -1,18 +1,18 @@
 //! The users' portal ("My Apps"): what the identity process asks control for a browser that is signed in, and what its pages
 //! show.
 
+mod device;
 mod password;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Approval, DEVICE_NAME_BYTES_MAX};
 use crate::directory::{Line, LoginName, Principal};
 use crate::identity::{ClientInfo, Refused};
-use crate::ids::{AccessRequestId, AccessReviewId, AppId, ClientId, DeviceId, Name, SessionId, UserGroupId};
-use crate::policy::{DeviceState, Platform};
+use crate::ids::{AccessRequestId, AccessReviewId, AppId, DeviceId, Name, SessionId, UserGroupId};
 use crate::secret::SecretText;
 use crate::settings::PORTAL_TEXT_BYTES_MAX;
 
+pub use device::{EnrolBy, OwnDevice, OwnDevices};
 pub use password::{
     OwnSealing, PASSWORDS_PATH, PasswordAction, PasswordAnswer, PasswordPage, PasswordRequest, PasswordState, PutOwn,
 };
@@ -324,52 +324,6 @@ pub struct ReviewItem {
     /// When the assignment last let somebody in, to the day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_unix: Option<u64>,
-}
-
-/// The devices that are a user's alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnDevices {
-    /// Whose.
-    pub visitor: Visitor,
-    /// In the order in which they came.
-    pub devices: Vec<OwnDevice>,
-    /// What adds one: the place to sign in, and the client that its program asks as, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enrol: Option<EnrolBy>,
-    /// The time of all this, for people to compare.
-    pub now_unix: u64,
-}
-
-/// How a user adds a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnrolBy {
-    /// The place to sign in.
-    pub url: String,
-    /// The client.
-    pub client: ClientId,
-}
-
-/// One of a user's devices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnDevice {
-    /// Its id.
-    pub id: DeviceId,
-    /// What they call it.
-    pub name: Line<DEVICE_NAME_BYTES_MAX>,
-    /// What it runs, as it was said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// Whether an operator lets it count.
-    pub approval: Approval,
-    /// What it counts as now.
-    pub state: DeviceState,
-    /// Since when it is there.
-    pub created_unix: u64,
-    /// When it was shown last, to some minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen_unix: Option<u64>,
-    /// End of its certificate.
-    pub expires_unix: u64,
 }
 
 /// The groups that a user looks after.

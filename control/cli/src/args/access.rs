@@ -84,7 +84,7 @@ pub(crate) enum AccessDeviceCommand {
     /// Make this device one of yours: a key that stays here, and a certificate that your browser shows
     #[command(after_help = "Examples:
   postern access device enrol https://login.example.com/ --client oc1-2
-  postern access device enrol https://login.example.com/ --client oc1-2 --name 'Anna, laptop' --out ~/device
+  postern access device enrol https://login.example.com/ --client oc1-2 --name laptop --out ~/device
 
 Run it once more with the same --out for a new certificate of the same key, before the old one ends.")]
     Enrol(EnrolDeviceArgs),

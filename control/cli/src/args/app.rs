@@ -59,9 +59,8 @@ pub(crate) enum AppCommand {
     },
 }
 
-const CHECK_HELP: &str =
-    "Ends with 1 when a step fails. A check waits 8 s for a connection and its answer, even where requests
-wait longer (connect_timeout_ms, backend_timeout_ms), and 25 s in all.
+const CHECK_HELP: &str = "Ends with 1 when a step fails. A check waits 8 s for a connection and its answer, even where
+requests wait longer (connect_timeout_ms, backend_timeout_ms), and 25 s in all.
 
 Examples:
   postern app check wiki

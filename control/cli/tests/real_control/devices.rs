@@ -4,6 +4,7 @@ use super::Control;
 
 pub(super) fn devices(control: &Control) {
     assert!(control.done("device list").starts_with("no devices; users enrol theirs by"));
+    control.done("user create olga");
     assert!(control.done("device list --owner olga --approval waiting").starts_with("no devices"));
     control.refused("device list --owner nobody");
     for verb in ["show", "approve", "block", "remove"] {
@@ -44,6 +45,7 @@ pub(super) fn devices(control: &Control) {
     assert!(control.done("cert list").contains("device host device.localhost"));
     control.done("identity device-host remove");
     control.done("identity unpublish");
+    control.done("user delete olga");
 }
 
 /// An authority that nobody has the key of.

@@ -119,15 +119,13 @@ impl World {
 
     async fn password(&self, flow: &SecretText) -> Step {
         let password = SecretText::new(PASSWORD.into());
-        let login = "anna".into();
-        let given = GivePassword { flow: flow.clone(), login, password, keep: self.keep, client: client() };
-        super::password(&self.control, given).await
+        let (flow, login, keep) = (flow.clone(), "anna".into(), self.keep);
+        super::password(&self.control, GivePassword { flow, login, password, keep, client: client() }).await
     }
 
     /// Up to what is asked for after the password.
     async fn after_password(&self) -> Step {
-        let flow = asked(self.begin(None)).flow;
-        self.password(&flow).await
+        self.password(&asked(self.begin(None)).flow).await
     }
 
     fn give(&self, flow: &SecretText, answer: FactorAnswer) -> Step {
@@ -176,8 +174,7 @@ fn client() -> ClientInfo {
 }
 
 fn asked(step: Step) -> Box<Ask> {
-    let Step::Ask(ask) = step else { panic!("nothing is asked: {step:?}") };
-    ask
+    if let Step::Ask(ask) = step { ask } else { panic!("nothing is asked: {step:?}") }
 }
 
 fn problem(step: Step) -> String {

@@ -47,8 +47,7 @@ impl Site {
             world.done::<Value>("POST", "/v1/tenants/default/apps", &app);
         }
         world.done::<Value>("POST", "/v1/tenants/default/users", &json!({"login": "anna", "password": PASSWORD}));
-        let assigned = json!({"app": "wiki", "user": "anna"});
-        world.done::<Value>("PUT", "/v1/tenants/default/assignments", &assigned);
+        world.done::<Value>("PUT", "/v1/tenants/default/assignments", &json!({"app": "wiki", "user": "anna"}));
         let mut relay = Linked::link(&world, "edge");
         let tokens = "/v1/tenants/default/connector-groups/postern-identity/tokens";
         let issued: Value = world.done("POST", tokens, &json!({"ttl_s": 600}));

@@ -24,10 +24,8 @@ pub(crate) struct Reject {
     detail: Cow<'static, str>,
     /// What the answer's head says of the case: when to try again, where to go, how to be let in.
     field: Option<(Known, Cow<'static, str>)>,
-    /// Beside that, what the browser is to keep or forget.
-    cookies: Box<[String]>,
-    /// Where the user can do something about it: a URL, and what it is for.
-    link: Option<Box<(String, &'static str)>>,
+    /// What few answers have.
+    beside: Option<Box<Beside>>,
     content: Content,
     /// No refusal at all: what was asked for.
     answer: bool,
@@ -35,6 +33,15 @@ pub(crate) struct Reject {
     pub(crate) close: bool,
     /// The client floods: what it has open ends with this.
     pub(crate) floods: bool,
+}
+
+/// Beside all that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Beside {
+    /// What the browser is to keep or forget.
+    cookies: Vec<String>,
+    /// Where the user can do something about it: a URL, and what it is for.
+    link: Option<(String, &'static str)>,
 }
 
 /// What such an answer shows.
@@ -53,8 +60,7 @@ impl Reject {
             code,
             detail: Cow::Borrowed(detail),
             field: None,
-            cookies: Box::default(),
-            link: None,
+            beside: None,
             content: Content::Page,
             answer: false,
             close: false,
@@ -245,7 +251,7 @@ impl Reject {
             Content::Page => self.page(request, accept),
             Content::Nothing => nothing(self.status),
         };
-        for cookie in &self.cookies {
+        for cookie in self.beside.iter().flat_map(|beside| &beside.cookies) {
             let appended = head.headers.append(Known::SetCookie, cookie);
             assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
         }
@@ -265,7 +271,7 @@ impl Reject {
             code: self.code,
             title,
             detail: &self.detail,
-            link: self.link.as_deref().map(|(url, text)| Link { url, text }),
+            link: self.beside.as_ref().and_then(|beside| beside.link.as_ref()).map(|(url, text)| Link { url, text }),
             request_id: &request_id,
             time: &time,
         };

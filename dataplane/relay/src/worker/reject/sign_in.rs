@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use postern_http::Known;
 
-use super::{Content, Reject, SIGN_IN_RETRY_S, retry_after};
+use super::{Beside, Content, Reject, SIGN_IN_RETRY_S, retry_after};
 
 impl Reject {
     /// Goes elsewhere, with cookies to keep or forget: part of signing in and out.
     pub(crate) fn redirect(status: u16, location: String, cookies: Vec<String>) -> Self {
         let field = Some((Known::Location, Cow::Owned(location)));
-        let cookies = cookies.into();
-        Self { field, cookies, content: Content::Nothing, answer: true, ..Self::new(status, "", "") }
+        let beside = Some(Box::new(Beside { cookies, link: None }));
+        Self { field, beside, content: Content::Nothing, answer: true, ..Self::new(status, "", "") }
     }
 
     /// A browser came back with what does not belong to it.

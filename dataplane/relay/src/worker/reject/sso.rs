@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use postern_http::Known;
 use postern_model::assertion::JWKS_CACHE_S;
 
-use super::{Reject, SIGN_IN_RETRY_S, retry_after};
+use super::{Beside, Reject, SIGN_IN_RETRY_S, retry_after};
 
 impl Reject {
     /// No refusal: the public keys that anyone may have.
@@ -57,7 +57,8 @@ impl Reject {
             ),
             _ => return self, // nothing that a password would change
         };
-        Self { detail: Cow::Borrowed(detail), link: Some(Box::new((page, text))), ..self }
+        let beside = Some(Box::new(Beside { link: Some((page, text)), ..Beside::default() }));
+        Self { detail: Cow::Borrowed(detail), beside, ..self }
     }
 
     /// The user has none of the names that the application asks for.
