@@ -145,15 +145,17 @@ pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Pr
 
 /// Removes a device at its owner's wish. One of another authority is an operator's: removed, it would stay so for whoever has it.
 pub(crate) fn remove_own(control: &Control, user: &User, id: DeviceId) -> Result<(), Problem> {
-    let found = control.directory(|store| store.device(id))?;
-    let own = found.filter(|device| device.owner == Some(user.id) && device.is_own());
-    // A blocked one stays: removed, its key could be enrolled once more.
-    let own = own.filter(|device| device.approval != Approval::Blocked);
+    let own = control.directory(|store| store.device(id))?.filter(|device| may_remove(user, device));
     let device = own.ok_or_else(|| not_found("device of yours", &id.to_string()))?;
     let mut draft = Draft::default();
     draft.audit(Audit { before: Some(summary(&device)), ..audit("device.remove", &device) });
     take_out(control, device, &mut draft)?;
     control.commit(&Actor::User(user.login.clone()), draft).map(drop)
+}
+
+/// Whether a device is its owner's to remove. A blocked one stays: removed, its key could be enrolled once more.
+pub(crate) fn may_remove(user: &User, device: &Device) -> bool {
+    device.owner == Some(user.id) && device.is_own() && device.approval != Approval::Blocked
 }
 
 /// Where browsers show their device's certificate: `https://HOST[:PORT]`.

@@ -239,6 +239,11 @@ fn an_enrolled_device_counts_once_it_is_approved_and_as_operators_say() {
     assert_eq!(code(world.enrol("anna", &key)), "device-blocked");
     let anna = world.user("anna");
     assert_eq!(code(remove_own(&world.control, &anna, enrolled.id)), "not-found", "it would not be blocked any more");
+    let blocked = world.recognise(&der).unwrap().device;
+    assert!(!may_remove(&anna, &blocked));
+    let own = Device { approval: Approval::Approved, ..blocked };
+    assert!(may_remove(&anna, &own) && !may_remove(&anna, &Device { owner: None, ..own.clone() }));
+    assert!(!may_remove(&anna, &Device { authority: "mdm".parse().unwrap(), ..own }), "that is an operator's");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn shown(control: &Control, caller: &Caller) -> Result<PortalAnswer, 
     let now_unix = now_unix();
     let view = |device: Device| OwnDevice {
         state: devices::state(control, &device, now_unix),
+        removable: devices::may_remove(&caller.user, &device),
         id: device.id,
         name: device.name,
         platform: device.platform,

@@ -52,4 +52,7 @@ pub struct OwnDevice {
     pub seen_unix: Option<u64>,
     /// End of its certificate.
     pub expires_unix: u64,
+    /// Whether its owner may remove it.
+    #[serde(default)]
+    pub removable: bool,
 }

@@ -313,6 +313,7 @@ async fn users_remove_their_own_devices_and_no_others() {
     let ask = |action| crate::portal::answer(&world.control, &PortalRequest { browser: browser.clone(), action });
     let PortalAnswer::Devices(shown) = ask(PortalAction::Devices {}) else { panic!("no devices") };
     assert_eq!(shown.devices.iter().map(|device| device.id).collect::<Vec<_>>(), [own.id, blocked.id]);
+    assert_eq!(shown.devices.iter().map(|device| device.removable).collect::<Vec<_>>(), [true, false]);
     assert!(shown.enrol.is_none(), "there is no client that may");
     for other in [berts.id, blocked.id, "d1-99".parse().unwrap(), "d2-1".parse().unwrap()] {
         assert_eq!(ask(PortalAction::RemoveDevice { device: other }), PortalAnswer::Absent {}, "{other}");

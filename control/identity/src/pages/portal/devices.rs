@@ -32,7 +32,7 @@ pub(crate) fn devices(own: &OwnDevices) -> Response<Page> {
 }
 
 fn row(device: &OwnDevice, now_unix: u64) -> Markup {
-    let OwnDevice { id, name, platform, approval, state, created_unix, seen_unix, expires_unix } = device;
+    let OwnDevice { id, name, platform, approval, state, created_unix, seen_unix, expires_unix, removable } = device;
     let label = format!("device-{id}");
     html! {
         div.what {
@@ -51,8 +51,8 @@ fn row(device: &OwnDevice, now_unix: u64) -> Markup {
                 ". " code { (id) }
             }
         }
-        // What an administrator blocked stays there, so that nobody adds it once more.
-        @if *approval != Approval::Blocked {
+        // What an administrator blocked stays there, so that nobody adds it once more; what others issued to is theirs to remove.
+        @if *removable {
             form method="post" action="/devices" {
                 input type="hidden" name="action" value="remove";
                 input type="hidden" name="device" value=(id);
@@ -120,6 +120,7 @@ mod tests {
             created_unix: 100,
             seen_unix: None,
             expires_unix: 7_300 + 3 * 86_400,
+            removable: approval != Approval::Blocked,
         }
     }
 
@@ -152,6 +153,9 @@ mod tests {
         assert!(blocked.contains("blocked by an administrator") && !blocked.contains("<button"), "{blocked}");
         let waiting = shown(vec![device(Approval::Waiting, DeviceState::Unknown)], None).await;
         assert!(waiting.contains("until an administrator approves it"), "{waiting}");
+        let managed = OwnDevice { removable: false, ..device(Approval::Approved, DeviceState::Registered) };
+        let managed = shown(vec![managed], None).await;
+        assert!(managed.contains("counts as a known device") && !managed.contains("<button"), "{managed}");
     }
 
     #[tokio::test]
