@@ -39,7 +39,7 @@ pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use device::{
     AllCompliant, ApprovalGiven, ApprovedBy, Compliant, DeviceAuthorityCommand, DeviceCommand, DeviceSetArgs,
-    DeviceSettingsArgs,
+    DeviceSettingsArgs, DeviceSignsIn,
 };
 pub(crate) use directory::{
     LinkArgs, MembersArgs, PasswordSource, TestArgs, UserCommand, UserCreateArgs, UserGroupCommand,

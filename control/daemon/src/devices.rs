@@ -136,6 +136,13 @@ pub(crate) fn for_session(control: &Control, id: DeviceId, user: UserId) -> Resu
     }))
 }
 
+/// Whether a user of a tenant may have enrolled a device: its own authority is made for the first.
+pub(crate) fn any_enrolled(control: &Control, tenant: TenantId) -> bool {
+    let snapshot = control.snapshot();
+    let mut authorities = snapshot.device_authorities.values();
+    authorities.any(|authority| authority.tenant == tenant && authority.name.as_str() == OWN_AUTHORITY)
+}
+
 /// The devices that are a user's alone.
 pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Problem> {
     let query =

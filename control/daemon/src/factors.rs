@@ -138,7 +138,11 @@ pub(crate) const fn kind(method: AuthMethod) -> &'static str {
     match method {
         AuthMethod::OneTimePassword => TOTP,
         AuthMethod::HardwareKey => "key",
-        AuthMethod::Password | AuthMethod::MultiFactor | AuthMethod::Integrated | AuthMethod::Federated => "other",
+        AuthMethod::Password
+        | AuthMethod::MultiFactor
+        | AuthMethod::Integrated
+        | AuthMethod::SoftwareKey
+        | AuthMethod::Federated => "other",
     }
 }
 

@@ -2,6 +2,7 @@
 //! All that is in progress is in memory only: after a restart people begin anew.
 
 mod account;
+mod by_device;
 mod callback;
 mod client;
 mod codes;
@@ -319,7 +320,7 @@ fn ask(
         | Stage::Recovery(proven)
         | Stage::Terms(proven, _)
         | Stage::Device(proven, _) => proven.typed.parse().ok(),
-        Stage::Taken => None,
+        Stage::DeviceFirst | Stage::Taken => None,
     };
     let tenant = snapshot.tenants.get(&flow.tenant).map_or_else(String::new, |tenant| tenant.name.to_string());
     let app = flow.goal.label().unwrap_or(app).to_owned();

@@ -7,6 +7,8 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HOST, ORIGIN, USER_AGENT};
 use postern_model::identity::ClientInfo;
 
+use crate::cookies;
+
 /// Fields of a query or a form: each once.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(BTreeMap<String, String>);
@@ -47,7 +49,8 @@ pub(crate) fn client(headers: &HeaderMap) -> Option<ClientInfo> {
         return None;
     }
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Some(ClientInfo { address, user_agent: user_agent.chars().take(USER_AGENT_CHARS_MAX).collect() })
+    let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect();
+    Some(ClientInfo { address, user_agent, signed_out: cookies::is_signed_out(headers) })
 }
 
 /// Whether a form comes from a page of this host: browsers say so themselves, and nothing else is believed.
@@ -111,5 +114,13 @@ mod tests {
         assert_eq!(of(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "192.0.2.8")]), None);
         assert_eq!(of(&[("x-forwarded-for", "192.0.2.7, 192.0.2.8")]), None);
         assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn whether_somebody_signed_out_is_said() {
+        let address = ("x-forwarded-for", "192.0.2.7");
+        let of = |pairs| client(&headers(pairs)).map(|client| client.signed_out);
+        assert_eq!(of(&[address]), Some(false));
+        assert_eq!(of(&[address, ("cookie", "a=b; __Host-postern_signed_out=1")]), Some(true));
     }
 }

@@ -65,7 +65,7 @@ pub enum Approval {
     Removed,
 }
 
-/// How a tenant's users enrol devices.
+/// How a tenant's users enrol devices, and what those do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSettings {
     /// Whether a device that its user enrolled counts at once; else it waits for an operator.
@@ -73,12 +73,15 @@ pub struct DeviceSettings {
     pub approve_at_once: bool,
     /// How long certificates of the tenant's own authority are valid: days.
     pub own_days: u16,
+    /// Whether a device that its user enrolled signs them in by itself.
+    #[serde(default)]
+    pub sign_in: bool,
 }
 
 impl Default for DeviceSettings {
     /// An operator looks at each device: whoever has a user's password and second factor could enrol their own otherwise.
     fn default() -> Self {
-        Self { approve_at_once: false, own_days: OWN_DAYS_DEFAULT }
+        Self { approve_at_once: false, own_days: OWN_DAYS_DEFAULT, sign_in: false }
     }
 }
 

@@ -97,6 +97,9 @@ pub struct ClientInfo {
     /// Its User-Agent, cut to [`USER_AGENT_BYTES_MAX`].
     #[serde(default)]
     pub user_agent: String,
+    /// Somebody signed out in it: nobody is signed in there again without being asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed_out: bool,
 }
 
 /// A password for a sign-in in progress. Answered by a [`Step`].

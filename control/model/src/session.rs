@@ -123,6 +123,9 @@ pub enum AuthMethod {
     /// A Kerberos ticket that the browser had already.
     #[serde(rename = "wia")]
     Integrated,
+    /// A key that is in a device's files: the certificate for it, shown to TLS.
+    #[serde(rename = "swk")]
+    SoftwareKey,
     /// An identity provider said so and did not say how.
     #[serde(rename = "fed")]
     Federated,
@@ -147,8 +150,9 @@ impl SessionRecord {
 #[must_use]
 pub fn is_multi_factor(methods: &BTreeSet<AuthMethod>) -> bool {
     // A provider that does not say how it was proven vouches for one of them: what they know, as most ask for first.
-    // Who has a Kerberos ticket gave a password for it.
-    let by = [AuthMethod::Password, AuthMethod::Federated, AuthMethod::Integrated];
+    // Who has a Kerberos ticket gave a password for it. A device's key stands for the password of who unlocked the device, and
+    // for no more than that: it is never the second of two.
+    let by = [AuthMethod::Password, AuthMethod::Federated, AuthMethod::Integrated, AuthMethod::SoftwareKey];
     let knows = by.iter().any(|method| methods.contains(method));
     let has = methods.contains(&AuthMethod::OneTimePassword);
     // A key of WebAuthn is asked for with user verification: it is both.
@@ -168,12 +172,13 @@ impl SessionRecord {
 
 impl AuthMethod {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Password,
         Self::OneTimePassword,
         Self::HardwareKey,
         Self::MultiFactor,
         Self::Integrated,
+        Self::SoftwareKey,
         Self::Federated,
     ];
 
@@ -186,6 +191,7 @@ impl AuthMethod {
             Self::HardwareKey => "hwk",
             Self::MultiFactor => "mfa",
             Self::Integrated => "wia",
+            Self::SoftwareKey => "swk",
             Self::Federated => "fed",
         }
     }
@@ -246,6 +252,26 @@ mod tests {
         ] {
             assert_eq!(record(shown, claimed).device_state(), counts, "{shown:?} {claimed}");
         }
+    }
+
+    #[test]
+    fn a_devices_key_is_one_factor_and_never_the_second() {
+        use AuthMethod::{Integrated, OneTimePassword, Password, SoftwareKey};
+        for (methods, is_enough) in [
+            (&[SoftwareKey][..], false),
+            (&[SoftwareKey, Password], false),
+            (&[SoftwareKey, Integrated], false),
+            (&[SoftwareKey, OneTimePassword], true),
+        ] {
+            assert_eq!(is_multi_factor(&methods.iter().copied().collect()), is_enough, "{methods:?}");
+        }
+        let known = SessionRecord {
+            methods: [SoftwareKey].into(),
+            ..record(Some(DeviceState::Compliant), DeviceState::Unknown)
+        };
+        assert!(!known.is_multi_factor(), "it is the same key");
+        assert_eq!(serde_json::to_string(&SoftwareKey).unwrap(), format!("\"{SoftwareKey}\""));
+        assert_eq!("swk".parse(), Ok(SoftwareKey));
     }
 
     #[test]

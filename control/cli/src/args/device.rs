@@ -70,13 +70,16 @@ device: block it there, too.")]
 After --for the device is registered, and complies no more. A shared device that was enrolled gets
 its next certificate so: give it to somebody with --owner, they enrol it again, share it again.")]
     Set(DeviceSetArgs),
-    /// Show or set how users enrol devices by postern access device enrol
+    /// Show or set how users enrol devices by postern access device enrol, and whether those sign in
     #[command(after_help = "Examples:
   postern device settings
   postern device settings --approve operator
   postern device settings --approve auto --own-days 90
+  postern device settings --sign-in yes
 
-With auto, whoever has a user's password and second factor can enrol a device of their own.")]
+With auto, whoever has a user's password and second factor can enrol a device of their own. With
+--sign-in yes, whoever uses an unlocked device of a user's can sign in as them where one factor is
+enough.")]
     Settings(DeviceSettingsArgs),
     /// Authorities whose certificates count for devices, such as an MDM's
     #[command(subcommand)]
@@ -153,6 +156,18 @@ pub(crate) struct DeviceSettingsArgs {
     /// Certificates of the tenant's own authority are valid for so many days
     #[arg(long, value_name = "N")]
     pub(crate) own_days: Option<u16>,
+    /// A device that its user enrolled signs them in without a question, as one factor
+    #[arg(long, value_enum)]
+    pub(crate) sign_in: Option<DeviceSignsIn>,
+}
+
+/// Whether devices sign their users in.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceSignsIn {
+    /// They do
+    Yes,
+    /// Their users are asked
+    No,
 }
 
 /// Whether a device complies.

@@ -229,7 +229,7 @@ pub(crate) struct ConditionArgs {
     /// But not at these
     #[arg(long = "except-time", value_name = "WINDOW")]
     pub(crate) except_times: Vec<TimeWindow>,
-    /// For who signed in with pwd, otp, hwk, mfa, wia or fed
+    /// For who signed in with pwd, otp, hwk, mfa, wia, swk or fed
     #[arg(long = "method", value_name = "METHOD", value_delimiter = ',')]
     pub(crate) methods: Vec<AuthMethod>,
     /// But not with this

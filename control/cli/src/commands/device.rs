@@ -13,7 +13,7 @@ use postern_service::failure::Failure;
 use super::Context;
 use crate::args::{
     AllCompliant, ApprovalGiven, ApprovedBy, Compliant, DeviceAuthorityCommand, DeviceCommand, DeviceSetArgs,
-    DeviceSettingsArgs,
+    DeviceSettingsArgs, DeviceSignsIn,
 };
 use crate::client::{read_text, segment};
 use crate::output::{Output, details, yes_no};
@@ -67,7 +67,8 @@ fn settings(context: &Context, args: &DeviceSettingsArgs) -> Result<()> {
     let Context { client, output } = context;
     let target = path::device_settings(&client.tenant());
     let approve_at_once = args.approve.map(|by| by == ApprovedBy::Auto);
-    let asked = SetDeviceSettings { approve_at_once, own_days: args.own_days };
+    let sign_in = args.sign_in.map(|given| given == DeviceSignsIn::Yes);
+    let asked = SetDeviceSettings { approve_at_once, own_days: args.own_days, sign_in };
     let settings: DeviceSettings =
         if asked == SetDeviceSettings::default() { client.get(&target)? } else { client.patch(&target, &asked)? };
     output.show(&settings, |settings| {
@@ -75,6 +76,7 @@ fn settings(context: &Context, args: &DeviceSettingsArgs) -> Result<()> {
         details(&[
             ("enrolled devices approved by", approved.to_owned()),
             ("certificates valid for", format!("{} days", settings.own_days)),
+            ("sign their users in", yes_no(settings.sign_in)),
         ])
     })
 }

@@ -16,7 +16,9 @@ pub(super) fn devices(control: &Control) {
 
     assert!(control.done("device settings").contains("operator"));
     let set = control.json("device settings --approve auto --own-days 90");
-    assert_eq!((&set["approve_at_once"], &set["own_days"]), (&true.into(), &90.into()));
+    assert_eq!((&set["approve_at_once"], &set["own_days"], &set["sign_in"]), (&true.into(), &90.into(), &false.into()));
+    assert_eq!(control.json("device settings --sign-in yes")["sign_in"], true);
+    assert!(control.done("device settings").lines().any(|line| line.contains("sign") && line.contains("yes")));
     control.refused("device settings --own-days 0");
 
     assert!(control.done("device authority list").starts_with("no authorities"));

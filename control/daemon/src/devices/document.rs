@@ -34,8 +34,10 @@ pub(crate) fn make(
         let added = authorities::add(control, actor, tenant, request);
         added.map_err(|problem| problem.about(format!("device-authority.{name}")))?;
     }
-    let Some(DeviceSettings { approve_at_once, own_days }) = document.device_enrolment else { return Ok(()) };
-    let asked = SetDeviceSettings { approve_at_once: Some(approve_at_once), own_days: Some(own_days) };
+    let Some(settings) = document.device_enrolment else { return Ok(()) };
+    let DeviceSettings { approve_at_once, own_days, sign_in } = settings;
+    let asked =
+        SetDeviceSettings { approve_at_once: Some(approve_at_once), own_days: Some(own_days), sign_in: Some(sign_in) };
     let set = operate::set_settings(control, actor, tenant, asked);
     set.map(drop).map_err(|problem| problem.about("device-enrolment"))
 }

@@ -131,10 +131,11 @@ pub(crate) fn set_settings(
     request: SetDeviceSettings,
 ) -> Result<DeviceSettings, Problem> {
     let before = settings(control, tenant)?;
-    let SetDeviceSettings { approve_at_once, own_days } = request;
+    let SetDeviceSettings { approve_at_once, own_days, sign_in } = request;
     let after = DeviceSettings {
         approve_at_once: approve_at_once.unwrap_or(before.approve_at_once),
         own_days: own_days.unwrap_or(before.own_days),
+        sign_in: sign_in.unwrap_or(before.sign_in),
     };
     if !(1..=OWN_DAYS_MAX).contains(&after.own_days) {
         let detail = format!("a device's certificate is valid for 1 to {OWN_DAYS_MAX} days, not {}", after.own_days);
@@ -143,7 +144,8 @@ pub(crate) fn set_settings(
     if before != after {
         let line = |settings: &DeviceSettings| {
             let approved = if settings.approve_at_once { "at once" } else { "by an operator" };
-            format!("approved {approved}, certificates for {} days", settings.own_days)
+            let sign_in = if settings.sign_in { ", they sign in by themselves" } else { "" };
+            format!("approved {approved}, certificates for {} days{sign_in}", settings.own_days)
         };
         let mut draft = Draft::default();
         draft.audit(Audit {

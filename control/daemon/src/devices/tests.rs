@@ -59,7 +59,8 @@ impl World {
     }
 
     fn settings(&self, approve_at_once: bool, own_days: u16) {
-        let asked = SetDeviceSettings { approve_at_once: Some(approve_at_once), own_days: Some(own_days) };
+        let (approve_at_once, own_days) = (Some(approve_at_once), Some(own_days));
+        let asked = SetDeviceSettings { approve_at_once, own_days, sign_in: None };
         set_settings(&self.control, &Actor::Control, &self.tenant, asked).unwrap();
     }
 

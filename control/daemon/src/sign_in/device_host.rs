@@ -2,7 +2,7 @@
 //! was sent, once.
 //!
 //! ```text
-//! NotYet ──needed──► Away ──back──► Back(what was shown)
+//! NotYet ──sent────► Away ──back──► Back(what was shown)
 //!                     │
 //!   ticket ─► shown ──┘  a second ticket, told to whoever showed it alone
 //! ```
@@ -27,7 +27,7 @@ use super::flow::{At, Proven, Stage};
 use super::second::{active, finish, resume};
 use super::terms::is_first;
 use super::waiting::Waiting;
-use super::{alive_of, done, flow_over, internal, issuer, log_with, refused, second};
+use super::{alive_of, by_device, done, flow_over, internal, issuer, log_with, refused, second};
 use crate::clock::now_unix;
 use crate::control::{Control, Draft};
 use crate::devices::{self, NotRecognised, Recognised};
@@ -124,7 +124,7 @@ pub(super) fn needed(control: &Control, at: &At<'_>, proven: Proven, session: Op
 }
 
 /// A ticket for one way there, and what tells the browser when it is back.
-fn send(control: &Control, at: &At<'_>) -> Option<AskDevice> {
+pub(super) fn send(control: &Control, at: &At<'_>) -> Option<AskDevice> {
     let place = devices::device_url(control)?;
     let ((ticket, key), (binding, hash)) = random_secret().ok().zip(random_secret().ok())?;
     let sent = Sent { flow: at.secret.clone(), at_unix: now_unix(), with: () };
@@ -184,7 +184,16 @@ pub(crate) fn back(control: &Control, request: &ReturnDevice) -> Step {
     }
     let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
     let at = At { secret: &secret, flow: &flow, app: &app, client };
-    let Stage::Device(proven, session) = flow.stage.replace(Stage::Taken) else { return Step::Refused(flow_over()) };
+    let (proven, session) = match flow.stage.replace(Stage::Taken) {
+        Stage::Device(proven, session) => (proven, session),
+        Stage::DeviceFirst => return by_device::arrived(control, &at, shown),
+        Stage::Password(_)
+        | Stage::Second(..)
+        | Stage::Enrol(..)
+        | Stage::Recovery(_)
+        | Stage::Terms(..)
+        | Stage::Taken => return Step::Refused(flow_over()),
+    };
     let Some(user) = active(control, proven.user) else { return Step::Refused(flow_over()) };
     flow.visit.replace(Visit::Back(shown.judged(control, &user)));
     let device = flow.visit.borrow().device();
@@ -192,6 +201,18 @@ pub(crate) fn back(control: &Control, request: &ReturnDevice) -> Step {
         None => second::go_on(control, &at, &user, Proven { device, ..proven }, Draft::default()),
         Some(id) => go_on(control, &at, &user, (id, device)),
     }
+}
+
+/// What was shown before anybody said who they are: it counts for whoever is signing in now, if it may.
+pub(super) fn shown_before(control: &Control, at: &At<'_>, user: &User) -> Option<DeviceId> {
+    let shown = match &*at.flow.visit.borrow() {
+        Visit::Back(shown) => shown.clone(),
+        Visit::NotYet | Visit::Waived | Visit::Away(_) => return None,
+    };
+    let judged = Visit::Back(shown.judged(control, user));
+    let device = judged.device();
+    at.flow.visit.replace(judged);
+    device
 }
 
 fn is_of_this_browser(visit: &Visit, bindings: &[SecretText]) -> bool {

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use postern_model::config::App;
-use postern_model::identity::{ClientInfo, Factor, Step};
+use postern_model::identity::{Ask, ClientInfo, Factor, Step};
 
 use super::flow::{At, Flow};
-use super::{demand, done, external, internal, second, ticket};
+use super::{by_device, demand, done, external, internal, second, ticket};
 use crate::control::Control;
 use crate::sessions::random_secret;
 use crate::store::StoredSession;
@@ -36,11 +36,18 @@ pub(super) const fn goes_on(step: &Step) -> bool {
 /// The first step: with a session that is enough it is the last.
 pub(super) fn first(control: &Control, at: &At<'_>, session: Option<&StoredSession>) -> Step {
     let Some(session) = session else {
-        let mut page = at.page(control, Factor::Password, None);
-        page.negotiate = ticket::offered(control, at.flow, at.client.address).is_some();
-        return Step::Ask(Box::new(external::first(control, at.flow.tenant, page)));
+        // Tickets first: for one the browser goes nowhere.
+        let by_ticket = ticket::offered(control, at.flow, at.client.address).is_some();
+        let by_device = if by_ticket { None } else { by_device::sent(control, at) };
+        return by_device.unwrap_or_else(|| ask_who(control, at, by_ticket));
     };
     enough(control, at, session).unwrap_or_else(|| done(control, at, session.id, None))
+}
+
+/// Asks who somebody is; `negotiate`: a ticket may say it.
+pub(super) fn ask_who(control: &Control, at: &At<'_>, negotiate: bool) -> Step {
+    let page = Ask { negotiate, ..at.page(control, Factor::Password, None) };
+    Step::Ask(Box::new(external::first(control, at.flow.tenant, page)))
 }
 
 /// `None`: what the browser has is enough for the application.

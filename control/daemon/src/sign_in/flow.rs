@@ -97,6 +97,8 @@ pub(super) enum Stage {
     Terms(Proven, super::terms::Shown),
     /// The browser is at the device host; the session is the one that lacks nothing else that comes before.
     Device(Proven, Option<SessionId>),
+    /// The same before anything was asked: the device may say who it is.
+    DeviceFirst,
     /// Someone is looking at it, or it is over.
     Taken,
 }
@@ -137,10 +139,10 @@ pub(super) struct At<'a> {
 }
 
 impl Proven {
-    /// By a Kerberos ticket alone, which whoever finds a computer unlocked has, too.
+    /// By a Kerberos ticket or a device's certificate alone, which whoever finds a computer unlocked has, too.
     pub(super) fn is_silent(&self) -> bool {
-        let methods = BTreeSet::from([AuthMethod::Integrated]);
-        self.vouched == Vouched::Nobody && self.methods == methods
+        let silent = [AuthMethod::Integrated, AuthMethod::SoftwareKey].map(|method| BTreeSet::from([method]));
+        self.vouched == Vouched::Nobody && silent.contains(&self.methods)
     }
 
     pub(super) fn by(session: &StoredSession, user: &User) -> Self {

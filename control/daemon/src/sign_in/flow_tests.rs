@@ -170,7 +170,7 @@ impl World {
 }
 
 fn client() -> ClientInfo {
-    ClientInfo { address: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: "test".into() }
+    ClientInfo { address: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: "test".into(), signed_out: false }
 }
 
 fn asked(step: Step) -> Box<Ask> {

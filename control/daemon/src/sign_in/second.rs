@@ -85,6 +85,7 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     let Ok(factors) = control.directory(|store| store.factors(user.id)) else { return Step::Refused(internal()) };
     // Which factors its users show is a provider's to say, unless more is demanded here.
     let has_own = factors.any() && proven.vouched == Vouched::Nobody;
+    proven.device = proven.device.or_else(|| device_host::shown_before(control, at, user));
     proven.risk.judge(control, user, at.client);
     let demand = demanded(control, at, &would_be(user, &proven, at.client));
     proven.keep &= !demand.no_persistent;
@@ -171,7 +172,7 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
         Stage::Second(proven, _) | Stage::Enrol(proven, ..) | Stage::Recovery(proven) | Stage::Terms(proven, _) => {
             active(control, proven.user)
         }
-        Stage::Device(..) | Stage::Password(_) | Stage::Taken => None,
+        Stage::Device(..) | Stage::DeviceFirst | Stage::Password(_) | Stage::Taken => None,
     };
     let Some(user) = user else {
         flow.stage.replace(stage);

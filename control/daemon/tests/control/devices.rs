@@ -48,14 +48,14 @@ fn an_authority_is_added_shown_and_removed_and_each_is_recorded() {
 fn how_devices_are_enrolled_is_set_and_kept() {
     let mut world = World::start();
     let settings = format!("{TENANT}/device-settings");
-    assert_eq!(show(&world, &settings), json!({"approve_at_once": false, "own_days": 365}));
+    assert_eq!(show(&world, &settings), json!({"approve_at_once": false, "own_days": 365, "sign_in": false}));
     world.done::<Value>("PATCH", &settings, &json!({"approve_at_once": true}));
     world.done::<Value>("PATCH", &settings, &json!({"own_days": 30}));
     assert_eq!(world.refused("PATCH", &settings, &json!({"own_days": 0})).0, "request-invalid");
     assert_eq!(world.refused("PATCH", &settings, &json!({"days": 3})).0, "request-invalid");
     world.kill();
     world.restart(&[]);
-    assert_eq!(show(&world, &settings), json!({"approve_at_once": true, "own_days": 30}));
+    assert_eq!(show(&world, &settings), json!({"approve_at_once": true, "own_days": 30, "sign_in": false}));
     let log = audit(&world);
     let set: Vec<&Value> = log.iter().filter(|record| record["action"] == "device.settings").collect();
     assert_eq!(set.len(), 2, "one for each change, none for what was refused");
@@ -90,7 +90,7 @@ fn authorities_and_enrolment_are_part_of_documents_and_the_tenants_own_is_not() 
     };
     let document = json!({
         "device_authorities": {"mdm": {"certificate_pem": pem, "compliant": true}},
-        "device_enrolment": {"approve_at_once": true, "own_days": 30},
+        "device_enrolment": {"approve_at_once": true, "own_days": 30, "sign_in": true},
     });
     let actions = |applied: &Value| -> Vec<String> {
         let changes = applied["changes"].as_array().unwrap();
@@ -99,7 +99,7 @@ fn authorities_and_enrolment_are_part_of_documents_and_the_tenants_own_is_not() 
     assert_eq!(actions(&apply(document.clone(), false)), ["device-authority.add", "device.settings"]);
     assert_eq!(actions(&apply(document, false)), [""; 0]);
     let exported = show(&world, &format!("{TENANT}/document"));
-    assert_eq!(exported["device_enrolment"], json!({"approve_at_once": true, "own_days": 30}));
+    assert_eq!(exported["device_enrolment"], json!({"approve_at_once": true, "own_days": 30, "sign_in": true}));
     assert_eq!(exported["device_authorities"]["mdm"]["compliant"], true);
     assert_eq!(actions(&apply(exported, true)), [""; 0], "nothing differs from what was exported");
     let other = json!({"device_authorities": {"other": {"certificate_pem": authority("Other CA")}}});

@@ -70,6 +70,9 @@ pub struct SetDeviceSettings {
     /// How long certificates of the tenant's own authority are valid: days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_days: Option<u16>,
+    /// Whether a device that its user enrolled signs them in by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<bool>,
 }
 
 /// Names an authority whose certificates count for devices.

@@ -25,7 +25,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn device_enrolment(&mut self, value: &Value<'a>) -> Result<(), Failure> {
-        let section = value.section(DEVICE_ENROLMENT.to_owned(), &["approve", "own-days"])?;
+        let section = value.section(DEVICE_ENROLMENT.to_owned(), &["approve", "own-days", "sign-in"])?;
         self.note(DEVICE_ENROLMENT.to_owned(), &section);
         let mut settings = DeviceSettings::default();
         if let Some(value) = section.get("approve") {
@@ -39,6 +39,9 @@ impl<'a> Reading<'a> {
         }
         if let Some(value) = section.get("own-days") {
             settings.own_days = value.parse()?;
+        }
+        if let Some(value) = section.get("sign-in") {
+            settings.sign_in = value.parse()?;
         }
         self.document.device_enrolment = Some(settings);
         Ok(())

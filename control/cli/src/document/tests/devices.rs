@@ -7,16 +7,16 @@ const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\
 #[test]
 fn authorities_and_enrolment_read_and_are_written() {
     let text = format!(
-        "[device-authority.mdm]\ncert-pem = '''{PEM}'''\ncompliant = true\n[device-enrolment]\napprove = 'auto'\nown-days = 30\n"
+        "[device-authority.mdm]\ncert-pem = '''{PEM}'''\ncompliant = true\n[device-enrolment]\napprove = 'auto'\nown-days = 30\nsign-in = true\n"
     );
     let document = parse(&source(&text)).unwrap().document;
     let mdm = &document.device_authorities[&"mdm".parse::<Name>().unwrap()];
     assert_eq!((mdm.certificate_pem.as_str(), mdm.compliant), (PEM, true));
     let enrolment = document.device_enrolment.unwrap();
-    assert_eq!((enrolment.approve_at_once, enrolment.own_days), (true, 30));
+    assert_eq!((enrolment.approve_at_once, enrolment.own_days, enrolment.sign_in), (true, 30, true));
     assert_eq!(parse(&source(&toml("default", &document))).unwrap().document, document);
     let defaults = parse(&source("[device-enrolment]\n")).unwrap().document.device_enrolment.unwrap();
-    assert_eq!((defaults.approve_at_once, defaults.own_days), (false, 365));
+    assert_eq!((defaults.approve_at_once, defaults.own_days, defaults.sign_in), (false, 365, false));
 }
 
 #[test]
@@ -24,6 +24,7 @@ fn what_is_wrong_of_them_is_told_with_its_line() {
     for (text, says) in [
         ("[device-authority.mdm]\ncompliant = true\n", "p.toml:1: [device-authority.mdm] needs `cert`"),
         ("[device-enrolment]\napprove = 'me'\n", "p.toml:2: `approve` = `me`: must be one of auto, operator"),
+        ("[device-enrolment]\nsign-in = 'yes'\n", "p.toml:2: "),
         ("[device-enrolment]\ndays = 3\n", "p.toml:2: unknown key `days` in [device-enrolment]"),
     ] {
         assert!(refusal(text).starts_with(says), "{}", refusal(text));

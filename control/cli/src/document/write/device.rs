@@ -16,8 +16,11 @@ pub(super) fn write(out: &mut String, document: &Document) {
             let _ = writeln!(out, "compliant = true");
         }
     }
-    if let Some(DeviceSettings { approve_at_once, own_days }) = document.device_enrolment {
+    if let Some(DeviceSettings { approve_at_once, own_days, sign_in }) = document.device_enrolment {
         let approve = if approve_at_once { "auto" } else { "operator" };
         let _ = write!(out, "\n[device-enrolment]\napprove = {}\nown-days = {own_days}\n", quoted(approve));
+        if sign_in {
+            let _ = writeln!(out, "sign-in = true");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Devices: shown at their own host, and worth something in the sign-in and the browser that sent there alone.
 
 mod clients;
+mod promptless;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -49,15 +50,18 @@ fn set_up(world: &World) {
 }
 
 fn settings(world: &World, approve_at_once: bool) {
-    let request = SetDeviceSettings { approve_at_once: Some(approve_at_once), own_days: None };
+    let request = SetDeviceSettings { approve_at_once: Some(approve_at_once), ..SetDeviceSettings::default() };
     devices::set_settings(&world.control, &Actor::Control, &tenant(world), request).unwrap();
 }
 
 fn enrol(world: &World, login: &str) -> Enrolled {
-    let user = user(&world.control, TenantId::DEFAULT, &login.parse().unwrap()).unwrap();
+    enrol_of(world, &user(&world.control, TenantId::DEFAULT, &login.parse().unwrap()).unwrap())
+}
+
+fn enrol_of(world: &World, user: &User) -> Enrolled {
     let csr_pem = request_for_a_new_key();
     let request = EnrolDevice { csr_pem, name: "laptop".parse().unwrap(), platform: None };
-    let enrolled = devices::enrol(&world.control, &user, &request).unwrap();
+    let enrolled = devices::enrol(&world.control, user, &request).unwrap();
     let leaf = CertificateDer::from_pem_slice(enrolled.certificate_pem.as_bytes()).unwrap();
     Enrolled { id: enrolled.id, certificate: STANDARD.encode(leaf) }
 }

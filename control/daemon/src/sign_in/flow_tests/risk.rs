@@ -13,14 +13,14 @@ const TOKYO: [u8; 4] = [198, 51, 100, 7];
 /// Anna's password from an address.
 async fn from(world: &World, address: [u8; 4], password: &str) -> Step {
     let flow = asked(world.begin(None)).flow;
-    let client = ClientInfo { address: IpAddr::from(address), user_agent: "test".into() };
+    let client = ClientInfo { address: IpAddr::from(address), ..client() };
     let (login, password) = ("anna".into(), SecretText::new(password.into()));
     super::super::password(&world.control, GivePassword { flow, login, password, keep: false, client }).await
 }
 
 /// An answer to what was asked for, from an address.
 fn give_from(world: &World, address: [u8; 4], flow: &SecretText, answer: FactorAnswer) -> Step {
-    let client = ClientInfo { address: IpAddr::from(address), user_agent: "test".into() };
+    let client = ClientInfo { address: IpAddr::from(address), ..client() };
     factor(&world.control, GiveFactor { flow: flow.clone(), answer, client })
 }
 

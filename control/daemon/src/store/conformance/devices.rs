@@ -155,7 +155,7 @@ fn sessions_remember_theirs_and_time_is_followed(open: Open<'_>) {
 
 fn settings_are_kept(open: Open<'_>) {
     assert_eq!(open().device_settings(TENANT).unwrap(), DeviceSettings::default());
-    let settings = DeviceSettings { approve_at_once: true, own_days: 7 };
+    let settings = DeviceSettings { approve_at_once: true, own_days: 7, sign_in: true };
     assert!(write(&mut *open(), vec![DirectoryChange::Device(DeviceChange::SettingsPut(TENANT, settings))]));
     assert_eq!(open().device_settings(TENANT).unwrap(), settings);
     assert_eq!(open().device_settings(TenantId(2)).unwrap(), DeviceSettings::default());
