@@ -271,7 +271,7 @@ mod tests {
         };
         assert!(!known.is_multi_factor(), "it is the same key");
         assert_eq!(serde_json::to_string(&SoftwareKey).unwrap(), format!("\"{SoftwareKey}\""));
-        assert_eq!("swk".parse(), Ok(SoftwareKey));
+        assert_eq!("swk".parse::<AuthMethod>(), Ok(SoftwareKey));
     }
 
     #[test]

@@ -70,7 +70,7 @@ device: block it there, too.")]
 After --for the device is registered, and complies no more. A shared device that was enrolled gets
 its next certificate so: give it to somebody with --owner, they enrol it again, share it again.")]
     Set(DeviceSetArgs),
-    /// Show or set how users enrol devices by postern access device enrol, and whether those sign in
+    /// Show or set how users enrol devices, and whether those sign them in
     #[command(after_help = "Examples:
   postern device settings
   postern device settings --approve operator

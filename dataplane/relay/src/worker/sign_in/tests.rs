@@ -46,6 +46,8 @@ fn where_two_factors_are_demanded_one_is_none() {
         ("required", one, false),
         ("required", &[AuthMethod::OneTimePassword], false),
         ("required", &[AuthMethod::Federated], false),
+        ("required", &[AuthMethod::SoftwareKey], false),
+        ("required", &[AuthMethod::SoftwareKey, AuthMethod::OneTimePassword], true),
         ("required", &[AuthMethod::Password, AuthMethod::OneTimePassword], true),
         ("required", &[AuthMethod::Federated, AuthMethod::OneTimePassword], true),
         ("required", &[AuthMethod::HardwareKey], true),

@@ -81,7 +81,8 @@ async fn a_device_signs_its_owner_in_and_is_one_factor() {
     let browser = world.signed_in(by_device(&world, &device)).unwrap();
     let session = world.session(&browser).unwrap();
     let anna = user(&world.control, TenantId::DEFAULT, &"anna".parse().unwrap()).unwrap();
-    assert_eq!((session.user, &session.methods), (anna.id, &[AuthMethod::SoftwareKey].into()));
+    assert_eq!(session.user, anna.id);
+    assert_eq!(session.methods, [AuthMethod::SoftwareKey].into());
     assert!(!is_multi_factor(&session.methods) && session.provider.is_none() && !session.persistent);
     assert_eq!(device_of(&world, &browser), Some((device.id, DeviceState::Registered)));
     assert_eq!(world.logged(), ["success"]);
