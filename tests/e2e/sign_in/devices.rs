@@ -222,6 +222,41 @@ fn a_link_to_the_device_host_is_worth_nothing_in_another_browser() {
     assert!(answer.status == 400 && answer.text().contains("sign-in-over"), "{answer:?}");
 }
 
+#[test]
+fn a_device_signs_its_user_in_without_a_question_until_they_sign_out() {
+    let devices = Devices::start();
+    let scene = &devices.scene;
+    devices.cli(&["device", "settings", "--approve", "auto", "--sign-in", "yes"]);
+    let laptop = devices.enrol("anna", "laptop");
+    scene.world.cli(&["session", "revoke", "--all"]).unwrap();
+    let wiki = url(&scene.wiki, "/bytes/3");
+    let visits = |person: &Person| person.went.iter().filter(|went| devices.is_at_device_host(went)).count();
+
+    let mut anna = devices.person_on(&laptop);
+    assert_eq!(opened(&mut anna, &wiki), (200, wiki.clone()), "{:?}", anna.went);
+    assert_eq!(visits(&anna), 1, "{:?}", anna.went);
+    let sessions = scene.sessions();
+    assert!(sessions.len() == 1 && sessions[0].to_string().contains("\"swk\""), "{sessions:?}");
+    assert_eq!(opened(&mut anna, &url(&scene.crm, "/bytes/3")).0, 200, "the same session");
+
+    // Whoever signs out is asked, here and at other applications.
+    anna.open(&url(&scene.wiki, "/.postern/sign-out")).unwrap();
+    anna.went.clear();
+    for app in [&scene.wiki, &scene.crm] {
+        let page = anna.open(&url(app, "/bytes/3")).unwrap();
+        assert!(page.answer.text().contains("name=\"password\""), "{page:?}");
+    }
+    assert_eq!((visits(&anna), scene.sessions().len()), (0, 0), "{:?}", anna.went);
+
+    // A browser with nothing to show is there once, and its user signs in as ever.
+    let mut without = scene.person();
+    assert_eq!(devices.sign_in(&mut without, "anna").answer.status, 200);
+    assert_eq!(visits(&without), 1, "{:?}", without.went);
+    devices.cli(&["device", "block", &laptop.id]);
+    let page = devices.person_on(&laptop).open(&wiki).unwrap();
+    assert!(page.answer.text().contains("name=\"password\""), "{page:?}");
+}
+
 /// A certificate authority as a management of devices has one, and a device's certificate of it.
 fn issued(scene: &Scene, name: &str) -> (PathBuf, Enrolled) {
     let path = |what: &str| scene.world.path(&format!("{name}-{what}"));
