@@ -12,8 +12,9 @@ use postern_model::admin::{Problem, SessionView, SessionsEnded};
 use postern_model::config::Tenant;
 use postern_model::ids::{SessionId, TenantId, UserId};
 use postern_model::link::SESSIONS_AT_ONCE;
+use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
-use postern_model::session::{SessionRecord, Subject};
+use postern_model::session::{AuthMethod, SessionRecord, Subject};
 use zeroize::Zeroizing;
 
 use crate::clock::now_unix;
@@ -65,6 +66,11 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
     let named = counted.into_iter().filter_map(|id| Some((id, groups.all.get(&id)?.name.clone())));
     let terms = control.directory(|store| store.accepted_terms(user.id))?;
     let device = stored.device.map(|device| devices::for_session(control, device, user.id)).transpose()?.flatten();
+    // Whom their device alone signed in is signed in as long as it counts: one that was stolen must not outlive being blocked.
+    let counts = device.as_ref().is_some_and(|device| device.state != DeviceState::Unknown);
+    if stored.methods.contains(&AuthMethod::SoftwareKey) && !counts {
+        return Ok(None);
+    }
     let subject = Subject::of(user, named.collect());
     Ok(Some(SessionRecord {
         id: stored.id,

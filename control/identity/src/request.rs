@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn whether_somebody_signed_out_is_said() {
         let address = ("x-forwarded-for", "192.0.2.7");
-        let of = |pairs| client(&headers(pairs)).map(|client| client.signed_out);
+        let of = |pairs: &[(&'static str, &str)]| client(&headers(pairs)).map(|client| client.signed_out);
         assert_eq!(of(&[address]), Some(false));
         assert_eq!(of(&[address, ("cookie", "a=b; __Host-postern_signed_out=1")]), Some(true));
     }

@@ -72,7 +72,7 @@ fn judge(control: &Control, at: &At<'_>, shown: &Shown) -> Result<(User, DeviceI
     }
     let id = match shown {
         Shown::Nothing | Shown::OfAnother(_) => return Err(None),
-        Shown::NotRecognised(why, _) => return Err(Some(Stays { user: None, typed: String::new(), why: *why })),
+        Shown::NotRecognised(why, _) => return Err(Some(Stays { user: None, typed: String::new(), why })),
         Shown::Device { id, .. } => *id,
     };
     // As it is now: it may have been blocked, or somebody else's, since it was shown.

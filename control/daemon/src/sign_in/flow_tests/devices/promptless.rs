@@ -92,6 +92,16 @@ async fn a_device_signs_its_owner_in_and_is_one_factor() {
 }
 
 #[tokio::test]
+async fn whom_a_device_signed_in_is_signed_in_as_long_as_it_counts() {
+    let (world, device) = with_a_device().await;
+    let browser = world.signed_in(by_device(&world, &device)).unwrap();
+    let ask = plain(world.begin_missing(None, Missed { again: true, ..Missed::default() }));
+    let by_password = world.signed_in(world.password(&ask.flow).await).unwrap();
+    block(&world, &device);
+    assert!(world.session(&browser).is_none() && world.session(&by_password).is_some());
+}
+
+#[tokio::test]
 async fn whoever_has_no_device_that_does_is_asked_and_has_what_was_shown() {
     let (world, _) = with_a_device().await;
     let (berts, shared) = (enrol(&world, "bert"), enrol(&world, "anna"));
