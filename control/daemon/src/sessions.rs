@@ -14,7 +14,7 @@ use postern_model::ids::{SessionId, TenantId, UserId};
 use postern_model::link::SESSIONS_AT_ONCE;
 use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
-use postern_model::session::{AuthMethod, SessionRecord, Subject};
+use postern_model::session::{AuthMethod, SessionRecord, Subject, is_silent};
 use zeroize::Zeroizing;
 
 use crate::clock::now_unix;
@@ -90,6 +90,11 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
 }
 
 impl StoredSession {
+    /// As [`SessionRecord::is_silent`].
+    pub(crate) fn is_silent(&self) -> bool {
+        self.provider.is_none() && is_silent(&self.methods)
+    }
+
     /// Past its end, or not used for too long as far as was written down: the latter is late by as much as that is.
     pub(crate) const fn is_over(&self, now_unix: u64) -> bool {
         self.expires_unix <= now_unix || self.seen_unix.saturating_add(self.idle_s as u64) <= now_unix

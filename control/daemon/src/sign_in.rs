@@ -2,6 +2,7 @@
 //! All that is in progress is in memory only: after a restart people begin anew.
 
 mod account;
+mod anew;
 mod by_device;
 mod callback;
 mod client;

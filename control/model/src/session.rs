@@ -138,6 +138,12 @@ impl SessionRecord {
         is_multi_factor(&self.methods)
     }
 
+    /// Whether nobody's presence was proven here. What a provider says of how it was proven is the provider's to judge.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.provider.is_none() && is_silent(&self.methods)
+    }
+
     /// What is known of the device: the better of what was shown and what the identity provider said.
     #[must_use]
     pub fn device_state(&self) -> DeviceState {
@@ -157,6 +163,14 @@ pub fn is_multi_factor(methods: &BTreeSet<AuthMethod>) -> bool {
     let has = methods.contains(&AuthMethod::OneTimePassword);
     // A key of WebAuthn is asked for with user verification: it is both.
     knows && has || methods.contains(&AuthMethod::HardwareKey) || methods.contains(&AuthMethod::MultiFactor)
+}
+
+/// Whether these prove nobody's presence: a Kerberos ticket or a device's certificate alone, which whoever finds a computer
+/// unlocked has, too.
+#[must_use]
+pub fn is_silent(methods: &BTreeSet<AuthMethod>) -> bool {
+    let silent = [AuthMethod::Integrated, AuthMethod::SoftwareKey];
+    !methods.is_empty() && methods.iter().all(|method| silent.contains(method))
 }
 
 impl SessionRecord {

@@ -57,9 +57,11 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
     let session = browser.and_then(|secret| alive(control, &secret));
     let session = session.filter(|session| session.user.tenant == of.id.tenant);
     let is_old = |session: &StoredSession| {
-        max_age_s.is_some_and(|max| session.authenticated_unix.saturating_add(max) <= now_unix())
+        let is_past = |max| session.is_silent() || session.authenticated_unix.saturating_add(max) <= now_unix();
+        max_age_s.is_some_and(is_past)
     };
-    let again = again || session.as_ref().is_some_and(is_old);
+    // A ticket or a device would prove at any time that it is there, and nobody's presence.
+    let again = again || session.as_ref().map_or(max_age_s.is_some(), is_old);
     let wanted = Rc::new(wanted);
     let flow = Rc::new(Flow {
         app: app.id,

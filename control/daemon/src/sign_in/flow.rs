@@ -12,7 +12,7 @@ use postern_model::ids::{AppId, DeviceId, Name, SessionId, TenantId, UserId};
 use postern_model::oauth::Scope;
 use postern_model::policy::DeviceState;
 use postern_model::secret::SecretText;
-use postern_model::session::AuthMethod;
+use postern_model::session::{AuthMethod, is_silent};
 
 use super::ask;
 use super::device_host::Visit;
@@ -141,8 +141,7 @@ pub(super) struct At<'a> {
 impl Proven {
     /// By a Kerberos ticket or a device's certificate alone, which whoever finds a computer unlocked has, too.
     pub(super) fn is_silent(&self) -> bool {
-        let silent = [AuthMethod::Integrated, AuthMethod::SoftwareKey].map(|method| BTreeSet::from([method]));
-        self.vouched == Vouched::Nobody && silent.contains(&self.methods)
+        self.vouched == Vouched::Nobody && is_silent(&self.methods)
     }
 
     pub(super) fn by(session: &StoredSession, user: &User) -> Self {

@@ -20,11 +20,10 @@ use postern_model::policy::{PolicyState, Risk};
 use postern_model::session::{AuthMethod, is_multi_factor};
 
 use super::demand::{Demand, Unmet, demanded};
-use super::device_host::Visit;
 use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
 use super::{
-    device_host, done, flow_over, internal, log, log_with, make_session, offers, refused, terms, too_many, totp,
+    anew, device_host, done, flow_over, internal, log, log_with, make_session, offers, refused, terms, too_many, totp,
     would_be,
 };
 use crate::clock::now_unix;
@@ -66,7 +65,7 @@ pub(super) fn resume(
         return Some(Step::Refused(refused));
     }
     Some(match unmet {
-        Unmet::Everything => ask_all(control, at, user),
+        Unmet::Everything => anew::ask_all(control, at, user),
         Unmet::Factor | Unmet::Device | Unmet::Terms => ask_for(control, at, user, proven, &factors, None),
     })
 }
@@ -88,6 +87,9 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
     proven.device = proven.device.or_else(|| device_host::shown_before(control, at, user));
     proven.risk.judge(control, user, at.client);
     let demand = demanded(control, at, &would_be(user, &proven, at.client));
+    if demand.again && proven.is_silent() {
+        return anew::instead(control, at, user, &proven, draft);
+    }
     proven.keep &= !demand.no_persistent;
     if demand.device {
         return device_host::needed(control, at, proven, None, draft);
@@ -97,19 +99,10 @@ pub(super) fn go_on(control: &Control, at: &At<'_>, user: &User, mut proven: Pro
         return finish(control, at, user, proven, draft);
     }
     match log_with(control, draft, at.record(&proven, SignInOutcome::Interrupted("mfa-needed"))) {
-        Ok(()) if proven.is_silent() && !factors.any() => ask_all(control, at, user),
+        Ok(()) if proven.is_silent() && !factors.any() => anew::ask_all(control, at, user),
         Ok(()) => ask_for(control, at, user, proven, &factors, None),
         Err(refused) => Step::Refused(refused),
     }
-}
-
-/// Everything anew.
-fn ask_all(control: &Control, at: &At<'_>, user: &User) -> Step {
-    at.flow.again.set(true);
-    // What was shown may be for somebody else then.
-    at.flow.visit.replace(Visit::NotYet);
-    at.flow.stage.replace(Stage::Password(Some(user.login.clone())));
-    at.ask(control, Factor::Password, None)
 }
 
 /// Asks for a factor that the user has, else for a new one.

@@ -78,7 +78,7 @@ pub struct Step(pub BTreeSet<StepUp>);
 /// What a user can do to pass. As text: `mfa`, `reauthenticate`, `registered-device`, `compliant-device`, `terms/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepUp {
-    /// Prove again who they are: they did so too long ago, or the session lasts longer than it may.
+    /// Prove again who they are: they did so too long ago or never in person, or the session lasts longer than it may.
     Reauthenticate,
     /// What a policy requires.
     Meet(Requirement),
@@ -126,13 +126,22 @@ impl Input<'_> {
         }
     }
 
+    /// Whether somebody is to prove from time to time who they are, and the session is by a ticket or a device alone: a new one
+    /// would be there at once, whoever sits at the computer.
+    pub(super) fn is_too_silent(&self, controls: &SessionControls) -> bool {
+        let is_asked_for = controls.sign_in_frequency_s.is_some() || controls.idle_max_s.is_some();
+        is_asked_for && self.session.is_some_and(SessionRecord::is_silent)
+    }
+
     /// Whether the session is older than it may be, or of a kind that it may not be of.
     pub(super) fn is_outgrown(&self, controls: &SessionControls, now_unix: u64) -> bool {
         let age_s = self.auth_age_s(now_unix);
         // A session began no later than the user proved last who they are: one that is over by that is over.
         let times = [controls.sign_in_frequency_s, controls.lifetime_max_s];
         let persists = self.session.is_some_and(|session| session.persistent);
-        times.into_iter().flatten().any(|time_s| age_s >= u64::from(time_s)) || controls.no_persistent && persists
+        times.into_iter().flatten().any(|time_s| age_s >= u64::from(time_s))
+            || controls.no_persistent && persists
+            || self.is_too_silent(controls)
     }
 }
 

@@ -178,6 +178,33 @@ fn sessions_are_bound_by_the_shortest() {
 }
 
 #[test]
+fn a_ticket_or_a_device_alone_is_no_sign_in_where_one_is_asked_for_from_time_to_time() {
+    use AuthMethod::{Integrated, OneTimePassword, Password, SoftwareKey};
+    let terms = AcceptedTerms::default();
+    let controls = |seq, session| policy(seq, move |p| (p.grant, p.session) = (require(&[], &[]), session));
+    let often = controls(1, SessionControls { sign_in_frequency_s: Some(3_600), ..NONE });
+    let idle = controls(2, SessionControls { idle_max_s: Some(3_600), ..NONE });
+    let whole = controls(3, SessionControls { lifetime_max_s: Some(3_600), ..NONE });
+    for methods in [&[SoftwareKey][..], &[Integrated]] {
+        let record = session(methods);
+        let input = input(&record, &terms);
+        for policy in [&often, &idle] {
+            assert_eq!(outcome([policy], &input), needs(&[&["reauthenticate"]]), "{methods:?}");
+            let traced = trace(&state([policy.clone()]), Some(&subject(false)), APP, &input, NOW);
+            assert_eq!(traced[0].asks[0], "sign in again: due, a ticket or a device alone signed in");
+        }
+        assert_eq!(outcome([&whole], &input), Outcome::Allow, "{methods:?}");
+        // What a provider says is its own: asked again it would say the same.
+        let theirs = SessionRecord { provider: Some(name("entra")), ..record.clone() };
+        assert_eq!(outcome([&often], &self::input(&theirs, &terms)), Outcome::Allow, "{methods:?}");
+    }
+    for methods in [&[Password][..], &[SoftwareKey, OneTimePassword], &[SoftwareKey, Password], &[]] {
+        let record = session(methods);
+        assert_eq!(outcome([&often, &idle], &input(&record, &terms)), Outcome::Allow, "{methods:?}");
+    }
+}
+
+#[test]
 fn each_condition_asks_for_its_input() {
     let (session, terms) = (session(&[AuthMethod::Password]), AcceptedTerms::default());
     let base = input(&session, &terms);

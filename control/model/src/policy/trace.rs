@@ -233,7 +233,9 @@ impl Look<'_> {
             let due = if input.auth_age_s(self.now_unix) >= time_s { "due" } else { "not due" };
             Some(format!("{what} {}: {due}, signed in {age} ago", span(time_s)))
         };
-        asks.extend(counted("sign in again every", session.sign_in_frequency_s));
+        let is_silent = input.is_too_silent(session);
+        asks.extend(counted("sign in again every", session.sign_in_frequency_s).filter(|_| !is_silent));
+        asks.extend(is_silent.then(|| "sign in again: due, a ticket or a device alone signed in".to_owned()));
         asks.extend(counted("session at most", session.lifetime_max_s));
         asks.extend(session.idle_max_s.map(|time_s| format!("session idle at most {}", span(u64::from(time_s)))));
         asks.extend(session.no_persistent.then(|| "session not beyond the browser's end".to_owned()));

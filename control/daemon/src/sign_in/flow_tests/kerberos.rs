@@ -195,6 +195,17 @@ async fn policies_see_a_ticket_as_one_factor() {
 }
 
 #[tokio::test]
+async fn where_a_policy_wants_a_sign_in_from_time_to_time_a_ticket_is_none() {
+    let world = world("off").await;
+    world.set_policy(r#""grant": {"require": {}}, "session": {"sign_in_frequency_s": 3600}"#);
+    let ask = asked(shown(&world, ANNA));
+    assert!(ask.factor == Factor::Password && !ask.negotiate, "{ask:?}");
+    let browser = world.signed_in(world.password(&ask.flow).await).unwrap();
+    assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "nobody goes round");
+    assert_eq!(world.logged(), ["sign-in-again", "success"]);
+}
+
+#[tokio::test]
 async fn a_network_that_is_asked_in_stays() {
     let world = world("off").await;
     let refused = networks::remove(&world.control, &Actor::Control, &tenant(&world), "corp").unwrap_err();

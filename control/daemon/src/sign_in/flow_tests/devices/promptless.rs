@@ -1,5 +1,7 @@
 //! Signing in by the device alone: whose it is, where it counts, and what it is not enough for.
 
+mod fresh;
+
 use postern_model::admin::AddDeviceAuthority;
 use postern_model::session::AuthMethod;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer};

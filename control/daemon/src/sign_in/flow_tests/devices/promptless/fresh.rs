@@ -1,0 +1,61 @@
+//! Where somebody is to be there who signs in, a device alone does not do: a new session of its own would be there at once.
+
+use postern_model::admin::AddClient;
+use postern_model::oauth::Authorize;
+
+use super::*;
+
+/// A password is asked for, by name, and leads on.
+async fn by_password(world: &World, step: Step) -> SecretText {
+    let ask = asked(step);
+    let login = ask.login.as_ref().map(LoginName::as_str);
+    assert!(ask.factor == Factor::Password && !ask.negotiate && login == Some("anna"), "{ask:?}");
+    world.signed_in(world.password(&ask.flow).await).unwrap()
+}
+
+#[tokio::test]
+async fn a_policy_that_wants_a_sign_in_from_time_to_time_wants_a_password() {
+    let (world, device) = with_a_device().await;
+    for session in [r#""sign_in_frequency_s": 3600"#, r#""idle_max_s": 3600"#] {
+        world.set_policy(r#""grant": {"require": {}}"#);
+        let before = world.signed_in(by_device(&world, &device)).unwrap();
+        assert!(matches!(world.begin(Some(&before)), Step::Done(_)));
+        world.set_policy(&format!(r#""grant": {{"require": {{}}}}, "session": {{{session}}}"#));
+        let count = world.logged().len();
+        let browser = by_password(&world, by_device(&world, &device)).await;
+        assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "nobody goes round: {session}");
+        assert_eq!(world.logged()[count..], ["sign-in-again", "success"], "{session}");
+        // Nor by what it made at another application.
+        let browser = by_password(&world, world.begin(Some(&before))).await;
+        assert!(matches!(world.begin(Some(&browser)), Step::Done(_)), "{session}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_wants_a_fresh_proof_gets_one_of_somebody() {
+    let (world, device) = with_a_device().await;
+    let settings = serde_json::json!({
+        "redirect_uris": ["https://app.example.com/back"], "kind": "public", "scopes": "openid", "consent": "admin",
+    });
+    let request = AddClient { name: "program".parse().unwrap(), settings: serde_json::from_value(settings).unwrap() };
+    let client_id = crate::oauth::clients::add(&world.control, &Actor::Control, &tenant(&world), request).unwrap();
+    let client_id = client_id.client.id.to_string();
+    let sends = |max_age: &str, browser: Option<&SecretText>| {
+        let fields = [
+            ("response_type", "code"),
+            ("client_id", &*client_id),
+            ("redirect_uri", "https://app.example.com/back"),
+            ("scope", "openid"),
+            ("max_age", max_age),
+            ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+            ("code_challenge_method", "S256"),
+        ];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        authorize(&world.control, Authorize { fields, browser: browser.cloned(), client: client() })
+    };
+    plain(sends("3600", None));
+    let silent = world.signed_in(shown(&world, sends("", None), Some(&device.certificate))).unwrap();
+    assert!(matches!(sends("", Some(&silent)), Step::Done(_)));
+    let browser = by_password(&world, sends("3600", Some(&silent))).await;
+    assert!(matches!(sends("3600", Some(&browser)), Step::Done(_)), "it is one");
+}
