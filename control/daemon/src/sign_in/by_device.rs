@@ -80,6 +80,10 @@ fn judge(control: &Control, at: &At<'_>, shown: &Shown) -> Result<(User, DeviceI
     let owned = found.filter(Device::is_own).and_then(|device| device.owner.map(|owner| (device, owner)));
     let Some((device, owner)) = owned else { return Err(None) };
     let Some(user) = control.directory(|store| store.user(owner)).ok().flatten() else { return Err(None) };
+    // Whoever has none here signs in where an identity provider is, which alone knows whether they still may.
+    if control.directory(|store| store.password(owner)).ok().flatten().is_none() {
+        return Err(None);
+    }
     let stays = |why| Some(Stays { user: Some(user.id), typed: user.login.to_string(), why });
     if devices::state(control, &device, now_unix()) < DeviceState::Registered {
         return Err(stays(match device.approval {

@@ -32,6 +32,20 @@ async fn a_policy_that_wants_a_sign_in_from_time_to_time_wants_a_password() {
 }
 
 #[tokio::test]
+async fn who_has_no_password_here_is_not_signed_in_past_their_provider() {
+    let (world, _) = with_a_device().await;
+    let create = serde_json::from_value::<CreateUser>(serde_json::json!({ "login": "carla" })).unwrap();
+    users::create(&world.control, &Actor::Control, &tenant(&world), create, None).unwrap();
+    let device = enrol(&world, "carla");
+    plain(by_device(&world, &device));
+    assert!(world.logged().is_empty());
+    let hash = world.control.hasher.hash(SecretText::new(PASSWORD.into()), "carla").await.unwrap();
+    users::set_password(&world.control, &Actor::Control, &tenant(&world), "carla", hash).unwrap();
+    let later = enrol(&world, "carla");
+    world.signed_in(by_device(&world, &later)).unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_wants_a_fresh_proof_gets_one_of_somebody() {
     let (world, device) = with_a_device().await;
     let settings = serde_json::json!({
