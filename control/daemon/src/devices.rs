@@ -150,6 +150,24 @@ pub(crate) fn of_user(control: &Control, user: UserId) -> Result<Vec<Device>, Pr
     control.directory(|store| store.devices(&query))
 }
 
+/// The devices of a user that sign them in, where they do: what an operator should know who ends whatever the user has.
+pub(crate) fn that_sign_in(control: &Control, user: &User) -> Option<String> {
+    let settings = control.directory(|store| store.device_settings(user.id.tenant)).ok()?;
+    let devices = of_user(control, user.id).ok().filter(|_| settings.sign_in)?;
+    let counts = |device: &&Device| {
+        let is_known = state(control, device, now_unix()) != DeviceState::Unknown;
+        is_known && device.is_own() && !is_from_before(device, user)
+    };
+    let ids: Vec<String> = devices.iter().filter(counts).map(|device| device.id.to_string()).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
+}
+
+/// Whether a device is older than its owner's password: whoever had the one before may have enrolled it, and the new one is to keep
+/// them out. Of when the device came no more than the second is known.
+pub(crate) fn is_from_before(device: &Device, owner: &User) -> bool {
+    owner.password_set_unix_ms.is_some_and(|set_unix_ms| device.created_unix < set_unix_ms / 1_000)
+}
+
 /// Removes a device at its owner's wish. One of another authority is an operator's: removed, it would stay so for whoever has it.
 pub(crate) fn remove_own(control: &Control, user: &User, id: DeviceId) -> Result<(), Problem> {
     let own = control.directory(|store| store.device(id))?.filter(|device| may_remove(user, device));

@@ -117,6 +117,7 @@ pub(crate) fn revoke(
     which: &postern_model::admin::RevokeSessions,
 ) -> Result<SessionsEnded, Problem> {
     let mut draft = Draft::default();
+    let mut warnings = Vec::new();
     let (ids, target) = match (&which.session, &which.user, which.all) {
         (Some(id), None, false) => {
             let stored = control.sessions_in_store(|store| store.session(*id))?;
@@ -126,6 +127,9 @@ pub(crate) fn revoke(
         }
         (None, Some(user), false) => {
             let user = find_user(control, tenant, user)?;
+            warnings.extend(devices::that_sign_in(control, &user).map(|ids| {
+                format!("devices of {} sign them in again, until they are blocked or removed: {ids}", user.login)
+            }));
             (of_user(control, user.id), format!("sessions of {} ({})", user.login, user.id))
         }
         (None, None, true) => (of_tenant(control, tenant.id), format!("all sessions of {}", tenant.name)),
@@ -149,7 +153,7 @@ pub(crate) fn revoke(
         part.iter().for_each(|id| draft.session(SessionChange::Removed(*id)));
         control.commit(actor, draft)?;
     }
-    Ok(SessionsEnded { ended: u64::try_from(ended).unwrap_or(u64::MAX), version, warnings: Vec::new() })
+    Ok(SessionsEnded { ended: u64::try_from(ended).unwrap_or(u64::MAX), version, warnings })
 }
 
 /// Ends what a user has, as part of another change.

@@ -14,6 +14,7 @@ use postern_model::ids::{Name, TenantId, UserId};
 use crate::assignments;
 use crate::clock::{now_unix, now_unix_ms};
 use crate::control::{Actor, Audit, Control, Draft, counter};
+use crate::devices;
 use crate::directory::{Groups, check_end, find_user};
 use crate::directory_sync;
 use crate::limits::{USERS_AT_ONCE, USERS_MAX};
@@ -93,6 +94,7 @@ pub(crate) fn set_password(
     password: PasswordHash,
 ) -> Result<UserChanged, Problem> {
     let mut user = find_user(control, tenant, name)?;
+    let devices = devices::that_sign_in(control, &user);
     user.password_set_unix_ms = Some(now_unix_ms());
     let mut draft = Draft::default();
     draft.audit(audit("user.password", &user));
@@ -101,7 +103,12 @@ pub(crate) fn set_password(
     // Whoever had the old one may be signed in with it.
     sessions::end_all_of(control, user.id, &mut draft);
     control.commit(actor, draft)?;
-    Ok(changed(user))
+    let login = user.login.to_string();
+    let mut changed = changed(user);
+    changed.warnings.extend(devices.map(|ids| {
+        format!("devices of {login} were enrolled before and sign nobody in any more, but count as devices: {ids}")
+    }));
+    Ok(changed)
 }
 
 /// `user delete`: what refers to the user goes with it.

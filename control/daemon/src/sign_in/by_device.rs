@@ -91,6 +91,9 @@ fn judge(control: &Control, at: &At<'_>, shown: &Shown) -> Result<(User, DeviceI
             Approval::Blocked | Approval::Removed => "device-blocked",
         }));
     }
+    if devices::is_from_before(&device, &user) {
+        return Err(stays("device-required"));
+    }
     if !user.is_active(now_unix()) {
         return Err(stays("user-disabled"));
     }

@@ -1,9 +1,10 @@
 //! Where somebody is to be there who signs in, a device alone does not do: a new session of its own would be there at once.
 
-use postern_model::admin::AddClient;
+use postern_model::admin::{AddClient, RevokeSessions};
 use postern_model::oauth::Authorize;
 
 use super::*;
+use crate::store::DirectoryChange;
 
 /// A password is asked for, by name, and leads on.
 async fn by_password(world: &World, step: Step) -> SecretText {
@@ -43,6 +44,33 @@ async fn who_has_no_password_here_is_not_signed_in_past_their_provider() {
     users::set_password(&world.control, &Actor::Control, &tenant(&world), "carla", hash).unwrap();
     let later = enrol(&world, "carla");
     world.signed_in(by_device(&world, &later)).unwrap();
+}
+
+#[tokio::test]
+async fn a_device_from_before_a_password_was_set_signs_nobody_in_and_operators_are_told() {
+    let (world, device) = with_a_device().await;
+    let everything = |user: &str| {
+        let which = RevokeSessions { user: Some(user.into()), ..RevokeSessions::default() };
+        sessions::revoke(&world.control, &Actor::Control, &tenant(&world), &which).unwrap().warnings.concat()
+    };
+    let id = device.id.to_string();
+    world.signed_in(by_device(&world, &device)).unwrap();
+    assert!(everything("anna").contains(&id) && everything("bert").is_empty());
+    super::set(&world, false);
+    assert!(everything("anna").is_empty());
+    super::set(&world, true);
+    let hash = world.control.hasher.hash(SecretText::new(PASSWORD.into()), "anna").await.unwrap();
+    let told = users::set_password(&world.control, &Actor::Control, &tenant(&world), "anna", hash).unwrap().warnings;
+    assert!(told.concat().contains("enrolled before") && told.concat().contains(&id), "{told:?}");
+    // As if it had been set some time later.
+    let anna = user(&world.control, TenantId::DEFAULT, &"anna".parse().unwrap()).unwrap();
+    let set = anna.password_set_unix_ms.map(|set| set + 60_000);
+    let mut draft = Draft::default();
+    draft.directory(DirectoryChange::UserPut(Box::new(User { password_set_unix_ms: set, ..anna })));
+    world.control.commit(&Actor::Control, draft).unwrap();
+    plain(by_device(&world, &device));
+    assert_eq!(world.logged(), ["success", "device-required"]);
+    assert!(everything("anna").is_empty());
 }
 
 #[tokio::test]
