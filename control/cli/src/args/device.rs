@@ -67,8 +67,9 @@ device: block it there, too.")]
   postern device set d1-4 --owner anna
   postern device set d1-4 --shared --name 'Reception desk'
 
-After --for the device is registered, and complies no more. A shared device that was enrolled gets
-its next certificate so: give it to somebody with --owner, they enrol it again, share it again.")]
+After --for the device is registered, and complies no more. With another --owner the certificate of
+a device that was enrolled ends: it counts again once they enrol it anew. So a shared one gets its
+next certificate, too: give it to somebody, they enrol it, share it again.")]
     Set(DeviceSetArgs),
     /// Show or set how users enrol devices, and whether those sign them in
     #[command(after_help = "Examples:

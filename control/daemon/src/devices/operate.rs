@@ -104,7 +104,22 @@ pub(crate) fn set(
         }
         after.name = name;
     }
-    change(control, actor, "device.set", device, after)
+    let is_anothers = device.is_own() && after.owner.is_some() && after.owner != device.owner;
+    if is_anothers {
+        end_certificate(&mut after);
+    }
+    let mut changed = change(control, actor, "device.set", device, after)?;
+    if is_anothers {
+        let warning = format!("the certificate of {id} ended: it counts again once its new owner enrols it anew");
+        changed.warnings.push(warning);
+    }
+    Ok(changed)
+}
+
+/// Whoever enrolled it may have its key still, and would be its new owner by that.
+fn end_certificate(device: &mut Device) {
+    device.certificate_sha256 = String::new();
+    device.expires_unix = device.expires_unix.min(now_unix());
 }
 
 /// `device remove`.

@@ -21,14 +21,48 @@ fn sessions_follow_their_device_and_relays_are_told() {
     assert!(!is_told(&world));
     follow_time(&world.control, soon - 1, soon).unwrap();
     assert!(is_told(&world), "nobody but time changed it");
-    world.set(enrolled.id, SetDevice { owner: Some("bert".into()), ..SetDevice::default() }).unwrap();
-    assert_eq!((state(&world), is_told(&world)), (None, true), "it is another's now");
     world.set(enrolled.id, SetDevice { shared: true, ..SetDevice::default() }).unwrap();
     assert_eq!((state(&world), is_told(&world)), (Some(DeviceState::Compliant), true));
+    world.give(enrolled.id, "bert");
+    assert_eq!((state(&world), is_told(&world)), (None, true), "it is another's now");
+    world.set(enrolled.id, SetDevice { shared: true, ..SetDevice::default() }).unwrap();
+    assert_eq!((state(&world), is_told(&world)), (Some(DeviceState::Unknown), true), "its certificate ended");
     block(&world.control, &Actor::Control, &world.tenant, &enrolled.id.to_string()).unwrap();
     assert_eq!((state(&world), is_told(&world)), (Some(DeviceState::Unknown), true));
     world.remove(enrolled.id);
     assert_eq!((state(&world), is_told(&world)), (None, true));
+}
+
+#[test]
+fn what_somebody_enrolled_counts_for_nobody_else_by_their_certificate() {
+    let world = World::new();
+    world.settings(true, 9);
+    let key = key();
+    let annas = world.enrol("anna", &key).unwrap();
+    let asked = |login: &str| SetDevice { owner: Some(login.into()), ..SetDevice::default() };
+    let give = |login: &str| {
+        let id = annas.id.to_string();
+        set(&world.control, &Actor::Control, &world.tenant, &id, asked(login)).unwrap().warnings.concat()
+    };
+    assert!(!give("anna").contains("ended"), "it is hers already");
+    assert_eq!(world.state_of(&leaf(&annas)), DeviceState::Registered);
+    world.set(annas.id, SetDevice { shared: true, ..SetDevice::default() }).unwrap();
+    assert_eq!(world.state_of(&leaf(&annas)), DeviceState::Registered, "for everybody");
+    assert!(give("bert").contains("once its new owner enrols it anew"));
+    assert!(matches!(world.recognise(&leaf(&annas)), Err(NotRecognised::Unknown)));
+    assert_eq!(code(world.enrol("anna", &key)), "device-of-another");
+    let berts = world.enrol("bert", &key).unwrap();
+    assert_eq!((berts.id, berts.state), (annas.id, DeviceState::Registered));
+    assert!(matches!(world.recognise(&leaf(&annas)), Err(NotRecognised::Unknown)));
+    assert_eq!(world.recognise(&leaf(&berts)).unwrap().device.owner, Some(world.user("bert").id));
+    // What a management issued to is the same device, whoever has it.
+    let mdm = Mdm::new("mdm");
+    world.add("mdm", &mdm.pem, true).unwrap();
+    let managed = mdm.issue(&client("pc", -1..9), &self::key());
+    let id = world.recognise(&managed).unwrap().device.id;
+    world.give(id, "anna");
+    world.give(id, "bert");
+    assert_eq!(world.state_of(&managed), DeviceState::Compliant);
 }
 
 #[test]

@@ -74,6 +74,15 @@ async fn a_device_from_before_a_password_was_set_signs_nobody_in_and_operators_a
 }
 
 #[tokio::test]
+async fn a_device_that_became_somebody_elses_signs_nobody_in_by_what_it_had() {
+    let (world, device) = with_a_device().await;
+    let berts = SetDevice { owner: Some("bert".into()), ..SetDevice::default() };
+    devices::set(&world.control, &Actor::Control, &tenant(&world), &device.id.to_string(), berts).unwrap();
+    plain(by_device(&world, &device));
+    assert_eq!(world.logged(), ["device-certificate-invalid"]);
+}
+
+#[tokio::test]
 async fn a_client_that_wants_a_fresh_proof_gets_one_of_somebody() {
     let (world, device) = with_a_device().await;
     let settings = serde_json::json!({
