@@ -52,6 +52,9 @@ pub(super) enum Unmet {
 /// the session, be it one that would be.
 pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) -> Demand {
     let Missed { multi_factor, again, ref terms, device: _ } = at.flow.missed;
+    // A service provider that says so would refuse whom a ticket or a device alone signed in.
+    let wants_password = matches!(&at.flow.goal, Goal::Saml(wanted) if wanted.wants_password());
+    let again = again || wants_password && session.is_silent();
     let device = device::is_due(control, at, session);
     let mut demand = Demand { multi_factor, again, device, terms: !terms.is_empty(), ..Demand::default() };
     for app in apps(at) {

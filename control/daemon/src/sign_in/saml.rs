@@ -40,6 +40,13 @@ pub(super) struct Wanted {
     contexts: Contexts,
 }
 
+impl Wanted {
+    /// Whether users shall have given a password, or more.
+    pub(super) fn wants_password(&self) -> bool {
+        self.contexts.want_password()
+    }
+}
+
 /// What was asked, as far as it is one application's.
 struct Checked {
     app: App,

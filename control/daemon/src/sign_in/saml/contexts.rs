@@ -54,6 +54,11 @@ impl Contexts {
         self.0.iter().all(|class| class.strength == Strength::MultiFactor)
     }
 
+    /// Whether a password would do, and less would not.
+    pub(super) fn want_password(&self) -> bool {
+        self.0.iter().map(|class| class.strength).min() == Some(Strength::Password)
+    }
+
     /// The class that is liked best of those that are true of a session.
     pub(super) fn met_by(&self, record: &SessionRecord) -> Option<&'static str> {
         let is_true = |class: &&Class| match class.strength {
@@ -107,5 +112,14 @@ mod tests {
                 .only_multi_factor()
         );
         assert!(!Contexts::any().only_multi_factor());
+        let wants = |comparison, class: &str| {
+            Contexts::of(&RequestedContexts { comparison, classes: vec![class.into()] }).unwrap().want_password()
+        };
+        assert!(wants(Comparison::Exact, TRANSPORT) && wants(Comparison::Minimum, PASSWORD));
+        assert!(
+            !wants(Comparison::Maximum, PASSWORD)
+                && !wants(Comparison::Exact, REFEDS)
+                && !Contexts::any().want_password()
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Signing in by the device alone: whose it is, where it counts, and what it is not enough for.
 
 mod fresh;
+mod saml;
 
 use postern_model::admin::AddDeviceAuthority;
 use postern_model::session::AuthMethod;
