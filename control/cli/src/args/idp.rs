@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use postern_model::external::DeviceClaim;
 use postern_model::ids::Name;
+use postern_model::session::AuthMethod;
 
 use super::reference;
 
@@ -183,6 +184,21 @@ fn mapping(text: &str) -> Result<(String, Name), String> {
 
 fn acr(text: &str) -> Result<(String, String), String> {
     let (value, method) = text.rsplit_once('=').ok_or("VALUE=METHOD")?;
-    let method: postern_model::session::AuthMethod = method.parse()?;
+    let method: AuthMethod = method.parse()?;
+    if method == AuthMethod::SoftwareKey {
+        return Err(format!("{method} is what a device proves to us; no provider proves it for one"));
+    }
     Ok((value.to_owned(), method.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_acr_says_nothing_that_only_a_device_proves() {
+        assert_eq!(acr("urn:a=b=mfa"), Ok(("urn:a=b".to_owned(), "mfa".to_owned())));
+        assert!(acr("urn:a=swk").is_err_and(|error| error.contains("swk is what a device proves")));
+        assert!(acr("urn:a=pin").is_err() && acr("mfa").is_err());
+    }
 }

@@ -3,6 +3,7 @@
 use postern_model::admin::Problem;
 use postern_model::external::{DOMAINS_MAX, MAPPED_GROUPS_MAX, ProviderSettings};
 use postern_model::secret::SecretText;
+use postern_model::session::AuthMethod;
 use url::{Host, Url};
 
 use crate::control::Control;
@@ -58,6 +59,15 @@ pub(super) fn check(control: &Control, provider: &StoredProvider, secret: Option
             );
             return wrong("groups", detail);
         }
+    }
+    let by_device = settings.acr.iter().find(|(_, methods)| methods.contains(&AuthMethod::SoftwareKey));
+    if let Some((value, _)) = by_device {
+        // Such a session lasts as long as the device counts, and a provider shows none.
+        let method = AuthMethod::SoftwareKey;
+        return wrong(
+            "acr",
+            format!("{value:?}: {method} is what a device proves to us; no provider proves it for one"),
+        );
     }
     check_among_others(control, provider)
 }

@@ -62,6 +62,7 @@ fn what_no_provider_can_be_is_refused_by_name() {
         (json!({"client_id": "a b"}), "client_id"),
         (json!({"login_claims": []}), "login claims"),
         (json!({"skew_s": 301}), "300"),
+        (json!({"acr": {"urn:a": ["mfa", "swk"]}}), "swk is what a device proves"),
         (json!({"fetch_timeout_ms": 1}), "100"),
         (json!({"ca_pem": "x"}), "PEM"),
         (json!({"domains": ["Example.com"]}), "no domain"),

@@ -49,13 +49,14 @@ impl Arrival<'_> {
     pub(super) fn admit(&self, identity: &ExternalIdentity) -> Result<Admitted, Box<Stays>> {
         let stays = |user, refused| {
             let login = identity.login.to_string();
-            Box::new(Stays { user, login, methods: identity.methods.clone(), refused })
+            Box::new(Stays { user, login, methods: methods(identity), refused })
         };
         if identity.issuer != self.provider.settings.issuer {
             let detail = "What the provider says could not be verified, so you are not signed in.";
             return Err(stays(None, refused("issuer-mismatch", detail)));
         }
-        if identity.methods.is_empty() || self.provider.settings.require_mfa && !is_multi_factor(&identity.methods) {
+        let methods = methods(identity);
+        if methods.is_empty() || self.provider.settings.require_mfa && !is_multi_factor(&methods) {
             let detail = format!("{} did not ask you for a second factor, which is needed here.", self.label());
             return Err(stays(None, refused("login-too-weak", detail)));
         }
@@ -78,7 +79,7 @@ impl Arrival<'_> {
         let proven = Proven {
             user: user.id,
             typed: user.login.to_string(),
-            methods: identity.methods.clone(),
+            methods,
             vouched: Vouched::By(of, claimed_device),
             keep: false,
             authenticated_unix: authenticated_unix.unwrap_or_else(now_unix),
@@ -197,4 +198,14 @@ impl Arrival<'_> {
     fn label(&self) -> String {
         offer(self.provider).label
     }
+}
+
+/// What a provider says that was proven. A device's key is shown to us alone: a session that says so lasts as long as the device
+/// counts, and of a provider's there is none.
+fn methods(identity: &ExternalIdentity) -> BTreeSet<AuthMethod> {
+    let mut methods = identity.methods.clone();
+    if methods.remove(&AuthMethod::SoftwareKey) && methods.is_empty() {
+        methods.insert(AuthMethod::Federated);
+    }
+    methods
 }

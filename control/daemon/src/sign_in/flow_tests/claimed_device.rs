@@ -29,9 +29,9 @@ async fn world(device_claims: &[&str]) -> World {
     world
 }
 
-/// The provider says that it is Anna, on such a device, since then.
-fn vouched_since(world: &World, flow: &SecretText, device: DeviceState, auth_time_unix: Option<u64>) -> Step {
-    let identity = ExternalIdentity {
+/// What the provider says of Anna, on such a device, since then.
+fn anna(device: DeviceState, auth_time_unix: Option<u64>) -> ExternalIdentity {
+    ExternalIdentity {
         issuer: "https://corp.example".into(),
         subject: "s-1".into(),
         login: "anna".parse().unwrap(),
@@ -44,10 +44,17 @@ fn vouched_since(world: &World, flow: &SecretText, device: DeviceState, auth_tim
         auth_time_unix,
         session: None,
         device,
-    };
+    }
+}
+
+fn said(world: &World, flow: &SecretText, identity: ExternalIdentity) -> Step {
     let outcome = ExternalOutcome::User(Box::new(identity));
     let provider = CORP.parse().unwrap();
     external::finish(&world.control, FinishExternal { flow: flow.clone(), provider, client: client(), outcome })
+}
+
+fn vouched_since(world: &World, flow: &SecretText, device: DeviceState, auth_time_unix: Option<u64>) -> Step {
+    said(world, flow, anna(device, auth_time_unix))
 }
 
 fn vouched(world: &World, flow: &SecretText, device: DeviceState) -> Step {
@@ -89,6 +96,21 @@ async fn a_providers_word_counts_as_far_as_an_operator_takes_it() {
         assert_eq!(logged.device_state.as_deref(), Some(counts.as_str()).filter(|_| counts != Unknown));
         let world = world.restarted();
         assert_eq!(counts_as(&world, &browser), counts, "it is kept");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_cannot_say_that_a_device_proved_who_they_are() {
+    use AuthMethod::{Federated, Password, SoftwareKey};
+    for (told, counts) in [(&[SoftwareKey][..], Federated), (&[SoftwareKey, Password], Password)] {
+        let world = world(&[]).await;
+        let methods = told.iter().copied().collect();
+        let identity = ExternalIdentity { methods, ..anna(DeviceState::Unknown, None) };
+        let browser = world.signed_in(said(&world, &asked(world.begin(None)).flow, identity)).unwrap();
+        let session = world.session(&browser).unwrap();
+        assert_eq!(session.methods, [counts].into(), "{told:?}");
+        let record = sessions::record_of(&world.control, &session).unwrap();
+        assert!(record.is_some(), "it lets them in: {told:?}");
     }
 }
 
