@@ -41,8 +41,12 @@ pub(crate) const ASSIGNMENTS_BY_USERS_MAX: usize = ASSIGNMENTS_MAX / 10 * 9;
 /// Credentials of the vault, all tenants: at about 400 bytes each, once by themselves and once in a signed configuration, 4 MB of
 /// the snapshot.
 pub(crate) const CREDENTIALS_MAX: usize = 5_000;
+/// Of which users enter so many, 4,500, by themselves: for 500 more there is room whatever they do, of any tenant's operators.
+pub(crate) const CREDENTIALS_BY_USERS_MAX: usize = CREDENTIALS_MAX / 10 * 9;
 /// Credentials of one application: each change signs and sends all that its group has, 800 KB then.
 pub(crate) const APP_CREDENTIALS_MAX: usize = 2_000;
+/// Of which users enter so many, 1,800, by themselves: 200 are left to operators.
+pub(crate) const APP_CREDENTIALS_BY_USERS_MAX: usize = APP_CREDENTIALS_MAX / 10 * 9;
 /// Policies, all tenants: at about 600 bytes each 3 MB of the snapshot.
 pub(crate) const POLICIES_TOTAL_MAX: usize = 5_000;
 /// Passwords that are hashed at once: each takes 19 MiB of the 64.

@@ -17,7 +17,7 @@ use crate::apps::{backends, find_app};
 use crate::clock::now_unix_ms;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::directory::find_user;
-use crate::limits::{APP_CREDENTIALS_MAX, CREDENTIALS_MAX};
+use crate::limits::{APP_CREDENTIALS_BY_USERS_MAX, APP_CREDENTIALS_MAX, CREDENTIALS_BY_USERS_MAX, CREDENTIALS_MAX};
 use crate::problem::{not_found, problem};
 use crate::tenants::{find_group, group_name};
 
@@ -116,8 +116,10 @@ fn store(control: &Control, actor: &Actor, app: &App, owner: &str, credential: C
     let mut draft = Draft::default();
     {
         let snapshot = control.snapshot();
-        check_room(&snapshot, &credential)?;
         let before = snapshot.credentials.get(&credential.key());
+        if before.is_none() {
+            check_room(snapshot.credentials_of(app.id).count(), snapshot.credentials.len(), credential.by)?;
+        }
         draft.audit(audit("vault.set", app, owner, before, Some(&credential)));
     }
     draft.change(Change::CredentialPut(credential.clone()));
@@ -249,17 +251,20 @@ fn misfit(snapshot: &Snapshot, app: &App, held: &Credential) -> Option<String> {
     }
 }
 
-fn check_room(snapshot: &Snapshot, credential: &Credential) -> Result<(), Problem> {
-    if snapshot.credentials.contains_key(&credential.key()) {
-        return Ok(());
-    }
-    if snapshot.credentials_of(credential.purpose.app).count() >= APP_CREDENTIALS_MAX {
-        return Err(problem("limit-reached", format!("an application has at most {APP_CREDENTIALS_MAX} credentials")));
-    }
-    if snapshot.credentials.len() >= CREDENTIALS_MAX {
-        return Err(problem("limit-reached", format!("there are {CREDENTIALS_MAX} credentials already")));
-    }
-    Ok(())
+/// For one more, beside so many of the application and of all. Users alone do not use all of it up.
+fn check_room(of_app: usize, all: usize, by: SetBy) -> Result<(), Problem> {
+    let detail = match by {
+        SetBy::User if of_app >= APP_CREDENTIALS_BY_USERS_MAX || all >= CREDENTIALS_BY_USERS_MAX => {
+            "There is no room for another password at present. Ask the application's operator to enter yours."
+                .to_owned()
+        }
+        SetBy::Operator if of_app >= APP_CREDENTIALS_MAX => {
+            format!("an application has at most {APP_CREDENTIALS_MAX} credentials")
+        }
+        SetBy::Operator if all >= CREDENTIALS_MAX => format!("there are {CREDENTIALS_MAX} credentials already"),
+        SetBy::User | SetBy::Operator => return Ok(()),
+    };
+    Err(problem("limit-reached", detail))
 }
 
 /// How the vault's passwords are used, if they are.
@@ -301,5 +306,29 @@ fn audit(
         target: format!("credential of {owner} for app {} ({})", app.name, app.id),
         before: before.map(summary),
         after: after.map(summary),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_alone_do_not_use_up_the_room_that_operators_need() {
+        for (of_app, all, by_user, by_operator) in [
+            (0, 0, true, true),
+            (1_799, 4_499, true, true),
+            (1_800, 1_800, false, true),
+            (0, 4_500, false, true),
+            (1_999, 4_999, false, true),
+            (2_000, 2_000, false, false),
+            (0, 5_000, false, false),
+        ] {
+            let room = |by| check_room(of_app, all, by).is_ok();
+            assert_eq!((room(SetBy::User), room(SetBy::Operator)), (by_user, by_operator), "{of_app} {all}");
+        }
+        let refused = check_room(1_800, 1_800, SetBy::User).unwrap_err();
+        assert_eq!(refused.code, "limit-reached");
+        assert!(refused.detail.starts_with("There is no room"), "{}", refused.detail);
     }
 }
