@@ -219,8 +219,8 @@ pub(crate) const DEVICES_AT_ONCE: u32 = 500;
 pub(crate) const DEVICE_SEEN_NOTED_S: u64 = 3_600;
 /// A certificate that a browser shows.
 pub(crate) const DEVICE_CERTIFICATE_BYTES_MAX: usize = 16 << 10;
-/// So often a user changes passwords of the vault,
-pub(crate) const OWN_PASSWORD_CHANGES_MAX: u32 = 10;
+/// So often a user changes passwords of the vault, of all applications together: who begins with a dozen of them mistypes some,
+pub(crate) const OWN_PASSWORD_CHANGES_MAX: u32 = 30;
 /// within this time: a change of an application with all the credentials there can be is 800 KB for each connector.
 pub(crate) const OWN_PASSWORD_CHANGES_S: u64 = 600;
 /// Users who are counted at a time: 40 bytes each.

@@ -121,7 +121,9 @@ impl Changes {
         }
         let begun = Counted { since_unix: now_unix, count: 0 };
         let counted = self.0.get(&user).copied().filter(|counted| !is_old(counted)).unwrap_or(begun);
-        if counted.count >= OWN_PASSWORD_CHANGES_MAX || self.0.len() >= OWN_PASSWORD_USERS_MAX {
+        // Who is counted already needs no room.
+        let is_full = !self.0.contains_key(&user) && self.0.len() >= OWN_PASSWORD_USERS_MAX;
+        if counted.count >= OWN_PASSWORD_CHANGES_MAX || is_full {
             let detail = "Passwords were changed too often within the last minutes. Try again later.";
             return Err(problem("vault-changed-often", detail));
         }
@@ -151,6 +153,7 @@ mod tests {
         }
         assert_eq!(changes.0.len(), OWN_PASSWORD_USERS_MAX);
         assert!(changes.count(user(9_999_999), 100).is_err(), "there is no room without end");
+        assert!(changes.count(user(2), 100).is_ok(), "who is counted goes on");
         assert!(changes.count(user(9_999_999), 100 + OWN_PASSWORD_CHANGES_S).is_ok(), "what is old makes room");
     }
 }

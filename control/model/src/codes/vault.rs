@@ -42,7 +42,7 @@ pub(super) const CODES: &[Code] = &[
         code: "vault-changed-often",
         status: Some(429),
         title: "The password was changed too often",
-        cause: "Each change goes to every connector of the application. A user changes their passwords ten times within ten minutes at most.",
+        cause: "Each change goes to every connector of the application. A user changes their passwords, of all applications together, thirty times within ten minutes at most.",
         cure: "wait some minutes.",
     },
 ];
