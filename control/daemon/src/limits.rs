@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Tenants.
 pub(crate) const TENANTS_MAX: usize = 1_000;
-/// Applications, all tenants. At about 3.5 KB each they are 18 MB of the snapshot, whose message has at most 48 MiB.
+/// Applications, all tenants. At about 3.5 KB each they are 18 MB of the snapshot, whose message has at most 64 MiB.
 pub(crate) const APPS_MAX: usize = 5_000;
 /// Icons of applications, all tenants: with the rest of the snapshot they stay below the link's message limit.
 pub(crate) const ICONS_BYTES_MAX: usize = 4 << 20;

@@ -325,8 +325,9 @@ pub struct ConnectorStatus {
 /// Version of the link. Peers one minor version apart understand each other; unknown messages are ignored.
 pub const PROTOCOL: u32 = 1;
 /// Largest message from control: a snapshot. With everything that control's `limits.rs` allows: applications 18 MB and their icons 4,
-/// assignments 13 to 17, credentials 4, policies 3, limits 1.5, and some for what there is less of.
-pub const TO_RELAY_BYTES_MAX: usize = 48 << 20;
+/// assignments 13 to 17, prefixes of anonymisers 5 to 12.5 (250,000), connectors 4 (20,000), credentials 4, policies 3, limits
+/// 1.5: up to 64 MB of 67, the rest for what there is less of.
+pub const TO_RELAY_BYTES_MAX: usize = 64 << 20;
 /// Largest message from a relay: a status of 20,000 connectors at about 200 bytes.
 pub const TO_CONTROL_BYTES_MAX: usize = 4 << 20;
 /// Sessions in one message.

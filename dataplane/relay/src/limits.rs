@@ -71,8 +71,9 @@ pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// What the supervisor leaves to a draining dataplane beyond the grace period, before it kills it.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
-/// The sealed state on disk: a snapshot as control may send it (48 MiB) and the envelope.
-pub const STATE_BYTES_MAX: usize = 49 * 1024 * 1024;
+/// The sealed state on disk: a snapshot as control may send it (64 MiB) and the envelope.
+pub const STATE_BYTES_MAX: usize = 65 * 1024 * 1024;
+const _: () = assert!(STATE_BYTES_MAX > postern_model::link::TO_RELAY_BYTES_MAX);
 
 /// Requests to `--admin-listen` at a time.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
@@ -143,7 +144,7 @@ pub const CLIENT_QUEUE_BYTES: usize = 192 * 1024;
 /// An answer of stated length up to this is passed on whole.
 pub const HELD_BYTES_MAX: u64 = 16 * 1024;
 
-/// From a dataplane's start until all its workers accept; a saved state of 48 MiB takes a few seconds to check.
+/// From a dataplane's start until all its workers accept; a saved state of 64 MiB takes a few seconds to check.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the dataplane looks whether its workers turn, which they show every second; systemd allows 30 s.
