@@ -97,10 +97,17 @@ impl Person {
 
     /// Answers the page that shows terms of use.
     pub fn answer_terms(&mut self, page: &Page, accept: bool) -> Result<Page> {
-        let flow = hidden(&page.answer.text(), "flow").with_context(|| format!("no terms: {page:?}"))?;
+        let text = page.answer.text();
+        let flow = hidden(&text, "flow").with_context(|| format!("no terms: {page:?}"))?;
         let (host, _) = parts(&page.url)?;
         let answer = if accept { "terms-accept" } else { "terms-decline" };
-        self.submit(&format!("https://{host}/sign-in/factor"), &[("flow", &flow), ("answer", answer)])
+        let mut fields = vec![("flow", flow), ("answer", answer.to_owned())];
+        // Which terms they are.
+        for name in ["name", "version"] {
+            fields.extend(hidden(&text, name).map(|value| (name, value)));
+        }
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.submit(&format!("https://{host}/sign-in/factor"), &fields)
     }
 
     /// The value of `Cookie` for a host.

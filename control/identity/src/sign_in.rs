@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use postern_model::identity::{
     ACR_MULTI_FACTOR, AccountAction, AccountAnswer, AccountRequest, Begin, Browser, BrowserGrant, DEVICE, FactorAnswer,
     GiveFactor, GivePassword, KeyAssertion, KeyCreated, MISSED_TERMS_MAX, Missed, PROMPT_LOGIN, Refused, SignedIn,
-    Step, TERMS, path,
+    Step, TERMS, TermsShown, path,
 };
 use postern_model::secret::SecretText;
 use postern_model::terms::AnyTerms;
@@ -84,8 +84,19 @@ pub(crate) async fn factor(control: &Control, headers: &HeaderMap, body: &[u8]) 
     let Some((mut fields, client)) = asked else { return bad_request() };
     let flow = SecretText::new(fields.take("flow"));
     let Some(answer) = answer(&mut fields) else { return bad_request() };
-    let next = control.ask(path::FACTOR, &GiveFactor { flow, answer, client }).await;
+    let mut terms = None;
+    // Pages of an older control name none.
+    if matches!(answer, FactorAnswer::Terms(_)) && names_terms(&fields) {
+        let named = fields.get("name").parse().ok().zip(fields.get("version").parse().ok());
+        let Some((name, version)) = named else { return bad_request() };
+        terms = Some(TermsShown { name, version });
+    }
+    let next = control.ask(path::FACTOR, &GiveFactor { flow, answer, terms, client }).await;
     step(next, |location| Some(pages::goes_on(location)))
+}
+
+fn names_terms(fields: &Fields) -> bool {
+    ["name", "version"].iter().any(|field| !fields.get(field).is_empty())
 }
 
 fn answer(fields: &mut Fields) -> Option<FactorAnswer> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceHost;
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
-use crate::ids::{AppId, GroupId};
+use crate::ids::{AppId, GroupId, Name};
 use crate::oauth::Consent;
 use crate::policy::REQUIREMENTS_MAX;
 use crate::saml::{AppLogout, SamlEnd};
@@ -27,7 +27,7 @@ pub use device::{
 };
 pub use factor::{
     Account, AccountAction, AccountAnswer, AccountRequest, Enrolment, FACTOR_NAME_BYTES_MAX, FactorAnswer, FactorKind,
-    FactorView, GiveFactor, KeyAssertion, KeyCreated, KeyOffer, KeyRequest, SecondFactor, TotpOffer,
+    FactorView, GiveFactor, KeyAssertion, KeyCreated, KeyOffer, KeyRequest, SecondFactor, TermsShown, TotpOffer,
 };
 
 /// The application that people sign in at, and who serves it.
@@ -187,6 +187,9 @@ pub enum Factor {
 /// Terms of use, as they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermsPage {
+    /// What operators call them, for the answer. `None`: an older control, which does not look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
     /// What users call them.
     pub title: String,
     /// Which version it is.

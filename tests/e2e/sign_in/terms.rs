@@ -151,6 +151,9 @@ fn terms_that_cannot_be_are_refused_and_nobody_accepts_for_others() {
     let own = login_url(&scene, "");
     let guessed = from(&mut person, &own, &format!("flow={}&answer=terms-accept", "A".repeat(43)));
     assert!(guessed.text().contains("sign-in-over"), "{}", guessed.text());
+    let other = from(&mut person, &own, &format!("{form}&name=house&version=2"));
+    assert!(other.text().contains("value=\"terms-accept\""), "for a text that was not read: {}", other.text());
+    assert_eq!(from(&mut person, &own, &format!("{form}&name=house&version=x")).status, 400);
     assert_eq!(world.json(&["terms", "acceptances", "house"]).unwrap()["items"], serde_json::json!([]));
     assert_eq!(person.answer_terms(&page, true).unwrap().answer.status, 200);
     let again = from(&mut person, &own, &form);

@@ -129,7 +129,7 @@ impl World {
     }
 
     fn give(&self, flow: &SecretText, answer: FactorAnswer) -> Step {
-        factor(&self.control, GiveFactor { flow: flow.clone(), answer, client: client() })
+        factor(&self.control, GiveFactor { flow: flow.clone(), answer, terms: None, client: client() })
     }
 
     fn code(&self, flow: &SecretText, code: &str) -> Step {

@@ -155,7 +155,7 @@ fn has_policies(control: &Control, user: &User) -> bool {
 
 /// Anything other than a password.
 pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
-    let GiveFactor { flow: secret, answer, client } = request;
+    let GiveFactor { flow: secret, answer, terms: named, client } = request;
     let key = secret_key(secret.expose());
     let Some(flow) = control.sign_ins.borrow_mut().find(&key) else { return Step::Refused(flow_over()) };
     let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
@@ -197,7 +197,7 @@ pub(crate) fn factor(control: &Control, request: GiveFactor) -> Step {
         }
         (Stage::Recovery(proven), FactorAnswer::Seen) => finish(control, &at, &user, proven, Draft::default()),
         (Stage::Terms(proven, shown), FactorAnswer::Terms(accepts)) => {
-            terms::answered(control, &at, &user, proven, &shown, accepts)
+            terms::answered(control, &at, &user, proven, &shown, &terms::Answer { accepts, named })
         }
         (stage, _) => {
             flow.stage.replace(stage);

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use postern_model::admin::Problem;
 use postern_model::directory::User;
-use postern_model::identity::{Factor, Refused, Step, TermsPage};
+use postern_model::identity::{Factor, Refused, Step, TermsPage, TermsShown};
 use postern_model::ids::{Name, SessionId};
 use postern_model::policy::PolicyState;
 use postern_model::terms::AnyTerms;
@@ -27,6 +28,12 @@ pub(super) struct Shown {
     version: u32,
     /// The session that is enough but for them.
     session: Option<SessionId>,
+}
+
+/// What a browser answers, and to which terms, where it says.
+pub(super) struct Answer {
+    pub(super) accepts: bool,
+    pub(super) named: Option<TermsShown>,
 }
 
 /// Terms that are to be accepted.
@@ -68,41 +75,46 @@ pub(super) fn ask(control: &Control, at: &At<'_>, proven: Proven, due: Due, draf
         return Step::Refused(refused);
     }
     let Due { terms, text, session, again, instead } = due;
+    let name = Some(terms.name.clone());
     let shown = Shown { name: terms.name, version: text.version, session };
     at.flow.stage.replace(Stage::Terms(proven, shown));
     let TermsVersion { version, title, format, text, made_unix: _ } = text;
-    let page = TermsPage { title: title.to_string(), version, format, text, again, instead };
+    let page = TermsPage { name, title: title.to_string(), version, format, text, again, instead };
     at.ask(control, Factor::Terms(page), None)
 }
 
-/// The user's answer to what was shown.
+/// The user's answer to what was shown. One that names other terms is the second of two clicks, or comes of a page that is past:
+/// it says nothing about these, which are shown again.
 pub(super) fn answered(
     control: &Control,
     at: &At<'_>,
     user: &User,
     proven: Proven,
     shown: &Shown,
-    accepts: bool,
+    answer: &Answer,
 ) -> Step {
-    if !accepts {
-        return declined(control, at, user, proven, shown);
-    }
-    let there = control.directory(|store| store.terms_version(user.id.tenant, &shown.name, Some(shown.version)));
-    match there {
-        Ok(Some(_)) => {
-            let draft = terms::accepted(user, &shown.name, shown.version);
-            if control.commit(&Actor::User(user.login.clone()), draft).is_err() {
-                return Step::Refused(internal());
-            }
+    let Answer { accepts, named } = answer;
+    if named.as_ref().is_none_or(|named| named.name == shown.name && named.version == shown.version) {
+        if !accepts {
+            return declined(control, at, user, proven, shown);
         }
-        // They were removed meanwhile: others may do.
-        Ok(None) => {}
-        Err(_) => return Step::Refused(internal()),
+        if record(control, user, shown).is_err() {
+            return Step::Refused(internal());
+        }
     }
     match shown.session {
         None => finish(control, at, user, proven, Draft::default()),
         Some(session) => go_on(control, at, user, proven, session),
     }
+}
+
+/// Terms that were removed meanwhile are accepted by nobody: others may do.
+fn record(control: &Control, user: &User, shown: &Shown) -> Result<(), Problem> {
+    let there = control.directory(|store| store.terms_version(user.id.tenant, &shown.name, Some(shown.version)))?;
+    if there.is_some() {
+        control.commit(&Actor::User(user.login.clone()), terms::accepted(user, &shown.name, shown.version))?;
+    }
+    Ok(())
 }
 
 /// With the session that there is.

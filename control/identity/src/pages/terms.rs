@@ -18,7 +18,7 @@ enum Block<'a> {
 
 /// The page.
 pub(super) fn terms(flow: &SecretText, page: &TermsPage, app: &str) -> Markup {
-    let TermsPage { title, version, format, text, again, instead } = page;
+    let TermsPage { name, title, version, format, text, again, instead } = page;
     html! {
         h1 #terms-title { (title) }
         p.where {
@@ -37,6 +37,11 @@ pub(super) fn terms(flow: &SecretText, page: &TermsPage, app: &str) -> Markup {
         }
         form method="post" action="/sign-in/factor" {
             input type="hidden" name="flow" value=(flow.expose());
+            // Of two clicks the second must not accept what comes next.
+            @if let Some(name) = name {
+                input type="hidden" name="name" value=(name.as_str());
+                input type="hidden" name="version" value=(version);
+            }
             button type="submit" name="answer" value="terms-accept" { "I accept these terms" }
             button.quiet type="submit" name="answer" value="terms-decline" { "I do not accept" }
         }
@@ -87,7 +92,8 @@ mod tests {
     fn page(format: TermsFormat, text: &str) -> String {
         let text = text.to_owned().try_into().unwrap();
         let instead = Some("<i>Lab".into());
-        let page = TermsPage { title: "<i>House".into(), version: 3, format, text, again: false, instead };
+        let name = Some("house".parse().unwrap());
+        let page = TermsPage { name, title: "<i>House".into(), version: 3, format, text, again: false, instead };
         terms(&SecretText::new("\"flow".into()), &page, "<b>wiki").into_string()
     }
 
@@ -119,6 +125,8 @@ mod tests {
             "value=\"terms-accept\"",
             "value=\"terms-decline\"",
             "Version 3.",
+            "<input type=\"hidden\" name=\"name\" value=\"house\">",
+            "<input type=\"hidden\" name=\"version\" value=\"3\">",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }

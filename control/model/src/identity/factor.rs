@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClientInfo, Refused, Step};
 use crate::directory::{Line, LoginName};
+use crate::ids::Name;
 use crate::secret::SecretText;
 
 /// What a user can prove, besides a password.
@@ -73,8 +74,20 @@ pub struct GiveFactor {
     pub flow: SecretText,
     /// What was given.
     pub answer: FactorAnswer,
+    /// Of an answer to terms of use: which. `None`: an older identity process, which does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsShown>,
     /// Who asks.
     pub client: ClientInfo,
+}
+
+/// Which terms of use somebody read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermsShown {
+    /// What operators call them.
+    pub name: Name,
+    /// Which version.
+    pub version: u32,
 }
 
 /// What a browser gives.

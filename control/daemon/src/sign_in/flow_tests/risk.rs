@@ -21,7 +21,7 @@ async fn from(world: &World, address: [u8; 4], password: &str) -> Step {
 /// An answer to what was asked for, from an address.
 fn give_from(world: &World, address: [u8; 4], flow: &SecretText, answer: FactorAnswer) -> Step {
     let client = ClientInfo { address: IpAddr::from(address), ..client() };
-    factor(&world.control, GiveFactor { flow: flow.clone(), answer, client })
+    factor(&world.control, GiveFactor { flow: flow.clone(), answer, terms: None, client })
 }
 
 fn code(code: &str) -> FactorAnswer {

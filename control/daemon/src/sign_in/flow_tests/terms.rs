@@ -1,7 +1,7 @@
 //! Terms of use: read and accepted before there is a session, or by one that is enough but for them.
 
 use postern_model::admin::{CreateTerms, UpdateTerms};
-use postern_model::identity::TermsPage;
+use postern_model::identity::{TermsPage, TermsShown};
 use postern_model::ids::Name;
 use postern_model::session::SessionRecord;
 
@@ -115,6 +115,39 @@ async fn a_new_version_is_asked_for_again_where_that_is_wanted() {
     let (flow, page) = shown(accept(&world, &flow));
     assert_eq!(page.version, 4);
     assert!(matches!(accept(&world, &flow), Step::Done(_)));
+}
+
+#[tokio::test]
+async fn an_answer_to_other_terms_than_are_shown_records_nothing() {
+    let world = World::new("off").await;
+    make(&world, "house", None);
+    make(&world, "lab", None);
+    world.set_policy(r#""grant": {"require": {"all": ["terms/house", "terms/lab"]}}"#);
+    let give = |flow: &SecretText, accepts: bool, name: &str, version: u32| {
+        let (answer, terms) = (FactorAnswer::Terms(accepts), Some(TermsShown { name: name.parse().unwrap(), version }));
+        factor(&world.control, GiveFactor { flow: flow.clone(), answer, terms, client: client() })
+    };
+    let (flow, page) = shown(world.after_password().await);
+    assert_eq!((page.name, page.version), (Some(house()), 1));
+    for (name, version) in [("house", 2), ("lab", 1), ("zoo", 1)] {
+        for accepts in [true, false] {
+            let (_, page) = shown(give(&flow, accepts, name, version));
+            assert_eq!((page.name, page.version), (Some(house()), 1), "{name} {version} {accepts}");
+        }
+    }
+    // Somebody clicks twice, and has not read what the first click led to.
+    for click in 1..=2 {
+        let (_, page) = shown(give(&flow, true, "house", 1));
+        assert_eq!(page.name, Some("lab".parse().unwrap()), "{click}");
+    }
+    let browser = world.signed_in(give(&flow, true, "lab", 1)).unwrap();
+    update(&world, true);
+    let (flow, _) = shown(world.begin(Some(&browser)));
+    let (_, page) = shown(give(&flow, true, "house", 1));
+    assert_eq!((page.name, page.version), (Some(house()), 2), "nor with a session");
+    assert!(!record(&world, &browser).terms.count(&house(), now_unix()));
+    assert!(matches!(give(&flow, true, "house", 2), Step::Done(_)));
+    assert!(record(&world, &browser).terms.count(&house(), now_unix()));
 }
 
 #[tokio::test]
