@@ -20,7 +20,7 @@ use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
     apps, assignments, certificates, devices, idps, kept_out, kerberos, networks, oauth, policies, relays,
-    service_tokens, tenants, terms, throttle, user_groups, users,
+    service_tokens, tenants, terms, throttle, user_groups, users, vault,
 };
 
 /// `apply` and `diff`: all of the document or nothing.
@@ -35,6 +35,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
     let run = Run { control, actor };
     let filled = service_tokens::filled(&control.snapshot());
     let naming = policies::naming(&control.snapshot());
+    let entered = vault::own::entered(&control.snapshot());
     let (mut warnings, version) = control.staged(
         actor,
         || {
@@ -61,6 +62,7 @@ pub(crate) fn apply(control: &Control, actor: &Actor, tenant: &str, request: App
             warnings.extend(assigned.into_iter().filter(|said| !warnings.contains(said)).collect::<Vec<_>>());
             warnings.extend(service_tokens::emptied(&filled, &snapshot));
             warnings.extend(policies::narrowed(&naming, &snapshot));
+            warnings.extend(vault::own::all_left_behind(&entered, &snapshot));
             Ok(warnings)
         },
         |_, audit| {
@@ -383,7 +385,10 @@ fn warnings(snapshot: &Snapshot, tenant: &Tenant, document: &Document) -> Vec<St
     let own = snapshot.apps.values().filter(|app| app.id.tenant == tenant.id && document.apps.contains_key(&app.name));
     let now = now_unix();
     own.filter_map(|app| Some((app, postern_model::plan::PlannedApp::parse(app).ok()?)))
-        .flat_map(|(app, planned)| kept_out::people(snapshot, app, now).into_iter().chain(planned.warnings()))
+        .flat_map(|(app, planned)| {
+            let people = kept_out::people(snapshot, app, now).into_iter().chain(planned.warnings());
+            people.chain(vault::unusable(snapshot, app)).chain(vault::own::keyless(snapshot, app))
+        })
         .collect()
 }
 

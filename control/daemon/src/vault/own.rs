@@ -1,7 +1,7 @@
 //! Passwords that users enter themselves (`vault_by=users`), as control gets them: sealed, and for whoever the caller says that it
 //! is, whatever was sealed into them. What was sealed for somebody else no connector opens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::Snapshot;
 use postern_model::admin::Problem;
@@ -99,6 +99,18 @@ pub(crate) fn left_behind(snapshot: &Snapshot, before: &App, app: &App) -> Optio
             "{name}: {count} of its credentials were entered by users, who cannot change or remove them any more: postern vault list {name}"
         )
     })
+}
+
+/// Applications of which users entered passwords, as they are before a change of many.
+pub(crate) fn entered(snapshot: &Snapshot) -> Vec<App> {
+    let entered = snapshot.credentials.values().filter(|held| held.by == SetBy::User);
+    let apps: BTreeSet<AppId> = entered.map(|held| held.purpose.app).collect();
+    apps.iter().filter_map(|id| snapshot.apps.get(id).cloned()).collect()
+}
+
+/// [`left_behind`], of those that were [`entered`].
+pub(crate) fn all_left_behind(entered: &[App], now: &Snapshot) -> Vec<String> {
+    entered.iter().filter_map(|before| left_behind(now, before, now.apps.get(&before.id)?)).collect()
 }
 
 fn count_by_users(snapshot: &Snapshot, app: AppId) -> usize {

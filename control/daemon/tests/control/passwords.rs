@@ -315,19 +315,42 @@ fn nobody_keeps_connectors_busy_with_passwords() {
     assert_eq!((scene.listed(), scene.enters(&bert, "his")), (vec![], json!({"is": "done"})));
 }
 
+const APPLY: &str = "/v1/tenants/default/apply";
+
+fn document(internal_url: &str, who: &str) -> Value {
+    let mut crm = crate::world::app("crm", "https://crm.localhost");
+    crm.as_object_mut().unwrap().remove("name");
+    (crm["preauth"], crm["group"], crm["internal_url"]) = (json!("oidc"), json!("default"), json!(internal_url));
+    crm["settings"] = by(who);
+    json!({"document": {"connector_groups": ["default"], "apps": {"crm": crm}}})
+}
+
 #[test]
 fn documents_say_who_enters_passwords() {
     let world = World::start();
-    let document = |by: &str| {
-        let mut crm = crate::world::app("crm", "https://crm.localhost");
-        crm.as_object_mut().unwrap().remove("name");
-        (crm["preauth"], crm["group"]) = (json!("oidc"), json!("default"));
-        crm["settings"] = json!({"sso": "basic", "backend_plaintext": "allow", "vault_by": by});
-        json!({"document": {"connector_groups": ["default"], "apps": {"crm": crm}}})
-    };
-    world.done::<Value>("POST", "/v1/tenants/default/apply", &document("users"));
+    let applied: Value = world.done("POST", APPLY, &document("http://127.0.0.1:8000", "users"));
+    assert!(applied["warnings"].to_string().contains("vault key create --group default"), "{applied}");
     let kept: Value = world.done("GET", "/v1/tenants/default/document", &Value::Null);
     assert!(kept.to_string().contains("\"vault_by\":\"users\""), "{kept}");
-    let (code, detail) = world.refused("POST", "/v1/tenants/default/apply", &document("everybody"));
+    let (code, detail) = world.refused("POST", APPLY, &document("http://127.0.0.1:8000", "everybody"));
     assert!(code == "setting-invalid" && detail.contains("must be operators or users"), "{code} {detail}");
+}
+
+#[test]
+fn documents_warn_of_what_becomes_of_passwords_that_are_there() {
+    let mut scene = Scene::start();
+    let anna = scene.site.browser("anna");
+    assert_eq!(scene.enters(&anna, "hunter2"), json!({"is": "done"}));
+    let world = &scene.site.world;
+    for (internal_url, who, warned) in [
+        (
+            "http://127.0.0.1:8000",
+            "operators",
+            "1 of its credentials were entered by users, who cannot change or remove",
+        ),
+        ("http://127.0.0.1:8001", "operators", "1 of its credentials cannot be used until they are set again"),
+    ] {
+        let applied: Value = world.done("POST", APPLY, &document(internal_url, who));
+        assert!(applied["warnings"].to_string().contains(warned), "{applied}");
+    }
 }
