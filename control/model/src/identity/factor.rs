@@ -213,3 +213,19 @@ pub enum FactorKind {
 
 /// Longest name of a key.
 pub const FACTOR_NAME_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::TermsPage;
+
+    #[test]
+    fn what_older_ones_say_about_terms_is_understood() {
+        let old = r#"{"flow": "f", "answer": {"terms": true}, "client": {"address": "192.0.2.1"}}"#;
+        let given: GiveFactor = serde_json::from_str(old).unwrap();
+        assert_eq!((given.answer, given.terms), (FactorAnswer::Terms(true), None));
+        let old = r#"{"title": "T", "version": 1, "format": "plain", "text": "x", "again": false}"#;
+        let page: TermsPage = serde_json::from_str(old).unwrap();
+        assert_eq!(page.name, None);
+    }
+}
