@@ -242,7 +242,7 @@ async fn a_device_sets_up_no_second_factor() {
     assert_eq!(world.logged(), ["mfa-needed"]);
     assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));
 
-    world.set_policy(r#""grant": {"require": {}}"#);
+    world.set_policy(r#""grant": {"require": {}}, "session": {"no_persistent": true}"#);
     let browser = world.signed_in(by_device(&world, &device)).unwrap();
     for action in [AccountAction::Show, AccountAction::Add] {
         let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!("shown") };

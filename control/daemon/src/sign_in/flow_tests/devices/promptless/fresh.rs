@@ -18,7 +18,7 @@ async fn by_password(world: &World, step: Step) -> SecretText {
 async fn a_policy_that_wants_a_sign_in_from_time_to_time_wants_a_password() {
     let (world, device) = with_a_device().await;
     for session in [r#""sign_in_frequency_s": 3600"#, r#""idle_max_s": 3600"#] {
-        world.set_policy(r#""grant": {"require": {}}"#);
+        world.set_policy(r#""grant": {"require": {}}, "session": {"no_persistent": true}"#);
         let before = world.signed_in(by_device(&world, &device)).unwrap();
         assert!(matches!(world.begin(Some(&before)), Step::Done(_)));
         world.set_policy(&format!(r#""grant": {{"require": {{}}}}, "session": {{{session}}}"#));
