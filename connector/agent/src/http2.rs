@@ -42,6 +42,18 @@ pub(crate) struct Http2Lease {
     pub(crate) reused: bool,
 }
 
+/// What backends are told of this end of a connection.
+pub(crate) fn settings() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(BACKEND_HEAD_BYTES_MAX)
+        .max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
+    builder
+}
+
 impl Http2Backend {
     pub(crate) async fn begin(
         stream: Stream,
@@ -49,14 +61,7 @@ impl Http2Backend {
         permit: Option<Permit>,
         counted: Counted,
     ) -> Result<Rc<Self>, Failed> {
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .initial_window_size(HTTP2_STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(BACKEND_HEAD_BYTES_MAX)
-            .max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
-        let begun = builder.handshake(Duplex::new(stream)).await;
+        let begun = settings().handshake(Duplex::new(stream)).await;
         let (handle, connection) = begun.map_err(|error| Failed::over_http2(&error).unprocessed())?;
         let backend = Rc::new(Self {
             handle: RefCell::new(handle),

@@ -10,17 +10,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use h2::client::{Builder, Connection};
+use h2::client::Connection;
 use h2::{Reason, RecvStream};
 use postern_http::{Limits, Method, RequestHead, ResponseHead, Scheme, Version, h2 as heads};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::http::{Got, TLS_ALERT, Trouble, Wire};
 use crate::backend::Backend;
-use crate::limits::{
-    ASKED_BYTES_MAX, BACKEND_HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_SEND_BUFFER_BYTES,
-    HTTP2_STREAM_WINDOW_BYTES,
-};
+use crate::http2;
+use crate::limits::ASKED_BYTES_MAX;
 
 /// A wire behind the library's traits. It is read once for each permission: else the library would read until the answer is over,
 /// and longer.
@@ -47,13 +45,7 @@ pub(super) fn get(wire: Box<dyn Wire>, backend: &Backend, head: &RequestHead, as
     let scheme = if backend.internal.tls { Scheme::Https } else { Scheme::Http };
     let request = heads::sent_request(head, scheme).map_err(|unfit| Trouble::NotHttp2(unfit.to_string()))?;
     let reads = Rc::new(Reads::default());
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(HTTP2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(BACKEND_HEAD_BYTES_MAX)
-        .max_send_buffer_size(HTTP2_SEND_BUFFER_BYTES);
+    let builder = http2::settings();
     let begun = pin!(builder.handshake::<_, Bytes>(Blocking { wire, reads: Rc::clone(&reads) }));
     // It writes, and waits for nothing.
     let Poll::Ready(begun) = begun.poll(&mut context()) else { return Err(Trouble::Slow) };
