@@ -55,7 +55,7 @@ impl World {
         let publish = PublishIdentity { external_url, certificate_pem: None, key_pem: None };
         identity::publish(&control, &Actor::Control, publish).unwrap();
         let world = Self { control, folder, keep: false };
-        world.set_mfa(mfa);
+        world.set_app(&[("mfa", mfa)]);
         let hash = world.control.hasher.hash(SecretText::new(PASSWORD.into()), "anna").await.unwrap();
         for login in ["anna", "bert"] {
             let create = serde_json::from_value::<CreateUser>(serde_json::json!({ "login": login })).unwrap();
@@ -66,7 +66,7 @@ impl World {
         world
     }
 
-    fn set_mfa(&self, mfa: &str) {
+    fn set_app(&self, settings: &[(&str, &str)]) {
         let entry = AppEntry {
             external_url: "https://wiki.example.com/".into(),
             internal_url: "http://10.0.0.5:8080/".into(),
@@ -74,7 +74,7 @@ impl World {
             group: None,
             certificate_pem: None,
             key_pem: None,
-            settings: BTreeMap::from([("mfa".to_owned(), mfa.to_owned())]),
+            settings: settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         };
         let tenant = identity::default_tenant(&self.control.snapshot()).unwrap();
         apps::put(&self.control, &Actor::Control, &tenant, &"wiki".parse().unwrap(), entry).unwrap();
@@ -211,7 +211,7 @@ async fn an_application_can_demand_a_factor_and_who_has_one_is_always_asked() {
     assert_eq!(codes.len(), 10);
     assert!(is_multi_factor(&world.session(&browser).unwrap().methods));
     assert_eq!(world.logged(), ["mfa-needed", "success"]);
-    world.set_mfa("off");
+    world.set_app(&[("mfa", "off")]);
     let ask = asked(world.after_password().await);
     assert!(matches!(&ask.factor, Factor::Second(second) if second.totp && second.recovery && second.key.is_none()));
     world.signed_in(world.code(&ask.flow, &code_at(&secret, 0)));
@@ -302,7 +302,7 @@ async fn a_session_becomes_a_stronger_one_with_another_id() {
     let weak = world.signed_in(world.after_password().await).unwrap();
     let old = world.session(&weak).unwrap();
     assert!(matches!(world.begin(Some(&weak)), Step::Done(_)), "enough");
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     let ask = asked(world.begin(Some(&weak)));
     let Factor::Enrol(enrolment) = &ask.factor else { panic!("{ask:?}") };
     assert_eq!(ask.login.as_ref().map(LoginName::as_str), Some("anna"));

@@ -184,7 +184,7 @@ async fn whose_device_is_vouched_for_is_not_sent_to_show_it() {
 async fn a_session_that_becomes_a_stronger_one_keeps_what_was_said_until_somebody_else_says_who_it_is() {
     let world = world(&["compliant=state"]).await;
     let weak = world.signed_in(by_provider(&world, DeviceState::Compliant)).unwrap();
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     let ask = asked(world.begin(Some(&weak)));
     let Factor::Enrol(enrolment) = &ask.factor else { panic!("{ask:?}") };
     let secret = totp_secret(enrolment.totp.as_ref().unwrap().secret.expose());

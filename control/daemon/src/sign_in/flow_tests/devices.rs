@@ -280,7 +280,7 @@ async fn a_stronger_session_keeps_the_device_that_was_shown() {
     let device = enrol(&world, "anna");
     world.set_policy(REGISTERED);
     let browser = world.signed_in(shown(&world, world.after_password().await, Some(&device.certificate))).unwrap();
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     let ask = asked(world.begin(Some(&browser)));
     let Factor::Enrol(enrolment) = &ask.factor else { panic!("{ask:?}") };
     let secret = totp_secret(enrolment.totp.as_ref().unwrap().secret.expose());

@@ -161,14 +161,14 @@ async fn a_ticket_sets_up_no_second_factor() {
     assert_eq!(problem(give(&world, &ask.flow, good(ANNA), client())), "sign-in-over", "nor once more");
     assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));
 
-    world.set_mfa("off");
+    world.set_app(&[("mfa", "off")]);
     let browser = world.signed_in(shown(&world, ANNA)).unwrap();
     for action in [AccountAction::Show, AccountAction::Add] {
         let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!("shown") };
         let ask = asked(*step);
         assert!(ask.factor == Factor::Password && !ask.negotiate);
     }
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     let ask = asked(world.begin(Some(&browser)));
     assert!(ask.factor == Factor::Password && !ask.negotiate, "by a session that it made, neither");
 }

@@ -13,16 +13,7 @@ async fn world() -> (World, VaultKeyPair) {
     let world = World::new("off").await;
     let tenant = identity::default_tenant(&world.control.snapshot()).unwrap();
     let settings = [("sso", "basic"), ("vault_by", "users"), ("backend_plaintext", "allow")];
-    let entry = AppEntry {
-        external_url: "https://wiki.example.com/".into(),
-        internal_url: "http://10.0.0.5:8080/".into(),
-        preauth: Preauth::Oidc,
-        group: None,
-        certificate_pem: None,
-        key_pem: None,
-        settings: settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-    };
-    apps::put(&world.control, &Actor::Control, &tenant, &"wiki".parse().unwrap(), entry).unwrap();
+    world.set_app(&settings);
     let everyone: Assign = serde_json::from_str(r#"{"app": "wiki", "everyone": true}"#).unwrap();
     assignments::put(&world.control, &Actor::Control, &tenant, &everyone).unwrap();
     let pair = VaultKeyPair::generate().unwrap();

@@ -75,7 +75,7 @@ async fn without_policies_a_factor_is_set_up_at_any_risk() {
     let mut world = World::new("off").await;
     locate(&mut world);
     world.signed_in(from(&world, BERLIN, PASSWORD).await).unwrap();
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     assert!(matches!(asked(from(&world, TOKYO, PASSWORD).await).factor, Factor::Enrol(_)));
 }
 

@@ -68,7 +68,7 @@ async fn an_old_session_proves_all_of_it_again_before_factors_change() {
         let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!() };
         assert!(matches!(asked(*step).factor, Factor::Password));
     }
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     let ask = asked(world.begin(Some(&browser)));
     assert!(matches!(ask.factor, Factor::Password), "whoever found it open must not set a factor up");
     assert!(matches!(asked(world.password(&ask.flow).await).factor, Factor::Enrol(_)));

@@ -248,7 +248,7 @@ async fn a_device_sets_up_no_second_factor() {
         let AccountAnswer::Step(step) = world.account(&browser, action) else { panic!("shown") };
         assert_eq!(asked(*step).factor, Factor::Password);
     }
-    world.set_mfa("required");
+    world.set_app(&[("mfa", "required")]);
     assert_eq!(asked(world.begin(Some(&browser))).factor, Factor::Password, "by a session that it made, neither");
 }
 

@@ -13,16 +13,7 @@ const ACS: &str = "https://wiki.example.com/acs";
 async fn takes_assertions(world: &World) {
     saml::ensure(&world.control).await.unwrap();
     let settings = [("sso", "saml"), ("sso_saml_entity_id", ENTITY), ("sso_saml_acs", ACS)];
-    let entry = AppEntry {
-        external_url: "https://wiki.example.com/".into(),
-        internal_url: "http://10.0.0.5:8080/".into(),
-        preauth: Preauth::Oidc,
-        group: None,
-        certificate_pem: None,
-        key_pem: None,
-        settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-    };
-    apps::put(&world.control, &Actor::Control, &tenant(world), &"wiki".parse().unwrap(), entry).unwrap();
+    world.set_app(&settings);
     let (app, principal) = (world.app(), Principal::Everyone);
     let assignment = Assignment { app, principal, role: None, expires_unix: None, created_unix_ms: 0 };
     let mut draft = Draft::default();
