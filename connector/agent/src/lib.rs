@@ -50,5 +50,9 @@ use std::process::ExitCode;
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    postern_service::failure::run("postern-connector", process::main)
+    let status = postern_service::failure::status("postern-connector", process::main);
+    #[cfg(feature = "kerberos")]
+    postern_sso::kerberos::leave(status);
+    #[cfg(not(feature = "kerberos"))]
+    ExitCode::from(status)
 }

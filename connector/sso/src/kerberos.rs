@@ -22,9 +22,11 @@ use crate::failure::{FailureKind, KerberosFailure};
 use crate::tickets::{Authority, Proof, Wanted};
 
 mod account;
+mod leave;
 mod settings;
 
 pub use account::OwnAccount;
+pub use leave::leave;
 pub use settings::{NotPrepared, prepare};
 
 /// The connector's own account, as its keytab proves it. Its own ticket lives in memory.

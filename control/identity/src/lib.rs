@@ -43,7 +43,7 @@ use kerberos::Acceptor;
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    postern_service::failure::run("postern-identity", || {
+    let status = postern_service::failure::status("postern-identity", || {
         let args = config::parse::<Args>()?;
         logging::init("postern-identity");
         let (options, key) = args.options()?;
@@ -53,7 +53,11 @@ pub fn main() -> ExitCode {
             let acceptor = key.map(|key| Acceptor::open(&key, &state_dir)).transpose()?;
             start(credentials, acceptor)
         })
-    })
+    });
+    #[cfg(feature = "kerberos")]
+    postern_sso::kerberos::leave(status);
+    #[cfg(not(feature = "kerberos"))]
+    ExitCode::from(status)
 }
 
 /// Serves what the relays bring, on a thread of its own.

@@ -96,10 +96,12 @@ impl<T, E: fmt::Display> OrFail<T> for Result<T, E> {
 
 /// Runs a program's `main` and reports how it ended: `postern-relay: error: … (what to do)`.
 pub fn run(program: &str, main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
-    match main() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ExitCode::from(report(program, &error)),
-    }
+    ExitCode::from(status(program, main))
+}
+
+/// The same, for whoever ends the process otherwise than by returning.
+pub fn status(program: &str, main: impl FnOnce() -> anyhow::Result<()>) -> u8 {
+    main().map_or_else(|error| report(program, &error), |()| 0)
 }
 
 /// Writes the error's line and gives the status to exit with.

@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
@@ -13,7 +12,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
-use postern_sso::kerberos::{Delegation, prepare};
+use postern_sso::kerberos::{Delegation, leave, prepare};
 use postern_sso::{
     Authority as _, FailureKind, KerberosFailure, Negotiation, Proof, Reply, SignOn as _, Tickets, Wanted,
 };
@@ -37,7 +36,8 @@ struct Args {
     /// Print the token as a header field, read the service's answer (WWW-Authenticate, base64) from standard input, check it
     #[arg(long)]
     exchange: bool,
-    /// Ask for so many tokens at once, as a busy connector does, every fourth of a fresh ticket; say how long it took
+    /// Ask for so many tokens at once, as a busy connector does, every fourth of a fresh ticket; say how long it took; ask
+    /// once more and end in the midst of it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     requests: Option<u16>,
 }
@@ -46,7 +46,7 @@ const EXAMPLES: &str = "Example:
   postern-kerberos-check --keytab /etc/postern/connector.keytab --kerberos-principal HTTP/connector.example.com@EXAMPLE.COM \\
     --user anna@EXAMPLE.COM --service HTTP/app.example.com@EXAMPLE.COM";
 
-fn main() -> ExitCode {
+fn main() {
     let args = Args::parse();
     let file = std::env::temp_dir().join(format!("postern-kerberos-check-{}.conf", std::process::id()));
     let done = prepare(&file).map_err(|error| error.to_string()).and_then(|()| {
@@ -55,13 +55,13 @@ fn main() -> ExitCode {
     });
     // It lies in a folder that is emptied anyway.
     let _ = std::fs::remove_file(&file);
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    leave(match done {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("postern-kerberos-check: {error}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    })
 }
 
 fn run(args: &Args, wanted: &Wanted) -> Result<(), KerberosFailure> {
@@ -109,6 +109,9 @@ fn many(delegation: Delegation, wanted: &Wanted, requests: u16) -> Result<(), Ke
     }
     let ms = begun.elapsed().as_millis();
     eprintln!("{requests} tokens in {ms} ms, all different, {held} of them of a ticket that was held");
+    // As a connector that is told to stop: its threads are within the library.
+    let (sender, _unread) = channel();
+    (0..requests).for_each(|number| ask(number, sender.clone()));
     Ok(())
 }
 
