@@ -1,5 +1,10 @@
 //! The connector inside another program: it dials, enrols and carries requests as ever, and hands those of one backend to the
-//! program itself, each connection as one end of a socket pair. Nothing listens here either.
+//! program itself, each connection as one end of a socket pair. Nothing listens here either. What the program asks of control
+//! goes by the same relays.
+
+mod control;
+
+pub use control::{Bounds, ControlClient, Unanswered};
 
 use std::fmt;
 use std::os::unix::net::UnixStream;
@@ -73,27 +78,15 @@ pub(crate) fn is_built_in(host: &str) -> bool {
 }
 
 impl Credentials {
-    /// The relays that it dials.
-    #[must_use]
-    pub fn relays(&self) -> &[RelayAddress] {
-        &self.relays
-    }
-
     /// TLS with a relay that carries bytes to control.
-    ///
-    /// # Errors
-    /// When the certificate cannot be used.
-    pub fn relay_tls(&self, relay: &RelayAddress) -> Result<ClientConfig, rustls::Error> {
+    fn relay_tls(&self, relay: &RelayAddress) -> Result<ClientConfig, rustls::Error> {
         let Transport::Tls(identity) = self.shared.transport() else { return Err(not_enrolled()) };
         let expected = Expected::Authority(identity.authority.clone());
         client_config(relay, expected, Some(identity.own_certificate()), ALPN)
     }
 
     /// TLS with control, within what a relay carries, and the name that control shows.
-    ///
-    /// # Errors
-    /// When the certificate cannot be used.
-    pub fn control_tls(&self) -> Result<(ClientConfig, ServerName<'static>), rustls::Error> {
+    fn control_tls(&self) -> Result<(ClientConfig, ServerName<'static>), rustls::Error> {
         let Transport::Tls(identity) = self.shared.transport() else { return Err(not_enrolled()) };
         let mut roots = RootCertStore::empty();
         roots.add(identity.authority.clone())?;

@@ -47,9 +47,7 @@ impl From<Unanswered> for Stopped {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Refused(failure) => Self::Failed(failure),
-            other @ (Unanswered::Unreachable(_) | Unanswered::Status(_) | Unanswered::Malformed(_)) => {
-                Self::Unanswered(other)
-            }
+            other @ (Unanswered::Status(_) | Unanswered::Unheard(_)) => Self::Unanswered(other),
         }
     }
 }
