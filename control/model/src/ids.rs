@@ -114,7 +114,7 @@ macro_rules! text_serde {
 
 /// Names that are unique in a tenant, with it: `t1/hq`.
 macro_rules! name_in_tenant {
-    ($(#[$doc:meta])* $name:ident, $expected:literal) => {
+    ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
@@ -130,23 +130,15 @@ macro_rules! name_in_tenant {
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+        impl std::str::FromStr for $name {
+            type Err = crate::ids::IdInvalid;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let (tenant, name) = text.split_once('/').unwrap_or((text, ""));
+                Ok(Self { tenant: tenant.parse()?, name: name.parse()? })
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use serde::de::Error as _;
-                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
-                let (tenant, name) = text.split_once('/').ok_or_else(|| D::Error::custom($expected))?;
-                Ok(Self {
-                    tenant: tenant.parse().map_err(D::Error::custom)?,
-                    name: name.parse().map_err(D::Error::custom)?,
-                })
-            }
-        }
+        crate::directory::as_text!($name);
     };
 }
 pub(crate) use name_in_tenant;

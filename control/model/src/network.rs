@@ -21,7 +21,7 @@ pub struct Network {
 
 name_in_tenant!(
     /// A tenant's network by name. As text: `t1/hq`.
-    NetworkKey, "a network's key is TENANT/NAME"
+    NetworkKey
 );
 
 impl Network {

@@ -28,7 +28,7 @@ pub struct DeviceAuthority {
 
 name_in_tenant!(
     /// A tenant's authority by name. As text: `t1/own`.
-    DeviceAuthorityKey, "a device authority's key is TENANT/NAME"
+    DeviceAuthorityKey
 );
 
 /// An authority's certificate, DER. As text: Base64. Whoever puts it into the state has looked at it; whoever reads it checks
