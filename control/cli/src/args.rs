@@ -26,7 +26,7 @@ mod vault;
 
 pub(crate) use access::{
     AccessCommand, AccessDeviceCommand, AccessRequestCommand, AccessTokenCommand, CreateTokenArgs, CurlArgs,
-    DecideArgs, EnrolDeviceArgs, LoginArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs,
+    DecideArgs, EnrolDeviceArgs, LoginArgs, ReachArgs, RotateTokenArgs, SetTokenArgs, ValidityArgs,
 };
 pub(crate) use access_review::{AccessReviewCommand, DecideReviewArgs, Undecided};
 pub(crate) use app::{AppCommand, CheckArgs, PublishArgs, SetArgs};

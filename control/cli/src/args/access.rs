@@ -71,6 +71,13 @@ pub(crate) struct LoginArgs {
     /// The client that your administrator made for the command line: `postern client add NAME --public --device …`
     #[arg(long, value_name = "CLIENT_ID")]
     pub(crate) client: String,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// How what users open is reached.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReachArgs {
     /// Trust the authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -107,12 +114,8 @@ pub(crate) struct EnrolDeviceArgs {
     /// The folder that key.pem and certificate.pem are written to
     #[arg(long, value_name = "DIR", default_value = "postern-device")]
     pub(crate) out: PathBuf,
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Connect to this address instead of what the names say: to try a relay that is in no DNS yet
-    #[arg(long, value_name = "IP:PORT")]
-    pub(crate) connect_to: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
 }
 
 #[derive(clap::Args, Debug)]

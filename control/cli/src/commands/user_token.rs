@@ -28,11 +28,11 @@ use kept::{Kept, Login};
 use provider::Tokens;
 
 pub(super) fn login(args: &LoginArgs) -> Result<()> {
-    let LoginArgs { url, client, ca, connect_to } = args;
+    let LoginArgs { url, client, reach } = args;
     let url = address(url)?;
     // Before anybody goes to a browser: what cannot be kept need not be asked for.
     drop(Kept::open()?);
-    let login = login::login(&url, client, (ca.as_deref(), *connect_to))?;
+    let login = login::login(&url, client, reach)?;
     let app = login.app.clone();
     Kept::open()?.put(login)?;
     eprintln!("signed in to {app}; try: postern access curl {app}");

@@ -33,7 +33,7 @@ struct Enrolled {
 }
 
 pub(crate) fn enrol(args: &EnrolDeviceArgs, output: Output) -> Result<()> {
-    let EnrolDeviceArgs { url, client, name, platform, out, ca, connect_to } = args;
+    let EnrolDeviceArgs { url, client, name, platform, out, reach } = args;
     let url = address(url)?;
     let name = match name {
         Some(name) => name.to_string(),
@@ -41,7 +41,7 @@ pub(crate) fn enrol(args: &EnrolDeviceArgs, output: Output) -> Result<()> {
     };
     let files = Files::at(out)?;
     let key = files.key()?;
-    let https = Https::new(ca.as_deref(), *connect_to)?;
+    let https = Https::new(reach.ca.as_deref(), reach.connect_to)?;
     let metadata = login::metadata(&https, &url)?;
     let at = format!("{}{ENROL_DEVICE_PATH}", metadata.issuer);
     let at: Url = at.parse().map_err(|_| Failure::new(format!("{} is no address", metadata.issuer)))?;

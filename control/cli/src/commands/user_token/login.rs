@@ -1,8 +1,6 @@
 //! Signing in: the application names who gives out tokens (RFC 9728), and the user agrees in a browser, here or on another device
 //! (RFC 8628).
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,6 +12,7 @@ use url::Url;
 use super::kept::{Login, covers};
 use super::now_unix;
 use super::provider::{self, Tokens};
+use crate::args::ReachArgs;
 use crate::https::Https;
 
 /// RFC 9728 §2.
@@ -47,9 +46,9 @@ struct Device {
     interval: u64,
 }
 
-pub(super) fn login(url: &Url, client: &str, (ca, connect_to): (Option<&Path>, Option<SocketAddr>)) -> Result<Login> {
-    let ca = ca.map(std::path::absolute).transpose()?;
-    let https = Https::new(ca.as_deref(), connect_to)?;
+pub(super) fn login(url: &Url, client: &str, reach: &ReachArgs) -> Result<Login> {
+    let ca = reach.ca.as_deref().map(std::path::absolute).transpose()?;
+    let https = Https::new(ca.as_deref(), reach.connect_to)?;
     let resource = resource(&https, url)?;
     let metadata = metadata_of(&https, &resource)?;
     let scope = resource.scopes_supported.join(" ");
@@ -61,7 +60,7 @@ pub(super) fn login(url: &Url, client: &str, (ca, connect_to): (Option<&Path>, O
         token_endpoint: metadata.token_endpoint,
         revocation_endpoint: metadata.revocation_endpoint,
         ca,
-        connect_to,
+        connect_to: reach.connect_to,
         access_token,
         refresh_token,
         expires_unix: now_unix().saturating_add(expires_in),
