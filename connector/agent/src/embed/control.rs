@@ -158,3 +158,6 @@ fn unreachable(error: impl Display) -> Unanswered {
 fn malformed(error: impl Display) -> Unanswered {
     Unanswered::Malformed(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
