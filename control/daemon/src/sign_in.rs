@@ -23,6 +23,7 @@ mod refusals;
 mod risk;
 pub(crate) mod saml;
 mod second;
+mod tabs;
 mod terms;
 mod ticket;
 mod totp;
@@ -77,6 +78,8 @@ pub(crate) struct SignIns {
     answered: saml::Answered,
     pub(crate) devices: devices::Devices,
     visits: device_host::Visits,
+    /// Sessions that devices began, by what their browsers keep of the way there.
+    begun: Waiting<SessionId>,
 }
 
 /// What a redeemed code is worth.
@@ -104,7 +107,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         source: client.address,
         tenant: app.id.tenant,
         goal: Goal::App,
-        replaces: session.as_ref().map(|session| session.id),
+        replaces: Cell::new(session.as_ref().map(|session| session.id)),
         stage: RefCell::new(Stage::Password(None)),
         again: Cell::new(missed.again),
         declined: RefCell::default(),
@@ -253,7 +256,7 @@ fn make_session(
         Vouched::Nobody => {}
     }
     // A session never becomes a stronger one: whoever knows the old one's cookies has nothing of the new one.
-    if let Some(replaced) = at.flow.replaces {
+    if let Some(replaced) = at.flow.replaces.get() {
         draft.session(SessionChange::Removed(replaced));
     }
     draft.session(SessionChange::Put(Box::new(stored)));

@@ -36,7 +36,9 @@ pub(crate) async fn back(control: &Control, headers: &HeaderMap, query: &str) ->
     // Also where there are none: the ticket is used up by whoever brings it.
     let bindings = cookies::devices(headers);
     let ticket = SecretText::new(fields.take(DEVICE_TICKET));
-    step(control.ask(path::DEVICE_RETURN, &ReturnDevice { ticket, bindings, client }).await, redirect)
+    // Another tab may have been back before.
+    let browser = cookies::browser(headers);
+    step(control.ask(path::DEVICE_RETURN, &ReturnDevice { ticket, bindings, browser, client }).await, redirect)
 }
 
 /// The certificate that TLS was made with: one field with one byte sequence (RFC 9440 §2.2), or none. The outer `None`: something

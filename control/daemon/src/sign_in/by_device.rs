@@ -16,6 +16,7 @@ use super::device_host::{self, Shown, Visit};
 use super::flow::{At, Proven, Stage, Vouched};
 use super::password::Attempt;
 use super::risk::Judged;
+use super::tabs::{self, Tab};
 use super::{enter, log, second};
 use crate::clock::now_unix;
 use crate::control::{Control, Draft};
@@ -50,11 +51,21 @@ struct Stays {
 }
 
 /// The browser is back, before anybody said who they are. Whoever does then has the device that was shown, if it may be theirs.
-pub(super) fn arrived(control: &Control, at: &At<'_>, shown: Shown) -> Step {
+pub(super) fn arrived(control: &Control, at: &At<'_>, shown: Shown, tab: &Tab<'_>) -> Step {
+    if let Some(session) = tab.session(control, at.flow.tenant) {
+        return tabs::join(control, at, &session);
+    }
     let judged = judge(control, at, &shown);
     at.flow.visit.replace(Visit::Back(shown));
     let stays = match judged {
-        Ok((user, device)) => return second::go_on(control, at, &user, proven(&user, device), Draft::default()),
+        Ok((user, device)) => {
+            if let Some(session) = tab.begun(control, &user, device) {
+                return tabs::join(control, at, &session);
+            }
+            let step = second::go_on(control, at, &user, proven(&user, device), Draft::default());
+            tab.keep(control, at, &step);
+            return step;
+        }
         Err(stays) => stays,
     };
     at.flow.stage.replace(Stage::Password(None));

@@ -71,7 +71,7 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
         source: client.address,
         tenant: of.id.tenant,
         goal: Goal::Client(Rc::clone(&wanted)),
-        replaces: session.as_ref().map(|session| session.id),
+        replaces: Cell::new(session.as_ref().map(|session| session.id)),
         stage: RefCell::new(Stage::Password(None)),
         missed: Missed { again, ..Missed::default() },
         visit: RefCell::new(if wanted.silent { Visit::Waived } else { Visit::NotYet }),

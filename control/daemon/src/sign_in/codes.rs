@@ -91,7 +91,7 @@ mod tests {
             source: std::net::IpAddr::from([192, 0, 2, 1]),
             tenant: TenantId::DEFAULT,
             goal: super::super::Goal::App,
-            replaces: None,
+            replaces: Default::default(),
             stage: std::cell::RefCell::new(super::super::Stage::Taken),
             missed: postern_model::identity::Missed::default(),
             visit: std::cell::RefCell::default(),

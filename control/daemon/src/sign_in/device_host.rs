@@ -25,6 +25,7 @@ use postern_model::secret::SecretText;
 
 use super::flow::{At, Proven, Stage};
 use super::second::{active, finish, resume};
+use super::tabs::Tab;
 use super::terms::is_first;
 use super::waiting::Waiting;
 use super::{alive_of, by_device, done, flow_over, internal, issuer, log_with, refused, second};
@@ -168,7 +169,7 @@ fn shown(control: &Control, tenant: TenantId, certificate: Option<&str>) -> Show
 
 /// A browser is back. What it showed counts if it is the one that was sent.
 pub(crate) fn back(control: &Control, request: &ReturnDevice) -> Step {
-    let ReturnDevice { ticket, bindings, client } = request;
+    let ReturnDevice { ticket, bindings, browser: _, client } = request;
     let key = secret_key(ticket.expose());
     // Whoever asks, it is gone then.
     let taken = control.sign_ins.borrow_mut().visits.back.take_if_good(&key, now_unix());
@@ -178,15 +179,16 @@ pub(crate) fn back(control: &Control, request: &ReturnDevice) -> Step {
     let Some(flow) = control.sign_ins.borrow().find(&secret_key(secret.expose())) else {
         return Step::Refused(flow_over());
     };
-    if !is_of_this_browser(&flow.visit.borrow(), bindings) {
+    let binding = of_this_browser(&flow.visit.borrow(), bindings);
+    let Some(binding) = binding else {
         tracing::warn!("a device was shown by another browser than the one that signs in");
         return Step::Refused(elsewhere());
-    }
+    };
     let Some(app) = control.snapshot().apps.get(&flow.app).cloned() else { return Step::Refused(flow_over()) };
     let at = At { secret: &secret, flow: &flow, app: &app, client };
     let (proven, session) = match flow.stage.replace(Stage::Taken) {
         Stage::Device(proven, session) => (proven, session),
-        Stage::DeviceFirst => return by_device::arrived(control, &at, shown),
+        Stage::DeviceFirst => return by_device::arrived(control, &at, shown, &Tab { binding, shows: request }),
         Stage::Password(_)
         | Stage::Second(..)
         | Stage::Enrol(..)
@@ -215,10 +217,11 @@ pub(super) fn shown_before(control: &Control, at: &At<'_>, user: &User) -> Optio
     device
 }
 
-fn is_of_this_browser(visit: &Visit, bindings: &[SecretText]) -> bool {
-    let Visit::Away(hash) = visit else { return false };
+/// What the browser that was sent keeps, as a hash, if it is this one.
+fn of_this_browser(visit: &Visit, bindings: &[SecretText]) -> Option<[u8; 32]> {
+    let Visit::Away(hash) = visit else { return None };
     let is_it = |binding: &SecretText| verify_slices_are_equal(&secret_key(binding.expose()), hash).is_ok();
-    bindings.iter().take(DEVICE_COOKIES).any(is_it)
+    bindings.iter().take(DEVICE_COOKIES).any(is_it).then_some(*hash)
 }
 
 /// With the session that there is, were it one with this device: what else it lacks is asked for, and another takes its place.

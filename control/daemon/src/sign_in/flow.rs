@@ -37,7 +37,7 @@ pub(super) struct Flow {
     pub(super) tenant: TenantId,
     pub(super) goal: Goal,
     /// What the browser has, and will have no more once this succeeds.
-    pub(super) replaces: Option<SessionId>,
+    pub(super) replaces: Cell<Option<SessionId>>,
     pub(super) stage: RefCell<Stage>,
     /// What the application's relay missed in the session that it was shown.
     pub(super) missed: Missed,

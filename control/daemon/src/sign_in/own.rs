@@ -54,7 +54,7 @@ impl Own {
             source: client.address,
             tenant: user.id.tenant,
             goal,
-            replaces: Some(session.id),
+            replaces: Cell::new(Some(session.id)),
             stage: RefCell::new(Stage::Taken),
             missed: Missed::default(),
             visit: RefCell::default(),

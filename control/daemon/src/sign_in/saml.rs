@@ -79,7 +79,7 @@ pub(crate) fn start(control: &Control, request: StartSaml) -> Step {
         source: client.address,
         tenant: app.id.tenant,
         goal: Goal::Saml(Box::new(wanted)),
-        replaces: session.as_ref().map(|session| session.id),
+        replaces: Cell::new(session.as_ref().map(|session| session.id)),
         stage: RefCell::new(Stage::Password(None)),
         missed,
         visit: RefCell::new(if passive { Visit::Waived } else { Visit::NotYet }),

@@ -361,7 +361,7 @@ pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, mut proven: Pr
 
 /// On their own page people prove nothing new when they look at their recovery codes: the session stays.
 fn unchanged(control: &Control, flow: &Flow, proven: &Proven) -> Option<SessionId> {
-    let id = flow.replaces.filter(|_| flow.goal == Goal::Account)?;
+    let id = flow.replaces.get().filter(|_| flow.goal == Goal::Account)?;
     let session = control.sessions_in_store(|store| store.session(id)).ok().flatten()?;
     let is_same = session.user == proven.user
         && session.methods == proven.methods

@@ -36,6 +36,9 @@ pub struct ReturnDevice {
     /// What it kept of [`AskDevice`]: of several sign-ins in the same browser one each, at most [`DEVICE_COOKIES`].
     #[serde(default)]
     pub bindings: Vec<SecretText>,
+    /// What the browser has of an earlier sign-in: one that was finished in another tab meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<SecretText>,
     /// Who asks.
     pub client: ClientInfo,
 }

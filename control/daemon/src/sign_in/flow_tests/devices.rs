@@ -89,11 +89,16 @@ fn show(world: &World, asked: &AskDevice, certificate: Option<&str>) -> Step {
 
 /// Back with what was brought, and with what the browser kept.
 fn bring(world: &World, step: &Step, bindings: &[&SecretText]) -> Step {
+    bring_with(world, step, bindings, None)
+}
+
+/// The same; `browser`: what it has of a sign-in that was finished meanwhile.
+fn bring_with(world: &World, step: &Step, bindings: &[&SecretText], browser: Option<&SecretText>) -> Step {
     let Step::Done(done) = step else { panic!("the browser does not go back: {step:?}") };
     assert!(done.browser.is_none(), "nothing is told there");
     let ticket = ticket(&done.location, "https://login.example.com/device/return");
     let bindings = bindings.iter().map(|binding| (*binding).clone()).collect();
-    back(&world.control, &ReturnDevice { ticket, bindings, client: client() })
+    back(&world.control, &ReturnDevice { ticket, bindings, browser: browser.cloned(), client: client() })
 }
 
 /// The whole way.
@@ -156,7 +161,8 @@ async fn each_ticket_is_good_once_and_for_what_it_is() {
     assert_eq!(problem(bring(&world, &brought, &[&asked.binding])), "device-return-unknown", "brought once");
     let asked = sent(world.after_password().await);
     let first = SecretText::new(asked.location.split_once('=').unwrap().1.into());
-    let request = ReturnDevice { ticket: first, bindings: vec![asked.binding.clone()], client: client() };
+    let bindings = vec![asked.binding.clone()];
+    let request = ReturnDevice { ticket: first, bindings, browser: None, client: client() };
     assert_eq!(problem(back(&world.control, &request)), "device-return-unknown", "the first is not the second");
     let guessed = AskDevice { location: format!("{}x", asked.location), ..asked.clone() };
     assert_eq!(problem(show(&world, &guessed, Some(&device.certificate))), "sign-in-over");

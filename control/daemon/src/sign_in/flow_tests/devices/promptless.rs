@@ -2,6 +2,7 @@
 
 mod fresh;
 mod saml;
+mod tabs;
 
 use postern_model::admin::AddDeviceAuthority;
 use postern_model::session::AuthMethod;
@@ -183,7 +184,7 @@ async fn who_is_to_prove_anew_who_they_are_or_signed_out_is_asked() {
     let away = sent(world.begin(None));
     let Step::Done(done) = show(&world, &away, Some(&device.certificate)) else { panic!("it does not go back") };
     let ticket = ticket(&done.location, "https://login.example.com/device/return");
-    let request = ReturnDevice { ticket, bindings: vec![away.binding], client: signed_out() };
+    let request = ReturnDevice { ticket, bindings: vec![away.binding], browser: None, client: signed_out() };
     plain(back(&world.control, &request));
     // A session that a device made is none that was proven anew, either.
     let browser = world.signed_in(by_device(&world, &device)).unwrap();
