@@ -39,6 +39,29 @@ pub(crate) fn keep_device(secret: &SecretText) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// Since when a browser is away to show a device, if it is.
+pub(crate) fn device_asked_unix(headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';'));
+    pairs.find_map(|pair| pair.trim_start_matches(' ').strip_prefix(ASKED_DEVICE)?.parse().ok())
+}
+
+/// Whether that is so long ago that it should be back: something keeps it from there. Tabs that are opened at once are all sent.
+pub(crate) fn is_device_overdue(headers: &HeaderMap, now_unix: u64) -> bool {
+    device_asked_unix(headers).is_some_and(|asked| asked.saturating_add(DEVICE_OVERDUE_S) <= now_unix)
+}
+
+/// It is away from now on; forgotten when it may not come back any more, so that it is sent once more then.
+pub(crate) fn device_asked(now_unix: u64) -> Option<HeaderValue> {
+    let attributes = format!("Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DEVICE_TICKET_S}");
+    HeaderValue::from_str(&format!("{ASKED_DEVICE}{now_unix}; {attributes}")).ok()
+}
+
+/// It is back.
+pub(crate) fn forget_device_asked() -> HeaderValue {
+    HeaderValue::from_static("__Host-postern_asked_device=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
 fn device_name(slot: usize) -> String {
     format!("{DEVICE}{slot}")
 }
@@ -90,6 +113,9 @@ const NAME: &str = postern_model::identity::SIGN_IN_COOKIE;
 /// Not `__Host-postern-…`: of those, relays let through the one above alone.
 const EXTERNAL: &str = "__Host-postern_external";
 const DEVICE: &str = "__Host-postern_device";
+const ASKED_DEVICE: &str = "__Host-postern_asked_device=";
+/// A browser that can choose a certificate by itself is back within one.
+const DEVICE_OVERDUE_S: u64 = 5;
 const SIGNED_OUT: &str = "__Host-postern_signed_out=";
 /// 32 bytes in base64url.
 const SECRET_CHARS: usize = 43;
@@ -116,6 +142,22 @@ mod tests {
             assert_eq!(shown_in(none), None, "{none:?}");
         }
         assert_eq!(shown_in(&[&format!("x{pair}")]), None);
+    }
+
+    #[test]
+    fn a_browser_that_is_not_back_after_a_while_is_overdue() {
+        let shown = |cookie: &HeaderValue| {
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("a=b; {pair}")).unwrap())])
+        };
+        let asked = device_asked(100).unwrap();
+        assert!(asked.to_str().unwrap().ends_with("; Max-Age=300"), "{asked:?}");
+        let headers = shown(&asked);
+        assert_eq!(device_asked_unix(&headers), Some(100));
+        assert!(!is_device_overdue(&headers, 104) && is_device_overdue(&headers, 105));
+        let back = shown(&forget_device_asked());
+        assert!(device_asked_unix(&back).is_none() && !is_device_overdue(&back, 105));
+        assert!(!is_device_overdue(&HeaderMap::new(), 105));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use postern_model::identity::{AskDevice, CLIENT_CERT_FIELD, DEVICE_TICKET, GiveD
 use postern_model::secret::SecretText;
 
 use crate::control::Control;
+use crate::external::now_unix;
 use crate::request::{Fields, client};
 use crate::server::Page;
 use crate::sign_in::{bad_request, redirect, step};
@@ -16,6 +17,21 @@ use crate::{cookies, pages};
 pub(crate) fn asked(asked: &AskDevice) -> Response<Page> {
     let mut page = pages::to_device(&asked.location, &asked.app);
     if let Some(cookie) = cookies::keep_device(&asked.binding) {
+        page.headers_mut().append(SET_COOKIE, cookie);
+    }
+    page.extensions_mut().insert(Sends);
+    page
+}
+
+/// With a page that sends a browser there.
+#[derive(Clone, Copy)]
+struct Sends;
+
+/// Notes since when a browser is away, with the first page that sends it: reloading does not begin the time anew.
+pub(crate) fn noted(headers: &HeaderMap, mut page: Response<Page>) -> Response<Page> {
+    let sends = page.extensions_mut().remove::<Sends>().is_some();
+    let is_new = sends && cookies::device_asked_unix(headers).is_none();
+    if let Some(cookie) = cookies::device_asked(now_unix()).filter(|_| is_new) {
         page.headers_mut().append(SET_COOKIE, cookie);
     }
     page
@@ -38,7 +54,10 @@ pub(crate) async fn back(control: &Control, headers: &HeaderMap, query: &str) ->
     let ticket = SecretText::new(fields.take(DEVICE_TICKET));
     // Another tab may have been back before.
     let browser = cookies::browser(headers);
-    step(control.ask(path::DEVICE_RETURN, &ReturnDevice { ticket, bindings, browser, client }).await, redirect)
+    let returned = ReturnDevice { ticket, bindings, browser, client };
+    let mut page = step(control.ask(path::DEVICE_RETURN, &returned).await, redirect);
+    page.headers_mut().append(SET_COOKIE, cookies::forget_device_asked());
+    page
 }
 
 /// The certificate that TLS was made with: one field with one byte sequence (RFC 9440 §2.2), or none. The outer `None`: something
@@ -66,6 +85,23 @@ mod tests {
             headers.append(CLIENT_CERT_FIELD, HeaderValue::from_str(value).unwrap());
         }
         certificate(&headers)
+    }
+
+    #[test]
+    fn a_browser_that_is_sent_keeps_since_when_and_nothing_later() {
+        let sends = || {
+            let location = "https://device.example.com/show-device?ticket=x".into();
+            asked(&AskDevice { location, binding: SecretText::new("A".repeat(43)), app: "wiki".into() })
+        };
+        let kept = |page: &Response<Page>| -> Vec<String> {
+            let all = page.headers().get_all(SET_COOKIE).iter();
+            all.map(|cookie| cookie.to_str().unwrap().to_owned()).filter(|cookie| cookie.contains("asked")).collect()
+        };
+        let [cookie] = &kept(&noted(&HeaderMap::new(), sends()))[..] else { panic!("nothing is kept") };
+        let mut headers = HeaderMap::new();
+        headers.append(hyper::header::COOKIE, HeaderValue::from_str(cookie.split(';').next().unwrap()).unwrap());
+        assert!(kept(&noted(&headers, sends())).is_empty());
+        assert!(kept(&noted(&HeaderMap::new(), pages::not_found())).is_empty());
     }
 
     #[test]

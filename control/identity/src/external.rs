@@ -332,7 +332,7 @@ fn no_sign_in() -> Refused {
     Refused { code: "external-state-unknown".into(), detail: detail.into(), retry_after_s: None }
 }
 
-fn now_unix() -> u64 {
+pub(crate) fn now_unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -8,6 +8,7 @@ use hyper::header::{CONTENT_TYPE, HOST, ORIGIN, USER_AGENT};
 use postern_model::identity::ClientInfo;
 
 use crate::cookies;
+use crate::external::now_unix;
 
 /// Fields of a query or a form: each once.
 #[derive(Debug, Default)]
@@ -50,7 +51,9 @@ pub(crate) fn client(headers: &HeaderMap) -> Option<ClientInfo> {
     }
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect();
-    Some(ClientInfo { address, user_agent, signed_out: cookies::is_signed_out(headers) })
+    let (signed_out, device_overdue) =
+        (cookies::is_signed_out(headers), cookies::is_device_overdue(headers, now_unix()));
+    Some(ClientInfo { address, user_agent, signed_out, device_overdue })
 }
 
 /// Whether a form comes from a page of this host: browsers say so themselves, and nothing else is believed.
@@ -122,5 +125,14 @@ mod tests {
         let of = |pairs: &[(&'static str, &str)]| client(&headers(pairs)).map(|client| client.signed_out);
         assert_eq!(of(&[address]), Some(false));
         assert_eq!(of(&[address, ("cookie", "a=b; __Host-postern_signed_out=1")]), Some(true));
+    }
+
+    #[test]
+    fn whether_a_browser_is_not_back_from_the_device_host_is_said() {
+        let address = ("x-forwarded-for", "192.0.2.7");
+        let of = |cookie: &str| client(&headers(&[address, ("cookie", cookie)])).map(|client| client.device_overdue);
+        assert_eq!(of("a=b"), Some(false));
+        assert_eq!(of(&format!("__Host-postern_asked_device={}", now_unix())), Some(false));
+        assert_eq!(of("a=b; __Host-postern_asked_device=1700000000"), Some(true));
     }
 }

@@ -44,7 +44,8 @@ async fn answer(control: &Control, request: Request<Incoming>) -> Response<Page>
     }
     let (head, body) = request.into_parts();
     let page = page(control, &head, body).await;
-    negotiate::answer(control, &head, page).await
+    let page = negotiate::answer(control, &head, page).await;
+    device::noted(&head.headers, page)
 }
 
 async fn page(control: &Control, head: &Parts, body: Incoming) -> Response<Page> {

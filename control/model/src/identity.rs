@@ -100,6 +100,9 @@ pub struct ClientInfo {
     /// Somebody signed out in it: nobody is signed in there again without being asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub signed_out: bool,
+    /// It was sent to show a device a while ago, and is not back: what keeps it from there may do so again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub device_overdue: bool,
 }
 
 /// A password for a sign-in in progress. Answered by a [`Step`].

@@ -257,6 +257,28 @@ fn a_device_signs_its_user_in_without_a_question_until_they_sign_out() {
     assert!(page.answer.text().contains("name=\"password\""), "{page:?}");
 }
 
+#[test]
+fn who_cannot_reach_the_device_host_is_asked_for_their_password() {
+    let devices = Devices::start();
+    let scene = &devices.scene;
+    devices.cli(&["device", "settings", "--approve", "auto", "--sign-in", "yes"]);
+    let laptop = devices.enrol("anna", "laptop");
+    let wiki = url(&scene.wiki, "/bytes/3");
+    let mut anna = devices.person_on(&laptop);
+    // Two tabs, at once.
+    for _ in 0..2 {
+        let to = leads_to(&anna.step("GET", &wiki, &[], "").unwrap()).unwrap();
+        let to = leads_to(&anna.step("GET", &to, &[], "").unwrap()).unwrap();
+        assert!(devices.is_at_device_host(&to), "{to}");
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    anna.went.clear();
+    let page = anna.open(&wiki).unwrap();
+    assert!(page.answer.text().contains("name=\"password\""), "{page:?}");
+    assert_eq!(anna.give_password(&page, "anna", PASSWORD, false).unwrap().answer.status, 200);
+    assert!(!anna.went.iter().any(|went| devices.is_at_device_host(went)), "{:?}", anna.went);
+}
+
 /// A certificate authority as a management of devices has one, and a device's certificate of it.
 fn issued(scene: &Scene, name: &str) -> (PathBuf, Enrolled) {
     let path = |what: &str| scene.world.path(&format!("{name}-{what}"));

@@ -24,9 +24,10 @@ use crate::devices;
 use crate::store::SignIn;
 use crate::store::sign_in::SignInOutcome;
 
-/// Sends the browser to show its device, if that could sign somebody in; once in a sign-in.
+/// Sends the browser to show its device, if that could sign somebody in; once in a sign-in, and not where it did not come back from
+/// there a moment ago: nobody is kept from the page for name and password by a place that they cannot reach.
 pub(super) fn sent(control: &Control, at: &At<'_>) -> Option<Step> {
-    let is_first = matches!(*at.flow.visit.borrow(), Visit::NotYet);
+    let is_first = matches!(*at.flow.visit.borrow(), Visit::NotYet) && !at.client.device_overdue;
     if !is_first || !counts(control, at) || !devices::any_enrolled(control, at.flow.tenant) {
         return None;
     }

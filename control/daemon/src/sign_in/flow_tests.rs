@@ -10,7 +10,6 @@ mod step_up;
 mod terms;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use postern_model::admin::{CreateUser, PublishIdentity};
 use postern_model::document::AppEntry;
@@ -170,7 +169,7 @@ impl World {
 }
 
 fn client() -> ClientInfo {
-    ClientInfo { address: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: "test".into(), signed_out: false }
+    ClientInfo { address: [127, 0, 0, 1].into(), user_agent: "test".into(), signed_out: false, device_overdue: false }
 }
 
 fn asked(step: Step) -> Box<Ask> {

@@ -192,6 +192,24 @@ async fn who_is_to_prove_anew_who_they_are_or_signed_out_is_asked() {
     assert_eq!(asked(world.begin_missing(Some(&browser), again)).factor, Factor::Password);
 }
 
+/// The device host cannot be reached, or TLS refuses what the browser shows there.
+#[tokio::test]
+async fn who_did_not_come_back_from_the_device_host_is_asked_and_policies_are_what_they_were() {
+    let (world, device) = with_a_device().await;
+    let overdue = || ClientInfo { device_overdue: true, ..client() };
+    let ask = plain(begin_as(&world, overdue()));
+    world.signed_in(world.password(&ask.flow).await).unwrap();
+    world.set_policy(REGISTERED);
+    let ask = plain(begin_as(&world, overdue()));
+    assert_eq!(problem(shown(&world, world.password(&ask.flow).await, None)), "device-required");
+    // Whoever chose a certificate slowly is signed in by it.
+    let away = sent(world.begin(None));
+    let Step::Done(done) = show(&world, &away, Some(&device.certificate)) else { panic!("it does not go back") };
+    let ticket = ticket(&done.location, "https://login.example.com/device/return");
+    let request = ReturnDevice { ticket, bindings: vec![away.binding], browser: None, client: overdue() };
+    world.signed_in(back(&world.control, &request)).unwrap();
+}
+
 #[tokio::test]
 async fn what_changed_while_the_browser_was_away_counts() {
     let (world, device) = with_a_device().await;
