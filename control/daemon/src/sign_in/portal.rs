@@ -3,14 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use postern_model::identity::{Done, Factor, Missed, Step};
+use postern_model::identity::{Done, Missed, Step};
 use postern_model::ids::TenantId;
 use postern_model::portal::{BeginPortal, PORTAL_PATH};
 
-use super::flow::{At, Flow, Goal, Stage};
-use super::{alive, external, internal, invalid, issuer};
+use super::flow::{Flow, Goal, Stage};
+use super::{alive, enter, internal, invalid, issuer};
 use crate::control::Control;
-use crate::sessions::random_secret;
 use crate::tenants;
 
 /// A browser comes from the portal's page, without being signed in.
@@ -30,7 +29,7 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
         let snapshot = control.snapshot();
         snapshot.identity.as_ref().and_then(|identity| snapshot.apps.get(&identity.app)).cloned()
     };
-    let Some((app, (secret, key))) = app.zip(random_secret().ok()) else { return Step::Refused(internal()) };
+    let Some(app) = app else { return Step::Refused(internal()) };
     let flow = Rc::new(Flow {
         app: app.id,
         redirect_uri,
@@ -39,15 +38,12 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
         source: client.address,
         tenant,
         goal: Goal::Portal,
-        replaces: None,
+        replaces: Cell::new(None),
         stage: RefCell::new(Stage::Password(None)),
         missed: Missed::default(),
         visit: RefCell::default(),
         again: Cell::new(false),
         declined: RefCell::default(),
     });
-    let at = At { secret: &secret, flow: &flow, app: &app, client };
-    let ask = external::first(control, tenant, at.page(control, Factor::Password, None));
-    control.sign_ins.borrow_mut().keep(key, flow);
-    Step::Ask(Box::new(ask))
+    enter::enter(control, flow, &app, client, None)
 }

@@ -3,6 +3,7 @@
 use postern_model::admin::{SetNetwork, SetUser};
 use postern_model::negotiate::{GiveTicket, KerberosSignIn, TicketOutcome};
 use postern_model::network::Network;
+use postern_model::portal::BeginPortal;
 use postern_model::session::AuthMethod;
 use postern_model::sso::SsoLogin;
 
@@ -84,6 +85,19 @@ async fn tickets_count_where_they_are_asked_for_and_nowhere_else() {
     let world = World::new("off").await;
     assert!(is_plain(shown(&world, ANNA)), "it is off by default");
     assert!(world.logged().is_empty());
+}
+
+#[tokio::test]
+async fn a_ticket_signs_in_to_my_apps_as_to_an_application() {
+    let world = world("off").await;
+    let begin = |client| begin_portal(&world.control, &BeginPortal { tenant: None, browser: None, client });
+    let ask = asked(begin(client()));
+    assert!(ask.negotiate);
+    let Step::Done(done) = give(&world, &ask.flow, good(ANNA), client()) else { panic!("not signed in") };
+    assert_eq!(done.location, "https://login.example.com/");
+    let session = world.session(&done.browser.unwrap().secret).unwrap();
+    assert_eq!(session.methods, [AuthMethod::Integrated].into());
+    assert!(is_plain(begin(ClientInfo { address: IpAddr::from(ELSEWHERE), ..client() })), "another network");
 }
 
 #[tokio::test]

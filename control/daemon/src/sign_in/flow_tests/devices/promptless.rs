@@ -5,6 +5,7 @@ mod saml;
 mod tabs;
 
 use postern_model::admin::AddDeviceAuthority;
+use postern_model::portal::BeginPortal;
 use postern_model::session::AuthMethod;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer};
 
@@ -93,6 +94,17 @@ async fn a_device_signs_its_owner_in_and_is_one_factor() {
     assert!(matches!(world.begin(Some(&browser)), Step::Done(_)));
     set(&world, false);
     plain(world.begin(None));
+}
+
+#[tokio::test]
+async fn a_device_signs_in_to_my_apps_as_to_an_application() {
+    let (world, device) = with_a_device().await;
+    let begin = |client| begin_portal(&world.control, &BeginPortal { tenant: None, browser: None, client });
+    let Step::Done(done) = shown(&world, begin(client()), Some(&device.certificate)) else { panic!("not signed in") };
+    assert_eq!(done.location, "https://login.example.com/");
+    let session = world.session(&done.browser.unwrap().secret).unwrap();
+    assert_eq!((session.methods, session.device), ([AuthMethod::SoftwareKey].into(), Some(device.id)));
+    plain(begin(ClientInfo { signed_out: true, ..client() }));
 }
 
 #[tokio::test]
