@@ -117,13 +117,20 @@ fn barred<'a>(known: &'a [Device], here: &Name) -> Option<&'a Device> {
     barred.min_by_key(|device| device.authority != *here)
 }
 
-/// What a device counts as.
+/// What a device counts as: nothing, where another with its key was blocked or removed, or where that cannot be said.
 pub(crate) fn state(control: &Control, device: &Device, now_unix: u64) -> DeviceState {
     let key = DeviceAuthorityKey { tenant: device.id.tenant, name: device.authority.clone() };
     let snapshot = control.snapshot();
     // One that is past its end vouches for nothing any more.
     let authority = snapshot.device_authorities.get(&key);
-    device.state(authority.filter(|authority| authorities::not_after_unix(authority) > now_unix), now_unix)
+    let authority = authority.filter(|authority| authorities::not_after_unix(authority) > now_unix);
+    let state = device.state(authority, now_unix);
+    if state == DeviceState::Unknown {
+        return state;
+    }
+    let known = control.directory(|store| store.devices_of_key(device.id.tenant, &device.key_sha256));
+    let counts = known.is_ok_and(|known| barred(&known, &device.authority).is_none());
+    if counts { state } else { DeviceState::Unknown }
 }
 
 /// What relays are told of the device that a session began with: nothing, where it is gone, or another user's now.
@@ -278,9 +285,17 @@ fn seen(control: &Control, device: Device, shown: &Shown, now_unix: u64) -> Resu
     Ok(after)
 }
 
+/// Sessions with any device that has this one's key are not what they were when that is blocked, removed or taken back.
+fn touch_key(control: &Control, device: &Device, draft: &mut Draft) -> Result<(), Problem> {
+    let same = control.directory(|store| store.devices_of_key(device.id.tenant, &device.key_sha256))?;
+    draft.touched.extend(same.into_iter().map(|device| Touched::Device(device.id)));
+    Ok(())
+}
+
 /// Takes a device out of the directory. Of one that another authority issued to it is remembered that it is gone, and whose it was:
 /// taken back it is that user's again, and nobody else's.
 fn take_out(control: &Control, device: Device, draft: &mut Draft) -> Result<(), Problem> {
+    touch_key(control, &device, draft)?;
     if device.is_own() {
         draft.directory(DirectoryChange::Device(DeviceChange::Removed(device.id)));
         return Ok(());

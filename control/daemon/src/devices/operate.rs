@@ -7,7 +7,7 @@ use postern_model::directory::END_UNIX_MAX;
 use postern_model::ids::DeviceId;
 use time::OffsetDateTime;
 
-use super::{audit, authorities, check_room, put, state, summary, take_out};
+use super::{audit, authorities, check_room, put, state, summary, take_out, touch_key};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::directory::find_user;
@@ -203,6 +203,9 @@ fn change(
     }
     let mut draft = Draft::default();
     draft.audit(Audit { before: Some(summary(&before)), after: Some(summary(&after)), ..audit(action, &before) });
+    if before.approval != after.approval {
+        touch_key(control, &before, &mut draft)?;
+    }
     put(after.clone(), &mut draft);
     let version = control.commit(actor, draft)?;
     let warnings = authorities::no_host(control).into_iter().collect();

@@ -115,6 +115,28 @@ fn a_key_that_is_barred_is_so_under_every_authority() {
 }
 
 #[test]
+fn a_session_counts_no_more_whichever_device_with_its_key_is_blocked_or_removed() {
+    let world = World::new();
+    world.settings(true, 9);
+    let (mdm, key) = (Mdm::new("mdm"), key());
+    world.add("mdm", &mdm.pem, true).unwrap();
+    let managed = world.recognise(&pc(&mdm, &key)).unwrap().device.id;
+    let own = world.enrol("anna", &key).unwrap().id;
+    let session = world.session_with(own);
+    let state = || world.recorded(&session).unwrap().state;
+    assert_eq!(state(), DeviceState::Registered);
+    for bar in [World::block as fn(&World, DeviceId), World::remove] {
+        let before = world.told();
+        bar(&world, managed);
+        assert_eq!((state(), world.told() > before), (DeviceState::Unknown, true));
+        assert_eq!(world.state_now(own), DeviceState::Unknown, "operators see it, too");
+        let before = world.told();
+        world.approve(managed);
+        assert_eq!((state(), world.told() > before), (DeviceState::Registered, true));
+    }
+}
+
+#[test]
 fn whose_a_key_is_and_that_it_does_not_comply_holds_under_another_authority() {
     let world = World::new();
     let (first, second, key) = (Mdm::new("first"), Mdm::new("second"), key());
