@@ -55,7 +55,7 @@ impl Providers {
 /// `POST /sign-in/name`: a user name, whose domain may lead to a provider.
 pub(crate) async fn login(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let Some(mut fields) = Fields::parse(body) else { return bad_request() };
     let given = GiveLogin { flow: SecretText::new(fields.take("flow")), login: fields.take("login") };
@@ -99,7 +99,7 @@ pub(crate) async fn begin(control: &Control, headers: &HeaderMap, query: &str) -
     let start = StartExternal { flow, provider, browser: cookies::external(headers) };
     let start_at = match control.ask(path::START, &start).await {
         Ok(StartedExternal::Go(start_at)) => *start_at,
-        Ok(StartedExternal::Refused(refused)) => return pages::refused(StatusCode::BAD_REQUEST, &refused),
+        Ok(StartedExternal::Refused(refused)) => return pages::refused(&refused),
         Err(error) => return unanswered(&error),
     };
     let StartExternal { flow, provider, .. } = start;
@@ -135,12 +135,12 @@ pub(crate) async fn callback(control: &Control, headers: &HeaderMap, place: &str
         Ok(callback) => callback,
         Err(failure) => return unbound(&failure),
     };
-    let unknown = || pages::refused(StatusCode::BAD_REQUEST, &no_sign_in());
+    let unknown = || pages::refused(&no_sign_in());
     let Some((state, browser)) = callback.state().zip(cookies::external(headers)) else { return unknown() };
     let take = TakeExternal { tenant, provider, state: SecretText::new(state.to_owned()), browser };
     let (flow, pending, grant) = match control.ask(path::TAKE, &take).await {
         Ok(TakenExternal::Taken { flow, pending, provider }) => (flow, pending, provider),
-        Ok(TakenExternal::Refused(refused)) => return pages::refused(StatusCode::BAD_REQUEST, &refused),
+        Ok(TakenExternal::Refused(refused)) => return pages::refused(&refused),
         Err(error) => return unanswered(&error),
     };
     let Ok(pending) = serde_json::from_str::<Pending>(pending.expose()) else { return unknown() };
@@ -324,7 +324,7 @@ fn unbound(failure: &SignInFailure) -> Response<Page> {
     tracing::warn!(code = failure.code(), detail = failure.detail, "an answer of an identity provider is refused");
     let detail = failure.words("The identity provider");
     let refused = Refused { code: failure.code().to_owned(), detail, retry_after_s: None };
-    pages::refused(StatusCode::BAD_REQUEST, &refused)
+    pages::refused(&refused)
 }
 
 fn no_sign_in() -> Refused {

@@ -105,7 +105,7 @@ async fn authorize(control: &Control, headers: &HeaderMap, fields: &[u8]) -> Res
 /// `POST /oauth/consent`: a user's answer.
 async fn consent(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let Some(mut fields) = Fields::parse(body) else { return bad_request() };
     let allow = match fields.get("answer") {
@@ -121,7 +121,7 @@ async fn consent(control: &Control, headers: &HeaderMap, body: &[u8]) -> Respons
 /// `POST /device`: the code was entered.
 async fn enter_code(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let asked = Fields::parse(body).zip(client(headers));
     let Some((mut fields, client)) = asked else { return bad_request() };

@@ -4,6 +4,7 @@ mod consent;
 mod factors;
 mod negotiate;
 pub(crate) mod portal;
+mod refused;
 mod saml;
 mod sign_out;
 mod terms;
@@ -16,11 +17,11 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
-use postern_model::codes;
 use postern_model::identity::{Account, Ask, Factor, Refused};
 
 use crate::external;
 use crate::server::Page;
+pub(crate) use refused::refused;
 pub(crate) use saml::{post, saml_script};
 pub(crate) use sign_out::{ask_sign_out, signed_out};
 
@@ -78,10 +79,7 @@ pub(crate) fn ask_or_negotiate(ask: &Ask, ticket: Option<&str>) -> Response<Page
         // A 401 would have to ask for a ticket once more.
         Some("kerberos-ticket-refused" | "kerberos-user-refused") => StatusCode::OK,
         Some("sign-in-throttled") => StatusCode::TOO_MANY_REQUESTS,
-        Some(code) => {
-            let status = codes::lookup(code).and_then(|entry| StatusCode::from_u16(entry.status?).ok());
-            status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
-        }
+        Some(code) => refused::status_of(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
     let title = match factor {
         Factor::Login | Factor::Password => "Sign in",
@@ -155,18 +153,6 @@ pub(crate) fn go_on(address: &str, ask: &Ask) -> Response<Page> {
         p { a.button href=(address) { "Continue" } }
     };
     page_with(StatusCode::OK, "Sign in", &body, Rights { leads_to: Some(address), script: false })
-}
-
-/// Why it cannot go on.
-pub(crate) fn refused(status: StatusCode, refused: &Refused) -> Response<Page> {
-    let body = html! {
-        h1 { "That did not work" }
-        p role="alert" { (refused.detail) }
-        p.code { "Code: " code { (refused.code) } }
-    };
-    let mut page = page(status, "That did not work", &body);
-    retry_after(&mut page, Some(refused));
-    page
 }
 
 /// Nobody is signed in: a way to be. `tenant`: whose users, where a link says so.
@@ -307,10 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_others_chose_is_escaped() {
-        let refused_page = refused(
-            StatusCode::BAD_REQUEST,
-            &Refused { code: "<x>".into(), detail: "\"><script>".into(), retry_after_s: None },
-        );
+        let refused_page = refused(&Refused { code: "<x>".into(), detail: "\"><script>".into(), retry_after_s: None });
         let html = text(refused_page).await;
         assert!(!html.contains("<script>") && !html.contains("<x>"), "{html}");
         let ask_page = ask(&Ask {

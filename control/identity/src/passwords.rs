@@ -29,7 +29,7 @@ pub(crate) async fn answer(control: &Control, head: &Parts, app: AppId, body: &[
     let headers = &head.headers;
     let asked = match &head.method {
         &Method::GET | &Method::HEAD => Asked::Shown,
-        &Method::POST if !is_own_form(headers) => return pages::refused(StatusCode::FORBIDDEN, &foreign_form()),
+        &Method::POST if !is_own_form(headers) => return pages::refused(&foreign_form()),
         &Method::POST => match Fields::parse(body).and_then(asked) {
             Some(asked) => asked,
             None => return bad_request(),

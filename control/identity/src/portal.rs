@@ -32,7 +32,7 @@ pub(crate) async fn answer(control: &Control, head: &Parts, body: &[u8]) -> Resp
             None => pages::not_found(),
         },
         (&Method::POST, _) if !has_form(path) => pages::empty(StatusCode::METHOD_NOT_ALLOWED),
-        (&Method::POST, _) if !is_own_form(headers) => pages::refused(StatusCode::FORBIDDEN, &foreign_form()),
+        (&Method::POST, _) if !is_own_form(headers) => pages::refused(&foreign_form()),
         (&Method::POST, _) => match Fields::parse(body).and_then(|fields| done(path, fields)) {
             Some(action) => ask(control, headers, query, path, action).await,
             None => bad_request(),

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
-use postern_model::codes;
 use postern_model::identity::Refused;
 use postern_model::saml::{SSO_PATH, SamlEnd, SamlMetadata, SamlWish, StartSaml, path};
 
@@ -93,10 +92,7 @@ async fn start(control: &Control, headers: &HeaderMap, wish: SamlWish, relay_sta
 pub(crate) fn ended(end: &SamlEnd) -> Response<Page> {
     match end {
         SamlEnd::Post(post) => pages::post(post),
-        SamlEnd::Refused(refused) => {
-            let status = codes::lookup(&refused.code).and_then(|code| StatusCode::from_u16(code.status?).ok());
-            pages::refused(status.unwrap_or(StatusCode::FORBIDDEN), refused)
-        }
+        SamlEnd::Refused(refused) => pages::refused(refused),
     }
 }
 
@@ -112,7 +108,7 @@ fn not_read(error: &RequestInvalid) -> Response<Page> {
 fn invalid(why: &str) -> Response<Page> {
     let detail = format!("An application sent a SAML request that cannot be used: {why}.");
     let refused = Refused { code: "sign-in-request-invalid".into(), detail, retry_after_s: None };
-    pages::refused(StatusCode::BAD_REQUEST, &refused)
+    pages::refused(&refused)
 }
 
 const DEFLATE: &str = "urn:oasis:names:tc:SAML:2.0:bindings:URL-Encoding:DEFLATE";

@@ -61,7 +61,7 @@ fn missed(fields: &Fields) -> Option<Missed> {
 /// `POST /sign-in`: login name and password.
 pub(crate) async fn password(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let asked = Fields::parse(body).zip(client(headers));
     let Some((mut fields, client)) = asked else { return bad_request() };
@@ -78,7 +78,7 @@ pub(crate) async fn password(control: &Control, headers: &HeaderMap, body: &[u8]
 /// `POST /sign-in/factor`: anything other than a password.
 pub(crate) async fn factor(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let asked = Fields::parse(body).zip(client(headers));
     let Some((mut fields, client)) = asked else { return bad_request() };
@@ -129,7 +129,7 @@ pub(crate) async fn account(control: &Control, headers: &HeaderMap) -> Response<
 /// `POST /account`.
 pub(crate) async fn change_account(control: &Control, headers: &HeaderMap, body: &[u8]) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let Some(mut fields) = Fields::parse(body) else { return bad_request() };
     let action = match fields.take("action").as_str() {
@@ -165,7 +165,7 @@ pub(crate) async fn ask_sign_out(control: &Control, headers: &HeaderMap) -> Resp
 /// `POST /sign-out`.
 pub(crate) async fn sign_out(control: &Control, headers: &HeaderMap) -> Response<Page> {
     if !is_own_form(headers) {
-        return pages::refused(StatusCode::FORBIDDEN, &foreign_form());
+        return pages::refused(&foreign_form());
     }
     let (mut also, mut apps) = (None, Vec::new());
     if let Some(secret) = cookies::browser(headers) {
@@ -210,7 +210,7 @@ pub(crate) fn step(
             }
             page
         }
-        Ok(Step::Refused(refused)) => pages::refused(StatusCode::BAD_REQUEST, &refused),
+        Ok(Step::Refused(refused)) => pages::refused(&refused),
         Ok(Step::Consent(asked)) => with_cookie(pages::consent(&asked), asked.browser.as_ref()),
         Ok(Step::Device(asked)) => device::asked(&asked),
         Ok(Step::Done(done)) => {
@@ -243,18 +243,18 @@ pub(crate) fn unanswered(error: &Unanswered) -> Response<Page> {
     let detail = "Nobody can sign in at the moment. Try again in a minute.";
     let refused =
         Refused { code: "sign-in-unavailable".into(), detail: detail.into(), retry_after_s: Some(RETRY_AFTER_S) };
-    pages::refused(StatusCode::SERVICE_UNAVAILABLE, &refused)
+    pages::refused(&refused)
 }
 
 pub(crate) fn bad_request() -> Response<Page> {
     let detail = "This is not how an application begins a sign-in. Open the application itself.";
     let refused = Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None };
-    pages::refused(StatusCode::BAD_REQUEST, &refused)
+    pages::refused(&refused)
 }
 
 pub(crate) fn foreign_form() -> Refused {
     let detail = "This form did not come from this page. Open the application itself.";
-    Refused { code: "sign-in-request-invalid".into(), detail: detail.into(), retry_after_s: None }
+    Refused { code: "sign-in-form-foreign".into(), detail: detail.into(), retry_after_s: None }
 }
 
 const RETRY_AFTER_S: u64 = 10;

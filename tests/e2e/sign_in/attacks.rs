@@ -52,7 +52,7 @@ fn forms_and_links_of_other_sites_do_nothing() {
     ];
     for fields in foreign {
         let answer = person.step("POST", &sign_in, fields, &body).unwrap();
-        assert_eq!((answer.status, &*code(&answer)), (403, "sign-in-request-invalid"), "{fields:?} {answer:?}");
+        assert_eq!((answer.status, &*code(&answer)), (403, "sign-in-form-foreign"), "{fields:?} {answer:?}");
     }
     let form = [FORM, ("Origin", &*own)];
     for body in [format!("{body}&login=bert"), format!("{body}&flow=x"), body.replace("flow=", "flaw=")] {

@@ -128,6 +128,7 @@ fn a_device_opens_what_nothing_else_does_until_an_operator_says_no() {
 
     // Without a device, and with somebody else's, there is no session.
     let none = devices.sign_in(&mut scene.person(), "anna");
+    assert_eq!(none.answer.status, 403);
     assert!(says(&none, "device-required") && none.answer.text().contains("showed no certificate"), "{none:?}");
     let other = devices.sign_in(&mut devices.person_on(&berts), "anna");
     assert!(says(&other, "device-of-another"), "{other:?}");
@@ -207,7 +208,7 @@ fn a_link_to_the_device_host_is_worth_nothing_in_another_browser() {
 
     let mut anna = devices.person_on(&laptop);
     let page = anna.open(&link).unwrap();
-    assert!(page.answer.status == 400 && says(&page, "device-return-unknown"), "{page:?}");
+    assert!(page.answer.status == 403 && says(&page, "device-return-unknown"), "{page:?}");
     // What she was led to, should the thief see it.
     let back = anna.went.iter().find(|went| went.contains("/device/return?ticket=")).unwrap().clone();
     let before = scene.sessions().len();

@@ -11,11 +11,11 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, html};
-use postern_model::codes;
 use postern_model::directory::is_bidi_control;
 use postern_model::identity::Refused;
 use postern_model::portal::{Apps, OwnSession, PASSWORDS_PATH, PasswordState, Sessions, Tile, Visitor};
 
+use super::refused::status_of;
 use super::{Rights, empty, of_document};
 use crate::server::Page;
 pub(crate) use devices::devices;
@@ -157,14 +157,14 @@ pub(super) fn ago(then_unix: u64, now_unix: u64) -> String {
 
 /// Why it cannot be, and the way back.
 pub(crate) fn refused(path: &str, refused: &Refused) -> Response<Page> {
-    let status = codes::lookup(&refused.code).and_then(|entry| StatusCode::from_u16(entry.status?).ok());
     let body = html! {
         h1 { "That did not work" }
         p role="alert" { (refused.detail) }
         p.code { "Code: " code { (refused.code) } }
         p { a href=(path) { "Back" } }
     };
-    super::page(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "That did not work", &body)
+    let status = status_of(&refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    super::page(status, "That did not work", &body)
 }
 
 /// An image and nothing else, whatever is in it.

@@ -33,6 +33,13 @@ pub(super) const CODES: &[Code] = &[
         cure: "open the application itself and not a link to its sign-in page. If that leads here, the application was changed at this moment: try once more.",
     },
     Code {
+        code: "sign-in-form-foreign",
+        status: Some(403),
+        title: "The form came from elsewhere",
+        cause: "A form that signs in or out, or changes something of a user's, was not sent by a page of the place to sign in itself: by another site, or by a browser or a program that does not say from where (Origin).",
+        cure: "open the application, or the page with the form, itself. If a link from somebody led here, close the page.",
+    },
+    Code {
         code: "sign-in-over",
         status: Some(400),
         title: "This sign-in is over",
