@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     SsoCredentialMissing,
     /// The backend did not take it.
     SsoCredentialRefused,
+    /// It cannot be used any more: another one can.
+    SsoCredentialStale,
     Overloaded,
     ClientBroken,
     Internal,
@@ -46,7 +48,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All kinds, in their order.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::BackendRefused,
         Self::BackendUnreachable,
         Self::BackendTls,
@@ -59,6 +61,7 @@ impl Fault {
         Self::SsoRejected,
         Self::SsoCredentialMissing,
         Self::SsoCredentialRefused,
+        Self::SsoCredentialStale,
         Self::Overloaded,
         Self::ClientBroken,
         Self::Internal,
@@ -67,6 +70,9 @@ impl Fault {
 
     /// As metrics call it: the code, or finer where two kinds share one.
     pub(crate) fn kind(self) -> &'static str {
+        if self == Self::SsoCredentialStale {
+            return "sso-credential-stale";
+        }
         if self == Self::ClientBroken { "request-broken" } else { self.code() }
     }
 
@@ -79,7 +85,7 @@ impl Fault {
             Self::BackendBroken => "backend-broken",
             Self::BackendTimeout => "backend-timeout",
             Self::ConfigMissing => "backend-config-missing",
-            Self::SsoUnavailable => "connector-sso-unavailable",
+            Self::SsoUnavailable | Self::SsoCredentialStale => "connector-sso-unavailable",
             Self::SsoRefused => "sso-refused",
             Self::SsoFailed => "connector-sso-failed",
             Self::SsoRejected => "backend-sso-rejected",
@@ -106,6 +112,8 @@ impl Fault {
             Self::SsoRejected => (Culprit::Backend, CancelCode::SSO_FAILED),
             Self::SsoCredentialMissing => (Culprit::Client, CancelCode::SSO_CREDENTIAL_MISSING),
             Self::SsoCredentialRefused => (Culprit::Client, CancelCode::SSO_CREDENTIAL_REFUSED),
+            // The user can do something about it, and no operator of connectors need.
+            Self::SsoCredentialStale => (Culprit::Client, CancelCode::SSO_UNAVAILABLE),
             Self::Overloaded => (Culprit::Connector, CancelCode::OVERLOADED),
             Self::ClientBroken => (Culprit::Client, CancelCode::BROKEN),
             Self::Internal => (Culprit::Connector, CancelCode::INTERNAL),

@@ -106,7 +106,9 @@ impl Credentials {
             return Err(Failed::new(Fault::SsoCredentialMissing, detail));
         };
         let owner = held.purpose.owner;
-        let login = self.opened(vault, app, held).map_err(|error| unavailable(&format!("{owner}: {error}")))?;
+        let stale =
+            |error: NotOpened| Failed::new(Fault::SsoCredentialStale, format!("{owner}: {error}")).unprocessed();
+        let login = self.opened(vault, app, held).map_err(stale)?;
         Ok(Found { user, owner, login, sealed: held.sealed.clone() })
     }
 

@@ -12,6 +12,7 @@ use postern_model::check::{
 use postern_model::config::{App, Tenant};
 use postern_model::directory::User;
 use postern_model::ids::{ConnectorId, RelayId};
+use postern_model::portal::PASSWORDS_PATH;
 use postern_model::question::{Answer, Question};
 use postern_model::session::Subject;
 use postern_model::settings::AppSettings;
@@ -27,7 +28,9 @@ use crate::draft::Draft;
 use crate::limits::CONNECTORS_CHECKED_MAX;
 use crate::link::asked::{Ask, Unanswered};
 use crate::problem::problem;
+use crate::sign_in;
 use crate::tenants::{audit, find_connector, group_name};
+use crate::vault::own;
 
 /// Which connector is asked by which relay.
 struct Way {
@@ -59,6 +62,10 @@ pub(crate) async fn check(
     note(control, actor, tenant, &app, user.as_ref())?;
     let asked = CheckAsked { sign_on: wanted.sign_on, login };
     let mut connectors = ask(&app, ways, &asked).await;
+    if own::is_by_users(&app) {
+        let page = format!("{}{PASSWORDS_PATH}{}", sign_in::issuer(control), app.id);
+        connectors.iter_mut().flat_map(|checked| &mut checked.steps).for_each(|step| by_users(step, &page));
+    }
     if let Some(step) = no_login {
         connectors.iter_mut().for_each(|checked| checked.steps.push(step.clone()));
     }
@@ -163,6 +170,13 @@ async fn ask(app: &App, ways: Vec<Way>, asked: &CheckAsked) -> Vec<ConnectorChec
     let mut checked = waiting.join_all().await;
     checked.sort_unstable_by_key(|checked| checked.connector);
     checked
+}
+
+/// Where users enter their passwords themselves: of that connectors know nothing, and name what operators do.
+fn by_users(step: &mut CheckStep, page: &str) {
+    if step.step == "vault-entry" && step.result == StepResult::Fail {
+        step.cure = format!("each user enters theirs at {page}; operators: {}", step.cure);
+    }
 }
 
 /// What a connector found, or one step that says why it found nothing.
@@ -270,6 +284,21 @@ mod tests {
             assert!(words.insert(step.seen.clone()), "the words of another end: {step:?}");
             assert_eq!(step.result, StepResult::Fail);
             assert!(!step.cure.is_empty(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn where_users_enter_passwords_they_are_the_cure_and_for_nothing_else() {
+        let cured = |name: &str, result| {
+            let mut step = CheckStep::new(name, result, 1, "", "postern vault set APP --user LOGIN");
+            by_users(&mut step, "https://login.example.com/passwords/a1-7");
+            step.cure
+        };
+        let both = "each user enters theirs at https://login.example.com/passwords/a1-7; operators: postern vault set APP \
+                    --user LOGIN";
+        assert_eq!(cured("vault-entry", StepResult::Fail), both);
+        for (name, result) in [("vault-key", StepResult::Fail), ("vault-entry", StepResult::Skipped)] {
+            assert_eq!(cured(name, result), "postern vault set APP --user LOGIN", "{name}");
         }
     }
 

@@ -43,6 +43,9 @@ fn a_user_enters_the_password_in_the_portal_and_nginx_gets_it() {
     assert_eq!(link(&answer), page);
     let shown = anna.open(&page).unwrap().answer.text();
     assert!(shown.contains("Your password for The CRM") && shown.contains("None is stored"), "{shown}");
+    let (found, passed) = checked(world, &["crm", "--user", "anna"]);
+    let (_, said_of_it) = step(&found, "vault-entry");
+    assert!(!passed && said_of_it.contains(&page) && said_of_it.contains("postern vault set"), "{found:#}");
 
     let url = format!("https://{}/1k", client.host);
     let entered = |person: &mut Person, password: &str| {

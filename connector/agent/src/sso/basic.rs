@@ -34,7 +34,7 @@ pub(crate) async fn sign_on(
     let app = backend.app.id;
     let found = backend.credentials.find(vault, app, login)?;
     let value = authorization(&found.login)
-        .map_err(|error| Failed::new(Fault::SsoUnavailable, format!("{}: {error}", found.owner)).unprocessed())?;
+        .map_err(|error| Failed::new(Fault::SsoCredentialStale, format!("{}: {error}", found.owner)).unprocessed())?;
     let unavailable = || Failed::new(Fault::SsoUnavailable, "this connector has no key of the vault").unprocessed();
     let pass = vault.ok_or_else(unavailable)?.gate.enter(app, &found).await?;
     let set = head.headers.set(Known::Authorization, value.as_bytes());

@@ -126,7 +126,8 @@ fn without_a_password_nothing_reaches_the_backend() {
         assert!(cancel.detail.as_str().contains(BOB), "{cancel:?}");
         for (login, said) in [(None, "whom"), (Some("anna"), "by an id"), (Some("u2-7"), "another tenant")] {
             let cancel = refused(&world, login).await;
-            assert_eq!((cancel.code, cancel.unprocessed), (CancelCode::SSO_UNAVAILABLE, true));
+            let told = (cancel.culprit, cancel.code, cancel.unprocessed);
+            assert_eq!(told, (Culprit::Connector, CancelCode::SSO_UNAVAILABLE, true));
             assert!(cancel.detail.as_str().contains(said), "{cancel:?}");
         }
         assert!(came.borrow().is_empty());
@@ -165,7 +166,8 @@ fn a_credential_in_anothers_place_is_not_used() {
             let pair = pair();
             let swapped = Credential { purpose: purpose(ANNA), ..sealed(&pair, &meant, "bob", "hunter2") };
             let cancel = refused(&world(pair, vec![swapped]).await, Some(ANNA)).await;
-            assert_eq!((cancel.code, cancel.unprocessed), (CancelCode::SSO_UNAVAILABLE, true), "{meant:?}");
+            let told = (cancel.culprit, cancel.code, cancel.unprocessed);
+            assert_eq!(told, (Culprit::Client, CancelCode::SSO_UNAVAILABLE, true), "{meant:?}");
             assert!(cancel.detail.as_str().contains("not sealed for this"), "{cancel:?}");
             assert!(came.borrow().is_empty(), "{meant:?}");
         });
@@ -174,6 +176,7 @@ fn a_credential_in_anothers_place_is_not_used() {
         let came = taking_hunter2(Duration::ZERO);
         let others = sealed(&pair(), &purpose(ANNA), "anna", "hunter2");
         let cancel = refused(&world(pair(), vec![others]).await, Some(ANNA)).await;
+        assert_eq!((cancel.culprit, cancel.code), (Culprit::Client, CancelCode::SSO_UNAVAILABLE));
         assert!(cancel.detail.as_str().contains("sealed to the key"), "{cancel:?}");
         assert!(came.borrow().is_empty());
     });
@@ -200,7 +203,7 @@ fn a_user_name_with_a_colon_is_no_other_users() {
         let pair = VaultKeyPair::generate().unwrap();
         let credentials = vec![sealed(&pair, &purpose(ANNA), "root:x", "hunter2")];
         let cancel = refused(&world(pair, credentials).await, Some(ANNA)).await;
-        assert_eq!(cancel.code, CancelCode::SSO_UNAVAILABLE);
+        assert_eq!((cancel.culprit, cancel.code), (Culprit::Client, CancelCode::SSO_UNAVAILABLE));
         assert!(cancel.detail.as_str().contains("colon") && !cancel.detail.as_str().contains("root"), "{cancel:?}");
         assert!(came.borrow().is_empty());
     });

@@ -148,7 +148,7 @@ pub(super) const CODES: &[Code] = &[
         status: Some(502),
         title: "The connector cannot sign users on",
         cause: "The application is set to single sign-on, and the connector has no key for it (a keytab for Kerberos, the vault's key for passwords), a credential was sealed to another key or for another backend, it was built without Kerberos, or was not told by the relay whom to sign on.",
-        cure: "start every connector of the group with --keytab and --kerberos-principal, or with --vault-key, and keep relays and connectors at one version. `postern explain REQUEST_ID` says which of these it is.",
+        cure: "start every connector of the group with --keytab and --kerberos-principal, or with --vault-key, and keep relays and connectors at one version. A credential that cannot be opened any more is set anew: with vault_by=users the page leads to where you enter it. `postern explain REQUEST_ID` says which of these it is.",
     },
     Code {
         code: "connector-sso-failed",

@@ -317,7 +317,7 @@ impl Forwarding<'_> {
     fn cancelled(&self, cancel: &Cancel) -> Reject {
         let reject = Reject::cancelled(cancel);
         match password_page(self.admitted.app(), &self.worker.newest().plan) {
-            Some(page) => reject.leading_to_password(page),
+            Some(page) => reject.leading_to_password(page, cancel.culprit),
             None => reject,
         }
     }

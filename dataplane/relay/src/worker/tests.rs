@@ -300,6 +300,12 @@ impl FakeConnector {
             None if path == "/sso/missing" => return self.cancel(stream, CancelCode::SSO_CREDENTIAL_MISSING),
             None if path == "/sso/refused" => return self.cancel(stream, CancelCode::SSO_CREDENTIAL_REFUSED),
             None if path == "/sso/failed" => return self.cancel(stream, CancelCode::SSO_REFUSED),
+            // One that cannot be opened any more, and a connector that can open none.
+            None if path == "/sso/stale" => return self.cancel(stream, CancelCode::SSO_UNAVAILABLE),
+            None if path == "/sso/keyless" => {
+                let cancel = Cancel::new(Culprit::Connector, CancelCode::SSO_UNAVAILABLE);
+                return self.connection.cancel(stream, &cancel);
+            }
             None if path == "/deaf" => {
                 self.deaf.insert(stream);
                 return;

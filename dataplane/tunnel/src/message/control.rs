@@ -53,7 +53,8 @@ impl CancelCode {
     pub const REFUSED: Self = Self(10);
     /// TLS with the backend failed.
     pub const TLS: Self = Self(11);
-    /// This connector cannot sign users on, or was not told whom.
+    /// This connector cannot sign users on, or was not told whom. With [`Culprit::Client`]: the user's password cannot be used any
+    /// more, and another one can.
     pub const SSO_UNAVAILABLE: Self = Self(12);
     /// This user cannot be signed on to the application.
     pub const SSO_REFUSED: Self = Self(13);

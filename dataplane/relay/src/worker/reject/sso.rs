@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use postern_http::Known;
 use postern_model::assertion::JWKS_CACHE_S;
+use postern_tunnel::Culprit;
 
 use super::{Beside, Reject, SIGN_IN_RETRY_S, retry_after};
 
@@ -44,14 +45,19 @@ impl Reject {
         Self::new(403, "sso-credential-refused", detail)
     }
 
-    /// Where users enter their passwords themselves, they are led there: `page`. Other refusals stay what they are.
-    pub(crate) fn leading_to_password(self, page: String) -> Self {
-        let (detail, text) = match self.code {
-            "sso-credential-missing" => (
+    /// Where users enter their passwords themselves, they are led there: `page`. Other refusals stay what they are; `culprit`:
+    /// whose fault the connector says that it is.
+    pub(crate) fn leading_to_password(self, page: String, culprit: Culprit) -> Self {
+        let (detail, text) = match (self.code, culprit) {
+            ("sso-credential-missing", _) => (
                 "No password is kept for you in this application yet. Enter the one that you have there, and you are signed on with it.",
                 "Enter your password",
             ),
-            "sso-credential-refused" => (
+            ("connector-sso-unavailable", Culprit::Client) => (
+                "The password that is kept for you cannot be used any more. Enter it anew, and you are signed on with it.",
+                "Enter the password anew",
+            ),
+            ("sso-credential-refused", _) => (
                 "The application does not take the password that is kept for you. Enter the one that it takes now: it is tried at once.",
                 "Enter the password anew",
             ),

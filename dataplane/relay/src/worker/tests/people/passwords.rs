@@ -20,19 +20,22 @@ fn who_has_no_good_password_is_led_to_where_it_is_entered() {
         let mut client = Client::new().await;
         let page = format!("https://{LOGIN}/passwords/{APP}");
         publish_for_people(&worker, |snapshot| settings(snapshot, BY_USERS));
-        for (path, code, link) in [
-            ("/sso/missing", "sso-credential-missing", "Enter your password"),
-            ("/sso/refused", "sso-credential-refused", "Enter the password anew"),
+        for (path, status, code, link) in [
+            ("/sso/missing", 403, "sso-credential-missing", "Enter your password"),
+            ("/sso/refused", 403, "sso-credential-refused", "Enter the password anew"),
+            ("/sso/stale", 502, "connector-sso-unavailable", "Enter the password anew"),
         ] {
             let (head, body) = client.asks(path, &format!("{PAGE}{cookie}")).await;
-            assert_eq!(head.status, 403, "{body}");
+            assert_eq!(head.status, status, "{body}");
             let shown = format!("<p><a href=\"{page}\">{link}</a></p>");
             assert!(body.contains(code) && body.contains(&shown) && !body.contains("operator"), "{body}");
             let (_, json) = client.asks(path, &cookie).await;
             assert!(json.contains(&format!("\"link\":\"{page}\"")), "{json}");
         }
-        let (_, body) = client.asks("/sso/failed", &format!("{PAGE}{cookie}")).await;
-        assert!(body.contains("sso-refused") && !body.contains("<a "), "no password helps there: {body}");
+        for (path, code) in [("/sso/failed", "sso-refused"), ("/sso/keyless", "connector-sso-unavailable")] {
+            let (_, body) = client.asks(path, &format!("{PAGE}{cookie}")).await;
+            assert!(body.contains(code) && !body.contains("<a "), "no password helps there: {body}");
+        }
     });
 }
 
