@@ -119,27 +119,38 @@ fn barred<'a>(known: &'a [Device], here: &Name) -> Option<&'a Device> {
 
 /// What a device counts as: nothing, where another with its key was blocked or removed, or where that cannot be said.
 pub(crate) fn state(control: &Control, device: &Device, now_unix: u64) -> DeviceState {
-    let key = DeviceAuthorityKey { tenant: device.id.tenant, name: device.authority.clone() };
-    let snapshot = control.snapshot();
-    // One that is past its end vouches for nothing any more.
-    let authority = snapshot.device_authorities.get(&key);
-    let authority = authority.filter(|authority| authorities::not_after_unix(authority) > now_unix);
-    let state = device.state(authority, now_unix);
-    if state == DeviceState::Unknown {
-        return state;
-    }
-    let known = control.directory(|store| store.devices_of_key(device.id.tenant, &device.key_sha256));
-    let counts = known.is_ok_and(|known| barred(&known, &device.authority).is_none());
-    if counts { state } else { DeviceState::Unknown }
+    counts(control, device, now_unix).0
 }
 
-/// What relays are told of the device that a session began with: nothing, where it is gone, or another user's now.
+/// The same, and when its certificate ends, or its authority's before that.
+fn counts(control: &Control, device: &Device, now_unix: u64) -> (DeviceState, u64) {
+    let key = DeviceAuthorityKey { tenant: device.id.tenant, name: device.authority.clone() };
+    let snapshot = control.snapshot();
+    let authority = snapshot.device_authorities.get(&key);
+    let end_unix = authority.map_or(0, authorities::not_after_unix).min(device.expires_unix);
+    // One that is past its end vouches for nothing any more.
+    let state = device.state(authority.filter(|_| end_unix > now_unix), now_unix);
+    if state == DeviceState::Unknown {
+        return (state, end_unix);
+    }
+    let known = control.directory(|store| store.devices_of_key(device.id.tenant, &device.key_sha256));
+    let is_free = known.is_ok_and(|known| barred(&known, &device.authority).is_none());
+    (if is_free { state } else { DeviceState::Unknown }, end_unix)
+}
+
+/// What relays are told of the device that a session began with: nothing, where it is gone, or another user's now. When it ends by
+/// itself they are told before, and need not be told then.
 pub(crate) fn for_session(control: &Control, id: DeviceId, user: UserId) -> Result<Option<SessionDevice>, Problem> {
     let found = control.directory(|store| store.device(id))?;
-    let counts = found.filter(|device| device.approval != Approval::Removed && device.is_for(user));
-    Ok(counts.map(|device| {
-        let state = state(control, &device, now_unix());
-        SessionDevice { id, name: device.name, state }
+    let theirs = found.filter(|device| device.approval != Approval::Removed && device.is_for(user));
+    Ok(theirs.map(|device| {
+        let (state, end_unix) = counts(control, &device, now_unix());
+        let compliant_until_unix = match device.compliance {
+            Compliance::Until(end) if state == DeviceState::Compliant => Some(end),
+            Compliance::Until(_) | Compliance::ByAuthority | Compliance::No | Compliance::Yes => None,
+        };
+        let until_unix = (state != DeviceState::Unknown).then_some(end_unix);
+        SessionDevice { compliant_until_unix, until_unix, ..SessionDevice::new(id, device.name, state) }
     }))
 }
 

@@ -68,9 +68,11 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
     let device = stored.device.map(|device| devices::for_session(control, device, user.id)).transpose()?.flatten();
     // Whom their device alone signed in is signed in as long as it counts: one that was stolen must not outlive being blocked.
     let counts = device.as_ref().is_some_and(|device| device.state != DeviceState::Unknown);
-    if stored.methods.contains(&AuthMethod::SoftwareKey) && !counts {
+    let by_device = stored.methods.contains(&AuthMethod::SoftwareKey);
+    if by_device && !counts {
         return Ok(None);
     }
+    let device_ends = device.as_ref().and_then(|device| device.until_unix).filter(|_| by_device);
     let subject = Subject::of(user, named.collect());
     Ok(Some(SessionRecord {
         id: stored.id,
@@ -78,7 +80,7 @@ pub(crate) fn record_of(control: &Control, stored: &StoredSession) -> Result<Opt
         authenticated_unix: stored.authenticated_unix,
         methods: stored.methods.clone(),
         provider: stored.provider.clone(),
-        expires_unix: stored.expires_unix,
+        expires_unix: device_ends.unwrap_or(u64::MAX).min(stored.expires_unix),
         idle_s: stored.idle_s,
         persistent: stored.persistent,
         source: stored.source,

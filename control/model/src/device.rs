@@ -107,8 +107,39 @@ pub struct SessionDevice {
     pub id: DeviceId,
     /// What people call it.
     pub name: Line<DEVICE_NAME_BYTES_MAX>,
-    /// What it counts as now: of one that waits for approval, unknown.
+    /// What it counts as when this is told: of one that waits for approval, unknown.
     pub state: DeviceState,
+    /// From this second on it complies no more: it is registered only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compliant_until_unix: Option<u64>,
+    /// From this second on it counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_unix: Option<u64>,
+}
+
+impl SessionDevice {
+    /// One that counts as this until something else is told.
+    #[must_use]
+    pub const fn new(id: DeviceId, name: Line<DEVICE_NAME_BYTES_MAX>, state: DeviceState) -> Self {
+        Self { id, name, state, compliant_until_unix: None, until_unix: None }
+    }
+
+    /// What it counts as at a second, if nothing else was told since.
+    #[must_use]
+    pub fn state_at(&self, now_unix: u64) -> DeviceState {
+        let is_past = |end: Option<u64>| end.is_some_and(|end| end <= now_unix);
+        if is_past(self.until_unix) {
+            return DeviceState::Unknown;
+        }
+        if is_past(self.compliant_until_unix) { self.state.min(DeviceState::Registered) } else { self.state }
+    }
+
+    /// The next second at which that is something else.
+    #[must_use]
+    pub fn changes_unix(&self, now_unix: u64) -> Option<u64> {
+        let ends = [self.compliant_until_unix, self.until_unix].into_iter().flatten();
+        ends.filter(|end| *end > now_unix).min()
+    }
 }
 
 impl Device {
@@ -227,6 +258,25 @@ mod tests {
         assert_eq!(device.state(Some(&elsewhere), 7), DeviceState::Unknown);
         assert_eq!(device.state(Some(&authority(true)), 99), DeviceState::Compliant);
         assert_eq!(device.state(Some(&authority(true)), 100), DeviceState::Unknown);
+    }
+
+    #[test]
+    fn a_sessions_device_counts_for_less_from_its_ends_on() {
+        use DeviceState::{Compliant, Registered, Unknown};
+        let lasting = SessionDevice::new(DeviceId::new(TenantId(1), 4), "laptop".parse().unwrap(), Compliant);
+        assert_eq!((lasting.state_at(u64::MAX), lasting.changes_unix(0)), (Compliant, None));
+        let ends = SessionDevice { compliant_until_unix: Some(50), until_unix: Some(100), ..lasting.clone() };
+        for (now, state, changes) in
+            [(49, Compliant, Some(50)), (50, Registered, Some(100)), (99, Registered, Some(100)), (100, Unknown, None)]
+        {
+            assert_eq!((ends.state_at(now), ends.changes_unix(now)), (state, changes), "{now}");
+        }
+        let waits = SessionDevice { state: Unknown, ..ends };
+        assert_eq!(waits.state_at(60), Unknown);
+        // As an older control tells it.
+        let told: SessionDevice = serde_json::from_str(&serde_json::to_string(&lasting).unwrap()).unwrap();
+        assert_eq!(told, lasting);
+        assert!(!serde_json::to_string(&lasting).unwrap().contains("until"));
     }
 
     #[test]

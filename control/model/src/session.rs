@@ -144,10 +144,10 @@ impl SessionRecord {
         self.provider.is_none() && is_silent(&self.methods)
     }
 
-    /// What is known of the device: the better of what was shown and what the identity provider said.
+    /// What is known of the device at a second: the better of what was shown and what the identity provider said.
     #[must_use]
-    pub fn device_state(&self) -> DeviceState {
-        let shown = self.device.as_ref().map_or(DeviceState::Unknown, |device| device.state);
+    pub fn device_state(&self, now_unix: u64) -> DeviceState {
+        let shown = self.device.as_ref().map_or(DeviceState::Unknown, |device| device.state_at(now_unix));
         shown.max(self.claimed_device)
     }
 }
@@ -247,9 +247,9 @@ mod tests {
         let text = r#"{"id": "00000000000000000000000000000007", "user": {"id": "u1-1", "login": "anna"},
             "authenticated_unix": 1, "methods": ["fed"], "expires_unix": 9, "idle_s": 9}"#;
         let old: SessionRecord = serde_json::from_str(text).unwrap();
-        assert_eq!(old.device_state(), DeviceState::Unknown);
+        assert_eq!(old.device_state(7), DeviceState::Unknown);
         let id = "d1-4".parse().unwrap();
-        let device = shown.map(|state| SessionDevice { id, name: "laptop".parse().unwrap(), state });
+        let device = shown.map(|state| SessionDevice::new(id, "laptop".parse().unwrap(), state));
         SessionRecord { device, claimed_device, ..old }
     }
 
@@ -264,7 +264,7 @@ mod tests {
             (Some(Compliant), Registered, Compliant),
             (Some(Unknown), Registered, Registered),
         ] {
-            assert_eq!(record(shown, claimed).device_state(), counts, "{shown:?} {claimed}");
+            assert_eq!(record(shown, claimed).device_state(7), counts, "{shown:?} {claimed}");
         }
     }
 

@@ -88,7 +88,7 @@ pub(super) fn decision(control: &Control, at: &At<'_>, session: &StoredSession) 
 /// The same for one of several applications.
 pub(super) fn decision_for(control: &Control, at: &At<'_>, app: AppId, session: &StoredSession) -> Option<Decision> {
     let record = sessions::record_of(control, session).ok().flatten()?;
-    Some(decide(control, at, (app, session.risk), &record, record.device_state()))
+    Some(decide(control, at, (app, session.risk), &record, record.device_state(now_unix())))
 }
 
 /// The same, were this the device's state.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use postern_model::directory::Principal;
 use postern_model::ids::PolicyId;
-use postern_model::policy::{Asn, Country, Decision, Outcome, Platform};
+use postern_model::policy::{Asn, Country, Decision, DeviceState, Outcome, Platform};
 use postern_model::record::IDLE;
 use postern_model::session::SessionRecord;
 
@@ -29,6 +29,8 @@ pub(crate) struct Judged {
     pub(crate) country: Option<Country>,
     /// Likewise.
     pub(crate) asn: Option<Asn>,
+    /// What was known of the device then.
+    pub(crate) device: DeviceState,
     /// Nothing was done for longer than one of them allows.
     pub(crate) idle: bool,
 }
@@ -54,7 +56,7 @@ impl Line<'_> {
         if !session.risk.is_low() {
             let _ = write!(out, ",\"risk\":\"{}\"", session.risk);
         }
-        push_device(out, session);
+        push_device(out, session, *judged);
         if let Some(principal) = assigned {
             let _ = write!(out, ",\"assigned\":\"{principal}\"");
         }
@@ -66,7 +68,7 @@ impl Line<'_> {
 }
 
 /// What was shown, if anything was; what counted; and what the identity provider said, if it did.
-fn push_device(out: &mut String, session: &SessionRecord) {
+fn push_device(out: &mut String, session: &SessionRecord, judged: Option<&Judged>) {
     let claimed = session.claimed_device;
     if session.device.is_none() && claimed.is_unknown() {
         return;
@@ -75,7 +77,9 @@ fn push_device(out: &mut String, session: &SessionRecord) {
     if let Some(device) = &session.device {
         let _ = write!(out, "\"id\":\"{}\",", device.id);
     }
-    let _ = write!(out, "\"state\":\"{}\"", session.device_state());
+    // As it was told, where no policy asked for it.
+    let state = judged.map_or_else(|| session.device_state(0), |judged| judged.device);
+    let _ = write!(out, "\"state\":\"{state}\"");
     if !claimed.is_unknown() {
         let _ = write!(out, ",\"claimed\":\"{claimed}\"");
     }
@@ -83,7 +87,7 @@ fn push_device(out: &mut String, session: &SessionRecord) {
 }
 
 fn push_judged(out: &mut String, judged: &Judged) {
-    let Judged { decision, platform, country, asn, idle } = judged;
+    let Judged { decision, platform, country, asn, device: _, idle } = judged;
     let _ = write!(out, ",\"platform\":\"{platform}\"");
     if let Some(country) = country {
         let _ = write!(out, ",\"country\":\"{country}\"");
@@ -117,7 +121,7 @@ mod tests {
     use crate::sessions::tests::record;
     use postern_model::device::SessionDevice;
     use postern_model::ids::{DeviceId, RequestId, TenantId};
-    use postern_model::policy::{DeviceState, Reported, Risk, SessionControls};
+    use postern_model::policy::{Reported, Risk, SessionControls};
     use postern_model::record::{LoggedDevice, RequestRecord};
 
     fn read_back(access: &Access<'_>) -> RequestRecord {
@@ -139,13 +143,14 @@ mod tests {
         ];
         let applied = (1..=policies).map(policy).collect();
         let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
-        Judged { decision, platform: Platform::Ios, country: "DE".parse().ok(), asn: Some(Asn(64_500)), idle }
+        let (country, asn, device) = ("DE".parse().ok(), Some(Asn(64_500)), DeviceState::Registered);
+        Judged { decision, platform: Platform::Ios, country, asn, device, idle }
     }
 
     #[test]
     fn a_line_says_who_it_was_and_what_policies_said() {
         let id = DeviceId::new(TenantId::DEFAULT, 4);
-        let device = Some(SessionDevice { id, name: "anna's".parse().unwrap(), state: DeviceState::Registered });
+        let device = Some(SessionDevice::new(id, "anna's".parse().unwrap(), DeviceState::Registered));
         let session =
             SessionRecord { persistent: true, risk: Risk::Medium, device, ..record(0x9f1c_2d3e << 96 | 7, 1) };
         let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
@@ -180,7 +185,7 @@ mod tests {
             (Some(Registered), Compliant, Some(Compliant)),
             (Some(Compliant), Registered, Some(Compliant)),
         ] {
-            let device = shown.map(|state| SessionDevice { id, name: "anna's".parse().unwrap(), state });
+            let device = shown.map(|state| SessionDevice::new(id, "anna's".parse().unwrap(), state));
             let session = SessionRecord { device, claimed_device: claimed, ..record(7, 1) };
             let access = read_back(&Access { session: &session, assigned: None, judged: None }).access.unwrap();
             let expected = counted.map(|counted| logged(shown.map(|_| id), counted, claimed));

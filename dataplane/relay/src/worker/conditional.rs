@@ -84,6 +84,7 @@ impl Circumstances {
         if applicable.is_empty() {
             return None;
         }
+        let device = record.device_state(now_unix);
         let input = Input {
             session: Some(record),
             source: Some(self.source),
@@ -92,13 +93,13 @@ impl Circumstances {
             platform: self.platform,
             client: self.client,
             risk: record.risk,
-            device: record.device_state(),
+            device,
             terms: &record.terms,
         };
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
         let idle = idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
-        Some(Judged { decision, platform: self.platform, country: self.country, asn: self.asn, idle })
+        Some(Judged { decision, platform: self.platform, country: self.country, asn: self.asn, device, idle })
     }
 }
 

@@ -160,7 +160,8 @@ fn counts<'a>(
         return Err(NoSession::NotAssigned(person.clone()));
     };
     let judged = circumstances.decide(applicable, record, *seen_unix, now_unix).map(Arc::new);
-    let ends = [assignment.expires_unix, record.user.expires_unix].into_iter().flatten();
+    let device_changes = record.device.as_ref().and_then(|device| device.changes_unix(now_unix));
+    let ends = [assignment.expires_unix, record.user.expires_unix, device_changes].into_iter().flatten();
     let end = ends.fold(record.expires_unix, u64::min);
     let unmet = judged.as_deref().and_then(Judged::unmet);
     (person.assigned, person.judged) = (Some(assignment.principal), judged);

@@ -17,6 +17,8 @@ fn sessions_follow_their_device_and_relays_are_told() {
     let until = SetDevice { compliance: Some(Compliance::Until(soon)), ..SetDevice::default() };
     world.set(enrolled.id, until).unwrap();
     assert_eq!((state(&world), is_told(&world)), (Some(DeviceState::Compliant), true));
+    let known = world.recorded(&session).unwrap();
+    assert_eq!((known.compliant_until_unix, known.until_unix), (Some(soon), Some(enrolled.expires_unix)));
     follow_time(&world.control, 0, soon - 1).unwrap();
     assert!(!is_told(&world));
     follow_time(&world.control, soon - 1, soon).unwrap();

@@ -5,6 +5,7 @@ use postern_model::policy::{Decision, DeviceState, Outcome, Requirement, Step, S
 use postern_model::session::SessionRecord;
 
 use super::{apps, decide};
+use crate::clock::now_unix;
 use crate::control::Control;
 use crate::devices;
 use crate::sessions;
@@ -40,7 +41,8 @@ pub(super) fn is_due(control: &Control, at: &At<'_>, session: &StoredSession) ->
 
 fn need(control: &Control, at: &At<'_>, (app, session): (AppId, &StoredSession), record: &SessionRecord) -> Need {
     let decided = |state| decide(control, at, (app, session.risk), record, state);
-    let now = decided(record.device_state());
+    let known = record.device_state(now_unix());
+    let now = decided(known);
     // A session whose device does not do is its relay's to refuse: another sign-in would show the same one.
     let is_known = record.device.is_some() && at.flow.visit.borrow().device().is_none();
     if is_known {
@@ -53,7 +55,7 @@ fn need(control: &Control, at: &At<'_>, (app, session): (AppId, &StoredSession),
     // vouches for does not count, whatever is shown.
     let others = [DeviceState::Registered, DeviceState::Compliant]
         .into_iter()
-        .filter(|state| *state > record.device_state())
+        .filter(|state| *state > known)
         .any(|state| decided(state).applied != now.applied);
     if others && record.device.is_none() { Need::Helps } else { Need::Nothing }
 }

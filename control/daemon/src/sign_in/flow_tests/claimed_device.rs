@@ -68,7 +68,7 @@ fn by_provider(world: &World, device: DeviceState) -> Step {
 /// What relays are told of the device.
 fn counts_as(world: &World, browser: &SecretText) -> DeviceState {
     let session = world.session(browser).unwrap();
-    sessions::record_of(&world.control, &session).unwrap().unwrap().device_state()
+    sessions::record_of(&world.control, &session).unwrap().unwrap().device_state(now_unix())
 }
 
 fn last_logged(world: &World) -> SignInRecord {

@@ -315,15 +315,31 @@ fn the_device_of_the_session_counts_with_every_request() {
         let (app, now) = (worker.published().plan.apps().next().unwrap().id, wall_clock());
         let (expires_unix, authenticated_unix) = (now.as_secs() + 86_400, now.as_secs());
         let signed_in = |state: Option<DeviceState>| {
-            let device = state.map(|state| SessionDevice {
-                id: DeviceId::new(TenantId::DEFAULT, 1),
-                name: "laptop".parse().unwrap(),
-                state,
-            });
+            let id = DeviceId::new(TenantId::DEFAULT, 1);
+            let device = state.map(|state| SessionDevice::new(id, "laptop".parse().unwrap(), state));
             SessionRecord { device, expires_unix, authenticated_unix, ..record(1, 7) }
         };
         let cookie = cookie_of(&worker, app, signed_in(None));
         assert_eq!(answer(&mut client, &cookie).await.0, 403, "none was shown");
+        // It ends by itself, in the middle of a request, too: nobody tells.
+        let device = SessionDevice {
+            compliant_until_unix: Some(now.as_secs() + 5),
+            until_unix: Some(now.as_secs() + 9),
+            ..SessionDevice::new(DeviceId::new(TenantId::DEFAULT, 1), "laptop".parse().unwrap(), DeviceState::Compliant)
+        };
+        let ends = SessionRecord { device: Some(device), ..signed_in(None) };
+        worker.published().sessions.change(&[ends], &[], now);
+        assert_eq!(answer(&mut client, &cookie).await.0, 200);
+        let mut waits = Client::new().await;
+        waits.stream.queue(format!("GET /slow HTTP/1.1\r\nhost: {HOST}\r\n{cookie}\r\n").as_bytes());
+        let (head, _) = timeout(Duration::from_secs(7), waits.response()).await.unwrap().unwrap();
+        assert_eq!(head.status, 403);
+        assert_eq!(answer(&mut client, &cookie).await.0, 403, "it is registered only");
+        publish(&worker, with(vec![policy(1, &compliant.replace("compliant", "registered"))]));
+        assert_eq!(answer(&mut client, &cookie).await.0, 200);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(answer(&mut client, &cookie).await.0, 403);
+        publish(&worker, with(vec![policy(1, compliant)]));
         // The same session, told anew: the connection remembers nothing of what it was.
         for (state, status) in [
             (DeviceState::Compliant, 200),

@@ -10,6 +10,7 @@ use postern_model::session::AuthMethod;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer};
 
 use super::*;
+use crate::store::{DeviceChange, DirectoryChange};
 use crate::tenants;
 
 fn set(world: &World, sign_in: bool) {
@@ -113,6 +114,19 @@ async fn whom_a_device_signed_in_is_signed_in_as_long_as_it_counts() {
     let browser = world.signed_in(by_device(&world, &device)).unwrap();
     let ask = plain(world.begin_missing(None, Missed { again: true, ..Missed::default() }));
     let by_password = world.signed_in(world.password(&ask.flow).await).unwrap();
+    // Relays end it by themselves when the device's certificate ends.
+    let told = |browser: &SecretText| {
+        let session = world.session(browser).unwrap();
+        sessions::record_of(&world.control, &session).unwrap().unwrap()
+    };
+    let soon = now_unix() + 60;
+    let stored = world.control.directory(|store| store.device(device.id)).unwrap().unwrap();
+    let mut draft = Draft::default();
+    let ending = postern_model::device::Device { expires_unix: soon, ..stored };
+    draft.directory(DirectoryChange::Device(DeviceChange::Put(Box::new(ending))));
+    world.control.commit(&Actor::Control, draft).unwrap();
+    assert_eq!(told(&browser).expires_unix, soon);
+    assert!(told(&by_password).expires_unix > soon);
     block(&world, &device);
     assert!(world.session(&browser).is_none() && world.session(&by_password).is_some());
 }

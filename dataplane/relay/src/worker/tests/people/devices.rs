@@ -219,7 +219,7 @@ fn the_certificate_is_told_where_devices_are_shown_and_nowhere_else() {
 
 fn device(state: DeviceState) -> Option<SessionDevice> {
     let id = DeviceId::new(TenantId::DEFAULT, 4);
-    Some(SessionDevice { id, name: "anna's laptop".parse().unwrap(), state })
+    Some(SessionDevice::new(id, "anna's laptop".parse().unwrap(), state))
 }
 
 /// A policy, and what is missed by it of a session without a device.
