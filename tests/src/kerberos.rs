@@ -4,6 +4,7 @@
 mod apache;
 mod heimdal;
 mod mit;
+mod samba;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,11 @@ use anyhow::{Context, Result, bail};
 pub use apache::Apache;
 
 use crate::process::Process;
+use crate::samba::Domain;
 use crate::{programs, within};
 
-/// The folder that `cargo xtask kerberos` prepares: `heimdal/`, `mit/`, `clock/`, and in `bin/` the programs built with Kerberos.
+/// The folder that `cargo xtask kerberos` prepares: `heimdal/`, `mit/`, `samba/`, `clock/`, and in `bin/` the programs built with
+/// Kerberos.
 pub const FOLDER_VARIABLE: &str = "POSTERN_TEST_KERBEROS";
 
 /// The connector's account. It may delegate to [`APP`], and to no other service.
@@ -33,7 +36,7 @@ pub const SECOND: &str = "alice/admin";
 /// A user, and one whose account is locked.
 pub const USERS: [&str; 2] = ["alice", "locked"];
 
-/// What MIT's KDC knows the first one as, too: a UPN of another domain.
+/// What MIT's KDC and Samba's know the first one as, too: a UPN of another domain.
 pub const ENTERPRISE_NAME: &str = "alice@corp.example";
 
 /// Which KDC.
@@ -42,12 +45,16 @@ pub enum Kind {
     Heimdal,
     /// With LDAP: its own database knows no delegation.
     Mit,
+    /// A domain of Active Directory's kind.
+    Samba,
 }
 
 /// A KDC of a realm with the accounts above. It ends when dropped.
 pub struct Kdc {
     /// Ended in this order.
     processes: Vec<Process>,
+    /// Where the KDC is a part of it.
+    domain: Option<Domain>,
     folder: PathBuf,
     pub realm: &'static str,
     address: SocketAddr,
@@ -65,6 +72,7 @@ impl Kdc {
         match kind {
             Kind::Heimdal => heimdal::start(&prepared.join("heimdal"), &folder.join("heimdal")),
             Kind::Mit => mit::start(&prepared.join("mit"), &folder.join("mit")),
+            Kind::Samba => samba::start(&prepared.join("samba"), folder),
         }
     }
 
@@ -119,6 +127,10 @@ impl Kdc {
 
     pub fn stop(&mut self) {
         self.processes.clear();
+        // Its address stays: nobody answers there.
+        if let Some(domain) = &mut self.domain {
+            domain.process().kill();
+        }
     }
 
     /// Runs `postern-kerberos-check` with the connector's key.
@@ -145,7 +157,7 @@ impl Kdc {
 }
 
 /// Runs a program of the unpacked ones to its end.
-fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{:?}", command.get_program()))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {

@@ -25,6 +25,7 @@ pub mod pattern;
 pub mod person;
 pub mod process;
 pub mod programs;
+pub mod samba;
 pub mod tamper;
 pub mod user_agent;
 pub mod world;

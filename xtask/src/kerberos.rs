@@ -1,5 +1,5 @@
-//! What tests of single sign-on by Kerberos need: the library to build with, an Apache that demands Negotiate, and two KDCs,
-//! which are unpacked beside what is built: installed they would run, for the whole machine.
+//! What tests of single sign-on by Kerberos need: the library to build with, an Apache that demands Negotiate, two KDCs, and a
+//! domain controller, which are unpacked beside what is built: installed they would run, for the whole machine.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const PACKAGES: &[Package] = &[
     file("/usr/sbin/apache2", "apache2-bin"),
     file("/usr/lib/apache2/modules/mod_auth_gssapi.so", "libapache2-mod-auth-gssapi"),
     file("/usr/bin/gzip", "gzip"),
+    // Samba's tool is written in it.
+    file("/usr/bin/python3", "python3"),
 ];
 
 /// What is unpacked: its packages, and how the libraries are called that only they need.
@@ -47,8 +49,58 @@ const PEERS: &[Peer] = &[
         libraries: &["libverto", "libev4", "libltdl7", "libwrap0", "libldap", "libkadm5", "libkdb5", "libgssrpc4"],
         proof: "usr/sbin/slapd",
     },
+    // LDAP and KDC of a domain as Active Directory's are.
+    Peer {
+        name: "samba",
+        packages: &[
+            "samba",
+            "samba-ad-dc",
+            "samba-ad-provision",
+            "samba-common",
+            "samba-common-bin",
+            "samba-dsdb-modules",
+            "samba-libs",
+            "samba-vfs-modules",
+            "ldb-tools",
+            "python3-dnspython",
+            "python3-ldb",
+            "python3-samba",
+            "python3-talloc",
+            "python3-tdb",
+        ],
+        libraries: SAMBA_LIBRARIES,
+        proof: "usr/sbin/samba",
+    },
     // For an application whose clock is wrong.
     Peer { name: "clock", packages: &["libfaketime"], libraries: &[], proof: "usr/share/doc/libfaketime" },
+];
+
+const SAMBA_LIBRARIES: &[&str] = &[
+    "libarchive13",
+    "libassuan",
+    "libavahi-c",
+    "libbsd0",
+    "libcups2",
+    "libdbus-1-3",
+    "libgpgme",
+    "libicu",
+    "libjansson",
+    "libldap",
+    "libldb",
+    "liblmdb",
+    "libmd0",
+    "libpopt",
+    // Without the standard library, which is the system's.
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "libsasl2-2",
+    "libtalloc",
+    "libtdb",
+    "libtevent",
+    "liburing",
+    "libwbclient",
+    "libxml2",
 ];
 
 /// `cargo xtask kerberos`: these tests alone.

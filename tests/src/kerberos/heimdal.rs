@@ -17,7 +17,7 @@ pub(super) fn start(root: &Path, folder: &Path) -> Result<Kdc> {
     let address = free_address(Ipv4Addr::LOCALHOST)?;
     let (configuration, hosts_own) = (folder.join("kdc.conf"), folder.join("client.conf"));
     std::fs::write(&configuration, kdc_configuration(folder))?;
-    let mut kdc = Kdc { processes: Vec::new(), folder: folder.to_owned(), realm: REALM, address };
+    let mut kdc = Kdc { processes: Vec::new(), domain: None, folder: folder.to_owned(), realm: REALM, address };
     kdc.write_client_configuration()?;
     let program = |path: &str| {
         let mut command = Command::new(root.join(path));

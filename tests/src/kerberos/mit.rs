@@ -28,7 +28,7 @@ struct Realm<'a> {
 pub(super) fn start(root: &Path, folder: &Path) -> Result<Kdc> {
     std::fs::create_dir_all(folder.join("ldap"))?;
     let address = free_address(Ipv4Addr::LOCALHOST)?;
-    let mut kdc = Kdc { processes: Vec::new(), folder: folder.to_owned(), realm: REALM, address };
+    let mut kdc = Kdc { processes: Vec::new(), domain: None, folder: folder.to_owned(), realm: REALM, address };
     kdc.write_client_configuration()?;
     let ldap = format!("ldapi://{}", folder.join("ldapi").display().to_string().replace('/', "%2F"));
     let realm = Realm { root, folder, ldap };
