@@ -1,87 +1,22 @@
 //! Users and groups of a real OpenLDAP, read by the real process, through the real relay, into control's directory.
 
+mod active_directory;
+mod scene;
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use postern_tests::openldap::{self, OpenLdap, group, person};
+use postern_tests::openldap::{group, person};
 use postern_tests::origin::Origin;
 use postern_tests::person::Person;
 use postern_tests::process::Process;
 use postern_tests::world::{World, write_secret};
-use postern_tests::{pass_over, programs};
 use serde_json::{Value, json};
+
+use scene::Scene;
 
 const PEOPLE: &str = "ou=people,dc=example,dc=test";
 const PASSWORD: &str = "correct horse battery";
-
-struct Scene {
-    /// First, so that it ends before what it dials.
-    sync: Option<Process>,
-    world: World,
-    ldap: OpenLdap,
-}
-
-impl Scene {
-    /// With a source that is read only when it is asked to be: changes are looked for once an hour. `None` without OpenLDAP.
-    fn start(more: &[&str]) -> Option<Scene> {
-        let Some(root) = openldap::root() else {
-            pass_over("there is no OpenLDAP");
-            return None;
-        };
-        let world = World::usual().unwrap();
-        let ldap = OpenLdap::start(&root, &world.path("")).unwrap();
-        let words = ["directory-sync", "add", "corp", "--kind", "ldap", "--users-base", PEOPLE];
-        let groups = ["--groups-base", "ou=groups,dc=example,dc=test", "--interval", "1h", "--full-every", "1h"];
-        world.cli(&[&words[..], &groups, more].concat()).unwrap();
-        write_secret(&world.path("token-sync"), &world.token("directory-sync-corp").unwrap()).unwrap();
-        let mut scene = Scene { sync: None, world, ldap };
-        let arguments = scene.ldap.arguments(&scene.ldap.ldaps_url());
-        scene.restart(&arguments);
-        // The process reads once when it starts: over before a test fills the directory, so that counts are of what is asked for.
-        scene.run();
-        Some(scene)
-    }
-
-    fn restart(&mut self, arguments: &[String]) {
-        self.sync = None;
-        let mut command = programs::command("postern-directory-sync");
-        command.args(["--relay", &self.world.relay_address.to_string(), "--grace-period", "2"]);
-        command.arg("--token-file").arg(self.world.path("token-sync"));
-        command.arg("--state-dir").arg(self.world.path("directory-sync")).args(arguments);
-        let log = self.world.path("directory-sync.log");
-        self.sync = Some(Process::spawn("postern-directory-sync", command, &log).unwrap());
-    }
-
-    /// A whole pass: what became of it.
-    fn run(&self) -> Value {
-        self.run_with(&[])
-    }
-
-    fn run_with(&self, more: &[&str]) -> Value {
-        let words = ["directory-sync", "run", "corp", "--wait", "120s"];
-        // A pass that failed makes it fail, and is shown all the same.
-        self.world.cli_output(&[&words, more].concat()).unwrap();
-        let status = self.world.json(&["directory-sync", "status", "corp"]).unwrap();
-        let log = self.sync.as_ref().map(Process::log_tail);
-        assert!(status["last"].is_object(), "no pass: {status}\n{log:?}\n{}", self.world.logs());
-        status["last"].clone()
-    }
-
-    fn user(&self, name: &str) -> Value {
-        self.world.json(&["user", "show", name]).unwrap_or_default()
-    }
-
-    /// The groups somebody is in, those in groups included.
-    fn groups_of(&self, name: &str) -> Vec<String> {
-        let user = self.user(name);
-        let names = user["groups"].as_array().into_iter().flatten();
-        names.map(|group| group["name"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn modify(&self, uid: &str, changes: &str) {
-        self.ldap.change(&format!("dn: uid={uid},{PEOPLE}\nchangetype: modify\n{changes}")).unwrap();
-    }
-}
 
 fn troubles(last: &Value) -> String {
     last["troubles"].to_string()

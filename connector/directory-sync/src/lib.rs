@@ -15,6 +15,7 @@ mod limits;
 mod map;
 mod mark;
 mod members;
+mod moved;
 mod names;
 mod pass;
 mod read;

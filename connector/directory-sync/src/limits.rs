@@ -9,6 +9,10 @@ pub(crate) const USERS_PAGE: i32 = 500;
 pub(crate) const GROUPS_PAGE: i32 = 500;
 /// Groups with their members: one may have 100,000 of about 80 bytes.
 pub(crate) const MEMBERS_PAGE: i32 = 4;
+/// Entries met under new names in one look at what has changed, whose groups are asked for by these names; of more, all groups are.
+pub(crate) const MET_MAX: usize = 1_000;
+/// Names in one question: a filter of some kilobytes.
+pub(crate) const MET_ASKED_MAX: usize = 50;
 /// Bytes that the directory may answer to one question: eight times what the largest groups need.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Parts of one answer, the smallest counted: 4 groups of 200,000 members each, and more. The library keeps some 200

@@ -10,15 +10,16 @@ use crate::entry::{Entry, Range};
 use crate::failure::Failure;
 use crate::limits::{ENTRIES_MAX, MEMBERS_PAGE};
 use crate::map;
-use crate::pass::{Pass, Stopped, changed_since, check_count};
+use crate::pass::{Pass, Stopped, check_count};
 use crate::read::Search;
 
 impl Pass<'_> {
-    pub(crate) async fn members(&mut self, base: &str, since: Option<&str>) -> Result<(), Stopped> {
+    /// Of the groups that a filter finds.
+    pub(crate) async fn members(&mut self, base: &str, filter: String) -> Result<(), Stopped> {
         let settings = self.settings;
         let search = Search {
             base,
-            filter: changed_since(&settings.groups_filter, settings, since),
+            filter,
             attributes: vec![
                 settings.id_attribute.as_str(),
                 &settings.group_name_attribute,

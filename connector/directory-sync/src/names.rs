@@ -17,12 +17,14 @@ impl Names {
         self.all.get(name)
     }
 
-    /// An entry has this name now. If it had another one, that ends with [`Names::settle`].
-    pub(crate) fn is_of(&mut self, name: Box<str>, member: Member) {
-        if let Some(renamed) = self.renamed.as_mut().filter(|_| self.all.get(&name) != Some(&member)) {
+    /// An entry has this name now: whether that is news. If it had another one, that ends with [`Names::settle`].
+    pub(crate) fn is_of(&mut self, name: Box<str>, member: Member) -> bool {
+        let is_news = self.all.get(&name) != Some(&member);
+        if let Some(renamed) = self.renamed.as_mut().filter(|_| is_news) {
             renamed.insert(member.clone(), name.clone());
         }
         self.all.insert(name, member);
+        is_news
     }
 
     /// An entry has this name of which nobody can tell who it is: not whoever had it before.

@@ -62,7 +62,9 @@ pub(crate) struct Pass<'a> {
     /// What control has and was not seen yet, with its digest; in a full pass only.
     pub(crate) known: Option<[HashMap<ObjectId, Digest>; 2]>,
     seen: HashSet<ObjectId>,
-    mark: Mark,
+    /// Names that were not known, in a look at what has changed: groups that have not changed may have them, too.
+    pub(crate) met: Vec<String>,
+    pub(crate) mark: Mark,
     empty_pages: u32,
     waiting: Put,
     waiting_bytes: usize,
@@ -116,6 +118,7 @@ impl<'a> Pass<'a> {
             reader,
             known: is_full.then(Default::default),
             seen: HashSet::new(),
+            met: Vec::new(),
             mark,
             empty_pages: 0,
             waiting: Put::default(),
@@ -135,11 +138,16 @@ impl<'a> Pass<'a> {
             self.known = Some([self.ask_known(ObjectKind::User).await?, self.ask_known(ObjectKind::Group).await?]);
         }
         let since = self.memory.mark.take();
+        if let Some(since) = &since {
+            self.follow_containers(since).await?;
+        }
         self.users(since.as_deref()).await?;
         if let Some(base) = self.settings.groups_base.as_deref() {
             self.groups(base, since.as_deref()).await?;
             self.memory.names.settle();
-            self.members(base, since.as_deref()).await?;
+            let filter = changed_since(&self.settings.groups_filter, self.settings, since.as_deref());
+            self.members(base, filter).await?;
+            self.members_met(base).await?;
         }
         self.memory.names.settle();
         self.memory.mark = self.mark.next();
@@ -212,7 +220,10 @@ impl<'a> Pass<'a> {
         let name = normalised(&entry.dn);
         match map::id(self.settings, entry) {
             Ok(id) if self.seen.insert(id.clone()) => {
-                self.memory.names.is_of(name, Member { kind, id: id.clone() });
+                let is_news = self.memory.names.is_of(name, Member { kind, id: id.clone() });
+                if is_news && !self.is_full() {
+                    self.met.push(entry.dn.clone());
+                }
                 return Some(id);
             }
             Ok(id) => {
