@@ -161,27 +161,36 @@ fn mit_signs_a_user_on() {
 fn samba_signs_a_user_on_and_nobody_else() {
     let Some(mut realm) = Realm::start(Kind::Samba) else { return };
     a_user_is_signed_on(&realm);
-    let answer = opened_by_enterprise_name(&realm);
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("REMOTE_USER=alice\n"), "its own name: {answer}");
+    a_user_is_known_by_an_enterprise_name(&realm);
+    let domain = realm.kdc.domain().unwrap();
+    for [forbids, allows] in [
+        ["user sensitive alice on", "user sensitive alice off"],
+        ["delegation for-any-protocol postern-hq off", "delegation for-any-protocol postern-hq on"],
+    ] {
+        domain.tool(forbids).unwrap();
+        let said = realm.refused(USERS[0], &realm.kdc.principal(APP));
+        assert!(said.contains("KRB5KDC_ERR_BADOPTION (13): "), "{forbids}: {said}");
+        domain.tool(allows).unwrap();
+        words(&realm.check(USERS[0], &realm.kdc.principal(APP)), true);
+    }
     refusals_are_told_in_kerberos_own_words(&mut realm, "KRB5KDC_ERR_POLICY (12): ");
 }
 
-/// A UPN of another domain than its realm's, as `sso_login=upn` with `sso_realm` makes it.
-fn opened_by_enterprise_name(realm: &Realm) -> String {
+/// A UPN of another domain than its realm's, as `sso_login=upn` with `sso_realm` makes it. The KDC leaves the name as it was
+/// asked for.
+fn a_user_is_known_by_an_enterprise_name(realm: &Realm) {
     let apache = Apache::start(&realm.kdc, realm.folder.path()).unwrap();
     let (check, mut said) = realm.begin(ENTERPRISE_NAME, APP);
     let answer = curl(&apache, &said.next().unwrap().unwrap());
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("REMOTE_USER=alice@corp.example\n"), "{answer}");
     // It waits for an answer that it does not get.
     assert!(!check.wait_with_output().unwrap().status.success());
-    answer
 }
 
-/// MIT's KDC leaves the name as it was asked for.
 #[test]
-fn a_user_is_known_by_an_enterprise_name() {
+fn mit_knows_a_user_by_an_enterprise_name() {
     let Some(realm) = Realm::start(Kind::Mit) else { return };
-    let answer = opened_by_enterprise_name(&realm);
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("REMOTE_USER=alice@corp.example\n"), "{answer}");
+    a_user_is_known_by_an_enterprise_name(&realm);
 }
 
 /// As a busy connector does: from all threads, of held tickets and of fresh ones.

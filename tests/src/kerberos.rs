@@ -125,6 +125,11 @@ impl Kdc {
         format!("{name}@{}", self.realm)
     }
 
+    /// What Samba's is a part of.
+    pub fn domain(&self) -> Option<&Domain> {
+        self.domain.as_ref()
+    }
+
     pub fn stop(&mut self) {
         self.processes.clear();
         // Its address stays: nobody answers there.
