@@ -26,6 +26,7 @@ mod malformed;
 mod messages;
 mod network;
 mod observability;
+mod plain_http;
 mod refusals;
 mod renewal;
 mod rollout;

@@ -86,7 +86,7 @@ impl Exchange {
             .pool_after(self.config, self.meta.app)
             .await
             .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
-        let external = translate::request(&mut head, &pool.backend)?;
+        let external = translate::request(&mut head, self.meta.scheme, &pool.backend)?;
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
         let mut asked = Asked {

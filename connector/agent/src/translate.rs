@@ -1,6 +1,7 @@
 //! From the external URL to the internal one and back: Host, path prefix, and the fields that hold whole URLs.
 
 use postern_http::{Authority, Headers, Known, PathRules, RequestHead, ResponseHead, Target, TargetForm};
+use postern_tunnel::ExternalScheme;
 
 use crate::backend::Backend;
 use crate::embed::is_built_in;
@@ -9,16 +10,21 @@ use crate::failure::{Failed, Fault};
 /// What users wrote in their address bar, kept to translate the answer.
 #[derive(Debug)]
 pub(crate) struct External {
+    scheme: &'static str,
     authority: Authority,
 }
 
 /// Rewrites a request for its backend.
-pub(crate) fn request(head: &mut RequestHead, backend: &Backend) -> Result<External, Failed> {
+pub(crate) fn request(head: &mut RequestHead, scheme: ExternalScheme, backend: &Backend) -> Result<External, Failed> {
+    let scheme = match scheme {
+        ExternalScheme::Http => "http://",
+        ExternalScheme::Https => "https://",
+    };
     // A program that is its own backend has no other names than those it is published under.
     if is_built_in(&backend.internal.host) {
-        return Ok(External { authority: head.authority.clone() });
+        return Ok(External { scheme, authority: head.authority.clone() });
     }
-    let external = External { authority: std::mem::replace(&mut head.authority, backend.authority.clone()) };
+    let external = External { scheme, authority: std::mem::replace(&mut head.authority, backend.authority.clone()) };
     if backend.external.path != backend.internal.path && head.target.form() == TargetForm::Origin {
         replace_path(head, backend)?;
     }
@@ -66,9 +72,9 @@ fn replace_url(headers: &mut Headers, name: Known, replace: impl Fn(&str) -> Opt
 }
 
 impl External {
-    /// `https://EXTERNAL/ext/x` → `http://INTERNAL/int/x`; `None` for other URLs.
+    /// `SCHEME://EXTERNAL/ext/x` → `http://INTERNAL/int/x`; `None` for other URLs.
     fn inwards(&self, url: &str, backend: &Backend) -> Option<String> {
-        let rest = url.strip_prefix("https://")?.strip_prefix(self.authority.as_str())?;
+        let rest = url.strip_prefix(self.scheme)?.strip_prefix(self.authority.as_str())?;
         let rest = strip_prefix(rest, if rest.is_empty() { "" } else { &backend.external.path })?;
         let path = if rest.is_empty() { "" } else { &*backend.internal.path };
         Some(format!("{}{path}{rest}", internal_origin(backend)))
@@ -77,7 +83,7 @@ impl External {
     /// The way back, for whole URLs and for paths.
     fn outwards(&self, url: &str, backend: &Backend) -> Option<String> {
         let (origin, rest) = match url.strip_prefix(&internal_origin(backend)) {
-            Some(rest) => (format!("https://{}", self.authority.as_str()), rest),
+            Some(rest) => (format!("{}{}", self.scheme, self.authority.as_str()), rest),
             None if url.starts_with('/')
                 && !url.starts_with("//")
                 && backend.internal.path != backend.external.path =>
@@ -130,17 +136,17 @@ mod tests {
             ("/shop?x", "/base/v1/?x"),
         ] {
             let mut head = asked(from);
-            request(&mut head, &backend).unwrap();
+            request(&mut head, ExternalScheme::Https, &backend).unwrap();
             assert_eq!((head.target.as_str(), head.authority.as_str()), (to, "10.0.0.1:81"), "{from}");
         }
-        assert!(request(&mut asked("/shopping"), &backend).is_err());
+        assert!(request(&mut asked("/shopping"), ExternalScheme::Https, &backend).is_err());
     }
 
     #[test]
     fn equal_paths_are_left_alone() {
         let backend = backend("https://ext.example/", "http://10.0.0.1/");
         let mut head = asked("//a;x=%41?");
-        request(&mut head, &backend).unwrap();
+        request(&mut head, ExternalScheme::Https, &backend).unwrap();
         assert_eq!(head.target.as_str(), "//a;x=%41?");
     }
 
@@ -150,19 +156,37 @@ mod tests {
         let mut head = asked("/shop/");
         head.headers.append(Known::Origin, "https://ext.example:8443").unwrap();
         head.headers.append(Known::Referer, "https://ext.example:8443/shop/a?b").unwrap();
-        request(&mut head, &backend).unwrap();
+        request(&mut head, ExternalScheme::Https, &backend).unwrap();
         assert_eq!(head.headers.get_str(Known::Origin), Some("https://in.example"));
         assert_eq!(head.headers.get_str(Known::Referer), Some("https://in.example/a?b"));
         let mut head = asked("/shop/");
         head.headers.append(Known::Origin, "https://evil.example").unwrap();
-        request(&mut head, &backend).unwrap();
+        request(&mut head, ExternalScheme::Https, &backend).unwrap();
         assert_eq!(head.headers.get_str(Known::Origin), Some("https://evil.example"));
+    }
+
+    #[test]
+    fn who_came_without_tls_is_led_on_without() {
+        let backend = backend("http://ext.example/shop/", "http://10.0.0.1:81/base/");
+        for (scheme, other, name) in [(ExternalScheme::Http, "https", "http"), (ExternalScheme::Https, "http", "https")]
+        {
+            let mut head = asked("/shop/");
+            head.headers.append(Known::Referer, format!("{name}://ext.example:8443/shop/a")).unwrap();
+            head.headers.append(Known::Origin, format!("{other}://ext.example:8443")).unwrap();
+            let external = request(&mut head, scheme, &backend).unwrap();
+            assert_eq!(head.headers.get_str(Known::Referer), Some("http://10.0.0.1:81/base/a"));
+            assert_eq!(head.headers.get_str(Known::Origin), Some(&*format!("{other}://ext.example:8443")));
+            let mut head = ResponseHead::new(302, BodyKind::None);
+            head.headers.append(Known::Location, "http://10.0.0.1:81/base/x").unwrap();
+            response(&mut head, &external, &backend);
+            assert_eq!(head.headers.get_str(Known::Location), Some(&*format!("{name}://ext.example:8443/shop/x")));
+        }
     }
 
     #[test]
     fn locations_come_out() {
         let backend = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
-        let external = request(&mut asked("/shop/"), &backend).unwrap();
+        let external = request(&mut asked("/shop/"), ExternalScheme::Https, &backend).unwrap();
         for (from, to) in [
             ("http://10.0.0.1:81/base/x?y#z", "https://ext.example:8443/shop/x?y#z"),
             ("/base/x", "/shop/x"),

@@ -4,6 +4,7 @@ mod audited;
 mod icons;
 mod named;
 mod places;
+mod secured;
 mod view;
 
 use std::collections::BTreeMap;
@@ -134,9 +135,11 @@ pub(crate) fn set(
     if let Some(group) = &request.group {
         app.group = find_group(&control.snapshot(), tenant, group)?.id;
     }
+    let is_moved = request.external_url.is_some();
     app.external_url = request.external_url.unwrap_or(app.external_url);
     app.internal_url = request.internal_url.unwrap_or(app.internal_url);
     app.preauth = request.preauth.unwrap_or(app.preauth);
+    let secured = if is_moved { None } else { secured::secure(&mut app) };
     let off = sso::switched_off(&before, &mut app);
     let switched_off = single_sign_on::stop_telling(&before, &mut app);
     for (name, value) in request.settings {
@@ -149,6 +152,7 @@ pub(crate) fn set(
         Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: Some(before.certificate) };
     let left_behind = vault::own::left_behind(&control.snapshot(), &before, &app);
     let mut published = store(control, actor, Draft::default(), app, choice, Some(before))?;
+    published.warnings.extend(secured);
     published.warnings.extend(off);
     published.warnings.extend(left_behind);
     published.warnings.extend(switched_off);
@@ -337,7 +341,9 @@ pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
 fn refused(app: &App, error: &ConfigInvalid) -> Problem {
     let code = match error {
         ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. } => "not-yet-available",
-        ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } => "app-url-invalid",
+        ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } | ConfigInvalid::PlainText { .. } => {
+            "app-url-invalid"
+        }
         ConfigInvalid::Setting { .. } => "setting-invalid",
         ConfigInvalid::Conflict { .. } => "app-url-conflict",
         ConfigInvalid::Certificate { .. } => "certificate-invalid",
@@ -347,6 +353,7 @@ fn refused(app: &App, error: &ConfigInvalid) -> Problem {
     match error {
         ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
         ConfigInvalid::Url { .. } => problem.about("internal"),
+        ConfigInvalid::PlainText { .. } => problem.about("external"),
         ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
         ConfigInvalid::Conflict { .. }
         | ConfigInvalid::Certificate { .. }

@@ -115,7 +115,7 @@ pub(crate) fn check(app: &App) -> Result<(), Problem> {
     if app.preauth != Preauth::Passthrough {
         return refused("nobody can sign in to sign in: this application stays --preauth passthrough", "preauth");
     }
-    if url.is_ok_and(|url| url.wildcard || !url.path.is_empty()) {
+    if url.is_ok_and(|url| !url.tls || url.wildcard || !url.path.is_empty()) {
         return refused(
             "people sign in at a host of its own: https://HOST[:PORT]/, no wildcard and no path",
             "external",

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-/// `https://HOST[:PORT][/PATH/]`, where an application is published.
+/// `https://HOST[:PORT][/PATH/]` or `http://…`, where an application is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalUrl {
+    /// Whether its users come by TLS alone; otherwise in plain text, too.
+    pub tls: bool,
     /// DNS name in lower case, without the `*.` of a wildcard.
     pub host: Box<str>,
     /// `*.host`: every name below `host`, at any depth, but not `host` itself.
     pub wildcard: bool,
-    /// For links and redirects; routing does not look at it. 443 unless given.
+    /// For links and redirects; routing does not look at it. 443 or 80 unless given.
     pub port: u16,
     /// Empty, or `/a/b` without a slash at its end. Matches whole segments.
     pub path: Box<str>,
@@ -57,11 +59,11 @@ impl ExternalUrl {
     pub fn parse(url: &str) -> Result<Self, UrlInvalid> {
         let malformed = |reason| malformed(url, reason);
         let (scheme, rest) = scheme(url).ok_or_else(|| malformed("write it as https://HOST/"))?;
-        match scheme.as_str() {
-            "https" => {}
-            "http" => return Err(not_yet("an http:// external URL", "publish it as https://")),
-            _ => return Err(malformed("an external URL begins with https://")),
-        }
+        let tls = match scheme.as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(malformed("an external URL begins with https:// or http://")),
+        };
         let parts = Parts::split(rest).map_err(malformed)?;
         let (wildcard, name) = match parts.host.strip_prefix("*.") {
             Some(name) => (true, name),
@@ -69,7 +71,22 @@ impl ExternalUrl {
         };
         let host = dns_name(name, false).map_err(malformed)?;
         external_host(&host, wildcard).map_err(malformed)?;
-        Ok(Self { host, wildcard, port: parts.port.unwrap_or(443), path: parts.path.into() })
+        let port = parts.port.unwrap_or(default_port(tls));
+        Ok(Self { tls, host, wildcard, port, path: parts.path.into() })
+    }
+
+    /// The same with `https`, on its own port. `None` where another port was named: which one speaks TLS is not known then.
+    #[must_use]
+    pub fn secured(&self) -> Option<Self> {
+        let port = if self.tls { self.port } else { default_port(true) };
+        (self.tls || self.port == default_port(false)).then(|| Self { tls: true, port, ..self.clone() })
+    }
+
+    /// `HOST[:PORT]` as links have it; of a wildcard the host that was asked for.
+    #[must_use]
+    pub fn authority(&self, asked_host: &str) -> String {
+        let host = if self.wildcard { asked_host.to_ascii_lowercase() } else { self.host.to_string() };
+        if self.port == default_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The host as certificates and people write it: with `*.` when it is a wildcard.
@@ -98,16 +115,15 @@ impl InternalUrl {
             _ => return Err(malformed("an internal URL begins with http:// or https://")),
         };
         let parts = Parts::split(rest).map_err(malformed)?;
-        let default_port = if tls { 443 } else { 80 };
         let host = internal_host(parts.host).map_err(malformed)?;
-        Ok(Self { tls, host, port: parts.port.unwrap_or(default_port), path: parts.path.into() })
+        Ok(Self { tls, host, port: parts.port.unwrap_or(default_port(tls)), path: parts.path.into() })
     }
 }
 
 impl fmt::Display for ExternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", if self.wildcard { "*." } else { "" }, self.host)?;
-        if self.port != 443 {
+        write!(f, "{}://{}{}", scheme_of(self.tls), if self.wildcard { "*." } else { "" }, self.host)?;
+        if self.port != default_port(self.tls) {
             write!(f, ":{}", self.port)?;
         }
         write!(f, "{}/", self.path)
@@ -116,10 +132,9 @@ impl fmt::Display for ExternalUrl {
 
 impl fmt::Display for InternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default_port) = if self.tls { ("https", 443) } else { ("http", 80) };
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{}{close}", self.host)?;
-        if self.port != default_port {
+        write!(f, "{}://{open}{}{close}", scheme_of(self.tls), self.host)?;
+        if self.port != default_port(self.tls) {
             write!(f, ":{}", self.port)?;
         }
         write!(f, "{}/", self.path)
@@ -145,6 +160,14 @@ impl<'a> Parts<'a> {
         let (host, port) = host_and_port(authority)?;
         Ok(Self { host, port, path: path_prefix(path)? })
     }
+}
+
+const fn scheme_of(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+const fn default_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
 }
 
 fn scheme(url: &str) -> Option<(String, &str)> {
@@ -258,8 +281,38 @@ mod tests {
             ("HTTPS://app.example.com:443/crm/", "https://app.example.com/crm/"),
             ("https://*.example.com:8443/a/b", "https://*.example.com:8443/a/b/"),
             ("https://app.localhost:8443", "https://app.localhost:8443/"),
+            ("http://app.example.com:80", "http://app.example.com/"),
+            ("http://app.example.com:443", "http://app.example.com:443/"),
+            ("https://app.example.com:80", "https://app.example.com:80/"),
         ] {
             assert_eq!(ExternalUrl::parse(given).unwrap().to_string(), kept);
+        }
+    }
+
+    #[test]
+    fn plain_urls_have_a_secured_one_where_the_port_says_which() {
+        for (plain, secured) in [
+            ("http://app.example.com/a/", Some("https://app.example.com/a/")),
+            ("http://*.example.com/", Some("https://*.example.com/")),
+            ("http://app.example.com:8080/", None),
+            ("http://app.example.com:443/", None),
+            ("https://app.example.com:8443/", Some("https://app.example.com:8443/")),
+        ] {
+            let found = ExternalUrl::parse(plain).unwrap().secured().map(|url| url.to_string());
+            assert_eq!(found.as_deref(), secured, "{plain}");
+        }
+    }
+
+    #[test]
+    fn links_name_the_host_that_was_asked_for_and_a_port_that_is_not_the_schemes() {
+        for (url, authority) in [
+            ("https://app.example.com/", "app.example.com"),
+            ("https://app.example.com:8443/", "app.example.com:8443"),
+            ("http://app.example.com/", "app.example.com"),
+            ("http://app.example.com:443/", "app.example.com:443"),
+            ("https://*.example.com:8443/", "a.example.com:8443"),
+        ] {
+            assert_eq!(ExternalUrl::parse(url).unwrap().authority("A.Example.com"), authority, "{url}");
         }
     }
 
@@ -278,7 +331,6 @@ mod tests {
     fn what_cannot_be_served_is_refused_with_its_reason() {
         for (url, says) in [
             ("app.example.com", "write it as https://"),
-            ("http://app.example.com", "not available yet"),
             ("ftp://app.example.com", "begins with https://"),
             ("https://", "host is missing"),
             ("https://10.0.0.1/", "not an IP address"),

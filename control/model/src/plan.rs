@@ -2,6 +2,7 @@
 
 mod asking;
 mod by_host;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -98,6 +99,16 @@ pub enum ConfigInvalid {
         app: Name,
         /// What is wrong.
         error: UrlInvalid,
+    },
+    /// An application that asks who its users are, at a plain URL.
+    #[error(
+        "{app}: {url} is plain text: with --preauth oidc users are known by cookies that travel by TLS alone; write https://"
+    )]
+    PlainText {
+        /// The application's name.
+        app: Name,
+        /// Its external URL.
+        url: String,
     },
     /// A setting.
     #[error("{app}: {error}")]
@@ -340,6 +351,10 @@ impl PlannedApp {
         check_preauth(&app.settings, app.preauth)
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
+        let external = ExternalUrl::parse(&app.external_url).map_err(url)?;
+        if app.preauth == Preauth::Oidc && !external.tls {
+            return Err(ConfigInvalid::PlainText { app: app.name.clone(), url: external.to_string() });
+        }
         settings
             .check_backend(internal.tls)
             .and_then(|()| settings.check_preauth(app.preauth))
@@ -349,30 +364,11 @@ impl PlannedApp {
             name: app.name.clone(),
             tenant: app.id.tenant,
             group: app.group,
-            external: ExternalUrl::parse(&app.external_url).map_err(url)?,
+            external,
             internal,
             preauth: app.preauth,
             settings,
         })
-    }
-
-    /// What an operator should know about it, whatever else there is.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let name = &self.name;
-        let mut warnings = Vec::new();
-        if !self.internal.tls {
-            warnings.push(format!(
-                "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",
-                self.internal
-            ));
-        } else if !self.settings.backend_tls_verify {
-            warnings.push(format!(
-                "{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead",
-                self.internal
-            ));
-        }
-        warnings
     }
 }
 

@@ -16,6 +16,7 @@ use postern_service::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ADDRESSES_MAX, WORKERS_MAX};
+use crate::worker::context::ListenProtocol;
 pub use log::{LogArgs, LogOptions, LogTarget};
 pub(crate) use log::{LogFile, open_in_state_dir};
 pub use sources::{GeoipArgs, SourceArgs};
@@ -39,7 +40,7 @@ pub struct Args {
     /// Addresses to listen at for TLS: clients, connectors, control
     #[arg(long, value_name = "ADDR", value_delimiter = ',', required = true)]
     pub listen: Vec<SocketAddr>,
-    /// Addresses to listen at for plain HTTP (not yet available)
+    /// Addresses for plain HTTP: applications published as http://; others are sent on to https://
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub listen_http: Vec<SocketAddr>,
     /// Worker threads; default: one per CPU this process may run on
@@ -130,8 +131,10 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// `--control` or `--trust-anchor`
     pub control: ControlLink,
-    /// `--listen`; without duplicates
+    /// `--listen`; without duplicates, here and in `listen_http`
     pub listen: Vec<SocketAddr>,
+    /// `--listen-http`
+    pub listen_http: Vec<SocketAddr>,
     /// `--workers`, or one per CPU of the inherited affinity mask
     pub workers: u16,
     /// `--io`
@@ -162,15 +165,13 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Refused {
-    #[error("{what} is not yet available")]
-    NotYetAvailable { what: &'static str },
     #[error(
         "--control {value:?} is not a Unix socket: write unix:PATH, or use --trust-anchor and let control dial this relay"
     )]
     ControlNotUnix { value: String },
-    #[error("--listen {address} is given twice")]
+    #[error("{address} is given twice, in --listen and --listen-http together")]
     ListenTwice { address: SocketAddr },
-    #[error("--listen names {count} addresses, at most {ADDRESSES_MAX} are possible")]
+    #[error("--listen and --listen-http name {count} addresses, at most {ADDRESSES_MAX} are possible")]
     ListenTooMany { count: usize },
     #[error(
         "--admin-listen {address} is not a loopback address: metrics are not for the public; use 127.0.0.1 or [::1]"
@@ -186,12 +187,19 @@ pub enum Refused {
     BurstAlone { flag: &'static str },
 }
 
+impl Options {
+    /// Every address with what is spoken there.
+    pub(crate) fn addresses(&self) -> Vec<(ListenProtocol, SocketAddr)> {
+        let tls = self.listen.iter().map(|address| (ListenProtocol::Tls, *address));
+        tls.chain(self.listen_http.iter().map(|address| (ListenProtocol::Http, *address))).collect()
+    }
+}
+
 impl Refused {
     /// The line that ends the program.
     pub(crate) fn into_failure(self) -> Failure {
         let failure = Failure::new(self.to_string());
         match self {
-            Self::NotYetAvailable { .. } => failure.code("not-yet-available"),
             Self::ControlNotUnix { .. }
             | Self::ListenTwice { .. }
             | Self::ListenTooMany { .. }
@@ -212,7 +220,6 @@ impl Args {
     /// # Errors
     /// The first thing that cannot be done.
     pub fn check(self, cpus: u16, hostname: &str) -> Result<Options, Refused> {
-        self.refuse_what_is_not_there_yet()?;
         self.check_addresses()?;
         self.check_ebpf()?;
         let source_limits = self.sources.limits()?;
@@ -230,6 +237,7 @@ impl Args {
             state_dir: self.state_dir,
             control,
             listen: self.listen,
+            listen_http: self.listen_http,
             workers: self.workers.unwrap_or(cpus).clamp(1, WORKERS_MAX),
             io: self.io,
             ebpf: self.ebpf,
@@ -245,10 +253,6 @@ impl Args {
         })
     }
 
-    fn refuse_what_is_not_there_yet(&self) -> Result<(), Refused> {
-        if self.listen_http.is_empty() { Ok(()) } else { Err(Refused::NotYetAvailable { what: "--listen-http" }) }
-    }
-
     fn check_ebpf(&self) -> Result<(), Refused> {
         if self.xdp.len() > INTERFACES_MAX as usize {
             return Err(Refused::XdpTooMany { count: self.xdp.len() });
@@ -261,11 +265,13 @@ impl Args {
     }
 
     fn check_addresses(&self) -> Result<(), Refused> {
-        if self.listen.len() > ADDRESSES_MAX {
-            return Err(Refused::ListenTooMany { count: self.listen.len() });
+        let count = self.listen.len() + self.listen_http.len();
+        if count > ADDRESSES_MAX {
+            return Err(Refused::ListenTooMany { count });
         }
         let mut seen = BTreeSet::new();
-        if let Some(address) = self.listen.iter().find(|address| address.port() != 0 && !seen.insert(**address)) {
+        let mut all = self.listen.iter().chain(&self.listen_http);
+        if let Some(address) = all.find(|address| address.port() != 0 && !seen.insert(**address)) {
             return Err(Refused::ListenTwice { address: *address });
         }
         match self.admin_listen {
@@ -291,110 +297,4 @@ fn name_from(hostname: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: [&str; 7] =
-        ["postern-relay", "--state-dir", "/s", "--control", "unix:/run/c.sock", "--listen", "127.0.0.1:443,[::1]:443"];
-
-    fn check(more: &[&str]) -> Result<Options, Refused> {
-        Args::try_parse_from(BASE.iter().chain(more)).unwrap().check(4, "Edge_1.example.com")
-    }
-
-    #[test]
-    fn defaults_come_from_the_machine() {
-        let options = check(&[]).unwrap();
-        assert_eq!((options.workers, options.name.as_str()), (4, "edge-1"));
-        assert_eq!(options.listen.len(), 2);
-        assert_eq!(options.control, ControlLink::Unix(PathBuf::from("/run/c.sock")));
-        assert_eq!(options.grace_period, Duration::from_secs(30));
-    }
-
-    #[test]
-    fn what_is_not_there_yet_is_refused_and_named() {
-        let refused = check(&["--listen-http", "127.0.0.1:80"]).unwrap_err().to_string();
-        assert_eq!(refused, "--listen-http is not yet available");
-    }
-
-    #[test]
-    fn sources_have_limits_that_can_be_changed() {
-        use postern_ebpf_loader::Rate;
-        let default = check(&[]).unwrap().source_limits;
-        assert_eq!((default.syns, default.packets.limits()), (Rate::new(10_000, 20_000), false));
-        let more = ["--syn-rate", "50", "--packet-rate", "7", "--packet-burst", "9", "--connection-rate", "0"];
-        let limits = check(&more).unwrap().source_limits;
-        assert_eq!((limits.syns, limits.packets), (Rate::new(50, 100), Rate::new(7, 9)));
-        assert_eq!(limits.connections, Rate::UNLIMITED);
-        let refused = check(&["--packet-burst", "9"]).unwrap_err().to_string();
-        assert_eq!(refused, "--packet-burst without a limit: give --packet-rate as well, above 0");
-        for wrong in [["--syn-rate", "-1"], ["--syn-rate", "10000001"], ["--syn-burst", "0"], ["--deny", "10.0.0.1/8"]]
-        {
-            let said = Args::try_parse_from(BASE.iter().chain(&wrong)).unwrap_err().to_string();
-            assert!(said.contains(wrong[0]), "{said}");
-        }
-    }
-
-    #[test]
-    fn what_is_bpfs_to_do_is_refused_without() {
-        let options = check(&["--xdp", "eth1,eth0", "--xdp", "eth0", "--deny", "10.0.0.0/8,::1"]).unwrap();
-        assert_eq!(options.xdp, ["eth0", "eth1"]);
-        assert_eq!(options.deny.len(), 2);
-        for (flag, value) in [("--xdp", "eth0"), ("--deny", "::1"), ("--connection-rate", "5"), ("--syn-rate", "5")] {
-            let refused = check(&["--ebpf", "off", flag, value]).unwrap_err().to_string();
-            assert_eq!(refused, format!("{flag} is BPF's to do, but --ebpf is off: leave one of the two out"));
-        }
-        let many: Vec<String> = (0..17).map(|index| format!("eth{index}")).collect();
-        assert_eq!(check(&["--xdp", &many.join(",")]).unwrap_err(), Refused::XdpTooMany { count: 17 });
-    }
-
-    #[test]
-    fn metrics_stay_on_loopback() {
-        let refused = check(&["--admin-listen", "0.0.0.0:9000"]).unwrap_err().to_string();
-        assert!(refused.contains("0.0.0.0:9000 is not a loopback address"), "{refused}");
-        assert!(check(&["--admin-listen", "[::1]:9000"]).is_ok());
-    }
-
-    #[test]
-    fn one_way_to_control_is_needed_and_one_only() {
-        let parse = |words: &[&str]| Args::try_parse_from(words);
-        assert!(parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443"]).is_err());
-        assert!(Args::try_parse_from(BASE.iter().chain(&["--trust-anchor", "/ca.pem"])).is_err());
-        let args =
-            parse(&["postern-relay", "--state-dir", "/s", "--listen", "127.0.0.1:443", "--control", "tcp:x"]).unwrap();
-        assert!(args.check(1, "h").unwrap_err().to_string().contains("write unix:PATH"));
-    }
-
-    #[test]
-    fn names_and_addresses_are_checked() {
-        assert!(matches!(check(&["--name", "Not A Name"]), Err(Refused::NameInvalid { .. })));
-        assert!(matches!(check(&["--listen", "127.0.0.1:443"]), Err(Refused::ListenTwice { .. })));
-        assert_eq!(name_from("-"), "relay");
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        use clap::CommandFactory as _;
-        Args::command().debug_assert();
-    }
-
-    /// The packaged file, as it is and with every suggestion in it taken.
-    #[test]
-    fn the_packaged_configuration_is_understood() {
-        let packaged = include_str!("../../../packaging/etc/relay.toml");
-        let suggested = packaged.lines().map(|line| match line.strip_prefix("# ") {
-            Some(setting) if setting.contains(" = ") => setting,
-            _ => line,
-        });
-        let all: Vec<&str> = suggested.filter(|line| !line.starts_with("control =")).collect();
-        for text in [packaged.to_owned(), all.join("\n")] {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("relay.toml");
-            std::fs::write(&file, &text).unwrap();
-            let words = ["postern-relay", "--config", file.to_str().unwrap(), "--state-dir", "/s"];
-            let argv: Vec<std::ffi::OsString> = words.map(Into::into).into();
-            let sources = postern_service::config::Sources { argv: &argv, environment: &|_| None };
-            let args: Args = postern_service::config::parse_from(sources).unwrap_or_else(|e| panic!("{e}: {text}"));
-            args.check(4, "edge").unwrap();
-        }
-    }
-}
+mod tests;

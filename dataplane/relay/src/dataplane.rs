@@ -21,7 +21,7 @@ use crate::handover::{Channel, SourceDrops};
 use crate::messages::{Bootstrap, Database, ToDataplane, ToSupervisor};
 use crate::sandbox;
 use crate::side::{Side, SideParts};
-use crate::worker::context::{ListenProtocol, WorkerListener, WorkerLoad};
+use crate::worker::context::{WorkerListener, WorkerLoad};
 use crate::workers::{self, WorkerParts};
 
 /// The hidden argument that makes this binary a dataplane. Standard input is its channel to the supervisor then.
@@ -153,10 +153,10 @@ impl Sockets {
         let mut descriptors: vec::IntoIter<OwnedFd> = descriptors.into_iter();
         let state_dir = descriptors.next().context("the state folder is missing")?;
         let mut listeners: Vec<Vec<WorkerListener>> = (0..bootstrap.workers).map(|_| Vec::new()).collect();
-        for address in &bootstrap.listen {
+        for &(protocol, address) in &bootstrap.listen {
             for own in &mut listeners {
                 let socket = descriptors.next().context("a listener is missing")?.into();
-                own.push(WorkerListener { protocol: ListenProtocol::Tls, address: *address, socket });
+                own.push(WorkerListener { protocol, address, socket });
             }
         }
         let admin = if bootstrap.admin {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{IoBackend, LogFile};
+use crate::worker::context::ListenProtocol;
 use crate::worker::recorder::LogFields;
 
 /// From the supervisor to the dataplane.
@@ -117,7 +118,7 @@ pub(crate) struct Bootstrap {
     /// For messages: the folder itself comes as a descriptor, since the way to it may be closed to the dataplane's user.
     pub(crate) state_dir: PathBuf,
     pub(crate) io: IoBackend,
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<(ListenProtocol, SocketAddr)>,
     pub(crate) admin: bool,
     pub(crate) load_map: bool,
     /// Each worker's cell in the load map.

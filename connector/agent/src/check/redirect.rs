@@ -58,7 +58,7 @@ pub(super) fn leads(backend: &Backend, target: &str, head: &ResponseHead) -> Lea
 /// An application that knows the name it is published under leads there, as it should.
 fn external(backend: &Backend, to: &Url) -> Option<String> {
     let external = &backend.external;
-    let same = to.scheme() == "https"
+    let same = (to.scheme() == "https") == external.tls
         && to.host_str() == Some(&*external.host)
         && to.port_or_known_default() == Some(external.port)
         && !external.wildcard;

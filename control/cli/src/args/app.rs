@@ -87,7 +87,7 @@ pub(crate) struct CheckArgs {
 pub(crate) struct PublishArgs {
     /// Its name: a-z, 0-9 and -
     pub(crate) name: Name,
-    /// What users open: `https://HOST[:PORT][/PATH/]`; HOST may be `*.DOMAIN`
+    /// What users open: `https://HOST[:PORT][/PATH/]` (or `http://…`); HOST may be `*.DOMAIN`
     #[arg(long, value_name = "URL", value_parser = reference)]
     pub(crate) external: String,
     /// What the connector opens: `http://…` or `https://…`

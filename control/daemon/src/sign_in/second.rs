@@ -379,9 +379,8 @@ pub(super) fn party(control: &Control) -> Option<RelyingParty> {
     let snapshot = control.snapshot();
     let app = snapshot.apps.get(&snapshot.identity.as_ref()?.app)?;
     let external = postern_model::app_url::ExternalUrl::parse(&app.external_url).ok()?;
-    let host = external.host.to_string();
-    let port = if external.port == 443 { String::new() } else { format!(":{}", external.port) };
-    Some(RelyingParty { origin: format!("https://{host}{port}"), id: host })
+    let origin = format!("https://{}", external.authority(&external.host));
+    Some(RelyingParty { origin, id: external.host.to_string() })
 }
 
 fn code_wrong() -> Refused {

@@ -265,7 +265,7 @@ pub(super) const ADMIN: &[Code] = &[
         code: "app-url-invalid",
         status: Some(400),
         title: "The URL cannot be published",
-        cause: "The external or internal URL has a form that Postern does not serve.",
+        cause: "The external or internal URL has a form that Postern does not serve, or the external one is http:// and the application asks who its users are.",
         cure: "write https://HOST/PATH/ for users, and http:// or https:// for the backend.",
     },
     Code {

@@ -10,6 +10,7 @@ use postern_service::failure::Failure;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits::LISTEN_BACKLOG;
+use crate::worker::context::ListenProtocol;
 
 /// All listening sockets of this relay.
 #[derive(Debug)]
@@ -21,18 +22,23 @@ pub(crate) struct Listeners {
 /// The sockets of one address, one per worker: a reuseport group of the kernel.
 #[derive(Debug)]
 pub(crate) struct Group {
+    pub(crate) protocol: ListenProtocol,
     pub(crate) address: SocketAddr,
     pub(crate) sockets: Vec<TcpListener>,
 }
 
 impl Listeners {
     /// Binds everything or nothing.
-    pub(crate) fn bind(addresses: &[SocketAddr], workers: u16, admin: Option<SocketAddr>) -> Result<Self, Failure> {
+    pub(crate) fn bind(
+        addresses: &[(ListenProtocol, SocketAddr)],
+        workers: u16,
+        admin: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let deadline = Instant::now() + PREDECESSOR_TIME;
-        let bind = |address: SocketAddr| {
-            retry_in_use(deadline, || Group::bind(address, workers)).map_err(|e| refused(address, &e))
+        let bind = |&(protocol, address): &(ListenProtocol, SocketAddr)| {
+            retry_in_use(deadline, || Group::bind(protocol, address, workers)).map_err(|e| refused(address, &e))
         };
-        let groups = addresses.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
+        let groups = addresses.iter().map(bind).collect::<Result<_, _>>()?;
         let admin =
             admin.map(|address| retry_in_use(deadline, || listen_admin(address)).map_err(|e| refused(address, &e)));
         Ok(Self { groups, admin: admin.transpose()? })
@@ -53,8 +59,8 @@ impl Listeners {
     }
 
     /// The addresses, with the ports that the system chose where 0 was asked for.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.groups.iter().map(|group| group.address).collect()
+    pub(crate) fn addresses(&self) -> Vec<(ListenProtocol, SocketAddr)> {
+        self.groups.iter().map(|group| (group.protocol, group.address)).collect()
     }
 
     /// Every descriptor in the bootstrap's order.
@@ -65,7 +71,7 @@ impl Listeners {
 }
 
 impl Group {
-    fn bind(address: SocketAddr, workers: u16) -> io::Result<Self> {
+    fn bind(protocol: ListenProtocol, address: SocketAddr, workers: u16) -> io::Result<Self> {
         // Sockets of one user share a port silently once all ask for SO_REUSEPORT. The first one asks for it only after it
         // is bound, so that another program on this port, a second relay too, is an error instead of half the traffic.
         let first = socket(address)?;
@@ -82,7 +88,7 @@ impl Group {
         for socket in &sockets {
             socket.listen(LISTEN_BACKLOG)?;
         }
-        Ok(Self { address, sockets: sockets.into_iter().map(TcpListener::from).collect() })
+        Ok(Self { protocol, address, sockets: sockets.into_iter().map(TcpListener::from).collect() })
     }
 }
 
@@ -141,11 +147,15 @@ mod tests {
     use super::*;
     use std::net::TcpStream;
 
+    fn tls(address: &str) -> (ListenProtocol, SocketAddr) {
+        (ListenProtocol::Tls, address.parse().unwrap())
+    }
+
     const ANY_PORT: &str = "127.0.0.1:0";
 
     #[test]
     fn every_worker_gets_a_socket_of_one_port() {
-        let listeners = Listeners::bind(&[ANY_PORT.parse().unwrap(), "[::1]:0".parse().unwrap()], 3, None).unwrap();
+        let listeners = Listeners::bind(&[tls(ANY_PORT), tls("[::1]:0")], 3, None).unwrap();
         assert_eq!(listeners.descriptors().len(), 6);
         for group in listeners.groups() {
             assert!(group.sockets.iter().all(|socket| socket.local_addr().unwrap() == group.address));
@@ -155,14 +165,14 @@ mod tests {
 
     #[test]
     fn a_second_relay_of_the_same_user_is_refused() {
-        let first = Listeners::bind(&[ANY_PORT.parse().unwrap()], 2, None).unwrap();
+        let first = Listeners::bind(&[tls(ANY_PORT)], 2, None).unwrap();
         let refused = Listeners::bind(&first.addresses(), 2, None).unwrap_err().to_string();
         assert!(refused.contains("the port is in use"), "{refused}");
     }
 
     #[test]
     fn the_port_is_free_again_afterwards() {
-        let first = Listeners::bind(&[ANY_PORT.parse().unwrap()], 2, None).unwrap();
+        let first = Listeners::bind(&[tls(ANY_PORT)], 2, None).unwrap();
         let addresses = first.addresses();
         drop(first);
         Listeners::bind(&addresses, 2, None).unwrap();
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_foreign_address_is_named() {
-        let refused = Listeners::bind(&["192.0.2.1:0".parse().unwrap()], 1, None).unwrap_err().to_string();
+        let refused = Listeners::bind(&[tls("192.0.2.1:0")], 1, None).unwrap_err().to_string();
         assert!(refused.contains("192.0.2.1:0") && refused.contains("address-unavailable"), "{refused}");
     }
 }

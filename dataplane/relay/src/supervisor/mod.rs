@@ -52,10 +52,11 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
     raise_limits(user.is_some());
     check_log(&options.log)?;
     attend::check_geoip(&options.geoip)?;
-    let listeners = Listeners::bind(&options.listen, options.workers, options.admin_listen)?;
+    let listeners = Listeners::bind(&options.addresses(), options.workers, options.admin_listen)?;
     let steering = Steering::set_up(&options, &instance_name(&options.name, state_dir.path()), &listeners)?;
     for group in listeners.groups() {
-        tracing::info!(address = %group.address, workers = options.workers, "listening");
+        let protocol = group.protocol.as_str();
+        tracing::info!(address = %group.address, protocol, workers = options.workers, "listening");
     }
     match &user {
         Some(user) => tracing::info!(user = user.name, "the dataplane runs as"),

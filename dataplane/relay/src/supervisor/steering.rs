@@ -231,7 +231,7 @@ fn guard(steer: &Steer, options: &Options, listeners: &Listeners, warnings: &mut
     if options.xdp.is_empty() {
         return None;
     }
-    let ports = listeners.addresses().into_iter().map(|address| address.port());
+    let ports = listeners.groups().iter().map(|group| group.address.port());
     match Guarding::set_up(steer, &options.xdp, ports, warnings) {
         Ok(guarding) => Some(guarding),
         Err(error) => {

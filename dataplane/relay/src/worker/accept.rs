@@ -17,20 +17,26 @@ use postern_tunnel::Identity;
 use postern_tunnel::client_hello::{ClientHello, ClientHelloInvalid, ClientHelloParser, Progress};
 
 use super::Worker;
+use super::context::ListenProtocol;
 use super::h1::Http1Connection;
 use super::h2::{self, Http2Connection};
 use super::peers::{Moved, ToWorker};
 use super::reject::Reject;
+use super::session::OpenedFor;
 use super::tunnel::Tunnel;
 use crate::limits::{CLIENT_HELLO_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use crate::peer;
 use crate::side::{HandOver, HandOverKind};
 
 /// Accepts until the process drains, then serves what had been accepted.
-pub(crate) async fn accept_all(worker: Rc<Worker>, listener: Listener) {
+pub(crate) async fn accept_all(worker: Rc<Worker>, listener: Listener, protocol: ListenProtocol) {
+    let begin = match protocol {
+        ListenProtocol::Tls => |worker: &Rc<Worker>, socket| begin(worker, socket, Vec::new(), None),
+        ListenProtocol::Http => begin_plain,
+    };
     loop {
         match select(listener.accept(), worker.draining()).await {
-            Either::First(Ok(socket)) => begin(&worker, socket, Vec::new(), None),
+            Either::First(Ok(socket)) => begin(&worker, socket),
             Either::First(Err(error)) => {
                 tracing::warn!("a connection cannot be accepted: {error}");
                 sleep(ACCEPT_PAUSE).await;
@@ -39,7 +45,7 @@ pub(crate) async fn accept_all(worker: Rc<Worker>, listener: Listener) {
         }
     }
     while let Some(socket) = listener.take_accepted() {
-        begin(&worker, socket, Vec::new(), None);
+        begin(&worker, socket);
     }
 }
 
@@ -55,16 +61,33 @@ fn begin(worker: &Rc<Worker>, socket: Socket, first: Vec<u8>, moved_from: Option
     let worker = Rc::clone(worker);
     spawn(async move {
         let _place = place;
-        let Some(address) = moved_from.or_else(|| socket.peer_addr()) else { return };
-        if worker.published().limits.is_shut_out(address.ip(), now().as_nanos()) {
-            return; // it floods, and nothing in the kernel keeps it away
-        }
+        let Some(address) = moved_from.or_else(|| socket.peer_addr()).filter(|address| is_let_in(&worker, *address))
+        else {
+            return;
+        };
         if let Err(error) = connection(&worker, socket, first, address, moved_from.is_some()).await {
             worker.counters().handshakes_failed.increment();
             tracing::debug!("a connection ended in its handshake: {error}");
         }
     })
     .detach();
+}
+
+/// Clients alone come without TLS, and speak HTTP/1.1.
+fn begin_plain(worker: &Rc<Worker>, socket: Socket) {
+    let Some(place) = worker.place(false) else { return };
+    let worker = Rc::clone(worker);
+    spawn(async move {
+        let _place = place;
+        let Some(address) = socket.peer_addr().filter(|address| is_let_in(&worker, *address)) else { return };
+        Http1Connection::new(Stream::plain(socket), address, OpenedFor::Plain).serve(worker).await;
+    })
+    .detach();
+}
+
+/// Whoever floods is not, where nothing in the kernel keeps him away.
+fn is_let_in(worker: &Worker, address: SocketAddr) -> bool {
+    !worker.published().limits.is_shut_out(address.ip(), now().as_nanos())
 }
 
 /// Finds out what a connection is, and serves it as that until it ends.

@@ -18,7 +18,7 @@ use super::bearer::{self, Refusal, Remembered};
 use super::conditional::{self, Unmet};
 use super::reject::Reject;
 use super::resource;
-use super::route::{Routed, Wanted};
+use super::route::{Routed, Wanted, secured};
 use super::session::Session;
 use super::sign_in::{self, Ask, LetIn, NoSession, Person};
 use super::told::Told;
@@ -74,6 +74,7 @@ pub(crate) fn authorise(
     let access = published.access();
     let (mut carried, mut told) = (None, None);
     let until = match (app.preauth, wanted) {
+        (_, Wanted::Secured) => return Err(secured(&app, head).into()),
         (Preauth::Passthrough, _) => {
             carried = bearer::carried(head);
             None

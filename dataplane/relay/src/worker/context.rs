@@ -65,8 +65,17 @@ pub struct WorkerListener {
 pub enum ListenProtocol {
     /// TLS: clients, connectors and control, told apart by their ClientHello.
     Tls,
-    /// Plain HTTP.
+    /// Plain HTTP/1.1: clients alone.
     Http,
+}
+
+impl ListenProtocol {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// This worker's cell in the load map.

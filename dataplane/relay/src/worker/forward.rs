@@ -62,7 +62,7 @@ pub(crate) async fn forward<C: Client>(
     strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
     identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();
-    add_forwarding(&mut head.headers, client.address(), Scheme::Https, &host);
+    add_forwarding(&mut head.headers, client.address(), client.session().scheme(), &host);
     let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());
     let mut forwarding = Forwarding {
         worker,
@@ -122,7 +122,10 @@ impl Forwarding<'_> {
             app: app.id,
             request: self.transaction.request,
             client: client.address(),
-            scheme: ExternalScheme::Https,
+            scheme: match client.session().scheme() {
+                Scheme::Http => ExternalScheme::Http,
+                Scheme::Https => ExternalScheme::Https,
+            },
             kind: StreamKind::Http,
             session: session_key(self.admitted.permit()),
             sso_login,

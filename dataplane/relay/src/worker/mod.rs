@@ -143,9 +143,9 @@ async fn live(ctx: WorkerContext) {
     let worker =
         Worker::new(WorkerParts { index, workers, generation, side, config, senders, drain, load, limits, drops });
     worker.wake_on_change();
-    for WorkerListener { socket, .. } in listeners {
+    for WorkerListener { socket, protocol, .. } in listeners {
         match Listener::from_std(socket) {
-            Ok(listener) => spawn(accept::accept_all(Rc::clone(&worker), listener)).detach(),
+            Ok(listener) => spawn(accept::accept_all(Rc::clone(&worker), listener, protocol)).detach(),
             Err(error) => return tracing::error!("a listener cannot be used: {error}"),
         }
     }

@@ -32,6 +32,8 @@ pub(crate) enum Wanted {
     SignOut,
     /// What assertions for it are verified with.
     Keys,
+    /// It is published with TLS, and was asked for without.
+    Secured,
 }
 
 /// Finds the application.
@@ -43,7 +45,7 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> 
     let host = head.authority.host();
     match opened_for {
         OpenedFor::Applications(Some(name)) if !name.eq_ignore_ascii_case(host) => return Err(Reject::host_unknown()),
-        OpenedFor::Applications(_) => {}
+        OpenedFor::Applications(_) | OpenedFor::Plain => {}
         OpenedFor::Devices(name) => return device(plan, head, name),
     }
     let Some(routes) = plan.host(host) else { return Err(Reject::host_unknown()) };
@@ -55,6 +57,11 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> 
     }
     head.target.admit(PathRules::default()).map_err(Reject::malformed)?;
     let path = head.target.routing_path();
+    if matches!(opened_for, OpenedFor::Plain) {
+        let app = routes.route(&path).ok_or_else(|| nothing_there(plan, host))?;
+        let wanted = if app.external.tls { Wanted::Secured } else { Wanted::Application };
+        return Ok(Routed { app: Arc::clone(app), wanted });
+    }
     if let Some(app) = described(routes, head, &path) {
         return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
     }
@@ -73,6 +80,12 @@ fn device(plan: &Plan, head: &RequestHead, name: &str) -> Result<Routed, Reject>
         return Err(Reject::path_unpublished());
     }
     Ok(Routed { app: Arc::clone(&identity.app), wanted: Wanted::Application })
+}
+
+/// Where what was asked for without TLS is. The method stays (RFC 9110 §15.4.9), and so does what was asked for.
+pub(crate) fn secured(app: &PlannedApp, head: &RequestHead) -> Reject {
+    let authority = app.external.authority(head.authority.host());
+    Reject::redirect(308, format!("https://{authority}{}", head.target.as_str()), Vec::new())
 }
 
 /// No application has this path. At the host where devices are shown none has any: it needs a connection of its own.

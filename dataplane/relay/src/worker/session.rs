@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use postern_http::Scheme;
 use postern_io::{Stream, TlsSummary};
 use postern_model::policy::{Asn, Country};
 
@@ -35,6 +36,8 @@ pub(crate) enum OpenedFor {
     Applications(Option<String>),
     /// To show a device at this host: its handshake asked for a certificate, and resumed nothing.
     Devices(String),
+    /// Without TLS: what is published so, and to be told where the rest is.
+    Plain,
 }
 
 impl Session {
@@ -49,6 +52,14 @@ impl Session {
             country: Cell::new(None),
             asn: Cell::new(None),
             remembered_access: RememberedAccess::default(),
+        }
+    }
+
+    /// How the client reached the relay.
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.opened_for {
+            OpenedFor::Applications(_) | OpenedFor::Devices(_) => Scheme::Https,
+            OpenedFor::Plain => Scheme::Http,
         }
     }
 

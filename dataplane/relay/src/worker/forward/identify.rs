@@ -48,7 +48,7 @@ pub(super) fn identify(headers: &mut Headers, permit: &Permit, plan: &Plan) {
 /// device's certificate, as RFC 9440 §2.2 writes it. What a client says there itself was removed before.
 pub(super) fn tell_identity(headers: &mut Headers, session: &Session) -> Option<&'static str> {
     match &session.opened_for {
-        OpenedFor::Applications(_) => Some(SIGN_IN_COOKIE),
+        OpenedFor::Applications(_) | OpenedFor::Plain => Some(SIGN_IN_COOKIE),
         OpenedFor::Devices(_) => {
             if let Some(certificate) = session.peer_certificate() {
                 let appended = headers.append(CLIENT_CERT_FIELD, format!(":{}:", STANDARD.encode(certificate)));

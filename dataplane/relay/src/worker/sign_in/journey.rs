@@ -181,7 +181,7 @@ impl Returned {
         let forget = format!("{}=; {FLOW_ATTRIBUTES}; Max-Age=0", self.cookie_name);
         // What was sealed here was a request's target: it begins with one slash and stays on this host.
         let target = if is_local(&self.flow.target) { self.flow.target.clone() } else { beginning(&self.app) };
-        let host = authority(&self.app, &self.host);
+        let host = self.app.external.authority(&self.host);
         Reject::redirect(303, format!("https://{host}{target}"), vec![set, forget])
     }
 }
@@ -236,12 +236,7 @@ fn verifier_text(verifier: &[u8; FLOW_VERIFIER_BYTES]) -> String {
 
 /// Where browsers come back to: the application's own host, of a wildcard the one that was asked for.
 fn callback(app: &PlannedApp, asked_host: &str) -> String {
-    format!("https://{}{}{CALLBACK_PATH}", authority(app, asked_host), app.external.path)
-}
-
-fn authority(app: &PlannedApp, asked_host: &str) -> String {
-    let host = if app.external.wildcard { asked_host.to_ascii_lowercase() } else { app.external.host.to_string() };
-    if app.external.port == 443 { host } else { format!("{host}:{}", app.external.port) }
+    format!("https://{}{}{CALLBACK_PATH}", app.external.authority(asked_host), app.external.path)
 }
 
 fn beginning(app: &PlannedApp) -> String {

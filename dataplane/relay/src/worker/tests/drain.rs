@@ -2,6 +2,7 @@
 
 use postern_io::Task;
 
+use super::super::context::ListenProtocol;
 use super::super::drain::DrainState;
 use super::*;
 
@@ -109,7 +110,7 @@ fn whoever_no_longer_waits_for_the_drain_leaves_nothing_behind() {
         serve_clients(worker);
         connect(worker, 1).await;
         let listener = Listener::sim("10.0.0.3:443".parse().unwrap()).unwrap();
-        spawn(super::super::accept::accept_all(Rc::clone(worker), listener)).detach();
+        spawn(super::super::accept::accept_all(Rc::clone(worker), listener, ListenProtocol::Tls)).detach();
         moment().await;
         assert_eq!(watching(), 1, "the listener's");
 

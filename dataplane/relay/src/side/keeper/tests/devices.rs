@@ -22,6 +22,7 @@ fn the_host_where_devices_are_shown_has_a_door_of_its_own() {
                 assert_eq!((Some(&*named), Arc::ptr_eq(&tls, &published.tls)), (name, false));
                 true
             }
+            OpenedFor::Plain => panic!("a handshake makes nothing plain"),
         }
     };
     let state = |version, host: Option<&str>| {
