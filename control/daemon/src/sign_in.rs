@@ -111,6 +111,7 @@ pub(crate) fn begin(control: &Control, request: Begin) -> Step {
         stage: RefCell::new(Stage::Password(None)),
         again: Cell::new(missed.again),
         declined: RefCell::default(),
+        policies: RefCell::default(),
         missed,
         visit: RefCell::default(),
     });

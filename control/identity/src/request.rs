@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HOST, ORIGIN, USER_AGENT};
-use postern_model::identity::ClientInfo;
+use postern_model::identity::{ClientInfo, REQUEST_FIELD};
 
 use crate::cookies;
 use crate::external::now_unix;
@@ -53,7 +53,8 @@ pub(crate) fn client(headers: &HeaderMap) -> Option<ClientInfo> {
     let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect();
     let (signed_out, device_overdue) =
         (cookies::is_signed_out(headers), cookies::is_device_overdue(headers, now_unix()));
-    Some(ClientInfo { address, user_agent, signed_out, device_overdue })
+    let request = headers.get(REQUEST_FIELD).and_then(|value| value.to_str().ok()?.parse().ok());
+    Some(ClientInfo { address, user_agent, request, signed_out, device_overdue })
 }
 
 /// Whether a form comes from a page of this host: browsers say so themselves, and nothing else is believed.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceHost;
 use crate::directory::LoginName;
 use crate::external::{Offers, ProviderGrant};
-use crate::ids::{AppId, GroupId, Name};
+use crate::ids::{AppId, GroupId, Name, RequestId};
 use crate::oauth::Consent;
 use crate::policy::REQUIREMENTS_MAX;
 use crate::saml::{AppLogout, SamlEnd};
@@ -97,6 +97,9 @@ pub struct ClientInfo {
     /// Its User-Agent, cut to [`USER_AGENT_BYTES_MAX`].
     #[serde(default)]
     pub user_agent: String,
+    /// Its request, as the relay's log has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// Somebody signed out in it: nobody is signed in there again without being asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub signed_out: bool,
@@ -264,6 +267,8 @@ pub struct SignedIn {
 pub const BACKEND_HOST: &str = "identity.postern.internal";
 /// The internal URL of the identity application.
 pub const INTERNAL_URL: &str = "http://identity.postern.internal/";
+/// The field in which a relay tells the place to sign in, and no other backend, what its log calls the request: 32 hex digits.
+pub const REQUEST_FIELD: &str = "x-postern-request";
 /// The name of the identity's application and of its group, and the only ones with that name.
 pub const IDENTITY_NAME: &str = "postern-identity";
 /// What a browser has of its sign-in, at the identity's host. Of all cookies of ours the only one that a backend gets and sets,

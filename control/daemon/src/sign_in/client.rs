@@ -77,6 +77,7 @@ pub(super) fn begin(control: &Control, asked: Asked, browser: Option<SecretText>
         visit: RefCell::new(if wanted.silent { Visit::Waived } else { Visit::NotYet }),
         again: Cell::new(again),
         declined: RefCell::default(),
+        policies: RefCell::default(),
     });
     let Ok((secret, key)) = random_secret() else { return Step::Refused(internal()) };
     let at = At { secret: &secret, flow: &flow, app: &app, client };

@@ -97,6 +97,7 @@ mod tests {
             visit: std::cell::RefCell::default(),
             again: std::cell::Cell::new(false),
             declined: Default::default(),
+            policies: Default::default(),
         };
         let mut codes = Codes::default();
         codes.keep(secret_key("code"), &flow, SESSION, 100);

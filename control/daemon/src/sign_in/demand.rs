@@ -2,6 +2,8 @@
 
 mod device;
 
+use std::collections::BTreeMap;
+
 use postern_model::config::App;
 use postern_model::identity::Missed;
 use postern_model::ids::AppId;
@@ -17,6 +19,7 @@ use crate::clock::now_unix;
 use crate::control::Control;
 use crate::sessions;
 use crate::store::StoredSession;
+use crate::store::sign_in::{Logged, POLICIES_MAX, PolicySaid};
 
 /// What a session must be worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,11 +62,37 @@ pub(super) fn demanded(control: &Control, at: &At<'_>, session: &StoredSession) 
     let mut demand = Demand { multi_factor, again, device, terms: !terms.is_empty(), ..Demand::default() };
     for app in apps(at) {
         demand.multi_factor |= mfa(control, at, app) == Mfa::Required;
-        if let Some(decision) = decision_for(control, at, app, session) {
-            demand.add(&decision, session.seen_unix, now_unix());
-        }
+    }
+    for decision in look(control, at, session) {
+        demand.add(&decision, session.seen_unix, now_unix());
     }
     demand
+}
+
+/// Asks the policies about the session for each of the applications, and keeps what they said for the log.
+pub(super) fn look(control: &Control, at: &At<'_>, session: &StoredSession) -> Vec<Decision> {
+    let Some(record) = sessions::record_of(control, session).ok().flatten() else { return Vec::new() };
+    let input = input(control, at, session.risk, &record, record.device_state(now_unix()));
+    let decide = |app| control.prepared().policies.decide(&record.user, app, &input, now_unix());
+    let decisions: Vec<Decision> = apps(at).into_iter().map(decide).collect();
+    at.flow.policies.replace(said(control, &decisions, &input));
+    decisions
+}
+
+/// By name, each once.
+fn said(control: &Control, decisions: &[Decision], input: &Input<'_>) -> Vec<PolicySaid> {
+    let snapshot = control.snapshot();
+    let in_force = |decision: &Decision| decision.applied.iter().map(|id| (*id, "")).collect::<Vec<_>>();
+    let reported =
+        |decision: &Decision| decision.report_only.iter().map(|of| (of.policy, REPORT_ONLY)).collect::<Vec<_>>();
+    let applied: BTreeMap<_, _> =
+        decisions.iter().flat_map(|decision| [in_force(decision), reported(decision)].concat()).collect();
+    let named = applied.into_iter().filter_map(|(id, state)| Some((snapshot.policies.get(&id)?, state)));
+    let said = named.take(POLICIES_MAX).map(|(policy, state)| {
+        let outcome = format!("{state}{}", policy.says(input, now_unix()));
+        (Logged::cut(policy.name.as_str()), Logged::cut(&outcome))
+    });
+    said.collect()
 }
 
 /// The applications whose conditions are met: for a client there may be several, and what the strictest of them wants counts.
@@ -99,7 +128,11 @@ fn decide(
     record: &SessionRecord,
     device: DeviceState,
 ) -> Decision {
-    let input = Input {
+    control.prepared().policies.decide(&record.user, app, &input(control, at, risk, record, device), now_unix())
+}
+
+fn input<'a>(control: &Control, at: &At<'_>, risk: Risk, record: &'a SessionRecord, device: DeviceState) -> Input<'a> {
+    Input {
         session: Some(record),
         source: Some(at.client.address.to_canonical()),
         country: control.country(at.client.address),
@@ -109,9 +142,10 @@ fn decide(
         risk,
         device,
         terms: &record.terms,
-    };
-    control.prepared().policies.decide(&record.user, app, &input, now_unix())
+    }
 }
+
+const REPORT_ONLY: &str = "report-only: ";
 
 /// The terms of use that a decision asks for, one of each to be accepted: where something else would do, nothing but terms is
 /// asked for that can be shown here.

@@ -22,7 +22,7 @@ use super::webauthn::Challenge;
 use crate::control::Control;
 use crate::oauth::Wanted;
 use crate::store::factors::TotpSecret;
-use crate::store::sign_in::SignInOutcome;
+use crate::store::sign_in::{PolicySaid, SignInOutcome};
 use crate::store::{ProviderSession, SignIn, StoredSession};
 
 /// A browser on its way: where it came from is where it goes back to.
@@ -47,6 +47,8 @@ pub(super) struct Flow {
     pub(super) again: Cell<bool>,
     /// Terms of use that were shown and not accepted: others may do as well.
     pub(super) declined: RefCell<BTreeSet<Name>>,
+    /// What policies said when they were last looked at, for the log.
+    pub(super) policies: RefCell<Vec<PolicySaid>>,
 }
 
 /// Where a sign-in leads.
@@ -190,7 +192,9 @@ impl At<'_> {
         let (user, methods) = (Some(proven.user), proven.methods.clone());
         let provider = proven.vouched.provider().cloned();
         let (device, device_state) = self.flow.visit.borrow().logged();
-        let record = SignIn { user, methods, provider, device, device_state, ..self.attempt(proven).record(outcome) };
+        let policies = self.flow.policies.borrow().clone();
+        let attempt = self.attempt(proven).record(outcome);
+        let record = SignIn { user, methods, provider, device, device_state, policies, ..attempt };
         record.vouched_for(proven.vouched.claimed_device())
     }
 

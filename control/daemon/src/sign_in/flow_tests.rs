@@ -169,7 +169,8 @@ impl World {
 }
 
 fn client() -> ClientInfo {
-    ClientInfo { address: [127, 0, 0, 1].into(), user_agent: "test".into(), signed_out: false, device_overdue: false }
+    let text = format!(r#"{{"address": "127.0.0.1", "user_agent": "test", "request": "{:032}"}}"#, 7);
+    serde_json::from_str(&text).unwrap()
 }
 
 fn asked(step: Step) -> Box<Ask> {

@@ -60,6 +60,7 @@ impl Own {
             visit: RefCell::default(),
             again: Cell::new(false),
             declined: RefCell::default(),
+            policies: RefCell::default(),
         });
         Ok(Some(Self { session, user, app, flow, secret, key }))
     }

@@ -109,6 +109,7 @@ impl Attempt<'_> {
             app: Some((self.app.id, self.app.name.clone())),
             source: Some(self.client.address),
             user_agent: Some(Logged::cut(&self.client.user_agent)),
+            request: self.client.request,
             ..SignIn::new(self.tenant, Logged::cut(self.typed), outcome)
         }
     }

@@ -44,6 +44,7 @@ pub(crate) fn begin_portal(control: &Control, request: &BeginPortal) -> Step {
         visit: RefCell::default(),
         again: Cell::new(false),
         declined: RefCell::default(),
+        policies: RefCell::default(),
     });
     enter::enter(control, flow, &app, client, None)
 }

@@ -85,6 +85,7 @@ pub(crate) fn start(control: &Control, request: StartSaml) -> Step {
         visit: RefCell::new(if passive { Visit::Waived } else { Visit::NotYet }),
         again: Cell::new(force),
         declined: RefCell::default(),
+        policies: RefCell::default(),
     });
     if passive && let Goal::Saml(wanted) = &flow.goal {
         let nobody = postern_model::secret::SecretText::new(String::new());

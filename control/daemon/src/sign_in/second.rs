@@ -19,7 +19,7 @@ use postern_model::ids::{SessionId, UserId};
 use postern_model::policy::{PolicyState, Risk};
 use postern_model::session::{AuthMethod, is_multi_factor};
 
-use super::demand::{Demand, Unmet, demanded};
+use super::demand::{self, Demand, Unmet, demanded};
 use super::flow::{At, Flow, Goal, Proven, Stage, Vouched};
 use super::webauthn::{self, Challenge, KeyRefused, RelyingParty};
 use super::{
@@ -352,6 +352,8 @@ pub(super) fn finish(control: &Control, at: &At<'_>, user: &User, mut proven: Pr
     if let Some(session) = unchanged(control, at.flow, &proven) {
         return done(control, at, session, None);
     }
+    // With all that was proven since they were last asked.
+    drop(demand::look(control, at, &would_be(user, &proven, at.client)));
     let record = at.record(&proven, SignInOutcome::Success);
     match make_session(control, user, &proven, at, record, draft) {
         Ok((session, grant)) => done(control, at, session, Some(grant)),

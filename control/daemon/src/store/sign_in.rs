@@ -47,11 +47,14 @@ pub(crate) struct SignIn {
     /// The device's id, if one was shown, and what it counts as: `compliant`, `registered`, `unknown`.
     pub(crate) device: Option<Logged<SHORT_BYTES_MAX>>,
     pub(crate) device_state: Option<Logged<SHORT_BYTES_MAX>>,
-    /// Policies that were looked at: id and what each said. At most [`POLICIES_MAX`] are kept, the first ones.
-    pub(crate) policies: Vec<(Logged<SHORT_BYTES_MAX>, Logged<SHORT_BYTES_MAX>)>,
+    /// Policies that applied: what each is called, and said. At most [`POLICIES_MAX`] are kept, the first ones.
+    pub(crate) policies: Vec<PolicySaid>,
     pub(crate) session: Option<SessionId>,
     pub(crate) request: Option<RequestId>,
 }
+
+/// What a policy is called, and what it said.
+pub(crate) type PolicySaid = (Logged<SHORT_BYTES_MAX>, Logged<SHORT_BYTES_MAX>);
 
 /// How a sign-in ended, with a stable code where it did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

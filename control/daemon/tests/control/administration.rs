@@ -69,7 +69,7 @@ fn what_cannot_be_published_is_refused_with_its_reason() {
     assert!(detail.ends_with("is already published as crm"), "{detail}");
     assert_eq!(refused(app("crm", "https://x.localhost")).0, "name-taken");
     for (body, code, says) in [
-        (with("external_url", json!("http://x.localhost")), "not-yet-available", "http:// external"),
+        (with("external_url", json!("ftp://x.localhost")), "app-url-invalid", "https:// or http://"),
         (with("internal_url", json!("tcp://x:1")), "not-yet-available", "tcp://"),
         (with("internal_url", json!("tls://x:1")), "not-yet-available", "tls://"),
         (with("external_url", json!("https://10.0.0.1")), "app-url-invalid", "must be a name"),

@@ -148,9 +148,9 @@ impl SignInResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyApplied {
-    /// Its id.
+    /// What it was called then.
     pub policy: String,
-    /// What it said: `grant`, `block`, `report-only:block`.
+    /// What it said: `allow`, `block`, `needs mfa`; of one that only reports `report-only: needs mfa`.
     pub outcome: String,
 }
 

@@ -58,7 +58,8 @@ pub(crate) async fn forward<C: Client>(
 ) {
     strip_inbound(&mut head.headers, &[]);
     let is_identity = worker.is_identity(admitted.app().id);
-    let own_cookie = if is_identity { tell_identity(&mut head.headers, client.session()) } else { None };
+    let own_cookie =
+        if is_identity { tell_identity(&mut head.headers, client.session(), transaction.request) } else { None };
     strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
     identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();

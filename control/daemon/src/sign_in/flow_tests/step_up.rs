@@ -40,6 +40,36 @@ async fn policies_ask_for_what_they_want_before_there_is_a_session() {
 }
 
 #[tokio::test]
+async fn the_log_has_what_policies_said_and_the_request() {
+    let world = World::new("off").await;
+    world.set_policy(r#""grant": {"require": {"all": ["mfa"]}}"#);
+    let rest = r#""who": {"include": "all"}, "apps": {"include": "all"}, "grant": "block""#;
+    for (id, state) in [("p1-2", "report-only"), ("p1-3", "off")] {
+        let policy = format!(r#"{{"id": "{id}", "name": "{state}", "state": "{state}", {rest}}}"#);
+        let mut draft = Draft::default();
+        draft.change(postern_model::Change::PolicyPut(serde_json::from_str(&policy).unwrap()));
+        world.control.commit(&Actor::Control, draft).unwrap();
+    }
+    world.enrolled().await;
+    let span = Span { first: 1, last: 1_000, order: Order::OldestFirst, limit: 1_000 };
+    let all = world.control.records(|store| store.sign_ins(&SignInFilter::default(), span)).unwrap();
+    let said = |record: &postern_model::admin::SignInRecord| {
+        assert_eq!(record.request, Some(postern_model::ids::RequestId(7)));
+        let said = record.policies.iter().map(|policy| format!("{}: {}", policy.policy, policy.outcome));
+        (record.code.clone(), said.collect::<Vec<_>>())
+    };
+    let logged: Vec<_> = all.iter().map(said).collect();
+    let reported = "report-only: report-only: block";
+    assert_eq!(
+        logged,
+        [
+            (Some("mfa-needed".into()), vec!["p: needs mfa".into(), reported.into()]),
+            (None, vec!["p: allow".into(), reported.into()])
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_session_that_lay_idle_for_as_long_as_a_policy_allows_is_not_enough() {
     let world = World::new("off").await;
     let browser = world.signed_in(world.after_password().await).unwrap();

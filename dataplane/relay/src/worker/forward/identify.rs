@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_http::{Headers, Known, add_service, strip_identity, strip_told};
 use postern_model::config::Preauth;
-use postern_model::identity::{CLIENT_CERT_FIELD, SIGN_IN_COOKIE};
+use postern_model::identity::{CLIENT_CERT_FIELD, REQUEST_FIELD, SIGN_IN_COOKIE};
+use postern_model::ids::RequestId;
 use postern_model::plan::Plan;
 
 use crate::worker::authorise::{Permit, Subject};
@@ -44,9 +45,11 @@ pub(super) fn identify(headers: &mut Headers, permit: &Permit, plan: &Plan) {
     }
 }
 
-/// What the place to sign in has alone: one cookie of ours, whose name this gives; where devices are shown not even that, but the
+/// What the place to sign in has alone: the request's id, for its log, and one cookie of ours, whose name this gives; where devices are shown not even that, but the
 /// device's certificate, as RFC 9440 §2.2 writes it. What a client says there itself was removed before.
-pub(super) fn tell_identity(headers: &mut Headers, session: &Session) -> Option<&'static str> {
+pub(super) fn tell_identity(headers: &mut Headers, session: &Session, request: RequestId) -> Option<&'static str> {
+    let appended = headers.append(REQUEST_FIELD, request.to_string());
+    debug_assert!(appended.is_ok(), "hex digits are a field value");
     match &session.opened_for {
         OpenedFor::Applications(_) | OpenedFor::Plain => Some(SIGN_IN_COOKIE),
         OpenedFor::Devices(_) => {
