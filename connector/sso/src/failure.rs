@@ -27,8 +27,10 @@ pub enum FailureKind {
     ServiceUnknown,
     /// Clocks differ by more than Kerberos allows.
     ClockSkew,
-    /// The keytab cannot be read or has no good key for the connector's principal.
+    /// The keytab has no good key for the connector's principal.
     Keytab,
+    /// The keytab's file cannot be read.
+    KeytabUnreadable,
     /// No KDC of the realm answered.
     KdcUnreachable,
     /// It took longer than a request can wait.
@@ -51,6 +53,7 @@ impl FailureKind {
             | Self::ServiceUnknown
             | Self::ClockSkew
             | Self::Keytab
+            | Self::KeytabUnreadable
             | Self::KdcUnreachable
             | Self::TooSlow
             | Self::Busy
@@ -67,7 +70,11 @@ impl KerberosFailure {
         let words = words.into();
         let code = minor.checked_sub(ERROR_TABLE_BASE_KRB5).and_then(|code| u16::try_from(code).ok());
         let Some(code) = code.filter(|code| *code <= CODE_MAX) else {
-            let kind = if KEYTAB_STATUSES.contains(&minor) { FailureKind::Keytab } else { FailureKind::Other };
+            let kind = match minor {
+                ENOENT | EACCES => FailureKind::KeytabUnreadable,
+                NO_MATCHING_PRINCIPAL => FailureKind::Keytab,
+                _ => FailureKind::Other, // of whatever else the library uses
+            };
             return Self { kind, code: None, words };
         };
         let kind = CODES.iter().find(|known| known.0 == code).map_or(FailureKind::Other, |known| known.2);
@@ -89,6 +96,16 @@ impl KerberosFailure {
     /// What to do.
     #[must_use]
     pub const fn advice(&self) -> &'static str {
+        // Codes that say more than their kind.
+        match self.code {
+            Some(KDC_ERR_POLICY) => {
+                return "look at the KDC's log for this time, and whether the user's account is locked: a policy of the KDC refuses it";
+            }
+            Some(KDC_ERR_PREAUTH_FAILED) => {
+                return "make the keytab anew: its key is not the one that the KDC has for the principal";
+            }
+            Some(_) | None => {}
+        }
         match self.kind {
             FailureKind::DelegationRefused => {
                 "allow the connector's account to delegate to this SPN with any authentication protocol, and look whether the user is protected from delegation"
@@ -99,6 +116,9 @@ impl KerberosFailure {
             FailureKind::ClockSkew => "set the clocks of the connector and the KDC by NTP",
             FailureKind::Keytab => {
                 "look at --keytab and --kerberos-principal: `klist -k FILE` shows what keys the keytab has"
+            }
+            FailureKind::KeytabUnreadable => {
+                "look at --keytab: its path, and whether the connector's user may read the file"
             }
             FailureKind::KdcUnreachable => "look at the realm's KDCs in krb5.conf or DNS, and at the network to them",
             FailureKind::TooSlow => "look at how fast the KDCs answer",
@@ -128,8 +148,12 @@ impl fmt::Display for Prefix<'_> {
 const ERROR_TABLE_BASE_KRB5: u32 = 0x96c7_3a00;
 /// The table has one byte of codes.
 const CODE_MAX: u16 = 255;
-/// `ENOENT`, `EACCES`, and of GSS-API's own table: a keytab that has no matching principal.
-const KEYTAB_STATUSES: [u32; 3] = [2, 13, 39_756_034];
+const ENOENT: u32 = 2;
+const EACCES: u32 = 13;
+/// Of GSS-API's own table: a keytab that has no matching principal.
+const NO_MATCHING_PRINCIPAL: u32 = 39_756_034;
+const KDC_ERR_POLICY: u16 = 12;
+const KDC_ERR_PREAUTH_FAILED: u16 = 24;
 
 /// Code, name, what it is about.
 const CODES: &[(u16, &str, FailureKind)] = &[
@@ -187,7 +211,10 @@ mod tests {
             (base + 156, FailureKind::KdcUnreachable, "KRB5_KDC_UNREACH (156): words; look at the realm's KDCs"),
             (base + 181, FailureKind::Keytab, "KRB5_KT_NOTFOUND (181): words; look at --keytab"),
             (base + 99, FailureKind::Other, "Kerberos error 99: words; look at the KDC's log"),
-            (2, FailureKind::Keytab, "words; look at --keytab"),
+            (base + 12, FailureKind::DelegationRefused, "KRB5KDC_ERR_POLICY (12): words; look at the KDC's log"),
+            (base + 24, FailureKind::Keytab, "KRB5KDC_ERR_PREAUTH_FAILED (24): words; make the keytab anew"),
+            (2, FailureKind::KeytabUnreadable, "words; look at --keytab: its path"),
+            (13, FailureKind::KeytabUnreadable, "words; look at --keytab: its path"),
             (39_756_034, FailureKind::Keytab, "words; look at --keytab"),
             (u32::MAX, FailureKind::Other, "words; look at the KDC's log"),
         ] {

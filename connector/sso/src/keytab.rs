@@ -24,11 +24,15 @@ pub struct KeytabEntry {
 /// It cannot be read, or is none.
 pub fn read(path: &Path) -> Result<Vec<KeytabEntry>, KerberosFailure> {
     let failed = |words: String| KerberosFailure::without_code(FailureKind::Keytab, words);
-    let file = std::fs::File::open(path).map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
+    let unread = |error: std::io::Error| {
+        let words = format!("cannot read {}: {error}", path.display());
+        KerberosFailure::without_code(FailureKind::KeytabUnreadable, words)
+    };
+    let file = std::fs::File::open(path).map_err(unread)?;
     // Room for all at once: a vector that grows leaves copies of keys behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEYTAB_BYTES_MAX + 1));
     let read = file.take(KEYTAB_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
+    read.map_err(unread)?;
     if bytes.len() > KEYTAB_BYTES_MAX {
         return Err(failed(format!("{} is larger than any keytab", path.display())));
     }
@@ -186,7 +190,8 @@ mod tests {
         }
         assert_eq!(parse(&keytab(&[(i32::MIN, Vec::new())])), None);
         let failure = read(Path::new("/nonexistent/keytab")).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Keytab);
+        assert_eq!(failure.kind, FailureKind::KeytabUnreadable);
         assert!(failure.words.starts_with("cannot read /nonexistent/keytab: "), "{failure}");
+        assert!(failure.advice().starts_with("look at --keytab: its path"), "{failure}");
     }
 }

@@ -244,7 +244,7 @@ impl<A: Authority> Shared<A> {
                 Held { word: Ok(ticket.clone()), until }
             }
             Err(failure) => {
-                tracing::warn!(service = %wanted.service, "no Kerberos ticket: {failure}");
+                tracing::warn!(spn = %wanted.service, "no Kerberos ticket: {failure}");
                 Held { word: Err(failure.clone()), until: now + REFUSAL_REMEMBERED }
             }
         };

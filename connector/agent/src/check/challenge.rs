@@ -115,8 +115,8 @@ impl Asks {
     fn suggestion(&self, backend: &Backend) -> String {
         let set = |what: &str| format!("postern app set {} --preauth oidc {what}", backend.app.name);
         if self.has("Negotiate") {
-            let spn = spn(backend);
-            return format!("sso=kerberos: {}", set(&format!("--set sso=kerberos --set sso_spn={spn}")));
+            let (spn, parts) = spn(backend);
+            return format!("sso=kerberos: {}{parts}", set(&format!("--set sso=kerberos{spn}")));
         }
         if self.has("Basic") {
             return format!("sso=basic, with a vault (docs/single-sign-on.md): {}", set("--set sso=basic"));
@@ -159,11 +159,21 @@ fn is_harmless(text: &str) -> bool {
     (1..=80).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-')
 }
 
-/// The name that browsers in the network would use.
-fn spn(backend: &Backend) -> String {
-    let host = &backend.internal.host;
-    if host.parse::<std::net::IpAddr>().is_ok() { "HTTP/HOST".into() } else { format!("HTTP/{host}") }
+/// The setting, with the name that browsers in the network would use, and what of it only an operator knows.
+fn spn(backend: &Backend) -> (String, &'static str) {
+    if AppSettings::parse(&backend.app.settings).is_ok_and(|settings| settings.sso.spn.is_some()) {
+        return (String::new(), "");
+    }
+    let host = &*backend.internal.host;
+    if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok() {
+        return (" --set sso_spn=HTTP/NAME@REALM".into(), PARTS_NAME);
+    }
+    (format!(" --set sso_spn=HTTP/{host}@REALM"), PARTS_REALM)
 }
+
+const PARTS_NAME: &str = " (NAME: the host in the application's SPN, as browsers would call it; REALM: its realm, EXAMPLE.COM say; sso_login where the KDC knows users by another name)";
+const PARTS_REALM: &str =
+    " (REALM: its realm, EXAMPLE.COM say; sso_login where the KDC knows users by another name than their login)";
 
 const SCHEMES: [&str; 5] = ["Negotiate", "NTLM", "Basic", "Digest", "Bearer"];
 
@@ -175,7 +185,11 @@ mod tests {
     use postern_http::BodyKind;
 
     fn suggested(asks: &Asks) -> String {
-        let table = BackendTable::build(&config(1, vec![app(1, "http://wiki.corp/", &[])]), None);
+        suggested_at("http://wiki.corp/", &[], asks)
+    }
+
+    fn suggested_at(url: &str, settings: &[(&str, &str)], asks: &Asks) -> String {
+        let table = BackendTable::build(&config(1, vec![app(1, url, settings)]), None);
         asks.suggestion(table.apps.values().next().unwrap())
     }
 
@@ -186,7 +200,7 @@ mod tests {
     #[test]
     fn each_challenge_has_its_method() {
         for (value, seen, suggestion) in [
-            ("Negotiate", vec!["Negotiate"], "--set sso=kerberos --set sso_spn=HTTP/wiki.corp"),
+            ("Negotiate", vec!["Negotiate"], "--set sso=kerberos --set sso_spn=HTTP/wiki.corp@REALM (REALM: "),
             ("NTLM, Negotiate", vec!["Negotiate", "NTLM"], "--set sso=kerberos"),
             ("Basic realm=\"x\"", vec!["Basic"], "--set sso=basic"),
             ("NTLM", vec!["NTLM"], "NTLM alone"),
@@ -202,6 +216,20 @@ mod tests {
         }
         let saml = Asks { saml: true, ..Asks::default() };
         assert!(suggested(&saml).contains("--set sso=saml"));
+    }
+
+    #[test]
+    fn an_spn_is_proposed_where_none_is_set_and_no_address_is_taken_for_a_name() {
+        let asks = Asks { schemes: vec!["Negotiate"], ..Asks::default() };
+        for url in ["http://10.0.0.5/", "http://localhost/", "http://[::1]/"] {
+            let command = suggested_at(url, &[], &asks);
+            assert!(
+                command.contains("--set sso_spn=HTTP/NAME@REALM (NAME: the host in the application's SPN"),
+                "{command}"
+            );
+        }
+        let command = suggested_at("http://wiki.corp/", &[("sso_spn", "HTTP/w@EX")], &asks);
+        assert!(command.ends_with("--preauth oidc --set sso=kerberos"), "{command}");
     }
 
     #[test]

@@ -121,7 +121,8 @@ fn spn(trial: &dyn Trial, service: &str) -> (Seen, bool) {
 
 /// The library corrects its clock by the KDC's; an application does not. Nothing says the KDC's time, so this is the application's.
 fn clock(page: Option<&Page>, now: OffsetDateTime) -> Seen {
-    let date = page.and_then(|page| page.got.head.headers.get_str(Known::Date));
+    let Some(page) = page else { return Seen::skipped("the application did not answer") };
+    let date = page.got.head.headers.get_str(Known::Date);
     let Some(date) = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()) else {
         return Seen::skipped(
             "the application does not say what time it has; a KDC that has another one refuses the ticket above",
@@ -210,6 +211,14 @@ const KEYS_SHOWN: usize = 6;
 mod tests {
     use super::*;
     use postern_model::check::StepResult;
+
+    #[test]
+    fn an_application_that_is_down_says_no_time() {
+        let findings = Findings::default();
+        findings.add("clock", clock(None, OffsetDateTime::UNIX_EPOCH));
+        let step = findings.report(true).steps.remove(0);
+        assert_eq!((step.result, &*step.seen), (StepResult::Skipped, "the application did not answer"));
+    }
 
     #[test]
     fn clocks_may_differ_by_what_kerberos_bears() {

@@ -91,6 +91,7 @@ fn answered<T>(answer: Option<Result<T, KerberosFailure>>) -> Result<T, Failed> 
             FailureKind::ServiceUnknown
             | FailureKind::ClockSkew
             | FailureKind::Keytab
+            | FailureKind::KeytabUnreadable
             | FailureKind::KdcUnreachable
             | FailureKind::TooSlow
             | FailureKind::Other => (Fault::SsoFailed, true),
