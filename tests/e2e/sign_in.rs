@@ -203,7 +203,7 @@ fn who_is_known_goes_on_whatever_is_down_and_others_are_told() {
     scene.world.identity = None;
     assert_eq!(opened(&mut person, &wiki).0, 200);
     let page = person.open(&crm).unwrap();
-    assert!(page.answer.status == 503 && page.answer.text().contains("connector-unavailable"), "{page:?}");
+    assert!(page.answer.status == 503 && page.answer.text().contains("sign-in-unavailable"), "{page:?}");
     scene.world.restart_identity().unwrap();
     assert_eq!(opened(&mut person, &crm).0, 200, "its cookie at the place to sign in is as good as before");
 

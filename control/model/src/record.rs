@@ -64,7 +64,8 @@ pub struct RequestRecord {
     /// Connectors it was tried on, if not one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// Whose fault it is that it was not answered as wished: `client`, `connector`, `backend`, `relay`, `configuration`.
+    /// Whose fault it is that it was not answered as wished: `client`, `connector`, `backend`, `relay`, `configuration`,
+    /// `sign-in`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub culprit: Option<String>,
     /// What `postern explain CODE` knows.

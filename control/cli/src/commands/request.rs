@@ -50,9 +50,18 @@ fn verdict(view: &RequestView) -> String {
             format!("Relay {relay} had sent no answer when the request ended: {code}.")
         }
         (Some(code), culprit) => {
-            let whose = culprit.as_deref().unwrap_or("unknown");
+            let whose = culprit.as_deref().map_or("unknown", whose);
             format!("Relay {relay} answered{status}: {code}. The cause lies with: {whose}.")
         }
+    }
+}
+
+/// What a relay writes in a word.
+fn whose(culprit: &str) -> &str {
+    match culprit {
+        "configuration" => "the configuration, here, in the directory or at the KDC",
+        "sign-in" => "the place to sign in, or control",
+        other => other,
     }
 }
 
@@ -143,6 +152,15 @@ mod tests {
             assert!(text.contains(part), "{part} is missing: {text}");
         }
         assert!(text.contains("\nCure:  "), "{text}");
+    }
+
+    #[test]
+    fn what_a_user_can_do_nothing_about_is_not_laid_at_their_door() {
+        let text = told(&view(r#""status":403,"culprit":"configuration","code":"sso-refused","detail":"x","#));
+        assert!(
+            text.contains("The cause lies with: the configuration, here, in the directory or at the KDC.\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(super) const CODES: &[Code] = &[
         status: Some(503),
         title: "Nobody can sign in at the moment",
         cause: "The place to sign in is not published, no identity process is online, or control cannot be reached. Who is signed in already goes on.",
-        cure: "look at `postern identity show` and `postern status`.",
+        cure: "look at `postern identity show` and `postern status`: the place to sign in is published by `postern identity publish`, and served by `postern-identity`.",
     },
     Code {
         code: "sign-in-failed",

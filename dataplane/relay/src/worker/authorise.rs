@@ -164,7 +164,14 @@ fn person(
                 *subject = Some(Subject::Person(Rc::new(person)));
             }
             let away = sign_in::send_away(head, app, &published.plan, &Missed::default());
-            Err(away.unwrap_or_else(|| Refusal::Missing.reject(head, app)).into())
+            let refused = || match published.plan.identity() {
+                None if sign_in::is_navigation(head) => {
+                    *detail = Detail::new("there is no place to sign in: postern identity publish");
+                    Reject::sign_in_unavailable()
+                }
+                Some(_) | None => Refusal::Missing.reject(head, app),
+            };
+            Err(away.unwrap_or_else(refused).into())
         }
     }
 }

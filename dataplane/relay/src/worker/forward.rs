@@ -11,7 +11,7 @@ use std::time::Duration;
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::ids::ConnectorId;
-use postern_tunnel::{Cancel, CancelCode, Culprit, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
+use postern_tunnel::{Cancel, CancelCode, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
 use super::client::Client;
@@ -109,7 +109,16 @@ impl Forwarding<'_> {
                 break;
             }
         }
-        Outcome::Refused(refusal.unwrap_or_else(Reject::connector_unavailable))
+        Outcome::Refused(refusal.unwrap_or_else(|| self.nobody_online()))
+    }
+
+    /// Where people sign in, what is missing is no connector of an application's.
+    fn nobody_online(&mut self) -> Reject {
+        if !self.worker.is_identity(self.admitted.app().id) {
+            return Reject::connector_unavailable();
+        }
+        self.transaction.detail = Detail::new("no identity process is online");
+        Reject::sign_in_unavailable()
     }
 
     /// A stream on the best tunnel that was not tried; `None` when there is no other.

@@ -29,7 +29,7 @@ use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
-pub(crate) use journey::{Ask, issuer_of, returned, send_away, signing_out};
+pub(crate) use journey::{Ask, is_navigation, issuer_of, returned, send_away, signing_out};
 
 /// Someone who has signed in.
 #[derive(Debug, Clone)]

@@ -73,3 +73,17 @@ impl Reject {
         Self::new(403, "sso-login-missing", detail)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_tunnel::{Cancel, CancelCode};
+
+    #[test]
+    fn a_user_is_not_to_blame_for_what_operators_set() {
+        assert_eq!(Reject::sso_login_missing().culprit(), "configuration");
+        let refused = Cancel::new(Culprit::Client, CancelCode::SSO_REFUSED);
+        assert_eq!(Reject::cancelled(&refused).culprit(), "configuration");
+        assert_eq!(Reject::sign_in_unavailable().culprit(), "sign-in");
+    }
+}

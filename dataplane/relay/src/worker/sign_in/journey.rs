@@ -209,7 +209,7 @@ impl Query {
 }
 
 /// Whether a person opens a page: browsers say so since 2020; others show what they want to see.
-fn is_navigation(head: &RequestHead) -> bool {
+pub(crate) fn is_navigation(head: &RequestHead) -> bool {
     if !matches!(head.method, Method::Get | Method::Head) || head.upgrade {
         return false;
     }

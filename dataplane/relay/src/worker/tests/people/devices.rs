@@ -125,6 +125,18 @@ fn a_connection_serves_the_hosts_that_its_handshake_was_for() {
 }
 
 #[test]
+fn where_no_identity_process_is_online_no_connector_is_missed() {
+    in_the_simulator(96, async {
+        let (worker, _control) = scene();
+        for (host, code) in [(LOGIN, "sign-in-unavailable"), (HOST, "sign-in-required")] {
+            let mut client = opened(&worker, for_app(host), None).await;
+            let (status, body) = asks_at(&mut client, "GET", host, "/", "").await;
+            assert!(body.contains(code), "{status} {host}: {body}");
+        }
+    });
+}
+
+#[test]
 fn without_a_host_for_devices_there_is_no_such_host() {
     in_the_simulator(91, async {
         let (worker, _control) = scene();

@@ -262,3 +262,18 @@ fn signing_out_ends_the_session_and_a_link_from_elsewhere_only_asks() {
         assert_eq!(client.asks("/name", &shown).await.0.status, 401);
     });
 }
+
+#[test]
+fn where_nobody_can_sign_in_browsers_are_told_so_and_programs_are_asked_as_ever() {
+    in_the_simulator(95, async {
+        let (worker, _control) = scene();
+        let _tunnel = connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        publish_for_people(&worker, |snapshot| snapshot.identity = None);
+        let (head, body) = client.asks("/name", PAGE).await;
+        assert!(head.status == 503 && body.contains("sign-in-unavailable"), "{body}");
+        assert!(head.headers.get(Known::RetryAfter).is_some());
+        let (head, body) = client.asks("/name", "").await;
+        assert!(head.status == 401 && body.contains("sign-in-required"), "{body}");
+    });
+}
