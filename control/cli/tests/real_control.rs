@@ -126,7 +126,7 @@ fn policies(control: &Control) {
     control.refused("policy enable out");
     let asked = "policy what-if --user olga --app ledger --ip 203.0.113.7";
     let told = control.done(asked);
-    assert!(told.contains("outcome:     needs mfa") && told.contains("assigned:    no"), "{told}");
+    assert!(told.contains("not assigned (policies alone: needs mfa)") && told.contains("assigned:    no"), "{told}");
     let is_met = |line: &str| line.contains("yes") && line.contains("source 203.0.113.7 is not in office");
     assert!(told.lines().any(|line| line.starts_with("outside") && is_met(line)), "{told}");
     assert!(told.lines().any(|line| line.starts_with("out ") && line.contains("would")), "{told}");

@@ -1,6 +1,8 @@
 //! `app check`: each connector of an application's group that is online is asked, through a relay it has a tunnel to, what it sees of
 //! the application. What they find is shown beside each other.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -56,7 +58,8 @@ pub(crate) async fn check(
         Some(Ok(login)) => (login, None),
         Some(Err(step)) => (None, Some(step)),
     };
-    if user.is_some() && login.is_none() && no_login.is_none() {
+    let access = user.as_ref().map(|user| access::step(control, tenant, &app, user)).transpose()?.flatten();
+    if user.is_some() && login.is_none() && no_login.is_none() && access.is_none() {
         warnings.push("--user is of no use here: no single sign-on that a connector does is looked at".into());
     }
     note(control, actor, tenant, &app, user.as_ref())?;
@@ -67,6 +70,9 @@ pub(crate) async fn check(
         connectors.iter_mut().flat_map(|checked| &mut checked.steps).for_each(|step| by_users(step, &page));
     }
     if let Some(step) = no_login {
+        connectors.iter_mut().for_each(|checked| nameless(&mut checked.steps, &step));
+    }
+    if let Some(step) = access {
         connectors.iter_mut().for_each(|checked| checked.steps.push(step.clone()));
     }
     let failed = connectors.iter().flat_map(|checked| &checked.steps).any(|step| step.result == StepResult::Fail);
@@ -170,6 +176,14 @@ async fn ask(app: &App, ways: Vec<Way>, asked: &CheckAsked) -> Vec<ConnectorChec
     let mut checked = waiting.join_all().await;
     checked.sort_unstable_by_key(|checked| checked.connector);
     checked
+}
+
+/// The user has no name to be signed on under. Connectors were told of none, and say that nobody was named.
+fn nameless(steps: &mut Vec<CheckStep>, why: &CheckStep) {
+    for step in steps.iter_mut().filter(|step| step.step == "delegate" && step.result == StepResult::Skipped) {
+        step.seen = format!("not tried: the user has no name to be signed on under (see the step {})", why.step);
+    }
+    steps.push(why.clone());
 }
 
 /// Where users enter their passwords themselves: of that connectors know nothing, and name what operators do.
@@ -285,6 +299,18 @@ mod tests {
             assert_eq!(step.result, StepResult::Fail);
             assert!(!step.cure.is_empty(), "{step:?}");
         }
+    }
+
+    #[test]
+    fn who_has_no_name_was_named_all_the_same() {
+        let mut steps = vec![
+            CheckStep::new("spn", StepResult::Ok, 1, "known", ""),
+            CheckStep::new("delegate", StepResult::Skipped, 0, "no user was named: --user LOGIN tries delegation", ""),
+        ];
+        nameless(&mut steps, &CheckStep::new("user", StepResult::Fail, 0, "\"anna\" is of no realm", ""));
+        let seen: Vec<&str> = steps.iter().map(|step| step.seen.as_str()).collect();
+        let delegate = "not tried: the user has no name to be signed on under (see the step user)";
+        assert_eq!(seen, ["known", delegate, "\"anna\" is of no realm"]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn a_check_walks_an_operator_through(kind: Kind) {
     for user in [ALICE, "nobody@corp.example"] {
         world.cli(&["user", "create", user, "--password-file", &file.display().to_string()]).unwrap();
     }
+    world.cli(&["assign", "app", "--user", ALICE]).unwrap();
     let (plain, passed) = checked(&world, &["app"]);
     let (_, challenge) = step(&plain, "challenge");
     assert!(passed && challenge.contains("--set sso=kerberos --set sso_spn=HTTP/"), "{plain:#}");
@@ -46,6 +47,7 @@ fn a_check_walks_an_operator_through(kind: Kind) {
         step(&good, "accept").1.contains("proves who it is") && step(&good, "keytab").1.contains("kvno"),
         "{good:#}"
     );
+    assert_eq!(step(&good, "access").0, "ok", "{good:#}");
     let (without, passed) = checked(&world, &["app"]);
     assert!(passed && step(&without, "spn").0 == "ok" && step(&without, "delegate").0 == "skipped", "{without:#}");
     let left = std::fs::read_dir(world.path("delegating")).unwrap();

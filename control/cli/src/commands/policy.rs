@@ -227,12 +227,17 @@ fn show(policy: &PolicyView) -> String {
 }
 
 fn told(output: Output, answer: &WhatIfAnswer) -> String {
-    let WhatIfAnswer { user, app, outcome, session, policies, assigned, .. } = answer;
+    let WhatIfAnswer { user, app, outcome, session, policies, assigned, kept_out, .. } = answer;
+    let alone = outcome_words(outcome, policies);
+    let outcome = match kept_out {
+        Some(why) => format!("{why} (policies alone: {alone})"),
+        None => alone,
+    };
     let mut fields = vec![
         ("user", user.to_string()),
         ("application", app.to_string()),
         ("assigned", assigned.clone().unwrap_or_else(|| "no".into())),
-        ("outcome", outcome_words(outcome, policies)),
+        ("outcome", outcome),
     ];
     if !session.is_empty() {
         fields.push(("session", joined(&bounds(session))));

@@ -49,6 +49,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
     let assigned = principal.map(|principal| principal_name(control, principal)).transpose()?;
     Ok(WhatIfAnswer {
         warnings: warnings(&user, &app, assigned.is_some(), now),
+        kept_out: kept_out(&user, &app, assigned.is_some(), now).map(str::to_owned),
         policies,
         user: user.login,
         app: app.name,
@@ -80,6 +81,15 @@ fn session(request: &WhatIf, user: Subject, now: u64) -> SessionRecord {
         terms: AcceptedTerms::default(),
         device: None,
         claimed_device: DeviceState::Unknown,
+    }
+}
+
+/// Policies are asked only about who is let in otherwise.
+fn kept_out(user: &User, app: &App, assigned: bool, now: u64) -> Option<&'static str> {
+    match app.preauth {
+        Preauth::Passthrough => None,
+        Preauth::Oidc if !user.is_active(now) => Some("disabled, or their time is over"),
+        Preauth::Oidc => (!assigned).then_some("not assigned"),
     }
 }
 

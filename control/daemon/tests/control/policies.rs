@@ -261,12 +261,16 @@ fn what_if_says_what_and_why() {
     assert_eq!(outside["policies"][2]["outcome"]["kind"], "block", "what reports only says what it would do");
     assert_eq!(asked(json!({"ip": "192.0.2.7"}))["outcome"]["kind"], "allow");
     assert_eq!(asked(json!({"methods": ["pwd", "otp"]}))["outcome"]["kind"], "allow");
-    assert_eq!(asked(json!({"app": "wiki"}))["warnings"], json!(["anna is not assigned to wiki"]));
+    assert_eq!(outside["kept_out"], Value::Null);
+    let unassigned = asked(json!({"app": "wiki"}));
+    assert_eq!(unassigned["warnings"], json!(["anna is not assigned to wiki"]));
+    assert_eq!(unassigned["kept_out"], "not assigned", "whatever the outcome: {unassigned}");
     let guest = asked(json!({"user": "berta"}));
     assert_eq!(guest["outcome"], json!({"kind": "block", "policies": ["p1-2"]}));
     world.done::<Value>("PATCH", &format!("{TENANT}/users/anna"), &json!({"enabled": false}));
     let disabled = asked(json!({}));
     assert!(disabled["warnings"].to_string().contains("anna is disabled"), "{disabled}");
+    assert_eq!(disabled["kept_out"], "disabled, or their time is over", "{disabled}");
     assert_eq!(world.refused("POST", WHAT_IF, &json!({"user": "anna"})).0, "request-invalid");
     assert_eq!(world.refused("POST", WHAT_IF, &json!({"user": "anma", "app": "crm"})).0, "not-found");
 }

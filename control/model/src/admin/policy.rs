@@ -67,7 +67,7 @@ pub struct PolicyChanged {
 }
 
 /// Asks what the policies would make of a request. What is not said is unknown; for who signed in, a password just now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhatIf {
     /// Who: login name or id.
@@ -127,6 +127,9 @@ pub struct WhatIfAnswer {
     pub policies: Vec<Traced>,
     /// Through whom the user is assigned to the application (`group/staff`); nothing: they are not.
     pub assigned: Option<String>,
-    /// What keeps the user out whatever policies say, and what an operator should know.
+    /// What keeps the user out whatever `outcome` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_out: Option<String>,
+    /// What an operator should know.
     pub warnings: Vec<String>,
 }
