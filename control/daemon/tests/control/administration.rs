@@ -35,7 +35,7 @@ fn an_application_lives_from_publish_to_unpublish() {
     assert_eq!(published["app"]["certificate"]["hosts"], json!(["crm.localhost"]));
     assert_eq!(published["app"]["certificate"]["origin"], "issued");
     let warnings = published["warnings"].to_string();
-    assert!(warnings.contains("plain text") && warnings.contains("no connector"), "{warnings}");
+    assert!(!warnings.contains("plain text") && warnings.contains("no connector"), "{warnings}");
 
     let set: Value = world.done(
         "PATCH",

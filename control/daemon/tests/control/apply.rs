@@ -15,7 +15,7 @@ const APPLY: &str = "/v1/tenants/default/apply";
 const DOCUMENT: &str = "/v1/tenants/default/document";
 
 fn app(external: &str, group: &str) -> Value {
-    json!({"external_url": external, "internal_url": "http://127.0.0.1:8000/", "preauth": "passthrough", "group": group})
+    json!({"external_url": external, "internal_url": "http://10.0.0.8:8000/", "preauth": "passthrough", "group": group})
 }
 
 fn document() -> Value {

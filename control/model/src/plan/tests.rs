@@ -144,6 +144,39 @@ fn plain_backends_are_warned_about() {
 }
 
 #[test]
+fn plain_text_that_leaves_no_host_is_not_warned_about() {
+    let mut app = app(1, "https://a.example.com/");
+    for beside in ["http://127.0.0.1:8000/", "http://[::1]/", "http://localhost:81/"] {
+        app.internal_url = beside.into();
+        assert_eq!(PlannedApp::parse(&app).unwrap().warnings(), Vec::<String>::new(), "{beside}");
+    }
+    for away in ["http://10.0.0.1/", "http://[fd00::1]/", "http://localhost.example.com/"] {
+        app.internal_url = away.into();
+        assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("plain text"), "{away}");
+    }
+}
+
+#[test]
+fn names_without_a_realm_are_warned_about() {
+    let warned = |settings: &[(&str, &str)]| {
+        let mut app = app(1, "https://a.example.com/");
+        app.internal_url = "https://backend/".into();
+        app.preauth = Preauth::Oidc;
+        app.settings = settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        PlannedApp::parse(&app).unwrap().warnings().join("\n")
+    };
+    let spn = ("sso_spn", "HTTP/a.corp");
+    let upn = warned(&[("sso", "kerberos"), spn]);
+    assert!(upn.contains("users whose login has no @ cannot be signed on"), "{upn}");
+    assert!(upn.contains("sso_spn=HTTP/a.corp@REALM"), "{upn}");
+    let all = warned(&[("sso", "kerberos"), spn, ("sso_login", "user-part")]);
+    assert!(all.contains(": users cannot be signed on"), "{all}");
+    assert_eq!(warned(&[("sso", "kerberos"), spn, ("sso_realm", "CORP")]), "");
+    assert_eq!(warned(&[("sso", "kerberos"), ("sso_spn", "HTTP/a.corp@CORP")]), "");
+    assert_eq!(warned(&[spn]), "", "nobody is signed on");
+}
+
+#[test]
 fn plans_that_let_the_same_pass_are_told_from_others() {
     let base = snapshot(&["https://a.example.com/".into(), "https://b.example.com/".into()]);
     let permits_as_base = |change: &dyn Fn(&mut Snapshot)| {

@@ -1,6 +1,9 @@
 //! What an operator should know about an application that can be served all the same.
 
+use std::net::IpAddr;
+
 use super::PlannedApp;
+use crate::sso::SsoLogin;
 
 impl PlannedApp {
     /// What an operator should know about it, whatever else there is.
@@ -14,17 +17,42 @@ impl PlannedApp {
                 self.external
             ));
         }
-        if !self.internal.tls {
+        if !self.internal.tls && !self.is_beside_its_connector() {
             warnings.push(format!(
                 "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",
                 self.internal
             ));
-        } else if !self.settings.backend_tls_verify {
+        } else if self.internal.tls && !self.settings.backend_tls_verify {
             warnings.push(format!(
                 "{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead",
                 self.internal
             ));
         }
+        warnings.extend(self.without_realm());
         warnings
+    }
+
+    /// Whether what goes there leaves no host.
+    fn is_beside_its_connector(&self) -> bool {
+        let host = &*self.internal.host;
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Whom Kerberos has no name for, as nothing says of which realm they are.
+    fn without_realm(&self) -> Option<String> {
+        let sso = &self.settings.sso;
+        let spn = sso.kerberos()?;
+        if sso.realm.is_some() || spn.as_str().contains('@') {
+            return None;
+        }
+        let whom = match sso.login {
+            SsoLogin::Upn => "users whose login has no @",
+            SsoLogin::OnPremUpn => "users whose onprem_upn has no @",
+            SsoLogin::UserPart | SsoLogin::SamAccountName => "users",
+        };
+        let name = &self.name;
+        Some(format!(
+            "{name}: {whom} cannot be signed on, as nothing says their realm: write sso_spn={spn}@REALM, or set sso_realm"
+        ))
     }
 }
