@@ -140,6 +140,7 @@ pub(crate) fn set(
     app.internal_url = request.internal_url.unwrap_or(app.internal_url);
     app.preauth = request.preauth.unwrap_or(app.preauth);
     let secured = if is_moved { None } else { secured::secure(&mut app) };
+    let opened = kept_out::nobody_any_more(&before, &app);
     let off = sso::switched_off(&before, &mut app);
     let switched_off = single_sign_on::stop_telling(&before, &mut app);
     for (name, value) in request.settings {
@@ -152,6 +153,7 @@ pub(crate) fn set(
         Choice { chain_pem: request.certificate_pem, key_pem: request.key_pem, current: Some(before.certificate) };
     let left_behind = vault::own::left_behind(&control.snapshot(), &before, &app);
     let mut published = store(control, actor, Draft::default(), app, choice, Some(before))?;
+    published.warnings.extend(opened);
     published.warnings.extend(secured);
     published.warnings.extend(off);
     published.warnings.extend(left_behind);

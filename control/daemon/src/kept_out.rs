@@ -13,6 +13,17 @@ pub(crate) fn people(snapshot: &Snapshot, app: &App, now_unix: u64) -> Vec<Strin
     }
 }
 
+/// Whoever takes the question away lets everybody in.
+pub(crate) fn nobody_any_more(before: &App, app: &App) -> Option<String> {
+    let name = &app.name;
+    ((before.preauth, app.preauth) == (Preauth::Oidc, Preauth::Passthrough)).then(|| {
+        format!(
+            "{name}: everybody reaches it now, signed in or not: assignments and policies do not count any more; \
+             postern app set {name} --preauth oidc has them count again"
+        )
+    })
+}
+
 /// There is no place to sign in.
 pub(crate) fn nowhere_to_sign_in(snapshot: &Snapshot, app: &App) -> Option<String> {
     let is_so = app.preauth == Preauth::Oidc && snapshot.identity.is_none();

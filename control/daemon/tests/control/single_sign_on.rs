@@ -49,8 +49,10 @@ fn an_application_that_stops_asking_is_told_nothing_more_and_that_is_said() {
     assert_eq!(set["app"]["settings"], json!({"backend_timeout_ms": "5"}));
     let said = "wiki: single sign-on is off: with --preauth passthrough it is not told who its users are, and these settings are gone: sso_headers, sso_assertion";
     assert!(set["warnings"].as_array().unwrap().contains(&json!(said)), "{set}");
+    assert!(set["warnings"].to_string().contains("wiki: everybody reaches it now, signed in or not"), "{set}");
     let again: Value = world.done("PATCH", &path, &json!({"preauth": "passthrough"}));
     assert!(!again["warnings"].to_string().contains("single sign-on"), "{again}");
+    assert!(!again["warnings"].to_string().contains("everybody reaches it now"), "nothing changed: {again}");
 }
 
 #[test]
