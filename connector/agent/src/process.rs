@@ -48,7 +48,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let io = engine(&options)?;
     raise_descriptor_limit();
     let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
-    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io, "enrolled");
+    tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io, "started");
     Running::start(&options, io, state, identity, |_| Ok(None))?.until_told(&mut signals, options.grace_period);
     Ok(())
 }
@@ -220,7 +220,8 @@ impl Running {
             }
         }
         notify::stopping();
-        tracing::info!(requests = self.shared.counters.requests.value(), "draining");
+        let counters = &self.shared.counters;
+        tracing::info!(in_progress = counters.requests.value(), "draining");
         self.shared.drain();
         let deadline = Instant::now() + grace;
         while !self.workers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
@@ -228,7 +229,9 @@ impl Running {
                 break;
             }
         }
-        tracing::info!(requests = self.shared.counters.requests.value(), "ended");
+        let counters = &self.shared.counters;
+        let (served, given_up) = (counters.requests_total.value(), counters.requests.value());
+        tracing::info!(requests = served, given_up, "ended");
         // The log's writer ends when the last sender is gone, which the keeper still holds: let it flush.
         if self.transactions.take().is_some() {
             thread::sleep(TRANSACTIONS_FLUSH);
