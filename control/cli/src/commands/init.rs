@@ -13,7 +13,6 @@ pub(super) fn run(context: &Context) -> Result<()> {
 
 fn table(made: &Initialised) -> String {
     let happened = if made.fresh { "initialised" } else { "was initialised before" };
-    let next = "\nNext: postern relay add NAME HOST:PORT, then postern connector token --out FILE\n";
     let fields = details(&[
         ("state folder", format!("{} ({happened})", made.state_dir)),
         ("trust anchor", format!("{} (for postern-relay --trust-anchor)", made.ca_file)),
@@ -23,5 +22,27 @@ fn table(made: &Initialised) -> String {
         ("tenant", made.tenant.to_string()),
         ("connector group", made.group.to_string()),
     ]);
-    fields + next
+    fields + NEXT
+}
+
+/// A relay beside control needs no `relay add`.
+const NEXT: &str = "
+Next: a relay. On this host postern-relay --control unix:ADMIN_SOCKET; elsewhere postern relay add NAME HOST:PORT.
+Then postern connector token --out FILE
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_a_relay_are_named() {
+        let made: Initialised = serde_json::from_value(serde_json::json!({
+            "state_dir": "/s", "ca_file": "/s/ca.pem", "ca_sha256": "ab", "web_ca_file": "/s/web.pem", "web_ca_sha256": "cd",
+            "tenant": "default", "group": "default", "fresh": true, "initialised_unix_ms": 1,
+        }))
+        .unwrap();
+        let told = table(&made);
+        assert!(told.contains("--control unix:") && told.contains("postern relay add"), "{told}");
+    }
 }

@@ -22,10 +22,13 @@ pub(super) fn run(context: &Context, command: NetworkCommand) -> Result<()> {
             }
             prefixes.sort_unstable();
             prefixes.dedup();
-            let count = prefixes.len();
+            let count = match prefixes.len() {
+                1 => String::from("1 address prefix"),
+                many => format!("{many} address prefixes"),
+            };
             let target = path::network(&tenant, name.as_str());
             let changed: Changed = client.put(&target, &SetNetwork { prefixes, anonymiser })?;
-            output.changed(&changed, &format!("network {name} has {count} address prefixes"), &changed.warnings)
+            output.changed(&changed, &format!("network {name} has {count}"), &changed.warnings)
         }
         NetworkCommand::List => {
             let list: List<NetworkView> = client.get(&path::networks(&tenant))?;

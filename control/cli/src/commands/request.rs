@@ -5,6 +5,7 @@ mod access;
 use anyhow::Result;
 use postern_model::admin::path;
 use postern_model::codes;
+use postern_model::policy::Traced;
 use postern_model::question::RequestView;
 use postern_model::record::{RequestRecord, StageTimes};
 
@@ -26,7 +27,8 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<()> {
 fn text(output: Output, view: &RequestView) -> String {
     let record = &view.record;
     let mut text = format!("{}\n\n", verdict(view));
-    text.push_str(&details(&facts(record)));
+    let policies: &[Traced] = view.access.as_ref().map_or(&[], |access| &access.policies);
+    text.push_str(&details(&facts(record, policies)));
     if let Some(explained) = &view.access {
         text.push_str("\nAccess:\n");
         text.push_str(&access::text(output, record, explained));
@@ -65,7 +67,17 @@ fn whose(culprit: &str) -> &str {
     }
 }
 
-fn facts(record: &RequestRecord) -> Vec<(&'static str, String)> {
+/// The names of policies, where relays write ids.
+fn named(detail: &str, policies: &[Traced]) -> String {
+    let word = |word: &str| {
+        let id = word.trim_end_matches(',');
+        let known = policies.iter().find(|traced| traced.policy.to_string() == id);
+        known.map_or_else(|| word.to_owned(), |traced| word.replacen(id, traced.name.as_str(), 1))
+    };
+    detail.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn facts(record: &RequestRecord, policies: &[Traced]) -> Vec<(&'static str, String)> {
     let asked = format!("{} https://{}{} {}", record.method, record.host, record.path, record.protocol);
     let app = match (&record.app_name, record.app) {
         (Some(name), Some(id)) => format!("{name} ({id})"),
@@ -93,7 +105,7 @@ fn facts(record: &RequestRecord) -> Vec<(&'static str, String)> {
         facts.push(("user agent", agent.clone()));
     }
     if let Some(detail) = record.detail.as_ref().filter(|detail| !detail.is_empty()) {
-        facts.push(("detail", detail.clone()));
+        facts.push(("detail", named(detail, policies)));
     }
     facts
 }
@@ -152,6 +164,21 @@ mod tests {
             assert!(text.contains(part), "{part} is missing: {text}");
         }
         assert!(text.contains("\nCure:  "), "{text}");
+    }
+
+    #[test]
+    fn policies_are_told_by_name() {
+        let traced = |id: &str, name: &str| {
+            let json = format!(
+                r#"{{"policy":"{id}","name":"{name}","state":"on","applies":true,"because":[],"asks":["mfa"],
+                "outcome":{{"kind":"block","policies":["{id}"]}}}}"#
+            );
+            serde_json::from_str::<Traced>(&json).unwrap()
+        };
+        let policies = [traced("p1-1", "outside"), traced("p1-2", "embargo")];
+        assert_eq!(named("blocked by p1-2", &policies), "blocked by embargo");
+        assert_eq!(named("p1-1, p1-2, p1-12 ask for mfa", &policies), "outside, embargo, p1-12 ask for mfa");
+        assert_eq!(named("silent for 75000 ms", &policies), "silent for 75000 ms");
     }
 
     #[test]

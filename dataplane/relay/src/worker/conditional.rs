@@ -198,7 +198,8 @@ impl Unmet {
                     let any: Vec<String> = any.iter().map(StepUp::to_string).collect();
                     any.join(" or ")
                 });
-                format!("{} ask for {}", named(policies), each.collect::<Vec<_>>().join(" and "))
+                let ask = if policies.len() == 1 { "asks" } else { "ask" };
+                format!("{} {ask} for {}", named(policies), each.collect::<Vec<_>>().join(" and "))
             }
             Self::Idle => String::from("idle for longer than a policy allows"),
         })
