@@ -47,7 +47,7 @@ pub struct Args {
     /// Whose key of the keytab: the account that may delegate
     #[arg(long, value_name = "NAME@REALM", requires = "keytab")]
     pub kerberos_principal: Option<String>,
-    /// The key of the connector's group, as `postern vault key create` wrote it, to sign users on to applications with sso=basic
+    /// The group's key of `postern vault key create`, for applications with sso=basic or sso=form
     #[arg(long, value_name = "FILE")]
     pub vault_key: Option<PathBuf>,
 }
