@@ -294,6 +294,21 @@ impl Shown {
     }
 }
 
+#[cfg(test)]
+impl Visits {
+    /// As if a browser with this ticket had come so much earlier.
+    pub(super) fn age(&mut self, ticket: &SecretText, age_s: u64) {
+        let (key, now_unix) = (secret_key(ticket.expose()), now_unix());
+        let (source, at_unix) = (std::net::IpAddr::from([127, 0, 0, 1]), now_unix - age_s);
+        if let Some(sent) = self.there.take_if_good(&key, now_unix) {
+            self.there.keep(key, source, Sent { at_unix, ..sent }, now_unix);
+        }
+        if let Some(sent) = self.back.take_if_good(&key, now_unix) {
+            self.back.keep(key, source, Sent { at_unix, ..sent }, now_unix);
+        }
+    }
+}
+
 fn elsewhere() -> Refused {
     let detail = "This answer belongs to no sign-in of this browser. Open the application once more.";
     refused("device-return-unknown", detail)

@@ -1,6 +1,7 @@
 //! Devices: shown at their own host, and worth something in the sign-in and the browser that sent there alone.
 
 mod clients;
+mod on_the_way;
 mod promptless;
 
 use base64::Engine as _;
