@@ -10,6 +10,7 @@ use postern_model::session::AuthMethod;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer};
 
 use super::*;
+use crate::limits::GUESSES_SOURCE_FREE;
 use crate::store::{DeviceChange, DirectoryChange};
 use crate::tenants;
 
@@ -307,4 +308,22 @@ async fn where_a_ticket_may_say_it_nobody_is_sent_to_show_a_device() {
     // Comes back from within the network: the address where it does takes no answer to a challenge.
     let away = begin_as(&world, ClientInfo { address: IpAddr::from([203, 0, 113, 7]), ..client() });
     assert!(!plain(shown(&world, away, None)).negotiate);
+}
+
+#[tokio::test]
+async fn a_device_that_signs_nobody_in_does_not_write_the_log_full() {
+    let (world, device) = with_a_device().await;
+    block(&world, &device);
+    for _ in 0..=GUESSES_SOURCE_FREE {
+        plain(by_device(&world, &device));
+    }
+    assert_eq!(world.logged().len(), usize::try_from(GUESSES_SOURCE_FREE).unwrap());
+    let ask = plain(by_device(&world, &device));
+    world.signed_in(world.password(&ask.flow).await).unwrap();
+}
+
+#[tokio::test]
+async fn my_apps_that_is_opened_first_asks_for_name_and_password() {
+    let (world, _) = with_a_device().await;
+    plain(begin_portal(&world.control, &BeginPortal { tenant: None, browser: None, client: client() }));
 }

@@ -1,9 +1,11 @@
 //! Where somebody is to be there who signs in, a device alone does not do: a new session of its own would be there at once.
 
-use postern_model::admin::{AddClient, RevokeSessions};
+use postern_model::admin::{AddClient, AddProvider, RevokeSessions};
+use postern_model::external::{ProviderSettings, StartExternal, StartedExternal};
 use postern_model::oauth::Authorize;
 
 use super::*;
+use crate::idps;
 use crate::store::DirectoryChange;
 
 /// A password is asked for, by name, and leads on.
@@ -109,4 +111,25 @@ async fn a_client_that_wants_a_fresh_proof_gets_one_of_somebody() {
     assert!(matches!(sends("", Some(&silent)), Step::Done(_)));
     let browser = by_password(&world, sends("3600", Some(&silent))).await;
     assert!(matches!(sends("3600", Some(&browser)), Step::Done(_)), "it is one");
+}
+
+/// A provider that knows them from before would say who they are at once, too.
+#[tokio::test]
+async fn who_goes_to_a_provider_then_proves_anew_there_who_they_are() {
+    let (world, device) = with_a_device().await;
+    let provider: Name = "corp".parse().unwrap();
+    let settings = ProviderSettings::new("https://corp.example".into(), "postern".into());
+    let add = AddProvider { name: provider.clone(), settings, client_secret: None, groups: BTreeMap::new() };
+    idps::add(&world.control, &Actor::Control, &tenant(&world), add).unwrap();
+    let is_asked_anew = |ask: &Ask| {
+        let request = StartExternal { flow: ask.flow.clone(), provider: provider.clone(), browser: None };
+        match external::start(&world.control, request) {
+            StartedExternal::Go(start) => start.again,
+            StartedExternal::Refused(refused) => panic!("{refused:?}"),
+        }
+    };
+    assert!(!is_asked_anew(&plain(shown(&world, world.begin(None), None))), "nobody has said yet who it is");
+    world.set_policy(r#""grant": {"require": {}}, "session": {"sign_in_frequency_s": 3600}"#);
+    let ask = asked(by_device(&world, &device));
+    assert!(ask.factor == Factor::Password && is_asked_anew(&ask), "{ask:?}");
 }
