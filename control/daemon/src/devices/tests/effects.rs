@@ -1,6 +1,9 @@
 //! What else follows when a device, its authority or its user changes.
 
+use std::time::Duration;
+
 use super::*;
+use crate::limits::{DEVICES_MAX, DEVICES_REMEMBERED_MAX};
 
 #[test]
 fn sessions_follow_their_device_and_relays_are_told() {
@@ -101,4 +104,88 @@ fn a_user_who_goes_takes_their_devices_along_and_none_comes_back_as_everybodys()
     users::delete(&world.control, &Actor::Control, &world.tenant, "bert").unwrap();
     assert!(matches!(world.recognise(&theirs), Err(NotRecognised::Removed(_))));
     assert!(matches!(world.recognise(&own), Err(NotRecognised::Unknown)));
+}
+
+/// Nobody asks control to look.
+#[tokio::test(start_paused = true)]
+async fn control_looks_by_itself_at_what_time_changes() {
+    let world = World::new();
+    let mdm = Mdm::new("mdm");
+    world.add("mdm", &mdm.pem, true).unwrap();
+    let seen_long_ago = world.recognise(&mdm.issue(&client("pc", -1..9), &key())).unwrap().device;
+    let mut draft = Draft::default();
+    put(Device { expires_unix: 1, ..seen_long_ago.clone() }, &mut draft);
+    world.control.commit(&Actor::Control, draft).unwrap();
+    let enrolled = world.enrol("anna", &key()).unwrap();
+    world.session_with(enrolled.id);
+    let soon = now_unix() + 2;
+    let until = SetDevice { compliance: Some(Compliance::Until(soon)), ..SetDevice::default() };
+    world.set(enrolled.id, until).unwrap();
+    let told = world.told();
+    let passes = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        while now_unix() < soon {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        tokio::time::sleep(Duration::from_secs(31)).await;
+    };
+    tokio::select! {
+        () = crate::renew(&world.control) => {}
+        () = passes => {}
+    }
+    assert!(world.told() > told, "relays hear of it");
+    let found = world.control.directory(|store| store.device(seen_long_ago.id)).unwrap();
+    assert!(found.is_none(), "nothing was said of it, and its certificate ended long ago");
+}
+
+#[test]
+fn operators_of_another_tenant_have_no_say() {
+    let world = World::new();
+    let create = serde_json::from_value(serde_json::json!({"name": "acme"})).unwrap();
+    tenants::create(&world.control, &Actor::Control, create).unwrap();
+    let acme = tenants::find(&world.control, "acme").unwrap();
+    let enrolled = world.enrol("anna", &key()).unwrap();
+    let (control, actor, id) = (&world.control, &Actor::Control, enrolled.id.to_string());
+    let shared = SetDevice { shared: true, ..SetDevice::default() };
+    for refused in [
+        show(control, &acme, &id).map(drop),
+        approve(control, actor, &acme, &id).map(drop),
+        block(control, actor, &acme, &id).map(drop),
+        set(control, actor, &acme, &id, shared).map(drop),
+        remove(control, actor, &acme, &id).map(drop),
+    ] {
+        assert_eq!(code(refused), "not-found");
+    }
+    let device = world.recognise(&leaf(&enrolled)).unwrap().device;
+    assert_eq!((device.approval, device.owner), (Approval::Waiting, Some(world.user("anna").id)));
+}
+
+/// As many as there may be at once is what disk and memory were measured for.
+#[test]
+fn there_are_no_more_devices_than_there_may_be() {
+    let world = World::new();
+    let mdm = Mdm::new("mdm");
+    world.add("mdm", &mdm.pem, true).unwrap();
+    let [first, removed] = [(); 2].map(|()| world.recognise(&mdm.issue(&client("pc", -1..9), &key())).unwrap().device);
+    world.remove(removed.id);
+    let fill = |count: u32, approval| {
+        let mut draft = Draft::default();
+        for seq in 0..count {
+            let id = DeviceId::new(world.tenant.id, 1_000 + seq);
+            put(Device { id, approval, key_sha256: seq.to_string(), ..first.clone() }, &mut draft);
+        }
+        world.control.commit(&Actor::Control, draft).unwrap();
+    };
+    fill(DEVICES_MAX - 1, Approval::Approved);
+    let full = |refused: Problem| assert_eq!(refused.code, "limit-reached");
+    full(world.enrol("anna", &key()).unwrap_err());
+    full(approve(&world.control, &Actor::Control, &world.tenant, &removed.id.to_string()).unwrap_err());
+    match world.recognise(&mdm.issue(&client("pc", -1..9), &key())) {
+        Err(NotRecognised::Failed(refused)) => full(refused),
+        other => panic!("{other:?}"),
+    }
+    fill(DEVICES_REMEMBERED_MAX - 1, Approval::Removed);
+    full(remove(&world.control, &Actor::Control, &world.tenant, &first.id.to_string()).unwrap_err());
+    world.block(first.id);
+    world.enrol("anna", &key()).unwrap();
 }

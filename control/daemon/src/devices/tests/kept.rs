@@ -201,3 +201,23 @@ fn devices_that_would_come_by_themselves_again_are_forgotten_some_time_after_the
     sweep(&world.control, now_unix() + days(9 + 31)).unwrap();
     assert!(world.stored(plain).is_none() && world.stored(owned).is_some());
 }
+
+#[test]
+fn of_a_device_that_was_removed_nothing_else_is_said() {
+    let world = World::new();
+    let (mdm, key) = (Mdm::new("mdm"), key());
+    world.add("mdm", &mdm.pem, true).unwrap();
+    let id = world.recognise(&pc(&mdm, &key)).unwrap().device.id;
+    let session = world.session_with(id);
+    world.remove(id);
+    assert!(world.recorded(&session).is_none(), "its browser is asked for one again");
+    let (control, actor, text) = (&world.control, &Actor::Control, id.to_string());
+    for refused in [
+        block(control, actor, &world.tenant, &text).map(drop),
+        world.set(id, SetDevice { shared: true, ..SetDevice::default() }),
+        remove(control, actor, &world.tenant, &text).map(drop),
+    ] {
+        assert_eq!(code(refused), "device-removed");
+    }
+    assert!(matches!(world.recognise(&pc(&mdm, &key)), Err(NotRecognised::Removed(_))));
+}

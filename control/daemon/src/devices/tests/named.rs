@@ -56,8 +56,15 @@ fn what_is_no_authority_is_not_taken_for_one() {
     }
     let both = format!("{}{}", mdm.pem, Mdm::new("second").pem);
     assert_eq!(code(world.add("mdm", &both, false)), "certificate-invalid");
-    let own = world.control.authority.ca_pem().to_owned();
-    assert_eq!(code(world.add("mdm", &own, false)), "certificate-invalid", "connectors have certificates of it");
+    let mut signs_nothing = dated("mdm", -1..30);
+    signs_nothing.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    signs_nothing.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    let signs_nothing = signs_nothing.self_signed(&key()).unwrap().pem();
+    assert_eq!(code(world.add("mdm", &signs_nothing, false)), "certificate-invalid", "as its key usage says");
+    let web = std::fs::read_to_string(world.control.state_dir.join(crate::authority::WEB_CA_FILE)).unwrap();
+    for own in [world.control.authority.ca_pem(), &web] {
+        assert_eq!(code(world.add("mdm", own, false)), "certificate-invalid", "it issues to connectors and hosts");
+    }
     assert_eq!(code(world.add("own", &mdm.pem, false)), "request-invalid");
     world.add("mdm", &mdm.pem, false).unwrap();
     assert_eq!(code(world.add("again", &mdm.pem, true)), "name-taken");
