@@ -1,19 +1,23 @@
 //! A user's own password in an application is seen to by who proved lately who they are, and by nobody else.
 
-use postern_model::admin::{Assign, SetVaultKey};
+use postern_model::Change;
+use postern_model::admin::{Assign, PutCredential, SetVaultKey};
+use postern_model::ids::UserId;
 use postern_model::portal::{PasswordAction, PasswordAnswer, PasswordRequest, PasswordState, PutOwn};
-use postern_model::vault::{Login, VaultKeyPair};
+use postern_model::vault::{Credential, Login, Owner, Purpose, SetBy, VaultKeyPair};
 
 use super::*;
+use crate::limits::APP_CREDENTIALS_BY_USERS_MAX;
 use crate::portal::passwords;
 use crate::{assignments, vault};
+
+const BY_USERS: &[(&str, &str)] = &[("sso", "basic"), ("vault_by", "users"), ("backend_plaintext", "allow")];
 
 /// Everybody is assigned to the wiki, for which users enter passwords.
 async fn world() -> (World, VaultKeyPair) {
     let world = World::new("off").await;
     let tenant = identity::default_tenant(&world.control.snapshot()).unwrap();
-    let settings = [("sso", "basic"), ("vault_by", "users"), ("backend_plaintext", "allow")];
-    world.set_app(&settings);
+    world.set_app(BY_USERS);
     let everyone: Assign = serde_json::from_str(r#"{"app": "wiki", "everyone": true}"#).unwrap();
     assignments::put(&world.control, &Actor::Control, &tenant, &everyone).unwrap();
     let pair = VaultKeyPair::generate().unwrap();
@@ -98,4 +102,61 @@ async fn who_has_a_second_factor_shows_it_before_a_password_changes() {
     assert!(matches!(asked(*step).factor, Factor::Second(_)));
     let strong = world.signed_in(world.give(&ask.flow, FactorAnswer::Seen)).unwrap();
     assert_eq!(state(asks(&world, &strong, PasswordAction::Show {})), PasswordState::Missing);
+}
+
+#[tokio::test]
+async fn users_enter_no_new_password_where_what_is_left_is_for_operators() {
+    let (world, pair) = world().await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let put = sealed(&world, &browser, &pair);
+    let of = |seq: usize| Owner::User(UserId::new(TenantId::DEFAULT, 1_000 + u32::try_from(seq).unwrap()));
+    let mut draft = Draft::default();
+    for seq in 0..APP_CREDENTIALS_BY_USERS_MAX {
+        let purpose = Purpose { app: world.app(), owner: of(seq), origin: put.origin.clone() };
+        let (key, sealed) = (put.key, put.sealed.clone());
+        draft.change(Change::CredentialPut(Credential { purpose, key, sealed, set_unix_ms: 1, by: SetBy::User }));
+    }
+    world.control.commit(&Actor::Control, draft).unwrap();
+    let again = || asks(&world, &browser, PasswordAction::Put(Box::new(put.clone())));
+    let PasswordAnswer::Refused(refused) = again() else { panic!("there is room") };
+    assert_eq!(refused.code, "limit-reached");
+    let mut draft = Draft::default();
+    draft.change(Change::CredentialRemoved { app: world.app(), owner: of(0) });
+    world.control.commit(&Actor::Control, draft).unwrap();
+    assert_eq!(again(), PasswordAnswer::Done {}, "for one more");
+    assert_eq!(again(), PasswordAnswer::Done {}, "what is there is replaced");
+}
+
+#[tokio::test]
+async fn what_an_operator_sealed_for_something_else_is_not_kept() {
+    let (world, pair) = world().await;
+    let tenant = identity::default_tenant(&world.control.snapshot()).unwrap();
+    let another = VaultKeyPair::generate().unwrap();
+    let login = Login::new(SecretText::new("anna".into()), SecretText::new("hunter2".into())).unwrap();
+    let here = Purpose { app: world.app(), owner: Owner::Shared, origin: "http://10.0.0.5:8080".into() };
+    let elsewhere = Purpose { origin: "https://evil.example".into(), ..here.clone() };
+    for (purpose, key, refused) in [(&elsewhere, &pair, true), (&here, &another, true), (&here, &pair, false)] {
+        let (sealed, purpose) = (key.public.seal(&login, purpose).unwrap(), purpose.clone());
+        let put = PutCredential { purpose, key: key.public.fingerprint(), sealed };
+        let put = vault::put(&world.control, &Actor::Control, &tenant, put);
+        assert_eq!(put.err().map(|problem| problem.code).as_deref(), refused.then_some("vault-sealing-stale"));
+    }
+    let key = SetVaultKey { key: another.public, replace: false };
+    let refused = vault::set_key(&world.control, &Actor::Control, &tenant, "default", &key).unwrap_err();
+    assert_eq!(refused.code, "vault-key-exists", "whatever is sealed would be of no use any more");
+}
+
+#[tokio::test]
+async fn connectors_get_passwords_only_while_they_are_used() {
+    let (world, pair) = world().await;
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let put = sealed(&world, &browser, &pair);
+    let text = put.sealed.to_string();
+    assert_eq!(asks(&world, &browser, PasswordAction::Put(Box::new(put))), PasswordAnswer::Done {});
+    let is_sent = || world.control.snapshot().group_configs.values().any(|config| config.body.contains(&text));
+    assert!(is_sent());
+    world.set_app(&[]);
+    assert!(!is_sent() && !world.control.snapshot().credentials.is_empty(), "it is kept here");
+    world.set_app(BY_USERS);
+    assert!(is_sent());
 }
