@@ -4,7 +4,7 @@ use postern_model::access_token::{ACCESS_TOKEN_TYPE, AccessClaims};
 use postern_model::admin::AddClient;
 use postern_model::assertion::AssertionSigner;
 use postern_model::ids::ClientId;
-use postern_model::oauth::{Authorize, Call, Endpoint};
+use postern_model::oauth::{Authorize, Call, Endpoint, EnterCode};
 
 use super::*;
 use crate::limits::DEVICE_ENROL_FRESH_S;
@@ -13,7 +13,11 @@ const BACK: &str = "https://app.example.com/back";
 
 /// A client that may have these scopes.
 fn add(world: &World, scopes: &str) -> ClientId {
-    let settings = serde_json::json!({"redirect_uris": [BACK], "kind": "public", "scopes": scopes, "consent": "admin"});
+    add_with(world, serde_json::json!({"redirect_uris": [BACK], "scopes": scopes, "consent": "admin"}))
+}
+
+fn add_with(world: &World, mut settings: serde_json::Value) -> ClientId {
+    settings["kind"] = "public".into();
     let request = AddClient { name: "program".parse().unwrap(), settings: serde_json::from_value(settings).unwrap() };
     crate::oauth::clients::add(&world.control, &Actor::Control, &tenant(world), request).unwrap().client.id
 }
@@ -68,6 +72,25 @@ async fn where_no_page_may_be_shown_nobody_is_sent_for_what_only_helps() {
     world.set_policy(REGISTERED);
     let back = location(sends(&world, id, ("openid", "none"), Some(&browser)));
     assert!(back.contains("error=login_required"), "{back}");
+}
+
+/// As `postern access device enrol` does it: the program shows a code.
+#[tokio::test]
+async fn who_enters_a_code_to_add_a_device_signs_in_for_that() {
+    let world = world().await;
+    let id = add_with(&world, serde_json::json!({"device": true, "scopes": "devices openid", "consent": "user"}));
+    let browser = world.signed_in(world.after_password().await).unwrap();
+    let enters = |scopes: &str| {
+        let code = crate::sign_in::devices::make_user_code().unwrap();
+        let (keys, wants) = ((random_secret().unwrap().1, secret_key(&code)), (id, scopes.parse().unwrap()));
+        world.control.sign_ins.borrow_mut().devices.keep(keys, wants, client().address, now_unix());
+        let (user_code, browser) = (SecretText::new(code), Some(browser.clone()));
+        enter_code(&world.control, EnterCode { user_code, browser, client: client() })
+    };
+    assert!(matches!(enters("openid"), Step::Consent(_)), "signed in as she is");
+    for scopes in ["devices", "devices openid"] {
+        assert_eq!(asked(enters(scopes)).factor, Factor::Password, "{scopes}");
+    }
 }
 
 #[tokio::test]

@@ -321,9 +321,3 @@ async fn a_device_that_signs_nobody_in_does_not_write_the_log_full() {
     let ask = plain(by_device(&world, &device));
     world.signed_in(world.password(&ask.flow).await).unwrap();
 }
-
-#[tokio::test]
-async fn my_apps_that_is_opened_first_asks_for_name_and_password() {
-    let (world, _) = with_a_device().await;
-    plain(begin_portal(&world.control, &BeginPortal { tenant: None, browser: None, client: client() }));
-}

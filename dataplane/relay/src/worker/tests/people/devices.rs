@@ -297,20 +297,6 @@ fn a_device_that_is_missed_is_asked_for_once() {
     });
 }
 
-#[test]
-fn where_no_device_can_be_shown_nobody_is_sent_for_one() {
-    in_the_simulator(96, async {
-        let (worker, _control) = scene();
-        publish_for_people(&worker, |snapshot| {
-            let policy = policy(1, r#""state": "on", "grant": {"require": {"all": ["registered-device"]}}"#);
-            snapshot.policies.insert(policy.id, policy);
-        });
-        sessions(&worker).put(session(1), wall_clock());
-        let (head, body) = Client::new().await.asks("/name", &format!("{PAGE}{}", shows_cookie(&worker))).await;
-        assert!(head.status == 403 && body.contains("policy-step-up"), "{body}");
-    });
-}
-
 /// People and devices, with one certificate for all hosts; and who trusts it.
 fn reachable(authority: &testing::Authority) -> (Snapshot, RootCertStore) {
     let mut snapshot = testing::snapshot(5);

@@ -73,3 +73,17 @@ fn what_a_policy_misses_is_asked_for_where_people_sign_in() {
         }
     });
 }
+
+#[test]
+fn where_no_device_can_be_shown_nobody_is_sent_for_one() {
+    in_the_simulator(96, async {
+        let (worker, _control) = scene();
+        publish_for_people(&worker, |snapshot| {
+            let policy = policy(1, r#""state": "on", "grant": {"require": {"all": ["registered-device"]}}"#);
+            snapshot.policies.insert(policy.id, policy);
+        });
+        sessions(&worker).put(session(1), wall_clock());
+        let (head, body) = Client::new().await.asks("/name", &format!("{PAGE}{}", shows_cookie(&worker))).await;
+        assert!(head.status == 403 && body.contains("policy-step-up"), "{body}");
+    });
+}
