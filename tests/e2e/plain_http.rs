@@ -1,6 +1,6 @@
 //! Without TLS: what is published so is served, everything else is sent on to where it is.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Output;
 use std::time::Duration;
@@ -118,10 +118,24 @@ fn asking_who_users_are_moves_an_application_to_tls_in_the_same_step() {
         String::from_utf8_lossy(&first[..read]).into_owned()
     };
     assert!(get().starts_with("HTTP/1.1 "), "it is served");
+    // And a WebSocket, with a token that would let it in by TLS.
+    let shown = world.json(&["access", "token", "create", "robot", "--app", "plain"]).unwrap();
+    let token = shown["token"].as_str().unwrap().to_owned();
+    let mut live = connect(address);
+    let fields = format!("Authorization: Bearer {token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
+    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    write!(live, "GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{fields}{key}\r\n").unwrap();
+    let mut first = [0; 4096];
+    let read = live.read(&mut first).unwrap();
+    assert!(first[..read].starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&first[..read]));
     let said = warned(&world.cli_output(&["app", "set", "plain", "--preauth", "oidc"]).unwrap());
     assert!(said.contains(&format!("https://{HOST}/ from now on")), "{said}");
     let shown = world.json(&["app", "show", "plain"]).unwrap().to_string();
     assert!(shown.contains(&format!("https://{HOST}/")) && !shown.contains(&plain), "{shown}");
+    live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut rest = Vec::new();
+    let ended = live.read_to_end(&mut rest).map_err(|error| error.kind());
+    assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "it goes on in plain text: {ended:?}");
     for answer in [get(), ask(address, "GET /x", HOST, "")] {
         assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
         assert!(answer.to_lowercase().contains(&format!("location: https://{HOST}/x\r\n")), "{answer}");

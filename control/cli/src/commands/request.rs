@@ -78,7 +78,8 @@ fn named(detail: &str, policies: &[Traced]) -> String {
 }
 
 fn facts(record: &RequestRecord, policies: &[Traced]) -> Vec<(&'static str, String)> {
-    let asked = format!("{} https://{}{} {}", record.method, record.host, record.path, record.protocol);
+    let scheme = if record.tls.is_some() { "https" } else { "http" };
+    let asked = format!("{} {scheme}://{}{} {}", record.method, record.host, record.path, record.protocol);
     let app = match (&record.app_name, record.app) {
         (Some(name), Some(id)) => format!("{name} ({id})"),
         _ => "none was found".to_owned(), // one does not come without the other

@@ -81,8 +81,8 @@ impl PortalSettings {
             Some(PortalLink::Url(url)) => Some(url.clone()),
             Some(PortalLink::Path(path)) => {
                 let url = external()?;
-                let port = if url.port == 443 { String::new() } else { format!(":{}", url.port) };
-                Some(format!("https://{}{port}{path}", url.host))
+                let scheme = if url.tls { "https" } else { "http" };
+                Some(format!("{scheme}://{}{path}", url.authority(&url.host)))
             }
             None => external().map(|_| app.external_url.clone()),
         }

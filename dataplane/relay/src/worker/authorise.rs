@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use postern_http::RequestHead;
+use postern_http::{RequestHead, Scheme};
 use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
 use postern_model::directory::LoginName;
@@ -32,6 +32,8 @@ pub(crate) struct Permit {
     subject: Option<Subject>,
     /// Where it comes from.
     source: IpAddr,
+    /// Whether it came by TLS.
+    scheme: Scheme,
     /// What the application is told of a person.
     told: Option<Arc<Told>>,
     /// A token that nobody asked for. The request itself has it no more.
@@ -111,8 +113,8 @@ pub(crate) fn authorise(
         }
         (Preauth::Oidc, Wanted::Keys) => return Err(keys(&published.plan).into()),
     };
-    let source = session.address.ip();
-    Ok(Permit { app, subject: subject.clone(), source, told, carried, access, until })
+    let (source, scheme) = (session.address.ip(), session.scheme());
+    Ok(Permit { app, subject: subject.clone(), source, scheme, told, carried, access, until })
 }
 
 /// Whoever has signed in, or a program with a token for them; browsers without a session are sent to do so.
@@ -219,6 +221,10 @@ impl Permit {
     /// Whether the request would still be let in; the reason if not. It holds on then.
     pub(crate) fn review(&mut self, published: &Published, head: &RequestHead) -> Result<(), Reject> {
         let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
+        // There it is published no more.
+        if self.scheme == Scheme::Http && app.external.tls {
+            return Err(Reject::path_unpublished());
+        }
         let access = published.access();
         let source = self.source;
         let place = (|| published.countries.of(source), || published.countries.asn(source));

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use postern_http::h1::{
     BodyDecoder, BodyEncoder, BodyEvent, Inbox, RequestParser, ResponseContext, encode_interim, encode_response,
 };
-use postern_http::{BodyKind, Headers, Known, Limits, Malformed, Method, RequestHead, ResponseHead, Version};
+use postern_http::{BodyKind, Headers, Known, Limits, Malformed, Method, RequestHead, ResponseHead, Scheme, Version};
 use postern_io::{Stream, now, sleep_until, timeout, yield_now};
 use postern_model::ids::RequestId;
 
@@ -56,6 +57,8 @@ impl Http1Connection {
 
     /// Serves requests until the connection ends.
     pub(crate) async fn serve(mut self, worker: Rc<Worker>) {
+        // Whoever comes without TLS has shown nothing yet that costs him anything.
+        let mut patience = if self.session.scheme() == Scheme::Http { HEAD_TIMEOUT } else { IDLE_TIMEOUT };
         let mut parser = RequestParser::new(HTTP);
         let mut in_a_row = 0;
         loop {
@@ -68,7 +71,7 @@ impl Http1Connection {
             if in_a_row % REQUESTS_IN_A_ROW_MAX == 0 {
                 yield_now().await;
             }
-            let mut head = match self.next(&mut parser, &worker).await {
+            let mut head = match self.next(&mut parser, &worker, std::mem::replace(&mut patience, IDLE_TIMEOUT)).await {
                 Next::Request(head) => head,
                 Next::Refuse(reject) => {
                     self.refuse_unread(&worker, reject);
@@ -91,8 +94,8 @@ impl Http1Connection {
     }
 
     /// The next request head. Between requests the connection may idle; a head that has begun must be complete soon.
-    async fn next(&mut self, parser: &mut RequestParser, worker: &Worker) -> Next {
-        let mut timer = pin!(sleep_until(now().after(IDLE_TIMEOUT)));
+    async fn next(&mut self, parser: &mut RequestParser, worker: &Worker, patience: Duration) -> Next {
+        let mut timer = pin!(sleep_until(now().after(patience)));
         let mut drain = worker.watch_drain();
         let mut begun = false;
         loop {

@@ -45,7 +45,7 @@ pub(super) fn identify(headers: &mut Headers, permit: &Permit, plan: &Plan) {
     }
 }
 
-/// What the place to sign in has alone: the request's id, for its log, and one cookie of ours, whose name this gives; where devices are shown not even that, but the
+/// What the place to sign in has alone: the request's id, for its log, and one cookie of ours, whose name this gives; where devices are shown no cookie, but the
 /// device's certificate, as RFC 9440 §2.2 writes it. What a client says there itself was removed before.
 pub(super) fn tell_identity(headers: &mut Headers, session: &Session, request: RequestId) -> Option<&'static str> {
     let appended = headers.append(REQUEST_FIELD, request.to_string());
