@@ -2,6 +2,7 @@
 //! assignments beside few. Everything on one chain, so that only the application differs.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use postern_tests::client::Client;
@@ -132,11 +133,19 @@ fn signed_in(chain: &mut Chain, app: &str) -> Result<(Contestant, Target)> {
     let world = chain.world();
     let client: Client = world.client(&format!("{app}.example.test:{}", world.relay_address.port()))?;
     world.wait_published(&client)?;
-    let mut person = Person::new(&client);
-    let page = person.sign_in(&format!("https://{}/", client.host), LOGIN, PASSWORD, false)?;
-    if page.answer.status != 200 {
-        bail!("{LOGIN} is not let in to {app}: {page:?}\n{}", world.logs());
-    }
+    // Control may be telling its relays of all that was set up still, and the place to sign in says to try again then.
+    let mut attempts = 0;
+    let person = loop {
+        let mut person = Person::new(&client);
+        match person.sign_in(&format!("https://{}/", client.host), LOGIN, PASSWORD, false) {
+            Ok(page) if page.answer.status == 200 => break person,
+            refused if attempts == SIGN_IN_ATTEMPTS => {
+                bail!("{LOGIN} is not let in to {app}: {refused:?}\n{}", world.logs())
+            }
+            Ok(_) | Err(_) => std::thread::sleep(SIGN_IN_PAUSE),
+        }
+        attempts += 1;
+    };
     let tls = tls::client(&world.authority(), Protocol::Http1, false)?;
     let target = Target {
         address: contestant.address,
@@ -156,4 +165,7 @@ fn side(lab: &Lab, chain: &Chain, name: &str) -> Result<(Contestant, Target)> {
     Ok((contestant, target))
 }
 
+/// Half a minute in all; few enough not to be held back as guesses.
+const SIGN_IN_ATTEMPTS: usize = 10;
+const SIGN_IN_PAUSE: Duration = Duration::from_secs(3);
 const LOOPS: &str = "Closed loop over HTTP/1.1, a session's cookie with each request.";
