@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use ldap3::ldap_escape;
 use postern_model::directory_sync::{Member, ObjectId, ObjectKind, SourceSettings};
 
 use crate::dn::normalised;
@@ -98,24 +99,8 @@ impl Pass<'_> {
 /// Groups that name one of these.
 fn naming(settings: &SourceSettings, names: &[String]) -> String {
     let attribute = &settings.member_attribute;
-    let names: String = names.iter().map(|name| format!("({attribute}={})", escaped(name))).collect();
+    let names: String = names.iter().map(|name| format!("({attribute}={})", ldap_escape(name.as_str()))).collect();
     format!("(&{}(|{names}))", settings.groups_filter)
-}
-
-/// RFC 4515 §3: signs that a filter would take for its own.
-fn escaped(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for sign in value.chars() {
-        match sign {
-            '*' => escaped.push_str("\\2a"),
-            '(' => escaped.push_str("\\28"),
-            ')' => escaped.push_str("\\29"),
-            '\\' => escaped.push_str("\\5c"),
-            '\0' => escaped.push_str("\\00"),
-            plain => escaped.push(plain),
-        }
-    }
-    escaped
 }
 
 /// Of what users and groups are below.

@@ -75,6 +75,12 @@ impl ExternalUrl {
         Ok(Self { tls, host, wildcard, port, path: parts.path.into() })
     }
 
+    /// `https` or `http`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        scheme_of(self.tls)
+    }
+
     /// The same with `https`, on its own port. `None` where another port was named: which one speaks TLS is not known then.
     #[must_use]
     pub fn secured(&self) -> Option<Self> {
@@ -122,7 +128,7 @@ impl InternalUrl {
 
 impl fmt::Display for ExternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", scheme_of(self.tls), if self.wildcard { "*." } else { "" }, self.host)?;
+        write!(f, "{}://{}{}", self.scheme(), if self.wildcard { "*." } else { "" }, self.host)?;
         if self.port != default_port(self.tls) {
             write!(f, ":{}", self.port)?;
         }

@@ -58,7 +58,7 @@ pub(super) fn leads(backend: &Backend, target: &str, head: &ResponseHead) -> Lea
 /// An application that knows the name it is published under leads there, as it should.
 fn external(backend: &Backend, to: &Url) -> Option<String> {
     let external = &backend.external;
-    let same = (to.scheme() == "https") == external.tls
+    let same = to.scheme() == external.scheme()
         && to.host_str() == Some(&*external.host)
         && to.port_or_known_default() == Some(external.port)
         && !external.wildcard;
@@ -85,7 +85,13 @@ mod tests {
     use std::sync::Arc;
 
     fn leading(location: &str) -> Leads {
-        let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1:8080/base/", &[])]), None);
+        leading_of("https://app1.example.com/", location)
+    }
+
+    fn leading_of(external: &str, location: &str) -> Leads {
+        let mut app = app(1, "http://10.0.0.1:8080/base/", &[]);
+        app.external_url = external.into();
+        let table = BackendTable::build(&config(1, vec![app]), None);
         let backend: Arc<Backend> = Arc::clone(table.apps.values().next().unwrap());
         let mut head = ResponseHead::new(302, BodyKind::None);
         head.headers.set(Known::Location, location).unwrap();
@@ -96,6 +102,22 @@ mod tests {
     fn what_may_be_secret_is_not_shown() {
         for target in ["/base/", "/base/?ticket=secret", "/base/;jsessionid=secret", "/base/;a=secret?b=secret"] {
             assert_eq!(shown(target), "/base/");
+        }
+    }
+
+    #[test]
+    fn where_it_is_published_is_known_by_its_scheme_too() {
+        let here = Leads::Here("/base/x".to_owned());
+        let (plain, secured) = ("http://app1.example.com/", "https://app1.example.com/");
+        assert_eq!(leading_of(plain, "http://app1.example.com/x"), here);
+        assert_eq!(leading_of(secured, "https://app1.example.com/x"), here);
+        for (external, away) in [
+            (plain, "https://app1.example.com/x"),
+            (plain, "https://app1.example.com:80/x"),
+            (plain, "ftp://app1.example.com:80/x"),
+            (secured, "http://app1.example.com/x"),
+        ] {
+            assert!(matches!(leading_of(external, away), Leads::Elsewhere { .. }), "{external}: {away}");
         }
     }
 

@@ -81,8 +81,7 @@ impl PortalSettings {
             Some(PortalLink::Url(url)) => Some(url.clone()),
             Some(PortalLink::Path(path)) => {
                 let url = external()?;
-                let scheme = if url.tls { "https" } else { "http" };
-                Some(format!("{scheme}://{}{path}", url.authority(&url.host)))
+                Some(format!("{}://{}{path}", url.scheme(), url.authority(&url.host)))
             }
             None => external().map(|_| app.external_url.clone()),
         }
@@ -216,6 +215,7 @@ mod tests {
         assert_eq!(address(wiki, None).as_deref(), Some(wiki));
         assert_eq!(address(wiki, Some("/a?b=1")).as_deref(), Some("https://wiki.example.com:8443/a?b=1"));
         assert_eq!(address("https://w.example.com/", Some("/")).as_deref(), Some("https://w.example.com/"));
+        assert_eq!(address("http://w.example.com/", Some("/a")).as_deref(), Some("http://w.example.com/a"));
         assert_eq!(address("https://*.example.com/", None), None);
         assert_eq!(address("https://*.example.com/", Some("/a")), None);
         let elsewhere = "https://docs.example.org/x";
