@@ -1,11 +1,9 @@
 //! TLS in every wrong way.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::crypto::aws_lc_rs as provider;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConnection, StreamOwned};
 
 use super::*;
+use crate::tests::tls;
 
 /// An authority's PEM, and the port of a server that shows a certificate which it issued for `name` until `year`.
 fn tls_server(name: &str, year: i32) -> (String, u16) {
@@ -14,23 +12,7 @@ fn tls_server(name: &str, year: i32) -> (String, u16) {
 
 /// The same, with versions of HTTP to choose from; without any it knows nothing of ALPN.
 fn speaking(name: &str, year: i32, alpn: &[&[u8]]) -> (String, u16) {
-    let key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = authority.self_signed(&key).unwrap().pem();
-    let leaf_key = KeyPair::generate().unwrap();
-    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    leaf.not_before = date_time_ymd(2000, 1, 1);
-    leaf.not_after = date_time_ymd(year, 1, 1);
-    let leaf = leaf.signed_by(&leaf_key, &Issuer::from_params(&authority, &key)).unwrap();
-    let key: PrivateKeyDer<'static> = leaf_key.serialize_der().try_into().unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(leaf.der().to_vec())], key)
-        .unwrap();
-    let mut config = config;
+    let (mut config, pem) = tls::server(&[name], year);
     config.alpn_protocols = alpn.iter().map(|version| version.to_vec()).collect();
     let config = Arc::new(config);
     let (port, _) = server(move |mut stream| {

@@ -4,10 +4,7 @@ use std::rc::Rc;
 
 use postern_model::enrol::Enrolled;
 use postern_model::link::CONTROL_NAME;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs as provider;
-use rustls_pki_types::PrivateKeyDer;
+use rcgen::KeyPair;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::{LocalSet, spawn_local};
@@ -19,25 +16,13 @@ use crate::counters::Counters;
 use crate::identity::Identity;
 use crate::identity::tests::enrolled;
 use crate::keeper::Offered;
+use crate::tests::tls;
 use crate::transactions::TransactionLog;
 use crate::worker::{Shared, SharedParts, Transport};
 
 /// TLS of an installation's relays and its control, and the PEM of the authority behind it.
 fn installation() -> (TlsAcceptor, String) {
-    let key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = authority.self_signed(&key).unwrap().pem();
-    let leaf_key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![RELAY_NAME.to_owned(), CONTROL_NAME.to_owned()]).unwrap();
-    let leaf = leaf.signed_by(&leaf_key, &Issuer::from_params(&authority, &key)).unwrap();
-    let key: PrivateKeyDer<'static> = leaf_key.serialize_der().try_into().unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
+    let (config, ca_pem) = tls::server(&[RELAY_NAME, CONTROL_NAME], 2100);
     (TlsAcceptor::from(Arc::new(config)), ca_pem)
 }
 
