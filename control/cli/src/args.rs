@@ -17,6 +17,7 @@ mod guard;
 mod histogram;
 mod identity;
 mod idp;
+mod inventory;
 mod policy;
 mod relay;
 mod scim;
@@ -53,6 +54,7 @@ pub(crate) use identity::{
     DeviceHostCommand, IdentityCommand, KerberosCommand, KerberosNames, SamlCommand, SessionCommand,
 };
 pub(crate) use idp::{IdpAddArgs, IdpCommand, IdpSetArgs, IdpSettingsArgs};
+pub(crate) use inventory::{InventoryCommand, PlanArgs, SheetArgs};
 pub(crate) use policy::{
     ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, ReplayArgs, WhatIfArgs,
 };
@@ -149,6 +151,9 @@ pub(crate) enum Command {
     /// Applications: what is published
     #[command(subcommand)]
     App(AppCommand),
+    /// Sheets of applications that are to be moved: looked at, and made into a file for `apply`
+    #[command(subcommand)]
+    Inventory(InventoryCommand),
     /// Who is let in to applications
     #[command(subcommand)]
     Access(AccessCommand),

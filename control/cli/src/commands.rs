@@ -18,6 +18,7 @@ mod histogram;
 pub(crate) mod identity;
 mod idp;
 mod init;
+mod inventory;
 pub(crate) mod network;
 mod oauth_client;
 mod policy;
@@ -61,6 +62,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::ConnectorGroup(command) => connector::run_group(&context, command).map(done),
         Command::Connector(command) => connector::run(&context, command).map(done),
         Command::App(command) => app::run(&context, command),
+        Command::Inventory(command) => inventory::run(&context, &command).map(done),
         Command::Access(command) => access::run(&context, command).map(done),
         Command::Identity(command) => identity::run(&context, command).map(done),
         Command::Idp(command) => idp::run(&context, command).map(done),
@@ -103,6 +105,7 @@ fn run_here(command: &Command, output: Output) -> Option<Result<ExitCode>> {
         | Command::ConnectorGroup(_)
         | Command::Connector(_)
         | Command::App(_)
+        | Command::Inventory(_)
         | Command::Access(_)
         | Command::Identity(_)
         | Command::Idp(_)

@@ -16,7 +16,7 @@ use postern_service::failure::Failure;
 
 pub(crate) use policy_keys::{POLICY_KEYS, policy_lines};
 pub(crate) use reader::Source;
-pub(crate) use write::toml;
+pub(crate) use write::{quoted, toml};
 
 /// What a file says.
 pub(crate) struct Parsed {

@@ -68,6 +68,15 @@ impl Output {
         }
     }
 
+    /// Lines for people, on stderr; false where a program is to be told, whom they are of no use to.
+    pub(crate) fn tell(self, lines: &[String]) -> bool {
+        let people = self.format == Format::Table;
+        if people {
+            lines.iter().for_each(|line| eprintln!("{}", printable(line)));
+        }
+        people
+    }
+
     pub(crate) fn table<const N: usize>(self, heads: [&str; N]) -> Table {
         Table { heads: heads.map(str::to_owned).to_vec(), rows: Vec::new(), colours: self.colours }
     }

@@ -332,3 +332,17 @@ fn refused(lines: &[&str]) {
         assert_eq!(error.exit_code(), 2, "{line}");
     }
 }
+
+#[test]
+fn the_promised_forms_of_inventories_parse() {
+    for line in [
+        "inventory template",
+        "inventory template --out F --bom",
+        "inventory probe F --out G",
+        "inventory import F",
+        "inventory export --out F",
+        "inventory plan F --group hq --out G",
+    ] {
+        promised(line);
+    }
+}

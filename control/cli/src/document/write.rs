@@ -90,7 +90,8 @@ fn limit(out: &mut String, scope: &str, entry: &LimitEntry) {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// As a TOML string.
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

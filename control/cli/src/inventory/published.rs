@@ -1,0 +1,121 @@
+//! What is published already, as rows of an inventory.
+
+use postern_model::admin::{AppView, AssignmentView, CertificateView};
+use postern_model::config::{CertificateOrigin, Preauth};
+
+use super::authentication::Authentication;
+use super::columns::Column;
+use super::sheet::Row;
+use crate::time_text::utc;
+
+/// A row for each application, with who is assigned to it.
+pub(crate) fn published(apps: &[AppView], assignments: &[AssignmentView]) -> Vec<Row> {
+    let row = |app: &AppView| {
+        let own = assignments.iter().filter(|assignment| assignment.app == app.name && !assignment.expired);
+        let who: Vec<&str> = own.map(|assignment| assignment.principal.as_str()).collect();
+        let mut row = row(app);
+        row.set(Column::UsersAndGroups, &who.join(" "));
+        row
+    };
+    apps.iter().map(row).collect()
+}
+
+fn row(app: &AppView) -> Row {
+    let mut row = Row::new(app.name.as_str());
+    let setting = |name: &str| app.settings.get(name).map(String::as_str).unwrap_or_default();
+    row.set(Column::Name, app.name.as_str());
+    row.set(Column::InternalUrl, &app.internal_url);
+    row.set(Column::ExternalUrl, &app.external_url);
+    row.set(Column::ConnectorGroup, app.group.as_str());
+    row.set(Column::Authentication, authentication(setting("sso"), setting("sso_headers")));
+    row.set(Column::ServiceAccount, setting("sso_spn"));
+    row.set(Column::SamlIdentifiers, &format!("{} {}", setting("sso_saml_entity_id"), setting("sso_saml_acs")));
+    row.set(Column::HeaderRequirement, setting("sso_headers"));
+    row.set(Column::Certificate, &certificate(&app.certificate));
+    row.set(Column::CertificateLocation, location(app.certificate.origin));
+    row.set(Column::Notes, notes(app.preauth));
+    row
+}
+
+/// What the application was asked for when its single sign-on was set.
+fn authentication(sso: &str, headers: &str) -> &'static str {
+    let way = match sso {
+        "kerberos" => Authentication::Windows,
+        "saml" => Authentication::Claims,
+        "form" => Authentication::Forms,
+        "basic" => Authentication::Basic,
+        _ if !headers.is_empty() && headers != "none" => Authentication::Header,
+        _ => return "", // it is told who its users are, or nothing; whether it asks is not known
+    };
+    way.word()
+}
+
+fn certificate(certificate: &CertificateView) -> String {
+    format!("{}, until {}", certificate.hosts.join(" "), utc(certificate.not_after_unix))
+}
+
+fn location(origin: CertificateOrigin) -> &'static str {
+    match origin {
+        CertificateOrigin::Issued => "issued by Postern",
+        CertificateOrigin::Given => "Postern, given",
+    }
+}
+
+fn notes(preauth: Preauth) -> &'static str {
+    match preauth {
+        Preauth::Passthrough => "published, passthrough",
+        Preauth::Oidc => "published, oidc",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_published_is_a_right_inventory() {
+        let app: AppView = serde_json::from_value(json!({
+            "id": "a1-1", "name": "wiki", "external_url": "https://wiki.example.com/", "internal_url": "http://10.0.0.5/",
+            "preauth": "oidc", "group": "hq", "connectors_online": 2,
+            "settings": {"sso": "kerberos", "sso_spn": "HTTP/wiki.corp@CORP.EXAMPLE.COM"},
+            "certificate": {
+                "id": "k1-1", "hosts": ["wiki.example.com"], "origin": "issued", "not_after_unix": 1_777_636_800,
+                "sha256": "00", "apps": ["wiki"],
+            },
+        }))
+        .unwrap();
+        let assigned = |principal: &str, expired: bool| -> AssignmentView {
+            serde_json::from_value(json!({
+                "app": "wiki", "principal": principal, "role": null, "expires_unix": null, "expired": expired,
+                "created_unix_ms": 1,
+            }))
+            .unwrap()
+        };
+        let assignments =
+            [assigned("user/anna@example.com", false), assigned("group/old", true), assigned("everyone", false)];
+        let rows = published(&[app], &assignments);
+        assert!(check(&rows).is_empty());
+        let of = |column| rows[0].get(column);
+        assert_eq!(of(Column::Authentication), "windows");
+        assert_eq!(of(Column::ServiceAccount), "HTTP/wiki.corp@CORP.EXAMPLE.COM");
+        assert_eq!(of(Column::UsersAndGroups), "user/anna@example.com everyone");
+        assert_eq!(of(Column::Certificate), "wiki.example.com, until 2026-05-01T12:00:00Z");
+        assert_eq!(of(Column::SamlIdentifiers), "");
+    }
+
+    #[test]
+    fn single_sign_on_tells_what_was_asked_for() {
+        for (sso, headers, says) in [
+            ("saml", "", "claims"),
+            ("form", "", "forms"),
+            ("basic", "X-User=login", "basic"),
+            ("", "X-User=login", "header"),
+            ("", "none", ""),
+            ("none", "", ""),
+        ] {
+            assert_eq!(authentication(sso, headers), says);
+        }
+    }
+}
