@@ -19,6 +19,7 @@ mod http2;
 mod http2_attacks;
 mod http2_backends;
 mod http2_conformance;
+mod inventory;
 mod io_backend;
 mod kerberos;
 mod listening;

@@ -41,6 +41,13 @@ impl Nginx {
         Nginx::start_with(folder, name, Some(leaf))
     }
 
+    /// Over plain HTTP, with three ways to ask who is there: `/basic/`, whose users are given as above, `/negotiate/` and `/form/`.
+    pub fn start_with_challenges(folder: &Path, users: &str) -> Result<Nginx> {
+        std::fs::create_dir_all(folder.join(CHALLENGES))?;
+        std::fs::write(folder.join(CHALLENGES).join("users"), users)?;
+        Nginx::start_with(folder, CHALLENGES, None)
+    }
+
     fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
         let folder = folder.join(name);
         std::fs::create_dir_all(folder.join("files"))?;
@@ -83,8 +90,9 @@ fn program() -> &'static str {
 }
 
 fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, name: &str) -> String {
-    let folder = folder.display();
     let passwords = if name == "nginx-passwords" { "auth_basic closed; auth_basic_user_file users;" } else { "" };
+    let more = if name == CHALLENGES { challenges(folder) } else { String::new() };
+    let folder = folder.display();
     let http2 = if name == "nginx-http2" { " http2" } else { "" };
     let (ssl, certificates) = match tls {
         Some(leaf) => (
@@ -105,11 +113,26 @@ http {{
     listen {address}{ssl}{http2} backlog=4096; {certificates}
     add_header x-protocol $server_protocol always; add_header x-user $remote_user always; {passwords}
     location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
+    {more}
   }}
 }}
 "
     )
 }
+
+/// The form's page loads a script from another host.
+fn challenges(folder: &Path) -> String {
+    format!(
+        "location /basic/ {{ auth_basic closed; auth_basic_user_file users; alias {}/files/; }}
+    location /negotiate/ {{ add_header WWW-Authenticate Negotiate always; return 401; }}
+    location /form/ {{ default_type text/html; return 200 '{FORM}'; }}",
+        folder.display()
+    )
+}
+
+const CHALLENGES: &str = "nginx-challenges";
+const FORM: &str = "<form action=/form/in method=post><input name=u><input type=password name=p></form>\
+                    <script src=https://cdn.example.test/a.js></script>";
 
 #[cfg(test)]
 mod tests {
