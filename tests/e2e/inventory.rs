@@ -1,15 +1,26 @@
 //! Inventories with the real programs: a sheet is filled in, looked at, planned, compared, applied, and users reach what it names.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Output;
 
+use postern_tests::certificate;
 use postern_tests::nginx::Nginx;
 use postern_tests::person::Person;
-use postern_tests::world::{World, write_secret};
+use postern_tests::world::{World, free_address, write_secret};
 use serde_json::Value;
 
 const ACCOUNT: &str = "correct horse battery";
 const USERS: &str = "ABERG:{PLAIN}annas pass\n";
+/// Three ways to ask who is there. The form's page loads a script from another host.
+const CHALLENGES: &str = "
+    location /basic/ { auth_basic closed; auth_basic_user_file users; alias files/; }
+    location /negotiate/ { add_header WWW-Authenticate Negotiate always; return 401; }
+    location /form/ {
+        default_type text/html;
+        return 200 '<form action=/form/in method=post><input name=u><input type=password name=p></form>
+                    <script src=https://cdn.example.test/a.js></script>';
+    }";
 /// `ABERG:annas pass`.
 const ABERG: &str = "Basic QUJFUkc6YW5uYXMgcGFzcw==";
 
@@ -24,6 +35,14 @@ fn fill_in(template: &Path, rows: &[Vec<(&str, String)>]) {
     };
     let lines: Vec<String> = std::iter::once(header.to_owned()).chain(rows.iter().map(line)).collect();
     std::fs::write(template, lines.join("\r\n") + "\r\n").unwrap();
+}
+
+fn asking_nginx(world: &World) -> Nginx {
+    let name = "nginx-asking";
+    std::fs::create_dir(world.path(name)).unwrap();
+    std::fs::write(world.path(name).join("users"), USERS).unwrap();
+    let address = free_address(Ipv4Addr::LOCALHOST).unwrap();
+    Nginx::start_saying(world.folder(), name, address, CHALLENGES).unwrap()
 }
 
 fn words(output: &Output) -> String {
@@ -41,7 +60,9 @@ fn cell<'a>(sheet: &'a Value, name: &str, column: &str) -> &'a str {
 fn a_sheet_becomes_published_applications() {
     let mut world = World::usual().unwrap();
     world.start_identity().unwrap();
-    let nginx = Nginx::start_with_challenges(world.folder(), USERS).unwrap();
+    let nginx = asking_nginx(&world);
+    let leaf = certificate::self_signed_for_address(world.folder(), Ipv4Addr::LOCALHOST.into()).unwrap();
+    let secure = Nginx::start_tls(world.folder(), &leaf).unwrap();
     let (sheet, probed, plan) = (world.path("apps.csv"), world.path("probed.csv"), world.path("plan.toml"));
     let [sheet_name, probed_name, plan_name] = [&sheet, &probed, &plan].map(|path| path.to_str().unwrap());
     world.cli(&["inventory", "template", "--out", sheet_name]).unwrap();
@@ -61,6 +82,7 @@ fn a_sheet_becomes_published_applications() {
         row("basic", at("basic")),
         row("form", at("form")),
         row("gone", "http://127.0.0.1:1/".into()),
+        row("secure", format!("https://{}/1k", secure.address())),
     ];
     fill_in(&sheet, &rows);
 
@@ -74,6 +96,12 @@ fn a_sheet_becomes_published_applications() {
         assert_eq!(cell(&seen, name, "platform").starts_with("nginx"), name != "gone", "{told}");
         assert_eq!(cell(&seen, name, "notes"), "=1+1");
     }
+    assert!(told.contains("secure: tls: certificate CN=127.0.0.1") && told.contains("does not trust it"), "{told}");
+    assert!(
+        cell(&seen, "secure", "certificate").starts_with("CN=127.0.0.1, issued by CN=127.0.0.1, until 20"),
+        "{seen:#}"
+    );
+    assert!(cell(&seen, "secure", "certificate_serial").contains(':'), "{seen:#}");
     assert_eq!(cell(&seen, "form", "other_content_sources"), "https://cdn.example.test/");
 
     let output = world.cli_output(&["inventory", "plan", probed_name, "--out", plan_name]).unwrap();

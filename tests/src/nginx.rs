@@ -41,14 +41,22 @@ impl Nginx {
         Nginx::start_with(folder, name, Some(leaf))
     }
 
-    /// Over plain HTTP, with three ways to ask who is there: `/basic/`, whose users are given as above, `/negotiate/` and `/form/`.
-    pub fn start_with_challenges(folder: &Path, users: &str) -> Result<Nginx> {
-        std::fs::create_dir_all(folder.join(CHALLENGES))?;
-        std::fs::write(folder.join(CHALLENGES).join("users"), users)?;
-        Nginx::start_with(folder, CHALLENGES, None)
+    /// Over plain HTTP at this address, with further directives of its server.
+    pub fn start_saying(folder: &Path, name: &str, address: SocketAddr, directives: &str) -> Result<Nginx> {
+        Nginx::start_at(folder, name, address, None, directives)
     }
 
     fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
+        Nginx::start_at(folder, name, world::free_address(Ipv4Addr::LOCALHOST)?, tls, "")
+    }
+
+    fn start_at(
+        folder: &Path,
+        name: &str,
+        address: SocketAddr,
+        tls: Option<&Certificate>,
+        directives: &str,
+    ) -> Result<Nginx> {
         let folder = folder.join(name);
         std::fs::create_dir_all(folder.join("files"))?;
         // Its workers run as another user, who reads the files and writes the uploads.
@@ -58,9 +66,8 @@ impl Nginx {
         for (file, size) in [("small", 100), ("1k", 1024), ("16k", 16 * 1024), ("10m", 10 << 20)] {
             std::fs::write(folder.join("files").join(file), pattern::bytes(size))?;
         }
-        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let config = folder.join("nginx.conf");
-        std::fs::write(&config, configuration(&folder, address, tls, name))?;
+        std::fs::write(&config, configuration(&folder, address, tls, (name, directives)))?;
         let mut command = Command::new(program());
         command.arg("-c").arg(&config).arg("-p").arg(&folder).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, &folder.join("log"))?;
@@ -89,10 +96,14 @@ fn program() -> &'static str {
     if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
-fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, name: &str) -> String {
-    let passwords = if name == "nginx-passwords" { "auth_basic closed; auth_basic_user_file users;" } else { "" };
-    let more = if name == CHALLENGES { challenges(folder) } else { String::new() };
+fn configuration(
+    folder: &Path,
+    address: SocketAddr,
+    tls: Option<&Certificate>,
+    (name, directives): (&str, &str),
+) -> String {
     let folder = folder.display();
+    let passwords = if name == "nginx-passwords" { "auth_basic closed; auth_basic_user_file users;" } else { "" };
     let http2 = if name == "nginx-http2" { " http2" } else { "" };
     let (ssl, certificates) = match tls {
         Some(leaf) => (
@@ -112,27 +123,13 @@ http {{
   server {{
     listen {address}{ssl}{http2} backlog=4096; {certificates}
     add_header x-protocol $server_protocol always; add_header x-user $remote_user always; {passwords}
+    {directives}
     location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
-    {more}
   }}
 }}
 "
     )
 }
-
-/// The form's page loads a script from another host.
-fn challenges(folder: &Path) -> String {
-    format!(
-        "location /basic/ {{ auth_basic closed; auth_basic_user_file users; alias {}/files/; }}
-    location /negotiate/ {{ add_header WWW-Authenticate Negotiate always; return 401; }}
-    location /form/ {{ default_type text/html; return 200 '{FORM}'; }}",
-        folder.display()
-    )
-}
-
-const CHALLENGES: &str = "nginx-challenges";
-const FORM: &str = "<form action=/form/in method=post><input name=u><input type=password name=p></form>\
-                    <script src=https://cdn.example.test/a.js></script>";
 
 #[cfg(test)]
 mod tests {

@@ -121,7 +121,7 @@ const fn words(heading: &'static str, meaning: &'static str, example: &'static s
 }
 
 /// In the order of [`Column::ALL`].
-const WORDS: [Words; COLUMNS] = [
+static WORDS: [Words; COLUMNS] = [
     words("name", "a-z, 0-9 and -: what it is published as. Needed in every row", "example"),
     words("service type", "what it is: web, api, SharePoint, …", "web"),
     words("platform", "what it runs on: IIS 10, nginx, Tomcat, …", "IIS 10"),

@@ -5,10 +5,11 @@ mod remarks;
 mod sign_on;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::ids::Name;
+use postern_model::settings::AppSettings;
 
 use super::columns::Column;
 use super::sheet::{Row, Sheet};
@@ -51,6 +52,8 @@ struct App<'a> {
     group: Option<&'a str>,
     wave: Wave,
     sign_on: SignOn,
+    /// What can be applied as it is.
+    settings: BTreeMap<String, String>,
     remarks: Vec<String>,
     warnings: Vec<String>,
 }
@@ -90,13 +93,16 @@ impl<'a> App<'a> {
             return Err(format!("users sign in over https:// only: give it an external URL that begins so{instead}"));
         }
         let own = Some(row.get(Column::ConnectorGroup)).filter(|own| !own.is_empty());
-        let sign_on = sign_on::of(row, &internal);
-        let remarks = remarks::of(row, &internal, hosts);
+        let mut sign_on = sign_on::of(row, &internal);
+        let mut settings = std::mem::take(&mut sign_on.settings);
+        let aliases = aliases(row);
+        let remarks = remarks::of(row, &internal, hosts, aliases.is_some());
+        settings.extend(aliases);
         let wave = if remarks.is_linked { Wave::Linked } else { sign_on.wave };
         let warned = sign_on.warnings.iter().chain(&remarks.warnings);
         let warnings = warned.map(|warning| format!("{}: {warning}", row.get(Column::Name))).collect();
         let group = own.or(group.map(Name::as_str));
-        Ok(Self { row, external, internal, group, wave, remarks: remarks.lines, warnings, sign_on })
+        Ok(Self { row, external, internal, group, wave, sign_on, settings, remarks: remarks.lines, warnings })
     }
 
     fn name(&self) -> &str {
@@ -117,6 +123,16 @@ impl Wave {
         }
     }
 }
+
+/// Alternate access mappings as the setting for them, if they are what it can say.
+fn aliases(row: &Row) -> Option<(String, String)> {
+    let names: Vec<&str> = row.words(Column::AlternateMappings).collect();
+    let setting = (INTERNAL_ALIASES.to_owned(), names.join(","));
+    let fits = !names.is_empty() && AppSettings::parse(&BTreeMap::from([setting.clone()])).is_ok();
+    fits.then_some(setting)
+}
+
+const INTERNAL_ALIASES: &str = "internal_aliases";
 
 /// Hosts of the inventory's applications.
 fn inside(rows: &[Row]) -> BTreeSet<String> {

@@ -43,11 +43,13 @@ struct Seen {
 impl Seen {
     /// Strangers wrote parts of it.
     fn found(&mut self, what: impl Into<String>) {
-        self.found.push(plain(&what.into()));
+        let what: String = what.into();
+        self.found.push(plain(&what));
     }
 
     fn missed(&mut self, what: impl Into<String>) {
-        self.missed.push(plain(&what.into()));
+        let what: String = what.into();
+        self.missed.push(plain(&what));
     }
 
     fn fills(&mut self, column: Column, text: &str) {

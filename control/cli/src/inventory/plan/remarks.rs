@@ -17,11 +17,11 @@ pub(super) struct Remarks {
     pub(super) is_linked: bool,
 }
 
-/// `hosts`: those of all applications of the inventory.
-pub(super) fn of(row: &Row, internal: &InternalUrl, hosts: &BTreeSet<String>) -> Remarks {
+/// `hosts`: those of all applications of the inventory. `has_aliases`: links to its other names are taken care of.
+pub(super) fn of(row: &Row, internal: &InternalUrl, hosts: &BTreeSet<String>, has_aliases: bool) -> Remarks {
     let mut remarks = Remarks::default();
     remarks.lines.extend(facts(row));
-    remarks.names(row);
+    remarks.names(row, has_aliases);
     remarks.farm(row);
     remarks.sources(row, internal, hosts);
     if row.words(Column::UsersAndGroups).next().is_none() {
@@ -36,11 +36,16 @@ impl Remarks {
         self.warnings.push(warning);
     }
 
-    fn names(&mut self, row: &Row) {
-        let names: Vec<&str> = row.words(Column::AlternateMappings).collect();
-        if !names.is_empty() {
-            self.is_linked = true;
-            self.warns(format!("its alternate access mappings are not published with it: {}", names.join(" ")));
+    fn names(&mut self, row: &Row, has_aliases: bool) {
+        let names = row.words(Column::AlternateMappings).collect::<Vec<_>>().join(" ");
+        if names.is_empty() {
+            return;
+        }
+        self.is_linked = true;
+        if has_aliases {
+            self.lines.push(format!("Links to its alternate access mappings lead to the external URL: {names}"));
+        } else {
+            self.warns(format!("its alternate access mappings are not published with it: {names}"));
         }
     }
 

@@ -36,7 +36,7 @@ fn read(text: &str) -> postern_model::document::Document {
 #[test]
 fn the_simple_ones_come_first_and_all_is_read() {
     let plan = planned(vec![
-        row("e", &[(Column::AlternateMappings, "http://wiki/")]),
+        row("e", &[(Column::AlternateMappings, "ws://wiki/")]),
         row("d", &[(Column::Authentication, "windows"), (Column::ConnectorGroup, "hq")]),
         row("c", &[(Column::Authentication, "forms; basic")]),
         row("b", &[(Column::Authentication, "header"), (Column::HeaderRequirement, "X-User=login")]),
@@ -139,6 +139,16 @@ fn what_publishing_does_not_do_is_warned_of() {
     }
     assert!(plan.text.contains("for its pages link there: files.corp.example.com"), "{}", plan.text);
     assert_eq!(plan.planned, ["other", "a"]);
+}
+
+#[test]
+fn alternate_access_mappings_are_aliases_where_there_is_such_a_setting() {
+    let plan = planned(vec![row("a", &[(Column::AlternateMappings, "http://wiki; http://wiki.corp/")])]);
+    let is_known = postern_model::settings::SETTINGS.contains(&INTERNAL_ALIASES);
+    let setting = "internal_aliases = \"http://wiki,http://wiki.corp/\"\n";
+    assert_eq!(plan.text.contains(setting), is_known, "{}", plan.text);
+    assert_eq!(plan.warnings.is_empty(), is_known, "{plan:?}");
+    assert!(plan.text.contains("Wave 5"), "{}", plan.text);
 }
 
 #[test]

@@ -73,11 +73,11 @@ fn certificate(out: &mut String, app: &App<'_>) {
 fn sign_on(out: &mut String, app: &App<'_>) {
     let sign_on = &app.sign_on;
     comment(out, &format!("single sign-on: {}", sign_on.advice));
-    if sign_on.settings.is_empty() && sign_on.later.is_empty() {
+    if app.settings.is_empty() && sign_on.later.is_empty() {
         return;
     }
     let _ = writeln!(out, "[app.{}.settings]", app.name());
-    for (name, value) in &sign_on.settings {
+    for (name, value) in &app.settings {
         setting(out, name, value);
     }
     for (name, value) in &sign_on.later {
