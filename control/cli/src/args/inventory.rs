@@ -83,8 +83,8 @@ const IMPORT_HELP: &str = "Examples:
   postern inventory import list.csv --out apps.csv
   postern inventory import apps.json --out apps.csv
 
-Every mistake is told, with its line and column; then nothing is written. Columns that no inventory has
-are left out with a warning. Commas, semicolons and tabs separate fields.";
+Every mistake is told, with its line and column; then nothing is written. Columns that no inventory
+has are left out with a warning. Commas, semicolons and tabs separate fields.";
 
 const PLAN_HELP: &str = "Examples:
   postern inventory plan apps.csv --out plan.toml

@@ -114,8 +114,7 @@ impl Reading<'_> {
         }
         if record.len() != self.columns.len() {
             let (is, should) = (record.len(), self.columns.len());
-            let what =
-                format!("{is} fields, where the header row has {should}: a field with a separator in it needs quotes");
+            let what = format!("fields: {is}, in the header row {should}: a field with a separator in it needs quotes");
             return self.mistakes.push(Mistake::of(place, what));
         }
         let mut row = Row::new(place);
@@ -223,8 +222,8 @@ mod tests {
         assert_eq!(
             mistakes("name,notes\na\nb,c\nd,e,f\n"),
             [
-                "a.csv:2: 1 fields, where the header row has 2: a field with a separator in it needs quotes",
-                "a.csv:4: 3 fields, where the header row has 2: a field with a separator in it needs quotes",
+                "a.csv:2: fields: 1, in the header row 2: a field with a separator in it needs quotes",
+                "a.csv:4: fields: 3, in the header row 2: a field with a separator in it needs quotes",
             ]
         );
         assert_eq!(mistakes(""), [format!("a.csv: {NO_HEADER}")]);
