@@ -1,10 +1,10 @@
 //! From the external URL to the internal one and back: Host, path prefix, and the fields that hold URLs, Domain and Path of
 //! cookies. Then the operator's own rules for this application.
 
+mod absolute;
 mod fields;
 pub(crate) mod links;
 mod set_cookie;
-mod url;
 
 use postern_http::{
     Authority, Headers, InvalidField, Known, Method, Name, PathRules, RequestHead, ResponseHead, Target, TargetForm,
@@ -15,8 +15,8 @@ use postern_tunnel::ExternalScheme;
 use crate::backend::Backend;
 use crate::embed::is_built_in;
 use crate::failure::{Failed, Fault};
+use absolute::{Absolute, default_port, moved};
 use links::Links;
-use url::{Absolute, default_port, moved};
 
 /// What users wrote in their address bar, kept to translate the answer.
 #[derive(Debug)]

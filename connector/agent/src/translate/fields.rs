@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::Own;
+use super::absolute::Absolute;
 use super::links::Links;
-use super::url::Absolute;
 use crate::limits::TRANSLATED_BYTES_MAX;
 
 /// `Link` (RFC 8288 §3) and `If` (RFC 4918 §10.4): each `<URL>` outside of texts in quotes and of parentheses, in which `If` has

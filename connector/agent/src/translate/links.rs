@@ -14,7 +14,7 @@ use postern_model::group_config::GroupConfig;
 use postern_model::ids::AppId;
 use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
 
-use super::url::{Absolute, moved};
+use super::absolute::{Absolute, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;

@@ -2,7 +2,7 @@
 //! and all other attributes stay byte for byte.
 
 use super::Own;
-use super::url::moved;
+use super::absolute::moved;
 
 /// The field as users' browsers get it; None where nothing of it changes.
 pub(super) fn outwards(cookie: &[u8], own: Own<'_>) -> Option<Vec<u8>> {
