@@ -115,6 +115,15 @@ impl Backend {
     }
 }
 
+impl Backend {
+    /// What the application sees as Host where nobody asks but the connector: its own name, or the one that it is published under.
+    pub(crate) fn host_seen(&self) -> Authority {
+        let published = (!self.translation.headers && !self.external.wildcard).then(|| self.external.authority(""));
+        let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
+        published.unwrap_or_else(|| self.authority.clone())
+    }
+}
+
 fn warn_of_weakness(app: &BackendApp, internal: &InternalUrl, settings: &AppSettings) {
     if !internal.tls && !is_built_in(&internal.host) {
         tracing::warn!(app = %app.name, backend = %internal, "this backend is reached by plain HTTP: others on its network can read and change it");
