@@ -39,6 +39,7 @@ mod steering;
 mod system_calls;
 mod throttle;
 mod tls_backend;
+mod translation;
 mod vault;
 mod watchdog;
 mod websockets;

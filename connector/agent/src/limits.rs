@@ -61,6 +61,10 @@ pub const ADDRESSES_TRIED_MAX: usize = 4;
 /// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
 pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 
+/// A header field is translated up to this length: a URL may grow by the longest of hosts and paths, 1.3 KB, and a field with many
+/// would become a head that no relay takes.
+pub const TRANSLATED_BYTES_MAX: usize = 16 << 10;
+
 /// Requests at a time on one HTTP/2 connection to a backend, if the backend takes as many.
 pub const HTTP2_REQUESTS_MAX: usize = 100;
 /// What a backend may send ahead for one request; what is not passed on yet waits here.
