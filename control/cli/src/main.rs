@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod document;
 mod https;
+mod look;
 mod output;
 mod password;
 mod time_text;
