@@ -77,7 +77,10 @@ mod tests {
         };
         let both = alone(&[("g1-1", 1), ("g1-2", 1), ("g2-1", 1)]);
         assert_eq!(both.len(), 2, "a group without applications is no trouble: {both:?}");
-        assert!(both[0].starts_with("connector group hq: only one") && both[0].contains("its 2 applications"), "{both:?}");
+        assert!(
+            both[0].starts_with("connector group hq: only one") && both[0].contains("its 2 applications"),
+            "{both:?}"
+        );
         assert!(both[1].starts_with("connector group acme/hq: only one") && both[1].contains("Have three"), "{both:?}");
         assert_eq!(alone(&[("g1-1", 2), ("g2-1", 3)]), Vec::<String>::new());
         assert_eq!(alone(&[]), Vec::<String>::new(), "that none is online is told elsewhere");
