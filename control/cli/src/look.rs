@@ -150,7 +150,8 @@ impl Head {
         let mut lines = text.split("\r\n");
         let (version, rest) = lines.next()?.split_once(' ')?;
         let status = rest.get(..3)?.parse().ok().filter(|_| version.starts_with("HTTP/1."))?;
-        let field = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        let field =
+            |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
         Some(Self { status, fields: lines.filter_map(field).collect() })
     }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use url::{Host, Url};
 
-pub(super) const DOCTOR_HELP: &str = "Ends with 1 when a check fails. Nothing is changed, control is not needed; as root it sees more.
+pub(super) const DOCTOR_HELP: &str =
+    "Ends with 1 when a check fails. Nothing is changed, control is not needed; as root it sees more.
 
 Examples:
   postern doctor --role relay
@@ -124,7 +125,9 @@ mod tests {
         let good = |text: &str| relay(text).unwrap().to_string();
         assert_eq!(good("relay.example.com:443"), "relay.example.com:443");
         assert_eq!(good("[2001:db8::1]:8443"), "[2001:db8::1]:8443");
-        for text in ["relay", "relay:0", ":443", "https://relay:443/", "2001:db8::zz:443", "a b:1", "[::1:443", "relay:65536"] {
+        for text in
+            ["relay", "relay:0", ":443", "https://relay:443/", "2001:db8::zz:443", "a b:1", "[::1:443", "relay:65536"]
+        {
             assert!(relay(text).is_err(), "{text}");
         }
     }

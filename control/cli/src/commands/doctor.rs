@@ -140,9 +140,9 @@ fn table(output: Output, report: &Report) -> String {
         "" => finding.check.to_owned(),
         about => format!("{} {about}", finding.check),
     };
-    let table = output.table(["CHECK", "RESULT", "SEEN"]).rows(&report.checks, |finding| {
-        [named(finding), finding.result.as_str().into(), finding.seen.clone()]
-    });
+    let table = output
+        .table(["CHECK", "RESULT", "SEEN"])
+        .rows(&report.checks, |finding| [named(finding), finding.result.as_str().into(), finding.seen.clone()]);
     let cures = report.checks.iter().filter(|finding| !finding.cure.is_empty());
     let cures: Vec<(&str, String)> =
         cures.map(|finding| ("cure", format!("{}: {}", named(finding), finding.cure))).collect();

@@ -34,7 +34,11 @@ fn judged(alone: &[String], online: u32) -> Finding {
         return Finding::ok(CHECK, format!("{online} online, and no group with applications has only one"));
     }
     let seen = format!("only one connector is online of: {}", alone.join(", "));
-    Finding::warn(CHECK, seen, "have three for each group, on different hosts: applications are gone when the only one is")
+    Finding::warn(
+        CHECK,
+        seen,
+        "have three for each group, on different hosts: applications are gone when the only one is",
+    )
 }
 
 #[cfg(test)]
@@ -45,7 +49,10 @@ mod tests {
     #[test]
     fn a_group_on_one_connector_is_warned_about() {
         let alone = judged(&["hq".into(), "branch".into()], 2);
-        assert!(alone.result == StepResult::Warn && alone.seen.contains("hq, branch") && alone.cure.contains("three"), "{alone:?}");
+        assert!(
+            alone.result == StepResult::Warn && alone.seen.contains("hq, branch") && alone.cure.contains("three"),
+            "{alone:?}"
+        );
         assert_eq!(judged(&[], 6).result, StepResult::Ok);
     }
 }

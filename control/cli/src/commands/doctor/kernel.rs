@@ -24,7 +24,9 @@ pub(super) fn version(host: &Host) -> Finding {
         }
         Some(_) => Finding::warn(
             CHECK,
-            format!("Linux {release}: no io_uring, no steering, and upgrades may lose connections that wait to be accepted"),
+            format!(
+                "Linux {release}: no io_uring, no steering, and upgrades may lose connections that wait to be accepted"
+            ),
             cure,
         ),
         None => Finding::warn(CHECK, format!("the version {release:?} is not understood"), cure),
@@ -39,7 +41,8 @@ fn parsed(release: &str) -> Option<(u32, u32)> {
 /// Whether programs can be loaded, as the relay would find it.
 pub(super) fn bpf(host: &Host, role: Option<Role>, support: &Support) -> Finding {
     const CHECK: &str = "bpf";
-    let is_mounted = |line: &str| line.split(' ').nth(2) == Some("bpf") && line.split(' ').nth(1) == Some("/sys/fs/bpf");
+    let is_mounted =
+        |line: &str| line.split(' ').nth(2) == Some("bpf") && line.split(' ').nth(1) == Some("/sys/fs/bpf");
     let mounted = host.read("/proc/self/mounts").is_some_and(|mounts| mounts.lines().any(is_mounted));
     let jit = host.number("/proc/sys/net/core/bpf_jit_enable");
     let details = format!(
@@ -112,7 +115,10 @@ pub(super) fn sandbox(host: &Host) -> Finding {
         "Landlock {}, seccomp {}, user namespaces {}",
         landlock.map_or("not known (securityfs is not mounted)", |there| if there { "on" } else { "off" }),
         if seccomp { "there" } else { "not there" },
-        users.map_or_else(|| "not known".into(), |most| if most == 0 { "off".into() } else { format!("at most {most}") }),
+        users.map_or_else(
+            || "not known".into(),
+            |most| if most == 0 { "off".into() } else { format!("at most {most}") }
+        ),
     );
     let mut troubles = Vec::new();
     if landlock == Some(false) {
@@ -121,14 +127,20 @@ pub(super) fn sandbox(host: &Host) -> Finding {
     if !seccomp {
         troubles.push("the dataplane cannot give up system calls".into());
     }
-    Finding::of(CHECK, seen, &troubles, "add landlock to the kernel's lsm= list; use a kernel with CONFIG_SECCOMP_FILTER")
+    Finding::of(
+        CHECK,
+        seen,
+        &troubles,
+        "add landlock to the kernel's lsm= list; use a kernel with CONFIG_SECCOMP_FILTER",
+    )
 }
 
 /// Not used today; said, as operators ask.
 pub(super) fn kernel_tls(host: &Host) -> Finding {
     const CHECK: &str = "kernel-tls";
     let listed = host.read("/proc/sys/net/ipv4/tcp_available_ulp");
-    let there = host.has("/sys/module/tls") || listed.is_some_and(|list| list.split_whitespace().any(|one| one == "tls"));
+    let there =
+        host.has("/sys/module/tls") || listed.is_some_and(|list| list.split_whitespace().any(|one| one == "tls"));
     let seen = if there { "the module tls is loaded" } else { "the module tls is not loaded" };
     Finding::ok(CHECK, format!("{seen}; Postern does not need it"))
 }
@@ -172,8 +184,7 @@ pub(super) fn systemd(host: &Host, role: Option<Role>) -> Finding {
 
 const UNITS: [&str; 5] = ["relay", "connector", "control", "identity", "directory-sync"];
 const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-const RING_CURE: &str =
-    "allow io_uring_setup to the programs (sysctl kernel.io_uring_disabled=0, seccomp profile); else they use epoll, slower";
+const RING_CURE: &str = "allow io_uring_setup to the programs (sysctl kernel.io_uring_disabled=0, seccomp profile); else they use epoll, slower";
 const FLOOR: (u32, u32) = (6, 1);
 /// `sk_reuseport` migration.
 const MIGRATES: (u32, u32) = (5, 14);
@@ -202,7 +213,11 @@ mod tests {
     #[test]
     fn what_keeps_bpf_away_is_named() {
         let mounts = "proc /proc proc rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n";
-        let good = [("/proc/self/mounts", mounts), ("/proc/sys/net/core/bpf_jit_enable", "1\n"), ("/sys/kernel/btf/vmlinux", "x")];
+        let good = [
+            ("/proc/self/mounts", mounts),
+            ("/proc/sys/net/core/bpf_jit_enable", "1\n"),
+            ("/sys/kernel/btf/vmlinux", "x"),
+        ];
         let (_folder, all) = host(&good);
         let found = bpf(&all, Some(Role::Relay), &Support::Available);
         assert_eq!(found.result, Good);
@@ -220,7 +235,9 @@ mod tests {
     fn a_ring_that_is_refused_says_by_whom() {
         let (_folder, open) = host(&[("/proc/sys/kernel/io_uring_disabled", "0\n")]);
         assert_eq!(io_uring(&open, None, &Ok(())).result, Good);
-        for (errno, words) in [(1, "seccomp"), (38, "built without"), (22, "older than"), (12, "locked memory"), (5, "no more of")] {
+        for (errno, words) in
+            [(1, "seccomp"), (38, "built without"), (22, "older than"), (12, "locked memory"), (5, "no more of")]
+        {
             let found = io_uring(&open, Some(Role::Relay), &Err(io::Error::from_raw_os_error(errno)));
             assert!(found.result == Warn && found.seen.contains(words) && found.cure.contains("epoll"), "{found:?}");
         }
@@ -236,9 +253,13 @@ mod tests {
         let status = "Seccomp:\t0\n";
         let good = [("/sys/kernel/security/lsm", "lockdown,capability,landlock,yama\n"), ("/proc/self/status", status)];
         assert_eq!(sandbox(&host(&good).1).result, Good);
-        let (_folder, without) = host(&[("/sys/kernel/security/lsm", "capability,yama\n"), ("/proc/sys/user/max_user_namespaces", "0\n")]);
+        let (_folder, without) =
+            host(&[("/sys/kernel/security/lsm", "capability,yama\n"), ("/proc/sys/user/max_user_namespaces", "0\n")]);
         let found = sandbox(&without);
-        assert!(found.result == Warn && found.seen.contains("Landlock off, seccomp not there, user namespaces off"), "{found:?}");
+        assert!(
+            found.result == Warn && found.seen.contains("Landlock off, seccomp not there, user namespaces off"),
+            "{found:?}"
+        );
     }
 
     #[test]

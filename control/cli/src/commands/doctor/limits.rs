@@ -15,7 +15,9 @@ pub(super) fn files(host: &Host, role: Option<Role>) -> Finding {
         return Finding::warn(CHECK, "/proc/self/limits cannot be read", "mount /proc");
     };
     let seen = format!("RLIMIT_NOFILE {} of {} in this shell", word(soft), word(hard));
-    let cure = format!("raise the hard limit to {wanted} (LimitNOFILE= of the unit, limits.conf): the programs take all of it");
+    let cure = format!(
+        "raise the hard limit to {wanted} (LimitNOFILE= of the unit, limits.conf): the programs take all of it"
+    );
     if hard < wanted { Finding::warn(CHECK, seen, &cure) } else { Finding::ok(CHECK, seen) }
 }
 
@@ -27,7 +29,11 @@ pub(super) fn locked_memory(host: &Host) -> Finding {
     };
     let seen = format!("RLIMIT_MEMLOCK {} in this shell", bytes(hard));
     if hard < LOCKED_BYTES {
-        return Finding::warn(CHECK, seen, "raise it to 64 MiB (LimitMEMLOCK= of the unit): rings with their buffers need it");
+        return Finding::warn(
+            CHECK,
+            seen,
+            "raise it to 64 MiB (LimitMEMLOCK= of the unit): rings with their buffers need it",
+        );
     }
     Finding::ok(CHECK, seen)
 }
@@ -44,8 +50,10 @@ pub(super) fn backlog(host: &Host, role: Option<Role>) -> Finding {
     let low = |value: Option<u64>, wanted, name: &str| {
         value.filter(|value| *value < wanted).map(|_| format!("{name} is below {wanted}"))
     };
-    let troubles: Vec<String> =
-        [low(accepted, SOMAXCONN, "somaxconn"), low(syn, SYN_BACKLOG, "tcp_max_syn_backlog")].into_iter().flatten().collect();
+    let troubles: Vec<String> = [low(accepted, SOMAXCONN, "somaxconn"), low(syn, SYN_BACKLOG, "tcp_max_syn_backlog")]
+        .into_iter()
+        .flatten()
+        .collect();
     Finding::of(CHECK, seen, &troubles, "sysctl net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096")
 }
 
@@ -73,7 +81,11 @@ pub(super) fn cores(host: &Host, role: Option<Role>) -> Finding {
     };
     let seen = format!("{cores} in this process's affinity mask; relay and connector run one worker on each");
     if cores == 1 && matches!(role, Some(Role::Relay)) {
-        return Finding::warn(CHECK, seen, "give the relay a second core: all its work, and the kernel's, is on this one");
+        return Finding::warn(
+            CHECK,
+            seen,
+            "give the relay a second core: all its work, and the kernel's, is on this one",
+        );
     }
     Finding::ok(CHECK, seen)
 }
@@ -98,9 +110,15 @@ pub(super) fn cgroup(host: &Host, role: Option<Role>) -> Finding {
         troubles.push("the quota is less than the cores have: the kernel halts all workers once it is used up".into());
     }
     let memory = memory.map_or_else(|| "not limited".into(), bytes);
-    let share = shares.map_or_else(|| "not limited".into(), |milli| format!("{}.{:03} cores", milli / 1000, milli % 1000));
+    let share =
+        shares.map_or_else(|| "not limited".into(), |milli| format!("{}.{:03} cores", milli / 1000, milli % 1000));
     let seen = format!("memory {memory}, processors {share}");
-    Finding::of(CHECK, seen, &troubles, "raise memory.max; give whole cores (a cpuset, --workers N) in place of a quota")
+    Finding::of(
+        CHECK,
+        seen,
+        &troubles,
+        "raise memory.max; give whole cores (a cpuset, --workers N) in place of a quota",
+    )
 }
 
 /// `/sys/fs/cgroup` and all below it down to the group itself.

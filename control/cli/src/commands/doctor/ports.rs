@@ -30,7 +30,9 @@ fn judged(host: &Host, address: SocketAddr, taken: Result<(), Errno>) -> Finding
     match taken {
         Ok(()) => Finding::ok(CHECK, "it is free"),
         Err(Errno::EADDRINUSE) => match holder(host, address) {
-            Some(holder) if holder.name == RELAY => Finding::ok(CHECK, format!("the relay listens (pid {})", holder.pid)),
+            Some(holder) if holder.name == RELAY => {
+                Finding::ok(CHECK, format!("the relay listens (pid {})", holder.pid))
+            }
             Some(Holder { pid, name }) => {
                 let cure = format!("stop {name} (pid {pid}), or give the relay another --listen");
                 Finding::fail(CHECK, format!("{name} (pid {pid}) listens there"), &cure)
@@ -46,9 +48,11 @@ fn judged(host: &Host, address: SocketAddr, taken: Result<(), Errno>) -> Finding
             "this user may not listen on a port that low",
             "start the relay as root (its dataplane drops it), or with CAP_NET_BIND_SERVICE",
         ),
-        Err(Errno::EADDRNOTAVAIL) => {
-            Finding::fail(CHECK, "this host does not have that address", "look at `ip address`; [::] stands for all of them")
-        }
+        Err(Errno::EADDRNOTAVAIL) => Finding::fail(
+            CHECK,
+            "this host does not have that address",
+            "look at `ip address`; [::] stands for all of them",
+        ),
         Err(error @ Errno::EAFNOSUPPORT) => {
             Finding::fail(CHECK, format!("{error}"), "IPv6 is off here: listen on 0.0.0.0:PORT")
         }
@@ -129,10 +133,13 @@ mod tests {
     use postern_model::check::StepResult;
     use std::net::TcpListener;
 
-    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const HEAD: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     fn table(local: &str, state: &str, inode: u64) -> String {
-        format!("{HEAD}   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n")
+        format!(
+            "{HEAD}   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n"
+        )
     }
 
     #[test]
@@ -141,7 +148,9 @@ mod tests {
         let loopback = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
         assert_eq!(listeners(&table(&format!("{loopback}:01BB"), "0A", 77), wanted), [77]);
         assert_eq!(listeners(&table("00000000:01BB", "0A", 78), wanted), [78], "it has all addresses");
-        for (local, state) in [(format!("{loopback}:01BC"), "0A"), (format!("{loopback}:01BB"), "01"), ("x".into(), "0A")] {
+        for (local, state) in
+            [(format!("{loopback}:01BC"), "0A"), (format!("{loopback}:01BB"), "01"), ("x".into(), "0A")]
+        {
             assert_eq!(listeners(&table(&local, state, 77), wanted), [0_u64; 0], "{local} {state}");
         }
         let other: SocketAddr = "192.0.2.7:443".parse().unwrap();
@@ -155,13 +164,17 @@ mod tests {
         let address: SocketAddr = "0.0.0.0:443".parse().unwrap();
         let of = |name: &str| {
             let (tcp, comm) = (table("00000000:01BB", "0A", 4711), format!("{name}\n"));
-            let (folder, host) = host(&[("/proc/net/tcp", tcp.as_str()), ("/proc/81/comm", comm.as_str()), ("/proc/7/comm", "x\n")]);
+            let (folder, host) =
+                host(&[("/proc/net/tcp", tcp.as_str()), ("/proc/81/comm", comm.as_str()), ("/proc/7/comm", "x\n")]);
             fs::create_dir(folder.path().join("proc/81/fd")).unwrap();
             std::os::unix::fs::symlink("socket:[4711]", folder.path().join("proc/81/fd/5")).unwrap();
             judged(&host, address, Err(Errno::EADDRINUSE))
         };
         let taken = of("nginx");
-        assert!(taken.failed() && taken.seen.contains("nginx (pid 81)") && taken.cure.contains("stop nginx"), "{taken:?}");
+        assert!(
+            taken.failed() && taken.seen.contains("nginx (pid 81)") && taken.cure.contains("stop nginx"),
+            "{taken:?}"
+        );
         assert_eq!(of("postern-relay").result, StepResult::Ok);
         let (_folder, blind) = host(&[]);
         let taken = judged(&blind, address, Err(Errno::EADDRINUSE));

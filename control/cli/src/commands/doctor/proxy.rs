@@ -16,7 +16,9 @@ pub(super) struct Environment {
 impl Environment {
     /// Of this process.
     pub(super) fn own() -> Self {
-        let of = |names: [&str; 2]| names.into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let of = |names: [&str; 2]| {
+            names.into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        };
         Self { https_proxy: of(["HTTPS_PROXY", "https_proxy"]), no_proxy: of(["NO_PROXY", "no_proxy"]) }
     }
 }
@@ -94,7 +96,10 @@ mod tests {
     fn which_one_is_used_is_said_and_no_password() {
         let named = environment(Some("http://anna:secret@proxy.corp:3128"));
         let found = used(&named, None, true);
-        assert!(found.result == StepResult::Warn && found.seen.contains("http://proxy.corp:3128 but for localhost"), "{found:?}");
+        assert!(
+            found.result == StepResult::Warn && found.seen.contains("http://proxy.corp:3128 but for localhost"),
+            "{found:?}"
+        );
         assert!(!format!("{found:?}").contains("secret") && found.cure.contains("--proxy"), "{found:?}");
         assert_eq!(used(&named, None, false).result, StepResult::Ok, "nothing is dialled");
         assert!(used(&named, Some(&given(3128)), true).seen.contains("which is not used"));

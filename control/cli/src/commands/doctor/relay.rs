@@ -39,7 +39,10 @@ pub(super) fn look(host: &Host, relay: &RelayAddress, proxy: Option<&ProxyAddres
 
 fn name_servers(host: &Host) -> Vec<String> {
     let text = host.read("/etc/resolv.conf").unwrap_or_default();
-    text.lines().filter_map(|line| Some(line.strip_prefix("nameserver")?.trim().to_owned())).take(NAME_SERVERS_MAX).collect()
+    text.lines()
+        .filter_map(|line| Some(line.strip_prefix("nameserver")?.trim().to_owned()))
+        .take(NAME_SERVERS_MAX)
+        .collect()
 }
 
 fn name(relay: &RelayAddress, servers: &[String]) -> (Finding, Option<Vec<SocketAddr>>) {
@@ -60,7 +63,14 @@ fn name(relay: &RelayAddress, servers: &[String]) -> (Finding, Option<Vec<Socket
         }
         Err(error) => {
             let seen = format!("{} cannot be resolved: {error} (resolv.conf: {servers})", relay.host);
-            (Finding::fail(CHECK, seen, "look at the relay's DNS record, and at /etc/resolv.conf and /etc/hosts of this host"), None)
+            (
+                Finding::fail(
+                    CHECK,
+                    seen,
+                    "look at the relay's DNS record, and at /etc/resolv.conf and /etc/hosts of this host",
+                ),
+                None,
+            )
         }
     }
 }
@@ -112,7 +122,9 @@ fn judged(relay: &RelayAddress, secured: &Secured) -> (Finding, Option<Leaf>) {
 fn who(relay: &RelayAddress, leaf: &Leaf) -> Finding {
     const CHECK: &str = "tls";
     match leaf.issuer.as_str() {
-        CONTROL_AUTHORITY => Finding::ok(CHECK, "TLS 1.3 with postern-tunnel/1; the certificate is of a control authority"),
+        CONTROL_AUTHORITY => {
+            Finding::ok(CHECK, "TLS 1.3 with postern-tunnel/1; the certificate is of a control authority")
+        }
         RELAY_ITSELF if leaf.self_signed => Finding::warn(
             CHECK,
             "the relay answers and has no certificate yet: it waits for postern-control",
@@ -135,11 +147,19 @@ fn clock(leaf: &Leaf, now_unix: u64) -> Finding {
     let cure = "set this host's clock (chrony, systemd-timesyncd); if it is right, look at those of relay and control";
     if now < leaf.not_before_unix {
         let behind = leaf.not_before_unix - now;
-        return Finding::fail(CHECK, format!("the relay's certificate is good in {behind} s only: this clock is behind"), cure);
+        return Finding::fail(
+            CHECK,
+            format!("the relay's certificate is good in {behind} s only: this clock is behind"),
+            cure,
+        );
     }
     if now > leaf.not_after_unix {
         let ahead = now - leaf.not_after_unix;
-        return Finding::fail(CHECK, format!("the relay's certificate ended {ahead} s ago: this clock is ahead, or it was not renewed"), cure);
+        return Finding::fail(
+            CHECK,
+            format!("the relay's certificate ended {ahead} s ago: this clock is ahead, or it was not renewed"),
+            cure,
+        );
     }
     Finding::ok(CHECK, "this clock is within the time of the relay's certificate")
 }
@@ -227,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_clock_outside_of_the_certificate_is_wrong() {
-        let leaf = Leaf { issuer: CONTROL_AUTHORITY.into(), self_signed: false, not_before_unix: 1000, not_after_unix: 2000 };
+        let leaf =
+            Leaf { issuer: CONTROL_AUTHORITY.into(), self_signed: false, not_before_unix: 1000, not_after_unix: 2000 };
         assert!(clock(&leaf, 900).seen.contains("in 100 s") && clock(&leaf, 900).failed());
         assert!(clock(&leaf, 2300).seen.contains("300 s ago") && clock(&leaf, 2300).failed());
         assert_eq!(clock(&leaf, 1500).result, Good);
@@ -235,7 +256,8 @@ mod tests {
 
     #[test]
     fn name_servers_are_named() {
-        let (_folder, host) = host(&[("/etc/resolv.conf", "# x\nnameserver 192.0.2.53\nsearch corp\nnameserver ::1\n")]);
+        let (_folder, host) =
+            host(&[("/etc/resolv.conf", "# x\nnameserver 192.0.2.53\nsearch corp\nnameserver ::1\n")]);
         assert_eq!(name_servers(&host), ["192.0.2.53", "::1"]);
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn folder(folder: &Path) -> Finding {
     let shown = folder.display();
     let about = shown.to_string();
     let Some(existing) = folder.ancestors().find(|one| one.exists()) else {
-        return Finding::fail(CHECK, "nothing on the way to it is there or can be seen", "run this as root").about(&about);
+        return Finding::fail(CHECK, "nothing on the way to it is there or can be seen", "run this as root")
+            .about(&about);
     };
     let finding = match room(existing) {
         Err(error) => Finding::fail(CHECK, format!("its file system cannot be asked: {error}"), "look at the mount"),
@@ -40,7 +41,8 @@ fn owned(metadata: &Metadata, room: &Room) -> Finding {
     let owner = User::from_uid(Uid::from_raw(metadata.uid())).ok().flatten();
     let owner = owner.map_or_else(|| format!("user {}", metadata.uid()), |user| user.name);
     let open = mode & OTHERS_MAY != 0;
-    let troubles: Vec<String> = open.then(|| "others than its owner may read or change it".into()).into_iter().collect();
+    let troubles: Vec<String> =
+        open.then(|| "others than its owner may read or change it".into()).into_iter().collect();
     room.judged(format!("of {owner}, mode {mode:03o}; {}", room.words()), &troubles)
 }
 
@@ -99,7 +101,10 @@ mod tests {
         assert!(!found.failed() && found.seen.contains("mode 700") && !found.seen.contains("others"), "{found:?}");
         set_permissions(&state, Permissions::from_mode(0o755)).unwrap();
         let found = folder(&state);
-        assert!(found.result == StepResult::Warn && found.seen.contains("others") && found.cure.contains("700"), "{found:?}");
+        assert!(
+            found.result == StepResult::Warn && found.seen.contains("others") && found.cure.contains("700"),
+            "{found:?}"
+        );
         let file = parent.path().join("file");
         write(&file, "").unwrap();
         assert!(folder(&file).failed());
