@@ -3,7 +3,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use postern_model::check::printable;
@@ -11,7 +12,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore,
+    SignatureScheme, StreamOwned,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -57,6 +59,18 @@ pub(crate) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if addresses.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(addresses) }
 }
 
+/// As [`addresses`], within a time: a look-up that hangs is left behind on its thread.
+pub(crate) fn addresses_within(host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>, String> {
+    let (done, ended) = mpsc::channel();
+    let name = host.to_owned();
+    let started = thread::Builder::new().name("name".into()).spawn(move || drop(done.send(addresses(&name, port))));
+    started.map_err(|error| error.to_string())?;
+    match ended.recv_timeout(patience) {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
+    }
+}
+
 /// Connects to the first that answers; the error names all that did not.
 pub(crate) fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<(SocketAddr, Timed), String> {
     let until = Instant::now() + patience;
@@ -90,18 +104,34 @@ pub(crate) fn secure(mut stream: Timed, name: &ServerName<'static>, alpn: &[&[u8
     Ok(Secured { stream: StreamOwned::new(connection, stream), chain })
 }
 
+/// Why a chain is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Distrust {
+    /// None of the authorities issued it.
+    UnknownIssuer,
+    /// Another name, its time is over, …: in words.
+    Other(String),
+}
+
 /// Whether this chain is good for `name` with these authorities, now.
 pub(crate) fn verify(
     chain: &[CertificateDer<'static>],
     name: &ServerName<'static>,
     roots: RootCertStore,
-) -> Result<(), String> {
-    let Some((leaf, intermediates)) = chain.split_first() else { return Err("it shows no certificate".into()) };
+) -> Result<(), Distrust> {
+    let other = |error: &dyn std::fmt::Display| Distrust::Other(printable(&error.to_string(), WORDS_CHARS_MAX));
+    let Some((leaf, intermediates)) = chain.split_first() else { return Err(other(&"it shows no certificate")) };
+    if roots.is_empty() {
+        return Err(Distrust::UnknownIssuer);
+    }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let verifier = verifier.map_err(|error| error.to_string())?;
-    let verified = verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now());
-    verified.map(drop).map_err(|error| printable(&error.to_string(), WORDS_CHARS_MAX))
+    let verifier = verifier.map_err(|error| other(&error))?;
+    match verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Err(Distrust::UnknownIssuer),
+        Err(error) => Err(other(&error)),
+    }
 }
 
 /// Asks for `target` and reads the head of the answer; the connection is of no use afterwards.
@@ -304,8 +334,8 @@ mod tests {
         assert!(leaf.not_before_unix < leaf.not_after_unix);
         let name = server_name("relay.test").unwrap();
         let chain = [made.der().clone()];
-        assert!(verify(&chain, &name, RootCertStore::empty()).is_err());
-        assert!(verify(&[], &name, RootCertStore::empty()).unwrap_err().contains("no certificate"));
+        assert_eq!(verify(&chain, &name, RootCertStore::empty()), Err(Distrust::UnknownIssuer));
+        assert!(matches!(verify(&[], &name, RootCertStore::empty()), Err(Distrust::Other(_))));
     }
 
     #[test]

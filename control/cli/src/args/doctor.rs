@@ -87,7 +87,7 @@ fn written(f: &mut std::fmt::Formatter<'_>, host: &str, port: u16) -> std::fmt::
     if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
-fn relay(text: &str) -> Result<RelayAddress, String> {
+pub(super) fn relay(text: &str) -> Result<RelayAddress, String> {
     let wrong = || String::from("write HOST:PORT, such as relay.example.com:443");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']')).ok_or_else(wrong)?;
