@@ -1,6 +1,8 @@
 //! `postern app check` with the real programs: what the connectors see, what differs between them, and that nobody but control can have
 //! them look.
 
+mod outside;
+
 use std::process::Output;
 
 use postern_tests::certificate;
@@ -75,7 +77,10 @@ fn an_nginx_that_wants_passwords_is_looked_at_from_every_connector() {
         table.contains(&format!("connector: {one} of default, by relay ")) && table.contains("nothing failed"),
         "{table}"
     );
-    assert_eq!(table.matches("STEP").count(), 1, "{table}");
+    assert_eq!(table.matches("STEP").count(), 2, "from one connector, and from outside: {table}");
+    assert!(table.contains("outside: where its name leads\n"), "control dials no relay: {table}");
+    let inside = world.cli_output(&["app", "check", "crm", "--connector", &one, "--no-outside"]).unwrap();
+    assert_eq!(words(&inside).matches("STEP").count(), 1, "{}", words(&inside));
     drop(nginx);
     let output = world.cli_output(&["app", "check", "crm"]).unwrap();
     assert_eq!(output.status.code(), Some(1));

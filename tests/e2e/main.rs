@@ -11,6 +11,7 @@ mod control_down;
 mod dataplane_crash;
 mod directory;
 mod directory_sync;
+mod doctor;
 mod enrolment;
 mod external_providers;
 mod failover;

@@ -3,14 +3,17 @@
 //! configuration, and nothing is fetched but what that configuration names. It happens on a thread of its own; few at a time.
 
 mod challenge;
+mod cookies;
 mod findings;
 mod http;
 mod http2;
+mod links;
 mod reach;
 mod redirect;
 mod sign_on;
 mod tls;
 mod trial;
+mod websocket;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -28,7 +31,7 @@ use postern_model::ids::AppId;
 use postern_sso::Account;
 use postern_tunnel::{Check, CheckAnswer};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, BackendTable};
 use crate::embed::is_built_in;
 use crate::limits::{CHECK_PAUSE, CHECKS_MAX};
 use crate::tunnel::Tunnel;
@@ -121,12 +124,13 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     sleep_until(worker.shared.checks.turn(check.app, now())).await;
     let backend = Arc::clone(&pool.backend);
     let keys = Keys { account: worker.shared.checks.account.clone(), vault: worker.shared.vault.clone() };
+    let table = worker.table();
     let findings = Arc::new(Findings::default());
     let (done, mut ended) = mailbox(1);
     let looking = Arc::clone(&findings);
     let started = thread::Builder::new().name("check".into()).spawn(move || {
         let _place = place;
-        steps(&looking, &backend, &keys, &asked);
+        steps(&looking, &backend, table.as_deref(), &keys, &asked);
         tell(&done);
     });
     if let Err(error) = started {
@@ -144,15 +148,29 @@ fn tell(done: &Sender<()>) {
     let _ = done.send(());
 }
 
-/// All steps, in order.
-fn steps(findings: &Findings, backend: &Backend, keys: &Keys, asked: &CheckAsked) {
+/// All steps, in order. `table`: all applications of the group, for links between them.
+fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, keys: &Keys, asked: &CheckAsked) {
     if is_built_in(&backend.internal.host) {
         let seen = "this application is the process itself: there is nothing on the way to it";
         return findings.add("config", Seen::skipped(seen));
     }
     let page = reach::reach(findings, backend);
     if asked.sign_on {
-        sign_on::look(findings, backend, keys, asked.login.as_deref(), page.as_ref());
+        sign_on::challenge(findings, backend, page.as_ref());
+    }
+    if let Some(page) = &page {
+        findings.step("websocket", || (websocket::look(backend, page), ()));
+        let content = [
+            ("cookies", cookies::look(backend, page.set_cookies())),
+            ("links", links::look(backend, table, &page.got.head, &page.got.content)),
+        ];
+        content
+            .into_iter()
+            .filter_map(|(step, seen)| Some((step, seen?)))
+            .for_each(|(step, seen)| findings.add(step, seen));
+    }
+    if asked.sign_on {
+        sign_on::method(findings, backend, keys, asked.login.as_deref(), page.as_ref());
     }
 }
 

@@ -318,6 +318,11 @@ impl Worker {
         Some(pool)
     }
 
+    /// The configuration in force.
+    pub(crate) fn table(&self) -> Option<Arc<BackendTable>> {
+        self.table.borrow().clone()
+    }
+
     #[cfg(test)]
     pub(crate) fn waiting_for_config(&self) -> usize {
         self.waiting_for_config.borrow().len()

@@ -11,6 +11,7 @@ mod connector;
 mod device;
 mod directory;
 mod directory_sync;
+mod doctor;
 mod expiry;
 mod factor;
 mod guard;
@@ -47,6 +48,7 @@ pub(crate) use directory::{
     UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
 pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceArgs, SourceArgs};
+pub(crate) use doctor::{DoctorArgs, ProxyAddress, RelayAddress, Role};
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
@@ -228,6 +230,9 @@ pub(crate) enum Command {
   postern ready
   postern ready --wait 30s")]
     Ready(ReadyArgs),
+    /// Examine this host: kernel, BPF, io_uring, limits, ports, and the way to relays. Control is not needed
+    #[command(after_help = doctor::DOCTOR_HELP)]
+    Doctor(DoctorArgs),
     /// What an error code means and what to do, or what became of a request
     ///
     /// Codes need no running program. Requests are remembered by the relay that served them: the latest thousands.

@@ -60,6 +60,11 @@ impl Client {
         })
     }
 
+    /// Where control is looked for.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The tenant that was asked for, escaped for a path.
     pub(crate) fn tenant(&self) -> String {
         segment(self.tenant.as_deref().unwrap_or(TENANT_DEFAULT))

@@ -10,6 +10,7 @@ mod audit;
 mod connector;
 mod device;
 mod directory_sync;
+mod doctor;
 mod explain;
 mod factor;
 mod generate;
@@ -48,10 +49,10 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// Runs the command. Only `ready`, `diff` and `app check` end with another status than 0 without an error.
+/// Runs the command. Only `ready`, `diff`, `doctor` and `app check` end with another status than 0 without an error.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let output = Output::new(args.common.output);
-    if let Some(ran) = run_here(&args.command, output) {
+    if let Some(ran) = run_here(&args, output) {
         return ran;
     }
     let context = Context { client: Client::new(&args.common)?, output };
@@ -88,13 +89,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Status => status::run(&context).map(done),
         Command::Ready(ready) => status::ready(&context, &ready),
         Command::Audit(command) => audit::run(&context, command),
-        Command::Guard(_) | Command::Completions { .. } | Command::Man { .. } => Ok(ExitCode::SUCCESS),
+        Command::Doctor(_) | Command::Guard(_) | Command::Completions { .. } | Command::Man { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
 /// Runs what needs no control; `None` for all else.
-fn run_here(command: &Command, output: Output) -> Option<Result<ExitCode>> {
-    match command {
+fn run_here(args: &Args, output: Output) -> Option<Result<ExitCode>> {
+    match &args.command {
+        Command::Doctor(doctor) => Some(doctor::run(doctor, &args.common, output)),
         Command::Guard(guard) => Some(guard::run(guard, output).map(done)),
         Command::Explain(explain) if explain.request().is_none() => Some(explain::run(explain, output).map(done)),
         Command::Completions { shell } => Some(generate::completions(*shell).map(done)),

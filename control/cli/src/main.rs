@@ -9,6 +9,7 @@ mod commands;
 mod document;
 mod https;
 mod inventory;
+mod look;
 mod output;
 mod password;
 mod time_text;

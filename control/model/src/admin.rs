@@ -511,6 +511,10 @@ pub struct Status {
     pub relays: Vec<RelayView>,
     /// What an operator should know: a relay behind, a clock that is off, a certificate near its end.
     pub warnings: Vec<String>,
+    /// Groups with applications of which exactly one connector is online; those of other tenants than the first with their tenant's
+    /// name in front.
+    #[serde(default)]
+    pub groups_on_one_connector: Vec<String>,
 }
 
 /// Whether requests can be served now.

@@ -138,6 +138,40 @@ pub(super) fn get(spoken: Spoken, backend: &Backend, target: &str, said: &Said<'
     answer(&mut *wire, asked)
 }
 
+/// Offers to go on as a WebSocket (RFC 6455 §4.1) and gives the status of the answer: 101 takes it.
+pub(super) fn offer_websocket(
+    spoken: Spoken,
+    backend: &Backend,
+    target: &str,
+    said: &Said<'_>,
+) -> Result<u16, Trouble> {
+    let mut head = head(backend, target, said)?;
+    head.keep_alive = true;
+    head.upgrade = true;
+    head.headers.append_static(Known::Upgrade, "websocket");
+    let scheme = if backend.internal.tls { "https" } else { "http" };
+    let origin = format!("{scheme}://{}", backend.authority.as_str());
+    for (name, value) in
+        [("origin", origin.as_str()), ("sec-websocket-version", "13"), ("sec-websocket-key", WEBSOCKET_KEY)]
+    {
+        let set = head.headers.append(name, value);
+        debug_assert!(set.is_ok(), "{name} is a field");
+    }
+    let mut wire = spoken.wire;
+    let mut request = Zeroizing::new(Vec::with_capacity(head.headers.text_bytes() + 1024));
+    encode_request(&head, &mut request);
+    wire.write_all(&request)?;
+    wire.flush()?;
+    let limits = Limits { head_bytes_max: BACKEND_HEAD_BYTES_MAX, ..Limits::default() };
+    let (mut parser, mut input) = (ResponseParser::new(limits), Vec::new());
+    loop {
+        more(&mut *wire, &mut input)?;
+        if let Some(head) = parse(&mut parser, &mut input, true)? {
+            return Ok(head.status);
+        }
+    }
+}
+
 fn head(backend: &Backend, target: &str, said: &Said<'_>) -> Result<RequestHead, Trouble> {
     let rules = PathRules { allow_encoded_slash: true };
     let target =
@@ -167,7 +201,7 @@ fn answer(wire: &mut dyn Wire, asked: Instant) -> Result<Got, Trouble> {
         if input.first() == Some(&TLS_ALERT) {
             return Err(Trouble::SpeaksTls);
         }
-        if let Some(head) = parse(&mut parser, &mut input)? {
+        if let Some(head) = parse(&mut parser, &mut input, false)? {
             break head;
         }
     };
@@ -176,8 +210,12 @@ fn answer(wire: &mut dyn Wire, asked: Instant) -> Result<Got, Trouble> {
 }
 
 /// The final head, if all of it is there.
-fn parse(parser: &mut ResponseParser, input: &mut Vec<u8>) -> Result<Option<ResponseHead>, Trouble> {
-    while let Some((head, bytes)) = parser.parse(input, &Method::Get, false).map_err(Trouble::Malformed)? {
+fn parse(
+    parser: &mut ResponseParser,
+    input: &mut Vec<u8>,
+    offered_upgrade: bool,
+) -> Result<Option<ResponseHead>, Trouble> {
+    while let Some((head, bytes)) = parser.parse(input, &Method::Get, offered_upgrade).map_err(Trouble::Malformed)? {
         input.drain(..bytes);
         if !head.is_interim() {
             return Ok(Some(head));
@@ -231,6 +269,8 @@ fn more(wire: &mut dyn Wire, input: &mut Vec<u8>) -> Result<(), Trouble> {
     }
 }
 
+/// Any sixteen bytes, in base64: who takes the offer is sent nothing more.
+const WEBSOCKET_KEY: &str = "cG9zdGVybi1hcHBjaGVjaw==";
 const SOFTWARE: &str = concat!("postern-connector/", env!("CARGO_PKG_VERSION"), " (app check)");
 /// The first byte of a server that expected a ClientHello.
 pub(super) const TLS_ALERT: u8 = 0x15;

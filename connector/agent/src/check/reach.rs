@@ -31,6 +31,8 @@ pub(super) struct Page {
 /// What the application had kept on the way there.
 struct Cookies {
     jar: Jar,
+    /// As they were set, the first of them.
+    sets: Vec<Vec<u8>>,
     began: Instant,
 }
 
@@ -150,18 +152,39 @@ impl Page {
         let said = Said { authorization: Some(authorization), cookies: self.cookies.field(&self.target) };
         http::get(spoken, backend, &self.target, &said)
     }
+
+    /// Offers a WebSocket at the same place, on a connection of its own, and gives the answer's status; nothing where HTTP/2 alone is
+    /// spoken, which has no such offer here.
+    pub(super) fn offer_websocket(&self, backend: &Backend) -> Result<Option<u16>, Trouble> {
+        let spoken = open_within(backend, self.address, true, patience(backend).min(OFFER_PATIENCE))?;
+        if spoken.http2 {
+            return Ok(None);
+        }
+        let said = Said { authorization: None, cookies: self.cookies.field(&self.target) };
+        http::offer_websocket(spoken, backend, &self.target, &said).map(Some)
+    }
+
+    /// `Set-Cookie` fields of the way here.
+    pub(super) fn set_cookies(&self) -> &[Vec<u8>] {
+        &self.cookies.sets
+    }
 }
 
 impl Default for Cookies {
     fn default() -> Self {
-        Self { jar: Jar::default(), began: Instant::now() }
+        Self { jar: Jar::default(), sets: Vec::new(), began: Instant::now() }
     }
 }
 
 impl Cookies {
     fn keep(&mut self, head: &ResponseHead, target: &str) {
         let at = self.now();
-        head.headers.get_all(Known::SetCookie).for_each(|set| self.jar.keep(set, target, at));
+        for set in head.headers.get_all(Known::SetCookie) {
+            self.jar.keep(set, target, at);
+            if self.sets.len() < SETS_MAX {
+                self.sets.push(set.to_vec());
+            }
+        }
     }
 
     fn field(&self, target: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -176,8 +199,12 @@ impl Cookies {
 }
 
 fn open(backend: &Backend, address: SocketAddr, http1: bool) -> Result<Spoken, Trouble> {
-    let stream = TcpStream::connect_timeout(&address, backend.connect_timeout.min(PATIENCE))?;
-    let stream = Timed::new(stream, Instant::now() + patience(backend));
+    open_within(backend, address, http1, patience(backend))
+}
+
+fn open_within(backend: &Backend, address: SocketAddr, http1: bool, patience: Duration) -> Result<Spoken, Trouble> {
+    let stream = TcpStream::connect_timeout(&address, backend.connect_timeout.min(patience))?;
+    let stream = Timed::new(stream, Instant::now() + patience);
     match &backend.tls {
         Some(tls) => Ok(tls::open(tls, stream, http1)?),
         None => Ok(plain(backend, stream)),
@@ -256,5 +283,9 @@ fn unanswered(backend: &Backend, way: &str, trouble: &Trouble) -> Seen {
 
 /// A redirect or two and a step that hangs still leave time to say so.
 const PATIENCE: Duration = Duration::from_millis(CHECK_PATIENCE_MS);
+/// For what is only offered.
+const OFFER_PATIENCE: Duration = Duration::from_secs(3);
+/// Cookies that are looked at.
+const SETS_MAX: usize = 32;
 /// Redirects within the application that are followed.
 const REDIRECTS_MAX: usize = 5;

@@ -10,12 +10,16 @@ use super::{Keys, trial};
 use crate::backend::Backend;
 use crate::sso::Method;
 
-/// All steps of it. `page`: what the application answered, if it did.
-pub(super) fn look(findings: &Findings, backend: &Backend, keys: &Keys, login: Option<&str>, page: Option<&Page>) {
+/// What it asks for. `page`: what the application answered, if it did.
+pub(super) fn challenge(findings: &Findings, backend: &Backend, page: Option<&Page>) {
     match page {
         Some(page) => findings.add("challenge", challenge::asks(page).judged(backend)),
         None => findings.add("challenge", Seen::skipped("the application did not answer")),
     }
+}
+
+/// The configured method's steps.
+pub(super) fn method(findings: &Findings, backend: &Backend, keys: &Keys, login: Option<&str>, page: Option<&Page>) {
     match &backend.sso {
         None => {}
         Some(Method::Kerberos(service)) => {

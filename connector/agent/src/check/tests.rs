@@ -1,5 +1,6 @@
 //! Each step that fails, against real sockets.
 
+mod content;
 mod kerberos;
 mod passwords;
 mod wire;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use postern_model::check::{CheckAsked, CheckStep, StepResult};
 
 use super::*;
-use crate::backend::BackendTable;
 use crate::backend::tests::{app, config};
 
 /// Serves each connection by `serve` on a port of its own; also counts them.
@@ -57,7 +57,7 @@ pub(super) fn backend_at(internal: &str, settings: &[(&str, &str)]) -> Arc<Backe
 
 pub(super) fn checked(backend: &Backend, keys: &Keys, sign_on: bool, login: Option<&str>) -> Vec<CheckStep> {
     let findings = Findings::default();
-    steps(&findings, backend, keys, &CheckAsked { sign_on, login: login.map(str::to_owned) });
+    steps(&findings, backend, None, keys, &CheckAsked { sign_on, login: login.map(str::to_owned) });
     findings.report(true).bounded().steps
 }
 
@@ -100,7 +100,7 @@ fn a_good_page_says_how_fast_it_was() {
     let (port, _) = says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
     let steps = reached(&format!("http://127.0.0.1:{port}/"), &[]);
     let names: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(names, ["name", "connect", "http"]);
+    assert_eq!(names, ["name", "connect", "http", "websocket"]);
     assert!(steps.iter().all(|step| step.result == StepResult::Ok), "{steps:?}");
     assert!(of(&steps, "http").seen.starts_with("HTTP/1.1 200, first byte after"), "{steps:?}");
 }
@@ -205,8 +205,9 @@ fn what_is_fetched_is_what_is_configured_whatever_was_asked() {
     });
     let question: CheckAsked = serde_json::from_value(question).unwrap();
     let findings = Findings::default();
-    steps(&findings, &backend, &Keys::default(), &question);
-    assert_eq!((asked.load(Ordering::SeqCst), nobody.load(Ordering::SeqCst)), (1, 0));
+    steps(&findings, &backend, None, &Keys::default(), &question);
+    let (asked, nobody) = (asked.load(Ordering::SeqCst), nobody.load(Ordering::SeqCst));
+    assert_eq!((asked, nobody), (2, 0), "for its page, and for a WebSocket");
 }
 
 #[test]

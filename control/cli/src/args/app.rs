@@ -6,6 +6,7 @@ use clap::{ArgGroup, Subcommand, ValueEnum};
 use postern_model::config::Preauth;
 use postern_model::ids::Name;
 
+use super::doctor::{RelayAddress, relay};
 use super::reference;
 
 #[derive(Subcommand, Debug)]
@@ -46,7 +47,7 @@ pub(crate) enum AppCommand {
   postern app set wiki --set sso_assertion=jwt \\
       --set 'sso_headers=X-Remote-User=login; X-Mail=lower(mail)'")]
     Set(SetArgs),
-    /// Look from its connectors whether it can be reached and users signed on
+    /// Look from its connectors, and from outside, whether it can be reached and users signed on
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// Take an application off; its requests in progress end
@@ -60,10 +61,12 @@ pub(crate) enum AppCommand {
 }
 
 const CHECK_HELP: &str = "Ends with 1 when a step fails. A check waits 8 s for a connection and its answer, even where
-requests wait longer (connect_timeout_ms, backend_timeout_ms), and 25 s in all.
+requests wait longer (connect_timeout_ms, backend_timeout_ms), and 25 s in all; from outside
+5 s for each step.
 
 Examples:
   postern app check wiki
+  postern app check wiki --relay relay.example.com:443
   postern app check wiki --connector c1-2 --no-sso
   postern app check wiki --user anna -o json";
 
@@ -81,6 +84,12 @@ pub(crate) struct CheckArgs {
     /// Leave out what is asked of users and how they are signed on
     #[arg(long)]
     pub(crate) no_sso: bool,
+    /// Leave out the look from outside, through relays, that this command takes itself
+    #[arg(long)]
+    pub(crate) no_outside: bool,
+    /// Look from outside at this relay [default: those that control dials, else where the external host leads]
+    #[arg(long, value_name = "HOST:PORT", value_parser = relay, conflicts_with = "no_outside")]
+    pub(crate) relay: Vec<RelayAddress>,
 }
 
 #[derive(clap::Args, Debug)]

@@ -6,6 +6,7 @@ mod directory;
 mod directory_sync;
 mod figures;
 mod identity;
+mod on_one_connector;
 pub(crate) mod overview;
 mod policies;
 mod routes;

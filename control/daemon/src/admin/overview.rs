@@ -3,6 +3,7 @@
 use postern_model::Snapshot;
 use postern_model::admin::{Initialised, Problem, Ready, Status};
 
+use super::on_one_connector::{self, Alone};
 use crate::apps::online_by_group;
 use crate::authority::{CA_FILE, WEB_CA_FILE};
 use crate::certificates;
@@ -35,6 +36,9 @@ pub(crate) fn initialised(control: &Control) -> Result<Initialised, Problem> {
 pub(crate) fn status(control: &Control) -> Status {
     let snapshot = control.snapshot();
     let online = control.fleet.borrow().online();
+    let alone = on_one_connector::groups(&snapshot, &online_by_group(control, &snapshot));
+    let mut warnings = warnings(control, &snapshot);
+    warnings.extend(alone.iter().map(Alone::warning));
     Status {
         software: SOFTWARE.into(),
         version: snapshot.version,
@@ -46,7 +50,8 @@ pub(crate) fn status(control: &Control) -> Status {
         connectors: as_u32(snapshot.connectors.len()),
         connectors_online: as_u32(snapshot.connectors.keys().filter(|id| online.contains(id)).count()),
         relays: snapshot.relays.values().map(|relay| relays::view(control, &snapshot, relay)).collect(),
-        warnings: warnings(control, &snapshot),
+        warnings,
+        groups_on_one_connector: alone.into_iter().map(|alone| alone.group).collect(),
     }
 }
 

@@ -99,7 +99,10 @@ fn tried(takes: bool, keytab: &[u8], fails: Option<(&'static str, u32)>, login: 
 fn all_steps_of_a_good_one() {
     let steps = tried(true, KEYTAB, None, Some("anna@EX"));
     let names: Vec<&str> = steps.iter().map(|step| step.step.as_str()).skip(3).collect();
-    assert_eq!(names, ["challenge", "keytab", "ticket", "clock", "spn", "impersonate", "delegate", "accept"]);
+    assert_eq!(
+        names,
+        ["challenge", "websocket", "keytab", "ticket", "clock", "spn", "impersonate", "delegate", "accept"]
+    );
     assert!(steps.iter().all(|step| step.result != StepResult::Fail), "{steps:#?}");
     assert!(of(&steps, "keytab").seen.ends_with("HTTP/c@EX (kvno 3 aes256-cts-hmac-sha1-96)"), "{steps:#?}");
     assert!(of(&steps, "accept").seen.contains("proves who it is"), "{steps:#?}");
