@@ -21,6 +21,7 @@ mod http2_backends;
 mod http2_conformance;
 mod io_backend;
 mod kerberos;
+mod limits;
 mod listening;
 mod malformed;
 mod messages;
