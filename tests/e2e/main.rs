@@ -36,6 +36,7 @@ mod scim;
 mod service_tokens;
 mod sign_in;
 mod steering;
+mod streams;
 mod system_calls;
 mod throttle;
 mod tls_backend;
