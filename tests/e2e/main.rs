@@ -9,6 +9,7 @@ mod bodies;
 mod browser;
 mod control_down;
 mod dataplane_crash;
+mod differential;
 mod directory;
 mod directory_sync;
 mod enrolment;

@@ -15,7 +15,7 @@ use super::world::{World, backend, get, read_head, request, sim};
 const UNSET: &[(&str, &str)] = &[];
 
 /// What came of a backend that answers after `seconds`: its status or, when it was given up, the second in which it was.
-fn after(seconds: u64, settings: &'static [(&str, &str)]) -> Result<u16, u64> {
+fn after(seconds: u64, settings: &'static [(&'static str, &'static str)]) -> Result<u16, u64> {
     sim(50 + seconds, async move {
         slow_backend(seconds);
         let world = World::start(settings).await;

@@ -20,7 +20,7 @@ pub(super) fn answer(connection: &mut Connection, stream: StreamId, path: &str) 
 /// Sends a request to an application with these settings; what came, and after how long.
 fn asked(
     seed: u64,
-    settings: &'static [(&str, &str)],
+    settings: &'static [(&'static str, &'static str)],
     request: String,
 ) -> (Result<(ResponseHead, Vec<u8>), String>, Duration, usize) {
     in_the_simulator(seed, async move {
