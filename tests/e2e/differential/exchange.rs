@@ -144,13 +144,9 @@ fn content(
 }
 
 fn chunks(connection: &mut Connection) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
-    let line = |connection: &mut Connection| -> anyhow::Result<String> {
-        let line: String = connection.until(b"\r\n")?.into_iter().map(char::from).collect();
-        Ok(line.trim_end_matches("\r\n").to_owned())
-    };
     let mut content = Vec::new();
     loop {
-        let size = line(connection)?;
+        let size = line_of(connection)?;
         let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)?;
         if size == 0 {
             break;
@@ -160,10 +156,15 @@ fn chunks(connection: &mut Connection) -> anyhow::Result<(Vec<u8>, Vec<String>)>
     }
     let mut trailers = Vec::new();
     loop {
-        let trailer = line(connection)?;
+        let trailer = line_of(connection)?;
         if trailer.is_empty() {
             return Ok((content, trailers));
         }
         trailers.push(trailer.to_ascii_lowercase());
     }
+}
+
+fn line_of(connection: &mut Connection) -> anyhow::Result<String> {
+    let line: String = connection.until(b"\r\n")?.into_iter().map(char::from).collect();
+    Ok(line.trim_end_matches("\r\n").to_owned())
 }
