@@ -1,6 +1,7 @@
 //! The password vault, end to end: nginx that wants HTTP Basic, JupyterLab that has a form, and where passwords are not.
 
 mod by_users;
+mod websockets;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! A real nginx as the private application: static files, and uploads stored as files.
 
+mod proxy;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,6 +6,7 @@
 mod browser;
 mod demo;
 mod ebpf;
+mod grpc_peer;
 mod kerberos;
 mod openid_provider;
 mod packages;

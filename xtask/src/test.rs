@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, saml_peers, scim_checker, shell, tidy};
+use crate::{
+    browser, demo, ebpf, grpc_peer, kerberos, openid_provider, packages, perf, saml_peers, scim_checker, shell, tidy,
+};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -41,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
     shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
+    shell::step("gRPC's own library", a_grpc_peer)?;
     shell::step("examples in the documentation", || {
         shell::run(shell::cargo().args(["test", "--quiet", "--workspace", "--locked", "--doc"]))
     })?;
@@ -62,6 +65,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
     shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
+    shell::step("gRPC's own library", a_grpc_peer)?;
     let mut command = shell::cargo();
     if packages::cargo_program("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
@@ -115,9 +119,15 @@ fn saml_peers() -> Result<()> {
     wanted(saml_peers::prepare(), shell::is_ci())
 }
 
+/// One test needs it.
+fn a_grpc_peer() -> Result<()> {
+    wanted(grpc_peer::prepare(), shell::is_ci())
+}
+
 /// Tells tests where all of that is.
 fn peers(command: &mut Command) -> &mut Command {
-    scim_checker::told(openid_provider::told(kerberos::with_kdcs(browser::with_jupyter(command))))
+    let command = kerberos::with_kdcs(browser::with_jupyter(command));
+    grpc_peer::told(scim_checker::told(openid_provider::told(command)))
 }
 
 /// What tests need and could not be had fails the run only where it must be there.

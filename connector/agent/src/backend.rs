@@ -44,6 +44,10 @@ pub(crate) struct Backend {
     /// How heads are translated, and by what rules changed.
     pub(crate) translation: TranslationSettings,
     pub(crate) silence_max: Duration,
+    /// For the answer's head instead.
+    pub(crate) header_timeout: Option<Duration>,
+    /// After the answer's head instead.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
@@ -102,8 +106,10 @@ impl Backend {
             authority,
             app: app.clone(),
             external,
-            silence_max: Duration::from_millis(settings.backend_timeout_ms.into()),
-            connect_timeout: Duration::from_millis(settings.connect_timeout_ms.into()),
+            silence_max: time(settings.backend_timeout_ms),
+            header_timeout: settings.limits.header_timeout_ms.map(time),
+            idle_timeout: settings.limits.idle_timeout_ms.map(time),
+            connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
             sso: Method::of(&settings, &origin)?,
@@ -122,6 +128,10 @@ impl Backend {
         let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
         published.unwrap_or_else(|| self.authority.clone())
     }
+}
+
+fn time(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
 }
 
 fn warn_of_weakness(app: &BackendApp, internal: &InternalUrl, settings: &AppSettings) {

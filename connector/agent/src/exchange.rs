@@ -178,7 +178,7 @@ impl Exchange {
             connection.stream.queue(scratch);
             encoder
         });
-        let silence = Silence::new(pool.backend.silence_max);
+        let silence = Silence::new(&pool.backend, has_body);
         let (answered, whole) = if has_body {
             self.both(&mut connection, encoder, (asked, pool, &silence)).await?
         } else {
@@ -219,6 +219,7 @@ impl Exchange {
             if uploaded.is_none()
                 && let Poll::Ready(result) = upload.as_mut().poll(cx)
             {
+                silence.asked();
                 match result {
                     Ok(()) => uploaded = Some(true),
                     // A backend that takes no more may still answer; if not, the answer's half says so.

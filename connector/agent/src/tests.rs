@@ -7,6 +7,7 @@ mod http2;
 mod proven;
 mod requests;
 mod sso;
+mod timeouts;
 pub(crate) mod tls;
 mod translation;
 mod tunnels;

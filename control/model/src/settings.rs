@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod limits;
 mod portal;
 mod request;
 mod saml;
@@ -13,6 +14,8 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
+pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
+use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
@@ -22,7 +25,7 @@ use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
 pub use translation::{INTERNAL_ALIASES, InternalAlias, TranslationSettings, internal_aliases};
 use translation::{REQUEST_HEADERS, RESPONSE_HEADERS, TRANSLATE_HEADERS};
-use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, milliseconds, seconds};
+use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, seconds};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct AppSettings {
     pub sso_saml: Option<SamlSettings>,
     /// How heads are translated, and by what rules changed. Default: they are, and by none.
     pub translation: TranslationSettings,
+    /// Further bounds of times and sizes.
+    pub limits: AppLimits,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -147,8 +152,8 @@ impl Default for AppSettings {
         Self {
             backend_tls_verify: true,
             backend_ca: None,
-            backend_timeout_ms: 75_000,
-            connect_timeout_ms: 5_000,
+            backend_timeout_ms: BACKEND_TIMEOUT_DEFAULT_MS,
+            connect_timeout_ms: CONNECT_TIMEOUT_DEFAULT_MS,
             backend_connections_max: 200,
             backend_http: BackendHttp::Auto,
             websocket_idle_s: 3600,
@@ -160,6 +165,7 @@ impl Default for AppSettings {
             sso_assertion: None,
             sso_saml: None,
             translation: TranslationSettings::default(),
+            limits: AppLimits::default(),
         }
     }
 }
@@ -223,12 +229,8 @@ impl AppSettings {
         match name {
             BACKEND_TLS_VERIFY => self.backend_tls_verify = boolean(BACKEND_TLS_VERIFY, value)?,
             BACKEND_CA => self.backend_ca = Some(ca_certificates(value)?),
-            BACKEND_TIMEOUT_MS => {
-                self.backend_timeout_ms = milliseconds(BACKEND_TIMEOUT_MS, value)?;
-            }
-            CONNECT_TIMEOUT_MS => {
-                self.connect_timeout_ms = milliseconds(CONNECT_TIMEOUT_MS, value)?;
-            }
+            BACKEND_TIMEOUT_MS => self.backend_timeout_ms = backend_timeout(value)?,
+            CONNECT_TIMEOUT_MS => self.connect_timeout_ms = connect_timeout(value)?,
             BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
             BACKEND_HTTP => self.backend_http = backend_http(value)?,
             WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
@@ -242,6 +244,7 @@ impl AppSettings {
             _ if saml::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
+            _ if self.limits.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -305,6 +308,13 @@ pub const SETTINGS: &[&str] = &[
     INTERNAL_ALIASES,
     REQUEST_HEADERS,
     RESPONSE_HEADERS,
+    limits::ALL[0],
+    limits::ALL[1],
+    limits::ALL[2],
+    limits::ALL[3],
+    limits::ALL[4],
+    limits::ALL[5],
+    limits::ALL[6],
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

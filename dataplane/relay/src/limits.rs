@@ -109,6 +109,9 @@ pub const HTTP: postern_http::Limits = postern_http::Limits {
     body_bytes_max: u64::MAX,
 };
 
+const _: () = assert!(HTTP.head_bytes_max == postern_model::settings::HEADER_BYTES_MAX);
+const _: () = assert!(HTTP.fields_max == postern_model::settings::HEADERS_MAX);
+
 /// A permit that ends is looked at again after at most so long, for the wall clock may be set meanwhile.
 pub const EXPIRY_LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 /// The same of one that policies are about: they may go by the time of day, or by how long ago somebody signed in.

@@ -1,6 +1,7 @@
 //! A connection's bytes, past what HTTP says.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -17,6 +18,18 @@ impl Connection {
         Ok(self.buffer.drain(..count).collect())
     }
 
+    /// Everything up to the end of `wanted`, whatever it is.
+    pub fn until(&mut self, wanted: &[u8]) -> Result<Vec<u8>> {
+        loop {
+            if let Some(start) = super::find(&self.buffer, wanted) {
+                return Ok(self.buffer.drain(..start + wanted.len()).collect());
+            }
+            if self.fill()? == 0 {
+                bail!("the connection ended after {:?}", String::from_utf8_lossy(&self.buffer));
+            }
+        }
+    }
+
     /// Whatever comes until the peer closes or the time-out strikes; true when it closed.
     pub fn drain(&mut self) -> (Vec<u8>, bool) {
         loop {
@@ -29,6 +42,12 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// What comes within this time.
+    pub fn drain_within(&mut self, limit: Duration) -> Result<(Vec<u8>, bool)> {
+        self.stream.sock.set_read_timeout(Some(limit))?;
+        Ok(self.drain())
     }
 
     /// The socket, for tests that slow it down.

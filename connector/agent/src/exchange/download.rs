@@ -32,6 +32,7 @@ impl Exchange {
     ) -> Result<Answered, Lost> {
         let mut head = self.head(backend, asked, pool, silence).await?;
         self.record.answered(head.status);
+        silence.answered();
         if let Some(signed_on) = &asked.signed_on {
             let may_repeat = !self.incoming.is_taken();
             signed_on.answered(&mut head, may_repeat).await.map_err(|failed| Lost { failed, answered: true })?;
@@ -148,10 +149,7 @@ impl Exchange {
             if let Poll::Ready(received) = backend.poll_read(cx) {
                 return Poll::Ready(received.map_err(|error| Failed::using(&error)));
             }
-            silence.poll_too_long(cx, &mut timer).map(|longest| {
-                let detail = format!("the backend was silent for {} ms", longest.as_millis());
-                Err(Failed::new(Fault::BackendTimeout, detail))
-            })
+            silence.poll_too_long(cx, &mut timer).map(Err)
         })
         .await
     }

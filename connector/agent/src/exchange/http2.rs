@@ -39,7 +39,7 @@ impl Exchange {
             heads::sent_request(head, scheme).map_err(|unfit| lost(Failed::new(Fault::Internal, unfit.to_string())))?;
         let sent = lease.send(request, !has_body).await;
         let (response, mut content) = sent.map_err(|error| lost(Failed::over_http2(&error)))?;
-        let silence = Silence::new(pool.backend.silence_max);
+        let silence = Silence::new(&pool.backend, has_body);
         let result = if has_body {
             self.both_http2(&mut content, head.body, (response, lease, asked, pool, &silence)).await
         } else {
@@ -71,6 +71,7 @@ impl Exchange {
         let mut uploading = true;
         poll_fn(|cx| {
             if uploading && let Poll::Ready(result) = upload.as_mut().poll(cx) {
+                silence.asked();
                 match result {
                     Ok(()) => uploading = false,
                     // A backend that takes no more may still answer; if not, the answer's half says so.
@@ -164,6 +165,7 @@ impl Exchange {
         let mut head = heads::received_response(&parts, &asked.method, end, &Limits::default())
             .map_err(Failed::malformed_answer)?;
         self.record.answered(head.status);
+        silence.answered();
         if let Some(signed_on) = &asked.signed_on {
             signed_on.answered(&mut head, !self.incoming.is_taken()).await?;
         }
@@ -222,10 +224,7 @@ impl Exchange {
                 lease.heard();
                 return Poll::Ready(said.map_err(|error| Failed::over_http2(&error)));
             }
-            silence.poll_too_long(cx, &mut timer).map(|longest| {
-                let detail = format!("the backend was silent for {} ms", longest.as_millis());
-                Err(Failed::new(Fault::BackendTimeout, detail))
-            })
+            silence.poll_too_long(cx, &mut timer).map(Err)
         })
         .await
     }

@@ -91,7 +91,7 @@ fn requests_that_are_given_up_leave_no_wait_for_a_configuration() {
 }
 
 /// A backend that answers after `seconds`.
-fn slow_backend(seconds: u64) {
+pub(super) fn slow_backend(seconds: u64) {
     backend(move |_, stream| async move {
         read_head(&stream, &mut Vec::new()).await;
         sleep(Duration::from_secs(seconds)).await;

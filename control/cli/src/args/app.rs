@@ -20,7 +20,7 @@ pub(crate) enum AppCommand {
       --group hq --cert crm.pem --key crm.key
   postern app publish hr --external https://hr.example.com/ \\
       --internal https://hr.corp.internal/ --preauth passthrough \\
-      --set backend_ca=@corp-ca.pem --set backend_timeout_ms=180000
+      --set backend_ca=@corp-ca.pem --set backend_timeout_ms=long
   postern app publish api --external https://api.example.com/ \\
       --internal http://10.0.0.7:8080/ --preauth oidc")]
     Publish(PublishArgs),

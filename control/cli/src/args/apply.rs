@@ -62,7 +62,7 @@ A file (every part may be absent; paths are relative to it):
   preauth = \"passthrough\"
   group = \"hq\"
   [app.wiki.settings]
-  backend_timeout_ms = 180000
+  backend_timeout_ms = \"long\"
   corporate_network = \"warn\"
 
   [throttle.\"app/wiki\"]

@@ -16,11 +16,6 @@ pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, SettingIn
     }
 }
 
-pub(super) fn milliseconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
-    let parsed = value.parse().ok().filter(|ms| (1..=3_600_000).contains(ms));
-    parsed.ok_or_else(|| unfit(name, value, "must be milliseconds from 1 to 3600000"))
-}
-
 pub(super) fn seconds(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
     let parsed = value.parse().ok().filter(|s| (1..=2_592_000).contains(s));
     parsed.ok_or_else(|| unfit(name, value, "must be seconds from 1 to 2592000"))

@@ -63,6 +63,8 @@ pub(crate) enum Step {
     Suspect,
     /// The connector passed on what cannot be an answer.
     Broken,
+    /// The answer's head has more bytes of fields than the application's may have.
+    HeadTooLarge,
     /// The client's connection failed.
     ClientGone,
 }
@@ -158,23 +160,29 @@ impl Download {
                 return Poll::Pending;
             };
             *progress = true;
-            if let Some(step) = self.take(event, client, stream) {
+            if let Some(step) = self.take(event, client, stream, admitted) {
                 return Poll::Ready(step);
             }
         }
     }
 
-    fn take<C: Client>(&mut self, event: StreamEvent, client: &mut C, stream: &OpenStream) -> Option<Step> {
+    fn take<C: Client>(
+        &mut self,
+        event: StreamEvent,
+        client: &mut C,
+        stream: &OpenStream,
+        admitted: &Admitted,
+    ) -> Option<Step> {
         match event {
             StreamEvent::Informational(head) => interim(&head, client),
             StreamEvent::Head { head, end, backend_us } => {
                 self.answered = Some((now(), backend_us));
-                self.head(&head, end, client)
+                self.head(&head, end, client, admitted)
             }
             StreamEvent::Upgraded { head, backend_us } => {
                 self.answered = Some((now(), backend_us));
                 self.upgraded = true;
-                self.head(&head, false, client).or(Some(Step::Upgraded))
+                self.head(&head, false, client, admitted).or(Some(Step::Upgraded))
             }
             StreamEvent::Data { data, end } => self.data(&data, end, client, stream),
             StreamEvent::Trailers(trailers) => self.trailers(&trailers, client),
@@ -184,10 +192,15 @@ impl Download {
         }
     }
 
-    fn head<C: Client>(&mut self, head: &[u8], end: bool, client: &mut C) -> Option<Step> {
+    fn head<C: Client>(&mut self, head: &[u8], end: bool, client: &mut C, admitted: &Admitted) -> Option<Step> {
         let Ok(mut head) = ResponseHead::decode(head, &Limits::default()) else { return Some(Step::Broken) };
         if self.status.is_some() || (head.body == BodyKind::Upgrade) != self.upgraded {
             return Some(Step::Broken);
+        }
+        if let Some(most) = admitted.app().settings.limits.response_header_bytes_max
+            && head.headers.text_bytes() > most as usize
+        {
+            return Some(Step::HeadTooLarge);
         }
         if end && head.body == BodyKind::Chunked {
             head.body = BodyKind::Length(0);

@@ -1,21 +1,22 @@
 //! An admitted request through a tunnel and its response back, on another connector when the first is lost and that is
 //! safe.
 
+mod ended;
 mod identify;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, ensure_trace, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::ids::ConnectorId;
-use postern_tunnel::{Cancel, CancelCode, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
+use postern_tunnel::{Cancel, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
 use super::client::Client;
 use super::download::{Download, Step};
+use super::patience::Patience;
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
 use super::sign_in::COOKIE_PREFIX;
@@ -25,7 +26,8 @@ use super::tunnel::OpenStream;
 use super::upgraded::Upgraded;
 use super::upload::{Upload, UploadError};
 use super::websocket::{self, Farewell};
-use crate::limits::{ATTEMPTS_MAX, BACKEND_TIMEOUT_MARGIN, CLIENT_STALL_MAX};
+use crate::limits::{ATTEMPTS_MAX, CLIENT_STALL_MAX};
+use ended::Ended;
 use identify::{identify, tell_identity};
 
 /// One request's state across attempts.
@@ -37,6 +39,7 @@ struct Forwarding<'a> {
     upload: Upload,
     download: Download,
     upgraded: Option<Upgraded<'a>>,
+    patience: Patience,
     /// Its permit was taken back, for this reason.
     revoked: Option<Reject>,
 }
@@ -67,12 +70,15 @@ pub(crate) async fn forward<C: Client>(
     // A log line of the application's then leads to the request, and the other way round.
     ensure_trace(&mut head.headers, transaction.request.0);
     let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());
+    let settings = &admitted.app().settings;
+    let bytes_max = settings.limits.request_body_bytes_max;
     let mut forwarding = Forwarding {
         worker,
-        admitted,
-        upload: Upload::new(client.has_no_content(), head.upgrade),
+        upload: Upload::new(client.has_no_content(), head.upgrade, bytes_max),
         download: Download::new(head.method == Method::Head, renewed_cookie, own_cookie),
         upgraded: None,
+        patience: Patience::begin(settings),
+        admitted,
         revoked: None,
         head,
         transaction,
@@ -158,11 +164,9 @@ impl Forwarding<'_> {
     }
 
     async fn attempt<C: Client>(&mut self, client: &mut C, stream: &OpenStream) -> Attempt {
-        let settings = &self.admitted.app().settings;
-        let patience = Duration::from_millis(u64::from(settings.backend_timeout_ms)) + BACKEND_TIMEOUT_MARGIN;
         let tried = [stream.tunnel.connector];
         let mut moved_at = now();
-        let mut due = moved_at.after(patience);
+        let mut due = self.due(moved_at);
         let mut timer = pin!(sleep_until(due));
         let ended = poll_fn(|cx| {
             let mut progress = false;
@@ -184,18 +188,18 @@ impl Forwarding<'_> {
                 self.leave(cx, client, stream);
             }
             // The timer is moved when it fires, which is seldom while content moves all the time, or when less is allowed.
-            if self.due(moved_at, patience) < due {
-                due = self.due(moved_at, patience);
+            if self.due(moved_at) < due {
+                due = self.due(moved_at);
                 timer.set(sleep_until(due));
             }
             while timer.as_mut().poll(cx).is_ready() {
-                if self.deadline(moved_at, patience) <= now() {
+                if self.deadline(moved_at) <= now() {
                     if !self.upgraded.as_mut().is_some_and(Upgraded::begin_to_leave) {
                         return Poll::Ready(self.timed_out());
                     }
                     self.leave(cx, client, stream);
                 }
-                due = self.due(moved_at, patience);
+                due = self.due(moved_at);
                 timer.set(sleep_until(due));
             }
             Poll::Pending
@@ -222,6 +226,9 @@ impl Forwarding<'_> {
                 Poll::Ready(Err(UploadError::ClientGone)) => return Poll::Ready(Ended::ClientGone),
                 Poll::Ready(Err(UploadError::Malformed(malformed))) => {
                     return Poll::Ready(Ended::Refused(Reject::malformed(malformed)));
+                }
+                Poll::Ready(Err(UploadError::TooLarge { bytes_max })) => {
+                    return Poll::Ready(Ended::Refused(Reject::body_too_large(bytes_max)));
                 }
                 // The stream's events, next, say why.
                 Poll::Ready(Err(UploadError::StreamOver)) => {}
@@ -252,6 +259,9 @@ impl Forwarding<'_> {
                 Poll::Ready(Step::Cancelled(cancel)) => return Poll::Ready(Ended::Cancelled(cancel)),
                 Poll::Ready(Step::Lost { sent_nothing }) => return Poll::Ready(Ended::Lost { sent_nothing }),
                 Poll::Ready(Step::Broken) => return Poll::Ready(Ended::Broken),
+                Poll::Ready(Step::HeadTooLarge) => {
+                    return Poll::Ready(Ended::Refused(Reject::answer_head_too_large()));
+                }
                 Poll::Ready(Step::ClientGone) => return Poll::Ready(Ended::ClientGone),
             }
         }
@@ -294,8 +304,8 @@ impl Forwarding<'_> {
     }
 
     /// When there is a reason to look: something must have moved, or the permit's time comes.
-    fn due(&self, moved_at: Instant, application: Duration) -> Instant {
-        let deadline = self.deadline(moved_at, application);
+    fn due(&self, moved_at: Instant) -> Instant {
+        let deadline = self.deadline(moved_at);
         match self.admitted.permit().until() {
             Some(until) if self.revoked.is_none() => deadline.min(until),
             Some(_) | None => deadline,
@@ -303,17 +313,19 @@ impl Forwarding<'_> {
     }
 
     /// Until when something must move, by whom it waits for.
-    fn deadline(&self, moved_at: Instant, application: Duration) -> Instant {
+    fn deadline(&self, moved_at: Instant) -> Instant {
         match &self.upgraded {
             Some(upgraded) => upgraded.deadline(moved_at),
-            None if self.download.is_blocked() => moved_at.after(CLIENT_STALL_MAX),
-            None => moved_at.after(application),
+            None if self.download.is_blocked() => self.patience.bounded(moved_at.after(CLIENT_STALL_MAX)),
+            None => self.patience.deadline(moved_at, self.upload.is_sent(), self.download.answered.is_some()),
         }
     }
 
     fn timed_out(&self) -> Ended {
         if self.download.has_left() {
             Ended::Left
+        } else if self.upgraded.is_none() && self.patience.is_over() {
+            Ended::Refused(Reject::total_timeout())
         } else if self.upgraded.is_some() || self.download.is_blocked() {
             Ended::ClientGone
         } else if self.upload.is_sent() || self.download.has_begun() {
@@ -358,37 +370,6 @@ impl Forwarding<'_> {
                 self.transaction.detail = cancel.detail.clone();
                 let elsewhere = cancel.unprocessed || (cancel.culprit == Culprit::Connector && self.is_repeatable());
                 if elsewhere && !begun && self.upload.is_replayable() { Attempt::Retry(reject) } else { refuse(reject) }
-            }
-        }
-    }
-}
-
-/// Why an attempt's pumping stopped.
-enum Ended {
-    Complete,
-    /// A WebSocket's client was told good-bye; the application has not answered that.
-    Left,
-    Cancelled(Cancel),
-    Lost {
-        sent_nothing: bool,
-    },
-    Refused(Reject),
-    /// The permit was taken back.
-    Revoked(Reject),
-    Broken,
-    ClientGone,
-}
-
-impl Ended {
-    /// What the connector is told.
-    fn cancel(&self) -> Cancel {
-        match self {
-            Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
-            Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
-            Self::Revoked(_) => Cancel::new(Culprit::Relay, CancelCode::REVOKED),
-            Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
-            Self::Complete | Self::Left | Self::Cancelled(_) | Self::Lost { .. } => {
-                Cancel::new(Culprit::Relay, CancelCode::UNWANTED)
             }
         }
     }

@@ -8,6 +8,7 @@
 mod accept;
 mod authorise;
 mod bearer;
+mod bounds;
 pub(crate) mod check;
 mod client;
 mod conditional;
@@ -25,6 +26,7 @@ mod h1;
 mod h2;
 mod hub;
 mod pacer;
+mod patience;
 pub mod peers;
 pub(crate) mod recorder;
 mod reject;

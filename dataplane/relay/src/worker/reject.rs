@@ -1,5 +1,6 @@
 //! Answers that the relay gives itself: one type, rendered at one place.
 
+mod limits;
 mod sign_in;
 mod sso;
 
@@ -239,7 +240,8 @@ impl Reject {
         match self.code {
             code if code.starts_with("connector-") || code == "backend-config-missing" => "connector",
             code if code.starts_with("backend-") => "backend",
-            "sso-refused" | "sso-login-missing" => "configuration", // here, in the directory or at the KDC
+            // Here, in the directory or at the KDC.
+            "sso-refused" | "sso-login-missing" | "total-timeout" => "configuration",
             "sign-in-unavailable" => "sign-in",
             _ if self.status >= 500 => "relay",
             _ => "client", // it asked for what it may not have, or asked in a way that is refused

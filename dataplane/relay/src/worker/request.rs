@@ -11,6 +11,7 @@ use postern_tunnel::Detail;
 
 use super::Worker;
 use super::authorise::{Stop, Subject, authorise};
+use super::bounds::check_head;
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -133,6 +134,10 @@ impl Transaction {
 pub(crate) async fn answer<C: Client>(worker: &Worker, client: &mut C, head: &mut RequestHead) -> Transaction {
     let mut transaction = Transaction::begin();
     let admitted = admitted(worker, client.session(), head, &mut transaction).await;
+    let admitted = admitted.and_then(|admitted| {
+        check_head(&admitted.app().settings.limits, head)?;
+        Ok(admitted)
+    });
     transaction.times.decided = Some(read_clock());
     match admitted {
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,

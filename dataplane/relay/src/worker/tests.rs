@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod limits;
 mod people;
 mod policies;
 mod told;
@@ -319,6 +320,7 @@ impl FakeConnector {
                 (BodyKind::Chunked, Answer { pending: vec![Bytes::from(vec![b'B'; 500])], ended: true })
             }
             None if path == "/switch" => return self.switch(stream, &request, end),
+            None if path.starts_with("/limits/") => return limits::answer(&mut self.connection, stream, &path),
             None => (BodyKind::Chunked, Answer { pending: Vec::new(), ended: end }),
         };
         if path == "/trailers" {

@@ -27,6 +27,8 @@ pub(crate) struct Upload {
     read: bool,
     /// Bytes that came from the client.
     pub(crate) bytes: u64,
+    /// So many may.
+    bytes_max: u64,
     /// Of a WebSocket.
     frames: Option<Boundary>,
     pacer: Pacer,
@@ -67,13 +69,17 @@ pub(crate) enum UploadError {
     /// The client ended the connection, or it failed.
     ClientGone,
     Malformed(Malformed),
+    /// It is more than the application takes.
+    TooLarge {
+        bytes_max: u64,
+    },
     /// The stream is over; its events say why.
     StreamOver,
 }
 
 impl Upload {
-    /// `nothing`: the head was all of the request. `upgrade`: it offers to switch protocols.
-    pub(crate) fn new(nothing: bool, upgrade: bool) -> Self {
+    /// `nothing`: the head was all of the request. `upgrade`: it offers to switch protocols. `bytes_max`: of content.
+    pub(crate) fn new(nothing: bool, upgrade: bool, bytes_max: Option<u64>) -> Self {
         let begin = match (nothing, upgrade) {
             (_, true) => Begin::Held,
             (true, false) => Begin::Ended,
@@ -86,6 +92,7 @@ impl Upload {
             begin,
             read: nothing,
             bytes: 0,
+            bytes_max: bytes_max.unwrap_or(u64::MAX),
             frames: None,
             pacer: Pacer::default(),
             has_turn: false,
@@ -116,6 +123,7 @@ impl Upload {
     pub(crate) fn switch_to_raw(&mut self, websocket: bool) {
         self.end = End::Open;
         self.replay = Replay::TooLong;
+        self.bytes_max = u64::MAX;
         self.frames = websocket.then(Boundary::default);
     }
 
@@ -191,7 +199,12 @@ impl Upload {
                 return Poll::Pending;
             }
             match client.poll_content(cx) {
-                Poll::Ready(Ok(content)) => self.take(content, admitted.app()),
+                Poll::Ready(Ok(content)) => {
+                    self.take(content, admitted.app());
+                    if self.bytes > self.bytes_max {
+                        return Poll::Ready(Err(UploadError::TooLarge { bytes_max: self.bytes_max }));
+                    }
+                }
                 Poll::Ready(Err(ContentError::Gone)) => return Poll::Ready(Err(UploadError::ClientGone)),
                 Poll::Ready(Err(ContentError::Malformed(malformed))) => {
                     return Poll::Ready(Err(UploadError::Malformed(malformed)));

@@ -43,12 +43,13 @@ impl Ledger {
 
     /// These bytes came from the client.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
-        let (mut cost, mut active) = (0, false);
+        let (mut cost, mut active, mut another) = (0, false, false);
         let (in_head, verdict) = (&mut self.in_head, &mut self.verdict);
         self.received.pass(bytes, |frame| {
             *verdict = verdict.or_else(|| error(frame));
             cost += price(frame);
             active |= matches!(frame.kind, DATA | HEADERS);
+            another |= !*in_head;
             if matches!(frame.kind, HEADERS | CONTINUATION) {
                 *in_head = frame.flags & END_HEADERS == 0;
             }
@@ -58,7 +59,8 @@ impl Ledger {
         }
         if !self.in_head && !self.received.is_inside() {
             self.begun = None;
-        } else if self.begun.is_none() {
+        } else if self.begun.is_none() || another {
+            // What was begun before is complete, although these bytes do not end where a frame does.
             self.begun = Some(now());
         }
         if cost > 0 {
@@ -210,6 +212,20 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
             assert_eq!(ledger.verdict(), None);
+        });
+    }
+
+    #[test]
+    fn content_that_comes_without_a_pause_is_never_begun_for_long() {
+        in_the_simulator(async {
+            let mut ledger = ready();
+            let content = frame(DATA, 0, 200).repeat(100);
+            // No piece ends where a frame does.
+            for piece in content.chunks(150) {
+                ledger.receive(piece);
+                assert!(ledger.begun().is_none_or(|begun| now().since(begun) <= Duration::from_secs(2)));
+                sleep(Duration::from_secs(1)).await;
+            }
         });
     }
 

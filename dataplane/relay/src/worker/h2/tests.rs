@@ -1,6 +1,7 @@
 //! HTTP/2 clients of a worker in the simulator.
 
 mod access;
+mod uploads;
 
 use std::rc::Rc;
 use std::time::Duration;
