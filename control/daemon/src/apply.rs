@@ -248,7 +248,7 @@ impl Run<'_> {
         let CertificateEntry { sha256, hosts: _, certificate_pem, key_pem } = entry.clone();
         match (certificate_pem, key_pem, sha256) {
             (Some(certificate_pem), Some(key_pem), _) => {
-                let request = AddCertificate { certificate_pem, key_pem };
+                let request = AddCertificate { certificate_pem, key_pem, ocsp: None };
                 certificates::add(self.control, self.actor, tenant, &request).map(drop)
             }
             (None, None, Some(sha256)) => {

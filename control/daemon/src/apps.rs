@@ -20,7 +20,7 @@ use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_
 use postern_model::sso::VAULT_BY;
 use postern_model::{Change, Snapshot};
 
-use crate::certificates::{self, Choice};
+use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::devices;
@@ -223,7 +223,8 @@ fn store(
         saml::check(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
-    app.certificate = chosen.map_err(|problem| problem.about("cert"))?;
+    let Chosen { id, warnings: about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
+    app.certificate = id;
     if draft.is_empty() && before.as_ref() == Some(&app) {
         let version = control.snapshot().version;
         return published(control, &app, &planned, version);
@@ -250,7 +251,9 @@ fn store(
         after: Some(summary(&app)),
     });
     let version = control.commit(actor, draft)?;
-    published(control, &app, &planned, version)
+    let mut published = published(control, &app, &planned, version)?;
+    published.warnings.extend(about_certificate);
+    Ok(published)
 }
 
 /// The place to sign in stays what it is, and nothing else takes its backend's name.

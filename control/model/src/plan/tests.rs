@@ -36,6 +36,7 @@ fn certificate(seq: u32, hosts: &[&str]) -> Certificate {
         key_pem: SecretText::new(KEY.into()),
         not_after_unix: 0,
         origin: CertificateOrigin::Given,
+        staple: None,
     }
 }
 
