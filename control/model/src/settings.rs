@@ -4,6 +4,7 @@ mod portal;
 mod request;
 mod saml;
 mod sso;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
+use tls::TLS_MIN;
+pub use tls::{TlsMin, take_tls};
 use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, milliseconds, seconds};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
@@ -52,6 +55,8 @@ pub struct AppSettings {
     pub sso_assertion: Option<HeaderName>,
     /// `sso_saml_…`: how the application takes SAML assertions, with `sso=saml` alone.
     pub sso_saml: Option<SamlSettings>,
+    /// `tls_min`: the oldest version of TLS that clients may speak. Default 1.2.
+    pub tls_min: TlsMin,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -154,6 +159,7 @@ impl Default for AppSettings {
             sso_headers: SsoHeaders::standard(),
             sso_assertion: None,
             sso_saml: None,
+            tls_min: TlsMin::Tls12,
         }
     }
 }
@@ -224,6 +230,7 @@ impl AppSettings {
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             MFA => self.mfa = mfa(value)?,
+            TLS_MIN => self.tls_min = tls::tls_min(value)?,
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
@@ -289,6 +296,7 @@ pub const SETTINGS: &[&str] = &[
     SSO_FORM[4],
     SSO_FORM[5],
     SSO_FORM[6],
+    TLS_MIN,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
