@@ -100,7 +100,8 @@ fn app() -> Value {
         "id": "a1-1", "name": "wiki", "external_url": "https://wiki.example.com/", "internal_url": "http://10.0.0.5/",
         "preauth": "passthrough", "group": "default", "connectors_online": 2, "settings": {"backend_timeout_ms": "180000"},
         "certificate": {
-            "id": "k1-1", "hosts": ["wiki.example.com"], "origin": "issued", "not_after_unix": 1_777_636_800,
+            "id": "k1-1", "hosts": ["wiki.example.com"], "origin": "issued", "issuer": "CN=Postern", "serial": "0a:1b",
+            "not_before_unix": 1_700_000_000, "not_after_unix": 1_777_636_800, "days_left": 12,
             "sha256": "00", "apps": ["wiki"],
         },
     })

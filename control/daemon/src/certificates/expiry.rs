@@ -101,7 +101,7 @@ fn staple_line(certificate: &Certificate, now_unix: u64) -> Option<String> {
     (left_s < staple.until_unix.saturating_sub(staple.from_unix) / 4).then(|| {
         let hours = left_s / 3_600;
         format!(
-            "the OCSP response stapled to certificate {id} ends in {hours} hours and was not renewed: give the next one with `postern cert replace {id} --ocsp`"
+            "the OCSP response stapled to certificate {id} ends in {hours} hours and was not renewed: give the certificate once more, with the next response (--ocsp)"
         )
     })
 }
