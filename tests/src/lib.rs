@@ -23,6 +23,7 @@ pub mod origin;
 pub mod pace;
 pub mod pattern;
 pub mod person;
+pub mod pki;
 pub mod process;
 pub mod programs;
 pub mod samba;
