@@ -84,6 +84,12 @@ pub(crate) fn leaf_sha256(chain_pem: &str) -> String {
     leaf.map(|leaf| sha256_hex(&leaf)).unwrap_or_default()
 }
 
+/// The same of every certificate in it: files hold the leaf anywhere.
+pub(crate) fn all_sha256(chain_pem: &str) -> Vec<String> {
+    let certificates = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).filter_map(Result::ok);
+    certificates.map(|certificate| sha256_hex(&certificate)).collect()
+}
+
 /// A certificate as RFC 7468 has it.
 pub(crate) fn as_pem(certificate: &CertificateDer<'_>) -> String {
     let text = STANDARD.encode(certificate);

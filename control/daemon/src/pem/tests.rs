@@ -167,4 +167,6 @@ fn a_certificate_says_who_issued_it() {
     assert_eq!(facts.sha256, leaf_sha256(&made.leaf));
     assert!(facts.not_before_unix < crate::clock::now_unix());
     assert_eq!(facts::Facts::of("no PEM").sha256, "");
+    let all = all_sha256(&format!("{}{}", made.root, made.leaf));
+    assert_eq!(all, [leaf_sha256(&made.root), leaf_sha256(&made.leaf)]);
 }
