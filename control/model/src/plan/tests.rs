@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::assertion::AssertionKey;
-use crate::config::{CertificateOrigin, Group, Tenant};
+use crate::config::{Certificate, CertificateOrigin, Group, Tenant};
 use crate::device::{AuthorityCertificate, DeviceAuthority};
 use crate::identity::IdentityApp;
 use crate::secret::SecretText;
