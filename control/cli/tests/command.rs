@@ -172,6 +172,33 @@ fn json_is_the_document_that_control_gave() {
 }
 
 #[test]
+fn a_successor_is_put_in_a_certificates_place() {
+    let mut answer = app()["certificate"].clone();
+    answer["version"] = json!(9);
+    answer["warnings"] = json!(["a root is left out"]);
+    let control = Control::answering(vec![(200, answer)]);
+    let (cert, key, response) = (control.path("c.pem"), control.path("k.pem"), control.path("r.der"));
+    for (path, content) in [(&cert, "chain"), (&key, "key"), (&response, "der")] {
+        std::fs::write(path, content).unwrap();
+    }
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (cert, key, response) = (cert.to_str().unwrap(), key.to_str().unwrap(), response.to_str().unwrap());
+    let output = control.run(&["cert", "replace", "k1-1", "--cert", cert, "--key", key, "--ocsp", response]);
+    assert_eq!(stdout(&output), "certificate k1-1 replaced: wiki.example.com, until 2026-05-01T12:00:00Z\n");
+    assert_eq!(stderr(&output), "warning: a root is left out\n");
+    let asked = control.asked();
+    assert_eq!(asked.line, "PUT /v1/tenants/default/certificates/k1-1");
+    assert_eq!(asked.body, json!({"certificate_pem": "chain", "key_pem": "key", "ocsp": "ZGVy"}));
+    for wrong in [&["--cert", cert][..], &["--p12", cert, "--key", key], &["--ocsp", response]] {
+        let output = control.run(&[&["cert", "add"], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", stderr(&output));
+    }
+    let password = control.run(&["cert", "add", "--cert", cert, "--key", key, "--password-file", key]);
+    assert_eq!(password.status.code(), Some(2));
+    assert!(stderr(&password).contains("a password is for --p12 alone"), "{}", stderr(&password));
+}
+
+#[test]
 fn set_and_unset_are_one_change() {
     let control = Control::answering(vec![(200, json!({"app": app(), "version": 8, "warnings": []}))]);
     let output = control.run(&["app", "set", "wiki", "--set", "a=", "--unset", "b", "--group", "hq"]);

@@ -262,12 +262,11 @@ fn existing(
 ) -> Option<CertificateId> {
     let fits = |c: &&Certificate| c.id.tenant == tenant && covers(&c.hosts, host);
     let current = current.and_then(|id| snapshot.certificates.get(&id)).filter(fits);
+    let now = now_unix();
+    // One whose time is over is good for nothing new.
     let best = || {
-        snapshot
-            .certificates
-            .values()
-            .filter(fits)
-            .max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
+        let good = snapshot.certificates.values().filter(fits).filter(|c| c.not_after_unix > now);
+        good.max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
     };
     current.or_else(best).map(|certificate| certificate.id)
 }
