@@ -1,6 +1,7 @@
 //! What the keeper serves after good and bad news from control, and after a restart.
 
 mod devices;
+mod versions;
 
 use super::*;
 use crate::side::testing::{self, HOST, app_put, snapshot};
