@@ -142,21 +142,15 @@ fn relays(page: &mut Page, status: &Status) {
     }
 }
 
-/// Those that operators gave: the others are renewed by control, and there are as many as applications.
+/// First those that operators gave: the others are renewed by control.
 fn certificates(page: &mut Page, snapshot: &Snapshot) {
-    let given = || snapshot.certificates.values().filter(|c| c.origin == CertificateOrigin::Given);
-    let help = "End of a certificate that an operator gave, Unix time, by certificate and its first host.";
+    let of = |origin| snapshot.certificates.values().filter(move |certificate| certificate.origin == origin);
+    let all = of(CertificateOrigin::Given).chain(of(CertificateOrigin::Issued));
+    let help = "End of a certificate, Unix time, by certificate and its first host.";
     let mut ends = page.family("postern_certificate_not_after_timestamp_seconds", Kind::Gauge, help);
-    for certificate in given().take(CERTIFICATES_SHOWN_MAX) {
-        let host = certificate.hosts.first().map_or("", String::as_str);
-        ends.sample(&[("certificate", &certificate.id.to_string()), ("host", host)], certificate.not_after_unix);
-    }
-    let help = "End of what is stapled to a certificate (OCSP), Unix time, by certificate.";
-    let mut staples = page.family("postern_certificate_ocsp_until_timestamp_seconds", Kind::Gauge, help);
-    for certificate in given().take(CERTIFICATES_SHOWN_MAX) {
-        if let Some(staple) = &certificate.staple {
-            staples.sample(&[("certificate", &certificate.id.to_string())], staple.until_unix);
-        }
+    for certificate in all.take(CERTIFICATES_SHOWN_MAX) {
+        let (id, host) = (certificate.id.to_string(), certificate.hosts.first().map_or("", String::as_str));
+        ends.sample(&[("certificate", &id), ("host", host)], certificate.not_after_unix);
     }
 }
 
