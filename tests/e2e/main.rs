@@ -7,6 +7,7 @@ mod backpressure;
 mod bad_input;
 mod bodies;
 mod browser;
+mod certificates;
 mod control_down;
 mod dataplane_crash;
 mod differential;

@@ -25,6 +25,7 @@ pub mod pace;
 pub mod pattern;
 pub mod person;
 pub mod played;
+pub mod pki;
 pub mod process;
 pub mod programs;
 pub mod samba;

@@ -6,6 +6,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod certificate;
 mod client;
 mod connector;
 mod device;
@@ -37,6 +38,7 @@ pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use audit::{
     AuditCommand, AuditFilterArgs, ExportLogArgs, PageArgs, SignInFilterArgs, SignInsCommand, TimesArgs, VerifyArgs,
 };
+pub(crate) use certificate::{CertCommand, CertFilesArgs};
 pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
 pub(crate) use device::{
@@ -60,7 +62,7 @@ pub(crate) use inventory::{InventoryCommand, PlanArgs, SheetArgs};
 pub(crate) use policy::{
     ConditionArgs, PolicyArgs, PolicyCommand, PolicyCreateArgs, PolicySetArgs, ReplayArgs, WhatIfArgs,
 };
-pub(crate) use relay::{CertCommand, RelayCommand};
+pub(crate) use relay::RelayCommand;
 pub(crate) use scim::ScimCommand;
 pub(crate) use terms::{TermsCommand, TermsUpdateArgs};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};

@@ -7,6 +7,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod certificate;
 mod connector;
 mod device;
 mod directory_sync;
@@ -72,7 +73,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Vault(command) => vault::run(&context, command),
         Command::Scim(command) => scim::run(&context, command).map(done),
         Command::DirectorySync(command) => directory_sync::run(&context, command).map(done),
-        Command::Cert(command) => app::run_cert(&context, command).map(done),
+        Command::Cert(command) => certificate::run(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
         Command::User(command) => user::run(&context, command).map(done),

@@ -46,6 +46,15 @@ pub(crate) fn asked(login: &str) -> Result<SecretText> {
     Err(Failure::new("the two passwords differ: nothing was changed").into())
 }
 
+/// Asks once at the terminal, for a password that opens something.
+pub(crate) fn typed(prompt: &str) -> Result<SecretText> {
+    let typed = rpassword::prompt_password(prompt).map(SecretText::new);
+    Ok(typed.map_err(|error| {
+        let message = format!("cannot ask for a password at the terminal: {error}");
+        Failure::usage(message).cure("give it with --password-file or --password-stdin")
+    })?)
+}
+
 /// Without the line's end that editors and echo put behind it; all else belongs to the password.
 fn text(bytes: &[u8], name: &str) -> Result<SecretText, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|_| Failure::new(format!("{name} is not text")))?;

@@ -100,7 +100,8 @@ fn app() -> Value {
         "id": "a1-1", "name": "wiki", "external_url": "https://wiki.example.com/", "internal_url": "http://10.0.0.5/",
         "preauth": "passthrough", "group": "default", "connectors_online": 2, "settings": {"backend_timeout_ms": "180000"},
         "certificate": {
-            "id": "k1-1", "hosts": ["wiki.example.com"], "origin": "issued", "not_after_unix": 1_777_636_800,
+            "id": "k1-1", "hosts": ["wiki.example.com"], "origin": "issued", "issuer": "CN=Postern", "serial": "0a:1b",
+            "not_before_unix": 1_700_000_000, "not_after_unix": 1_777_636_800, "days_left": 12,
             "sha256": "00", "apps": ["wiki"],
         },
     })
@@ -168,6 +169,33 @@ fn json_is_the_document_that_control_gave() {
          a1-1  wiki  https://wiki.example.com/  http://10.0.0.5/  passthrough  default  2 online\n"
     );
     assert_eq!(control.asked().line, "GET /v1/tenants/default/apps");
+}
+
+#[test]
+fn a_successor_is_put_in_a_certificates_place() {
+    let mut answer = app()["certificate"].clone();
+    answer["version"] = json!(9);
+    answer["warnings"] = json!(["a root is left out"]);
+    let control = Control::answering(vec![(200, answer)]);
+    let (cert, key, response) = (control.path("c.pem"), control.path("k.pem"), control.path("r.der"));
+    for (path, content) in [(&cert, "chain"), (&key, "key"), (&response, "der")] {
+        std::fs::write(path, content).unwrap();
+    }
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (cert, key, response) = (cert.to_str().unwrap(), key.to_str().unwrap(), response.to_str().unwrap());
+    let output = control.run(&["cert", "replace", "k1-1", "--cert", cert, "--key", key, "--ocsp", response]);
+    assert_eq!(stdout(&output), "certificate k1-1 replaced: wiki.example.com, until 2026-05-01T12:00:00Z\n");
+    assert_eq!(stderr(&output), "warning: a root is left out\n");
+    let asked = control.asked();
+    assert_eq!(asked.line, "PUT /v1/tenants/default/certificates/k1-1");
+    assert_eq!(asked.body, json!({"certificate_pem": "chain", "key_pem": "key", "ocsp": "ZGVy"}));
+    for wrong in [&["--cert", cert][..], &["--p12", cert, "--key", key], &["--ocsp", response]] {
+        let output = control.run(&[&["cert", "add"], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", stderr(&output));
+    }
+    let password = control.run(&["cert", "add", "--cert", cert, "--key", key, "--password-file", key]);
+    assert_eq!(password.status.code(), Some(2));
+    assert!(stderr(&password).contains("a password is for --p12 alone"), "{}", stderr(&password));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use postern_model::limit::{Limit, LimitKey, LimitScope};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, DEFAULT_NAME};
 use crate::directory::Groups;
-use crate::pem::leaf_sha256;
+use crate::pem::{all_sha256, leaf_sha256};
 use crate::problem::problem;
 use crate::store::AuditEntry;
 use crate::{
@@ -248,7 +248,7 @@ impl Run<'_> {
         let CertificateEntry { sha256, hosts: _, certificate_pem, key_pem } = entry.clone();
         match (certificate_pem, key_pem, sha256) {
             (Some(certificate_pem), Some(key_pem), _) => {
-                let request = AddCertificate { certificate_pem, key_pem };
+                let request = AddCertificate { certificate_pem, key_pem, ocsp: None };
                 certificates::add(self.control, self.actor, tenant, &request).map(drop)
             }
             (None, None, Some(sha256)) => {
@@ -359,7 +359,7 @@ impl Run<'_> {
     fn prune_certificates(self, tenant: &Tenant, document: &Document) -> Result<(), Problem> {
         let chains = document.certificates.iter().filter_map(|entry| entry.certificate_pem.as_deref());
         let chains = chains.chain(document.apps.values().filter_map(|app| app.certificate_pem.as_deref()));
-        let given: Vec<String> = chains.map(leaf_sha256).collect();
+        let given: Vec<String> = chains.flat_map(all_sha256).collect();
         let hashes = document.certificates.iter().filter_map(|entry| entry.sha256.as_ref());
         let named: Vec<String> = hashes.map(|hash| hash.to_lowercase()).chain(given).collect();
         let unnamed: Vec<CertificateId> = {

@@ -16,11 +16,11 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso};
+use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso, take_tls};
 use postern_model::sso::VAULT_BY;
 use postern_model::{Change, Snapshot};
 
-use crate::certificates::{self, Choice};
+use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::devices;
@@ -224,7 +224,8 @@ fn store(
         saml::check(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
-    app.certificate = chosen.map_err(|problem| problem.about("cert"))?;
+    let Chosen { id, warnings: about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
+    app.certificate = id;
     if draft.is_empty() && before.as_ref() == Some(&app) {
         let version = control.snapshot().version;
         return published(control, &app, &planned, version);
@@ -251,7 +252,9 @@ fn store(
         after: Some(summary(&app)),
     });
     let version = control.commit(actor, draft)?;
-    published(control, &app, &planned, version)
+    let mut published = published(control, &app, &planned, version)?;
+    published.warnings.extend(about_certificate);
+    Ok(published)
 }
 
 /// The place to sign in stays what it is, and nothing else takes its backend's name.
@@ -332,6 +335,7 @@ pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
     settings.remove(VAULT_BY);
     take_portal(&mut settings);
     take_request(&mut settings);
+    take_tls(&mut settings);
     BackendApp {
         id: app.id,
         name: app.name.clone(),

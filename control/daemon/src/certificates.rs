@@ -1,7 +1,10 @@
 //! Certificates of external hosts: given by operators, or issued by the web CA and renewed through the log.
 
-use postern_model::admin::{AddCertificate, CertificateView, Changed, Problem};
-use postern_model::config::{Certificate, CertificateOrigin, Tenant};
+pub(crate) mod expiry;
+pub(crate) mod ocsp;
+
+use postern_model::admin::{AddCertificate, CertificateAdded, CertificateView, Changed, Problem};
+use postern_model::config::{Certificate, CertificateOrigin, Staple, Tenant};
 use postern_model::device::DeviceHost;
 use postern_model::ids::{CertificateId, TenantId};
 use postern_model::plan::PlannedApp;
@@ -12,6 +15,7 @@ use crate::authority::WEB_RENEWAL_LEFT_S;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::limits::CERTIFICATES_MAX;
+use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
 
@@ -23,18 +27,79 @@ pub(crate) struct Choice {
     pub(crate) current: Option<CertificateId>,
 }
 
+/// What became of it.
+pub(crate) struct Chosen {
+    pub(crate) id: CertificateId,
+    /// What an operator should know.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// `cert add`.
 pub(crate) fn add(
     control: &Control,
     actor: &Actor,
     tenant: &Tenant,
     request: &AddCertificate,
-) -> Result<CertificateView, Problem> {
+) -> Result<CertificateAdded, Problem> {
     let given = Given::check(&request.certificate_pem, &request.key_pem, now_unix())?;
+    let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
-    let id = put_given(control, tenant.id, given, &mut draft)?;
-    control.commit(actor, draft)?;
-    Ok(view(&control.snapshot(), id))
+    let Chosen { id, warnings } = put_given(control, tenant.id, given, staple, &mut draft)?;
+    added(control, actor, id, warnings, draft)
+}
+
+/// `cert replace`: the successor keeps the id, and has to be good for whatever shows it.
+pub(crate) fn replace(
+    control: &Control,
+    actor: &Actor,
+    tenant: &Tenant,
+    name: &str,
+    request: &AddCertificate,
+) -> Result<CertificateAdded, Problem> {
+    let snapshot = control.snapshot();
+    let before = find(&snapshot, tenant, name)?;
+    let given = Given::check(&request.certificate_pem, &request.key_pem, now_unix())?;
+    for app in snapshot.apps.values().filter(|app| app.certificate == before.id) {
+        let planned = PlannedApp::parse(app).map_err(|error| problem("still-used", error.to_string()))?;
+        given.must_cover(&planned.external.host_pattern()).map_err(|problem| problem.about("cert"))?;
+    }
+    if let Some(host) = only_one_of_device_host(&snapshot, before.id) {
+        given.must_cover(host.as_str()).map_err(|problem| problem.about("cert"))?;
+    }
+    let staple = given_staple(request, &given)?;
+    let mut draft = Draft::default();
+    let Chosen { id, warnings } = put(before.id, Some(before), given, staple, &mut draft);
+    added(control, actor, id, warnings, draft)
+}
+
+fn added(
+    control: &Control,
+    actor: &Actor,
+    id: CertificateId,
+    warnings: Vec<String>,
+    draft: Draft,
+) -> Result<CertificateAdded, Problem> {
+    let version = if draft.is_empty() { control.snapshot().version } else { control.commit(actor, draft)? };
+    Ok(CertificateAdded { certificate: view(&control.snapshot(), id), version, warnings })
+}
+
+/// The OCSP response that came with a certificate, checked.
+fn given_staple(request: &AddCertificate, given: &Given) -> Result<Option<Staple>, Problem> {
+    let Some(response) = &request.ocsp else { return Ok(None) };
+    let staple = ocsp::read_given(response, &given.chain_pem, now_unix());
+    staple.map(Some).map_err(|reason| problem("certificate-invalid", reason).about("ocsp"))
+}
+
+/// `cert show`.
+pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<CertificateView, Problem> {
+    let snapshot = control.snapshot();
+    let id = find(&snapshot, tenant, name)?.id;
+    Ok(view(&snapshot, id))
+}
+
+fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Certificate, Problem> {
+    let own = snapshot.certificates.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
+    own.ok_or_else(|| not_found("certificate", name))
 }
 
 /// `cert list`.
@@ -49,8 +114,7 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     let mut draft = Draft::default();
     {
         let snapshot = control.snapshot();
-        let own = snapshot.certificates.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
-        let certificate = own.ok_or_else(|| not_found("certificate", name))?;
+        let certificate = find(&snapshot, tenant, name)?;
         if let Some(user) = view(&snapshot, certificate.id).apps.first() {
             return Err(problem(
                 "still-used",
@@ -80,7 +144,7 @@ pub(crate) fn choose(
     planned: &PlannedApp,
     choice: Choice,
     draft: &mut Draft,
-) -> Result<CertificateId, Problem> {
+) -> Result<Chosen, Problem> {
     choose_for(control, (planned.tenant, &planned.external.host_pattern()), choice, draft)
 }
 
@@ -89,16 +153,17 @@ fn choose_for(
     (tenant, host): (TenantId, &str),
     choice: Choice,
     draft: &mut Draft,
-) -> Result<CertificateId, Problem> {
+) -> Result<Chosen, Problem> {
     match (choice.chain_pem, choice.key_pem) {
         (Some(chain), Some(key)) => {
             let given = Given::check(&chain, &key, now_unix())?;
             given.must_cover(host)?;
-            put_given(control, tenant, given, draft)
+            put_given(control, tenant, given, None, draft)
         }
         (None, None) => {
             let found = existing(&control.snapshot(), tenant, host, choice.current);
-            found.map_or_else(|| put_issued(control, tenant, host, draft), Ok)
+            let id = found.map_or_else(|| put_issued(control, tenant, host, draft), Ok)?;
+            Ok(Chosen { id, warnings: Vec::new() })
         }
         (Some(_), None) => Err(problem("request-invalid", "--cert needs --key beside it")),
         (None, Some(_)) => Err(problem("request-invalid", "--key needs --cert beside it")),
@@ -113,7 +178,7 @@ pub(crate) fn for_host(
     host: &str,
     given: (Option<String>, Option<SecretText>),
     draft: &mut Draft,
-) -> Result<CertificateId, Problem> {
+) -> Result<Chosen, Problem> {
     choose_for(control, (tenant, host), Choice { chain_pem: given.0, key_pem: given.1, current: None }, draft)
 }
 
@@ -159,36 +224,27 @@ pub(crate) fn renew_due(control: &Control, now_unix: u64) -> usize {
     due.iter().filter(|certificate| renew(control, certificate).is_ok()).count()
 }
 
-/// What an operator should know about given certificates.
-pub(crate) fn warnings(snapshot: &Snapshot, now_unix: u64) -> Vec<String> {
-    let near = |c: &&Certificate| c.not_after_unix < now_unix + WARNED_BEFORE_S;
-    let given = snapshot.certificates.values().filter(|c| c.origin == CertificateOrigin::Given);
-    given
-        .filter(near)
-        .map(|c| {
-            let days = c.not_after_unix.saturating_sub(now_unix) / 86_400;
-            format!(
-                "certificate {} for {} ends in {days} days: give its successor with `postern cert add`",
-                c.id,
-                c.hosts.join(", ")
-            )
-        })
-        .collect()
-}
-
 /// A certificate for people.
 pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
     let certificate = snapshot.certificates.get(&id);
+    let Facts { issuer, serial, not_before_unix, sha256 } =
+        certificate.map(|c| Facts::of(&c.chain_pem)).unwrap_or_default();
+    let not_after_unix = certificate.map_or(0, |c| c.not_after_unix);
     CertificateView {
         id,
         hosts: certificate.map(|c| c.hosts.clone()).unwrap_or_default(),
         origin: certificate.map_or(CertificateOrigin::Given, |c| c.origin),
-        not_after_unix: certificate.map_or(0, |c| c.not_after_unix),
-        sha256: certificate.map(|c| leaf_sha256(&c.chain_pem)).unwrap_or_default(),
+        issuer,
+        serial,
+        not_before_unix,
+        not_after_unix,
+        days_left: not_after_unix.saturating_sub(now_unix()) / DAY_S,
+        sha256,
         apps: snapshot.apps.values().filter(|a| a.certificate == id).map(|a| a.name.clone()).collect(),
         device_host: device_host(snapshot, id.tenant)
             .filter(|host| certificate.is_some_and(|c| covers(&c.hosts, host.as_str())))
             .cloned(),
+        ocsp_until_unix: certificate.and_then(|c| c.staple.as_ref()).map(|staple| staple.until_unix),
     }
 }
 
@@ -206,38 +262,52 @@ fn existing(
 ) -> Option<CertificateId> {
     let fits = |c: &&Certificate| c.id.tenant == tenant && covers(&c.hosts, host);
     let current = current.and_then(|id| snapshot.certificates.get(&id)).filter(fits);
+    let now = now_unix();
+    // One whose time is over is good for nothing new.
     let best = || {
-        snapshot
-            .certificates
-            .values()
-            .filter(fits)
-            .max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
+        let good = snapshot.certificates.values().filter(fits).filter(|c| c.not_after_unix > now);
+        good.max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
     };
     current.or_else(best).map(|certificate| certificate.id)
 }
 
 /// Replaces the given certificate for exactly the same hosts, so that a successor reaches every application that shows it.
-fn put_given(control: &Control, tenant: TenantId, given: Given, draft: &mut Draft) -> Result<CertificateId, Problem> {
-    let before = {
-        let snapshot = control.snapshot();
-        let same =
-            |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Given && c.hosts == given.hosts;
-        snapshot.certificates.values().find(same).cloned()
-    };
-    let id = match &before {
+fn put_given(
+    control: &Control,
+    tenant: TenantId,
+    given: Given,
+    staple: Option<Staple>,
+    draft: &mut Draft,
+) -> Result<Chosen, Problem> {
+    let snapshot = control.snapshot();
+    let same =
+        |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Given && c.hosts == given.hosts;
+    let before = snapshot.certificates.values().find(same);
+    let id = match before {
         Some(before) => before.id,
         None => next_id(control, tenant, draft)?,
     };
-    if before.as_ref().is_some_and(|before| before.chain_pem == given.chain_pem && before.key_pem == given.key_pem) {
-        return Ok(id);
-    }
-    let Given { hosts, not_after_unix, chain_pem, key_pem } = given;
+    Ok(put(id, before, given, staple, draft))
+}
+
+fn put(
+    id: CertificateId,
+    before: Option<&Certificate>,
+    given: Given,
+    staple: Option<Staple>,
+    draft: &mut Draft,
+) -> Chosen {
+    let Given { hosts, not_after_unix, chain_pem, key_pem, warnings } = given;
+    let same = before.filter(|before| before.chain_pem == chain_pem && before.key_pem == key_pem);
+    let staple = staple.or_else(|| same.and_then(|same| same.staple.clone()));
     let origin = CertificateOrigin::Given;
-    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin };
-    let after = Some(summary(&certificate));
-    draft.audit(audit("certificate.add", &certificate, before.as_ref().map(summary), after));
-    draft.change(Change::CertificatePut(certificate));
-    Ok(id)
+    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin, staple };
+    if before != Some(&certificate) {
+        let after = Some(summary(&certificate));
+        draft.audit(audit("certificate.add", &certificate, before.map(summary), after));
+        draft.change(Change::CertificatePut(certificate));
+    }
+    Chosen { id, warnings }
 }
 
 fn put_issued(control: &Control, tenant: TenantId, host: &str, draft: &mut Draft) -> Result<CertificateId, Problem> {
@@ -268,6 +338,7 @@ fn issue(control: &Control, id: CertificateId, host: &str) -> Result<Certificate
         key_pem: issued.key_pem,
         not_after_unix: issued.not_after_unix,
         origin: CertificateOrigin::Issued,
+        staple: None,
     })
 }
 
@@ -292,4 +363,4 @@ fn summary(certificate: &Certificate) -> String {
 
 /// Stands for "not chosen yet" in an application that is being published.
 pub(crate) const UNDECIDED: CertificateId = CertificateId::new(TenantId(0), 0);
-const WARNED_BEFORE_S: u64 = 14 * 86_400;
+const DAY_S: u64 = 86_400;

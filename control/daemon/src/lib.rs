@@ -183,7 +183,7 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(records, renew(&control));
+    tokio::join!(records, renew(&control), certificates::expiry::watch(&control), certificates::ocsp::renew(&control));
 }
 
 async fn renew(control: &Control) {

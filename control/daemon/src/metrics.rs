@@ -12,7 +12,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_model::Snapshot;
 use postern_model::admin::Status;
+use postern_model::config::CertificateOrigin;
 use postern_service::failure::Failure;
 use postern_service::metrics::{CONTENT_TYPE as PAGE_TYPE, Kind, Page, Process};
 use tokio::net::TcpListener;
@@ -85,7 +87,7 @@ fn respond(control: &Control, process: &Process, request: &Request<Incoming>) ->
     response
 }
 
-/// Bounded by relays and groups, which [`crate::limits`] bounds; connectors are counted, each relay names its own.
+/// Bounded by relays, groups and certificates, which [`crate::limits`] bounds; connectors are counted, each relay names its own.
 fn metrics(control: &Control, process: &Process) -> String {
     let status = overview::status(control);
     let linked = status.relays.iter().filter(|relay| relay.connected).count() as u64;
@@ -112,6 +114,7 @@ fn metrics(control: &Control, process: &Process) -> String {
         page.single(name, Kind::Gauge, help, value);
     }
     relays(&mut page, &status);
+    certificates(&mut page, &control.snapshot());
     if let Some(bytes) = control.store_bytes() {
         page.single("postern_control_store_bytes", Kind::Gauge, "Size of the store.", bytes);
     }
@@ -139,4 +142,17 @@ fn relays(page: &mut Page, status: &Status) {
     }
 }
 
+/// First those that operators gave: the others are renewed by control.
+fn certificates(page: &mut Page, snapshot: &Snapshot) {
+    let of = |origin| snapshot.certificates.values().filter(move |certificate| certificate.origin == origin);
+    let all = of(CertificateOrigin::Given).chain(of(CertificateOrigin::Issued));
+    let help = "End of a certificate, Unix time, by certificate and its first host.";
+    let mut ends = page.family("postern_certificate_not_after_timestamp_seconds", Kind::Gauge, help);
+    for certificate in all.take(CERTIFICATES_SHOWN_MAX) {
+        let (id, host) = (certificate.id.to_string(), certificate.hosts.first().map_or("", String::as_str));
+        ends.sample(&[("certificate", &id), ("host", host)], certificate.not_after_unix);
+    }
+}
+
+const CERTIFICATES_SHOWN_MAX: usize = 1_000;
 const CONNECTIONS_MAX: usize = 32;

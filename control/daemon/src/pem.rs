@@ -1,42 +1,63 @@
 //! Certificates that operators give: read, checked against their key, their time and the host they are for.
 
+mod chain;
+pub(crate) mod facts;
+mod roots;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_model::admin::Problem;
 use postern_model::secret::SecretText;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::public_key::PublicKey;
+use x509_parser::time::ASN1Time;
 
 use crate::authority::sha256_hex;
 use crate::problem::problem;
+use chain::Chain;
 
-/// A certificate and key that belong together and are valid now.
+/// A certificate and key that belong together and can be served.
 #[derive(Debug)]
 pub(crate) struct Given {
     /// DNS names it covers, lower case, sorted.
     pub(crate) hosts: Vec<String>,
     pub(crate) not_after_unix: u64,
+    /// Leaf first, without the root.
     pub(crate) chain_pem: String,
     pub(crate) key_pem: SecretText,
+    /// What an operator should know.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Given {
-    /// Checks what an operator gave.
+    /// Checks what an operator gave: the certificates may stand in any order.
     pub(crate) fn check(chain_pem: &str, key_pem: &SecretText, now_unix: u64) -> Result<Self, Problem> {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+        Self::check_with(chain_pem, key_pem, now_unix, roots::knows)
+    }
+
+    fn check_with(
+        chain_pem: &str,
+        key_pem: &SecretText,
+        now_unix: u64,
+        is_root_known: fn(&[u8]) -> bool,
+    ) -> Result<Self, Problem> {
+        let given: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|error| invalid(format!("the certificate is not PEM: {error}")))?;
-        let Some(leaf) = chain.first() else {
+        if given.is_empty() {
+            return Err(invalid("the certificate file holds no certificate".into()));
+        }
+        let Chain { certificates, mut warnings } = Chain::order(given, &public_key(key_pem)?, is_root_known)?;
+        certificates.iter().try_for_each(|certificate| check_strength(certificate, now_unix))?;
+        let Some(leaf) = certificates.first() else {
             return Err(invalid("the certificate file holds no certificate".into()));
         };
-        let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes());
-        let key = key.map_err(|_| {
-            problem("certificate-invalid", "the key is not an unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1)")
-        })?;
-        check_key(leaf, &key)?;
-        let (hosts, not_after_unix) = check_leaf(leaf, now_unix)?;
-        Ok(Self { hosts, not_after_unix, chain_pem: chain_pem.to_owned(), key_pem: key_pem.clone() })
+        let (hosts, not_after_unix) = check_leaf(leaf, now_unix, &mut warnings)?;
+        let chain_pem = certificates.iter().map(as_pem).collect();
+        Ok(Self { hosts, not_after_unix, chain_pem, key_pem: key_pem.clone(), warnings })
     }
 
     /// Refuses a certificate that clients would not accept for this host or `*.` pattern.
@@ -63,6 +84,12 @@ pub(crate) fn leaf_sha256(chain_pem: &str) -> String {
     leaf.map(|leaf| sha256_hex(&leaf)).unwrap_or_default()
 }
 
+/// The same of every certificate in it: files hold the leaf anywhere.
+pub(crate) fn all_sha256(chain_pem: &str) -> Vec<String> {
+    let certificates = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).filter_map(Result::ok);
+    certificates.map(|certificate| sha256_hex(&certificate)).collect()
+}
+
 /// A certificate as RFC 7468 has it.
 pub(crate) fn as_pem(certificate: &CertificateDer<'_>) -> String {
     let text = STANDARD.encode(certificate);
@@ -70,34 +97,56 @@ pub(crate) fn as_pem(certificate: &CertificateDer<'_>) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
-fn check_key(leaf: &CertificateDer<'_>, key: &PrivateKeyDer<'static>) -> Result<(), Problem> {
-    let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(key)
-        .map_err(|error| invalid(format!("the key cannot be used: {error}")))?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
-        .map_err(|error| invalid(format!("the certificate cannot be read: {error}")))?;
-    let Some(public) = signer.public_key() else { return Ok(()) };
-    if public.as_ref() != parsed.public_key().raw {
+/// The public half of a private key, as certificates have it (SubjectPublicKeyInfo).
+fn public_key(key_pem: &SecretText) -> Result<Vec<u8>, Problem> {
+    let text = key_pem.expose();
+    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
         return Err(invalid(
-            "the key does not belong to the certificate: --cert needs the leaf first, --key its own key".into(),
+            "the key is encrypted: decrypt it with `openssl pkey -in KEY -out FILE`, or give a PKCS#12 file with its password".into(),
         ));
+    }
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|_| invalid("the key is not an unencrypted PEM private key (PKCS#8, SEC1 or PKCS#1)".into()))?;
+    let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
+        .map_err(|error| invalid(format!("the key cannot be used: {error}")))?;
+    let public = signer.public_key().map(|public| public.to_vec());
+    public.ok_or_else(|| invalid("the key cannot be used: its public half cannot be told".into()))
+}
+
+/// Refuses what browsers would: a signature over SHA-1 or worse, a short RSA key, an end that is over.
+fn check_strength(certificate: &CertificateDer<'_>, now_unix: u64) -> Result<(), Problem> {
+    let parsed = parse(certificate)?;
+    let subject = parsed.subject();
+    let signature = parsed.signature_algorithm.algorithm.to_id_string();
+    if BROKEN_SIGNATURES.contains(&signature.as_str()) {
+        return Err(invalid(format!("the certificate of {subject} is signed by SHA-1 or MD5, which browsers refuse")));
+    }
+    if let Ok(PublicKey::RSA(key)) = parsed.public_key().parsed()
+        && key.key_size() < RSA_BITS_MIN
+    {
+        let bits = key.key_size();
+        return Err(invalid(format!("the RSA key of {subject} has {bits} bits: {RSA_BITS_MIN} at least are needed")));
+    }
+    let not_after = parsed.validity().not_after;
+    if unix(not_after) <= now_unix {
+        return Err(invalid(format!("the certificate of {subject} expired on {not_after}")));
     }
     Ok(())
 }
 
-fn check_leaf(leaf: &CertificateDer<'_>, now_unix: u64) -> Result<(Vec<String>, u64), Problem> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
-        .map_err(|error| invalid(format!("the certificate cannot be read: {error}")))?;
+/// The hosts it is for, and its end.
+fn check_leaf(
+    leaf: &CertificateDer<'_>,
+    now_unix: u64,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<String>, u64), Problem> {
+    let parsed = parse(leaf)?;
     let validity = parsed.validity();
-    let unix = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
-    let (not_before, not_after) = (unix(validity.not_before), unix(validity.not_after));
-    if not_after <= now_unix {
-        return Err(invalid(format!("the certificate expired on {}", validity.not_after)));
-    }
-    if not_before > now_unix {
-        return Err(invalid(format!(
-            "the certificate is not valid before {}: check this host's clock",
-            validity.not_before
-        )));
+    if unix(validity.not_before) > now_unix {
+        let begins = validity.not_before;
+        warnings.push(format!(
+            "the certificate is not valid before {begins}, until when browsers refuse it: give it later, or check this host's clock"
+        ));
     }
     let names = parsed.subject_alternative_name().ok().flatten();
     let names = names.map(|names| names.value.general_names.clone()).unwrap_or_default();
@@ -107,7 +156,7 @@ fn check_leaf(leaf: &CertificateDer<'_>, now_unix: u64) -> Result<(Vec<String>, 
     if hosts.is_empty() {
         return Err(invalid("the certificate names no host (subjectAltName): browsers refuse it".into()));
     }
-    Ok((hosts, not_after))
+    Ok((hosts, unix(validity.not_after)))
 }
 
 fn dns_name(name: &GeneralName<'_>) -> Option<String> {
@@ -125,53 +174,29 @@ fn dns_name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Problem> {
+    let parsed = x509_parser::parse_x509_certificate(certificate);
+    parsed.map(|(_, parsed)| parsed).map_err(|error| invalid(format!("the certificate cannot be read: {error}")))
+}
+
+fn unix(time: ASN1Time) -> u64 {
+    u64::try_from(time.timestamp()).unwrap_or(0)
+}
+
 fn invalid(detail: String) -> Problem {
     problem("certificate-invalid", detail)
 }
 
+/// RSA with MD2, MD5 and SHA-1 (in two spellings), DSA and ECDSA with SHA-1.
+const BROKEN_SIGNATURES: [&str; 6] = [
+    "1.2.840.113549.1.1.2",
+    "1.2.840.113549.1.1.4",
+    "1.2.840.113549.1.1.5",
+    "1.3.14.3.2.29",
+    "1.2.840.10040.4.3",
+    "1.2.840.10045.4.1",
+];
+const RSA_BITS_MIN: usize = 2048;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rcgen::{CertificateParams, KeyPair};
-
-    fn make(hosts: &[&str], days: std::ops::Range<i64>) -> (String, SecretText) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(hosts.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let now = time::OffsetDateTime::now_utc();
-        params.not_before = now + time::Duration::days(days.start);
-        params.not_after = now + time::Duration::days(days.end);
-        (params.self_signed(&key).unwrap().pem(), SecretText::new(key.serialize_pem()))
-    }
-
-    fn refused(chain: &str, key: &SecretText) -> String {
-        Given::check(chain, key, crate::clock::now_unix()).unwrap_err().detail
-    }
-
-    #[test]
-    fn a_good_pair_is_taken_with_its_names() {
-        let (chain, key) = make(&["App.example.com", "*.example.org"], -1..30);
-        let given = Given::check(&chain, &key, crate::clock::now_unix()).unwrap();
-        assert_eq!(given.hosts, ["*.example.org", "app.example.com"]);
-        given.must_cover("app.example.com").unwrap();
-        given.must_cover("x.example.org").unwrap();
-        given.must_cover("*.example.org").unwrap();
-        let text = given.must_cover("y.x.example.org").unwrap_err().detail;
-        assert!(text.contains("does not cover y.x.example.org: it is for"), "{text}");
-        assert!(!covers(&given.hosts, "*.app.example.com"));
-    }
-
-    #[test]
-    fn what_clients_would_refuse_is_refused() {
-        let (chain, key) = make(&["a.example.com"], -1..30);
-        let (_, other) = make(&["a.example.com"], -1..30);
-        assert!(refused(&chain, &other).contains("does not belong"));
-        assert!(refused("hello", &key).contains("no certificate"));
-        assert!(refused(&chain, &SecretText::new("hello".into())).contains("not an unencrypted PEM"));
-        let (expired, key) = make(&["a.example.com"], -9..-2);
-        assert!(refused(&expired, &key).contains("expired on"));
-        let (future, key) = make(&["a.example.com"], 2..9);
-        assert!(refused(&future, &key).contains("not valid before"));
-        let (nameless, key) = make(&[], -1..9);
-        assert!(refused(&nameless, &key).contains("names no host"));
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@
 //! | `GET /v1/tenants/T/connectors/C` · `DELETE` | – → [`ConnectorView`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/apps` · `POST` | – → `List<AppView>` · [`PublishApp`] → [`AppPublished`] |
 //! | `GET /v1/tenants/T/apps/A` · `PATCH` · `DELETE` | – → [`AppView`] · [`SetApp`] → [`AppPublished`] · – → [`Changed`] |
-//! | `GET /v1/tenants/T/certificates` · `POST` | – → `List<CertificateView>` · [`AddCertificate`] → [`CertificateView`] |
-//! | `DELETE /v1/tenants/T/certificates/K` | – → [`Changed`] |
+//! | `GET /v1/tenants/T/certificates` · `POST` | – → `List<CertificateView>` · [`AddCertificate`] → [`CertificateAdded`] |
+//! | `GET /v1/tenants/T/certificates/K` · `PUT` · `DELETE` | – → [`CertificateView`] · [`AddCertificate`] → [`CertificateAdded`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/limits` · `PATCH` | – → `List<LimitView>` · [`SetLimit`] → [`LimitChanged`] |
 //! | `DELETE /v1/tenants/T/limits/SCOPE` | – → [`Changed`]; SCOPE as in [`SetLimit::scope`], slashes included |
 //! | `GET /v1/tenants/T/limiters` | – → [`LimitersView`] |
@@ -83,6 +83,7 @@ mod access;
 mod access_request;
 mod access_review;
 mod audit;
+mod certificate;
 mod client;
 mod device;
 mod directory;
@@ -102,9 +103,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{CertificateOrigin, Preauth};
-use crate::device::DeviceHost;
-use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, RelayId, TenantId};
+use crate::config::Preauth;
+use crate::ids::{AppId, ConnectorId, GroupId, Name, RelayId, TenantId};
 use crate::link::RelayStatus;
 use crate::secret::SecretText;
 
@@ -120,6 +120,7 @@ pub use audit::{
     AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
     SignInResult, Verified,
 };
+pub use certificate::{AddCertificate, CertificateAdded, CertificateView};
 pub use client::{AddClient, ClientChanged, ClientView, SetClient};
 pub use device::{
     AddDeviceAuthority, DeviceAuthorityView, DeviceChanged, DeviceView, DevicesPage, SetDevice, SetDeviceHost,
@@ -329,7 +330,7 @@ pub struct PublishApp {
     /// Connector group, name or id; `default` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Certificate chain (`--cert`), PEM, leaf first; together with `key_pem`.
+    /// Certificate chain (`--cert`), PEM, in any order; together with `key_pem`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_pem: Option<String>,
     /// Its key (`--key`), PEM.
@@ -402,36 +403,6 @@ pub struct AppView {
     /// Requests that came from corporate networks since the relays' start, where `corporate_network` asks to count them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub corporate_requests: BTreeMap<String, u64>,
-}
-
-/// Adds a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AddCertificate {
-    /// Chain, PEM, leaf first.
-    pub certificate_pem: String,
-    /// Key, PEM.
-    pub key_pem: SecretText,
-}
-
-/// A certificate, without its key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateView {
-    /// Its id.
-    pub id: CertificateId,
-    /// DNS names it covers.
-    pub hosts: Vec<String>,
-    /// Who made it.
-    pub origin: CertificateOrigin,
-    /// End of validity.
-    pub not_after_unix: u64,
-    /// SHA-256 of the leaf (DER), hex.
-    pub sha256: String,
-    /// Names of the applications that show it.
-    pub apps: Vec<Name>,
-    /// The host where browsers show their devices, if it is good for that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device_host: Option<DeviceHost>,
 }
 
 /// Adds a relay for control to dial.

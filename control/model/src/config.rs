@@ -101,6 +101,20 @@ pub struct Certificate {
     pub not_after_unix: u64,
     /// Who made it.
     pub origin: CertificateOrigin,
+    /// What relays show beside it, if there is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staple: Option<Staple>,
+}
+
+/// What the certificate's authority says of it, for relays to staple: an OCSP response (RFC 6960). Clients verify it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staple {
+    /// DER, as base64.
+    pub response: String,
+    /// Since when it counts.
+    pub from_unix: u64,
+    /// Until when it counts: relays leave it out from then on.
+    pub until_unix: u64,
 }
 
 /// Who made a certificate.

@@ -2,18 +2,18 @@
 
 mod asking;
 mod by_host;
+mod tls;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
 use crate::assertion::AssertionSigner;
-use crate::config::{App, Certificate, Preauth};
+use crate::config::{App, Preauth};
 use crate::directory::{Assignment, Principal};
 use crate::ids::{AppId, CertificateId, GroupId, Name, PolicyId, ServiceTokenId, TenantId};
 use crate::limit::{self, PlannedLimit};
@@ -21,10 +21,11 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
-use crate::settings::{AppSettings, Mfa, SettingInvalid, check_preauth};
+use crate::settings::{AppSettings, Mfa, SettingInvalid, TlsMin, check_preauth};
 use crate::snapshot::{DeltaError, Snapshot};
 pub use asking::PlannedIdentity;
 use by_host::{ByHost, Fnv};
+pub use tls::PlannedCertificate;
 
 /// Everything a relay needs to route, looked up by host, path and SNI.
 #[derive(Debug, Default)]
@@ -32,6 +33,9 @@ pub struct Plan {
     version: u64,
     hosts: ByHost<HostRoutes>,
     certificates: ByHost<Arc<PlannedCertificate>>,
+    certificates_by_id: BTreeMap<CertificateId, Arc<PlannedCertificate>>,
+    /// Whether any host is for TLS 1.3 alone.
+    asks_tls13: bool,
     apps: BTreeMap<AppId, Arc<PlannedApp>>,
     limits: Vec<PlannedLimit>,
     networks: BTreeMap<TenantId, Vec<Network>>,
@@ -55,6 +59,8 @@ pub struct HostRoutes {
     routes: HashMap<Box<str>, Arc<PlannedApp>, BuildHasherDefault<Fnv>>,
     /// Segments of the deepest prefix: no need to look further into a path.
     depth_max: usize,
+    /// One of them is for TLS 1.3 alone: which one a connection is for, nobody knows while it begins.
+    asks_tls13: bool,
 }
 
 /// An application that can be served.
@@ -76,17 +82,6 @@ pub struct PlannedApp {
     pub preauth: Preauth,
     /// Its settings.
     pub settings: AppSettings,
-}
-
-/// A certificate chain and key, decoded.
-#[derive(Debug)]
-pub struct PlannedCertificate {
-    /// Its id.
-    pub id: CertificateId,
-    /// Leaf first, DER.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// DER.
-    pub key: PrivateKeyDer<'static>,
 }
 
 /// Why a snapshot cannot be served. Names the object, so that an operator finds it.
@@ -169,6 +164,7 @@ impl Plan {
         for app in snapshot.apps.values().rev() {
             plan.add_app(app, snapshot, &decoded)?;
         }
+        plan.certificates_by_id = decoded;
         plan.limits = limit::planned(snapshot);
         // No application is reached by way of an anonymiser.
         for network in snapshot.networks.values().filter(|network| !network.anonymiser) {
@@ -309,6 +305,7 @@ impl Plan {
             return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
         }
         self.certificates.insert(&pattern, Arc::clone(certificate));
+        self.asks_tls13 |= planned.settings.tls_min == TlsMin::Tls13;
         self.apps.insert(app.id, planned);
         Ok(())
     }
@@ -333,6 +330,7 @@ impl HostRoutes {
         if let Some(other) = self.routes.get(path) {
             return Some(Arc::clone(other));
         }
+        self.asks_tls13 |= app.settings.tls_min == TlsMin::Tls13;
         self.depth_max = self.depth_max.max(path.matches('/').count());
         self.routes.insert(path.clone(), app);
         None
@@ -369,20 +367,6 @@ impl PlannedApp {
             preauth: app.preauth,
             settings,
         })
-    }
-}
-
-impl PlannedCertificate {
-    fn decode(certificate: &Certificate) -> Result<Self, ConfigInvalid> {
-        let invalid = |reason| ConfigInvalid::Certificate { id: certificate.id, reason };
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect();
-        let chain = chain.map_err(|_| invalid("its chain is not PEM"))?;
-        if chain.is_empty() {
-            return Err(invalid("its chain has no certificate"));
-        }
-        let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes())
-            .map_err(|_| invalid("its key is not a PEM private key"))?;
-        Ok(Self { id: certificate.id, chain, key })
     }
 }
 

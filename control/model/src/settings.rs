@@ -6,6 +6,7 @@ mod request;
 mod saml;
 mod sso;
 mod translation;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub use sso::{check_preauth, take_sso};
 pub use translation::{INTERNAL_ALIASES, InternalAlias, TranslationSettings, internal_aliases};
 use translation::{REQUEST_HEADERS, RESPONSE_HEADERS, TRANSLATE_HEADERS};
 use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, seconds};
+use tls::TLS_MIN;
+pub use tls::{TlsMin, take_tls};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub struct AppSettings {
     pub translation: TranslationSettings,
     /// Further bounds of times and sizes.
     pub limits: AppLimits,
+    /// `tls_min`: the oldest version of TLS that clients may speak. Default 1.2.
+    pub tls_min: TlsMin,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -166,6 +171,7 @@ impl Default for AppSettings {
             sso_saml: None,
             translation: TranslationSettings::default(),
             limits: AppLimits::default(),
+            tls_min: TlsMin::Tls12,
         }
     }
 }
@@ -237,6 +243,7 @@ impl AppSettings {
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             MFA => self.mfa = mfa(value)?,
+            TLS_MIN => self.tls_min = tls::tls_min(value)?,
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
@@ -315,6 +322,7 @@ pub const SETTINGS: &[&str] = &[
     limits::ALL[4],
     limits::ALL[5],
     limits::ALL[6],
+    TLS_MIN,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

@@ -2,6 +2,7 @@
 
 mod log;
 mod sources;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::worker::context::ListenProtocol;
 pub use log::{LogArgs, LogOptions, LogTarget};
 pub(crate) use log::{LogFile, open_in_state_dir};
 pub use sources::{GeoipArgs, SourceArgs};
+pub use tls::TlsPreset;
 
 /// Postern's relay: the public edge. Accepts clients and connectors' tunnels, and forwards requests from one to the other.
 #[derive(Debug, Clone, Parser)]
@@ -43,6 +45,9 @@ pub struct Args {
     /// Addresses for plain HTTP: applications published as http://; others are sent on to https://
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub listen_http: Vec<SocketAddr>,
+    /// The versions of TLS that clients may speak
+    #[arg(long, value_enum, default_value_t = TlsPreset::Intermediate)]
+    pub tls: TlsPreset,
     /// Worker threads; default: one per CPU this process may run on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: Option<u16>,
@@ -135,6 +140,8 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// `--listen-http`
     pub listen_http: Vec<SocketAddr>,
+    /// `--tls`
+    pub tls: TlsPreset,
     /// `--workers`, or one per CPU of the inherited affinity mask
     pub workers: u16,
     /// `--io`
@@ -238,6 +245,7 @@ impl Args {
             control,
             listen: self.listen,
             listen_http: self.listen_http,
+            tls: self.tls,
             workers: self.workers.unwrap_or(cpus).clamp(1, WORKERS_MAX),
             io: self.io,
             ebpf: self.ebpf,

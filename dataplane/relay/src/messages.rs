@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::{IoBackend, LogFile};
+use crate::args::{IoBackend, LogFile, TlsPreset};
 use crate::worker::context::ListenProtocol;
 use crate::worker::recorder::LogFields;
 
@@ -134,6 +134,8 @@ pub(crate) struct Bootstrap {
     pub(crate) log_fields: LogFields,
     /// Which databases of addresses follow.
     pub(crate) geoip: Vec<Database>,
+    /// What clients may speak.
+    pub(crate) tls: TlsPreset,
     /// The control CA's certificate when control dials in; with a Unix link control states it itself.
     pub(crate) trust_anchor_pem: Option<String>,
 }

@@ -30,8 +30,10 @@ pub struct Published {
     pub relay: Option<RelayId>,
     /// Routes and certificates; empty without a snapshot.
     pub plan: Arc<Plan>,
-    /// For clients: certificates by SNI out of the plan, TLS 1.3 and 1.2, tickets. No client certificate.
+    /// For clients: certificates by SNI out of the plan, TLS 1.3 and, unless `--tls modern`, 1.2, tickets. No client certificate.
     pub tls: Arc<ServerConfig>,
+    /// The same for TLS 1.3 alone, where an application asks for that.
+    pub(crate) tls13: Option<Arc<ServerConfig>>,
     /// For clients that show a device: the same certificates, a client certificate if they have one, no resumption. `None` where
     /// there is no host for it.
     pub(crate) devices_tls: Option<Arc<ServerConfig>>,
@@ -64,7 +66,8 @@ impl Published {
         {
             return (Arc::clone(devices), OpenedFor::Devices(name.clone()));
         }
-        (Arc::clone(&self.tls), OpenedFor::Applications(server_name))
+        let strict = self.tls13.as_ref().filter(|_| self.plan.needs_tls13(server_name.as_deref()));
+        (Arc::clone(strict.unwrap_or(&self.tls)), OpenedFor::Applications(server_name))
     }
 
     /// Whether a tunnel of `connector`, enrolled in `group`, may exist.

@@ -1,6 +1,4 @@
-//! `postern relay …` and `postern cert …`.
-
-use std::path::PathBuf;
+//! `postern relay …`.
 
 use clap::Subcommand;
 use postern_model::ids::Name;
@@ -54,33 +52,6 @@ public key."
         /// Leave the keys as they are: nobody else can have got at those on it
         #[arg(long)]
         keep_keys: bool,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum CertCommand {
-    /// Add a certificate; applications whose host it covers use it when they name no other
-    #[command(after_help = "Examples:
-  postern cert add --cert wildcard.pem --key wildcard.key")]
-    Add {
-        /// Certificate chain, PEM, leaf first
-        #[arg(long, value_name = "FILE")]
-        cert: PathBuf,
-        /// Its private key, PEM, unencrypted
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
-    /// List certificates
-    #[command(after_help = "Examples:
-  postern cert list")]
-    List,
-    /// Remove a certificate that no application shows
-    #[command(after_help = "Examples:
-  postern cert remove k1-2")]
-    Remove {
-        /// Its id
-        #[arg(value_parser = reference)]
-        id: String,
     },
 }
 

@@ -1,25 +1,22 @@
-//! `postern app …` and `postern cert …`.
+//! `postern app …`.
 
 mod check;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::Result;
-use postern_model::admin::{
-    AddCertificate, AppPublished, AppView, CertificateView, Changed, List, PublishApp, SetApp, path,
-};
+use postern_model::admin::{AppPublished, AppView, Changed, List, PublishApp, SetApp, path};
 use postern_model::config::{CertificateOrigin, Preauth};
 use postern_model::secret::SecretText;
 use postern_service::secret;
 
 use super::Context;
-use crate::args::{AppCommand, CertCommand, PublishArgs, SetArgs};
+use crate::args::{AppCommand, PublishArgs, SetArgs};
 use crate::client::{read_text, segment};
-use crate::output::{Output, details, joined};
-use crate::time_text::{relative, utc};
+use crate::output::{Output, details};
+use crate::time_text::utc;
 
 pub(super) fn run(context: &Context, command: AppCommand) -> Result<ExitCode> {
     let Context { client, output } = context;
@@ -50,28 +47,6 @@ pub(super) fn run(context: &Context, command: AppCommand) -> Result<ExitCode> {
         }
     };
     shown.map(|()| ExitCode::SUCCESS)
-}
-
-pub(super) fn run_cert(context: &Context, command: CertCommand) -> Result<()> {
-    let Context { client, output } = context;
-    let tenant = client.tenant();
-    match command {
-        CertCommand::Add { cert, key } => {
-            let asked = AddCertificate { certificate_pem: read_text(&cert)?, key_pem: read_key(&key)? };
-            let made: CertificateView = client.post(&path::certificates(&tenant), &asked)?;
-            output.show(&made, |made| {
-                format!("certificate {} added: {}, until {}\n", made.id, joined(&made.hosts), utc(made.not_after_unix))
-            })
-        }
-        CertCommand::List => {
-            let list: List<CertificateView> = client.get(&path::certificates(&tenant))?;
-            output.show(&list, |list| certificate_table(*output, &list.items))
-        }
-        CertCommand::Remove { id } => {
-            let changed: Changed = client.delete(&path::certificate(&tenant, &segment(&id)))?;
-            output.changed(&changed, &format!("certificate {id} removed"), &changed.warnings)
-        }
-    }
 }
 
 fn publication(args: PublishArgs) -> Result<PublishApp> {
@@ -168,26 +143,6 @@ fn setting(name: &str, value: &str) -> String {
     }
 }
 
-fn certificate_table(output: Output, certificates: &[CertificateView]) -> String {
-    let now = SystemTime::now();
-    let table = output.table(["ID", "HOSTS", "ORIGIN", "EXPIRES", "SHOWN BY"]).rows(certificates, |certificate| {
-        [
-            certificate.id.to_string(),
-            joined(&certificate.hosts),
-            origin(certificate.origin).into(),
-            relative(certificate.not_after_unix, now),
-            shown_by(certificate),
-        ]
-    });
-    table.render("no certificates")
-}
-
-fn shown_by(certificate: &CertificateView) -> String {
-    let apps = certificate.apps.iter().map(ToString::to_string);
-    let host = certificate.device_host.iter().map(|host| format!("device host {host}"));
-    apps.chain(host).collect::<Vec<_>>().join(", ")
-}
-
 fn preauth(preauth: Preauth) -> &'static str {
     match preauth {
         Preauth::Passthrough => "passthrough",
@@ -195,7 +150,7 @@ fn preauth(preauth: Preauth) -> &'static str {
     }
 }
 
-fn origin(origin: CertificateOrigin) -> &'static str {
+pub(super) fn origin(origin: CertificateOrigin) -> &'static str {
     match origin {
         CertificateOrigin::Issued => "issued by Postern",
         CertificateOrigin::Given => "given",

@@ -10,7 +10,7 @@ use super::directory::{decoded, switch};
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
-use crate::{apply, apps, certificates, checks, networks, relays, rollout, service_tokens, tenants, throttle};
+use crate::{apply, apps, checks, networks, relays, rollout, service_tokens, tenants, throttle};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -32,6 +32,7 @@ pub(super) async fn answer(
     match segments.as_slice() {
         ["v1", "tenants", tenant, "apps", rest @ ..] => ask.apps(tenant, rest).await,
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
+        ["v1", "tenants", tenant, "certificates", rest @ ..] => ask.certificates(tenant, rest).await,
         ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
         ["v1", "tenants", tenant, "networks", rest @ ..] => ask.networks(tenant, rest).await,
         ["v1", "tenants", tenant, "users", rest @ ..] => ask.users(tenant, rest, query).await,
@@ -97,7 +98,6 @@ impl Ask<'_> {
             (&Method::GET, [tenant]) => reply(&tenants::show(control, &tenants::find(control, tenant)?)?),
             (&Method::DELETE, [tenant]) => reply(&tenants::delete(control, actor, &tenants::find(control, tenant)?)?),
             (_, [tenant, "connector-groups", rest @ ..]) => self.groups(tenant, rest),
-            (_, [tenant, "certificates", rest @ ..]) => self.certificates(tenant, rest),
             _ => Err(self.no_route()),
         }
     }
@@ -161,17 +161,6 @@ impl Ask<'_> {
                 changed.warnings.extend(rollout::confirmed(control, changed.version).await);
                 reply(&changed)
             }
-            _ => Err(self.no_route()),
-        }
-    }
-
-    fn certificates(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
-        let Self { control, actor, .. } = *self;
-        let tenant = tenants::find(control, tenant)?;
-        match (self.method, rest) {
-            (&Method::GET, []) => reply(&list(certificates::list(control, &tenant))),
-            (&Method::POST, []) => created(&certificates::add(control, actor, &tenant, &self.body()?)?),
-            (&Method::DELETE, [id]) => reply(&certificates::remove(control, actor, &tenant, id)?),
             _ => Err(self.no_route()),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> R
     if certificate_pem.is_some() {
         certificates::drop_issued(&control.snapshot(), host.as_str(), None, &mut draft);
     }
-    certificates::for_host(control, tenant.id, host.as_str(), (certificate_pem, key_pem), &mut draft)
+    let chosen = certificates::for_host(control, tenant.id, host.as_str(), (certificate_pem, key_pem), &mut draft)
         .map_err(|problem| problem.about("cert"))?;
     let after = IdentityApp { device_host: Some(host), ..before.clone() };
     if before != after {
@@ -34,7 +34,7 @@ pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> R
         drop_certificate(control, &before, &after, &mut draft);
     }
     let version = if draft.is_empty() { control.snapshot().version } else { control.commit(actor, draft)? };
-    let warnings = shadowed(&control.snapshot(), &after).into_iter().collect();
+    let warnings = shadowed(&control.snapshot(), &after).into_iter().chain(chosen.warnings).collect();
     Ok(IdentityPublished { identity: identity::show(control)?, version, warnings })
 }
 

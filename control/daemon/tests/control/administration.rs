@@ -122,6 +122,37 @@ fn given_certificates_are_checked_and_replaced_in_place() {
 }
 
 #[test]
+fn a_certificate_is_replaced_by_its_id() {
+    const CERTIFICATES: &str = "/v1/tenants/default/certificates";
+    let world = World::start();
+    let make = |host: &str| {
+        let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+        json!({"certificate_pem": made.cert.pem(), "key_pem": made.signing_key.serialize_pem()})
+    };
+    let added: Value = world.done("POST", CERTIFICATES, &make("a.localhost"));
+    assert!(added["warnings"][0].as_str().unwrap().contains("self-signed"), "{added}");
+    let path = format!("{CERTIFICATES}/{}", added["id"].as_str().unwrap());
+    // While nothing shows it, it may become one for another host.
+    let replaced: Value = world.done("PUT", &path, &make("b.localhost"));
+    assert_eq!((&replaced["id"], &replaced["hosts"]), (&added["id"], &json!(["b.localhost"])));
+    let published = world.publish("b", "https://b.localhost");
+    assert_eq!(published["app"]["certificate"]["id"], added["id"], "it covers the host");
+    let (code, detail) = world.refused("PUT", &path, &make("a.localhost"));
+    assert_eq!(code, "certificate-invalid");
+    assert!(detail.contains("does not cover b.localhost: it is for a.localhost"), "{detail}");
+    let shown: Value = world.done("GET", &path, &Value::Null);
+    assert_eq!((&shown["sha256"], &shown["apps"]), (&replaced["sha256"], &json!(["b"])));
+    assert!(shown["serial"].as_str().unwrap().contains(':') && shown["days_left"].as_u64().unwrap() > 1_000, "{shown}");
+    let mut with_response = make("b.localhost");
+    with_response["ocsp"] = json!("MAA=");
+    let (_, detail) = world.refused("PUT", &path, &with_response);
+    assert!(detail.contains("no certificate of the issuer"), "{detail}");
+    let missing = format!("{CERTIFICATES}/k1-99");
+    assert_eq!(world.refused("PUT", &missing, &make("b.localhost")).0, "not-found");
+    assert_eq!(world.refused("GET", &missing, &Value::Null).0, "not-found");
+}
+
+#[test]
 fn tenants_are_kept_apart() {
     let world = World::start();
     let acme: Value = world.done("POST", "/v1/tenants", &json!({"name": "acme"}));

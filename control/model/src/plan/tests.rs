@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::assertion::AssertionKey;
-use crate::config::{CertificateOrigin, Group, Tenant};
+use crate::config::{Certificate, CertificateOrigin, Group, Tenant};
 use crate::device::{AuthorityCertificate, DeviceAuthority};
 use crate::identity::IdentityApp;
 use crate::secret::SecretText;
@@ -36,6 +36,7 @@ fn certificate(seq: u32, hosts: &[&str]) -> Certificate {
         key_pem: SecretText::new(KEY.into()),
         not_after_unix: 0,
         origin: CertificateOrigin::Given,
+        staple: None,
     }
 }
 
@@ -304,4 +305,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn one_application_for_tls_1_3_makes_its_host_so() {
+    let mut snapshot = snapshot(&[
+        "https://a.example.com/".into(),
+        "https://a.example.com/strict/".into(),
+        "https://b.example.com/".into(),
+        "https://*.example.com/".into(),
+    ]);
+    let plain = Plan::build(&snapshot).unwrap();
+    assert!(!plain.asks_tls13() && !plain.needs_tls13(None) && !plain.needs_tls13(Some("a.example.com")));
+    for seq in [2, 4] {
+        let app = snapshot.apps.get_mut(&AppId::new(TenantId::DEFAULT, seq)).unwrap();
+        app.settings.insert("tls_min".into(), "1.3".into());
+    }
+    let plan = Plan::build(&snapshot).unwrap();
+    assert!(plan.asks_tls13());
+    for (host, needs) in [
+        (None, true),
+        (Some("a.example.com"), true),
+        (Some("A.Example.com"), true),
+        (Some("b.example.com"), false),
+        (Some("c.example.com"), true),
+        (Some("example.org"), false),
+    ] {
+        assert_eq!(plan.needs_tls13(host), needs, "{host:?}");
+    }
+    assert_eq!(plan.certificates().count(), 1);
 }

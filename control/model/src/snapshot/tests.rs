@@ -29,6 +29,7 @@ fn certificate(tenant: u32, seq: u32) -> Certificate {
         key_pem: SecretText::new(String::new()),
         not_after_unix: 0,
         origin: CertificateOrigin::Issued,
+        staple: None,
     }
 }
 

@@ -14,6 +14,8 @@ fn defaults_come_from_the_machine() {
     assert_eq!(options.listen.len(), 2);
     assert_eq!(options.control, ControlLink::Unix(PathBuf::from("/run/c.sock")));
     assert_eq!(options.grace_period, Duration::from_secs(30));
+    assert_eq!(options.tls, TlsPreset::Intermediate);
+    assert_eq!(check(&["--tls", "modern"]).unwrap().tls, TlsPreset::Modern);
 }
 
 #[test]

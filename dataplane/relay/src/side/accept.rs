@@ -83,7 +83,10 @@ mod tests {
         let mut identity = Identity::load_or_make(&Folder::new(held.path())).unwrap();
         identity.take_issued(&authority.issue_relay(&identity.request_pem().unwrap())).unwrap();
         let trusted = Authority::read(&authority.pem).unwrap();
-        let config = TlsConfigs::new().unwrap().control(identity.issued().unwrap(), &trusted).unwrap();
+        let config = TlsConfigs::new(crate::args::TlsPreset::default())
+            .unwrap()
+            .control(identity.issued().unwrap(), &trusted)
+            .unwrap();
         World { authority, config }
     }
 

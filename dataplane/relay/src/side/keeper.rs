@@ -1,14 +1,14 @@
 //! Keeps what the relay knows: identity, authority, state; on disk and in force. Control's messages go in, answers and
 //! publications come out. It never waits for anything but the disk.
 
-use std::collections::BTreeMap;
+mod publication;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use postern_model::delta::Delta;
-use postern_model::group_config::SignedGroupConfig;
-use postern_model::ids::{Epoch, GroupId, RelayId};
+use postern_model::ids::{Epoch, RelayId};
 use postern_model::link::{Hello, PROTOCOL, RelayStatus, ToControl, Welcome};
 use postern_model::snapshot::Snapshot;
 use rustls::ServerConfig;
@@ -19,10 +19,12 @@ use super::identity::Identity;
 use super::seal::Seal;
 use super::state::{FollowedState, Saved, Settled};
 use super::tls::{Authority, ClientCertificates, TlsConfigs};
+use crate::args::TlsPreset;
 use crate::limit::{LimitTable, monotonic_ns};
 use crate::limits::{SAVE_RETRY_INTERVAL, STATE_BYTES_MAX};
 use crate::network::NetworkTable;
 use crate::published::{ConfigHandle, Published};
+use publication::{first_publication, shared_group_configs};
 
 /// All of it.
 #[derive(Debug)]
@@ -53,7 +55,11 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Loads what is there. A state that cannot be read is not fatal: control has it; the second value says so.
-    pub(crate) fn load(folder: Folder, trust_anchor_pem: Option<&str>) -> anyhow::Result<(Self, Option<String>)> {
+    pub(crate) fn load(
+        folder: Folder,
+        trust_anchor_pem: Option<&str>,
+        preset: TlsPreset,
+    ) -> anyhow::Result<(Self, Option<String>)> {
         let unusable = || format!("the state folder {} cannot be used", folder.as_ref().display());
         let seal = Seal::load_or_make(&folder).with_context(unusable)?;
         let identity = Identity::load_or_make(&folder).with_context(unusable)?;
@@ -62,7 +68,7 @@ impl Keeper {
             Ok(saved) => (saved, None),
             Err(error) => (None, Some(format!("{error:#}; starting without it until control sends it again"))),
         };
-        let configs = TlsConfigs::new()?;
+        let configs = TlsConfigs::new(preset)?;
         let first = first_publication(&configs, &identity);
         let mut keeper = Self {
             authority_is_given: authority.is_some(),
@@ -308,6 +314,7 @@ impl Keeper {
             permits,
             sessions: Arc::clone(&held.sessions),
             relay: self.relay,
+            tls13: served.plan.asks_tls13().then(|| self.configs.clients_tls13(Arc::clone(&certificates))),
             plan: served.plan,
             tls: self.configs.clients(certificates),
             devices_tls,
@@ -356,38 +363,6 @@ fn load_saved(folder: &Folder, seal: &Seal) -> anyhow::Result<Option<Saved<Snaps
     let Some(sealed) = folder.read(STATE_FILE, STATE_BYTES_MAX)? else { return Ok(None) };
     let plain = seal.open(&sealed)?;
     Ok(Some(serde_json::from_slice(&plain).context("the saved state cannot be read")?))
-}
-
-/// Nothing published: every host is unknown.
-fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Published {
-    let plan = Arc::default();
-    let fallback = Arc::clone(identity.self_signed());
-    let certificates = ClientCertificates { plan: Arc::clone(&plan), keys: BTreeMap::new(), fallback };
-    Published {
-        sequence: 0,
-        version: 0,
-        permits: 0,
-        sessions: Arc::default(),
-        relay: None,
-        tls: configs.clients(Arc::new(certificates)),
-        devices_tls: None,
-        plan,
-        tunnel_tls: None,
-        group_configs: BTreeMap::new(),
-        connectors: BTreeMap::new(),
-        limits: Arc::default(),
-        networks: Arc::default(),
-        countries: Arc::default(),
-    }
-}
-
-/// Those that did not change stay the same allocation, so that workers can tell by the pointer.
-fn shared_group_configs(held: &Published, snapshot: &Snapshot) -> BTreeMap<GroupId, Arc<SignedGroupConfig>> {
-    let share = |(group, config): (&GroupId, &SignedGroupConfig)| {
-        let same = held.group_configs.get(group).filter(|held| held.as_ref() == config);
-        (*group, same.cloned().unwrap_or_else(|| Arc::new(config.clone())))
-    };
-    snapshot.group_configs.iter().map(share).collect()
 }
 
 const STATE_FILE: &str = "state.sealed";

@@ -51,6 +51,7 @@ impl Figures {
         durations(&mut page, &by_app);
         self.refusals(&mut page);
         self.limiters(&mut page);
+        self.certificates(&mut page);
         connectors(&mut page, shown);
         kernel(&mut page, &shown.kernel);
         let lost = self.losses.dropped();
@@ -104,6 +105,16 @@ impl Figures {
         let mut family = page.family("postern_relay_refusals_total", Kind::Counter, help);
         for (code, count) in sums {
             family.sample(&[("code", code)], count);
+        }
+    }
+
+    fn certificates(&self, page: &mut Page) {
+        let plan = Arc::clone(&self.config.current().plan);
+        let help = "End of a certificate that clients are shown, Unix time, by certificate and its first host.";
+        let mut family = page.family("postern_relay_certificate_not_after_timestamp_seconds", Kind::Gauge, help);
+        for certificate in plan.certificates().take(APPS_SHOWN_MAX) {
+            let id = certificate.id.to_string();
+            family.sample(&[("certificate", &id), ("host", &certificate.host)], certificate.not_after_unix);
         }
     }
 

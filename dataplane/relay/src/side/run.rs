@@ -90,7 +90,8 @@ impl Side {
     /// Loads everything from disk; no thread and no network yet.
     pub(crate) fn prepare(parts: SideParts<'_>) -> anyhow::Result<(Self, Vec<SideSender>)> {
         let SideParts { channel, admin, access_log, geoip, process, mut warnings, bootstrap } = parts;
-        let (keeper, damage) = Keeper::load(Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref())?;
+        let (folder, anchor) = (Folder::here(&bootstrap.state_dir), bootstrap.trust_anchor_pem.as_deref());
+        let (keeper, damage) = Keeper::load(folder, anchor, bootstrap.tls)?;
         warnings.extend(damage);
         let countries = Arc::clone(&keeper.handle().current().countries);
         warnings.extend(geoip.into_iter().filter_map(|(of, file)| files::read_database(&countries, of, file)));

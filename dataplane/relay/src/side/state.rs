@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postern_model::config::Certificate;
 use postern_model::delta::Delta;
 use postern_model::ids::{CertificateId, RelayId};
@@ -136,8 +138,9 @@ fn certified(certificate: &Certificate) -> Result<CertifiedKey, String> {
     let chain = chain.map_err(|_| "the chain cannot be read")?;
     let key =
         PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes()).map_err(|_| "the key cannot be read")?;
-    let key =
+    let mut key =
         CertifiedKey::new(chain, any_supported_type(&key).map_err(|_| "the key is of a kind that cannot be used")?);
+    key.ocsp = certificate.staple.as_ref().and_then(|staple| STANDARD.decode(&staple.response).ok());
     match key.keys_match() {
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
             Err(String::from("the key is not the certificate's"))

@@ -117,6 +117,7 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
         key_pem: SecretText::new(key.serialize_pem()),
         not_after_unix: 4_000_000_000,
         origin: CertificateOrigin::Issued,
+        staple: None,
     };
     let connector =
         Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };
@@ -135,7 +136,9 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
 /// A state in force as a relay's side thread puts it there.
 pub(crate) fn kept(snapshot: Snapshot) -> ConfigHandle {
     let held = tempfile::tempdir().unwrap();
-    let (mut keeper, _) = super::keeper::Keeper::load(super::disk::Folder::new(held.path()), None).unwrap();
+    let (mut keeper, _) =
+        super::keeper::Keeper::load(super::disk::Folder::new(held.path()), None, crate::args::TlsPreset::default())
+            .unwrap();
     keeper.snapshot(snapshot);
     keeper.settle();
     keeper.handle().clone()
@@ -153,6 +156,7 @@ pub(crate) fn published() -> Published {
         plan: Arc::new(Plan::build(&snapshot(1)).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()))),
         devices_tls: None,
+        tls13: None,
         tunnel_tls: None,
         group_configs: BTreeMap::new(),
         connectors: BTreeMap::new(),

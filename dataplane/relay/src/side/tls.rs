@@ -10,33 +10,54 @@ use postern_model::ids::CertificateId;
 use postern_model::plan::Plan;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, VerifierBuilderError,
     WebPkiClientVerifier,
 };
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::version::{TLS12, TLS13};
+use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use crate::args::TlsPreset;
 
 /// Makes server configurations; holds what they have in common for the life of the process.
 pub(crate) struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     /// Shared by all workers and all versions of the clients' configuration, and by nothing else. Keys rotate inside.
     client_tickets: Arc<dyn ProducesTickets>,
+    /// What clients may speak.
+    client_versions: &'static [&'static SupportedProtocolVersion],
 }
 
 impl TlsConfigs {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(preset: TlsPreset) -> io::Result<Self> {
         let client_tickets = Ticketer::new().map_err(io::Error::other)?;
-        Ok(Self { provider: Arc::new(aws_lc_rs::default_provider()), client_tickets })
+        let client_versions = match preset {
+            TlsPreset::Modern => ONLY_TLS13,
+            TlsPreset::Intermediate => rustls::ALL_VERSIONS,
+        };
+        Ok(Self { provider: Arc::new(aws_lc_rs::default_provider()), client_tickets, client_versions })
     }
 
-    /// For clients: TLS 1.3 and 1.2, resumption by ticket, no early data.
+    /// For clients: what the preset lets them speak, resumption by ticket, no early data.
     pub(crate) fn clients(&self, certificates: Arc<ClientCertificates>) -> Arc<ServerConfig> {
-        let builder = self.builder(&[&TLS13, &TLS12]).with_no_client_auth();
+        self.clients_with(self.client_versions, certificates)
+    }
+
+    /// For clients of hosts that are for TLS 1.3 alone. Tickets are those of other clients: a server name is part of each.
+    pub(crate) fn clients_tls13(&self, certificates: Arc<ClientCertificates>) -> Arc<ServerConfig> {
+        self.clients_with(ONLY_TLS13, certificates)
+    }
+
+    fn clients_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        certificates: Arc<ClientCertificates>,
+    ) -> Arc<ServerConfig> {
+        let builder = self.builder(versions).with_no_client_auth();
         let mut config = builder.with_cert_resolver(certificates);
         config.alpn_protocols = client_alpn();
         config.ticketer = Arc::clone(&self.client_tickets);
@@ -52,7 +73,7 @@ impl TlsConfigs {
         certificates: Arc<ClientCertificates>,
         authorities: &[CertificateDer<'static>],
     ) -> Arc<ServerConfig> {
-        let builder = self.builder(&[&TLS13, &TLS12]).with_client_cert_verifier(self.devices_verifier(authorities));
+        let builder = self.builder(self.client_versions).with_client_cert_verifier(self.devices_verifier(authorities));
         Arc::new(without_resumption(builder.with_cert_resolver(certificates), client_alpn()))
     }
 
@@ -187,12 +208,18 @@ impl ResolvesServerCert for ClientCertificates {
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let planned = client.server_name().and_then(|name| self.plan.certificate(name));
         let key = planned.and_then(|planned| self.keys.get(&planned.id)).unwrap_or(&self.fallback);
+        let staple_until = planned.and_then(|planned| planned.staple_until_unix);
+        if staple_until.is_some_and(|until| until <= UnixTime::now().as_secs()) {
+            // Control takes it out, unless it is away: browsers refuse one that is over, and take none at all.
+            return Some(Arc::new(CertifiedKey { ocsp: None, ..CertifiedKey::clone(key) }));
+        }
         Some(Arc::clone(key))
     }
 }
 
 /// Names of devices' authorities in one handshake: beyond that none is named, and browsers offer any certificate that they have.
 const AUTHORITY_NAMES_BYTES_MAX: usize = 16 << 10;
+const ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
 /// ALPN of tunnels.
 const TUNNEL_ALPN: &[u8] = b"postern-tunnel/1";
 

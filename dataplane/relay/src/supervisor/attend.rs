@@ -223,6 +223,7 @@ impl Supervisor {
             access_log: self.options.log.file(),
             log_fields: self.options.log.fields,
             geoip: geoip.iter().map(|(of, _)| *of).collect(),
+            tls: self.options.tls,
             trust_anchor_pem: self.trust_anchor_pem.clone(),
         };
         let state_dir = self.state_dir.descriptor()?;

@@ -106,6 +106,7 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         plan: Arc::new(Plan::build(&snapshot).unwrap()),
         tls: Arc::new(tls.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))),
         devices_tls: None,
+        tls13: None,
         tunnel_tls: None,
         group_configs: Default::default(),
         connectors: (1..=9).map(|nth| (ConnectorId::new(TenantId::DEFAULT, nth), GroupId::DEFAULT)).collect(),

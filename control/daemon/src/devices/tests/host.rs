@@ -96,7 +96,7 @@ fn the_only_certificate_of_the_device_host_is_not_removed() {
     assert_eq!(first.len(), 1);
     assert_eq!(code(world.drop_certificate(first[0])), "still-used");
     let (certificate_pem, key_pem) = pair("*.example.com");
-    let wider = postern_model::admin::AddCertificate { certificate_pem, key_pem };
+    let wider = postern_model::admin::AddCertificate { certificate_pem, key_pem, ocsp: None };
     certificates::add(&world.control, &Actor::Control, &world.tenant, &wider).unwrap();
     assert_eq!(world.good().len(), 2);
     world.prune();

@@ -1,15 +1,17 @@
 //! What the keeper serves after good and bad news from control, and after a restart.
 
 mod devices;
+mod versions;
 
 use super::*;
 use crate::side::testing::{self, HOST, app_put, snapshot};
 use postern_model::config::Preauth;
-use postern_model::ids::{ConnectorId, TenantId};
+use postern_model::group_config::SignedGroupConfig;
+use postern_model::ids::{ConnectorId, GroupId, TenantId};
 use tempfile::TempDir;
 
 fn load(held: &TempDir) -> Keeper {
-    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None).unwrap();
+    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None, TlsPreset::default()).unwrap();
     assert_eq!(warning, None);
     keeper
 }
@@ -190,12 +192,12 @@ fn tunnels_wait_for_controls_welcome_and_survive_a_restart() {
 fn another_control_than_the_trusted_one_is_refused() {
     let held = tempfile::tempdir().unwrap();
     let trusted = testing::Authority::new();
-    let (mut keeper, _) = Keeper::load(Folder::new(held.path()), Some(&trusted.pem)).unwrap();
+    let (mut keeper, _) = Keeper::load(Folder::new(held.path()), Some(&trusted.pem), TlsPreset::default()).unwrap();
     assert!(keeper.control_tls().is_some());
     let foreign = welcome(&keeper, &testing::Authority::new());
     assert!(keeper.welcome(&foreign).unwrap_err().to_string().contains("--trust-anchor"));
     assert!(keeper.handle().current().tunnel_tls.is_none());
-    assert!(Keeper::load(Folder::new(held.path()), Some("no PEM")).is_err());
+    assert!(Keeper::load(Folder::new(held.path()), Some("no PEM"), TlsPreset::default()).is_err());
 }
 
 #[test]
@@ -209,7 +211,7 @@ fn a_damaged_state_is_reported_and_the_relay_starts_without_it() {
     let last = sealed.len() - 1;
     sealed[last] ^= 1;
     std::fs::write(&file, sealed).unwrap();
-    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None).unwrap();
+    let (keeper, warning) = Keeper::load(Folder::new(held.path()), None, TlsPreset::default()).unwrap();
     assert!(warning.unwrap().contains("damaged"));
     assert_eq!(keeper.handle().current().version, 0);
 }

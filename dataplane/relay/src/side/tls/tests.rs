@@ -1,6 +1,7 @@
 //! Two TLS ends in memory.
 
 mod devices;
+mod versions;
 
 use super::*;
 use crate::side::disk::Folder;
@@ -9,6 +10,7 @@ use crate::side::testing;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{ServerName, UnixTime};
+use rustls::version::TLS12;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, ServerConnection, SignatureScheme};
 
 /// These tests are about the server's doors: the client believes everything.
@@ -57,7 +59,7 @@ impl World {
     fn new() -> Self {
         let held = tempfile::tempdir().unwrap();
         let own = Arc::clone(Identity::load_or_make(&Folder::new(held.path())).unwrap().self_signed());
-        Self { configs: TlsConfigs::new().unwrap(), authority: testing::Authority::new(), own }
+        Self { configs: TlsConfigs::new(TlsPreset::default()).unwrap(), authority: testing::Authority::new(), own }
     }
 
     fn clients(&self) -> Arc<ServerConfig> {
@@ -99,7 +101,15 @@ fn connect(
     client: &Arc<ClientConfig>,
     server: &Arc<ServerConfig>,
 ) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
-    let name = ServerName::try_from("tunnel.postern.internal").unwrap();
+    connect_to("tunnel.postern.internal", client, server)
+}
+
+fn connect_to(
+    name: &'static str,
+    client: &Arc<ClientConfig>,
+    server: &Arc<ServerConfig>,
+) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
+    let name = ServerName::try_from(name).unwrap();
     let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
     let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
     for _ in 0..8 {

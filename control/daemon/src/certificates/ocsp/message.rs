@@ -1,0 +1,212 @@
+//! OCSP (RFC 6960): what a responder is asked, and what its answer says. A response counts when the certificate's issuer signed
+//! it, or a responder that the issuer has certified for it.
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postern_model::config::Staple;
+use rustls::crypto::aws_lc_rs::default_provider;
+use time::{Date, Month};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+
+use super::der::{
+    BIT_STRING, ENUMERATED, EXPLICIT, Element, INTEGER, OCTET_STRING, Reader, SEQUENCE, TIME, bits, write,
+};
+
+/// Why a response is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error("it is no OCSP response (DER)")]
+    Malformed,
+    #[error("the responder refuses to answer (status {0})")]
+    Refused(u8),
+    #[error("it says nothing of this certificate")]
+    OtherCertificate,
+    #[error("it says that the certificate is revoked: get another one")]
+    Revoked,
+    #[error("it says that the certificate is not known to its authority")]
+    Unknown,
+    #[error("it is signed neither by the certificate's issuer nor by a responder that the issuer certified")]
+    Untrusted,
+    #[error("it does not say until when it counts (nextUpdate)")]
+    Endless,
+    #[error("it does not count now: its time is over, or has not come")]
+    Untimely,
+}
+
+/// Reads a response and checks it: of this certificate, by its issuer, good, and valid now.
+pub(super) fn read(
+    response: &[u8],
+    leaf: &X509Certificate<'_>,
+    issuer: &X509Certificate<'_>,
+    now_unix: u64,
+) -> Result<Staple, Unusable> {
+    let basic = basic(response)?;
+    let signed = Signed::read(basic).ok_or(Unusable::Malformed)?;
+    if !is_signed_for(&signed, issuer, now_unix) {
+        return Err(Unusable::Untrusted);
+    }
+    let single = single(signed.data.content, leaf.raw_serial()).ok_or(Unusable::Malformed)?;
+    let mut single = single.ok_or(Unusable::OtherCertificate)?;
+    match single.element().ok_or(Unusable::Malformed)?.tag {
+        GOOD => {}
+        REVOKED => return Err(Unusable::Revoked),
+        _ => return Err(Unusable::Unknown), // what else there may be: nothing that says it is good
+    }
+    let from_unix = single.expect(TIME).and_then(unix).ok_or(Unusable::Malformed)?;
+    let until_unix = single.optional(EXPLICIT[0]).ok_or(Unusable::Endless)?;
+    let until_unix = Reader::new(until_unix).expect(TIME).and_then(unix).ok_or(Unusable::Malformed)?;
+    if until_unix <= now_unix || from_unix > now_unix + CLOCK_DIFFERENCE_S {
+        return Err(Unusable::Untimely);
+    }
+    Ok(Staple { response: STANDARD.encode(response), from_unix, until_unix })
+}
+
+/// What to ask of a certificate's responder.
+pub(super) fn request(leaf: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    let key = subject_public_key(issuer.public_key().raw)?.1;
+    let hash = |bytes: &[u8]| write(OCTET_STRING, &[digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref()]);
+    let (name_hash, key_hash) = (hash(leaf.issuer().as_raw()), hash(key));
+    let serial = write(INTEGER, &[leaf.raw_serial()]);
+    let id = write(SEQUENCE, &[&SHA1, &name_hash, &key_hash, &serial]);
+    // CertID in Request in a list of them in TBSRequest in OCSPRequest.
+    Some((0..4).fold(id, |inner, _| write(SEQUENCE, &[&inner])))
+}
+
+/// Where a certificate's responder is.
+pub(super) fn responder(leaf: &X509Certificate<'_>) -> Option<String> {
+    leaf.iter_extensions().find_map(|extension| {
+        let ParsedExtension::AuthorityInfoAccess(access) = extension.parsed_extension() else { return None };
+        let ocsp = access.accessdescs.iter().filter(|access| access.access_method.to_id_string() == OCSP_METHOD);
+        ocsp.map(|access| &access.access_location).find_map(|location| {
+            let GeneralName::URI(uri) = location else { return None };
+            Some((*uri).to_owned())
+        })
+    })
+}
+
+/// The content of the BasicOCSPResponse.
+fn basic(response: &[u8]) -> Result<&[u8], Unusable> {
+    let content = Reader::new(response).expect(SEQUENCE).ok_or(Unusable::Malformed)?;
+    let mut outer = Reader::new(content);
+    match outer.expect(ENUMERATED) {
+        Some([0]) => {}
+        Some([status]) => return Err(Unusable::Refused(*status)),
+        Some(_) | None => return Err(Unusable::Malformed),
+    }
+    response_bytes(outer).ok_or(Unusable::Malformed)
+}
+
+fn response_bytes(mut outer: Reader<'_>) -> Option<&[u8]> {
+    let mut explicit = Reader::new(outer.optional(EXPLICIT[0])?);
+    let mut bytes = Reader::new(explicit.expect(SEQUENCE)?);
+    let _kind = bytes.element()?;
+    let mut basic = Reader::new(bytes.expect(OCTET_STRING)?);
+    basic.expect(SEQUENCE)
+}
+
+/// The statement about the certificate with this serial number, from its status on; within, `None` where there is none.
+fn single<'a>(data: &'a [u8], serial: &[u8]) -> Option<Option<Reader<'a>>> {
+    let mut reader = Reader::new(data);
+    let _version = reader.optional(EXPLICIT[0]);
+    let _responder = reader.element()?;
+    let _produced = reader.expect(TIME)?;
+    let mut responses = Reader::new(reader.expect(SEQUENCE)?);
+    while let Some(response) = responses.element() {
+        let mut single = Reader::new(response.content);
+        let mut id = Reader::new(single.expect(SEQUENCE)?);
+        let _hash = id.expect(SEQUENCE)?;
+        let _name = id.expect(OCTET_STRING)?;
+        let _key = id.expect(OCTET_STRING)?;
+        if id.expect(INTEGER)? == serial {
+            return Some(Some(single));
+        }
+    }
+    Some(None)
+}
+
+/// What certificates and responses have in common: something, and a signature of it.
+struct Signed<'a> {
+    data: Element<'a>,
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+    rest: Reader<'a>,
+}
+
+impl<'a> Signed<'a> {
+    fn read(content: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(content);
+        let data = reader.element().filter(|data| data.tag == SEQUENCE)?;
+        let algorithm = reader.expect(SEQUENCE)?;
+        let signature = bits(reader.expect(BIT_STRING)?)?;
+        Some(Self { data, algorithm, signature, rest: reader })
+    }
+
+    /// By the key of a SubjectPublicKeyInfo.
+    fn is_signed_by(&self, public_key: &[u8]) -> bool {
+        let Some((kind, key)) = subject_public_key(public_key) else { return false };
+        let all = default_provider().signature_verification_algorithms.all;
+        let mut fitting = all.iter().filter(|algorithm| {
+            algorithm.signature_alg_id().as_ref() == self.algorithm && algorithm.public_key_alg_id().as_ref() == kind
+        });
+        fitting.any(|algorithm| algorithm.verify_signature(key, self.data.whole, self.signature).is_ok())
+    }
+}
+
+fn is_signed_for(response: &Signed<'_>, issuer: &X509Certificate<'_>, now_unix: u64) -> bool {
+    if response.is_signed_by(issuer.public_key().raw) {
+        return true;
+    }
+    let mut rest = response.rest;
+    let Some(certificates) = rest.optional(EXPLICIT[0]) else { return false };
+    let Some(certificates) = Reader::new(certificates).expect(SEQUENCE) else { return false };
+    let mut certificates = Reader::new(certificates);
+    while let Some(certificate) = certificates.element() {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate.whole) else { continue };
+        let is_vouched_for =
+            Signed::read(certificate.content).is_some_and(|signed| signed.is_signed_by(issuer.public_key().raw));
+        if is_vouched_for && is_responder(&parsed, now_unix) && response.is_signed_by(parsed.public_key().raw) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a certificate is for signing responses, and valid.
+fn is_responder(certificate: &X509Certificate<'_>, now_unix: u64) -> bool {
+    let usage = certificate.extended_key_usage().ok().flatten();
+    let now = i64::try_from(now_unix).unwrap_or(i64::MAX);
+    let validity = certificate.validity();
+    let is_valid = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now);
+    is_valid && usage.is_some_and(|usage| usage.value.ocsp_signing)
+}
+
+/// Algorithm (the content of its SEQUENCE) and key of a SubjectPublicKeyInfo.
+fn subject_public_key(whole: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut content = Reader::new(Reader::new(whole).expect(SEQUENCE)?);
+    let algorithm = content.expect(SEQUENCE)?;
+    Some((algorithm, bits(content.expect(BIT_STRING)?)?))
+}
+
+/// Seconds since 1970 of a GeneralizedTime as DER has it: `20300131235959Z`.
+fn unix(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let digits = Some(text).filter(|text| text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let number = |at: std::ops::Range<usize>| digits.get(at)?.parse::<u8>().ok();
+    let year = digits.get(..4)?.parse().ok()?;
+    let date = Date::from_calendar_date(year, Month::try_from(number(4..6)?).ok()?, number(6..8)?).ok()?;
+    let time = date.with_hms(number(8..10)?, number(10..12)?, number(12..14)?).ok()?;
+    u64::try_from(time.assume_utc().unix_timestamp()).ok()
+}
+
+/// The AlgorithmIdentifier of SHA-1, which all responders know certificates by.
+const SHA1: [u8; 11] = [0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00];
+const OCSP_METHOD: &str = "1.3.6.1.5.5.7.48.1";
+const GOOD: u8 = 0x80;
+const REVOKED: u8 = 0xa1;
+/// A responder's clock may be so much ahead.
+const CLOCK_DIFFERENCE_S: u64 = 300;
+
+#[cfg(test)]
+mod tests;
