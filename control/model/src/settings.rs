@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod body;
 mod portal;
 mod request;
 mod saml;
@@ -12,6 +13,8 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
+pub use body::BodyTranslation;
+use body::TRANSLATE_BODY;
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
@@ -52,6 +55,8 @@ pub struct AppSettings {
     pub sso_assertion: Option<HeaderName>,
     /// `sso_saml_…`: how the application takes SAML assertions, with `sso=saml` alone.
     pub sso_saml: Option<SamlSettings>,
+    /// `translate_body`: of which kinds of content URLs are translated. Default none.
+    pub translate_body: BodyTranslation,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -154,6 +159,7 @@ impl Default for AppSettings {
             sso_headers: SsoHeaders::standard(),
             sso_assertion: None,
             sso_saml: None,
+            translate_body: BodyTranslation::default(),
         }
     }
 }
@@ -224,6 +230,7 @@ impl AppSettings {
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             MFA => self.mfa = mfa(value)?,
+            TRANSLATE_BODY => self.translate_body = BodyTranslation::parse(value)?,
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
@@ -289,6 +296,7 @@ pub const SETTINGS: &[&str] = &[
     SSO_FORM[4],
     SSO_FORM[5],
     SSO_FORM[6],
+    TRANSLATE_BODY,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";
