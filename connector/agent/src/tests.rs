@@ -8,6 +8,7 @@ mod proven;
 mod requests;
 mod sso;
 pub(crate) mod tls;
+mod translated;
 mod tunnels;
 mod vault;
 mod world;

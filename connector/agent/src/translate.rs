@@ -8,7 +8,7 @@ use crate::embed::is_built_in;
 use crate::failure::{Failed, Fault};
 
 /// What users wrote in their address bar, kept to translate the answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct External {
     scheme: &'static str,
     authority: Authority,
@@ -81,7 +81,7 @@ impl External {
     }
 
     /// The way back, for whole URLs and for paths.
-    fn outwards(&self, url: &str, backend: &Backend) -> Option<String> {
+    pub(crate) fn outwards(&self, url: &str, backend: &Backend) -> Option<String> {
         let (origin, rest) = match url.strip_prefix(&internal_origin(backend)) {
             Some(rest) => (format!("{}{}", self.scheme, self.authority.as_str()), rest),
             None if url.starts_with('/')
