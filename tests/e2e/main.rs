@@ -38,6 +38,7 @@ mod steering;
 mod system_calls;
 mod throttle;
 mod tls_backend;
+mod translation;
 mod vault;
 mod watchdog;
 mod websockets;

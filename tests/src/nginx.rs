@@ -41,7 +41,22 @@ impl Nginx {
         Nginx::start_with(folder, name, Some(leaf))
     }
 
+    /// Over plain HTTP at this address, with further directives of its server.
+    pub fn start_saying(folder: &Path, name: &str, address: SocketAddr, directives: &str) -> Result<Nginx> {
+        Nginx::start_at(folder, name, address, None, directives)
+    }
+
     fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
+        Nginx::start_at(folder, name, world::free_address(Ipv4Addr::LOCALHOST)?, tls, "")
+    }
+
+    fn start_at(
+        folder: &Path,
+        name: &str,
+        address: SocketAddr,
+        tls: Option<&Certificate>,
+        directives: &str,
+    ) -> Result<Nginx> {
         let folder = folder.join(name);
         std::fs::create_dir_all(folder.join("files"))?;
         // Its workers run as another user, who reads the files and writes the uploads.
@@ -51,9 +66,8 @@ impl Nginx {
         for (file, size) in [("small", 100), ("1k", 1024), ("16k", 16 * 1024), ("10m", 10 << 20)] {
             std::fs::write(folder.join("files").join(file), pattern::bytes(size))?;
         }
-        let address = world::free_address(Ipv4Addr::LOCALHOST)?;
         let config = folder.join("nginx.conf");
-        std::fs::write(&config, configuration(&folder, address, tls, name))?;
+        std::fs::write(&config, configuration(&folder, address, tls, (name, directives)))?;
         let mut command = Command::new(program());
         command.arg("-c").arg(&config).arg("-p").arg(&folder).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, &folder.join("log"))?;
@@ -82,7 +96,12 @@ fn program() -> &'static str {
     if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
-fn configuration(folder: &Path, address: SocketAddr, tls: Option<&Certificate>, name: &str) -> String {
+fn configuration(
+    folder: &Path,
+    address: SocketAddr,
+    tls: Option<&Certificate>,
+    (name, directives): (&str, &str),
+) -> String {
     let folder = folder.display();
     let passwords = if name == "nginx-passwords" { "auth_basic closed; auth_basic_user_file users;" } else { "" };
     let http2 = if name == "nginx-http2" { " http2" } else { "" };
@@ -104,6 +123,7 @@ http {{
   server {{
     listen {address}{ssl}{http2} backlog=4096; {certificates}
     add_header x-protocol $server_protocol always; add_header x-user $remote_user always; {passwords}
+    {directives}
     location / {{ root {folder}/files; dav_methods PUT DELETE; create_full_put_path on; }}
   }}
 }}

@@ -9,7 +9,7 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp};
+use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -21,6 +21,7 @@ use crate::content;
 use crate::embed::is_built_in;
 use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
+use crate::translate::links::Links;
 use crate::vault::Credentials;
 
 /// Every application of the group.
@@ -29,6 +30,8 @@ pub(crate) struct BackendTable {
     pub(crate) version: u64,
     pub(crate) group: GroupId,
     pub(crate) apps: HashMap<AppId, Arc<Backend>>,
+    /// Where these and the tenant's other applications are.
+    pub(crate) links: Arc<Links>,
     /// Another one when links lead somewhere else.
     pub(crate) links_mark: u32,
 }
@@ -40,8 +43,10 @@ pub(crate) struct Backend {
     pub(crate) app: BackendApp,
     pub(crate) internal: InternalUrl,
     pub(crate) external: ExternalUrl,
-    /// What the backend gets as Host.
+    /// What the backend gets as Host, if heads are translated.
     pub(crate) authority: Authority,
+    /// How heads are translated, and by what rules changed.
+    pub(crate) translation: TranslationSettings,
     pub(crate) silence_max: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
@@ -81,7 +86,8 @@ impl BackendTable {
                 }
             }
         }
-        Self { version: config.version, group: config.group, apps, links_mark: content::mark(config) }
+        let links = Arc::new(Links::build(config));
+        Self { version: config.version, group: config.group, apps, links, links_mark: content::mark(config) }
     }
 }
 
@@ -109,9 +115,19 @@ impl Backend {
             sso: Method::of(&settings, &origin)?,
             credentials: Credentials::of(app, &internal),
             content: content::kinds(&settings, &internal),
+            translation: settings.translation,
             internal,
             tls,
         })
+    }
+}
+
+impl Backend {
+    /// What the application sees as Host where nobody asks but the connector: its own name, or the one that it is published under.
+    pub(crate) fn host_seen(&self) -> Authority {
+        let published = (!self.translation.headers && !self.external.wildcard).then(|| self.external.authority(""));
+        let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
+        published.unwrap_or_else(|| self.authority.clone())
     }
 }
 
@@ -124,7 +140,7 @@ fn warn_of_weakness(app: &BackendApp, internal: &InternalUrl, settings: &AppSett
 }
 
 /// `host[:port]`, without the port where it is the scheme's own.
-fn authority(internal: &InternalUrl) -> Result<Authority, String> {
+pub(crate) fn authority(internal: &InternalUrl) -> Result<Authority, String> {
     let (open, close) = if internal.host.contains(':') { ("[", "]") } else { ("", "") };
     let default_port = if internal.tls { 443 } else { 80 };
     let port = if internal.port == default_port { String::new() } else { format!(":{}", internal.port) };
@@ -229,7 +245,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn config(version: u64, apps: Vec<BackendApp>) -> GroupConfig {
-        GroupConfig { tenant: postern_model::ids::TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps }
+        let (tenant, links) = (postern_model::ids::TenantId::DEFAULT, Vec::new());
+        GroupConfig { tenant, group: GroupId::DEFAULT, version, apps, links }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use postern_http::h1::{BodyEncoder, encode_request};
-use postern_http::{Limits, Method, RequestHead};
+use postern_http::{Limits, Method, RequestHead, ResponseHead};
 use postern_model::settings::BackendHttp;
 use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
@@ -26,7 +26,7 @@ use crate::incoming::Incoming;
 use crate::keeper::Offered;
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
 use crate::sso::{self, Asking, SignedOn};
-use crate::translate::{self, External};
+use crate::translate::{self, External, Own};
 use crate::tunnel::Tunnel;
 use download::Answered;
 use record::Record;
@@ -90,7 +90,8 @@ impl Exchange {
             .pool_after(self.config, self.meta.app)
             .await
             .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
-        let external = translate::request(&mut head, self.meta.scheme, &pool.backend)?;
+        let external =
+            worker.with_links(|links| translate::request(&mut head, self.meta.scheme, &pool.backend, links))?;
         let content = content::request(&mut head, &pool.backend, || worker.links_mark());
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
@@ -113,6 +114,12 @@ impl Exchange {
         let fresh = self.sign_on(&pool, &mut head, true).await;
         asked.signed_on = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
         self.attempts(&pool, &head, &asked, has_body).await
+    }
+
+    /// An answer, interim ones included, as its user sees it.
+    fn translate(&self, head: &mut ResponseHead, asked: &Asked, pool: &Pool) {
+        let own = Own { backend: &pool.backend, external: &asked.external };
+        self.tunnel.worker.with_links(|links| translate::response(head, own, links));
     }
 
     /// None where nobody is signed on to the backend.

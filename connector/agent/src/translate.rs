@@ -1,43 +1,74 @@
-//! From the external URL to the internal one and back: Host, path prefix, and the fields that hold whole URLs.
+//! From the external URL to the internal one and back: Host, path prefix, and the fields that hold URLs, Domain and Path of
+//! cookies. Then the operator's own rules for this application.
 
-use postern_http::{Authority, Headers, Known, PathRules, RequestHead, ResponseHead, Target, TargetForm};
+mod absolute;
+mod fields;
+pub(crate) mod links;
+mod set_cookie;
+
+use postern_http::{
+    Authority, Headers, InvalidField, Known, Method, Name, PathRules, RequestHead, ResponseHead, Target, TargetForm,
+};
+use postern_model::claims::{HeaderRule, HeaderRules};
 use postern_tunnel::ExternalScheme;
 
 use crate::backend::Backend;
 use crate::embed::is_built_in;
 use crate::failure::{Failed, Fault};
+use absolute::{Absolute, default_port, moved};
+use links::Links;
 
 /// What users wrote in their address bar, kept to translate the answer.
 #[derive(Debug, Clone)]
 pub(crate) struct External {
-    scheme: &'static str,
+    tls: bool,
     authority: Authority,
+    /// Heads are, both ways.
+    translated: bool,
+}
+
+/// The application that something is translated for, and how its user reached it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a> {
+    pub(crate) backend: &'a Backend,
+    pub(crate) external: &'a External,
 }
 
 /// Rewrites a request for its backend.
-pub(crate) fn request(head: &mut RequestHead, scheme: ExternalScheme, backend: &Backend) -> Result<External, Failed> {
-    let scheme = match scheme {
-        ExternalScheme::Http => "http://",
-        ExternalScheme::Https => "https://",
+pub(crate) fn request(
+    head: &mut RequestHead,
+    scheme: ExternalScheme,
+    backend: &Backend,
+    links: &Links,
+) -> Result<External, Failed> {
+    let tls = match scheme {
+        ExternalScheme::Http => false,
+        ExternalScheme::Https => true,
     };
     // A program that is its own backend has no other names than those it is published under.
     if is_built_in(&backend.internal.host) {
-        return Ok(External { scheme, authority: head.authority.clone() });
+        return Ok(External { tls, authority: head.authority.clone(), translated: false });
     }
-    let external = External { scheme, authority: std::mem::replace(&mut head.authority, backend.authority.clone()) };
+    let translated = backend.translation.headers;
+    let internal = if translated { backend.authority.clone() } else { head.authority.clone() };
+    let external = External { tls, authority: std::mem::replace(&mut head.authority, internal), translated };
     if backend.external.path != backend.internal.path && head.target.form() == TargetForm::Origin {
         replace_path(head, backend)?;
     }
-    for name in [Known::Origin, Known::Referer] {
-        replace_url(&mut head.headers, name, |url| external.inwards(url, backend));
+    if translated {
+        fields_inwards(head, Own { backend, external: &external }, links);
     }
+    apply(&backend.translation.request_rules, &mut head.headers);
     Ok(external)
 }
 
-/// Rewrites an answer for the user.
-pub(crate) fn response(head: &mut ResponseHead, external: &External, backend: &Backend) {
-    for name in [Known::Location, Known::ContentLocation] {
-        replace_url(&mut head.headers, name, |url| external.outwards(url, backend));
+/// Rewrites an answer for the user. Rules are for final answers.
+pub(crate) fn response(head: &mut ResponseHead, own: Own<'_>, links: &Links) {
+    if own.external.translated {
+        fields_outwards(&mut head.headers, own, links);
+    }
+    if !head.is_interim() {
+        apply(&own.backend.translation.response_rules, &mut head.headers);
     }
 }
 
@@ -60,43 +91,72 @@ fn strip_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
 }
 
-fn replace_url(headers: &mut Headers, name: Known, replace: impl Fn(&str) -> Option<String>) {
-    if !headers.contains(name) {
-        return;
+/// Of what is not there nothing but its bit in a set is looked at.
+fn fields_inwards(head: &mut RequestHead, own: Own<'_>, links: &Links) {
+    let headers = &mut head.headers;
+    rewrite(headers, Known::Origin, |origin| links.origin_inwards(origin, own));
+    rewrite(headers, Known::Referer, |url| links.inwards(url, own));
+    // Of WebDAV (RFC 4918 §10.3, §10.4): `If` has no bit, and other methods have no use for it.
+    if !matches!(head.method, Method::Get | Method::Head | Method::Post | Method::Options) {
+        let paths = (&*own.backend.external.path, &*own.backend.internal.path);
+        let inwards = |url: &str| links.inwards(url, own).or_else(|| moved_path(url, paths));
+        rewrite(headers, Known::Destination, inwards);
+        rewrite(headers, "if", |value| fields::targets(value, inwards));
     }
-    if let Some(replaced) = headers.get_str(name).and_then(replace) {
-        // What was a field value stays one: it is put together of two URLs.
-        let set = headers.set(name, replaced);
-        debug_assert!(set.is_ok(), "a URL is a field value");
+}
+
+fn fields_outwards(headers: &mut Headers, own: Own<'_>, links: &Links) {
+    let outwards = |url: &str| outwards(url, own, links);
+    rewrite(headers, Known::Location, outwards);
+    rewrite(headers, Known::ContentLocation, outwards);
+    rewrite(headers, Known::Refresh, |value| fields::refresh(value, outwards));
+    rewrite(headers, Known::Link, |value| fields::targets(value, outwards));
+    rewrite(headers, Known::AccessControlAllowOrigin, |origin| links.origin_outwards(origin, own));
+    headers.rewrite(Known::SetCookie, |cookie| set_cookie::outwards(cookie, own));
+    rewrite(headers, Known::ContentSecurityPolicy, |value| fields::policy(value, links, own, outwards));
+    rewrite(headers, REPORT_ONLY, |value| fields::policy(value, links, own, outwards));
+}
+
+/// A whole internal URL, of whatever application of the tenant's, or a path of this one's, as users write it. None for what
+/// stays as it is. For URLs in content, too.
+pub(crate) fn outwards(url: &str, own: Own<'_>, links: &Links) -> Option<String> {
+    let paths = (&*own.backend.internal.path, &*own.backend.external.path);
+    links.outwards(url, own).or_else(|| moved_path(url, paths))
+}
+
+/// A path in which one prefix takes another's place; None for others, and where both are the same.
+fn moved_path(path: &str, (from, to): (&str, &str)) -> Option<String> {
+    if from == to || !path.starts_with('/') || path.starts_with("//") {
+        return None;
+    }
+    let rest = moved(path, from, to)?;
+    let slash = if to.is_empty() && !rest.starts_with('/') { "/" } else { "" };
+    Some([to, slash, rest].concat())
+}
+
+fn rewrite<'n>(headers: &mut Headers, name: impl Into<Name<'n>>, translate: impl Fn(&str) -> Option<String>) {
+    headers.rewrite(name, |value| Some(translate(std::str::from_utf8(value).ok()?)?.into_bytes()));
+}
+
+fn apply(rules: &HeaderRules, headers: &mut Headers) {
+    for rule in rules.iter() {
+        let applied: Result<(), InvalidField> = match rule {
+            HeaderRule::Set { name, value } => headers.set(&**name, &**value),
+            HeaderRule::Append { name, value } => headers.append(&**name, &**value),
+            HeaderRule::Remove { name } => {
+                headers.remove(&**name);
+                Ok(())
+            }
+        };
+        debug_assert!(applied.is_ok(), "rules were read as fields");
     }
 }
 
 impl External {
-    /// `SCHEME://EXTERNAL/ext/x` → `http://INTERNAL/int/x`; `None` for other URLs.
-    fn inwards(&self, url: &str, backend: &Backend) -> Option<String> {
-        let rest = url.strip_prefix(self.scheme)?.strip_prefix(self.authority.as_str())?;
-        let rest = strip_prefix(rest, if rest.is_empty() { "" } else { &backend.external.path })?;
-        let path = if rest.is_empty() { "" } else { &*backend.internal.path };
-        Some(format!("{}{path}{rest}", internal_origin(backend)))
-    }
-
-    /// The way back, for whole URLs and for paths.
-    pub(crate) fn outwards(&self, url: &str, backend: &Backend) -> Option<String> {
-        let (origin, rest) = match url.strip_prefix(&internal_origin(backend)) {
-            Some(rest) => (format!("{}{}", self.scheme, self.authority.as_str()), rest),
-            None if url.starts_with('/')
-                && !url.starts_with("//")
-                && backend.internal.path != backend.external.path =>
-            {
-                (String::new(), url)
-            }
-            None => return None,
-        };
-        if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
-            return None; // http://backend:80801 is not http://backend:8080
-        }
-        let rest = strip_prefix(rest, &backend.internal.path)?;
-        Some(format!("{origin}{}{rest}", backend.external.path))
+    /// Whether a URL is at the host that the user reached, as it was reached.
+    fn has(&self, url: &Absolute<'_>) -> bool {
+        let port = self.authority.port().unwrap_or(default_port(self.tls));
+        url.host.eq_ignore_ascii_case(self.authority.host()) && url.is_at(self.tls, port)
     }
 }
 
@@ -106,100 +166,7 @@ pub(crate) fn internal_origin(backend: &Backend) -> String {
     format!("{scheme}://{}", backend.authority.as_str())
 }
 
+const REPORT_ONLY: &str = "content-security-policy-report-only";
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::BackendTable;
-    use crate::backend::tests::{app, config};
-    use postern_http::{BodyKind, Method};
-    use std::sync::Arc;
-
-    fn backend(external: &str, internal: &str) -> Arc<Backend> {
-        let mut app = app(1, internal, &[]);
-        app.external_url = external.into();
-        let table = BackendTable::build(&config(1, vec![app]), None);
-        Arc::clone(table.apps.values().next().unwrap())
-    }
-
-    fn asked(target: &str) -> RequestHead {
-        let target = Target::parse(target.as_bytes(), &Method::Get, PathRules::default()).unwrap();
-        RequestHead::new(Method::Get, Authority::parse(b"ext.example:8443").unwrap(), target)
-    }
-
-    #[test]
-    fn host_and_path_become_the_backends() {
-        let backend = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/v1/");
-        for (from, to) in [
-            ("/shop", "/base/v1/"),
-            ("/shop/", "/base/v1/"),
-            ("/shop/a%20b?q=/shop", "/base/v1/a%20b?q=/shop"),
-            ("/shop?x", "/base/v1/?x"),
-        ] {
-            let mut head = asked(from);
-            request(&mut head, ExternalScheme::Https, &backend).unwrap();
-            assert_eq!((head.target.as_str(), head.authority.as_str()), (to, "10.0.0.1:81"), "{from}");
-        }
-        assert!(request(&mut asked("/shopping"), ExternalScheme::Https, &backend).is_err());
-    }
-
-    #[test]
-    fn equal_paths_are_left_alone() {
-        let backend = backend("https://ext.example/", "http://10.0.0.1/");
-        let mut head = asked("//a;x=%41?");
-        request(&mut head, ExternalScheme::Https, &backend).unwrap();
-        assert_eq!(head.target.as_str(), "//a;x=%41?");
-    }
-
-    #[test]
-    fn origin_and_referer_go_in() {
-        let backend = backend("https://ext.example/shop/", "https://in.example/");
-        let mut head = asked("/shop/");
-        head.headers.append(Known::Origin, "https://ext.example:8443").unwrap();
-        head.headers.append(Known::Referer, "https://ext.example:8443/shop/a?b").unwrap();
-        request(&mut head, ExternalScheme::Https, &backend).unwrap();
-        assert_eq!(head.headers.get_str(Known::Origin), Some("https://in.example"));
-        assert_eq!(head.headers.get_str(Known::Referer), Some("https://in.example/a?b"));
-        let mut head = asked("/shop/");
-        head.headers.append(Known::Origin, "https://evil.example").unwrap();
-        request(&mut head, ExternalScheme::Https, &backend).unwrap();
-        assert_eq!(head.headers.get_str(Known::Origin), Some("https://evil.example"));
-    }
-
-    #[test]
-    fn who_came_without_tls_is_led_on_without() {
-        let backend = backend("http://ext.example/shop/", "http://10.0.0.1:81/base/");
-        for (scheme, other, name) in [(ExternalScheme::Http, "https", "http"), (ExternalScheme::Https, "http", "https")]
-        {
-            let mut head = asked("/shop/");
-            head.headers.append(Known::Referer, format!("{name}://ext.example:8443/shop/a")).unwrap();
-            head.headers.append(Known::Origin, format!("{other}://ext.example:8443")).unwrap();
-            let external = request(&mut head, scheme, &backend).unwrap();
-            assert_eq!(head.headers.get_str(Known::Referer), Some("http://10.0.0.1:81/base/a"));
-            assert_eq!(head.headers.get_str(Known::Origin), Some(&*format!("{other}://ext.example:8443")));
-            let mut head = ResponseHead::new(302, BodyKind::None);
-            head.headers.append(Known::Location, "http://10.0.0.1:81/base/x").unwrap();
-            response(&mut head, &external, &backend);
-            assert_eq!(head.headers.get_str(Known::Location), Some(&*format!("{name}://ext.example:8443/shop/x")));
-        }
-    }
-
-    #[test]
-    fn locations_come_out() {
-        let backend = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
-        let external = request(&mut asked("/shop/"), ExternalScheme::Https, &backend).unwrap();
-        for (from, to) in [
-            ("http://10.0.0.1:81/base/x?y#z", "https://ext.example:8443/shop/x?y#z"),
-            ("/base/x", "/shop/x"),
-            ("x/y", "x/y"),
-            ("http://10.0.0.1:811/base/x", "http://10.0.0.1:811/base/x"),
-            ("http://10.0.0.1:81/elsewhere", "http://10.0.0.1:81/elsewhere"),
-            ("https://login.example/base/", "https://login.example/base/"),
-            ("//other.example/base/", "//other.example/base/"),
-        ] {
-            let mut head = ResponseHead::new(302, BodyKind::None);
-            head.headers.append(Known::Location, from).unwrap();
-            response(&mut head, &external, &backend);
-            assert_eq!(head.headers.get_str(Known::Location), Some(to));
-        }
-    }
-}
+mod tests;

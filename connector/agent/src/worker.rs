@@ -1,7 +1,7 @@
 //! One thread of the connector: its ring, its tunnels, its pools; and what all threads share.
 
 mod config_wait;
-mod published;
+mod links;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -28,6 +28,7 @@ use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
+use crate::links;
 use crate::policies;
 use crate::problem::{not_found_among, problem};
 use crate::saml;
@@ -280,6 +281,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     warnings.extend(vault::unusable(&snapshot, app));
     warnings.extend(vault::own::keyless(&snapshot, app));
     warnings.extend(planned.warnings());
+    warnings.extend(links::shared_alias(&snapshot, planned));
     warnings.extend(saml::warnings(app, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use postern_model::admin::Problem;
 use postern_model::config::{Group, Tenant};
 use postern_model::frame;
-use postern_model::group_config::{BackendApp, GroupConfig};
+use postern_model::group_config::GroupConfig;
 use postern_model::ids::{Epoch, GroupId, Name, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
@@ -26,6 +26,7 @@ use crate::directory_sync::Sources;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
+use crate::links;
 use crate::oauth;
 use crate::password::Hasher;
 use crate::problem::problem;
@@ -122,6 +123,7 @@ impl Control {
                 control.initialised_unix_ms = stored.initialised_unix_ms;
             }
         }
+        links::sign_outdated(&control)?;
         Ok(control)
     }
 
@@ -175,7 +177,7 @@ impl Control {
             return inner.stage(&mut **self.store.borrow_mut(), draft);
         }
         let mut touched = std::mem::take(&mut draft.touched);
-        let commit = self.complete(actor, draft, inner.snapshot.version)?;
+        let commit = self.complete(actor, draft, &inner.snapshot)?;
         // A copy is made only where something changes in it: sign-ins come often.
         let mut next = (!commit.deltas.is_empty()).then(|| Snapshot::clone(&inner.snapshot));
         if let Some(next) = &mut next {
@@ -276,13 +278,17 @@ impl Control {
         Ok(())
     }
 
-    fn complete(&self, actor: &Actor, draft: Draft, base: u64) -> Result<Commit, Problem> {
-        let Draft { steps, rest: mut commit, touched: _ } = draft;
+    fn complete(&self, actor: &Actor, draft: Draft, base: &Snapshot) -> Result<Commit, Problem> {
+        let Draft { mut steps, rest: mut commit, touched: _ } = draft;
         commit.at_unix_ms = now_unix_ms();
-        for (step, version) in steps.into_iter().zip(base + 1..) {
+        let after = links::After::of(base, &mut steps);
+        for (step, version) in steps.into_iter().zip(base.version + 1..) {
             let change = match step {
                 Step::Change(change) => change,
-                Step::Sign { group, apps } => self.signed(group, version, apps)?,
+                Step::Sign { group, apps } => {
+                    let (tenant, links) = (group.tenant, after.links(group));
+                    self.signed(GroupConfig { tenant, group, version, apps, links })?
+                }
             };
             let tenant = change.tenant();
             commit.deltas.push(Delta { version, at_unix_ms: commit.at_unix_ms, tenant, change });
@@ -295,8 +301,8 @@ impl Control {
         Ok(commit)
     }
 
-    fn signed(&self, group: GroupId, version: u64, apps: Vec<BackendApp>) -> Result<Change, Problem> {
-        let config = GroupConfig { tenant: group.tenant, group, version, apps };
+    fn signed(&self, config: GroupConfig) -> Result<Change, Problem> {
+        let group = config.group;
         let config = self.authority.sign(&config);
         let config = config.map_err(|error| problem("internal", error.to_string()))?;
         Ok(Change::GroupConfigPut { group, config })

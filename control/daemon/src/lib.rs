@@ -35,6 +35,7 @@ mod kept_out;
 mod kerberos;
 mod limits;
 mod link;
+mod links;
 mod metrics;
 mod networks;
 mod oauth;

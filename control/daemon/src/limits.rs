@@ -8,6 +8,9 @@ use std::time::Duration;
 pub(crate) const TENANTS_MAX: usize = 1_000;
 /// Applications, all tenants. At about 3.5 KB each they are 18 MB of the snapshot, whose message has at most 64 MiB.
 pub(crate) const APPS_MAX: usize = 5_000;
+/// Links to applications of other groups, in the signed configurations of all groups: each group has its equal share. At about
+/// 150 bytes each that are some 28,000, 2,800 for each of ten groups, all of the tenant's where there are fewer.
+pub(crate) const LINKS_BYTES_MAX: usize = 4 << 20;
 /// Icons of applications, all tenants: with the rest of the snapshot they stay below the link's message limit.
 pub(crate) const ICONS_BYTES_MAX: usize = 4 << 20;
 /// Connector groups, all tenants.

@@ -23,6 +23,7 @@ mod functions;
 mod headers;
 mod parser;
 mod pattern;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ pub use evaluate::{Claims, TooLong};
 pub use field_value::field_value;
 pub use headers::{HeaderName, HeaderNameInvalid, SsoHeader, SsoHeaders, TooLongFor};
 use pattern::{Pattern, Template};
+pub use rules::{Direction, HeaderRule, HeaderRules, RULES_MAX};
 
 /// An expression whose result is one text.
 #[derive(Debug, Clone, PartialEq, Eq)]

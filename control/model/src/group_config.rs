@@ -23,6 +23,24 @@ pub struct GroupConfig {
     pub version: u64,
     /// The group's applications.
     pub apps: Vec<BackendApp>,
+    /// Where the tenant's other applications are, those of other groups, so that links to them are translated: as many as
+    /// control has room for. None from a control that does not know of it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<PublishedLink>,
+}
+
+/// Where an application is, inside and outside: for links that lead to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedLink {
+    /// Its id.
+    pub app: AppId,
+    /// What users open.
+    pub external_url: String,
+    /// What its connectors open.
+    pub internal_url: String,
+    /// Other names of that, as the setting `internal_aliases` has them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aliases: String,
 }
 
 /// One application as its connectors see it.
@@ -146,7 +164,7 @@ mod tests {
             settings: BTreeMap::new(),
             credentials: Vec::new(),
         };
-        GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app] }
+        GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app], links: Vec::new() }
     }
 
     #[test]
@@ -166,6 +184,22 @@ mod tests {
         let (another, _) = ca();
         assert_eq!(signed.verify(&another, GroupId::DEFAULT, 0), Err(GroupConfigInvalid::SignatureWrong));
         assert_eq!(signed.verify(b"x", GroupId::DEFAULT, 0), Err(GroupConfigInvalid::CaUnreadable));
+    }
+
+    #[test]
+    fn one_without_links_is_as_it_was_before_there_were_any() {
+        let json = serde_json::to_string(&config(1)).unwrap();
+        assert!(!json.contains("links"), "{json}");
+        assert_eq!(serde_json::from_str::<GroupConfig>(&json).unwrap(), config(1));
+        let link = PublishedLink {
+            app: AppId::new(TenantId::DEFAULT, 2),
+            external_url: "https://wiki.example.com/".into(),
+            internal_url: "http://wiki/".into(),
+            aliases: String::new(),
+        };
+        let linked = GroupConfig { links: vec![link], ..config(1) };
+        let json = serde_json::to_string(&linked).unwrap();
+        assert_eq!(serde_json::from_str::<GroupConfig>(&json).unwrap(), linked);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod portal;
 mod request;
 mod saml;
 mod sso;
+mod translation;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
+pub use translation::{INTERNAL_ALIASES, InternalAlias, TranslationSettings, internal_aliases};
+use translation::{REQUEST_HEADERS, RESPONSE_HEADERS, TRANSLATE_HEADERS};
 use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, milliseconds, seconds};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
@@ -55,6 +58,8 @@ pub struct AppSettings {
     pub sso_assertion: Option<HeaderName>,
     /// `sso_saml_…`: how the application takes SAML assertions, with `sso=saml` alone.
     pub sso_saml: Option<SamlSettings>,
+    /// How heads are translated, and by what rules changed. Default: they are, and by none.
+    pub translation: TranslationSettings,
     /// `translate_body`: of which kinds of content URLs are translated. Default none.
     pub translate_body: BodyTranslation,
 }
@@ -159,6 +164,7 @@ impl Default for AppSettings {
             sso_headers: SsoHeaders::standard(),
             sso_assertion: None,
             sso_saml: None,
+            translation: TranslationSettings::default(),
             translate_body: BodyTranslation::default(),
         }
     }
@@ -175,6 +181,7 @@ impl AppSettings {
             parsed.set(name, value)?;
         }
         parsed.sso_assertion = sso::assertion(settings, &parsed.sso_headers)?;
+        parsed.translation.check(parsed.told())?;
         // Nothing of them is kept here: relays have no use for it.
         PortalSettings::parse(settings)?;
         RequestSettings::parse(settings)?;
@@ -184,7 +191,11 @@ impl AppSettings {
 
     /// Every header that tells the application who asks, with `-` for each `_`: what a client must not say there.
     pub fn told_headers(&self) -> impl Iterator<Item = &str> + Clone {
-        self.sso_headers.iter().map(|header| &header.name).chain(&self.sso_assertion).map(HeaderName::dashed)
+        self.told().map(HeaderName::dashed)
+    }
+
+    fn told(&self) -> impl Iterator<Item = &HeaderName> + Clone {
+        self.sso_headers.iter().map(|header| &header.name).chain(&self.sso_assertion)
     }
 
     /// Whether they fit a backend that is reached with (`tls`) or without TLS.
@@ -237,6 +248,7 @@ impl AppSettings {
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
             _ if saml::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
+            _ if self.translation.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -296,6 +308,10 @@ pub const SETTINGS: &[&str] = &[
     SSO_FORM[4],
     SSO_FORM[5],
     SSO_FORM[6],
+    TRANSLATE_HEADERS,
+    INTERNAL_ALIASES,
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
     TRANSLATE_BODY,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";

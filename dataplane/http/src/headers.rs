@@ -1,5 +1,7 @@
 //! Fields of a head or trailer section: one buffer that already is the HTTP/1.1 text, and an index into it.
 
+mod rewrite;
+
 use std::fmt;
 
 use bytes::Bytes;

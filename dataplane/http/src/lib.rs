@@ -31,6 +31,7 @@ mod scan;
 mod status;
 mod target;
 mod told;
+mod trace;
 mod wire;
 
 pub use authority::Authority;
@@ -49,3 +50,4 @@ pub use problem::{Link, Page, Problem};
 pub use status::reason;
 pub use target::{Target, TargetForm};
 pub use told::strip_told;
+pub use trace::ensure_trace;

@@ -142,7 +142,7 @@ fn head(backend: &Backend, target: &str, said: &Said<'_>) -> Result<RequestHead,
     let rules = PathRules { allow_encoded_slash: true };
     let target =
         Target::parse(target.as_bytes(), &Method::Get, rules).map_err(|rule| Trouble::Malformed(rule.into()))?;
-    let mut head = RequestHead::new(Method::Get, backend.authority.clone(), target);
+    let mut head = RequestHead::new(Method::Get, backend.host_seen(), target);
     head.keep_alive = false;
     head.headers.append_static(Known::UserAgent, SOFTWARE);
     head.headers.append_static(Known::Accept, "text/html, */*;q=0.5");

@@ -6,12 +6,22 @@ use postern_tunnel::ExternalScheme;
 use super::*;
 use crate::backend::BackendTable;
 use crate::backend::tests::{app, config};
+use crate::translate::External;
+use crate::translate::links::Links;
 
 const MARK: u32 = 7;
 
 fn backend(settings: &[(&str, &str)]) -> Arc<Backend> {
     let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", settings)]), None);
     Arc::clone(table.apps.values().next().unwrap())
+}
+
+fn external(head: &mut RequestHead, backend: &Backend) -> External {
+    crate::translate::request(head, ExternalScheme::Https, backend, &Links::default()).unwrap()
+}
+
+fn links(backend: &Arc<Backend>, external: External) -> Outwards {
+    Outwards { backend: Arc::clone(backend), external, links: Arc::default() }
 }
 
 fn asking(fields: &[(&str, &str)]) -> RequestHead {
@@ -25,11 +35,11 @@ fn asking(fields: &[(&str, &str)]) -> RequestHead {
 fn answered(method: &Method, status: u16, body: BodyKind, fields: &[(&str, &str)]) -> (ResponseHead, bool) {
     let backend = backend(&[("translate_body", "on")]);
     let mut request_head = asking(&[]);
-    let external = crate::translate::request(&mut request_head, ExternalScheme::Https, &backend).unwrap();
+    let external = external(&mut request_head, &backend);
     let asked = request(&mut request_head, &backend, || MARK).unwrap();
     let mut head = ResponseHead::new(status, body);
     fields.iter().for_each(|(name, value)| head.headers.append(*name, value).unwrap());
-    let links = || Outwards { backend: Arc::clone(&backend), external };
+    let links = || links(&backend, external);
     let translation = response(&mut head, &asked, method, links).unwrap();
     (head, translation.is_some())
 }
@@ -125,12 +135,12 @@ fn other_answers_are_left_alone() {
 fn not_modified_has_the_tag_that_was_asked_about() {
     let backend = backend(&[("translate_body", "on")]);
     let mut head = asking(&[("if-none-match", "W/\"a~ps0000000b\"")]);
-    let external = crate::translate::request(&mut head, ExternalScheme::Https, &backend).unwrap();
+    let external = external(&mut head, &backend);
     let asked = request(&mut head, &backend, || MARK).unwrap();
     assert_eq!(head.headers.get_str(Known::IfNoneMatch), Some("\"a\""));
     let mut head = ResponseHead::new(304, BodyKind::None);
     head.headers.append(Known::Etag, "\"a\"").unwrap();
-    let links = || Outwards { backend: Arc::clone(&backend), external };
+    let links = || links(&backend, external);
     assert!(response(&mut head, &asked, &Method::Get, links).unwrap().is_none());
     assert_eq!(head.headers.get_str(Known::Etag), Some("W/\"a~ps0000000b\""));
 }

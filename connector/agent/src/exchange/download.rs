@@ -14,7 +14,6 @@ use super::{Asked, Exchange, Lost};
 use crate::content::Translation;
 use crate::failure::{Failed, Fault};
 use crate::pool::{BackendConnection, Pool};
-use crate::translate;
 
 /// What came of it.
 pub(super) enum Answered {
@@ -32,13 +31,13 @@ impl Exchange {
         pool: &Rc<Pool>,
         silence: &Silence,
     ) -> Result<Answered, Lost> {
-        let mut head = self.head(backend, asked, silence).await?;
+        let mut head = self.head(backend, asked, pool, silence).await?;
         self.record.answered(head.status);
         if let Some(signed_on) = &asked.signed_on {
             let may_repeat = !self.incoming.is_taken();
             signed_on.answered(&mut head, may_repeat).await.map_err(|failed| Lost { failed, answered: true })?;
         }
-        translate::response(&mut head, &asked.external, &pool.backend);
+        self.translate(&mut head, asked, pool);
         let translation = self.translation(&mut head, asked, pool);
         let translation = translation.map_err(|failed| Lost { failed, answered: true })?;
         self.answer(backend, head, translation, silence).await.map_err(|failed| Lost { failed, answered: true })
@@ -49,18 +48,20 @@ impl Exchange {
         &self,
         backend: &mut BackendConnection,
         asked: &Asked,
+        pool: &Pool,
         silence: &Silence,
     ) -> Result<ResponseHead, Lost> {
         let mut answered = false;
         loop {
             let parsed = backend.parser.parse(backend.inbox.as_slice(), &asked.method, asked.upgrade);
             match parsed.map_err(|malformed| Lost { failed: Failed::malformed_answer(malformed), answered: true })? {
-                Some((head, bytes)) => {
+                Some((mut head, bytes)) => {
                     backend.inbox.consume(bytes);
                     if !head.is_interim() {
                         return Ok(head);
                     }
                     answered = true;
+                    self.translate(&mut head, asked, pool);
                     self.interim(&head).map_err(|failed| Lost { failed, answered })?;
                 }
                 None => {

@@ -18,7 +18,6 @@ use crate::failure::{Failed, Fault};
 use crate::http2::Http2Lease;
 use crate::incoming::Piece;
 use crate::pool::Pool;
-use crate::translate;
 
 /// What the backend sent next.
 enum Head {
@@ -138,17 +137,18 @@ impl Exchange {
                 Head::Final(response) => break response,
                 Head::Interim(interim) => {
                     answered = true;
-                    self.interim_http2(interim, asked).map_err(|failed| Lost { failed, answered })?;
+                    self.interim_http2(interim, asked, pool).map_err(|failed| Lost { failed, answered })?;
                 }
             }
         };
         self.answer_http2(response, lease, asked, pool, silence).await.map_err(|failed| Lost { failed, answered: true })
     }
 
-    fn interim_http2(&self, interim: Response<()>, asked: &Asked) -> Result<(), Failed> {
+    fn interim_http2(&self, interim: Response<()>, asked: &Asked, pool: &Pool) -> Result<(), Failed> {
         let (parts, ()) = interim.into_parts();
-        let head = heads::received_response(&parts, &asked.method, false, &Limits::default())
+        let mut head = heads::received_response(&parts, &asked.method, false, &Limits::default())
             .map_err(Failed::malformed_answer)?;
+        self.translate(&mut head, asked, pool);
         self.interim(&head)
     }
 
@@ -168,7 +168,7 @@ impl Exchange {
         if let Some(signed_on) = &asked.signed_on {
             signed_on.answered(&mut head, !self.incoming.is_taken()).await?;
         }
-        translate::response(&mut head, &asked.external, &pool.backend);
+        self.translate(&mut head, asked, pool);
         let mut translation = self.translation(&mut head, asked, pool)?;
         let from = translation.as_ref().map_or(head.body, |of| of.from);
         let end = end || from.is_empty();

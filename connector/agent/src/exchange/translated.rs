@@ -20,7 +20,11 @@ impl Exchange {
         pool: &Pool,
     ) -> Result<Option<Box<Translation>>, Failed> {
         let Some(content) = &asked.content else { return Ok(None) };
-        let links = || Outwards { backend: pool.backend.clone(), external: asked.external.clone() };
+        let links = || Outwards {
+            backend: pool.backend.clone(),
+            external: asked.external.clone(),
+            links: self.tunnel.worker.links(),
+        };
         content::response(head, content, &asked.method, links)
     }
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use postern_http::{BodyKind, Headers, Known, Method, PathRules, RequestHead, ResponseHead, Target};
 use postern_io::now;
 use postern_model::sso::{FormSuccess, FormTarget};
+use postern_tunnel::ExternalScheme;
 use url::Url;
 
 use super::Asking;
 use crate::ask::{Answer, ask};
-use crate::backend::Backend;
 use crate::failure::{Failed, Fault};
 use crate::translate::internal_origin;
 use crate::vault::gate::Pass;
@@ -157,9 +157,14 @@ async fn sign_in(
     };
     let content = page::content(&form.target, &hidden, &found.login);
     let backend = &asking.pool.backend;
-    let mut request = request(backend, Method::Post, &form.target.url, head, &jar)?;
+    let mut request = request(Method::Post, &form.target.url, head, &jar)?;
     request.body = BodyKind::Length(content.len() as u64);
-    let origin = internal_origin(backend);
+    // What it takes for its own.
+    let origin = match (backend.translation.headers, asking.meta.scheme) {
+        (true, ExternalScheme::Http | ExternalScheme::Https) => internal_origin(backend),
+        (false, ExternalScheme::Http) => format!("http://{}", head.authority),
+        (false, ExternalScheme::Https) => format!("https://{}", head.authority),
+    };
     let referer = format!("{origin}{}", form.target.page.as_ref().unwrap_or(&form.target.url));
     set(&mut request.headers, Known::ContentType, "application/x-www-form-urlencoded")?;
     set(&mut request.headers, Known::Origin, &origin)?;
@@ -188,7 +193,7 @@ async fn read_page(
     jar: &mut Jar,
 ) -> Result<page::Hidden, Failed> {
     let unfit = |what: &str| Failed::new(Fault::SsoFailed, format!("the sign-in page {page} {what}"));
-    let mut request = request(&asking.pool.backend, Method::Get, page, head, jar)?;
+    let mut request = request(Method::Get, page, head, jar)?;
     set(&mut request.headers, Known::AcceptEncoding, "identity")?;
     let answer = ask(asking.pool, &asking.worker.names, request, b"", true).await?;
     if answer.status != 200 {
@@ -207,17 +212,11 @@ fn keep(jar: &mut Jar, answer: &Answer, path: &str) {
 }
 
 /// From whom it is, as the request says for which the sign-in is made: some applications bind a session to that.
-fn request(
-    backend: &Backend,
-    method: Method,
-    path: &str,
-    head: &RequestHead,
-    jar: &Jar,
-) -> Result<RequestHead, Failed> {
+fn request(method: Method, path: &str, head: &RequestHead, jar: &Jar) -> Result<RequestHead, Failed> {
     let unfit = |what: &str| Failed::new(Fault::SsoFailed, format!("{path} cannot be requested: {what}"));
     let target = Target::parse(path.as_bytes(), &method, PathRules { allow_encoded_slash: true })
         .map_err(|malformed| unfit(malformed.code()))?;
-    let mut request = RequestHead::new(method, backend.authority.clone(), target);
+    let mut request = RequestHead::new(method, head.authority.clone(), target);
     for name in OF_THE_USER {
         if let Some(value) = head.headers.get(name) {
             set(&mut request.headers, name, value)?;

@@ -68,7 +68,7 @@ pub(super) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Result<Self, ExpressionInvalid> {
+    pub(super) fn new(text: &'a str) -> Result<Self, ExpressionInvalid> {
         let mut parser = Self { rest: text, column: 1 };
         if text.len() > EXPRESSION_BYTES_MAX {
             let found = format!("{} bytes", text.len());

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postern_http::{Method, RequestHead, Scheme, add_forwarding, strip_cookies, strip_inbound};
+use postern_http::{Method, RequestHead, Scheme, add_forwarding, ensure_trace, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, CancelCode, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
@@ -64,6 +64,8 @@ pub(crate) async fn forward<C: Client>(
     identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), client.session().scheme(), &host);
+    // A log line of the application's then leads to the request, and the other way round.
+    ensure_trace(&mut head.headers, transaction.request.0);
     let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());
     let mut forwarding = Forwarding {
         worker,

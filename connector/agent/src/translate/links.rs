@@ -1,0 +1,193 @@
+//! Where the tenant's applications are, inside and outside: whole URLs are translated from one side to the other, also those
+//! that lead from one application to another.
+//!
+//! Several applications may be at one place inside. The one with the longest path that the URL begins with has it; of several
+//! with the same path the application itself that links there; else the one with the lowest id, the first that was published.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::iter;
+use std::net::Ipv6Addr;
+
+use postern_model::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl};
+use postern_model::group_config::GroupConfig;
+use postern_model::ids::AppId;
+use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
+
+use super::absolute::{Absolute, moved};
+use super::{Own, internal_origin};
+use crate::backend::authority;
+use crate::embed::is_built_in;
+
+/// Applications by their hosts on either side. As large as the configuration that it was made of: at most 17 places each.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    inside: HashMap<Box<str>, Vec<Place>>,
+    outside: HashMap<Box<str>, Vec<Place>>,
+}
+
+/// A place of an application on one side, by its host.
+#[derive(Debug)]
+struct Place {
+    app: AppId,
+    tls: bool,
+    port: u16,
+    /// Empty, or `/a/b`.
+    path: Box<str>,
+    there: There,
+}
+
+/// Where that is on the other side.
+#[derive(Debug)]
+struct There {
+    tls: bool,
+    /// None where the application has any number of hosts: which one is known only of its own requests.
+    authority: Option<Box<str>>,
+    path: Box<str>,
+}
+
+impl Links {
+    /// What cannot be read is left out: such an application is not served either.
+    pub(crate) fn build(config: &GroupConfig) -> Self {
+        let mut links = Self::default();
+        for app in &config.apps {
+            let aliases = app.settings.get(INTERNAL_ALIASES).map_or("", String::as_str);
+            links.add(app.id, &app.external_url, &app.internal_url, aliases);
+        }
+        for link in &config.links {
+            links.add(link.app, &link.external_url, &link.internal_url, &link.aliases);
+        }
+        links
+    }
+
+    /// A whole internal URL (`http://…`, `ws://…`, `//…`) as users write it. None for others, which stay as they are.
+    pub(crate) fn outwards(&self, url: &str, own: Own<'_>) -> Option<String> {
+        self.url_outwards(&Absolute::split(url)?, own)
+    }
+
+    /// A whole external URL as it is inside. None for others.
+    pub(crate) fn inwards(&self, url: &str, own: Own<'_>) -> Option<String> {
+        let url = Absolute::split(url)?;
+        let (from, to) = (&own.backend.external.path, &own.backend.internal.path);
+        let own_rest = own.external.has(&url).then(|| moved(url.rest, from, to)).flatten();
+        let places = by_host(&self.outside, url.host);
+        let place = places.and_then(|places| best(places, &url, own.backend.app.id));
+        match (own_rest, place) {
+            (Some(rest), None) => Some(own_inside(&url, own, rest)),
+            (Some(rest), Some(place)) if place.path.len() <= from.len() => Some(own_inside(&url, own, rest)),
+            (_, Some(place)) => place.translated(&url, place.there.tls, place.there.authority.as_deref()?),
+            (None, None) => None,
+        }
+    }
+
+    /// `http://HOST[:PORT]` of an internal application, as `Access-Control-Allow-Origin` has it. Where several with different
+    /// origins outside are there, it is the own application's, or stays.
+    pub(crate) fn origin_outwards(&self, origin: &str, own: Own<'_>) -> Option<String> {
+        let url = Absolute::split(origin).filter(|url| url.rest.is_empty())?;
+        self.url_origin_outwards(&url, own)
+    }
+
+    /// An external origin as it is inside.
+    pub(crate) fn origin_inwards(&self, origin: &str, own: Own<'_>) -> Option<String> {
+        let url = Absolute::split(origin).filter(|url| url.rest.is_empty())?;
+        if own.external.has(&url) {
+            return Some(internal_origin(own.backend));
+        }
+        let there = &at_origin(by_host(&self.outside, url.host)?, &url, own.backend.app.id)?.there;
+        Some([url.scheme_for(there.tls), there.authority.as_deref()?].concat())
+    }
+
+    pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
+        let place = best(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
+        let (tls, authority) = place.outside(own)?;
+        place.translated(url, tls, authority)
+    }
+
+    pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
+        let place = at_origin(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
+        let (tls, authority) = place.outside(own)?;
+        Some([url.scheme_for(tls), authority].concat())
+    }
+
+    fn add(&mut self, app: AppId, external: &str, internal: &str, aliases: &str) {
+        let (Ok(external), Ok(internal)) = (ExternalUrl::parse(external), InternalUrl::parse(internal)) else { return };
+        // A program that is its own backend has no names inside.
+        if is_built_in(&internal.host) {
+            return;
+        }
+        let aliases = if aliases.is_empty() { Vec::new() } else { internal_aliases(aliases).unwrap_or_default() };
+        let aliases = aliases.iter().map(|alias| alias.place(&internal));
+        for place in iter::once(internal.clone()).chain(aliases) {
+            let authority = (!external.wildcard).then(|| external.authority("").into());
+            let there = There { tls: external.tls, authority, path: external.path.clone() };
+            let InternalUrl { tls, host, port, path } = place;
+            self.inside.entry(host).or_default().push(Place { app, tls, port, path, there });
+        }
+        if !external.wildcard {
+            let authority = authority(&internal).ok().map(|authority| authority.as_str().into());
+            let there = There { tls: internal.tls, authority, path: internal.path };
+            let ExternalUrl { tls, host, port, path, .. } = external;
+            self.outside.entry(host).or_default().push(Place { app, tls, port, path, there });
+        }
+    }
+}
+
+impl Place {
+    /// Scheme and authority outside; of the own application as its user wrote them.
+    fn outside<'a>(&'a self, own: Own<'a>) -> Option<(bool, &'a str)> {
+        if self.app == own.backend.app.id {
+            return Some((own.external.tls, own.external.authority.as_str()));
+        }
+        Some((self.there.tls, self.there.authority.as_deref()?))
+    }
+
+    fn translated(&self, url: &Absolute<'_>, tls: bool, authority: &str) -> Option<String> {
+        let rest = moved(url.rest, &self.path, &self.there.path)?;
+        Some([url.scheme_for(tls), authority, &*self.there.path, rest].concat())
+    }
+
+    fn covers(&self, url: &Absolute<'_>) -> bool {
+        url.is_at(self.tls, self.port) && moved(url.rest, &self.path, &self.there.path).is_some()
+    }
+
+    fn is_known(&self, own: AppId) -> bool {
+        self.app == own || self.there.authority.is_some()
+    }
+}
+
+fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
+    let Own { backend, .. } = own;
+    [url.scheme_for(backend.internal.tls), backend.authority.as_str(), &*backend.internal.path, rest].concat()
+}
+
+/// Whose it is of those at its host.
+fn best<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
+    let covering = places.iter().filter(|place| place.is_known(own) && place.covers(url));
+    covering.max_by_key(|place| (place.path.len(), place.app == own, Reverse(place.app)))
+}
+
+/// Whose origin it is, if that is one on the other side.
+fn at_origin<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
+    let mut there = places.iter().filter(|place| place.is_known(own) && url.is_at(place.tls, place.port));
+    if let Some(place) = there.clone().find(|place| place.app == own) {
+        return Some(place);
+    }
+    let origin = |place: &Place| (place.there.tls, place.there.authority.clone());
+    let first = there.next()?;
+    there.all(|place| origin(place) == origin(first)).then_some(first)
+}
+
+/// Looks a host up in any case; an IPv6 address in any spelling.
+fn by_host<'m>(places: &'m HashMap<Box<str>, Vec<Place>>, host: &str) -> Option<&'m Vec<Place>> {
+    if host.contains(':') {
+        return places.get(host.parse::<Ipv6Addr>().ok()?.to_string().as_str());
+    }
+    let mut lowered = [0; HOST_BYTES_MAX];
+    let lowered = lowered.get_mut(..host.len())?;
+    lowered.copy_from_slice(host.as_bytes());
+    lowered.make_ascii_lowercase();
+    places.get(std::str::from_utf8(lowered).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

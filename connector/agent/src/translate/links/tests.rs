@@ -1,0 +1,186 @@
+use std::sync::Arc;
+
+use postern_model::group_config::PublishedLink;
+use postern_model::ids::TenantId;
+use postern_tunnel::ExternalScheme;
+use proptest::prelude::*;
+
+use super::super::tests::asked;
+use super::super::{External, request};
+use super::*;
+use crate::backend::tests::{app, config};
+use crate::backend::{Backend, BackendTable};
+
+fn link(seq: u32, external: &str, internal: &str, aliases: &str) -> PublishedLink {
+    PublishedLink {
+        app: AppId::new(TenantId::DEFAULT, seq),
+        external_url: external.into(),
+        internal_url: internal.into(),
+        aliases: aliases.into(),
+    }
+}
+
+/// Application 5 at `https://ext.example:8443/` and the given ones of other groups.
+struct World {
+    backend: Arc<Backend>,
+    external: External,
+    links: Arc<Links>,
+}
+
+impl World {
+    fn new(external: &str, internal: &str, links: Vec<PublishedLink>) -> Self {
+        let mut app = app(5, internal, &[]);
+        app.external_url = external.into();
+        let mut config = config(1, vec![app]);
+        config.links = links;
+        let table = BackendTable::build(&config, None);
+        let backend = Arc::clone(table.apps.values().next().unwrap());
+        let mut head = asked(&format!("{}/", backend.external.path));
+        let external = request(&mut head, ExternalScheme::Https, &backend, &table.links).unwrap();
+        Self { backend, external, links: table.links }
+    }
+
+    fn own(&self) -> Own<'_> {
+        Own { backend: &self.backend, external: &self.external }
+    }
+
+    fn out(&self, url: &str) -> Option<String> {
+        self.links.outwards(url, self.own())
+    }
+
+    fn inside(&self, url: &str) -> Option<String> {
+        self.links.inwards(url, self.own())
+    }
+}
+
+fn four() -> World {
+    let others = vec![
+        link(2, "https://travel.example/", "http://travel/", "https://travel.corp,http://portal/travel/"),
+        link(3, "https://all.example/expenses/", "http://10.0.0.9:8080/exp/", ""),
+        link(4, "https://*.any.example/", "http://any/", ""),
+        link(7, "https://six.example:444/", "https://[2001:db8::6]/", ""),
+    ];
+    World::new("https://ext.example/", "http://benefits/", others)
+}
+
+#[test]
+fn links_to_every_published_application_come_out() {
+    let world = four();
+    for (url, outside) in [
+        ("http://benefits/a?b#c", Some("https://ext.example:8443/a?b#c")),
+        ("http://BENEFITS:80", Some("https://ext.example:8443")),
+        ("HTTP://travel/x", Some("https://travel.example/x")),
+        ("//travel/x", Some("https://travel.example/x")),
+        ("ws://travel/live", Some("wss://travel.example/live")),
+        ("https://travel.corp:443/", Some("https://travel.example/")),
+        ("http://portal/travel/x", Some("https://travel.example/x")),
+        ("http://portal/travels", None),
+        ("http://10.0.0.9:8080/exp/1", Some("https://all.example/expenses/1")),
+        ("http://10.0.0.9:8080/exp", Some("https://all.example/expenses")),
+        ("http://10.0.0.9:8080/exp/../other", None),
+        ("http://10.0.0.9:8080/", None),
+        ("http://10.0.0.9/exp/", None),
+        ("https://travel/", None),
+        ("http://any/", None),
+        ("https://[2001:DB8:0::6]/x", Some("https://six.example:444/x")),
+        ("http://feedback/", None),
+        ("mailto:travel", None),
+        ("/x", None),
+    ] {
+        assert_eq!(world.out(url).as_deref(), outside, "{url}");
+    }
+}
+
+#[test]
+fn and_back_in() {
+    let world = four();
+    for (url, inside) in [
+        ("https://ext.example:8443/a", Some("http://benefits/a")),
+        ("https://ext.example/a", Some("http://benefits/a")),
+        ("http://ext.example/a", None),
+        ("https://travel.example/a?b", Some("http://travel/a?b")),
+        ("https://all.example/expenses/1", Some("http://10.0.0.9:8080/exp/1")),
+        ("https://all.example/", None),
+        ("https://six.example:444/", Some("https://[2001:db8::6]/")),
+        ("https://six.example/", None),
+        ("https://a.any.example/", None),
+    ] {
+        assert_eq!(world.inside(url).as_deref(), inside, "{url}");
+    }
+}
+
+#[test]
+fn of_several_at_one_place_the_longest_path_counts_then_oneself_then_the_first() {
+    let others = |path: &str| {
+        vec![
+            link(1, "https://one.example/", &format!("http://benefits{path}"), ""),
+            link(6, "https://six.example/", &format!("http://benefits{path}"), ""),
+        ]
+    };
+    let world = World::new("https://ext.example/", "http://benefits/", others("/"));
+    assert_eq!(world.out("http://benefits/x").as_deref(), Some("https://ext.example:8443/x"));
+    let world = World::new("https://ext.example/", "http://benefits/", others("/deep/"));
+    assert_eq!(world.out("http://benefits/deep/x").as_deref(), Some("https://one.example/x"));
+    assert_eq!(world.out("http://benefits/deeper").as_deref(), Some("https://ext.example:8443/deeper"));
+}
+
+#[test]
+fn an_origin_that_means_several_stays() {
+    let others = vec![
+        link(1, "https://a.example/x/", "http://shared/x/", ""),
+        link(2, "https://a.example/y/", "http://shared/y/", ""),
+        link(3, "https://b.example/", "http://apart/x/", ""),
+        link(4, "https://c.example/", "http://apart/y/", ""),
+    ];
+    let world = World::new("https://ext.example/", "http://benefits/base/", others);
+    let out = |origin: &str| world.links.origin_outwards(origin, world.own());
+    assert_eq!(out("http://shared").as_deref(), Some("https://a.example"));
+    assert_eq!(out("http://benefits").as_deref(), Some("https://ext.example:8443"));
+    assert_eq!(out("http://apart"), None);
+    assert_eq!(out("http://shared/x/"), None);
+    assert_eq!(out("null"), None);
+    let inside = |origin: &str| world.links.origin_inwards(origin, world.own());
+    assert_eq!(inside("https://ext.example:8443").as_deref(), Some("http://benefits"));
+    assert_eq!(inside("https://b.example").as_deref(), Some("http://apart"));
+    assert_eq!(inside("https://a.example").as_deref(), Some("http://shared"));
+}
+
+#[test]
+fn what_cannot_be_read_is_left_out() {
+    let others = vec![link(1, "https://one.example/", "tcp://one:1/", ""), link(2, "x", "http://two/", "")];
+    let world = World::new("https://ext.example/", "http://benefits/", others);
+    assert_eq!((world.out("http://one/"), world.out("http://two/")), (None, None));
+    let world =
+        World::new("https://ext.example/", "http://benefits/", vec![link(3, "https://t.example/", "http://t/", "?")]);
+    assert_eq!(world.out("http://t/").as_deref(), Some("https://t.example/"));
+}
+
+proptest! {
+    #[test]
+    fn what_came_in_goes_out_as_it_was(rest in "(/[a-zA-Z0-9%._~-]{0,6}){1,4}(\\?[a-z=&/.]{0,6})?(#[a-z/.]{0,4})?") {
+        let world = four();
+        for outside in ["https://ext.example:8443", "https://travel.example", "https://all.example/expenses"] {
+            let url = format!("{outside}{rest}");
+            if let Some(inside) = world.inside(&url) {
+                prop_assert_eq!(world.out(&inside), Some(url));
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_out_comes_in_as_it_was(rest in "(/[a-zA-Z0-9%._~-]{0,6}){1,4}(\\?[a-z=&/.]{0,6})?") {
+        let world = four();
+        for inside in ["http://benefits", "http://travel", "http://10.0.0.9:8080/exp"] {
+            let url = format!("{inside}{rest}");
+            if let Some(outside) = world.out(&url) {
+                prop_assert_eq!(world.inside(&outside), Some(url));
+            }
+        }
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in "(https?:|wss?:)?/{0,2}\\PC{0,40}") {
+        let world = four();
+        let _ = (world.out(&text), world.inside(&text), world.links.origin_outwards(&text, world.own()));
+    }
+}

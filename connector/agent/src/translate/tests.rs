@@ -1,0 +1,213 @@
+use std::sync::Arc;
+
+use postern_http::BodyKind;
+
+use super::*;
+use crate::backend::BackendTable;
+use crate::backend::tests::{app, config};
+
+pub(super) fn backend_with(external: &str, internal: &str, settings: &[(&str, &str)]) -> (Arc<Backend>, Arc<Links>) {
+    let mut app = app(1, internal, settings);
+    app.external_url = external.into();
+    let table = BackendTable::build(&config(1, vec![app]), None);
+    (Arc::clone(table.apps.values().next().unwrap()), table.links)
+}
+
+fn backend(external: &str, internal: &str) -> (Arc<Backend>, Arc<Links>) {
+    backend_with(external, internal, &[])
+}
+
+pub(super) fn asked(target: &str) -> RequestHead {
+    let target = Target::parse(target.as_bytes(), &Method::Get, PathRules::default()).unwrap();
+    RequestHead::new(Method::Get, Authority::parse(b"ext.example:8443").unwrap(), target)
+}
+
+/// What an answer's fields become, of an application that its user reached at `https://ext.example:8443`.
+fn answered(backend: &Backend, links: &Links, fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut head = asked(&format!("{}/", backend.external.path));
+    let external = request(&mut head, ExternalScheme::Https, backend, links).unwrap();
+    let mut head = ResponseHead::new(200, BodyKind::None);
+    for (name, value) in fields {
+        head.headers.append(*name, value).unwrap();
+    }
+    response(&mut head, Own { backend, external: &external }, links);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    head.headers.iter().map(|field| (field.name().to_owned(), text(field.value()))).collect()
+}
+
+#[test]
+fn host_and_path_become_the_backends() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/v1/");
+    for (from, to) in [
+        ("/shop", "/base/v1/"),
+        ("/shop/", "/base/v1/"),
+        ("/shop/a%20b?q=/shop", "/base/v1/a%20b?q=/shop"),
+        ("/shop?x", "/base/v1/?x"),
+    ] {
+        let mut head = asked(from);
+        request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+        assert_eq!((head.target.as_str(), head.authority.as_str()), (to, "10.0.0.1:81"), "{from}");
+    }
+    assert!(request(&mut asked("/shopping"), ExternalScheme::Https, &backend, &links).is_err());
+}
+
+#[test]
+fn equal_paths_are_left_alone() {
+    let (backend, links) = backend("https://ext.example/", "http://10.0.0.1/");
+    let mut head = asked("//a;x=%41?");
+    request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    assert_eq!(head.target.as_str(), "//a;x=%41?");
+}
+
+#[test]
+fn origin_and_referer_go_in() {
+    let (backend, links) = backend("https://ext.example/shop/", "https://in.example/");
+    let mut head = asked("/shop/");
+    head.headers.append(Known::Origin, "https://ext.example:8443").unwrap();
+    head.headers.append(Known::Referer, "https://ext.example:8443/shop/a?b").unwrap();
+    request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    assert_eq!(head.headers.get_str(Known::Origin), Some("https://in.example"));
+    assert_eq!(head.headers.get_str(Known::Referer), Some("https://in.example/a?b"));
+    let mut head = asked("/shop/");
+    head.headers.append(Known::Origin, "https://evil.example").unwrap();
+    request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    assert_eq!(head.headers.get_str(Known::Origin), Some("https://evil.example"));
+}
+
+#[test]
+fn who_came_without_tls_is_led_on_without() {
+    let (backend, links) = backend("http://ext.example/shop/", "http://10.0.0.1:81/base/");
+    for (scheme, other, name) in [(ExternalScheme::Http, "https", "http"), (ExternalScheme::Https, "http", "https")] {
+        let mut head = asked("/shop/");
+        head.headers.append(Known::Referer, format!("{name}://ext.example:8443/shop/a")).unwrap();
+        head.headers.append(Known::Origin, format!("{other}://ext.example:8443")).unwrap();
+        let external = request(&mut head, scheme, &backend, &links).unwrap();
+        assert_eq!(head.headers.get_str(Known::Referer), Some("http://10.0.0.1:81/base/a"));
+        assert_eq!(head.headers.get_str(Known::Origin), Some(&*format!("{other}://ext.example:8443")));
+        let mut head = ResponseHead::new(302, BodyKind::None);
+        head.headers.append(Known::Location, "http://10.0.0.1:81/base/x").unwrap();
+        response(&mut head, Own { backend: &backend, external: &external }, &links);
+        assert_eq!(head.headers.get_str(Known::Location), Some(&*format!("{name}://ext.example:8443/shop/x")));
+    }
+}
+
+#[test]
+fn locations_come_out() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
+    let external = request(&mut asked("/shop/"), ExternalScheme::Https, &backend, &links).unwrap();
+    for (from, to) in [
+        ("http://10.0.0.1:81/base/x?y#z", "https://ext.example:8443/shop/x?y#z"),
+        ("/base/x", "/shop/x"),
+        ("x/y", "x/y"),
+        ("http://10.0.0.1:811/base/x", "http://10.0.0.1:811/base/x"),
+        ("http://10.0.0.1:81/elsewhere", "http://10.0.0.1:81/elsewhere"),
+        ("https://login.example/base/", "https://login.example/base/"),
+        ("//other.example/base/", "//other.example/base/"),
+    ] {
+        let mut head = ResponseHead::new(302, BodyKind::None);
+        head.headers.append(Known::Location, from).unwrap();
+        response(&mut head, Own { backend: &backend, external: &external }, &links);
+        assert_eq!(head.headers.get_str(Known::Location), Some(to));
+    }
+}
+
+#[test]
+fn every_field_that_holds_urls_comes_out() {
+    let settings = [("internal_aliases", "http://shop")];
+    let (backend, links) = backend_with("https://ext.example/shop/", "http://10.0.0.1:81/base/", &settings);
+    let ext = "https://ext.example:8443";
+    let policy = "default-src 'self' http://10.0.0.1:81 http://shop/base/x/ cdn.example; report-uri /base/csp";
+    let policy_out = format!("default-src 'self' {ext} {ext}/shop/x/ cdn.example; report-uri /shop/csp");
+    let cases: [(&str, &str, String); 10] = [
+        ("location", "//10.0.0.1:81/base/x", format!("{ext}/shop/x")),
+        ("content-location", "http://SHOP:80/base/x", format!("{ext}/shop/x")),
+        ("refresh", "3; url='http://shop/base/x'", format!("3; url='{ext}/shop/x'")),
+        ("link", "</base/a>; rel=preload, <http://shop/base/b>", format!("</shop/a>; rel=preload, <{ext}/shop/b>")),
+        ("access-control-allow-origin", "http://10.0.0.1:81", ext.to_owned()),
+        ("content-security-policy", policy, policy_out.clone()),
+        ("content-security-policy-report-only", policy, policy_out),
+        ("set-cookie", "a=b; Domain=shop; Path=/base; Secure", "a=b; Path=/shop; Secure".to_owned()),
+        ("set-cookie", "c=http://shop/base/; HttpOnly", "c=http://shop/base/; HttpOnly".to_owned()),
+        ("x-other", "http://shop/base/", "http://shop/base/".to_owned()),
+    ];
+    let fields: Vec<(&str, &str)> = cases.iter().map(|(name, value, _)| (*name, *value)).collect();
+    let expected: Vec<(String, String)> =
+        cases.iter().map(|(name, _, out)| ((*name).to_owned(), out.clone())).collect();
+    assert_eq!(answered(&backend, &links, &fields), expected);
+}
+
+#[test]
+fn what_is_not_understood_is_not_touched() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
+    let fields = [
+        ("location", "http://10.0.0.1:81"),
+        ("location", "http://10.0.0.1:81/base/../x"),
+        ("refresh", "http://10.0.0.1:81/base/"),
+        ("link", "<http://10.0.0.1:81/base/"),
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-origin", "http://10.0.0.1:81/base/"),
+        ("content-security-policy", "http://10.0.0.1:81"),
+        ("set-cookie", "; Path"),
+    ];
+    let kept: Vec<(String, String)> = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    assert_eq!(answered(&backend, &links, &fields), kept);
+}
+
+#[test]
+fn without_translation_only_paths_are_replaced() {
+    let settings = [("translate_headers", "false")];
+    let (backend, links) = backend_with("https://ext.example/shop/", "http://10.0.0.1:81/base/", &settings);
+    let mut head = asked("/shop/a");
+    head.headers.append(Known::Referer, "https://ext.example:8443/shop/").unwrap();
+    request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    assert_eq!((head.target.as_str(), head.authority.as_str()), ("/base/a", "ext.example:8443"));
+    assert_eq!(head.headers.get_str(Known::Referer), Some("https://ext.example:8443/shop/"));
+    let fields = [("location", "http://10.0.0.1:81/base/x"), ("set-cookie", "a=b; Domain=10.0.0.1")];
+    let kept: Vec<(String, String)> = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    assert_eq!(answered(&backend, &links, &fields), kept);
+}
+
+#[test]
+fn web_dav_names_places_inside() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
+    let fields = |method: &[u8]| {
+        let mut head = asked("/shop/a");
+        head.method = Method::parse(method).unwrap();
+        head.headers.append(Known::Destination, "https://ext.example:8443/shop/b").unwrap();
+        let lock = "<https://ext.example:8443/shop/b> (<https://ext.example:8443/shop/token>) </shop/c> ([\"x\"])";
+        head.headers.append("If", lock).unwrap();
+        request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+        let field = |name: &str| head.headers.get_str(name).unwrap().to_owned();
+        [field("destination"), field("if")]
+    };
+    let inside = [
+        "http://10.0.0.1:81/base/b",
+        "<http://10.0.0.1:81/base/b> (<https://ext.example:8443/shop/token>) </base/c> ([\"x\"])",
+    ];
+    assert_eq!(fields(b"MOVE"), inside);
+    assert_ne!(fields(b"GET"), inside);
+}
+
+#[test]
+fn rules_are_applied_after_translation_and_not_to_interim_answers() {
+    let settings = [
+        ("request_headers", "set X-A \"1\"; remove X-B; set Referer \"none\""),
+        ("response_headers", "append Location \"http://10.0.0.1/\"; remove Server; set X-Frame-Options \"DENY\""),
+    ];
+    let (backend, links) = backend_with("https://ext.example/", "http://10.0.0.1/", &settings);
+    let mut head = asked("/");
+    for (name, value) in [("x-a", "0"), ("x-b", "0"), ("referer", "https://ext.example:8443/"), ("x-a", "2")] {
+        head.headers.append(name, value).unwrap();
+    }
+    let external = request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    let fields: Vec<_> = head.headers.iter().map(|field| (field.name(), field.value())).collect();
+    let expected: [(&str, &[u8]); 2] = [("x-a", b"1"), ("referer", b"none")];
+    assert_eq!(fields, expected);
+    let own = Own { backend: &backend, external: &external };
+    for (status, count) in [(200, 2), (103, 1)] {
+        let mut head = ResponseHead::new(status, BodyKind::None);
+        head.headers.append(Known::Server, "x").unwrap();
+        response(&mut head, own, &links);
+        assert_eq!((head.headers.len(), head.headers.contains(Known::Server)), (count, status == 103));
+    }
+}
