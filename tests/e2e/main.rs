@@ -6,6 +6,7 @@ mod app_check;
 mod backpressure;
 mod bad_input;
 mod bodies;
+mod body_translation;
 mod browser;
 mod control_down;
 mod dataplane_crash;
