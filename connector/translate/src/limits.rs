@@ -1,16 +1,16 @@
 //! Every bound of body translation, with its arithmetic.
 //!
-//! One body in translation holds at most: the parser's memory ([`HTML_BYTES_MAX`], 1 MiB, reached by an attribute of that size or
-//! by tags that are never closed), a URL in a style sheet or a string ([`URL_BYTES_MAX`]), and a piece of decoded and of
-//! translated text ([`DECODED_BYTES`] each, the latter times what URLs grow). A coded one also its codings' states: gzip and
-//! deflate 32 KiB and 300 KiB; zstd at most 8 MiB (RFC 9659) and 1 MiB; brotli at most 16 MiB, its largest window, of which it takes
-//! what the body fills, and 2 MiB. So a plain or gzip body costs less than 1.5 MiB, and 1,024 of them on a worker 1.5 GiB; one in brotli that is
-//! smaller than 1 MiB decoded costs 4.5 MiB.
+//! One body in translation holds at most: the parser's memory ([`HTML_BYTES_MAX`], 2 MiB, reached by an attribute of that size or
+//! by some ten thousand tags that are never closed; a usual page takes some KiB), a URL in a style sheet or a string
+//! ([`URL_BYTES_MAX`]), and a piece of decoded and of translated text ([`DECODED_BYTES`] each, the latter times what URLs grow).
+//! A coded one also its codings' states: gzip and deflate 32 KiB and 300 KiB; zstd at most 8 MiB (RFC 9659) and 1 MiB; brotli at
+//! most 16 MiB, its largest window, of which it takes what the body fills, and 2 MiB. So a plain or gzip body costs less than
+//! 2.5 MiB, most of them 0.5 MiB: 1,024 at once 2.5 GiB if each is the worst, else 0.5 GiB.
 
 /// Decoded bytes that are looked at in one step.
 pub const DECODED_BYTES: usize = 32 << 10;
 /// What the HTML parser may hold; a page that takes more passes as it is from there on.
-pub const HTML_BYTES_MAX: usize = 1 << 20;
+pub const HTML_BYTES_MAX: usize = 2 << 20;
 /// A URL in a style sheet or a string; a longer one passes as it is.
 pub const URL_BYTES_MAX: usize = 16 << 10;
 /// The zstd window, as its base-2 logarithm: 8 MiB (RFC 9659 §3).
