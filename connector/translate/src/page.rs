@@ -69,11 +69,14 @@ impl Page {
             return;
         }
         let mut changed = Vec::new();
-        for attribute in element.attributes() {
+        let attributes = element.attributes();
+        for (at, attribute) in attributes.iter().enumerate() {
             let name = attribute.name();
             let Some(holds) = Holds::of(&name) else { continue };
             let value = attribute.value();
-            if let Some(external) = self.attribute(holds, &resolved(&value)) {
+            let Some(external) = self.attribute(holds, &resolved(&value)) else { continue };
+            // Of several with one name the first counts, and is the one that would be set.
+            if !attributes[..at].iter().any(|earlier| earlier.name() == name) {
                 changed.push((name, external));
             }
         }

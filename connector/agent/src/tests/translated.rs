@@ -8,6 +8,7 @@ use postern_tunnel::{CancelCode, Culprit};
 
 use super::world::{World, backend, get, read_head, sim};
 
+const OFF: &[(&str, &str)] = &[];
 const ON: &[(&str, &str)] = &[("translate_body", "on")];
 const LINK: &str = "<a href=\"http://10.0.0.2/x\">";
 const TRANSLATED: &str = "<a href=\"https://app1.example.com/x\">";
@@ -15,7 +16,7 @@ const HTML: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n";
 
 #[test]
 fn links_come_out_and_the_length_is_not_stated() {
-    for (seed, settings, expected) in [(1, ON, TRANSLATED), (2, &[][..], LINK)] {
+    for (seed, settings, expected) in [(1, ON, TRANSLATED), (2, OFF, LINK)] {
         sim(seed, async move {
             backend(|_, stream| async move {
                 let mut rest = Vec::new();
@@ -48,17 +49,22 @@ fn what_came_is_sent_on_before_the_rest_comes() {
             stream.queue(b"<a hr");
             sleep(Duration::from_secs(30)).await;
             stream.queue(b"ef=http://10.0.0.2/y>");
+            sleep(Duration::from_secs(1)).await;
         });
         let world = World::start(ON).await;
         let tunnel = world.relay.tunnel();
         let stream = tunnel.open(&get("/"), true);
         tunnel.head(stream).await;
-        let first = tunnel.event(|event| match event {
-            postern_tunnel::Event::Data { data, .. } => Some(data.clone()),
-            _ => None,
-        });
-        let first = postern_io::timeout(Duration::from_secs(5), first).await.unwrap();
-        assert_eq!(first, format!("{TRANSLATED}<p>").as_bytes());
+        let expected = format!("{TRANSLATED}<p>");
+        let mut first = Vec::new();
+        while first.len() < expected.len() {
+            let data = tunnel.event(|event| match event {
+                postern_tunnel::Event::Data { data, .. } => Some(data.clone()),
+                _ => None,
+            });
+            first.extend_from_slice(&postern_io::timeout(Duration::from_secs(5), data).await.unwrap());
+        }
+        assert_eq!(first, expected.as_bytes());
         assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=\"https://app1.example.com/y\">");
     });
 }

@@ -54,6 +54,7 @@ fn attributes_of_several_values_are_taken_apart() {
 fn references_and_white_space_are_understood() {
     check("<a href=' http:&#47;&sol;in/a?b&amp;c&d '>", "<a href=\"https://out.example/a?b&amp;c&d\">");
     check("<A HREF=\"http://in/a\n\">", "<A HREF=\"https://out.example/a\">");
+    check("<a href=x href='http://in/a'>", "<a href=x href='http://in/a'>");
     check("<a href='http://in/\"'>", "<a href=\"https://out.example/&quot;\">");
 }
 
