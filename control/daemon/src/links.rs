@@ -192,6 +192,7 @@ const LINK_BYTES: usize = 64;
 #[cfg(test)]
 mod tests {
     use postern_model::config::{Group, Preauth};
+    use postern_model::group_config::SignedGroupConfig;
     use postern_model::ids::CertificateId;
 
     use super::*;
@@ -288,6 +289,35 @@ mod tests {
         let mut steps = vec![Step::Change(Change::AppPut(app(2, 2, "http://two/")))];
         After::of(&snapshot, &mut steps);
         assert!(signed(&steps).is_empty());
+    }
+
+    #[test]
+    fn what_was_signed_without_links_is_signed_anew() {
+        let mut snapshot = snapshot();
+        let sign = |snapshot: &mut Snapshot, seq: u32, links: Vec<PublishedLink>| {
+            let (tenant, apps) = (TenantId::DEFAULT, backends(snapshot, group(seq), None, None));
+            let config = GroupConfig { tenant, group: group(seq), version: 1, apps, links };
+            let (body, signature) = (serde_json::to_string(&config).unwrap(), String::new());
+            snapshot.group_configs.insert(group(seq), SignedGroupConfig { body, signature });
+        };
+        for seq in [1, 2, 3] {
+            sign(&mut snapshot, seq, Vec::new());
+        }
+        assert_eq!(outdated(&snapshot), [group(1), group(2)], "the third has no applications");
+        sign(&mut snapshot, 1, vec![link(&app(2, 2, "http://two/"))]);
+        assert_eq!(outdated(&snapshot), [group(2)]);
+    }
+
+    #[test]
+    fn a_name_that_two_have_is_told() {
+        let snapshot = snapshot();
+        let named = |aliases: &str| {
+            let mut app = app(1, 1, "http://one/");
+            app.settings.insert(INTERNAL_ALIASES.into(), aliases.into());
+            shared_alias(&snapshot, &PlannedApp::parse(&app).unwrap())
+        };
+        assert!(named("http://uno,http://two").unwrap().starts_with("app1: http://two/ is a place of app2, too"));
+        assert_eq!(named("http://uno"), None);
     }
 
     #[test]

@@ -120,14 +120,14 @@ impl Links {
         for place in iter::once(internal.clone()).chain(aliases) {
             let authority = (!external.wildcard).then(|| external.authority("").into());
             let there = There { tls: external.tls, authority, path: external.path.clone() };
-            let InternalUrl { tls, host, port, path } = place;
-            self.inside.entry(host).or_default().push(Place { app, tls, port, path, there });
+            let at = self.inside.entry(place.host).or_default();
+            at.push(Place { app, tls: place.tls, port: place.port, path: place.path, there });
         }
         if !external.wildcard {
             let authority = authority(&internal).ok().map(|authority| authority.as_str().into());
             let there = There { tls: internal.tls, authority, path: internal.path };
-            let ExternalUrl { tls, host, port, path, .. } = external;
-            self.outside.entry(host).or_default().push(Place { app, tls, port, path, there });
+            let at = self.outside.entry(external.host).or_default();
+            at.push(Place { app, tls: external.tls, port: external.port, path: external.path, there });
         }
     }
 }

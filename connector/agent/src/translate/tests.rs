@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use postern_http::BodyKind;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 use crate::backend::BackendTable;
@@ -209,5 +211,60 @@ fn rules_are_applied_after_translation_and_not_to_interim_answers() {
         head.headers.append(Known::Server, "x").unwrap();
         response(&mut head, own, &links);
         assert_eq!((head.headers.len(), head.headers.contains(Known::Server)), (count, status == 103));
+    }
+}
+
+const PIECES: &[&str] = &[
+    "<",
+    ">",
+    "\"",
+    "\\",
+    "'",
+    "(",
+    ")",
+    ";",
+    ",",
+    "=",
+    " ",
+    "//",
+    "/",
+    "url",
+    "Domain",
+    "Path",
+    "default-src",
+    "a=b",
+    "\u{e4}",
+    "[::1",
+    "10.0.0.1:81",
+    "http://10.0.0.1:81/base",
+    "http://10.0.0.1",
+    "/base/../x",
+    "/base",
+    "\t.",
+    "5",
+];
+
+proptest! {
+    #[test]
+    fn whatever_a_field_says_is_translated_or_stays(pieces in prop::collection::vec(select(PIECES), 1..12)) {
+        let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
+        let value = pieces.concat();
+        let value = value.trim();
+        let names = [
+            "location", "content-location", "refresh", "link", "access-control-allow-origin", "content-security-policy",
+            "content-security-policy-report-only", "set-cookie",
+        ];
+        let fields = names.map(|name| (name, value));
+        let becomes = answered(&backend, &links, &fields);
+        let inside = |text: &str| text.matches("http://10.0.0.1:81/base").count();
+        prop_assert_eq!(becomes.iter().map(|field| field.0.as_str()).collect::<Vec<_>>(), names);
+        for (_, field) in becomes {
+            prop_assert!(inside(&field) <= inside(value));
+        }
+        if !value.contains("10.0.0.1") && !value.contains("/base") && !value.contains("Domain") && !value.contains("Path") {
+            for (_, field) in answered(&backend, &links, &fields) {
+                prop_assert_eq!(field, value);
+            }
+        }
     }
 }

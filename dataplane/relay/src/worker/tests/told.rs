@@ -172,6 +172,24 @@ fn what_is_configured_is_told_and_every_spelling_of_it_is_the_relays() {
 }
 
 #[test]
+fn every_request_belongs_to_a_trace() {
+    in_the_simulator(79, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let said = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (_, fields) = asks(&mut client, "/fields", &format!("traceparent: {said}\r\ntracestate: a=b\r\n")).await;
+        assert_eq!((values(&fields, "traceparent"), values(&fields, "tracestate")), (vec![said], vec!["a=b"]));
+        let (_, fields) = asks(&mut client, "/fields", "traceparent: 00-x\r\ntracestate: a=b\r\n").await;
+        let begun = values(&fields, "traceparent");
+        let [begun] = &begun[..] else { panic!("{fields}") };
+        assert!(begun.len() == said.len() && begun.starts_with("00-") && begun.ends_with("-00"), "{fields}");
+        assert_eq!(values(&fields, "tracestate"), [""; 0], "it says nothing without the other");
+    });
+}
+
+#[test]
 fn what_is_configured_is_not_said_in_trailers_either() {
     in_the_simulator(76, async {
         let state = State::new(&[("sso_headers", "X_Staff-Id=id")]);
