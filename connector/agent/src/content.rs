@@ -47,7 +47,7 @@ pub(crate) fn kinds(settings: &AppSettings, internal: &InternalUrl) -> Option<Ki
 /// something is, `mark` is asked which links hold.
 pub(crate) fn request(head: &mut RequestHead, backend: &Backend, mark: impl FnOnce() -> u32) -> Option<Asked> {
     let kinds = backend.content?;
-    if head.upgrade || head.method == Method::Connect {
+    if head.upgrade || head.method == Method::Connect || has_directive(&head.headers, NO_TRANSFORM) {
         return None;
     }
     let validators = Validators::new(mark(), kinds);
@@ -100,7 +100,7 @@ fn is_translated(head: &ResponseHead, kinds: Kinds, method: &Method) -> bool {
         && head.status != 206
         && !headers.contains(Known::ContentRange)
         && !is_file
-        && !has_directive(headers, "no-transform")
+        && !has_directive(headers, NO_TRANSFORM)
         && headers.get_all(Known::ContentEncoding).count() <= 1
         && Translator::takes(&info(headers), kinds)
 }
@@ -153,6 +153,8 @@ fn begins_with(value: &str, token: &str) -> bool {
     value.trim_start().get(..token.len()).is_some_and(|start| start.eq_ignore_ascii_case(token))
 }
 
+/// Of either side (RFC 9111 §5.2).
+const NO_TRANSFORM: &str = "no-transform";
 /// Digests of content, in heads and trailers (RFC 9530, and those before it).
 const DIGESTS: &[&str] = &["content-md5", "digest", "content-digest", "repr-digest"];
 

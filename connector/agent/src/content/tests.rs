@@ -75,6 +75,8 @@ fn a_request_asks_for_what_can_be_translated() {
     assert!(head.headers.is_empty());
     head.upgrade = true;
     assert!(request(&mut head, &backend, || MARK).is_none());
+    let mut head = asking(&[("cache-control", "no-transform"), ("range", "bytes=0-1")]);
+    assert!(request(&mut head, &backend, || MARK).is_none() && head.headers.contains(Known::Range));
 }
 
 #[test]
