@@ -52,8 +52,10 @@ pub(crate) fn request(head: &mut RequestHead, backend: &Backend, mark: impl FnOn
     }
     let validators = Validators::new(mark(), kinds);
     // A part of something is neither a part of its translation nor to be translated.
-    head.headers.remove(Known::Range);
-    head.headers.remove(Known::IfRange);
+    if !is_media(&head.headers) {
+        head.headers.remove(Known::Range);
+        head.headers.remove(Known::IfRange);
+    }
     offer_codings(&mut head.headers);
     let revalidates = validators.inwards(&mut head.headers);
     Some(Asked { kinds, validators, revalidates })
@@ -126,6 +128,12 @@ fn describe(head: &mut ResponseHead) {
     }
 }
 
+/// Browsers say that it is for something of which nothing is translated, and players cannot do without ranges.
+fn is_media(headers: &Headers) -> bool {
+    let destination = headers.get_str(Known::SecFetchDest);
+    destination.is_some_and(|destination| MEDIA.iter().any(|media| media.eq_ignore_ascii_case(destination)))
+}
+
 /// Only what can be taken off again is offered. A request without the field gets what it would have got.
 fn offer_codings(headers: &mut Headers) {
     if !headers.contains(Known::AcceptEncoding) {
@@ -153,6 +161,7 @@ fn begins_with(value: &str, token: &str) -> bool {
     value.trim_start().get(..token.len()).is_some_and(|start| start.eq_ignore_ascii_case(token))
 }
 
+const MEDIA: [&str; 5] = ["audio", "video", "image", "font", "track"];
 /// Of either side (RFC 9111 §5.2).
 const NO_TRANSFORM: &str = "no-transform";
 /// Digests of content, in heads and trailers (RFC 9530, and those before it).

@@ -75,6 +75,11 @@ fn a_request_asks_for_what_can_be_translated() {
     assert!(head.headers.is_empty());
     head.upgrade = true;
     assert!(request(&mut head, &backend, || MARK).is_none());
+    for (destination, kept) in [("video", true), ("document", false), ("empty", false)] {
+        let mut head = asking(&[("range", "bytes=0-1"), ("sec-fetch-dest", destination)]);
+        assert!(request(&mut head, &backend, || MARK).is_some());
+        assert_eq!(head.headers.contains(Known::Range), kept, "{destination}");
+    }
     let mut head = asking(&[("cache-control", "no-transform"), ("range", "bytes=0-1")]);
     assert!(request(&mut head, &backend, || MARK).is_none() && head.headers.contains(Known::Range));
 }
