@@ -92,14 +92,22 @@ fn settings(page: &Rc<RefCell<Page>>, kinds: Kinds) -> Settings<'static, 'static
     settings = elements(settings, page, "meta", Page::meta);
     settings = elements(settings, page, "link, script", Page::integrity);
     if kinds.css {
+        settings = elements(settings, page, "[style]", Page::styled);
         settings = texts(settings, page, "style", Text::Style);
     }
     if kinds.js || kinds.json {
         settings = elements(settings, page, "script", Page::script);
         settings = texts(settings, page, "script", Text::Script);
     }
-    elements(settings, page, "*", Page::element)
+    elements(settings, page, MAY_LINK, Page::element)
 }
+
+/// Any but those that most pages are made of and that have no attribute with a URL: these are not even taken apart, unless
+/// for their style.
+const MAY_LINK: &str = concat!(
+    "*:not(div):not(span):not(p):not(li):not(ul):not(ol):not(b):not(i):not(strong):not(em):not(small):not(br)",
+    ":not(h1):not(h2):not(h3):not(h4):not(label):not(option):not(dt):not(dd):not(code):not(pre)"
+);
 
 fn elements(
     settings: Settings<'static, 'static>,

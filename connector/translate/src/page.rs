@@ -41,7 +41,6 @@ enum Holds {
     Url,
     Urls,
     Srcset,
-    Style,
 }
 
 impl Holds {
@@ -52,7 +51,6 @@ impl Holds {
             | "manifest" | "codebase" | "profile" | "lowsrc" | "dynsrc" | "xlink:href" => Self::Url,
             "ping" | "archive" => Self::Urls,
             "srcset" | "imagesrcset" => Self::Srcset,
-            "style" => Self::Style,
             _ => return None,
         })
     }
@@ -63,7 +61,7 @@ impl Page {
         Self { links, kinds, charset, base: None, based: false, style: None, quotes: None, script: None }
     }
 
-    /// Any element: its attributes that hold URLs.
+    /// An element that may link: its attributes that hold URLs.
     pub(crate) fn element(&mut self, element: &mut Element<'_, '_>) {
         if self.is_left() {
             return;
@@ -82,6 +80,14 @@ impl Page {
         }
         for (name, value) in &changed {
             set(element, name, value);
+        }
+    }
+
+    /// An element with a style of its own.
+    pub(crate) fn styled(&mut self, element: &mut Element<'_, '_>) {
+        let Some(value) = element.get_attribute("style").filter(|_| !self.is_left()) else { return };
+        if let Some(external) = self.style_attribute(&resolved(&value)) {
+            set(element, "style", &external);
         }
     }
 
@@ -210,12 +216,11 @@ impl Page {
             Holds::Url => self.outwards(value),
             Holds::Urls => list(value, |url| self.outwards(url)),
             Holds::Srcset => srcset(value, |url| self.outwards(url)),
-            Holds::Style => self.style_attribute(value),
         }
     }
 
     fn style_attribute(&self, value: &str) -> Option<String> {
-        if !self.kinds.css || !value.contains('(') {
+        if !value.contains('(') {
             return None;
         }
         let sheet = raw(value);
