@@ -273,7 +273,7 @@ impl Encoder {
         match self {
             Self::Gzip(encoder) => encoder,
             Self::Zlib(encoder) => encoder,
-            Self::Brotli(encoder) => encoder.as_mut(),
+            Self::Brotli(encoder) => &mut **encoder,
             Self::Zstd(encoder) => encoder,
         }
     }
