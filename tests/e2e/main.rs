@@ -6,6 +6,7 @@ mod app_check;
 mod backpressure;
 mod bad_input;
 mod bodies;
+mod body_translation;
 mod browser;
 mod certificates;
 mod control_down;

@@ -10,12 +10,14 @@ use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
+use postern_translate::Kinds;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::content;
 use crate::embed::is_built_in;
 use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
@@ -30,6 +32,8 @@ pub(crate) struct BackendTable {
     pub(crate) apps: HashMap<AppId, Arc<Backend>>,
     /// Where these and the tenant's other applications are.
     pub(crate) links: Arc<Links>,
+    /// Another one when links lead somewhere else.
+    pub(crate) links_mark: u32,
 }
 
 /// One application.
@@ -55,6 +59,8 @@ pub(crate) struct Backend {
     pub(crate) sso: Option<Method>,
     /// With which passwords.
     pub(crate) credentials: Credentials,
+    /// Of which kinds content is translated, if any is.
+    pub(crate) content: Option<Kinds>,
     pub(crate) tls: Option<BackendTls>,
 }
 
@@ -85,7 +91,7 @@ impl BackendTable {
             }
         }
         let links = Arc::new(Links::build(config));
-        Self { version: config.version, group: config.group, apps, links }
+        Self { version: config.version, group: config.group, apps, links, links_mark: content::mark(config) }
     }
 }
 
@@ -114,6 +120,7 @@ impl Backend {
             http: settings.backend_http,
             sso: Method::of(&settings, &origin)?,
             credentials: Credentials::of(app, &internal),
+            content: content::kinds(&settings, &internal),
             translation: settings.translation,
             internal,
             tls,

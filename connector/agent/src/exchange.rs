@@ -6,6 +6,7 @@ mod http2;
 mod raw;
 mod record;
 mod silence;
+mod translated;
 mod upload;
 
 use std::future::{Future as _, poll_fn};
@@ -19,6 +20,7 @@ use postern_http::{Limits, Method, RequestHead, ResponseHead};
 use postern_model::settings::BackendHttp;
 use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
+use crate::content;
 use crate::failure::{Failed, Fault};
 use crate::incoming::Incoming;
 use crate::keeper::Offered;
@@ -50,6 +52,8 @@ struct Asked {
     idempotent: bool,
     /// It carries what signs its user on.
     signed_on: Option<SignedOn>,
+    /// The application's content is translated.
+    content: Option<content::Asked>,
 }
 
 /// An attempt that came to nothing.
@@ -88,6 +92,7 @@ impl Exchange {
             .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
         let external =
             worker.with_links(|links| translate::request(&mut head, self.meta.scheme, &pool.backend, links))?;
+        let content = content::request(&mut head, &pool.backend, || worker.links_mark());
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
         let mut asked = Asked {
@@ -96,6 +101,7 @@ impl Exchange {
             method: head.method.clone(),
             upgrade: head.upgrade,
             external,
+            content,
         };
         let first = self.attempts(&pool, &head, &asked, has_body).await;
         // The backend's key may have changed since the ticket was made; the session in the application may have run out.

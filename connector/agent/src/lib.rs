@@ -16,6 +16,7 @@ pub mod args;
 mod ask;
 mod backend;
 mod check;
+mod content;
 mod counters;
 mod dial;
 pub mod embed;

@@ -9,6 +9,9 @@
 //! buffer of 32 KiB) and one piece that waits for room in the tunnel (a buffer of 32 KiB, with TLS also the record of 16 KiB that
 //! began before it): 1,024 cost at most 1,024 × (160 + 48) KiB = 208 MiB. Either one takes less than 0.5 MiB.
 //!
+//! An answer whose content is translated (`translate_body`) holds up to 2.5 MiB more, in brotli and zstd more than that:
+//! `postern_translate::limits` has the sum. It holds nothing of what the backend sends meanwhile.
+//!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
 //! worker, each for at most the application's connect time-out.
@@ -64,6 +67,9 @@ pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 /// A header field is translated up to this length: a URL may grow by the longest of hosts and paths, 1.3 KB, and a field with many
 /// would become a head that no relay takes.
 pub const TRANSLATED_BYTES_MAX: usize = 16 << 10;
+
+/// Steps of at most 32 KiB in which content is translated before other tasks get their turn: about a millisecond.
+pub const TRANSLATED_STEPS_PER_TURN: usize = 8;
 
 /// Requests at a time on one HTTP/2 connection to a backend, if the backend takes as many.
 pub const HTTP2_REQUESTS_MAX: usize = 100;

@@ -9,6 +9,7 @@ mod requests;
 mod sso;
 mod timeouts;
 pub(crate) mod tls;
+mod translated;
 mod translation;
 mod tunnels;
 mod vault;

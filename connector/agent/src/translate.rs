@@ -19,7 +19,7 @@ use absolute::{Absolute, default_port, moved};
 use links::Links;
 
 /// What users wrote in their address bar, kept to translate the answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct External {
     tls: bool,
     authority: Authority,

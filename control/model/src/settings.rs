@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod body;
 mod limits;
 mod portal;
 mod request;
@@ -15,6 +16,8 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
+pub use body::BodyTranslation;
+use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
@@ -67,6 +70,8 @@ pub struct AppSettings {
     pub limits: AppLimits,
     /// `tls_min`: the oldest version of TLS that clients may speak. Default 1.2.
     pub tls_min: TlsMin,
+    /// `translate_body`: of which kinds of content URLs are translated. Default none.
+    pub translate_body: BodyTranslation,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -172,6 +177,7 @@ impl Default for AppSettings {
             translation: TranslationSettings::default(),
             limits: AppLimits::default(),
             tls_min: TlsMin::Tls12,
+            translate_body: BodyTranslation::default(),
         }
     }
 }
@@ -244,6 +250,7 @@ impl AppSettings {
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
             MFA => self.mfa = mfa(value)?,
             TLS_MIN => self.tls_min = tls::tls_min(value)?,
+            TRANSLATE_BODY => self.translate_body = BodyTranslation::parse(value)?,
             SSO_HEADERS => self.sso_headers = sso::headers(value)?,
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
@@ -323,6 +330,7 @@ pub const SETTINGS: &[&str] = &[
     limits::ALL[5],
     limits::ALL[6],
     TLS_MIN,
+    TRANSLATE_BODY,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

@@ -33,11 +33,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "postern-connector",
-        &["postern-model", "postern-service", "postern-sso", "postern-io", "postern-http", "postern-tunnel"],
+        &[
+            "postern-model",
+            "postern-service",
+            "postern-sso",
+            "postern-translate",
+            "postern-io",
+            "postern-http",
+            "postern-tunnel",
+        ],
     ),
     // Towards relays it is a connector without applications: it embeds one.
     ("postern-directory-sync", &["postern-model", "postern-service", "postern-connector"]),
     ("postern-sso", &[]),
+    // Apart from the connector only because relays must not depend on what it depends on.
+    ("postern-translate", &[]),
     ("postern-ebpf-common", &[]),
     ("postern-ebpf-loader", &["postern-ebpf-common"]),
     ("postern-ebpf-programs", &["postern-ebpf-common"]),
@@ -52,7 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const EVERYTHING: &[&str] = &["*"];
 
 /// Bytes and `now` in, commands out: these neither open sockets nor read clocks.
-const PURE: &[&str] = &["postern-model", "postern-http", "postern-tunnel", "postern-ebpf-common"];
+const PURE: &[&str] = &["postern-model", "postern-http", "postern-tunnel", "postern-translate", "postern-ebpf-common"];
 const IMPURE_DEPENDENCIES: &[&str] = &[
     "tokio",
     "nix",

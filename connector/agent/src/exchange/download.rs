@@ -11,6 +11,7 @@ use postern_io::Stream;
 
 use super::silence::Silence;
 use super::{Asked, Exchange, Lost};
+use crate::content::Translation;
 use crate::failure::{Failed, Fault};
 use crate::pool::{BackendConnection, Pool};
 
@@ -38,7 +39,9 @@ impl Exchange {
             signed_on.answered(&mut head, may_repeat).await.map_err(|failed| Lost { failed, answered: true })?;
         }
         self.translate(&mut head, asked, pool);
-        self.answer(backend, head, silence).await.map_err(|failed| Lost { failed, answered: true })
+        let translation = self.translation(&mut head, asked, pool);
+        let translation = translation.map_err(|failed| Lost { failed, answered: true })?;
+        self.answer(backend, head, translation, silence).await.map_err(|failed| Lost { failed, answered: true })
     }
 
     /// The final head; interim ones are sent on.
@@ -88,9 +91,10 @@ impl Exchange {
         &self,
         backend: &mut BackendConnection,
         head: ResponseHead,
+        translation: Option<Box<Translation>>,
         silence: &Silence,
     ) -> Result<Answered, Failed> {
-        let (body, keep) = (head.body, head.keep_alive);
+        let (body, keep) = (translation.as_ref().map_or(head.body, |of| of.from), head.keep_alive);
         let upgraded = body == BodyKind::Upgrade;
         self.tunnel.send_timing(self.stream, self.record.backend_time()).map_err(Failed::sending)?;
         let sent = self.tunnel.worker.with_scratch(|scratch| {
@@ -106,30 +110,45 @@ impl Exchange {
             return Ok(Answered::Upgraded);
         }
         if !body.is_empty() {
-            self.body(backend, body, silence).await?;
+            self.body(backend, body, translation, silence).await?;
         }
         Ok(Answered::Whole { keep })
     }
 
-    async fn body(&self, backend: &mut BackendConnection, kind: BodyKind, silence: &Silence) -> Result<(), Failed> {
+    async fn body(
+        &self,
+        backend: &mut BackendConnection,
+        kind: BodyKind,
+        mut translation: Option<Box<Translation>>,
+        silence: &Silence,
+    ) -> Result<(), Failed> {
         let mut decoder = BodyDecoder::new(kind, Limits::default());
         loop {
             match decoder.decode(backend.inbox.segment()).map_err(Failed::malformed_answer)? {
                 Some(BodyEvent::Data(data)) => {
                     let last = decoder.is_done();
-                    self.send(data, last).await?;
+                    self.send_content(translation.as_deref_mut(), data, last).await?;
                     if last {
                         return Ok(());
                     }
                 }
-                Some(BodyEvent::Trailers(trailers)) => {
+                Some(BodyEvent::Trailers(mut trailers)) => {
+                    if let Some(translation) = &mut translation {
+                        self.finish_translated(translation, false).await?;
+                        Translation::trailers(&mut trailers);
+                    }
                     let sent = self.tunnel.worker.with_scratch(|scratch| {
                         trailers.encode(scratch);
                         self.tunnel.send_trailers(self.stream, scratch)
                     });
                     return sent.map_err(Failed::sending);
                 }
-                Some(BodyEvent::End) => return self.tunnel.end(self.stream).map_err(Failed::sending),
+                Some(BodyEvent::End) => {
+                    let Some(translation) = &mut translation else {
+                        return self.tunnel.end(self.stream).map_err(Failed::sending);
+                    };
+                    return self.finish_translated(translation, true).await;
+                }
                 None => {
                     let more = self.read(&backend.stream, silence).await?;
                     if more.is_empty() {

@@ -13,6 +13,7 @@ use postern_http::{BodyKind, Headers, Limits, RequestHead, ResponseHead, Scheme,
 
 use super::silence::Silence;
 use super::{Asked, Exchange, Lost, REQUEST_LIMITS};
+use crate::content::Translation;
 use crate::failure::{Failed, Fault};
 use crate::http2::Http2Lease;
 use crate::incoming::Piece;
@@ -170,12 +171,14 @@ impl Exchange {
             signed_on.answered(&mut head, !self.incoming.is_taken()).await?;
         }
         self.translate(&mut head, asked, pool);
-        let end = end || head.body.is_empty();
+        let mut translation = self.translation(&mut head, asked, pool)?;
+        let from = translation.as_ref().map_or(head.body, |of| of.from);
+        let end = end || from.is_empty();
         self.send_answer(&head, end)?;
         if end {
             return Ok(());
         }
-        let mut left = if let BodyKind::Length(length) = head.body { Some(length) } else { None };
+        let mut left = if let BodyKind::Length(length) = from { Some(length) } else { None };
         while let Some(data) = self.heard(lease, silence, |cx| body.poll_data(cx).map(Option::transpose)).await? {
             let bytes = data.len();
             let last = body.is_end_stream();
@@ -184,7 +187,7 @@ impl Exchange {
                 *left =
                     fits.ok_or_else(|| Failed::new(Fault::BackendBroken, "content of another length than stated"))?;
             }
-            self.send(data, last).await?;
+            self.send_content(translation.as_deref_mut(), data, last).await?;
             // A stream that is over needs no window.
             let _ = body.flow_control().release_capacity(bytes);
             if last {
@@ -192,8 +195,17 @@ impl Exchange {
             }
         }
         let trailers = self.heard(lease, silence, |cx| body.poll_trailers(cx)).await?;
-        let Some(trailers) = trailers else { return self.tunnel.end(self.stream).map_err(Failed::sending) };
-        let trailers = heads::received_trailers(&trailers, &Limits::default()).map_err(Failed::malformed_answer)?;
+        if let Some(translation) = &mut translation {
+            self.finish_translated(translation, trailers.is_none()).await?;
+        }
+        let Some(trailers) = trailers else {
+            let ended = if translation.is_some() { Ok(()) } else { self.tunnel.end(self.stream) };
+            return ended.map_err(Failed::sending);
+        };
+        let mut trailers = heads::received_trailers(&trailers, &Limits::default()).map_err(Failed::malformed_answer)?;
+        if translation.is_some() {
+            Translation::trailers(&mut trailers);
+        }
         let sent = self.tunnel.worker.with_scratch(|scratch| {
             trailers.encode(scratch);
             self.tunnel.send_trailers(self.stream, scratch)

@@ -95,6 +95,33 @@ fn requests_share_one_connection_and_come_back_whole() {
 }
 
 #[test]
+fn content_is_translated_with_and_without_trailers() {
+    for trailers in [false, true] {
+        sim(30, async move {
+            backend(move |_, stream| {
+                serve(stream, move |(_, mut respond): Exchange| async move {
+                    let response = Response::builder().header("content-type", "text/html").header("etag", "\"a\"");
+                    let mut send = respond.send_response(response.body(()).unwrap(), false).unwrap();
+                    send.send_data(Bytes::from_static(b"<a href=http://10.0.0.2/x>"), !trailers).unwrap();
+                    if trailers {
+                        let mut fields = HeaderMap::new();
+                        fields.insert("x-sum", 9_u32.into());
+                        send.send_trailers(fields).unwrap();
+                    }
+                })
+            });
+            let world = World::start(&[("backend_http", "h2c"), ("translate_body", "on")]).await;
+            let tunnel = world.relay.tunnel();
+            let stream = tunnel.open(&get("/"), true);
+            let (head, _) = tunnel.head(stream).await;
+            assert_eq!(head.body, BodyKind::Chunked);
+            assert!(head.headers.get_str(Known::Etag).is_some_and(|tag| tag.starts_with("W/\"a~ps")));
+            assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=\"https://app1.example.com/x\">");
+        });
+    }
+}
+
+#[test]
 fn trailers_and_interim_answers_pass_both_ways() {
     sim(5, async {
         backend(|_, stream| {

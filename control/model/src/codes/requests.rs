@@ -105,7 +105,7 @@ pub(super) const CODES: &[Code] = &[
         code: "backend-broken",
         status: Some(502),
         title: "The application's answer was broken",
-        cause: "The application closed the connection early, or sent what is not HTTP or contradicts its own length.",
+        cause: "The application closed the connection early, or sent what is not HTTP, contradicts its own length or is not in its content coding.",
         cure: "look at the application's log for this time. The connector's transaction log says what was wrong with the answer.",
     },
     Code {

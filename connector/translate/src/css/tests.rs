@@ -1,0 +1,92 @@
+use super::*;
+
+fn links(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://in")?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| format!("https://out.example{rest}"))
+}
+
+fn translated(sheet: &[u8], wide: Option<Wide>, piece: usize) -> Vec<u8> {
+    let (mut css, mut out) = (Css::new(wide), Vec::new());
+    for piece in sheet.chunks(piece) {
+        css.push(piece, &links, &mut out);
+    }
+    css.finish(&mut out);
+    out
+}
+
+fn check(sheet: &str, expected: &str) {
+    for piece in 1..=sheet.len().max(1) {
+        let out = translated(sheet.as_bytes(), None, piece);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn urls_come_out_however_they_are_written() {
+    for (sheet, expected) in [
+        ("a{b:url(http://in/x)}", "a{b:url(https://out.example/x)}"),
+        ("a{b:URL( http://in/x )}", "a{b:URL( https://out.example/x )}"),
+        ("a{b:url(\"http://in/x\")}", "a{b:url(\"https://out.example/x\")}"),
+        ("a{b:url( 'http://in/x' )}", "a{b:url( 'https://out.example/x' )}"),
+        ("a{b:src(\"http://in/x\")}", "a{b:src(\"https://out.example/x\")}"),
+        ("a{b:url(http\\3a //in/x)}", "a{b:url(https://out.example/x)}"),
+        ("a{b:url(http\\:\\/\\/in/a\\)b)}", "a{b:url(https://out.example/a\\)b)}"),
+        ("a{b:url(\"http://in/a\\\"b\")}", "a{b:url(\"https://out.example/a\\\"b\")}"),
+        ("@import \"http://in/x\";", "@import \"https://out.example/x\";"),
+        ("@IMPORT/**/'http://in/x' screen;", "@IMPORT/**/'https://out.example/x' screen;"),
+        ("@import url(http://in/x) print;", "@import url(https://out.example/x) print;"),
+        (
+            "a{b:image-set(\"http://in/x\" 1x, url(http://in/y) 2x type(\"a\"), 'http://in/z' 3x)}",
+            "a{b:image-set(\"https://out.example/x\" 1x, url(https://out.example/y) 2x type(\"a\"), 'https://out.example/z' 3x)}",
+        ),
+        ("a{b:url(http://in/x),url(http://in/y)}", "a{b:url(https://out.example/x),url(https://out.example/y)}"),
+        ("url(http://in)", "url(https://out.example)"),
+    ] {
+        check(sheet, expected);
+    }
+}
+
+#[test]
+fn what_is_no_url_stays() {
+    for sheet in [
+        "/* url(http://in/x) */",
+        "/* a **/ b / c",
+        "a{content:\"http://in/x\"}",
+        "a{content:\"url(http://in/x)\"}",
+        "a{content:'\\'url(http://in/x)'}",
+        "@namespace x url(http://in/x);",
+        "@namespace 'http://in/x';",
+        "@import-x 'http://in/x';",
+        "a{b:xurl(http://in/x)}",
+        "a{b:\\75rl(http://in/x)}",
+        "a{b:url(http://inner/x)}",
+        "a{b:url(data:image/png;base64,AAAA)}",
+        "a{b:url(http://in/x\"y)}",
+        "a{b:url(http://in/x",
+        "a{b:url(\"http://in/x",
+        "a{b:url(\"http://in/x\n\")}",
+        "a{b:url()}a{b:url('')}",
+        "a{b:image-set(\"a\" 1x)} c{content:\"http://in/x\"}",
+        "\\",
+    ] {
+        check(sheet, sheet);
+    }
+}
+
+#[test]
+fn a_backslash_in_a_wide_character_is_none() {
+    // 0x95 0x5c is one character of Shift_JIS. In a URL nobody could say what it is meant to be, so that one stays.
+    let sheet = b"a{content:\"\x95\\\"}b{c:url(http://in/x) d:url(http://in/\x95\\)}";
+    let expected = b"a{content:\"\x95\\\"}b{c:url(https://out.example/x) d:url(http://in/\x95\\)}";
+    for piece in 1..sheet.len() {
+        assert_eq!(translated(sheet, Some(Wide::ShiftJis), piece), expected, "{piece}");
+    }
+}
+
+#[test]
+fn a_url_that_is_too_long_stays_and_the_next_one_comes_out() {
+    let long = format!("url(http://in/{})", "x".repeat(URL_BYTES_MAX));
+    let sheet = format!("{long} url(http://in/y)");
+    let out = translated(sheet.as_bytes(), None, 1000);
+    assert_eq!(String::from_utf8(out).unwrap(), format!("{long} url(https://out.example/y)"));
+}

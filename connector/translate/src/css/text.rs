@@ -1,0 +1,46 @@
+//! Escapes in style sheets' strings and URLs (CSS Syntax 3 §4.3.7).
+
+/// `text` without its escapes.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let hex = after.bytes().take(6).take_while(u8::is_ascii_hexdigit).count();
+        if hex > 0 {
+            let code = u32::from_str_radix(&after[..hex], 16).ok();
+            out.push(code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER));
+            rest = after[hex..].strip_prefix(SPACES).unwrap_or(&after[hex..]);
+        } else if let Some(rest_of_line) = after.strip_prefix('\n') {
+            rest = rest_of_line;
+        } else {
+            let next = after.chars().next();
+            out.extend(next);
+            rest = &after[next.map_or(0, char::len_utf8)..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+const SPACES: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];
+
+/// `url` as it is written between `quote`s, or without.
+pub(super) fn escaped(url: &str, quote: Option<u8>) -> String {
+    let mut out = String::with_capacity(url.len());
+    for character in url.chars() {
+        let special = match quote {
+            Some(quote) => character == char::from(quote),
+            None => matches!(character, '"' | '\'' | '(' | ')' | ' '),
+        };
+        if character.is_ascii_control() {
+            out.push_str(&format!("\\{:x} ", u32::from(character)));
+            continue;
+        }
+        if special || character == '\\' {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
