@@ -6,8 +6,8 @@ mod portal;
 mod request;
 mod saml;
 mod sso;
-mod translation;
 mod tls;
+mod translation;
 mod values;
 
 use std::collections::BTreeMap;
@@ -27,11 +27,11 @@ use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
+use tls::TLS_MIN;
+pub use tls::{TlsMin, take_tls};
 pub use translation::{INTERNAL_ALIASES, InternalAlias, TranslationSettings, internal_aliases};
 use translation::{REQUEST_HEADERS, RESPONSE_HEADERS, TRANSLATE_HEADERS};
 use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, seconds};
-use tls::TLS_MIN;
-pub use tls::{TlsMin, take_tls};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
