@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod answers;
 mod portal;
 mod request;
 mod saml;
@@ -12,6 +13,10 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
+pub use answers::{
+    AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
+    PreflightRefused, Robots, SameSite, take_answers,
+};
 use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
@@ -52,6 +57,8 @@ pub struct AppSettings {
     pub sso_assertion: Option<HeaderName>,
     /// `sso_saml_…`: how the application takes SAML assertions, with `sso=saml` alone.
     pub sso_saml: Option<SamlSettings>,
+    /// What relays answer by themselves: `maintenance`, `robots`, `hsts`, `cookie_…`, `cors`, `error_…`.
+    pub answers: AnswerSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -154,6 +161,7 @@ impl Default for AppSettings {
             sso_headers: SsoHeaders::standard(),
             sso_assertion: None,
             sso_saml: None,
+            answers: AnswerSettings::default(),
         }
     }
 }
@@ -173,6 +181,7 @@ impl AppSettings {
         PortalSettings::parse(settings)?;
         RequestSettings::parse(settings)?;
         parsed.sso_saml = saml::read(settings, parsed.sso.method)?;
+        parsed.answers = AnswerSettings::read(settings, parsed.sso.method)?;
         Ok(parsed)
     }
 
@@ -228,7 +237,7 @@ impl AppSettings {
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
-            _ if saml::ALL.contains(&name) => {}
+            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
@@ -289,6 +298,17 @@ pub const SETTINGS: &[&str] = &[
     SSO_FORM[4],
     SSO_FORM[5],
     SSO_FORM[6],
+    answers::ALL[0],
+    answers::ALL[1],
+    answers::ALL[2],
+    answers::ALL[3],
+    answers::ALL[4],
+    answers::ALL[5],
+    answers::ALL[6],
+    answers::ALL[7],
+    answers::ALL[8],
+    answers::ALL[9],
+    answers::ALL[10],
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

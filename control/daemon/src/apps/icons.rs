@@ -27,9 +27,18 @@ mod tests {
     use postern_model::ids::{AppId, CertificateId, GroupId, TenantId};
 
     #[test]
-    fn connectors_are_told_nothing_of_the_portal_and_of_requests() {
-        let names =
-            ["portal_name", "portal_icon", "request", "request_group", "backend_timeout_ms", "sso_headers", "vault_by"];
+    fn connectors_are_told_nothing_of_the_portal_of_requests_and_of_what_relays_answer() {
+        let names = [
+            "portal_name",
+            "portal_icon",
+            "request",
+            "request_group",
+            "backend_timeout_ms",
+            "sso_headers",
+            "vault_by",
+            "error_logo",
+            "cors",
+        ];
         let app = App {
             id: AppId::new(TenantId::DEFAULT, 1),
             name: "wiki".parse().unwrap(),
