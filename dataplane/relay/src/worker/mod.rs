@@ -6,6 +6,7 @@
 //! `hub` and `tunnel` are the other side: the connectors.
 
 mod accept;
+mod additions;
 mod authorise;
 mod bearer;
 pub(crate) mod check;
@@ -26,6 +27,7 @@ mod h2;
 mod hub;
 mod pacer;
 pub mod peers;
+mod preflight;
 pub(crate) mod recorder;
 mod reject;
 mod request;
