@@ -165,7 +165,8 @@ fn a_sessions_cookie_has_the_attributes_that_were_chosen_and_their_risks_are_nam
     let (world, _origin, client) = published("oidc", &[]);
     let file = world.path("password");
     write_secret(&file, &format!("{PASSWORD}\n")).unwrap();
-    world.cli(&["user", "create", "anna", "--password-file", &file.display().to_string()]).unwrap();
+    let file = file.display().to_string();
+    world.cli(&["user", "create", "anna", "--display-name", "Anna Berg", "--password-file", &file]).unwrap();
     world.cli(&["assign", "--user", "anna", "app"]).unwrap();
     let url = format!("https://{}/head", client.host);
     let risks = set(&world, "app", &["cookie_persistent=true", "cookie_http_only=false", "cookie_same_site=none"]);

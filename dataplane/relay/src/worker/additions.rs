@@ -62,9 +62,8 @@ impl Additions {
         let said = match &self.hsts {
             Hsts::Off => Ok(()),
             Hsts::Standard if headers.contains(Known::StrictTransportSecurity) => Ok(()),
-            Hsts::Standard | Hsts::Given(_) => {
-                headers.set(Known::StrictTransportSecurity, self.hsts.value().unwrap_or_default())
-            }
+            Hsts::Standard => headers.append(Known::StrictTransportSecurity, self.hsts.value().unwrap_or_default()),
+            Hsts::Given(value) => headers.set(Known::StrictTransportSecurity, value.as_bytes()),
         };
         debug_assert!(said.is_ok(), "numbers and words are a field value");
         if let Some(readable) = &self.readable {

@@ -91,7 +91,7 @@ impl Cors {
 impl CorsAllow {
     fn parse(text: &str, words: &[&str]) -> Result<Self, SettingInvalid> {
         let mut given = Given::default();
-        for word in words {
+        for &word in words {
             given.take(text, word)?;
         }
         let refused = |expected| unfit(CORS, text, expected);
