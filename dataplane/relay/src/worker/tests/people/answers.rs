@@ -1,5 +1,6 @@
 //! What the relay answers by itself for an application that asks who is there.
 
+use super::super::policies::policy;
 use super::*;
 
 /// What control publishes next: the application with these settings.
@@ -112,6 +113,24 @@ fn the_sessions_cookie_is_as_the_settings_say() {
         set(&worker, &[]);
         let mut client = Client::new().await;
         assert_eq!(client.asks("/name", &format!("cookie: {sealed}\r\n")).await.0.status, 401);
+    });
+}
+
+#[test]
+fn a_policy_against_lasting_sessions_is_stronger_than_the_setting() {
+    in_the_simulator(209, async {
+        let (worker, mut control) = scene();
+        publish_for_people(&worker, |snapshot| {
+            let app = snapshot.apps.get_mut(&APP).unwrap();
+            app.settings.insert("cookie_persistent".into(), "true".into());
+            let browser = r#""state": "on", "grant": {"require": {}}, "session": {"no_persistent": true}"#;
+            let policy = policy(1, browser);
+            snapshot.policies.insert(policy.id, policy);
+        });
+        let mut client = Client::new().await;
+        let (head, _) = signed_in(&mut client, &mut control).await;
+        let cookie = set_cookies(&head).remove(0);
+        assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
     });
 }
 
