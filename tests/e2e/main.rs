@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
+mod answers;
 mod app_check;
 mod backpressure;
 mod bad_input;

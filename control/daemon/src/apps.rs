@@ -16,7 +16,7 @@ use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
 use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_portal, take_request, take_sso, take_tls};
+use postern_model::settings::{CorporateNetwork, take_answers, take_portal, take_request, take_sso, take_tls};
 use postern_model::sso::VAULT_BY;
 use postern_model::{Change, Snapshot};
 
@@ -334,6 +334,7 @@ pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
     take_sso(&mut settings);
     settings.remove(VAULT_BY);
     take_portal(&mut settings);
+    take_answers(&mut settings);
     take_request(&mut settings);
     take_tls(&mut settings);
     BackendApp {

@@ -2,6 +2,7 @@
 
 mod asking;
 mod by_host;
+mod plain;
 mod tls;
 mod warnings;
 
@@ -161,8 +162,9 @@ impl Plan {
             decoded.insert(*id, certificate_decoded);
         }
         // An application's own certificate wins over others that cover its host; the oldest application of a host decides.
+        let plain = plain::hosts(snapshot);
         for app in snapshot.apps.values().rev() {
-            plan.add_app(app, snapshot, &decoded)?;
+            plan.add_app(app, snapshot, &decoded, &plain)?;
         }
         plan.certificates_by_id = decoded;
         plan.limits = limit::planned(snapshot);
@@ -289,6 +291,7 @@ impl Plan {
         app: &App,
         snapshot: &Snapshot,
         certificates: &BTreeMap<CertificateId, Arc<PlannedCertificate>>,
+        plain: &BTreeSet<String>,
     ) -> Result<(), ConfigInvalid> {
         let missing = |missing: String| ConfigInvalid::Missing { app: app.name.clone(), missing };
         if !snapshot.groups.contains_key(&app.group) {
@@ -296,8 +299,12 @@ impl Plan {
         }
         let certificate = certificates.get(&app.certificate);
         let certificate = certificate.ok_or_else(|| missing(app.certificate.to_string()))?;
-        let planned = Arc::new(PlannedApp::parse(app)?);
+        let mut planned = PlannedApp::parse(app)?;
         let pattern = planned.external.host_pattern();
+        if plain.contains(&pattern) {
+            planned.settings.answers.hsts.yield_to_plain();
+        }
+        let planned = Arc::new(planned);
         let routes = self.hosts.entry(&pattern);
         if let Some(other) = routes.insert(Arc::clone(&planned)) {
             // Applications come newest first: the one that was there is the later one.

@@ -1,5 +1,6 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
+mod answers;
 mod body;
 mod limits;
 mod portal;
@@ -16,21 +17,22 @@ use crate::claims::{ExpressionInvalid, HeaderName, SsoHeaders};
 use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
+pub use answers::{
+    AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
+    PreflightRefused, Robots, SameSite, take_answers,
+};
 pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
-use portal::{PORTAL_COLLECTION, PORTAL_ICON, PORTAL_NAME, PORTAL_URL, PORTAL_VISIBLE};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
-use request::{REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
 pub use sso::{check_preauth, take_sso};
 use tls::TLS_MIN;
 pub use tls::{TlsMin, take_tls};
 pub use translation::{INTERNAL_ALIASES, InternalAlias, TranslationSettings, internal_aliases};
-use translation::{REQUEST_HEADERS, RESPONSE_HEADERS, TRANSLATE_HEADERS};
 use values::{backend_http, boolean, ca_certificates, connections, corporate_network, mfa, seconds};
 
 /// Settings as parsed; [`Default`] is what holds when nothing is set.
@@ -72,6 +74,8 @@ pub struct AppSettings {
     pub tls_min: TlsMin,
     /// `translate_body`: of which kinds of content URLs are translated. Default none.
     pub translate_body: BodyTranslation,
+    /// What relays answer by themselves: `maintenance`, `robots`, `hsts`, `cookie_…`, `cors`, `error_…`.
+    pub answers: AnswerSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -178,6 +182,7 @@ impl Default for AppSettings {
             limits: AppLimits::default(),
             tls_min: TlsMin::Tls12,
             translate_body: BodyTranslation::default(),
+            answers: AnswerSettings::default(),
         }
     }
 }
@@ -198,6 +203,7 @@ impl AppSettings {
         PortalSettings::parse(settings)?;
         RequestSettings::parse(settings)?;
         parsed.sso_saml = saml::read(settings, parsed.sso.method)?;
+        parsed.answers = AnswerSettings::read(settings, parsed.sso.method)?;
         Ok(parsed)
     }
 
@@ -255,7 +261,7 @@ impl AppSettings {
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
-            _ if saml::ALL.contains(&name) => {}
+            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
             _ if self.limits.set(name, value)? => {}
@@ -266,7 +272,7 @@ impl AppSettings {
 }
 
 fn unknown(name: &str) -> SettingInvalid {
-    let near = SETTINGS.iter().map(|known| (strsim::damerau_levenshtein(known, name), *known));
+    let near = setting_names().map(|known| (strsim::damerau_levenshtein(known, name), known));
     let nearest = near.min().filter(|(distance, known)| *distance * 2 <= known.len());
     SettingInvalid::Unknown { name: name.chars().take(64).collect(), nearest: nearest.map(|(_, known)| known) }
 }
@@ -276,61 +282,34 @@ fn unfit(name: &'static str, value: &str, expected: &'static str) -> SettingInva
 }
 
 /// Every name.
-pub const SETTINGS: &[&str] = &[
+pub fn setting_names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().copied().flatten().copied()
+}
+
+const NAMES: &[&[&str]] = &[
+    &OWN,
+    &[SSO, SSO_SPN, SSO_LOGIN, SSO_REALM, BACKEND_PLAINTEXT, VAULT_BY],
+    &SSO_FORM,
+    &sso::ALL,
+    &saml::ALL,
+    &portal::PORTAL,
+    &request::ALL,
+    &translation::ALL,
+    &[TRANSLATE_BODY, TLS_MIN],
+    &limits::ALL,
+    &answers::ALL,
+];
+const OWN: [&str; 10] = [
     BACKEND_TLS_VERIFY,
     BACKEND_CA,
     BACKEND_TIMEOUT_MS,
     CONNECT_TIMEOUT_MS,
     BACKEND_CONNECTIONS_MAX,
     BACKEND_HTTP,
-    BACKEND_PLAINTEXT,
     WEBSOCKET_IDLE_S,
     WEBSOCKET_LIFETIME_S,
     CORPORATE_NETWORK,
     MFA,
-    SSO,
-    SSO_SPN,
-    SSO_LOGIN,
-    SSO_REALM,
-    SSO_HEADERS,
-    SSO_ASSERTION,
-    SSO_ASSERTION_HEADER,
-    VAULT_BY,
-    PORTAL_NAME,
-    PORTAL_COLLECTION,
-    PORTAL_VISIBLE,
-    PORTAL_URL,
-    PORTAL_ICON,
-    REQUEST,
-    REQUEST_APPROVERS,
-    REQUEST_EXPIRY,
-    REQUEST_GROUP,
-    saml::ALL[0],
-    saml::ALL[1],
-    saml::ALL[2],
-    saml::ALL[3],
-    saml::ALL[4],
-    saml::ALL[5],
-    SSO_FORM[0],
-    SSO_FORM[1],
-    SSO_FORM[2],
-    SSO_FORM[3],
-    SSO_FORM[4],
-    SSO_FORM[5],
-    SSO_FORM[6],
-    TRANSLATE_HEADERS,
-    INTERNAL_ALIASES,
-    REQUEST_HEADERS,
-    RESPONSE_HEADERS,
-    limits::ALL[0],
-    limits::ALL[1],
-    limits::ALL[2],
-    limits::ALL[3],
-    limits::ALL[4],
-    limits::ALL[5],
-    limits::ALL[6],
-    TLS_MIN,
-    TRANSLATE_BODY,
 ];
 const BACKEND_TLS_VERIFY: &str = "backend_tls_verify";
 const BACKEND_CA: &str = "backend_ca";

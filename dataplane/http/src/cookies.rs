@@ -23,10 +23,10 @@ pub fn cookies_with<'h>(headers: &'h Headers, prefix: &str) -> impl Iterator<Ite
     named.filter(move |(name, _)| name.starts_with(prefix.as_bytes()))
 }
 
-/// Removes every cookie whose name begins with `prefix` but the one named `keep`, and fields that are empty then. Others stay as
-/// they were.
-pub fn strip_cookies(headers: &mut Headers, prefix: &str, keep: Option<&str>) {
-    let is_ours = |pair: &[u8]| is_ours(trimmed(pair), prefix, keep);
+/// Removes every cookie whose name begins with one of `prefixes` but the one named `keep`, and fields that are empty then. Others
+/// stay as they were.
+pub fn strip_cookies(headers: &mut Headers, prefixes: &[&str], keep: Option<&str>) {
+    let is_ours = |pair: &[u8]| is_ours(trimmed(pair), prefixes, keep);
     if !headers.get_all(Known::Cookie).flat_map(pairs).any(is_ours) {
         return;
     }
@@ -43,23 +43,25 @@ pub fn strip_cookies(headers: &mut Headers, prefix: &str, keep: Option<&str>) {
     }
 }
 
-/// Removes what a backend sets under names that begin with `prefix`. A cookie without a name, `=NAME=VALUE`, is what some
+/// Removes what a backend sets under names that begin with one of `prefixes`. A cookie without a name, `=NAME=VALUE`, is what some
 /// browsers send back as `NAME=VALUE`.
-pub fn strip_set_cookies(headers: &mut Headers, prefix: &str, keep: Option<&str>) {
+pub fn strip_set_cookies(headers: &mut Headers, prefixes: &[&str], keep: Option<&str>) {
     let is_ours = |field: FieldRef<'_>| {
         let value = field.value().trim_ascii_start();
         let value = value.strip_prefix(b"=").map_or(value, <[u8]>::trim_ascii_start);
-        field.known() == Some(Known::SetCookie) && is_ours(value, prefix, keep)
+        field.known() == Some(Known::SetCookie) && is_ours(value, prefixes, keep)
     };
     if headers.contains(Known::SetCookie) {
         headers.retain(|field| !is_ours(field));
     }
 }
 
-/// Whether a cookie's name begins with `prefix`, in whatever case, and is not `keep`.
-fn is_ours(cookie: &[u8], prefix: &str, keep: Option<&str>) -> bool {
+/// Whether a cookie's name begins with one of `prefixes`, in whatever case, and is not `keep`.
+fn is_ours(cookie: &[u8], prefixes: &[&str], keep: Option<&str>) -> bool {
+    let begins =
+        |prefix: &&str| cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
     let is_kept = || keep.is_some_and(|keep| value(cookie, keep.as_bytes()).is_some());
-    cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())) && !is_kept()
+    prefixes.iter().any(begins) && !is_kept()
 }
 
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -110,11 +112,18 @@ mod tests {
             (&["a=1;  b=2"], &["a=1;  b=2"]),
         ] {
             let mut headers = headers(lines);
-            strip_cookies(&mut headers, "p-", None);
+            strip_cookies(&mut headers, &["p-"], None);
             let left: Vec<_> =
                 headers.get_all(Known::Cookie).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
             assert_eq!(left, kept, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn ours_may_begin_in_several_ways() {
+        let mut both = headers(&["p-x=1; a=2; q-x=3; r-x=4"]);
+        strip_cookies(&mut both, &["p-", "q-"], None);
+        assert_eq!(both.get_all(Known::Cookie).collect::<Vec<_>>(), [b"a=2; r-x=4"]);
     }
 
     #[test]
@@ -123,20 +132,20 @@ mod tests {
         for set in ["a=1; Path=/", "p-x=forged; Path=/", " P-y=forged", "=p-x=forged", " = p-x=forged"] {
             headers.append(Known::SetCookie, set.trim()).unwrap();
         }
-        strip_set_cookies(&mut headers, "p-", None);
+        strip_set_cookies(&mut headers, &["p-"], None);
         assert_eq!(headers.get_all(Known::SetCookie).collect::<Vec<_>>(), [b"a=1; Path=/"]);
     }
 
     #[test]
     fn one_may_be_kept_by_its_exact_name() {
         let mut request = headers(&["a=1; p-x=secret; p-own=mine; p-owner=x; P-own=y; p-own2=z"]);
-        strip_cookies(&mut request, "p-", Some("p-own"));
+        strip_cookies(&mut request, &["p-"], Some("p-own"));
         assert_eq!(request.get_all(Known::Cookie).collect::<Vec<_>>(), [b"a=1; p-own=mine"]);
         let mut response = Headers::default();
         for set in ["p-own=mine; Path=/", "p-x=forged", "P-own=forged", "=p-x=forged"] {
             response.append(Known::SetCookie, set).unwrap();
         }
-        strip_set_cookies(&mut response, "p-", Some("p-own"));
+        strip_set_cookies(&mut response, &["p-"], Some("p-own"));
         assert_eq!(response.get_all(Known::SetCookie).collect::<Vec<_>>(), [b"p-own=mine; Path=/"]);
     }
 
@@ -145,7 +154,7 @@ mod tests {
         fn nothing_of_ours_is_left(line in "[a-cp=; -]{1,40}") {
             let mut headers = Headers::default();
             prop_assume!(headers.append(Known::Cookie, line.trim()).is_ok());
-            strip_cookies(&mut headers, "p-", None);
+            strip_cookies(&mut headers, &["p-"], None);
             let left = headers.get_all(Known::Cookie).flat_map(pairs).any(|pair| trimmed(pair).starts_with(b"p-"));
             prop_assert!(!left);
         }

@@ -25,6 +25,23 @@ pub struct Problem<'a> {
     pub request_id: &'a str,
     /// RFC 3339, UTC.
     pub time: &'a str,
+    /// Where a program sends its user to sign in: an absolute URL.
+    pub sign_in: Option<&'a str>,
+    /// Whose page it is, where that was said.
+    pub brand: Option<Brand<'a>>,
+}
+
+/// Whose page it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Brand<'a> {
+    /// Who speaks.
+    pub title: Option<&'a str>,
+    /// A `data:` URI of an image.
+    pub logo: Option<&'a str>,
+    /// Who helps, as people read it.
+    pub support: Option<&'a str>,
+    /// Where that leads: `https:` or `mailto:`.
+    pub support_url: Option<&'a str>,
 }
 
 /// Where a person goes on from an error.
@@ -49,7 +66,7 @@ impl Problem<'_> {
     /// As HTML if `accept` prefers it (browsers name `text/html`), else as JSON.
     pub fn render(&self, accept: Option<&[u8]>) -> Page {
         if accept.is_some_and(prefers_html) {
-            return Page { content_type: "text/html; charset=utf-8", body: self.html().into() };
+            return Page { content_type: HTML, body: self.html().into() };
         }
         Page { content_type: "application/problem+json", body: self.json().into() }
     }
@@ -63,7 +80,9 @@ impl Problem<'_> {
         head.headers.append_static(Known::CacheControl, "no-store");
         head.headers.append_static(Known::Vary, "Accept");
         head.headers.append_static(Known::XContentTypeOptions, "nosniff");
-        head.headers.append_static(Known::ContentSecurityPolicy, PAGE_POLICY);
+        let has_logo = self.brand.is_some_and(|brand| brand.logo.is_some());
+        let policy = if has_logo { PAGE_POLICY_WITH_LOGO } else { PAGE_POLICY };
+        head.headers.append_static(Known::ContentSecurityPolicy, policy);
         (head, page.body)
     }
 
@@ -87,9 +106,12 @@ impl Problem<'_> {
             json_text(value, &mut out);
             out.push('"');
         }
-        if let Some(link) = &self.link {
-            out.push_str(",\"link\":\"");
-            json_text(link.url, &mut out);
+        let support = self.brand.and_then(|brand| brand.support);
+        let more = [("link", self.link.map(|link| link.url)), ("sign_in", self.sign_in), ("support", support)];
+        for (name, value) in more {
+            let Some(value) = value else { continue };
+            let _ = write!(out, ",\"{name}\":\"");
+            json_text(value, &mut out);
             out.push('"');
         }
         out.push_str("}\n");
@@ -100,20 +122,21 @@ impl Problem<'_> {
         let mut out = String::with_capacity(1024);
         let _ = write!(out, "{PAGE_START}<title>{} ", self.status);
         html_text(self.title(), &mut out);
-        let _ = write!(out, "</title>\n</head>\n<body>\n<main>\n<h1>");
+        out.push_str("</title>\n</head>\n<body>\n<main>\n");
+        self.brand.unwrap_or_default().header(&mut out);
+        out.push_str("<h1>");
         html_text(self.title(), &mut out);
         out.push_str("</h1>\n<p>");
         html_text(self.detail, &mut out);
         out.push_str("</p>\n");
         if let Some(link) = &self.link {
-            out.push_str("<p><a href=\"");
-            html_text(link.url, &mut out);
-            out.push_str("\">");
-            html_text(link.text, &mut out);
-            out.push_str("</a></p>\n");
+            out.push_str("<p>");
+            anchor(link.url, link.text, &mut out);
+            out.push_str("</p>\n");
         }
+        self.brand.unwrap_or_default().support(&mut out);
         let _ = write!(out, "<dl>\n<dt>Status</dt><dd>{}</dd>\n", self.status);
-        for (name, value) in [("Code", self.code), ("Request id", self.request_id), ("Time", self.time)] {
+        for (name, value) in [("Code", self.code), ("Request id", self.request_id), ("Time (UTC)", self.time)] {
             let _ = write!(out, "<dt>{name}</dt><dd>");
             html_text(value, &mut out);
             out.push_str("</dd>\n");
@@ -121,6 +144,63 @@ impl Problem<'_> {
         out.push_str("</dl>\n</main>\n</body>\n</html>\n");
         out
     }
+}
+
+impl Brand<'_> {
+    fn header(&self, out: &mut String) {
+        if self.title.is_none() && self.logo.is_none() {
+            return;
+        }
+        out.push_str("<header>");
+        if let Some(logo) = self.logo {
+            // Beside a name it says nothing more.
+            let _ = write!(out, "<img alt=\"{}\" src=\"", if self.title.is_some() { "" } else { "Logo" });
+            html_text(logo, out);
+            out.push_str("\">");
+        }
+        if let Some(title) = self.title {
+            out.push_str("<strong>");
+            html_text(title, out);
+            out.push_str("</strong>");
+        }
+        out.push_str("</header>\n");
+    }
+
+    fn support(&self, out: &mut String) {
+        let Some(support) = self.support else { return };
+        out.push_str("<p>If you need help: ");
+        match self.support_url {
+            Some(url) => anchor(url, support, out),
+            None => html_text(support, out),
+        }
+        out.push_str("<br>Have what stands below at hand.</p>\n");
+    }
+}
+
+/// A page of this very site that leads on to `url`. What its cookies forbid other sites to cause is allowed then, which it is not
+/// for a redirect that another site began.
+pub fn landing(url: &str) -> (ResponseHead, Bytes) {
+    let mut out = String::with_capacity(1024);
+    let _ = write!(out, "{PAGE_START}<meta http-equiv=\"refresh\" content=\"0;url=");
+    html_text(url, &mut out);
+    out.push_str("\">\n<title>Signed in</title>\n</head>\n<body>\n<main>\n<p>You are signed in. ");
+    anchor(url, "Go on", &mut out);
+    out.push_str("</p>\n</main>\n</body>\n</html>\n");
+    let mut head = ResponseHead::new(200, BodyKind::Length(out.len() as u64));
+    head.headers.append_static(Known::ContentType, HTML);
+    head.headers.append_static(Known::CacheControl, "no-store");
+    head.headers.append_static(Known::XContentTypeOptions, "nosniff");
+    head.headers.append_static(Known::ReferrerPolicy, "no-referrer");
+    head.headers.append_static(Known::ContentSecurityPolicy, PAGE_POLICY);
+    (head, out.into())
+}
+
+fn anchor(url: &str, text: &str, out: &mut String) {
+    out.push_str("<a href=\"");
+    html_text(url, out);
+    out.push_str("\">");
+    html_text(text, out);
+    out.push_str("</a>");
 }
 
 /// Whether `text/html` is accepted at least as much as the JSON types that are named.
@@ -179,6 +259,11 @@ fn html_text(text: &str, out: &mut String) {
 const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// But for the image that stands in it.
+const PAGE_POLICY_WITH_LOGO: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+
 const PAGE_START: &str = "<!doctype html>
 <html lang=\"en\">
 <head>
@@ -189,6 +274,8 @@ const PAGE_START: &str = "<!doctype html>
 :root { color-scheme: light dark }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 }
 main { max-width: 40rem; margin: 12vh auto 0; padding: 0 1.5rem }
+header { display: flex; align-items: center; gap: .75rem; margin-bottom: 2rem }
+header img { max-height: 3rem; max-width: 12rem }
 h1 { font-size: 1.75rem; line-height: 1.2 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin-top: 2rem; font-size: .875rem }
 dd { margin: 0; font-family: ui-monospace, monospace; overflow-wrap: anywhere }
@@ -207,6 +294,8 @@ mod tests {
         link: None,
         request_id: "0123456789abcdef0123456789abcdef",
         time: "2026-01-02T03:04:05Z",
+        sign_in: None,
+        brand: None,
     };
 
     #[test]
@@ -250,6 +339,40 @@ mod tests {
         assert!(html.contains(shown), "{html}");
         let json = String::from_utf8(problem.render(None).body.to_vec()).unwrap();
         assert!(json.ends_with(",\"link\":\"https://login.example.com/passwords/a1-7?a=\\\"&\"}\n"), "{json}");
+    }
+
+    #[test]
+    fn whose_page_it_is_is_shown_and_escaped() {
+        let brand = Brand {
+            title: Some("Example & Co"),
+            logo: Some("data:image/png;base64,AAAA"),
+            support: Some("help@example.com"),
+            support_url: Some("mailto:help@example.com"),
+        };
+        let (head, body) = Problem { brand: Some(brand), ..PROBLEM }.answer(Some(b"text/html"));
+        let text = std::str::from_utf8(&body).unwrap();
+        let shown =
+            "<header><img alt=\"\" src=\"data:image/png;base64,AAAA\"><strong>Example &amp; Co</strong></header>";
+        assert!(text.contains(shown), "{text}");
+        assert!(text.contains("<a href=\"mailto:help@example.com\">help@example.com</a>"), "{text}");
+        assert!(head.headers.get_str(Known::ContentSecurityPolicy).unwrap().contains("img-src data:;"));
+        let (head, body) = Problem { brand: Some(Brand { logo: None, ..brand }), ..PROBLEM }.answer(None);
+        assert!(!head.headers.get_str(Known::ContentSecurityPolicy).unwrap().contains("img-src"));
+        assert!(std::str::from_utf8(&body).unwrap().ends_with(",\"support\":\"help@example.com\"}\n"));
+    }
+
+    #[test]
+    fn programs_are_told_where_their_user_signs_in() {
+        let page = Problem { sign_in: Some("https://app.example.com/"), ..PROBLEM }.render(None);
+        assert!(std::str::from_utf8(&page.body).unwrap().ends_with(",\"sign_in\":\"https://app.example.com/\"}\n"));
+    }
+
+    #[test]
+    fn a_landing_leads_on_to_the_escaped_url() {
+        let (head, body) = landing("https://app.example.com/?a=1&b=\"");
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains("content=\"0;url=https://app.example.com/?a=1&amp;b=&quot;\""), "{text}");
+        assert_eq!((head.status, head.body), (200, BodyKind::Length(body.len() as u64)));
     }
 
     #[test]

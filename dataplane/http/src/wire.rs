@@ -336,7 +336,7 @@ impl<'a> Reader<'a> {
         if count > u64::from(limits.fields_max) {
             return Err(Rule::TooManyFields);
         }
-        headers.reserve(self.rest.len() + 16 * count as usize, count as usize);
+        headers.reserve(self.rest.len() + 16 * count as usize + SPARE_BYTES, count as usize + SPARE_FIELDS);
         for _ in 0..count {
             self.field(headers)?;
         }
@@ -375,3 +375,6 @@ impl<'a> Reader<'a> {
 
 /// Hop-by-hop fields apart from the two that may cross a tunnel.
 const FOREIGN: NameSet = hop::HOP_BY_HOP.without(Known::Te).without(Known::Upgrade);
+/// Room for what is added to nearly every answer, so that it costs no allocation of its own.
+const SPARE_FIELDS: usize = 2;
+const SPARE_BYTES: usize = 96;

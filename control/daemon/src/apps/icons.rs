@@ -13,8 +13,10 @@ pub(super) fn check(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
     let own = icon_bytes(&app.settings);
     if own > 0 && own + others.sum::<usize>() > ICONS_BYTES_MAX {
         let most = ICONS_BYTES_MAX >> 20;
-        let detail = format!("the icons of all applications would have more than {most} MiB: make this one smaller");
-        return Err(problem("limit-reached", detail).about("settings.portal_icon"));
+        let detail = format!("the images of all applications would have more than {most} MiB: make this one smaller");
+        let has_icon = app.settings.contains_key("portal_icon");
+        let about = if has_icon { "settings.portal_icon" } else { "settings.error_logo" };
+        return Err(problem("limit-reached", detail).about(about));
     }
     Ok(())
 }
@@ -27,9 +29,18 @@ mod tests {
     use postern_model::ids::{AppId, CertificateId, GroupId, TenantId};
 
     #[test]
-    fn connectors_are_told_nothing_of_the_portal_and_of_requests() {
-        let names =
-            ["portal_name", "portal_icon", "request", "request_group", "backend_timeout_ms", "sso_headers", "vault_by"];
+    fn connectors_are_told_nothing_of_the_portal_of_requests_and_of_what_relays_answer() {
+        let names = [
+            "portal_name",
+            "portal_icon",
+            "request",
+            "request_group",
+            "backend_timeout_ms",
+            "sso_headers",
+            "vault_by",
+            "error_logo",
+            "cors",
+        ];
         let app = App {
             id: AppId::new(TenantId::DEFAULT, 1),
             name: "wiki".parse().unwrap(),

@@ -277,6 +277,20 @@ pub(super) const CODES: &[Code] = &[
         cure: "nothing needs to be done; the log keeps it so that it is not taken for a fault.",
     },
     Code {
+        code: "maintenance",
+        status: Some(503),
+        title: "The application is out of service for maintenance",
+        cause: "The application has the setting `maintenance`: every request is answered so before anything else is looked at. WebSockets and requests that were in progress go on.",
+        cure: "try again later, or set it to `off`: `postern app set NAME --set maintenance=off`. Users read what the setting says; with `until TIME` at its end Retry-After says when.",
+    },
+    Code {
+        code: "cors-refused",
+        status: Some(403),
+        title: "Pages of another origin may not ask for this",
+        cause: "A browser asked by a preflight (OPTIONS with Origin and Access-Control-Request-Method) whether a page of another origin may send a request, and the application's `cors` rule for the path does not list the origin, the method or a header field; the answer says which.",
+        cure: "add it to the rule in the setting `cors`. `postern app show NAME` shows the rules.",
+    },
+    Code {
         code: "internal",
         status: Some(500),
         title: "Postern itself failed",

@@ -335,3 +335,27 @@ fn one_application_for_tls_1_3_makes_its_host_so() {
     }
     assert_eq!(plan.certificates().count(), 1);
 }
+
+#[test]
+fn a_host_with_something_in_plain_text_is_not_told_to_be_without() {
+    let plan = plan(&["https://a.example.com/", "http://a.example.com/open/", "https://b.example.com/"]).unwrap();
+    let said = |host: &str, path: &str| {
+        let app = plan.host(host).unwrap().route(path).unwrap();
+        app.settings.answers.hsts.value().map(str::to_owned)
+    };
+    assert_eq!(said("a.example.com", "/"), None);
+    assert_eq!(said("b.example.com", "/").as_deref(), Some("max-age=31536000"));
+}
+
+#[test]
+fn what_browsers_are_to_do_with_cookies_is_warned_about_where_there_are_some() {
+    let mut app = app(1, "https://a.example.com/");
+    app.internal_url = "https://backend/".into();
+    app.settings.insert("cookie_persistent".into(), "true".into());
+    assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty());
+    app.preauth = Preauth::Oidc;
+    let warnings = PlannedApp::parse(&app).unwrap().warnings().join("\n");
+    assert!(warnings.starts_with("app1: cookie_persistent=true: whoever uses the browser profile later"), "{warnings}");
+    app.settings = BTreeMap::from([("maintenance".to_owned(), "on".to_owned())]);
+    assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("503"));
+}

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::PlannedApp;
+use crate::config::Preauth;
 use crate::sso::SsoLogin;
 
 impl PlannedApp {
@@ -29,7 +30,17 @@ impl PlannedApp {
             ));
         }
         warnings.extend(self.without_realm());
+        warnings.extend(self.of_answers());
         warnings
+    }
+
+    /// What relays answer by themselves, or have browsers do.
+    fn of_answers(&self) -> Vec<String> {
+        let (name, answers) = (&self.name, &self.settings.answers);
+        let risks = if self.preauth == Preauth::Oidc { answers.cookie.risks() } else { Vec::new() };
+        let off = "maintenance: every request is answered with 503 until it is set to off";
+        let off = answers.maintenance.is_some().then_some(off);
+        risks.into_iter().chain(off).map(|said| format!("{name}: {said}")).collect()
     }
 
     /// Whether what goes there leaves no host.

@@ -118,6 +118,17 @@ impl Applicable {
         !self.is_empty() && self.of.as_deref().is_some_and(|of| of.filter.asks_asn())
     }
 
+    /// Whether one of them lets no session outlast the browser, under whatever circumstances.
+    #[must_use]
+    pub fn may_end_with_browser(&self) -> bool {
+        let Some(of) = self.of.as_deref() else { return false };
+        let mut found = self.words.iter().flat_map(|(at, word)| places(*at, *word));
+        found.any(|place| {
+            let policy = of.policies.get(usize::from(place));
+            !of.report_only.has(place) && policy.is_some_and(|policy| policy.session.no_persistent)
+        })
+    }
+
     /// Decides about one request.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, now_unix: u64) -> Decision {

@@ -173,6 +173,11 @@ fn sessions_are_bound_by_the_shortest() {
     assert_eq!(outcome([&browser], &input(&record, &terms)), Outcome::Allow);
     record.persistent = true;
     assert_eq!(outcome([&browser], &input(&record, &terms)), needs(&[&["reauthenticate"]]));
+    let may_end_with_browser = |policies: &[&Policy]| {
+        Policies::of(&state(policies.iter().copied().cloned())).for_subject(&subject(false), APP).may_end_with_browser()
+    };
+    assert!(may_end_with_browser(&[&long, &browser]) && !may_end_with_browser(&[&long]) && !may_end_with_browser(&[]));
+    assert!(!may_end_with_browser(&[&browser.with_state(PolicyState::ReportOnly)]), "it only reports");
     let whole = controls(4, SessionControls { lifetime_max_s: Some(3_600), ..NONE });
     assert_eq!(outcome([&whole], &input(&record, &terms)), needs(&[&["reauthenticate"]]));
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::answers::ERROR_LOGO;
 use super::{SettingInvalid, unfit};
 use crate::app_url::ExternalUrl;
 use crate::config::{App, Preauth};
@@ -93,10 +94,10 @@ pub fn take_portal(settings: &mut BTreeMap<String, String>) {
     settings.retain(|name, _| !PORTAL.contains(&name.as_str()));
 }
 
-/// Bytes of an application's icon, as it is kept.
+/// Bytes of an application's images, as they are kept.
 #[must_use]
 pub fn icon_bytes(settings: &BTreeMap<String, String>) -> usize {
-    settings.get(PORTAL_ICON).map_or(0, String::len)
+    [PORTAL_ICON, ERROR_LOGO].iter().filter_map(|name| settings.get(*name)).map(String::len).sum()
 }
 
 fn line(name: &'static str, value: &str) -> Result<Line<PORTAL_TEXT_BYTES_MAX>, SettingInvalid> {
@@ -141,15 +142,19 @@ fn link(value: &str) -> Result<PortalLink, SettingInvalid> {
     Ok(PortalLink::Url(value.to_owned()))
 }
 
-/// PNG and nothing else: an SVG can run scripts and fetch.
 fn icon(value: &str) -> Result<Vec<u8>, SettingInvalid> {
-    let refused = |expected| Err(unfit(PORTAL_ICON, value, expected));
+    if value.len() > PORTAL_ICON_BYTES_MAX {
+        return Err(unfit(PORTAL_ICON, value, "must have at most 32768 bytes as a data: URI"));
+    }
+    png(PORTAL_ICON, value)
+}
+
+/// PNG and nothing else: an SVG can run scripts and fetch.
+pub(super) fn png(name: &'static str, value: &str) -> Result<Vec<u8>, SettingInvalid> {
+    let refused = |expected| Err(unfit(name, value, expected));
     let Some(encoded) = value.trim_end().strip_prefix("data:image/png;base64,") else {
         return refused("must be a data: URI of a PNG image, data:image/png;base64,…: no other kind is shown");
     };
-    if value.len() > PORTAL_ICON_BYTES_MAX {
-        return refused("must have at most 32768 bytes as a data: URI");
-    }
     let Ok(png) = STANDARD.decode(encoded) else { return refused("must be base64 without line breaks") };
     // Signature, then the header chunk: width and height (PNG, 5.2 and 11.2.1).
     let side = |at: usize| png.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
@@ -167,10 +172,10 @@ fn icon(value: &str) -> Result<Vec<u8>, SettingInvalid> {
 pub(super) const PORTAL: [&str; 5] = [PORTAL_NAME, PORTAL_COLLECTION, PORTAL_VISIBLE, PORTAL_URL, PORTAL_ICON];
 /// Bytes of a label or a heading.
 pub const PORTAL_TEXT_BYTES_MAX: usize = 64;
-pub(super) const PORTAL_NAME: &str = "portal_name";
-pub(super) const PORTAL_COLLECTION: &str = "portal_collection";
-pub(super) const PORTAL_VISIBLE: &str = "portal_visible";
-pub(super) const PORTAL_URL: &str = "portal_url";
+const PORTAL_NAME: &str = "portal_name";
+const PORTAL_COLLECTION: &str = "portal_collection";
+const PORTAL_VISIBLE: &str = "portal_visible";
+const PORTAL_URL: &str = "portal_url";
 pub(super) const PORTAL_ICON: &str = "portal_icon";
 const PORTAL_GROUPS_MAX: usize = 32;
 const PORTAL_URL_BYTES_MAX: usize = 1024;

@@ -124,10 +124,10 @@ fn group(value: &str) -> Result<Name, SettingInvalid> {
     value.parse().map_err(|_| unfit(REQUEST_GROUP, value, "must be a user group's name"))
 }
 
-pub(super) const REQUEST: &str = "request";
-pub(super) const REQUEST_APPROVERS: &str = "request_approvers";
-pub(super) const REQUEST_EXPIRY: &str = "request_expiry";
-pub(super) const REQUEST_GROUP: &str = "request_group";
+const REQUEST: &str = "request";
+const REQUEST_APPROVERS: &str = "request_approvers";
+const REQUEST_EXPIRY: &str = "request_expiry";
+const REQUEST_GROUP: &str = "request_group";
 /// Names.
 pub(super) const ALL: [&str; 4] = [REQUEST, REQUEST_APPROVERS, REQUEST_EXPIRY, REQUEST_GROUP];
 const APPROVERS_MAX: usize = 32;

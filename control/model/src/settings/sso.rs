@@ -67,7 +67,7 @@ pub(super) fn assertion(
 pub(super) const SSO_HEADERS: &str = "sso_headers";
 pub(super) const SSO_ASSERTION: &str = "sso_assertion";
 pub(super) const SSO_ASSERTION_HEADER: &str = "sso_assertion_header";
-const ALL: [&str; 3] = [SSO_HEADERS, SSO_ASSERTION, SSO_ASSERTION_HEADER];
+pub(super) const ALL: [&str; 3] = [SSO_HEADERS, SSO_ASSERTION, SSO_ASSERTION_HEADER];
 const ASSERTION_HEADER: &str = "X-Postern-Assertion";
 
 #[cfg(test)]

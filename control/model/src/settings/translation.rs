@@ -105,9 +105,10 @@ fn rules(name: &'static str, value: &str, direction: Direction) -> Result<Header
 
 /// Other names of the application inside.
 pub const INTERNAL_ALIASES: &str = "internal_aliases";
-pub(super) const TRANSLATE_HEADERS: &str = "translate_headers";
-pub(super) const REQUEST_HEADERS: &str = "request_headers";
-pub(super) const RESPONSE_HEADERS: &str = "response_headers";
+const TRANSLATE_HEADERS: &str = "translate_headers";
+const REQUEST_HEADERS: &str = "request_headers";
+const RESPONSE_HEADERS: &str = "response_headers";
+pub(super) const ALL: [&str; 4] = [TRANSLATE_HEADERS, INTERNAL_ALIASES, REQUEST_HEADERS, RESPONSE_HEADERS];
 const EXPECTED: &str = "must be up to 16 URLs, http://HOST[:PORT][/PATH/] or https://…, with commas between: http://wiki,https://wiki.corp";
 const ALIASES_MAX: usize = 16;
 const ALIASES_BYTES_MAX: usize = 1024;

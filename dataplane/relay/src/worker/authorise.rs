@@ -16,6 +16,7 @@ use postern_tunnel::Detail;
 
 use super::bearer::{self, Refusal, Remembered};
 use super::conditional::{self, Unmet};
+use super::preflight;
 use super::reject::Reject;
 use super::resource;
 use super::route::{Routed, Wanted, secured};
@@ -75,8 +76,13 @@ pub(crate) fn authorise(
     // Before anything is looked up: a change from here on is noticed.
     let access = published.access();
     let (mut carried, mut told) = (None, None);
+    if let Some(maintenance) = &app.settings.answers.maintenance {
+        return Err(Reject::maintenance(maintenance).into());
+    }
+    let passes_unasked = wanted == Wanted::Application && preflight::passes(head, &app)?;
     let until = match (app.preauth, wanted) {
         (_, Wanted::Secured) => return Err(secured(&app, head).into()),
+        (_, Wanted::Robots) => return Err(Reject::robots().into()),
         (Preauth::Passthrough, _) => {
             carried = bearer::carried(head);
             None
@@ -94,6 +100,7 @@ pub(crate) fn authorise(
                 Err(reject) => Err(reject.into()),
             };
         }
+        (Preauth::Oidc, Wanted::Application) if passes_unasked => None,
         (Preauth::Oidc, Wanted::Application) if bearer::is_shown(head) => {
             let token = bearer::shown(head, published, &session.remembered);
             let let_in = token.and_then(|token| let_in(token, &app, &session.remembered, subject));
@@ -205,7 +212,7 @@ impl Permit {
     /// `Set-Cookie` for the answer, if the session's cookie is to be renewed.
     pub(crate) fn renewed_cookie(&self, published: impl FnOnce() -> Arc<Published>) -> Option<String> {
         let Some(Subject::Person(person)) = &self.subject else { return None };
-        person.renewed_cookie(self.app.id, || Arc::clone(published().plan.cookies()))
+        person.renewed_cookie(&self.app, published)
     }
 
     /// When it is to be looked at again, whatever changes.

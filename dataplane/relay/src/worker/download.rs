@@ -7,10 +7,11 @@ use postern_http::{BodyKind, Headers, Known, Limits, ResponseHead, strip_set_coo
 use postern_io::{Instant, now};
 use postern_tunnel::Cancel;
 
+use super::additions::Additions;
 use super::client::{Client, Gone, Unfit};
 use super::exchange::StreamEvent;
 use super::pacer::Pacer;
-use super::sign_in::COOKIE_PREFIX;
+use super::sign_in::OWN_COOKIES;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::websocket::{Boundary, Farewell};
@@ -24,6 +25,8 @@ pub(crate) struct Download {
     renewed_cookie: Option<String>,
     /// The one cookie of ours that the backend itself sets.
     own_cookie: Option<&'static str>,
+    /// What the application's settings add to the head.
+    additions: Additions,
     /// A short answer that is not complete yet.
     held: Option<Held>,
     /// Nothing goes on until the client reads.
@@ -70,12 +73,18 @@ pub(crate) enum Step {
 }
 
 impl Download {
-    pub(crate) fn new(head_only: bool, renewed_cookie: Option<String>, own_cookie: Option<&'static str>) -> Self {
+    pub(crate) fn new(
+        head_only: bool,
+        renewed_cookie: Option<String>,
+        own_cookie: Option<&'static str>,
+        additions: Additions,
+    ) -> Self {
         let pacer = Pacer::default();
         Self {
             head_only,
             renewed_cookie,
             own_cookie,
+            additions,
             held: None,
             blocked: false,
             status: None,
@@ -218,7 +227,8 @@ impl Download {
 
     fn begin<C: Client>(&mut self, mut head: ResponseHead, end: bool, client: &mut C) -> Option<Step> {
         let status = head.status;
-        strip_set_cookies(&mut head.headers, COOKIE_PREFIX, self.own_cookie);
+        strip_set_cookies(&mut head.headers, &OWN_COOKIES, self.own_cookie);
+        self.additions.add(&mut head.headers);
         if let Some(cookie) = &self.renewed_cookie {
             let appended = head.headers.append(Known::SetCookie, cookie);
             debug_assert!(appended.is_ok(), "base64url and fixed attributes are a field value");

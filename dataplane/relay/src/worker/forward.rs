@@ -14,12 +14,13 @@ use postern_model::ids::ConnectorId;
 use postern_tunnel::{Cancel, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
+use super::additions::Additions;
 use super::client::Client;
 use super::download::{Download, Step};
 use super::patience::Patience;
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
-use super::sign_in::COOKIE_PREFIX;
+use super::sign_in::OWN_COOKIES;
 use super::sso::{password_page, session_key, sso_login};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
@@ -59,11 +60,12 @@ pub(crate) async fn forward<C: Client>(
     head: &mut RequestHead,
     transaction: &mut Transaction,
 ) {
+    let additions = Additions::of(admitted.app(), head, client.session().scheme());
     strip_inbound(&mut head.headers, &[]);
     let is_identity = worker.is_identity(admitted.app().id);
     let own_cookie =
         if is_identity { tell_identity(&mut head.headers, client.session(), transaction.request) } else { None };
-    strip_cookies(&mut head.headers, COOKIE_PREFIX, own_cookie);
+    strip_cookies(&mut head.headers, &OWN_COOKIES, own_cookie);
     identify(&mut head.headers, admitted.permit(), &worker.newest().plan);
     let host = head.authority.as_str().to_owned();
     add_forwarding(&mut head.headers, client.address(), client.session().scheme(), &host);
@@ -75,7 +77,7 @@ pub(crate) async fn forward<C: Client>(
     let mut forwarding = Forwarding {
         worker,
         upload: Upload::new(client.has_no_content(), head.upgrade, bytes_max),
-        download: Download::new(head.method == Method::Head, renewed_cookie, own_cookie),
+        download: Download::new(head.method == Method::Head, renewed_cookie, own_cookie, additions),
         upgraded: None,
         patience: Patience::begin(settings),
         admitted,

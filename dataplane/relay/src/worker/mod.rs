@@ -6,6 +6,7 @@
 //! `hub` and `tunnel` are the other side: the connectors.
 
 mod accept;
+mod additions;
 mod authorise;
 mod bearer;
 mod bounds;
@@ -28,6 +29,7 @@ mod hub;
 mod pacer;
 mod patience;
 pub mod peers;
+mod preflight;
 pub(crate) mod recorder;
 mod reject;
 mod request;

@@ -1,21 +1,18 @@
 //! Answers that the relay gives itself: one type, rendered at one place.
 
+mod answers;
 mod limits;
+mod render;
 mod sign_in;
 mod sso;
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use postern_http::{BodyKind, Known, Link, Malformed, Problem, ResponseHead};
-use postern_io::wall_clock;
-use postern_model::codes;
-use postern_model::ids::RequestId;
+use postern_http::{Known, Malformed};
 use postern_tunnel::{Cancel, CancelCode, Culprit};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::limit::{Limited, Refused};
+use render::{Beside, Content};
 
 /// Why a request gets no answer from its application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,24 +31,6 @@ pub(crate) struct Reject {
     pub(crate) close: bool,
     /// The client floods: what it has open ends with this.
     pub(crate) floods: bool,
-}
-
-/// Beside all that.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Beside {
-    /// What the browser is to keep or forget.
-    cookies: Vec<String>,
-    /// Where the user can do something about it: a URL, and what it is for.
-    link: Option<(String, &'static str)>,
-}
-
-/// What such an answer shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    /// Why.
-    Page,
-    Json(String),
-    Nothing,
 }
 
 impl Reject {
@@ -243,43 +222,10 @@ impl Reject {
             // Here, in the directory or at the KDC.
             "sso-refused" | "sso-login-missing" | "total-timeout" => "configuration",
             "sign-in-unavailable" => "sign-in",
+            "maintenance" => "configuration",
             _ if self.status >= 500 => "relay",
             _ => "client", // it asked for what it may not have, or asked in a way that is refused
         }
-    }
-
-    /// Head and content of the answer.
-    pub(crate) fn answer(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
-        let (mut head, body) = match &self.content {
-            Content::Json(document) => json(document),
-            Content::Page => self.page(request, accept),
-            Content::Nothing => nothing(self.status),
-        };
-        for cookie in self.beside.iter().flat_map(|beside| &beside.cookies) {
-            let appended = head.headers.append(Known::SetCookie, cookie);
-            assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
-        }
-        if let Some((name, value)) = &self.field {
-            let set = head.headers.set(*name, value.as_bytes());
-            assert!(set.is_ok(), "a number, or text of checked parts, is a field value");
-        }
-        (head, body)
-    }
-
-    fn page(&self, request: RequestId, accept: Option<&[u8]>) -> (ResponseHead, Bytes) {
-        let request_id = request.to_string();
-        let time = (OffsetDateTime::UNIX_EPOCH + wall_clock()).format(&Rfc3339).unwrap_or_default();
-        let title = codes::lookup(self.code).map_or("", |code| code.title);
-        let problem = Problem {
-            status: self.status,
-            code: self.code,
-            title,
-            detail: &self.detail,
-            link: self.beside.as_ref().and_then(|beside| beside.link.as_ref()).map(|(url, text)| Link { url, text }),
-            request_id: &request_id,
-            time: &time,
-        };
-        problem.answer(accept)
     }
 }
 
@@ -294,20 +240,6 @@ fn retry_after(seconds: u32) -> (Known, Cow<'static, str>) {
     (Known::RetryAfter, Cow::Owned(seconds.to_string()))
 }
 
-fn nothing(status: u16) -> (ResponseHead, Bytes) {
-    let mut head = ResponseHead::new(status, BodyKind::Length(0));
-    head.headers.append_static(Known::CacheControl, "no-store");
-    (head, Bytes::new())
-}
-
-fn json(document: &str) -> (ResponseHead, Bytes) {
-    let mut head = ResponseHead::new(200, BodyKind::Length(document.len() as u64));
-    head.headers.append_static(Known::ContentType, "application/json");
-    head.headers.append_static(Known::CacheControl, "no-store");
-    head.headers.append_static(Known::XContentTypeOptions, "nosniff");
-    (head, Bytes::copy_from_slice(document.as_bytes()))
-}
-
 fn per_second(rps: u64) -> String {
     if rps == 1 { String::from("1 request a second") } else { format!("{rps} requests a second") }
 }
@@ -316,9 +248,9 @@ fn in_seconds(seconds: u32) -> String {
     if seconds == 1 { String::from("1 second") } else { format!("{seconds} seconds") }
 }
 
-/// How long a connector typically takes to come back.
 /// Applications may allow others, and fewer.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// How long a connector typically takes to come back.
 const RETRY_AFTER_S: u32 = 5;
 const SIGN_IN_RETRY_S: u32 = 10;
 
@@ -327,6 +259,9 @@ mod tests {
     use super::*;
     use crate::worker::tests::in_the_simulator;
     use postern_http::Rule;
+    use postern_model::codes;
+    use postern_model::ids::RequestId;
+    use postern_model::settings::{Maintenance, PreflightRefused};
 
     fn in_catalogue(code: &str, status: u16) {
         let entry = codes::lookup(code).unwrap_or_else(|| panic!("{code} is not in the catalogue"));
@@ -386,6 +321,8 @@ mod tests {
             Reject::backend_timeout(),
             Reject::request_timeout(),
             Reject::backend_broken(),
+            Reject::maintenance(&Maintenance::default()),
+            Reject::cors_refused(PreflightRefused::Origin),
         ];
         let culprits = [Culprit::Client, Culprit::Relay, Culprit::Connector, Culprit::Backend];
         let cancels = culprits.iter().flat_map(|culprit| {

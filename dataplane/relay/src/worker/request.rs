@@ -143,7 +143,11 @@ pub(crate) async fn answer<C: Client>(worker: &Worker, client: &mut C, head: &mu
         Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,
         Err(reject) => transaction.outcome = Outcome::Refused(reject),
     }
-    if let Outcome::Refused(reject) = &transaction.outcome {
+    if let Outcome::Refused(reject) = &mut transaction.outcome {
+        if let Some(app) = &transaction.app {
+            let signs_in = worker.newest().plan.identity().is_some();
+            reject.dress(app, head, client.session().scheme(), signs_in);
+        }
         transaction.status = Some(reject.status);
         client.refuse(reject, transaction.request, head);
         if reject.is_answer() {
@@ -187,7 +191,7 @@ async fn admitted(
         drop(published);
         asked = true;
         let reply = worker.side.calls().call(ask.call()).await;
-        if let Some(reject) = ask.answered(reply.as_ref(), app.id, &worker.published()) {
+        if let Some(reject) = ask.answered(reply.as_ref(), &app, &worker.published()) {
             return Err(reject);
         }
     }

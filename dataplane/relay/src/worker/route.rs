@@ -7,6 +7,7 @@ use postern_model::assertion::JWKS_PATH;
 use postern_model::config::Preauth;
 use postern_model::identity::{CALLBACK_PATH, DEVICE_HOST_PATH, SIGN_OUT_PATH};
 use postern_model::plan::{HostRoutes, Plan, PlannedApp};
+use postern_model::settings::Robots;
 
 use super::reject::Reject;
 use super::resource;
@@ -32,6 +33,8 @@ pub(crate) enum Wanted {
     SignOut,
     /// What assertions for it are verified with.
     Keys,
+    /// What crawlers may look at, which the relay answers.
+    Robots,
     /// It is published with TLS, and was asked for without.
     Secured,
 }
@@ -58,15 +61,15 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> 
     head.target.admit(PathRules::default()).map_err(Reject::malformed)?;
     let path = head.target.routing_path();
     if matches!(opened_for, OpenedFor::Plain) {
-        let app = routes.route(&path).ok_or_else(|| nothing_there(plan, host))?;
-        let wanted = if app.external.tls { Wanted::Secured } else { Wanted::Application };
+        let app = routes.route(&path).ok_or_else(|| nothing_there(plan, head, &path))?;
+        let wanted = if app.external.tls { Wanted::Secured } else { or_robots(app, head, &path) };
         return Ok(Routed { app: Arc::clone(app), wanted });
     }
     if let Some(app) = described(routes, head, &path) {
         return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
     }
-    let Some(app) = routes.route(&path) else { return Err(nothing_there(plan, host)) };
-    let wanted = if app.preauth == Preauth::Oidc { wanted(app, head, &path) } else { Wanted::Application };
+    let Some(app) = routes.route(&path) else { return Err(nothing_there(plan, head, &path)) };
+    let wanted = if app.preauth == Preauth::Oidc { wanted(app, head, &path) } else { or_robots(app, head, &path) };
     Ok(Routed { app: Arc::clone(app), wanted })
 }
 
@@ -89,8 +92,26 @@ pub(crate) fn secured(app: &PlannedApp, head: &RequestHead) -> Reject {
 }
 
 /// No application has this path. At the host where devices are shown none has any: it needs a connection of its own.
-fn nothing_there(plan: &Plan, host: &str) -> Reject {
-    if plan.is_device_host(host) { Reject::host_unknown() } else { Reject::path_unpublished() }
+fn nothing_there(plan: &Plan, head: &RequestHead, path: &str) -> Reject {
+    if plan.is_device_host(head.authority.host()) {
+        Reject::host_unknown()
+    } else if is_robots(head, path) {
+        // Nobody's: the applications of this host are below.
+        Reject::robots()
+    } else {
+        Reject::path_unpublished()
+    }
+}
+
+/// Crawlers look at the root of a host alone (RFC 9309 §2.3).
+fn is_robots(head: &RequestHead, path: &str) -> bool {
+    path == ROBOTS_PATH && matches!(head.method, Method::Get | Method::Head) && !head.upgrade
+}
+
+fn or_robots(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
+    // One that is published at this very path is meant to answer.
+    let denies = app.settings.answers.robots == Robots::Deny && app.external.path.is_empty();
+    if denies && is_robots(head, path) { Wanted::Robots } else { Wanted::Application }
 }
 
 /// Some paths of an application that asks are the relay's own.
@@ -100,7 +121,7 @@ fn wanted(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
         Some(CALLBACK_PATH) if is_get => Wanted::Callback,
         Some(SIGN_OUT_PATH) if is_get => Wanted::SignOut,
         Some(JWKS_PATH) if is_get && app.settings.sso_assertion.is_some() => Wanted::Keys,
-        Some(_) | None => Wanted::Application,
+        Some(_) | None => or_robots(app, head, path),
     }
 }
 
@@ -109,3 +130,5 @@ fn described<'a>(routes: &'a HostRoutes, head: &RequestHead, path: &str) -> Opti
     let about = resource::described(path).filter(|_| !head.upgrade)?;
     routes.route(about).filter(|app| app.preauth == Preauth::Oidc)
 }
+
+const ROBOTS_PATH: &str = "/robots.txt";

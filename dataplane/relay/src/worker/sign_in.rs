@@ -2,19 +2,20 @@
 //! looked at with every request. Sealed cookies say which session; what it may is in its record.
 
 mod by_token;
+mod cookie;
 mod journey;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
-use postern_http::{Known, RequestHead, cookie};
+use postern_http::RequestHead;
 use postern_io::{Instant, now, wall_clock};
 use postern_model::directory::{Assignment, Principal};
 use postern_model::ids::{AppId, SessionId};
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::policy::Applicable;
-use postern_model::session::{CookieSealer, SessionCookie};
+use postern_model::session::SessionCookie;
 use postern_model::settings::Mfa;
 use zeroize::Zeroizing;
 
@@ -29,7 +30,9 @@ use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
-pub(crate) use journey::{Ask, is_navigation, issuer_of, returned, send_away, signing_out};
+pub(crate) use cookie::OWN_COOKIES;
+use cookie::{session_cookie, set_session};
+pub(crate) use journey::{Ask, is_navigation, is_scripted, issuer_of, returned, send_away, signing_out};
 
 /// Someone who has signed in.
 #[derive(Debug, Clone)]
@@ -101,7 +104,7 @@ pub(crate) fn person(
 ) -> Result<LetIn, NoSession> {
     let remembered = &session.remembered_cookie;
     // Programs without a cookie wait for no clock.
-    let value = session_cookie(head, app.id).ok_or(NoSession::None)?;
+    let value = session_cookie(head, app).ok_or(NoSession::None)?;
     let clock = session.remembered.wall_clock();
     let now_unix = clock.as_secs();
     let access = published.access();
@@ -199,13 +202,17 @@ impl Person {
     }
 
     /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
-    pub(crate) fn renewed_cookie(&self, app: AppId, cookies: impl FnOnce() -> Arc<CookieSealer>) -> Option<String> {
+    pub(crate) fn renewed_cookie(
+        &self,
+        app: &PlannedApp,
+        published: impl FnOnce() -> Arc<Published>,
+    ) -> Option<String> {
         let now_unix = wall_clock().as_secs();
         // Programs have none.
         if self.by_token || now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
             return None;
         }
-        set_session(&self.held, app, &cookies(), now_unix)
+        set_session(&self.held, app, &published().plan, now_unix)
     }
 }
 
@@ -248,34 +255,6 @@ impl std::fmt::Debug for RememberedCookie {
         f.write_str("RememberedCookie(…)")
     }
 }
-
-fn session_cookie(head: &RequestHead, app: AppId) -> Option<&[u8]> {
-    // Most requests of programs have none: no name is made for them.
-    head.headers.get(Known::Cookie)?;
-    cookie(&head.headers, &session_cookie_name(app))
-}
-
-fn session_cookie_name(app: AppId) -> String {
-    format!("{COOKIE_PREFIX}{app}")
-}
-
-/// For this host alone, never to scripts; on navigations from other sites, too, for links to applications come from anywhere.
-fn set_session(held: &Held, app: AppId, cookies: &CookieSealer, now_unix: u64) -> Option<String> {
-    let record = &held.record;
-    let persistent = record.persistent;
-    let cookie = SessionCookie { session: record.id, issued_unix: now_unix, seen_unix: now_unix, persistent };
-    let sealed = cookies.seal_session(&cookie, app).ok()?;
-    let age = persistent.then(|| format!("; Max-Age={}", record.expires_unix.saturating_sub(now_unix)));
-    Some(format!("{}={sealed}; {SESSION_ATTRIBUTES}{}", session_cookie_name(app), age.unwrap_or_default()))
-}
-
-fn forget_session(app: AppId) -> String {
-    format!("{}=; {SESSION_ATTRIBUTES}; Max-Age=0", session_cookie_name(app))
-}
-
-/// How every cookie of ours begins: browsers take such a one from a secure page of that very host only, and for all paths.
-pub(crate) const COOKIE_PREFIX: &str = "__Host-postern-";
-const SESSION_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ impl Reject {
     /// Goes elsewhere, with cookies to keep or forget: part of signing in and out.
     pub(crate) fn redirect(status: u16, location: String, cookies: Vec<String>) -> Self {
         let field = Some((Known::Location, Cow::Owned(location)));
-        let beside = Some(Box::new(Beside { cookies, link: None }));
+        let beside = Some(Box::new(Beside { cookies, ..Beside::default() }));
         Self { field, beside, content: Content::Nothing, answer: true, ..Self::new(status, "", "") }
     }
 

@@ -9,14 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_http::{Known, Method, RequestHead, cookie, cookies_with};
 use postern_io::wall_clock;
 use postern_model::identity::{ACR_MULTI_FACTOR, AUTHORIZE_PATH, CALLBACK_PATH, DEVICE, Missed, PROMPT_LOGIN, TERMS};
-use postern_model::ids::{AppId, SessionId};
+use postern_model::ids::SessionId;
 use postern_model::link::{Call, Reply};
 use postern_model::plan::{Plan, PlannedApp, PlannedIdentity};
 use postern_model::secret::SecretText;
 use postern_model::session::{FLOW_S_MAX, FLOW_STATE_BYTES, FLOW_TARGET_BYTES_MAX, FLOW_VERIFIER_BYTES, FlowCookie};
+use postern_model::settings::SameSite;
 use zeroize::Zeroizing;
 
-use super::{forget_session, session_cookie, set_session};
+use super::cookie::{forget_session, session_cookie, set_session};
 use crate::published::Published;
 use crate::sessions::Found;
 use crate::worker::reject::Reject;
@@ -68,7 +69,7 @@ pub(crate) fn send_away(head: &RequestHead, app: &PlannedApp, plan: &Plan, misse
     let name = flow_cookie_name(&state);
     let flow = FlowCookie { state, verifier, started_unix: wall_clock().as_secs(), target };
     let sealed = plan.cookies().seal_flow(&flow, app.id).ok()?;
-    let cookie = format!("{name}={sealed}; {FLOW_ATTRIBUTES}; Max-Age={FLOW_S_MAX}");
+    let cookie = format!("{name}={sealed}; {}; Max-Age={FLOW_S_MAX}", flow_attributes(app));
     let mut cookies = too_old(head, app, plan);
     cookies.push(cookie);
     Some(Reject::redirect(302, location, cookies))
@@ -86,7 +87,7 @@ fn too_old(head: &RequestHead, app: &PlannedApp, plan: &Plan) -> Vec<String> {
     });
     let flows: BTreeSet<_> = flows.take(FLOWS_LOOKED_AT_MAX).collect();
     let too_many = (flows.len() + 1).saturating_sub(FLOWS_AT_ONCE);
-    flows.iter().take(too_many).map(|(_, name)| format!("{name}=; {FLOW_ATTRIBUTES}; Max-Age=0")).collect()
+    flows.iter().take(too_many).map(|(_, name)| forget_flow(name, app)).collect()
 }
 
 /// What was missed, for the query.
@@ -128,13 +129,13 @@ pub(crate) fn returned(head: &RequestHead, app: &Arc<PlannedApp>, plan: &Plan) -
 
 /// Someone wants to sign out. From another site's link it is only asked about, at the place to sign in.
 pub(crate) fn signing_out(head: &RequestHead, app: &PlannedApp, published: &Published) -> Result<Ask, Reject> {
-    let gone = || Reject::redirect(303, sign_out_page(&published.plan), vec![forget_session(app.id)]);
+    let gone = || Reject::redirect(303, sign_out_page(&published.plan), vec![forget_session(app)]);
     let is_foreign =
         head.headers.get(Known::SecFetchSite).is_some_and(|site| site != b"same-origin" && site != b"none");
     if is_foreign {
         return Err(Reject::redirect(303, sign_out_page(&published.plan), Vec::new()));
     }
-    let value = session_cookie(head, app.id).ok_or_else(gone)?;
+    let value = session_cookie(head, app).ok_or_else(gone)?;
     let cookie = published.plan.cookies().open_session(value, app.id).ok_or_else(gone)?;
     Ok(Ask::SignOut(cookie.session))
 }
@@ -155,7 +156,7 @@ impl Ask {
     }
 
     /// What follows from control's answer: `None`, the request is decided on once more.
-    pub(crate) fn answered(&self, reply: Option<&Reply>, app: AppId, published: &Published) -> Option<Reject> {
+    pub(crate) fn answered(&self, reply: Option<&Reply>, app: &PlannedApp, published: &Published) -> Option<Reject> {
         match (self, reply) {
             (_, None | Some(Reply::Unknown)) => Some(Reject::sign_in_unavailable()),
             // It is in the table, or known to be gone, by now.
@@ -173,16 +174,20 @@ impl Returned {
     /// To where they wanted to go, with the session's cookie and without the flow's.
     fn signed_in(&self, session: SessionId, published: &Published) -> Reject {
         let clock = wall_clock();
-        let cookies = published.plan.cookies();
         let Found::Held(held) = published.sessions.find(session, clock) else { return Reject::sign_in_failed() };
-        let Some(set) = set_session(&held, self.app.id, cookies, clock.as_secs()) else {
+        let Some(set) = set_session(&held, &self.app, &published.plan, clock.as_secs()) else {
             return Reject::sign_in_unavailable();
         };
-        let forget = format!("{}=; {FLOW_ATTRIBUTES}; Max-Age=0", self.cookie_name);
+        let forget = forget_flow(&self.cookie_name, &self.app);
         // What was sealed here was a request's target: it begins with one slash and stays on this host.
         let target = if is_local(&self.flow.target) { self.flow.target.clone() } else { beginning(&self.app) };
         let host = self.app.external.authority(&self.host);
-        Reject::redirect(303, format!("https://{host}{target}"), vec![set, forget])
+        let (url, cookies) = (format!("https://{host}{target}"), vec![set, forget]);
+        match self.app.settings.answers.cookie.same_site {
+            // It would not come with what follows a redirect that another site began, and they would be sent away again.
+            SameSite::Strict => Reject::landing(url, cookies),
+            SameSite::Lax | SameSite::None => Reject::redirect(303, url, cookies),
+        }
     }
 }
 
@@ -215,7 +220,15 @@ pub(crate) fn is_navigation(head: &RequestHead) -> bool {
     }
     match head.headers.get(Known::SecFetchMode) {
         Some(mode) => mode == b"navigate",
-        None => head.headers.get_all(Known::Accept).any(|accept| contains(accept, b"text/html")),
+        None => !is_scripted(head) && head.headers.get_all(Known::Accept).any(|accept| contains(accept, b"text/html")),
+    }
+}
+
+/// Whether a script of a page asks: browsers say so, and before they did, libraries.
+pub(crate) fn is_scripted(head: &RequestHead) -> bool {
+    match head.headers.get(Known::SecFetchMode) {
+        Some(mode) => mode == b"cors" || mode == b"same-origin",
+        None => head.headers.get(Known::XRequestedWith).is_some_and(|by| by.eq_ignore_ascii_case(b"XMLHttpRequest")),
     }
 }
 
@@ -227,6 +240,18 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 fn flow_cookie_name(state: &[u8; FLOW_STATE_BYTES]) -> String {
     let [a, b, c, d, ..] = *state;
     format!("{FLOW_COOKIE}{:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
+/// Sent back after another site's pages; where the session's cookie comes in frames of other sites, so does this one.
+fn flow_attributes(app: &PlannedApp) -> &'static str {
+    match app.settings.answers.cookie.same_site {
+        SameSite::Strict | SameSite::Lax => "Path=/; Secure; HttpOnly; SameSite=Lax",
+        SameSite::None => "Path=/; Secure; HttpOnly; SameSite=None",
+    }
+}
+
+fn forget_flow(name: &str, app: &PlannedApp) -> String {
+    format!("{name}=; {}; Max-Age=0", flow_attributes(app))
 }
 
 /// RFC 7636 §4.1: the verifier as it is sent.
@@ -267,7 +292,6 @@ fn escaped(text: &str) -> String {
 }
 
 const FLOW_COOKIE: &str = "__Host-postern-flow-";
-const FLOW_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 /// Sign-ins that one browser has begun and not finished, at one application: tabs that were opened at once.
 const FLOWS_AT_ONCE: usize = 8;
 const FLOWS_LOOKED_AT_MAX: usize = 64;

@@ -1,5 +1,6 @@
 //! People and their browsers: who is sent away to sign in, and what they may come back with.
 
+mod answers;
 mod devices;
 mod known;
 mod passwords;
