@@ -81,6 +81,8 @@ pub struct PlannedApp {
     pub internal: InternalUrl,
     /// What is asked before.
     pub preauth: Preauth,
+    /// Name of the cookie that a session has here.
+    pub cookie: Box<str>,
     /// Its settings.
     pub settings: AppSettings,
 }
@@ -372,6 +374,7 @@ impl PlannedApp {
             external,
             internal,
             preauth: app.preauth,
+            cookie: settings.answers.cookie.name(app.id).into(),
             settings,
         })
     }

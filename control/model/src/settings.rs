@@ -19,7 +19,7 @@ use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN
 
 pub use answers::{
     AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
-    PreflightRefused, Robots, SameSite, take_answers,
+    OWN_COOKIES, PreflightRefused, Robots, SameSite, take_answers,
 };
 pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;

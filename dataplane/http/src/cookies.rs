@@ -1,9 +1,12 @@
 //! Cookies by name (RFC 6265 §4.2): found, and taken out of what is forwarded. HTTP/2 may send each in a field of its own
 //! (RFC 9113 §8.2.3); what is joined and what is not means the same.
 
+use std::iter;
+
 use crate::field::FieldRef;
 use crate::headers::Headers;
 use crate::known::Known;
+use crate::scan;
 
 /// The value of the only cookie of that name; `None` when there is none, or when there are two: which one counts would be
 /// anybody's guess.
@@ -27,7 +30,17 @@ pub fn cookies_with<'h>(headers: &'h Headers, prefix: &str) -> impl Iterator<Ite
 /// stay as they were.
 pub fn strip_cookies(headers: &mut Headers, prefixes: &[&str], keep: Option<&str>) {
     let is_ours = |pair: &[u8]| is_ours(trimmed(pair), prefixes, keep);
-    if !headers.get_all(Known::Cookie).flat_map(pairs).any(is_ours) {
+    let (mut any, mut all) = (false, true);
+    for pair in headers.get_all(Known::Cookie).flat_map(pairs) {
+        let is_ours = is_ours(pair);
+        (any, all) = (any | is_ours, all & is_ours);
+    }
+    if !any {
+        return;
+    }
+    // Most applications that leave sessions to us have no other cookie: nothing is put together.
+    if all {
+        headers.remove(Known::Cookie);
         return;
     }
     let kept: Vec<Vec<u8>> = headers
@@ -65,7 +78,13 @@ fn is_ours(cookie: &[u8], prefixes: &[&str], keep: Option<&str>) -> bool {
 }
 
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';')
+    let mut left = Some(line);
+    iter::from_fn(move || {
+        let line = left?;
+        let end = scan::position(line, b';');
+        left = end.map(|end| &line[end + 1..]);
+        Some(&line[..end.unwrap_or(line.len())])
+    })
 }
 
 fn value<'p>(pair: &'p [u8], name: &[u8]) -> Option<&'p [u8]> {

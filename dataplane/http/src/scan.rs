@@ -54,6 +54,14 @@ pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
 }
 
+/// Position of the first `wanted`.
+pub(crate) fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let passed = blocks.iter().take_while(|block| !block.iter().fold(false, |found, byte| found | (*byte == wanted)));
+    let start = passed.count() * BLOCK;
+    bytes[start..].iter().position(|byte| *byte == wanted).map(|at| start + at)
+}
+
 /// Position of the first space or control character.
 pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
     let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;

@@ -10,6 +10,7 @@
 
 use super::parser::Parser;
 use super::{ExpressionInvalid, VALUE_BYTES_MAX};
+use crate::settings::OWN_COOKIES;
 
 /// Rules, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,7 +133,7 @@ fn value(parser: &mut Parser<'_>, name: &str) -> Result<Box<str>, ExpressionInva
     }
     // Browsers take a cookie without a name for one whose name comes behind the `=`.
     let cookie = value.trim_start_matches(['=', ' ']).to_ascii_lowercase();
-    if name == "set-cookie" && cookie.starts_with(OWN_COOKIES) {
+    if name == "set-cookie" && OWN_COOKIES.iter().any(|own| cookie.starts_with(&own.to_ascii_lowercase())) {
         return Err(parser.at(column, "a cookie of the application's: those of this name are the relay's", start));
     }
     Ok(value.into())
@@ -164,8 +165,6 @@ fn why_taken(dashed: &str, direction: Direction) -> Option<&'static str> {
 pub const RULES_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 64;
 const RULE: &str = "set NAME \"TEXT\", append NAME \"TEXT\" or remove NAME";
-/// How the names of the relay's own cookies begin.
-const OWN_COOKIES: &str = "__host-postern";
 const CONNECTION: &[&str] =
     &["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "early-data"];
 const FRAMING: &[&str] = &["content-length", "content-encoding", "content-range", "host", "alt-svc"];
@@ -240,6 +239,7 @@ mod tests {
             ("set X-A \"a\nb\"", "no control characters"),
             ("set -a \"v\"", "expected a header's name"),
             ("append Set-Cookie \"=__HOST-postern-wiki=x\"", "the relay's"),
+            ("append Set-Cookie \"postern-session-a1-1=x\"", "the relay's"),
         ] {
             let error = HeaderRules::parse(text, Direction::Response).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

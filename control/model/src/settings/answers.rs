@@ -13,7 +13,7 @@ use crate::sso::SsoMethod;
 
 pub(super) use brand::LOGO as ERROR_LOGO;
 pub use brand::{ErrorBrand, ErrorSupport};
-pub use cookie::{CookieSettings, SameSite};
+pub use cookie::{CookieSettings, OWN_COOKIES, SameSite};
 pub use cors::{Cors, CorsAllow, CorsRule, PreflightRefused};
 pub use maintenance::Maintenance;
 

@@ -9,7 +9,7 @@ use postern_model::policy::{Asn, Country, Decision, DeviceState, Outcome, Platfo
 use postern_model::record::IDLE;
 use postern_model::session::SessionRecord;
 
-use super::line::{Line, push_member};
+use super::line::{Line, push_hex_start, push_member, push_number};
 use crate::limits::LOGGED_POLICIES_MAX;
 
 /// How it was decided about them.
@@ -40,8 +40,10 @@ impl Line<'_> {
     pub(crate) fn access(&mut self, access: &Access<'_>) {
         let Access { session, assigned, judged } = access;
         let out = self.member("access");
-        // Not the whole id: with the key of cookies it would make one. Writing to a string does not fail.
-        let _ = write!(out, "{{\"session\":\"{:08x}\"", (session.id.0 >> 96) as u32);
+        // Not the whole id: with the key of cookies it would make one.
+        out.push_str("{\"session\":\"");
+        push_hex_start(out, session.id.0);
+        out.push('"');
         push_member(out, "authenticated_unix", session.authenticated_unix);
         out.push_str(",\"methods\":[");
         for (nth, method) in session.methods.iter().enumerate() {
@@ -58,13 +60,35 @@ impl Line<'_> {
         }
         push_device(out, session, *judged);
         if let Some(principal) = assigned {
-            let _ = write!(out, ",\"assigned\":\"{principal}\"");
+            push_assigned(out, *principal);
         }
         if let Some(judged) = judged {
             push_judged(out, judged);
         }
         out.push('}');
     }
+}
+
+/// Through whom, as [`Principal`] shows itself.
+fn push_assigned(out: &mut String, principal: Principal) {
+    out.push_str(",\"assigned\":\"");
+    let id = match principal {
+        Principal::User(id) => Some(("u", id.tenant, id.seq)),
+        Principal::Group(id) => Some(("ug", id.tenant, id.seq)),
+        Principal::Everyone => None,
+    };
+    match id {
+        Some((kind, tenant, seq)) => {
+            out.push_str(kind);
+            push_number(out, tenant.0.into());
+            out.push('-');
+            push_number(out, seq.into());
+        }
+        None => {
+            let _ = write!(out, "{principal}");
+        }
+    }
+    out.push('"');
 }
 
 /// What was shown, if anything was; what counted; and what the identity provider said, if it did.
@@ -145,6 +169,15 @@ mod tests {
         let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
         let (country, asn, device) = ("DE".parse().ok(), Some(Asn(64_500)), DeviceState::Registered);
         Judged { decision, platform: Platform::Ios, country, asn, device, idle }
+    }
+
+    #[test]
+    fn whoever_is_assigned_is_said_as_everywhere() {
+        let session = record(1, 1);
+        for principal in ["u1-7", "ug4294967295-10", "everyone"].map(|text| text.parse::<Principal>().unwrap()) {
+            let access = Access { session: &session, assigned: Some(principal), judged: None };
+            assert_eq!(read_back(&access).access.unwrap().assigned, Some(principal));
+        }
     }
 
     #[test]

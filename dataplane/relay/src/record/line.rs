@@ -140,7 +140,7 @@ pub(crate) fn push_member(out: &mut String, name: &str, value: u64) {
     push_number(out, value);
 }
 
-fn push_number(out: &mut String, mut value: u64) {
+pub(super) fn push_number(out: &mut String, mut value: u64) {
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     while first == digits.len() || value > 0 {
@@ -152,9 +152,17 @@ fn push_number(out: &mut String, mut value: u64) {
 }
 
 fn push_hex(out: &mut String, value: u128) {
+    push_ascii(out, &hex(value));
+}
+
+/// The first 8 of 32 digits.
+pub(super) fn push_hex_start(out: &mut String, value: u128) {
+    push_ascii(out, &hex(value)[..8]);
+}
+
+fn hex(value: u128) -> [u8; 32] {
     let digit = |nth: u32| (value >> (nth * 4)) as usize & 15;
-    let digits: [u8; 32] = std::array::from_fn(|nth| HEX[digit(31 - nth as u32)]);
-    push_ascii(out, &digits);
+    std::array::from_fn(|nth| HEX[digit(31 - nth as u32)])
 }
 
 fn push_ascii(out: &mut String, ascii: &[u8]) {

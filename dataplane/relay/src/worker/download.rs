@@ -5,13 +5,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use postern_http::{BodyKind, Headers, Known, Limits, ResponseHead, strip_set_cookies};
 use postern_io::{Instant, now};
+use postern_model::settings::OWN_COOKIES;
 use postern_tunnel::Cancel;
 
 use super::additions::Additions;
 use super::client::{Client, Gone, Unfit};
 use super::exchange::StreamEvent;
 use super::pacer::Pacer;
-use super::sign_in::OWN_COOKIES;
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;
 use super::websocket::{Boundary, Farewell};

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use postern_http::{Method, RequestHead, Scheme, add_forwarding, ensure_trace, strip_cookies, strip_inbound};
 use postern_io::{Instant, now, read_clock, sleep_until};
 use postern_model::ids::ConnectorId;
+use postern_model::settings::OWN_COOKIES;
 use postern_tunnel::{Cancel, Culprit, Detail, ExternalScheme, OpenMeta, OpenRefused, StreamKind};
 
 use super::Worker;
@@ -20,7 +21,6 @@ use super::download::{Download, Step};
 use super::patience::Patience;
 use super::reject::Reject;
 use super::request::{Outcome, Transaction};
-use super::sign_in::OWN_COOKIES;
 use super::sso::{password_page, session_key, sso_login};
 use super::throttle::Admitted;
 use super::tunnel::OpenStream;

@@ -30,7 +30,6 @@ use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
-pub(crate) use cookie::OWN_COOKIES;
 use cookie::{session_cookie, set_session};
 pub(crate) use journey::{Ask, is_navigation, is_scripted, issuer_of, returned, send_away, signing_out};
 
@@ -129,12 +128,16 @@ pub(crate) fn person(
     let seen_unix = cookie.seen_unix;
     let mut person =
         Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: false };
-    let (assignment, until) = counts(&mut person, app, &published.plan, now_unix)?;
+    // Found under what is in force now: another lookup would find the same.
+    let told = remembered.told().filter(|told| told.is_of(app, &person.held, now_unix));
+    let known = told.as_ref().map(|told| told.assignment());
+    let (assignment, until) = counts(&mut person, app, (&published.plan, known), now_unix)?;
     let held = &person.held;
     held.seen(now_unix);
-    let told = match remembered.told().filter(|told| told.is_of(app, held, assignment, now_unix)) {
-        Some(told) => told,
-        None => match Told::make(app, held, assignment, &published.plan, now_unix) {
+    let is_of_it = told.as_ref().is_some_and(|told| Arc::ptr_eq(told.assignment(), assignment));
+    let told = match told {
+        Some(told) if is_of_it => told,
+        Some(_) | None => match Told::make(app, held, assignment, &published.plan, now_unix) {
             Ok(told) => remembered.keep_told(told),
             Err(reject) => return Err(NoSession::Untold(person, reject.into())),
         },
@@ -142,11 +145,11 @@ pub(crate) fn person(
     Ok(LetIn { person, until, told })
 }
 
-/// What lets a session's user in here and now, and until when that holds.
+/// What lets a session's user in here and now, and until when that holds. `known`: what let them in before under the same plan.
 fn counts<'a>(
     person: &mut Person,
     app: &PlannedApp,
-    plan: &'a Plan,
+    (plan, known): (&'a Plan, Option<&'a Arc<Assignment>>),
     now_unix: u64,
 ) -> Result<(&'a Arc<Assignment>, Option<Instant>), NoSession> {
     let Person { held, applicable, circumstances, seen_unix, .. } = &*person;
@@ -158,7 +161,9 @@ fn counts<'a>(
     if app.settings.mfa == Mfa::Required && !record.is_multi_factor() {
         return Err(NoSession::OneFactor(person.clone()));
     }
-    let Some(assignment) = plan.assigned(app.id, &record.user, now_unix) else {
+    let is_over = record.user.expires_unix.is_some_and(|end| end <= now_unix);
+    let known = known.filter(|assignment| assignment.is_current(now_unix) && !is_over);
+    let Some(assignment) = known.or_else(|| plan.assigned(app.id, &record.user, now_unix)) else {
         (person.assigned, person.judged) = (None, None);
         return Err(NoSession::NotAssigned(person.clone()));
     };
@@ -198,7 +203,7 @@ impl Person {
         }
         // It is in use, whatever its cookie said when it came.
         self.seen_unix = clock.as_secs();
-        counts(self, app, &published.plan, clock.as_secs()).map(|(_, until)| until)
+        counts(self, app, (&published.plan, None), clock.as_secs()).map(|(_, until)| until)
     }
 
     /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.

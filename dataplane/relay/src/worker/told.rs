@@ -51,18 +51,14 @@ impl Told {
         Ok(Self { app, held, assignment, fields, renewed_unix })
     }
 
-    /// Whether it is of these very objects, and not too old.
-    pub(crate) fn is_of(
-        &self,
-        app: &Arc<PlannedApp>,
-        held: &Arc<Held>,
-        assignment: &Arc<Assignment>,
-        now_unix: u64,
-    ) -> bool {
-        Arc::ptr_eq(&self.app, app)
-            && Arc::ptr_eq(&self.held, held)
-            && Arc::ptr_eq(&self.assignment, assignment)
-            && now_unix < self.renewed_unix
+    /// Whether it is of these very objects, and not too old. What lets the user in must be [`Self::assignment`] still.
+    pub(crate) fn is_of(&self, app: &Arc<PlannedApp>, held: &Arc<Held>, now_unix: u64) -> bool {
+        Arc::ptr_eq(&self.app, app) && Arc::ptr_eq(&self.held, held) && now_unix < self.renewed_unix
+    }
+
+    /// What let the user in when it was made.
+    pub(crate) fn assignment(&self) -> &Arc<Assignment> {
+        &self.assignment
     }
 
     /// Adds the fields. What a client said there was removed before.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::AppId;
 use crate::settings::values::boolean;
 use crate::settings::{SettingInvalid, unfit};
 
@@ -60,6 +61,13 @@ impl CookieSettings {
         format!("Path=/{secure}{http_only}; SameSite={}", self.same_site.as_str())
     }
 
+    /// The cookie's name at an application.
+    #[must_use]
+    pub fn name(&self, app: AppId) -> String {
+        let prefix = if self.secure { SECURE_PREFIX } else { PLAIN_PREFIX };
+        format!("{prefix}{app}")
+    }
+
     /// What an operator should know of what was chosen.
     #[must_use]
     pub fn risks(&self) -> Vec<&'static str> {
@@ -106,6 +114,14 @@ fn same_site(value: &str) -> Result<SameSite, SettingInvalid> {
     }
 }
 
+/// How every cookie of ours begins: no application gets one, and none sets one. That holds for both of them everywhere, for what
+/// was set before a setting changed is still there.
+pub const OWN_COOKIES: [&str; 2] = [SECURE_PREFIX, PLAIN_PREFIX];
+/// Browsers take such a one from a secure page of that very host only, and for all paths.
+const SECURE_PREFIX: &str = "__Host-postern-";
+/// Where a cookie may travel in plain text: browsers take no `__Host-` then.
+const PLAIN_PREFIX: &str = "postern-session-";
+
 pub(super) const HTTP_ONLY: &str = "cookie_http_only";
 pub(super) const SECURE: &str = "cookie_secure";
 pub(super) const PERSISTENT: &str = "cookie_persistent";
@@ -118,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_safe_ones_and_each_other_choice_has_a_named_risk() {
-        let cookie = |pairs| parsed(pairs).unwrap().cookie;
+        let cookie = |pairs: &[(&str, &str)]| parsed(pairs).unwrap().cookie;
         let usual = cookie(&[]);
         assert_eq!((usual.attributes().as_str(), usual.persistent), ("Path=/; Secure; HttpOnly; SameSite=Lax", false));
         assert!(usual.risks().is_empty() && cookie(&[(SAME_SITE, "strict")]).risks().is_empty());
@@ -130,7 +146,8 @@ mod tests {
         ] {
             let chosen = cookie(&[(name, value)]);
             assert_eq!(chosen.attributes(), attributes);
-            let [risk] = chosen.risks()[..] else { panic!("{:?}", chosen.risks()) };
+            let risks = chosen.risks();
+            let [risk] = &risks[..] else { panic!("{risks:?}") };
             assert!(risk.starts_with(&format!("{name}={value}: ")), "{risk}");
         }
     }

@@ -140,13 +140,17 @@ fn let_in(
     let seen_unix = issued_unix;
     let mut person =
         Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: true };
-    let (assignment, until) = counts(&mut person, app, &published.plan, now_unix)?;
+    let remembered = &session.remembered_access;
+    // Found under what is in force now: another lookup would find the same.
+    let told = remembered.told().filter(|told| told.is_of(app, &person.held, now_unix));
+    let known = told.as_ref().map(|told| told.assignment());
+    let (assignment, until) = counts(&mut person, app, (&published.plan, known), now_unix)?;
     let held = &person.held;
     held.seen(now_unix);
-    let remembered = &session.remembered_access;
-    let told = match remembered.told().filter(|told| told.is_of(app, held, assignment, now_unix)) {
-        Some(told) => told,
-        None => match Told::make(app, held, assignment, &published.plan, now_unix) {
+    let is_of_it = told.as_ref().is_some_and(|told| Arc::ptr_eq(told.assignment(), assignment));
+    let told = match told {
+        Some(told) if is_of_it => told,
+        Some(_) | None => match Told::make(app, held, assignment, &published.plan, now_unix) {
             Ok(told) => remembered.keep_told(told),
             Err(reject) => return Err(NoSession::Untold(person, reject.into())),
         },

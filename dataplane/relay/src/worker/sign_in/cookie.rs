@@ -1,6 +1,6 @@
 //! The cookie of a session at one application: its name, how browsers are to keep it, and how it is forgotten.
 
-use postern_http::{Known, RequestHead, cookie};
+use postern_http::{RequestHead, cookie};
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::session::SessionCookie;
 
@@ -8,9 +8,7 @@ use crate::sessions::Held;
 
 /// The value of the application's cookie in a request, if there is one.
 pub(super) fn session_cookie<'h>(head: &'h RequestHead, app: &PlannedApp) -> Option<&'h [u8]> {
-    // Most requests of programs have none: no name is made for them.
-    head.headers.get(Known::Cookie)?;
-    cookie(&head.headers, &name(app))
+    cookie(&head.headers, &app.cookie)
 }
 
 /// For this host alone; otherwise as the application's settings say.
@@ -21,7 +19,7 @@ pub(super) fn set_session(held: &Held, app: &PlannedApp, plan: &Plan, now_unix: 
     let sealed = plan.cookies().seal_session(&cookie, app.id).ok()?;
     let attributes = app.settings.answers.cookie.attributes();
     let age = persistent.then(|| format!("; Max-Age={}", record.expires_unix.saturating_sub(now_unix)));
-    Some(format!("{}={sealed}; {attributes}{}", name(app), age.unwrap_or_default()))
+    Some(format!("{}={sealed}; {attributes}{}", app.cookie, age.unwrap_or_default()))
 }
 
 /// Whether the application has sessions outlast the browser where their users did not ask for it, and no policy is against it.
@@ -31,18 +29,5 @@ fn is_made_persistent(held: &Held, app: &PlannedApp, plan: &Plan) -> bool {
 }
 
 pub(super) fn forget_session(app: &PlannedApp) -> String {
-    format!("{}=; {}; Max-Age=0", name(app), app.settings.answers.cookie.attributes())
+    format!("{}=; {}; Max-Age=0", app.cookie, app.settings.answers.cookie.attributes())
 }
-
-fn name(app: &PlannedApp) -> String {
-    let prefix = if app.settings.answers.cookie.secure { SECURE_PREFIX } else { PLAIN_PREFIX };
-    format!("{prefix}{}", app.id)
-}
-
-/// How every cookie of ours begins: no application gets one, and none sets one. That holds for both of them everywhere, for what
-/// was set before a setting changed is still there.
-pub(crate) const OWN_COOKIES: [&str; 2] = [SECURE_PREFIX, PLAIN_PREFIX];
-/// Browsers take such a one from a secure page of that very host only, and for all paths.
-const SECURE_PREFIX: &str = "__Host-postern-";
-/// Where a cookie may travel in plain text: browsers take no `__Host-` then.
-const PLAIN_PREFIX: &str = "postern-session-";

@@ -56,7 +56,7 @@ fn where_two_factors_are_demanded_one_is_none() {
         let (published, app) = published(mfa);
         let mut person = person(&published, methods);
         let options = RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() };
-        let looked = async move { counts(&mut person, &app, &published.plan, 100).map(drop) };
+        let looked = async move { counts(&mut person, &app, (&published.plan, None), 100).map(drop) };
         let found = Runtime::new(options).unwrap().run(looked).unwrap();
         match found {
             Ok(_) => assert!(let_in, "{mfa} {methods:?}"),
