@@ -39,5 +39,5 @@ pub(crate) fn stop_telling(before: &App, app: &mut App) -> Option<String> {
     let names =
         if taken.is_empty() { String::new() } else { format!(", and these settings are gone: {}", taken.join(", ")) };
     let name = &app.name;
-    Some(format!("{name}: single sign-on is off: with --preauth passthrough it is not told who its users are{names}"))
+    Some(format!("{name}: with --preauth passthrough it is not told who its users are{names}"))
 }

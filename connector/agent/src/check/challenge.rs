@@ -116,7 +116,10 @@ impl Asks {
         let set = |what: &str| format!("postern app set {} --preauth oidc {what}", backend.app.name);
         if self.has("Negotiate") {
             let (spn, parts) = spn(backend);
-            return format!("sso=kerberos: {}{parts}", set(&format!("--set sso=kerberos{spn}")));
+            let command = set(&format!("--set sso=kerberos{spn}"));
+            return format!(
+                "sso=kerberos, once every connector of the group has a keytab (docs/kerberos.md): {command}{parts}"
+            );
         }
         if self.has("Basic") {
             return format!("sso=basic, with a vault (docs/single-sign-on.md): {}", set("--set sso=basic"));

@@ -202,7 +202,10 @@ fn failed(failure: &KerberosFailure) -> Seen {
 const NO_ACCOUNT: (&str, &str) = if cfg!(feature = "kerberos") {
     ("this connector has no key for Kerberos", "start it with --keytab and --kerberos-principal")
 } else {
-    ("this connector was built without Kerberos: nothing of it can be looked at", "build it with --features kerberos")
+    (
+        "this connector was built without Kerberos: nothing of it can be looked at",
+        "build it with --features kerberos (docs/kerberos.md)",
+    )
 };
 const PRINCIPALS_SHOWN: usize = 5;
 const KEYS_SHOWN: usize = 6;

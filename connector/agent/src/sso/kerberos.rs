@@ -105,5 +105,5 @@ const SCHEME: &[u8] = b"Negotiate";
 const NO_KERBEROS: &str = if cfg!(feature = "kerberos") {
     "this connector has no key for Kerberos: start it with --keytab and --kerberos-principal"
 } else {
-    "this connector was built without Kerberos: build it with --features kerberos"
+    "this connector was built without Kerberos: build it with --features kerberos (docs/kerberos.md)"
 };

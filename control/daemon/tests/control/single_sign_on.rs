@@ -47,7 +47,7 @@ fn an_application_that_stops_asking_is_told_nothing_more_and_that_is_said() {
     assert_eq!(world.refused("PATCH", &path, &both).0, "setting-invalid", "asked for at the same time");
     let set: Value = world.done("PATCH", &path, &json!({"preauth": "passthrough"}));
     assert_eq!(set["app"]["settings"], json!({"backend_timeout_ms": "5"}));
-    let said = "wiki: single sign-on is off: with --preauth passthrough it is not told who its users are, and these settings are gone: sso_headers, sso_assertion";
+    let said = "wiki: with --preauth passthrough it is not told who its users are, and these settings are gone: sso_headers, sso_assertion";
     assert!(set["warnings"].as_array().unwrap().contains(&json!(said)), "{set}");
     assert!(set["warnings"].to_string().contains("wiki: everybody reaches it now, signed in or not"), "{set}");
     let again: Value = world.done("PATCH", &path, &json!({"preauth": "passthrough"}));

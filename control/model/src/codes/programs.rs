@@ -329,7 +329,7 @@ pub(super) const ADMIN: &[Code] = &[
         status: Some(400),
         title: "The certificate cannot be used",
         cause: "The certificate or its key is not PEM, the key is encrypted, the certificate has expired, names no host (subjectAltName), is signed by SHA-1, has an RSA key of less than 2,048 bits, or does not cover the external host, or the two do not belong together. Or an OCSP response is not of this certificate, not by its issuer, not good, or over.",
-        cure: "give the certificate with its intermediates, in any order, with --cert, and the leaf's own key, unencrypted, with --key; or both in a PKCS#12 file, with `postern cert add --p12`.",
+        cure: "give the certificate with its intermediates by --cert and its key, unencrypted, by --key, or both in one PKCS#12 file. `postern cert add --p12` takes such a file; the order of a chain does not matter.",
     },
     Code {
         code: "log-broken",

@@ -155,7 +155,7 @@ pub(super) const CODES: &[Code] = &[
         status: Some(403),
         title: "You cannot be signed on to this application",
         cause: "The KDC gave the connector no ticket in the user's name: it does not know the user, has locked the account, protects it from delegation, or does not let this connector delegate to this SPN.",
-        cure: "ask the application's operator. `postern explain REQUEST_ID` and the connector's log have Kerberos' own code in words and what to do about it; docs/kerberos.md explains each.",
+        cure: "ask the application's operator. What `postern explain REQUEST_ID` says as `detail`, and the connector's log, have Kerberos' own code in words and what to do about it; docs/kerberos.md explains each.",
     },
     Code {
         code: "connector-sso-unavailable",
