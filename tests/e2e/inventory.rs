@@ -120,19 +120,23 @@ fn a_sheet_becomes_published_applications() {
     world.cli(&["apply", "-f", plan_name]).unwrap();
     assert_eq!(world.cli_output(&["diff", "-f", plan_name]).unwrap().status.code(), Some(0));
 
-    let client = world.client(&host("form")).unwrap();
-    world.wait_published(&client).unwrap();
-    let mut anna = Person::new(&client);
-    let page = anna.sign_in(&format!("https://{}/", host("form")), "anna", ACCOUNT, false).unwrap();
-    assert!(page.answer.status == 200 && page.answer.text().contains("type=password"), "{page:?}\n{}", world.logs());
-    let url = format!("https://{}/1k", host("basic"));
-    assert_eq!(anna.open(&url).unwrap().answer.status, 401, "nginx asks: its single sign-on is not switched on yet");
-    let answer = anna.step("GET", &url, &[("Authorization", ABERG)], "").unwrap();
-    assert_eq!((answer.status, answer.body.len()), (200, 1024), "{}", world.logs());
-
+    anna_opens(&world, &host("form"), &host("basic"));
     let published = world.json(&["inventory", "export"]).unwrap();
     assert_eq!(cell(&published, "basic", "users_and_groups"), "user/anna", "{published:#}");
     assert_eq!(cell(&published, "form", "external_url"), format!("https://{}/", host("form")));
+}
+
+/// A user signs in at the application with a form, and gets as far as the one with a password.
+fn anna_opens(world: &World, form: &str, basic: &str) {
+    let client = world.client(form).unwrap();
+    world.wait_published(&client).unwrap();
+    let mut anna = Person::new(&client);
+    let page = anna.sign_in(&format!("https://{form}/"), "anna", ACCOUNT, false).unwrap();
+    assert!(page.answer.status == 200 && page.answer.text().contains("type=password"), "{page:?}\n{}", world.logs());
+    let url = format!("https://{basic}/1k");
+    assert_eq!(anna.open(&url).unwrap().answer.status, 401, "nginx asks: its single sign-on is not switched on yet");
+    let answer = anna.step("GET", &url, &[("Authorization", ABERG)], "").unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 1024), "{}", world.logs());
 }
 
 #[test]

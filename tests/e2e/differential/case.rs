@@ -108,7 +108,7 @@ fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find(['\\', '{']) {
-        out.extend_from_slice(rest[..start].as_bytes());
+        out.extend_from_slice(&rest.as_bytes()[..start]);
         rest = &rest[start..];
         let (written, used) = if rest.starts_with('{') { repeated(rest) } else { escaped(rest) };
         out.extend_from_slice(&written);

@@ -110,10 +110,13 @@ fn what_was_true_of_the_backends_content_is_said_no_more() {
     assert_eq!(fields(&head.headers), expected);
 }
 
+/// Names and values of a head.
+type Said<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn other_answers_are_left_alone() {
     let html = ("content-type", "text/html");
-    let other: [(u16, BodyKind, &[(&str, &str)]); 11] = [
+    let other: [(u16, BodyKind, Said<'_>); 11] = [
         (206, BodyKind::Length(5), &[html, ("content-range", "bytes 0-4/9")]),
         (200, BodyKind::Length(0), &[html]),
         (204, BodyKind::None, &[html]),

@@ -61,7 +61,7 @@ pub(crate) struct ProxyAddress {
 }
 
 impl Role {
-    /// As the packages name it: `/var/lib/postern/NAME`, `postern-NAME.service`.
+    /// As the packages name its folder and its unit: `postern-NAME.service`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Relay => "relay",

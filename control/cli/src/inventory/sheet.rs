@@ -66,10 +66,6 @@ impl Row {
     pub(crate) fn words(&self, column: Column) -> impl Iterator<Item = &str> {
         words(self.get(column))
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cells.iter().all(String::is_empty)
-    }
 }
 
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -102,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_there_is_not_overwritten() {
         let mut row = Row::new("a.csv:2");
-        assert!(row.is_empty() && row.fill(Column::Platform, " nginx ") && !row.fill(Column::Platform, "IIS"));
+        assert!(row.fill(Column::Platform, " nginx ") && !row.fill(Column::Platform, "IIS"));
         assert!(!row.fill(Column::Notes, "  "));
         assert_eq!(row.get(Column::Platform), "nginx");
         row.set(Column::Authentication, "windows; basic,\nforms");

@@ -115,7 +115,7 @@ mod tests {
         let mut app = app("http://10.0.0.5/");
         app.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut headers = Headers::default();
-        said.iter().for_each(|(name, value)| headers.append_static(*name, *value));
+        said.iter().for_each(|(name, value)| headers.append_static(*name, value));
         Additions::of(&PlannedApp::parse(&app).unwrap(), &head(fields), scheme).add(&mut headers);
         headers
     }

@@ -17,12 +17,15 @@ pub(super) fn answer(connection: &mut Connection, stream: StreamId, path: &str) 
     }
 }
 
+/// Head and content.
+type Answer = (ResponseHead, Vec<u8>);
+
 /// Sends a request to an application with these settings; what came, and after how long.
 fn asked(
     seed: u64,
     settings: &'static [(&'static str, &'static str)],
     request: String,
-) -> (Result<(ResponseHead, Vec<u8>), String>, Duration, usize) {
+) -> (Result<Answer, String>, Duration, usize) {
     in_the_simulator(seed, async move {
         let worker = worker_with(settings);
         serve_clients(&worker);
@@ -36,7 +39,7 @@ fn asked(
     })
 }
 
-fn refused(answer: Result<(ResponseHead, Vec<u8>), String>, status: u16, code: &str) {
+fn refused(answer: Result<Answer, String>, status: u16, code: &str) {
     let (head, body) = answer.unwrap();
     let body = String::from_utf8(body).unwrap();
     assert_eq!(head.status, status, "{body}");
