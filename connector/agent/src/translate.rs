@@ -94,15 +94,43 @@ fn strip_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 /// Of what is not there nothing but its bit in a set is looked at.
 fn fields_inwards(head: &mut RequestHead, own: Own<'_>, links: &Links) {
     let headers = &mut head.headers;
-    rewrite(headers, Known::Origin, |origin| links.origin_inwards(origin, own));
+    // No page that users have open is at an internal URL: whoever says so would pass for the application itself.
+    let or_nobody = |origin: &str| links.is_inside(origin).then(|| "null".to_owned());
+    rewrite(headers, Known::Origin, |origin| links.origin_inwards(origin, own).or_else(|| or_nobody(origin)));
+    if headers.get_str(Known::Referer).is_some_and(|url| links.is_inside(url)) {
+        headers.remove(Known::Referer);
+    }
     rewrite(headers, Known::Referer, |url| links.inwards(url, own));
     // Of WebDAV (RFC 4918 §10.3, §10.4): `If` has no bit, and other methods have no use for it.
     if !matches!(head.method, Method::Get | Method::Head | Method::Post | Method::Options) {
-        let paths = (&*own.backend.external.path, &*own.backend.internal.path);
-        let inwards = |url: &str| links.inwards(url, own).or_else(|| moved_path(url, paths));
-        rewrite(headers, Known::Destination, inwards);
-        rewrite(headers, "if", |value| fields::targets(value, inwards));
+        // What is to be written stays within what was let in: others are asked about where they are published.
+        if let Some(destination) = headers.get(Known::Destination) {
+            let only = headers.get_all(Known::Destination).nth(1).is_none();
+            let inside = std::str::from_utf8(destination).ok().filter(|_| only).and_then(|url| own_inwards(url, own));
+            match inside {
+                Some(inside) => {
+                    let set = headers.set(Known::Destination, inside);
+                    debug_assert!(set.is_ok(), "a URL is a field value");
+                }
+                None => {
+                    headers.remove(Known::Destination);
+                }
+            }
+        }
+        rewrite(headers, "if", |value| fields::targets(value, |url| own_inwards(url, own)));
     }
+}
+
+/// A URL or a path of this application's as it is inside; None for all others.
+fn own_inwards(url: &str, own: Own<'_>) -> Option<String> {
+    let (from, to) = (&*own.backend.external.path, &*own.backend.internal.path);
+    let Some(absolute) = Absolute::split(url) else {
+        let rest = moved(url, from, to).filter(|_| url.starts_with('/') && !url.starts_with("//"))?;
+        let slash = if to.is_empty() && !rest.starts_with('/') { "/" } else { "" };
+        return Some([to, slash, rest].concat());
+    };
+    let rest = own.external.has(&absolute).then(|| moved(absolute.rest, from, to)).flatten()?;
+    Some([&*internal_origin(own.backend), to, rest].concat())
 }
 
 fn fields_outwards(headers: &mut Headers, own: Own<'_>, links: &Links) {
@@ -130,6 +158,10 @@ fn moved_path(path: &str, (from, to): (&str, &str)) -> Option<String> {
         return None;
     }
     let rest = moved(path, from, to)?;
+    // With nothing before it that would be a host.
+    if to.is_empty() && rest.starts_with('/') && rest[1..].starts_with(['/', '\\']) {
+        return None;
+    }
     let slash = if to.is_empty() && !rest.starts_with('/') { "/" } else { "" };
     Some([to, slash, rest].concat())
 }

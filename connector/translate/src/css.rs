@@ -300,7 +300,7 @@ impl Css {
             return;
         }
         let url = text::unescaped(&characters(&self.held));
-        let external = links.outwards(url.trim_matches(|character: char| character <= ' '));
+        let external = url.and_then(|url| links.outwards(url.trim_matches(|character: char| character <= ' ')));
         match external.and_then(|external| bytes(&text::escaped(&external, quote))) {
             Some(external) => {
                 out.extend_from_slice(&external);

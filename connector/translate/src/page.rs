@@ -66,17 +66,16 @@ impl Page {
         if self.is_left() {
             return;
         }
+        // Of several with one name the first counts, and is the one that would be set. At most as many as hold URLs.
+        let mut seen: Vec<String> = Vec::new();
         let mut changed = Vec::new();
-        let attributes = element.attributes();
-        for (at, attribute) in attributes.iter().enumerate() {
+        for attribute in element.attributes() {
             let name = attribute.name();
-            let Some(holds) = Holds::of(&name) else { continue };
-            let value = attribute.value();
-            let Some(external) = self.attribute(holds, &resolved(&value)) else { continue };
-            // Of several with one name the first counts, and is the one that would be set.
-            if !attributes[..at].iter().any(|earlier| earlier.name() == name) {
-                changed.push((name, external));
+            let Some(holds) = Holds::of(&name).filter(|_| !seen.contains(&name)) else { continue };
+            if let Some(external) = self.attribute(holds, &resolved(&attribute.value())) {
+                changed.push((name.clone(), external));
             }
+            seen.push(name);
         }
         for (name, value) in &changed {
             set(element, name, value);

@@ -97,6 +97,13 @@ impl Links {
         Some([url.scheme_for(there.tls), there.authority.as_deref()?].concat())
     }
 
+    /// Whether it begins with the origin of an application inside.
+    pub(crate) fn is_inside(&self, url: &str) -> bool {
+        let Some(url) = Absolute::split(url) else { return false };
+        by_host(&self.inside, url.host)
+            .is_some_and(|places| places.iter().any(|place| url.is_at(place.tls, place.port)))
+    }
+
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
         let place = best(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
         let (tls, authority) = place.outside(own)?;

@@ -169,6 +169,70 @@ fn without_translation_only_paths_are_replaced() {
     assert_eq!(answered(&backend, &links, &fields), kept);
 }
 
+/// With nothing in the place of the prefix, what follows it would become a host.
+#[test]
+fn no_path_becomes_a_host() {
+    let (backend, links) = backend("https://ext.example/", "http://10.0.0.1:81/base/");
+    let external = request(&mut asked("/"), ExternalScheme::Https, &backend, &links).unwrap();
+    let own = Own { backend: &backend, external: &external };
+    for path in ["/base//evil.example/", "/base/\\evil.example", "/base/\n/evil.example", "/base/\r/evil.example"] {
+        assert_eq!(outwards(path, own, &links), None, "{path:?}");
+    }
+    assert_eq!(outwards("/base/a//b", own, &links).as_deref(), Some("/a//b"));
+}
+
+/// Whoever is let in to one application writes into no other by it, whatever is said to be where inside.
+#[test]
+fn what_is_to_be_written_stays_in_its_application() {
+    let apps = [
+        ("https://ext.example/shop/", "http://10.0.0.1:81/base/"),
+        ("https://other.example/", "http://10.0.0.1:81/other/"),
+        ("https://same.example/a/", "http://10.0.0.1:81/a/"),
+    ];
+    let apps = apps.iter().zip(1..).map(|((external, internal), seq)| {
+        let mut app = app(seq, internal, &[]);
+        app.external_url = (*external).into();
+        app
+    });
+    let config = config(1, apps.collect());
+    let (table, links) = (BackendTable::build(&config, None), Links::build(&config));
+    let moved = |seq: u32, host: &str, path: &str, destination: &str| {
+        let backend = table.apps.values().find(|backend| backend.app.id.seq == seq).unwrap();
+        let mut head = asked(path);
+        head.authority = Authority::parse(host.as_bytes()).unwrap();
+        head.method = Method::parse(b"MOVE").unwrap();
+        head.headers.append(Known::Destination, destination).unwrap();
+        request(&mut head, ExternalScheme::Https, backend, &links).unwrap();
+        head.headers.get_str(Known::Destination).map(str::to_owned)
+    };
+    let inside = |destination| moved(1, "ext.example", "/shop/a", destination);
+    assert_eq!(inside("https://ext.example/shop/b").as_deref(), Some("http://10.0.0.1:81/base/b"));
+    assert_eq!(inside("/shop/b").as_deref(), Some("/base/b"));
+    for elsewhere in [
+        "https://other.example/b",
+        "http://10.0.0.1:81/other/b",
+        "http://10.0.0.1:81/base/b",
+        "/other/b",
+        "//10.0.0.1:81/other/b",
+        "https://ext.example/shop/../other/b",
+        "b",
+    ] {
+        assert_eq!(inside(elsewhere), None, "{elsewhere}");
+    }
+    assert_eq!(moved(3, "same.example", "/a/x", "/other/b"), None);
+    assert_eq!(moved(3, "same.example", "/a/x", "/a/b").as_deref(), Some("/a/b"));
+}
+
+#[test]
+fn no_page_passes_for_one_from_inside() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
+    let mut head = asked("/shop/");
+    head.headers.append(Known::Origin, "http://10.0.0.1:81").unwrap();
+    head.headers.append(Known::Referer, "http://10.0.0.1:81/base/a").unwrap();
+    request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+    assert_eq!((head.headers.get_str(Known::Origin), head.headers.get_str(Known::Referer)), (Some("null"), None));
+}
+
 #[test]
 fn web_dav_names_places_inside() {
     let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");

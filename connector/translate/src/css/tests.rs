@@ -21,6 +21,20 @@ fn check(sheet: &str, expected: &str) {
     }
 }
 
+/// What is escaped may be what would end the element that the sheet stands in, or belong to another charset.
+#[test]
+fn what_an_escape_stands_for_never_comes_out_as_itself() {
+    for sheet in [
+        "a{b:url(\"http://in/\\3c/style>\\3cimg src=x>\")}",
+        "a{b:url(\"http://in/<\\/style>\")}",
+        "a{b:url(http://in/\\26 lt;)}",
+        "a{b:url(\"http://in/\\e9 .png\")}",
+        "@import 'http://in/\\00003c';",
+    ] {
+        check(sheet, sheet);
+    }
+}
+
 #[test]
 fn urls_come_out_however_they_are_written() {
     for (sheet, expected) in [

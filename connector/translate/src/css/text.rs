@@ -1,7 +1,11 @@
 //! Escapes in style sheets' strings and URLs (CSS Syntax 3 §4.3.7).
 
-/// `text` without its escapes.
-pub(super) fn unescaped(text: &str) -> String {
+/// `text` without its escapes. None where they stand for what must not stand there as itself: what would end a `<style>`, or is
+/// not ASCII and would have to be written in the sheet's charset.
+pub(super) fn unescaped(text: &str) -> Option<String> {
+    if !text.contains('\\') {
+        return Some(text.to_owned());
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
@@ -9,7 +13,7 @@ pub(super) fn unescaped(text: &str) -> String {
         let hex = after.bytes().take(6).take_while(u8::is_ascii_hexdigit).count();
         if hex > 0 {
             let code = u32::from_str_radix(&after[..hex], 16).ok();
-            out.push(code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER));
+            out.push(code.and_then(char::from_u32).filter(char::is_ascii)?);
             rest = after[hex..].strip_prefix(SPACES).unwrap_or(&after[hex..]);
         } else if let Some(rest_of_line) = after.strip_prefix('\n') {
             rest = rest_of_line;
@@ -20,7 +24,7 @@ pub(super) fn unescaped(text: &str) -> String {
         }
     }
     out.push_str(rest);
-    out
+    (!out.contains(['<', '>', '&'])).then_some(out)
 }
 
 const SPACES: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];

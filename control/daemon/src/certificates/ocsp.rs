@@ -88,11 +88,9 @@ fn due(snapshot: &Snapshot, next: &mut Next, now_unix: u64) -> Vec<Due> {
     due
 }
 
-/// With its response: a new one is looked at anew.
 fn hash(certificate: &Certificate) -> u64 {
     let mut hasher = DefaultHasher::new();
     certificate.chain_pem.hash(&mut hasher);
-    certificate.staple.as_ref().map(|staple| staple.until_unix).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -165,11 +163,14 @@ async fn exchange(url: &Url, question: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Stores a response, unless the certificate is another one by now.
+/// Stores a response, unless the certificate is another one by now, or the one it has lasts as long: responders give the same one
+/// again and again, and whoever is between them and us may give an older one.
 fn keep(control: &Control, asked: &Due, staple: Staple) {
     let current = control.snapshot().certificates.get(&asked.id).cloned();
     let Some(certificate) = current.filter(|current| current.chain_pem == asked.chain_pem) else { return };
-    put(control, &Certificate { staple: Some(staple), ..certificate });
+    if certificate.staple.as_ref().is_none_or(|held| held.until_unix < staple.until_unix) {
+        put(control, &Certificate { staple: Some(staple), ..certificate });
+    }
 }
 
 fn drop_ended(control: &Control, now_unix: u64) {

@@ -78,6 +78,9 @@ impl Readable {
             return;
         }
         if let Some(origin) = &self.origin {
+            // The rest of what it says about others was said to nobody: it would be added to what the rule allows.
+            headers.remove(Known::AccessControlAllowCredentials);
+            headers.remove(Known::AccessControlExposeHeaders);
             let credentials = self.credentials.then_some((Known::AccessControlAllowCredentials, "true"));
             let expose = self.expose.as_deref().map(|names| (Known::AccessControlExposeHeaders, names));
             let fields = [(Known::AccessControlAllowOrigin, origin.as_str())].into_iter().chain(credentials);
@@ -152,6 +155,12 @@ mod tests {
             assert_eq!(headers.get_str(Known::AccessControlAllowOrigin), None, "{fields}");
             assert_eq!(headers.get_str(Known::Vary), Some("Origin"), "{fields}");
         }
+        let without = [("cors", "/api/ origins=https://a.example")];
+        let half = [(Known::AccessControlAllowCredentials, "true"), (Known::AccessControlExposeHeaders, "X-Secret")];
+        let headers = added(&without, asked, &half, Scheme::Https);
+        assert_eq!(headers.get_str(Known::AccessControlAllowOrigin), Some("https://a.example"));
+        assert!(!headers.contains(Known::AccessControlAllowCredentials), "the rule has none");
+        assert!(!headers.contains(Known::AccessControlExposeHeaders), "the rule names none");
         let own = [(Known::AccessControlAllowOrigin, "*")];
         let headers = added(&rule, asked, &own, Scheme::Https);
         assert_eq!(headers.get_str(Known::AccessControlAllowOrigin), Some("*"));

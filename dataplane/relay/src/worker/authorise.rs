@@ -255,6 +255,8 @@ impl Permit {
                     | NoSession::Untold(..) => Reject::session_ended(),
                 })?
             }
+            // A preflight that nobody is asked about, if that is still so.
+            (Preauth::Oidc, None) if preflight::passes(head, app).is_ok_and(|passes| passes) => None,
             // It came while nobody asked; what it has with it may be enough.
             (Preauth::Oidc, None) => {
                 let token = match &self.carried {

@@ -224,6 +224,30 @@ fn only_bare_preflights_are_passed_on_unasked() {
 }
 
 #[test]
+fn a_preflight_in_progress_stays_one_whatever_changes() {
+    in_the_simulator(208, async {
+        let (worker, _control) = scene();
+        connect(&worker, 1).await;
+        spawn(Rc::clone(&worker).housekeep()).detach();
+        set(&worker, &[("cors", "/slow pass")]);
+        let preflight = format!("{FROM_A}access-control-request-method: PUT\r\n");
+        let mut client = Client::new().await;
+        client.ask("OPTIONS", "/slow", &preflight);
+        sleep(Duration::from_millis(100)).await;
+        publish_for_people(&worker, |snapshot| {
+            snapshot.apps.get_mut(&APP).unwrap().settings.insert("cors".into(), "/slow pass".into());
+            snapshot.cookie_keys = keys(2);
+        });
+        let unanswered = timeout(Duration::from_secs(3), client.response_to(&Method::Options)).await;
+        assert!(unanswered.is_err(), "it waits for the application still");
+        // It is one no more where the rule is gone.
+        set(&worker, &[]);
+        let (head, _) = timeout(Duration::from_secs(5), client.response_to(&Method::Options)).await.unwrap().unwrap();
+        assert_eq!(head.status, 401);
+    });
+}
+
+#[test]
 fn scripts_without_a_session_read_where_to_sign_in_and_are_sent_nowhere() {
     in_the_simulator(207, async {
         let (worker, _control) = scene();
