@@ -56,11 +56,15 @@ fn two_applications_of_two_groups_link_to_each_other() {
     let aliases = format!("internal_aliases=http://{alias}");
     let beta = world.publish_with("beta", &format!("http://{b}/"), &["--group", "two", "--set", &aliases]).unwrap();
 
+    for client in [&alpha, &beta] {
+        world.wait_published(client).unwrap();
+    }
     for (client, other) in [(&alpha, &beta), (&beta, &alpha)] {
         let target = format!("https://{}/small", other.host);
         let leads_there = |_: &World| client.get("/go").is_ok_and(|answer| answer.header("location") == Some(&*target));
         world.expect_within(Duration::from_secs(10), "links lead to the other application", leads_there).unwrap();
-        assert_eq!(other.get("/small").unwrap().status, 200);
+        let serves = |_: &World| other.get("/small").is_ok_and(|answer| answer.status == 200);
+        world.expect_within(Duration::from_secs(10), "the other application answers", serves).unwrap();
         let (own, other) = (format!("https://{}", client.host), format!("https://{}", other.host));
         let itself = client.get("/own").unwrap();
         assert_eq!(itself.header("location"), Some(&*format!("{own}/1k")));

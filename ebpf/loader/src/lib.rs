@@ -3,7 +3,7 @@
 //!
 //! The privileged supervisor owns a [`Steer`] and, where interfaces are filtered, a [`Guard`]; an unprivileged worker only
 //! maps the [`LoadMap`] whose descriptor it was handed. The command line opens the maps by their pins ([`Pinned`]), and asks the
-//! kernel what it gives to this process ([`probe`], [`probe_ring`], [`clock`]).
+//! kernel what it gives to this process ([`probe()`], [`probe_ring`], [`clock`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 mod abi;
