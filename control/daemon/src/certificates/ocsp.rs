@@ -168,9 +168,13 @@ async fn exchange(url: &Url, question: Vec<u8>) -> Result<Vec<u8>, String> {
 fn keep(control: &Control, asked: &Due, staple: Staple) {
     let current = control.snapshot().certificates.get(&asked.id).cloned();
     let Some(certificate) = current.filter(|current| current.chain_pem == asked.chain_pem) else { return };
-    if certificate.staple.as_ref().is_none_or(|held| held.until_unix < staple.until_unix) {
+    if lasts_longer(&staple, certificate.staple.as_ref()) {
         put(control, &Certificate { staple: Some(staple), ..certificate });
     }
+}
+
+fn lasts_longer(staple: &Staple, held: Option<&Staple>) -> bool {
+    held.is_none_or(|held| held.until_unix < staple.until_unix)
 }
 
 fn drop_ended(control: &Control, now_unix: u64) {
@@ -229,6 +233,11 @@ mod tests {
         assert_eq!(next[&certificate.id].1, u64::MAX);
         assert!(due(&Snapshot::default(), &mut next, 100).is_empty());
         assert!(next.is_empty(), "what is gone is forgotten");
+        let until = |until_unix| Staple { response: String::new(), from_unix: 1, until_unix };
+        let stapled = Certificate { staple: Some(until(9)), ..certificate.clone() };
+        assert_eq!(hash(&stapled), hash(&certificate), "an answer brings no question forward");
+        assert!(lasts_longer(&until(9), None) && lasts_longer(&until(10), Some(&until(9))));
+        assert!(!lasts_longer(&until(9), Some(&until(9))) && !lasts_longer(&until(8), Some(&until(9))));
         assert!(read_given("?", "", 1).unwrap_err().contains("not base64"));
         assert!(read_given("MAA=", "", 1).unwrap_err().contains("no certificate of the issuer"));
     }
