@@ -167,7 +167,10 @@ impl Held {
 
     /// It is used at this second.
     pub(crate) fn seen(&self, now_unix: u64) {
-        self.seen_unix.fetch_max(now_unix, Ordering::Relaxed);
+        // Nearly always it is known: many requests come in a second.
+        if self.seen_unix.load(Ordering::Relaxed) < now_unix {
+            self.seen_unix.fetch_max(now_unix, Ordering::Relaxed);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Access<'a> {
     pub(crate) assigned: Option<Principal>,
     /// What policies said, where any is about them here.
     pub(crate) judged: Option<&'a Judged>,
+    /// All of it as [`Line::access`] writes it, if it was written before.
+    pub(crate) written: Option<&'a str>,
 }
 
 /// What the policies said of one request. Kept for its record, whatever they said.
@@ -38,8 +40,18 @@ pub(crate) struct Judged {
 impl Line<'_> {
     /// The fields are those of [`postern_model::record::AccessRecord`].
     pub(crate) fn access(&mut self, access: &Access<'_>) {
-        let Access { session, assigned, judged } = access;
         let out = self.member("access");
+        match access.written {
+            Some(written) => out.push_str(written),
+            None => access.write(out),
+        }
+    }
+}
+
+impl Access<'_> {
+    /// As one JSON object.
+    pub(crate) fn write(&self, out: &mut String) {
+        let Self { session, assigned, judged, written: _ } = self;
         // Not the whole id: with the key of cookies it would make one.
         out.push_str("{\"session\":\"");
         push_hex_start(out, session.id.0);
@@ -159,6 +171,10 @@ mod tests {
         serde_json::from_str(&(out + "}}")).unwrap()
     }
 
+    fn of<'a>(session: &'a SessionRecord, judged: Option<&'a Judged>) -> Access<'a> {
+        Access { session, assigned: None, judged, written: None }
+    }
+
     fn judged(policies: u32, outcome: Outcome, idle: bool) -> Judged {
         let policy = |seq| PolicyId::new(TenantId::DEFAULT, seq);
         let report_only = vec![
@@ -175,7 +191,7 @@ mod tests {
     fn whoever_is_assigned_is_said_as_everywhere() {
         let session = record(1, 1);
         for principal in ["u1-7", "ug4294967295-10", "everyone"].map(|text| text.parse::<Principal>().unwrap()) {
-            let access = Access { session: &session, assigned: Some(principal), judged: None };
+            let access = Access { session: &session, assigned: Some(principal), judged: None, written: None };
             assert_eq!(read_back(&access).access.unwrap().assigned, Some(principal));
         }
     }
@@ -188,7 +204,7 @@ mod tests {
             SessionRecord { persistent: true, risk: Risk::Medium, device, ..record(0x9f1c_2d3e << 96 | 7, 1) };
         let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
         let (assigned, judged) = (Some(Principal::Everyone), Some(&judged));
-        let access = read_back(&Access { session: &session, assigned, judged }).access.unwrap();
+        let access = read_back(&Access { session: &session, assigned, judged, written: None }).access.unwrap();
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
         assert_eq!(access.risk, Risk::Medium);
@@ -220,7 +236,7 @@ mod tests {
         ] {
             let device = shown.map(|state| SessionDevice::new(id, "anna's".parse().unwrap(), state));
             let session = SessionRecord { device, claimed_device: claimed, ..record(7, 1) };
-            let access = read_back(&Access { session: &session, assigned: None, judged: None }).access.unwrap();
+            let access = read_back(&of(&session, None)).access.unwrap();
             let expected = counted.map(|counted| logged(shown.map(|_| id), counted, claimed));
             assert_eq!(access.device, expected, "{shown:?} {claimed}");
         }
@@ -229,11 +245,11 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out_and_what_is_long_is_cut() {
         let session = record(7, 1);
-        let access = read_back(&Access { session: &session, assigned: None, judged: None }).access.unwrap();
+        let access = read_back(&of(&session, None)).access.unwrap();
         assert_eq!((access.assigned, access.platform, access.outcome), (None, None, None));
         assert!(access.policies.is_empty() && access.report_only.is_empty());
         let judged = judged(2_000, Outcome::Allow, true);
-        let access = read_back(&Access { session: &session, assigned: None, judged: Some(&judged) }).access.unwrap();
+        let access = read_back(&of(&session, Some(&judged))).access.unwrap();
         assert_eq!((access.policies.len(), access.outcome.as_deref()), (LOGGED_POLICIES_MAX, Some(IDLE)));
     }
 }

@@ -137,7 +137,7 @@ fn person(
     let is_program = by_token.is_some();
     match by_token.unwrap_or_else(|| sign_in::person(head, app, published, session)) {
         Ok(LetIn { person, until, told }) => {
-            *subject = Some(Subject::Person(Rc::new(person)));
+            *subject = Some(Subject::Person(person));
             Ok((until, told))
         }
         Err(NoSession::Untold(person, reject)) => {
@@ -210,9 +210,13 @@ impl Permit {
     }
 
     /// `Set-Cookie` for the answer, if the session's cookie is to be renewed.
-    pub(crate) fn renewed_cookie(&self, published: impl FnOnce() -> Arc<Published>) -> Option<String> {
+    pub(crate) fn renewed_cookie(
+        &self,
+        session: &Session,
+        published: impl FnOnce() -> Arc<Published>,
+    ) -> Option<String> {
         let Some(Subject::Person(person)) = &self.subject else { return None };
-        person.renewed_cookie(&self.app, published)
+        person.renewed_cookie(&self.app, session.remembered.wall_clock().as_secs(), published)
     }
 
     /// When it is to be looked at again, whatever changes.

@@ -71,7 +71,7 @@ pub(crate) async fn forward<C: Client>(
     add_forwarding(&mut head.headers, client.address(), client.session().scheme(), &host);
     // A log line of the application's then leads to the request, and the other way round.
     ensure_trace(&mut head.headers, transaction.request.0);
-    let renewed_cookie = admitted.permit().renewed_cookie(|| worker.published());
+    let renewed_cookie = admitted.permit().renewed_cookie(client.session(), || worker.published());
     let settings = &admitted.app().settings;
     let bytes_max = settings.limits.request_body_bytes_max;
     let mut forwarding = Forwarding {

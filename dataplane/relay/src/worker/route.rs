@@ -117,7 +117,10 @@ fn or_robots(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
 /// Some paths of an application that asks are the relay's own.
 fn wanted(app: &PlannedApp, head: &RequestHead, path: &str) -> Wanted {
     let is_get = matches!(head.method, Method::Get | Method::Head) && !head.upgrade;
-    match path.strip_prefix(&*app.external.path) {
+    // An empty string may be at no address at all, and comparing with that is slow: no bytes are read, but the processor tries.
+    let prefix = &*app.external.path;
+    let inside = if prefix.is_empty() { Some(path) } else { path.strip_prefix(prefix) };
+    match inside {
         Some(CALLBACK_PATH) if is_get => Wanted::Callback,
         Some(SIGN_OUT_PATH) if is_get => Wanted::SignOut,
         Some(JWKS_PATH) if is_get && app.settings.sso_assertion.is_some() => Wanted::Keys,

@@ -4,20 +4,19 @@
 mod by_token;
 mod cookie;
 mod journey;
+mod remembered;
 
-use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use aws_lc_rs::constant_time;
 use postern_http::RequestHead;
 use postern_io::{Instant, now, wall_clock};
 use postern_model::directory::{Assignment, Principal};
-use postern_model::ids::{AppId, SessionId};
+use postern_model::ids::SessionId;
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::policy::Applicable;
-use postern_model::session::SessionCookie;
 use postern_model::settings::Mfa;
-use zeroize::Zeroizing;
 
 use super::bearer::Refusal;
 use super::conditional::{Circumstances, Unmet};
@@ -32,6 +31,8 @@ use crate::sessions::{Found, Held};
 pub(crate) use by_token::{RememberedAccess, person_by_token};
 use cookie::{session_cookie, set_session};
 pub(crate) use journey::{Ask, is_navigation, is_scripted, issuer_of, returned, send_away, signing_out};
+pub(crate) use remembered::RememberedCookie;
+use remembered::{Remembrance, Settled};
 
 /// Someone who has signed in.
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ pub(crate) struct Person {
     judged: Option<Arc<Judged>>,
     /// Whether a program asks for them, and no browser.
     pub(crate) by_token: bool,
+    /// What the log says of [`Self::access`], once that is the same for many requests.
+    written: Option<Box<str>>,
 }
 
 /// Why a cookie lets nobody in.
@@ -72,26 +75,10 @@ pub(crate) enum NoSession {
 /// Someone who is let in.
 #[derive(Debug)]
 pub(crate) struct LetIn {
-    pub(crate) person: Person,
+    pub(crate) person: Rc<Person>,
     /// Not to be looked at again before.
     pub(crate) until: Option<Instant>,
     pub(crate) told: Arc<Told>,
-}
-
-/// The cookie that a connection's client showed last, so that the next request needs no decryption.
-#[derive(Default)]
-pub(crate) struct RememberedCookie(RefCell<Option<Shown>>);
-
-struct Shown {
-    app: AppId,
-    value: Zeroizing<Vec<u8>>,
-    cookie: SessionCookie,
-    held: Arc<Held>,
-    applicable: Arc<Applicable>,
-    /// What the application was told then.
-    told: Option<Arc<Told>>,
-    /// [`Published::access`] then: after the next change it is looked at anew.
-    access: u64,
 }
 
 /// Whoever a request's cookie says, if the session counts and lets them in here.
@@ -107,8 +94,9 @@ pub(crate) fn person(
     let clock = session.remembered.wall_clock();
     let now_unix = clock.as_secs();
     let access = published.access();
-    let (cookie, held, applicable) = match remembered.find(app.id, value, access) {
-        Some(found) => found,
+    let (cookie, held, applicable) = match remembered.find((app, value, access), now_unix) {
+        Some(Remembrance::Settled(let_in)) => return Ok(let_in),
+        Some(Remembrance::Opened(cookie, held, applicable)) => (cookie, held, applicable),
         None => {
             let cookie = published.plan.cookies().open_session(value, app.id).ok_or(NoSession::None)?;
             let held = match published.sessions.find(cookie.session, clock) {
@@ -117,41 +105,54 @@ pub(crate) fn person(
                 Found::Unknown => return Err(NoSession::Unknown(cookie.session)),
             };
             let applicable = Arc::new(published.plan.policies().for_subject(&held.record.user, app.id));
-            remembered.keep(app.id, value, (cookie, &held, &applicable), access);
+            remembered.keep((app.id, value, access), (cookie, &held, &applicable));
             (cookie, held, applicable)
         }
     };
-    if cookie.seen_unix.saturating_add(held.record.idle_s.into()) <= now_unix {
+    let idle_unix = cookie.seen_unix.saturating_add(held.record.idle_s.into());
+    if idle_unix <= now_unix {
         return Err(NoSession::None);
     }
     let circumstances = Circumstances::of(head, session, &applicable, &published.countries);
-    let seen_unix = cookie.seen_unix;
-    let mut person =
-        Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: false };
+    let person = Person::new(held, applicable, circumstances, cookie.seen_unix);
+    let let_in = settle(person, app, &published.plan, (remembered.told(), now_unix))?;
+    Ok(remembered.keep_settled(let_in, idle_unix))
+}
+
+/// Lets a session's user in, if that counts here and now, with what the application is told of them: what it was told before, if it
+/// would be told the same.
+fn settle(
+    mut person: Person,
+    app: &Arc<PlannedApp>,
+    plan: &Plan,
+    (told, now_unix): (Option<Arc<Told>>, u64),
+) -> Result<Settled, NoSession> {
     // Found under what is in force now: another lookup would find the same.
-    let told = remembered.told().filter(|told| told.is_of(app, &person.held, now_unix));
+    let told = told.filter(|told| told.is_of(app, &person.held, now_unix));
     let known = told.as_ref().map(|told| told.assignment());
-    let (assignment, until) = counts(&mut person, app, (&published.plan, known), now_unix)?;
+    let (assignment, end_unix) = counts(&mut person, app, (plan, known), now_unix)?;
     let held = &person.held;
     held.seen(now_unix);
     let is_of_it = told.as_ref().is_some_and(|told| Arc::ptr_eq(told.assignment(), assignment));
     let told = match told {
         Some(told) if is_of_it => told,
-        Some(_) | None => match Told::make(app, held, assignment, &published.plan, now_unix) {
-            Ok(told) => remembered.keep_told(told),
+        Some(_) | None => match Told::make(app, held, assignment, plan, now_unix) {
+            Ok(told) => Arc::new(told),
             Err(reject) => return Err(NoSession::Untold(person, reject.into())),
         },
     };
-    Ok(LetIn { person, until, told })
+    Ok(Settled::new(person, told, now_unix, end_unix))
 }
 
-/// What lets a session's user in here and now, and until when that holds. `known`: what let them in before under the same plan.
+/// What lets a session's user in here and now, and the second from which it may not: nothing but time changes that under the same
+/// plan, unless there are policies. `known`: what let them in before under this plan.
 fn counts<'a>(
     person: &mut Person,
     app: &PlannedApp,
     (plan, known): (&'a Plan, Option<&'a Arc<Assignment>>),
     now_unix: u64,
-) -> Result<(&'a Arc<Assignment>, Option<Instant>), NoSession> {
+) -> Result<(&'a Arc<Assignment>, u64), NoSession> {
+    person.written = None;
     let Person { held, applicable, circumstances, seen_unix, .. } = &*person;
     let record = &held.record;
     if record.expires_unix <= now_unix {
@@ -176,16 +177,34 @@ fn counts<'a>(
     if let Some(unmet) = unmet {
         return Err(NoSession::Policy(person.clone(), Box::new(unmet)));
     }
-    let left = std::time::Duration::from_secs(end.saturating_sub(now_unix));
-    // The wall clock may be set: it is asked again after a while.
-    let again = if person.applicable.is_empty() { EXPIRY_LOOK_INTERVAL } else { POLICY_LOOK_INTERVAL };
-    Ok((assignment, Some(now().after(left.min(again)))))
+    Ok((assignment, end))
 }
 
 impl Person {
+    fn new(held: Arc<Held>, applicable: Arc<Applicable>, circumstances: Circumstances, seen_unix: u64) -> Self {
+        let (assigned, judged, written) = (None, None, None);
+        Self { held, applicable, circumstances, seen_unix, assigned, judged, by_token: false, written }
+    }
+
+    /// When a request in progress is to be looked at again that would have to end at `end_unix`.
+    fn until(&self, end_unix: u64, now_unix: u64) -> Instant {
+        let left = Duration::from_secs(end_unix.saturating_sub(now_unix));
+        // The wall clock may be set: it is asked again after a while.
+        let again = if self.applicable.is_empty() { EXPIRY_LOOK_INTERVAL } else { POLICY_LOOK_INTERVAL };
+        now().after(left.min(again))
+    }
+
     /// How it was decided about them, for the record.
     pub(crate) fn access(&self) -> Access<'_> {
-        Access { session: &self.held.record, assigned: self.assigned, judged: self.judged.as_deref() }
+        let (judged, written) = (self.judged.as_deref(), self.written.as_deref());
+        Access { session: &self.held.record, assigned: self.assigned, judged, written }
+    }
+
+    /// Makes what the log says of it ready, for the requests that it is the same for.
+    fn write_access(&mut self) {
+        let mut written = String::new();
+        self.access().write(&mut written);
+        self.written = Some(written.into());
     }
 
     /// Whether a request in progress would still be let in, and until when. It holds on to the record as it is now.
@@ -203,61 +222,22 @@ impl Person {
         }
         // It is in use, whatever its cookie said when it came.
         self.seen_unix = clock.as_secs();
-        counts(self, app, (&published.plan, None), clock.as_secs()).map(|(_, until)| until)
+        let now_unix = clock.as_secs();
+        counts(self, app, (&published.plan, None), now_unix).map(|(_, end_unix)| Some(self.until(end_unix, now_unix)))
     }
 
     /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
     pub(crate) fn renewed_cookie(
         &self,
         app: &PlannedApp,
+        now_unix: u64,
         published: impl FnOnce() -> Arc<Published>,
     ) -> Option<String> {
-        let now_unix = wall_clock().as_secs();
         // Programs have none.
         if self.by_token || now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
             return None;
         }
         set_session(&self.held, app, &published().plan, now_unix)
-    }
-}
-
-impl RememberedCookie {
-    fn find(&self, app: AppId, value: &[u8], access: u64) -> Option<(SessionCookie, Arc<Held>, Arc<Applicable>)> {
-        let shown = self.0.borrow();
-        let shown = shown.as_ref().filter(|shown| shown.access == access && shown.app == app)?;
-        let is_same = constant_time::verify_slices_are_equal(&shown.value, value).is_ok();
-        is_same.then(|| (shown.cookie, Arc::clone(&shown.held), Arc::clone(&shown.applicable)))
-    }
-
-    fn keep(
-        &self,
-        app: AppId,
-        value: &[u8],
-        (cookie, held, applicable): (SessionCookie, &Arc<Held>, &Arc<Applicable>),
-        access: u64,
-    ) {
-        let (held, applicable) = (Arc::clone(held), Arc::clone(applicable));
-        let value = Zeroizing::new(value.to_vec());
-        *self.0.borrow_mut() = Some(Shown { app, value, cookie, held, applicable, told: None, access });
-    }
-
-    /// What the application of the cookie was told, if it was.
-    fn told(&self) -> Option<Arc<Told>> {
-        self.0.borrow().as_ref()?.told.clone()
-    }
-
-    fn keep_told(&self, told: Told) -> Arc<Told> {
-        let told = Arc::new(told);
-        if let Some(shown) = &mut *self.0.borrow_mut() {
-            shown.told = Some(Arc::clone(&told));
-        }
-        told
-    }
-}
-
-impl std::fmt::Debug for RememberedCookie {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RememberedCookie(…)")
     }
 }
 

@@ -13,7 +13,8 @@ use postern_model::plan::PlannedApp;
 use postern_model::policy::Applicable;
 use zeroize::Zeroizing;
 
-use super::{LetIn, NoSession, Person, counts, issuer_of};
+use super::remembered::Settled;
+use super::{LetIn, NoSession, Person, issuer_of, settle};
 use crate::published::Published;
 use crate::sessions::{Found, Held};
 use crate::worker::bearer::{Refusal, bearer_text};
@@ -31,7 +32,7 @@ struct Shown {
     value: Zeroizing<Vec<u8>>,
     /// `None`: it is none of ours, but the application's own.
     opened: Option<Opened>,
-    told: Option<Arc<Told>>,
+    settled: Option<Settled>,
     /// [`Published::access`] then: after the next change it is looked at anew.
     access: u64,
 }
@@ -42,6 +43,16 @@ struct Opened {
     applicable: Arc<Applicable>,
     issued_unix: u64,
     expires_unix: u64,
+}
+
+/// What is known of a token that was shown before.
+enum Remembrance {
+    /// It is none of ours.
+    Foreign,
+    /// Whoever shows it is let in.
+    Settled(LetIn),
+    /// It was verified before.
+    Opened(Opened),
 }
 
 /// Whoever a request's access token says. `None`: it shows none, or one that is the application's own.
@@ -56,8 +67,11 @@ pub(crate) fn person_by_token(
     let remembered = &session.remembered_access;
     let access = published.access();
     let more = values.next();
-    let opened = match remembered.find(app.id, value, access).filter(|_| more.is_none()) {
-        Some(opened) => opened?,
+    let found = remembered.find((app, value, access), || session.remembered.wall_clock().as_secs());
+    let opened = match found.filter(|_| more.is_none()) {
+        Some(Remembrance::Foreign) => return None,
+        Some(Remembrance::Settled(let_in)) => return Some(Ok(let_in)),
+        Some(Remembrance::Opened(opened)) => opened,
         None => {
             let issuer = issuer_of(published.plan.identity()?);
             let is_ours = |value| bearer_text(value).is_some_and(|token| claims_issuer(token, &issuer));
@@ -67,12 +81,12 @@ pub(crate) fn person_by_token(
                 return any.then_some(Err(NoSession::Token(Refusal::Invalid)));
             }
             let Some(token) = bearer_text(value).filter(|_| is_ours(value)) else {
-                remembered.keep(app.id, value, None, access);
+                remembered.keep((app.id, value, access), None);
                 return None;
             };
             match open(token, &issuer, app, published, session) {
                 Ok(opened) => {
-                    remembered.keep(app.id, value, Some(opened.clone()), access);
+                    remembered.keep((app.id, value, access), Some(opened.clone()));
                     opened
                 }
                 Err(refused) => return Some(Err(refused)),
@@ -137,51 +151,43 @@ fn let_in(
         return Err(NoSession::Token(Refusal::Expired));
     }
     let circumstances = Circumstances::of(head, session, &applicable, &published.countries).of_a_program();
-    let seen_unix = issued_unix;
-    let mut person =
-        Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: true };
+    let person = Person { by_token: true, ..Person::new(held, applicable, circumstances, issued_unix) };
     let remembered = &session.remembered_access;
-    // Found under what is in force now: another lookup would find the same.
-    let told = remembered.told().filter(|told| told.is_of(app, &person.held, now_unix));
-    let known = told.as_ref().map(|told| told.assignment());
-    let (assignment, until) = counts(&mut person, app, (&published.plan, known), now_unix)?;
-    let held = &person.held;
-    held.seen(now_unix);
-    let is_of_it = told.as_ref().is_some_and(|told| Arc::ptr_eq(told.assignment(), assignment));
-    let told = match told {
-        Some(told) if is_of_it => told,
-        Some(_) | None => match Told::make(app, held, assignment, &published.plan, now_unix) {
-            Ok(told) => remembered.keep_told(told),
-            Err(reject) => return Err(NoSession::Untold(person, reject.into())),
-        },
-    };
-    Ok(LetIn { person, until, told })
+    let settled = settle(person, app, &published.plan, (remembered.told(), now_unix))?;
+    Ok(remembered.keep_settled(settled, expires_unix))
 }
 
 impl RememberedAccess {
-    /// The inner `None`: it was none of ours. Takes the same time for every other value, as with service tokens.
-    fn find(&self, app: AppId, value: &[u8], access: u64) -> Option<Option<Opened>> {
+    /// Takes the same time for every other value, as with service tokens.
+    fn find(
+        &self,
+        (app, value, access): (&Arc<PlannedApp>, &[u8], u64),
+        now_unix: impl FnOnce() -> u64,
+    ) -> Option<Remembrance> {
         let shown = self.0.borrow();
-        let shown = shown.as_ref().filter(|shown| shown.access == access && shown.app == app)?;
+        let shown = shown.as_ref().filter(|shown| shown.access == access && shown.app == app.id)?;
         let is_same = constant_time::verify_slices_are_equal(&shown.value, value).is_ok();
-        is_same.then(|| shown.opened.clone())
+        is_same.then(|| {
+            let Some(opened) = &shown.opened else { return Remembrance::Foreign };
+            match shown.settled.as_ref().and_then(|settled| settled.at(app, now_unix())) {
+                Some(let_in) => Remembrance::Settled(let_in),
+                None => Remembrance::Opened(opened.clone()),
+            }
+        })
     }
 
-    fn keep(&self, app: AppId, value: &[u8], opened: Option<Opened>, access: u64) {
+    fn keep(&self, (app, value, access): (AppId, &[u8], u64), opened: Option<Opened>) {
         let value = Zeroizing::new(value.to_vec());
-        *self.0.borrow_mut() = Some(Shown { app, value, opened, told: None, access });
+        *self.0.borrow_mut() = Some(Shown { app, value, opened, settled: None, access });
     }
 
     fn told(&self) -> Option<Arc<Told>> {
-        self.0.borrow().as_ref()?.told.clone()
+        self.0.borrow().as_ref()?.settled.as_ref().map(|settled| Arc::clone(settled.told()))
     }
 
-    fn keep_told(&self, told: Told) -> Arc<Told> {
-        let told = Arc::new(told);
-        if let Some(shown) = &mut *self.0.borrow_mut() {
-            shown.told = Some(Arc::clone(&told));
-        }
-        told
+    fn keep_settled(&self, settled: Settled, end_unix: u64) -> LetIn {
+        let mut shown = self.0.borrow_mut();
+        settled.kept(end_unix, shown.as_mut().map_or(&mut None, |shown| &mut shown.settled))
     }
 }
 

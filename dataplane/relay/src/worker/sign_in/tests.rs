@@ -35,7 +35,7 @@ fn person(published: &Published, methods: &[AuthMethod]) -> Person {
     let held = published.sessions.put(record, Duration::ZERO);
     let applicable = Arc::default();
     let circumstances = Circumstances::anywhere();
-    Person { held, applicable, circumstances, seen_unix: 0, assigned: None, judged: None, by_token: false }
+    Person::new(held, applicable, circumstances, 0)
 }
 
 #[test]
