@@ -1,5 +1,7 @@
 //! What applications are told of people who signed in: by the relay alone, and only what holds at that moment.
 
+mod settled;
+
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode, decode_header};
@@ -25,6 +27,7 @@ struct State {
     assertion_keys: Vec<AssertionKey>,
     settings: Vec<(&'static str, &'static str)>,
     role: &'static str,
+    assigned_until_unix: Option<u64>,
 }
 
 impl State {
@@ -34,6 +37,7 @@ impl State {
             assertion_keys: vec![AssertionKey::make(1, 0).unwrap()],
             settings: settings.to_vec(),
             role: "reader",
+            assigned_until_unix: None,
         }
     }
 
@@ -53,8 +57,9 @@ impl State {
         snapshot.identity = Some(IdentityApp { app: identity.id, group: GroupId::DEFAULT, device_host: None });
         snapshot.apps.insert(identity.id, identity);
         let role = Some(self.role.parse().unwrap());
+        let expires_unix = self.assigned_until_unix;
         let everyone =
-            Assignment { app: id, principal: Principal::Everyone, role, expires_unix: None, created_unix_ms: 0 };
+            Assignment { app: id, principal: Principal::Everyone, role, expires_unix, created_unix_ms: 0 };
         snapshot.assignments.insert(everyone.key(), everyone);
         snapshot.cookie_keys.clone_from(&self.cookie_keys);
         snapshot.assertion_keys.clone_from(&self.assertion_keys);
