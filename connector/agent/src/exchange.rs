@@ -131,13 +131,12 @@ impl Exchange {
     /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a
     /// fresh one (RFC 9110 §9.2.2, RFC 9113 §8.7).
     async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
-        let names = &self.tunnel.worker.names;
         let of_connection = asked.signed_on.as_ref().filter(|signed_on| signed_on.is_of_connection());
         let login = of_connection.and(self.meta.sso_login.as_ref());
         // Negotiate is of HTTP/1.1: servers that have it over HTTP/2 at all are told so by their operator.
         let http1 = asked.upgrade || login.is_some() && pool.backend.http == BackendHttp::Auto;
         let wanted = Wanted { fresh: false, http1, login };
-        let acquired = pool.acquire(names, wanted).await?;
+        let acquired = pool.acquire(wanted).await?;
         let reused = acquired.is_reused();
         let lost = match self.attempt_on(pool, acquired, head, asked, has_body).await {
             Ok(()) => return Ok(()),
@@ -150,7 +149,7 @@ impl Exchange {
         }
         self.tunnel.worker.shared.counters.requests_retried.increment();
         // A backend may have seen the request already: it is not unprocessed, whatever goes wrong now.
-        let fresh = pool.acquire(names, Wanted { fresh: true, ..wanted }).await;
+        let fresh = pool.acquire(Wanted { fresh: true, ..wanted }).await;
         let acquired = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
         self.attempt_on(pool, acquired, head, asked, has_body).await.map_err(|lost| lost.failed)
     }

@@ -24,6 +24,7 @@ mod enrol;
 mod exchange;
 mod failure;
 mod handshake;
+mod happy_eyeballs;
 mod http2;
 mod identity;
 mod incoming;

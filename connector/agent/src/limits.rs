@@ -59,8 +59,13 @@ pub const BACKEND_IDLE: Duration = Duration::from_secs(60);
 pub const CONFIG_PATIENCE: Duration = Duration::from_secs(1);
 /// How often idle backend connections are looked at.
 pub const BACKEND_SWEEP: Duration = Duration::from_secs(1);
-/// Addresses of one name that are tried.
+/// Addresses of one name that are tried, of relays and by checks, one after the other.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
+/// Addresses of a backend's name that are kept, and tried.
+pub const BACKEND_ADDRESSES_MAX: usize = 16;
+/// An address of a backend that does not answer for so long is not waited for any longer before the next one is tried beside it
+/// (RFC 8305 §5).
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
 pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 
@@ -93,14 +98,20 @@ pub const CHECKS_MAX: usize = 2;
 /// there is time enough left to look.
 pub const CHECK_PAUSE: Duration = Duration::from_secs(3);
 
-/// How long a resolved backend name is used.
+/// How long a resolved backend name is used without asking again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
+/// How long it is used while it cannot be resolved again: an address may be another host's by then.
+pub const RESOLVED_OLD_FOR: Duration = Duration::from_secs(3_600);
+/// So long an answer is waited for where an old one will do.
+pub const RESOLVED_PATIENCE: Duration = Duration::from_millis(200);
+/// After a look-up that failed the name is not asked for again for so long.
+pub const UNRESOLVED_FOR: Duration = Duration::from_secs(3);
 /// Names that one worker remembers.
 pub const RESOLVED_MAX: usize = 1024;
-/// Look-ups waiting for the resolver's threads.
+/// Look-ups of different names waiting for the resolver's threads.
 pub const LOOKUPS_WAITING: usize = 256;
-/// Threads for look-ups: a name server that hangs holds up one name, not all.
-pub const RESOLVER_THREADS: usize = 2;
+/// Threads for look-ups, one name at a time each: a name server that hangs holds up its names, not all.
+pub const RESOLVER_THREADS: usize = 4;
 
 /// Records waiting for the transaction log's writer, about 300 bytes each: 2.4 MiB. Beyond it they are dropped and counted.
 pub const TRANSACTIONS_WAITING: usize = 8192;
