@@ -251,6 +251,7 @@ pub(crate) mod tests {
             internal_url: internal.into(),
             settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>(),
             credentials: Vec::new(),
+            member_key: None,
         }
     }
 

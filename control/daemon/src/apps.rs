@@ -344,6 +344,8 @@ pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
         internal_url: app.internal_url.clone(),
         settings,
         credentials: vault::sealed_for(snapshot, app),
+        // Whoever signs it knows it.
+        member_key: None,
     }
 }
 

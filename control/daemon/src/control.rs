@@ -15,6 +15,7 @@ use postern_model::frame;
 use postern_model::group_config::GroupConfig;
 use postern_model::ids::{Epoch, GroupId, Name, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
+use postern_model::settings::is_sticky;
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
@@ -285,7 +286,10 @@ impl Control {
         for (step, version) in steps.into_iter().zip(base.version + 1..) {
             let change = match step {
                 Step::Change(change) => change,
-                Step::Sign { group, apps } => {
+                Step::Sign { group, mut apps } => {
+                    for app in apps.iter_mut().filter(|app| is_sticky(&app.settings)) {
+                        app.member_key = Some(self.authority.member_key(app.id));
+                    }
                     let (tenant, links) = (group.tenant, after.links(group));
                     self.signed(GroupConfig { tenant, group, version, apps, links })?
                 }

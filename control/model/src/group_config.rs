@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AppId, GroupId, Name, TenantId};
+use crate::secret::SecretText;
 use crate::vault::Credential;
 
 /// The applications of one connector group, as its connectors need them.
@@ -60,6 +61,10 @@ pub struct BackendApp {
     /// What signs users on to it, sealed to the group's key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<Credential>,
+    /// What makes the values of the cookies that name a member of its farm (`balance=sticky`), the same at each connector. Users do
+    /// not have it, so that they can neither make such a value nor learn from one where the member is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_key: Option<SecretText>,
 }
 
 /// A [`GroupConfig`] as JSON bytes with the control CA's signature over them.
@@ -163,6 +168,7 @@ mod tests {
             internal_url: "http://crm/".into(),
             settings: BTreeMap::new(),
             credentials: Vec::new(),
+            member_key: None,
         };
         GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app], links: Vec::new() }
     }

@@ -1,6 +1,7 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
 mod answers;
+mod backends;
 mod body;
 mod limits;
 mod portal;
@@ -21,6 +22,7 @@ pub use answers::{
     AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
     OWN_COOKIES, PreflightRefused, Robots, SameSite, take_answers,
 };
+pub use backends::{BALANCE_COOKIE_DEFAULT, BackendSettings, Balance, HealthCheck, farm_members, is_sticky};
 pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
@@ -76,6 +78,8 @@ pub struct AppSettings {
     pub translate_body: BodyTranslation,
     /// What relays answer by themselves: `maintenance`, `robots`, `hsts`, `cookie_…`, `cors`, `error_…`.
     pub answers: AnswerSettings,
+    /// How connectors reach it: `backend_farm`, `balance…`, `health_…`, `backend_client_certificate`, `backend_sni`.
+    pub backends: BackendSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -183,6 +187,7 @@ impl Default for AppSettings {
             tls_min: TlsMin::Tls12,
             translate_body: BodyTranslation::default(),
             answers: AnswerSettings::default(),
+            backends: BackendSettings::default(),
         }
     }
 }
@@ -204,6 +209,7 @@ impl AppSettings {
         RequestSettings::parse(settings)?;
         parsed.sso_saml = saml::read(settings, parsed.sso.method)?;
         parsed.answers = AnswerSettings::read(settings, parsed.sso.method)?;
+        parsed.backends = BackendSettings::read(settings)?;
         Ok(parsed)
     }
 
@@ -222,6 +228,7 @@ impl AppSettings {
     /// The setting that does not.
     pub fn check_backend(&self, tls: bool) -> Result<(), SettingInvalid> {
         self.sso.check_backend(tls && self.backend_tls_verify)?;
+        self.backends.check(tls, self.sso.is_by_vault())?;
         match (self.backend_http, tls) {
             (BackendHttp::Http2, false) => {
                 Err(unfit(BACKEND_HTTP, "2", "needs an https:// internal URL; without TLS it is h2c"))
@@ -261,7 +268,7 @@ impl AppSettings {
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
-            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) => {}
+            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) || backends::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
             _ if self.limits.set(name, value)? => {}
@@ -298,6 +305,7 @@ const NAMES: &[&[&str]] = &[
     &[TRANSLATE_BODY, TLS_MIN],
     &limits::ALL,
     &answers::ALL,
+    &backends::ALL,
 ];
 const OWN: [&str; 10] = [
     BACKEND_TLS_VERIFY,
