@@ -50,6 +50,9 @@ pub struct Args {
     /// The group's key of `postern vault key create`, for applications with sso=basic or sso=form
     #[arg(long, value_name = "FILE")]
     pub vault_key: Option<PathBuf>,
+    /// Certificates with their keys, NAME.pem, for applications with backend_client_certificate=NAME
+    #[arg(long, value_name = "DIR")]
+    pub client_certificates: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -149,6 +152,8 @@ pub struct Options {
     pub kerberos: Option<KerberosKey>,
     /// `--vault-key`
     pub vault_key: Option<PathBuf>,
+    /// `--client-certificates`
+    pub client_certificates: Option<PathBuf>,
     /// `--grace-period`
     pub grace_period: Duration,
 }
@@ -210,6 +215,7 @@ impl Args {
         Ok(Options {
             kerberos,
             vault_key: self.vault_key,
+            client_certificates: self.client_certificates,
             relays: self.relay,
             token_file: self.token_file,
             state_dir: self.state_dir,

@@ -11,12 +11,13 @@ use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
 use postern_translate::Kinds;
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::client_certificate::{self, ClientCertificate};
 use crate::content;
 use crate::embed::is_built_in;
 use crate::handshake::{HandshakeVerifier, Judge};
@@ -71,7 +72,10 @@ pub(crate) struct BackendTls {
     pub(crate) config: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for what HTTP/2 does not carry.
     pub(crate) http1: Arc<ClientConfig>,
+    /// Asked for and verified.
     pub(crate) server_name: ServerName<'static>,
+    /// Shown to a backend that asks for one.
+    pub(crate) own: Option<Arc<ClientCertificate>>,
 }
 
 impl BackendTable {
@@ -160,18 +164,24 @@ pub(crate) fn authority(internal: &InternalUrl) -> Result<Authority, String> {
 
 impl BackendTls {
     fn build(internal: &InternalUrl, settings: &AppSettings) -> Result<Self, String> {
-        let server_name = ServerName::try_from(internal.host.to_string()).map_err(|error| error.to_string())?;
+        let name = settings.backends.sni.as_deref().unwrap_or(&internal.host);
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
         let provider = Arc::new(provider::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let mut config = match (settings.backend_tls_verify, &settings.backend_ca) {
+        let builder = match (settings.backend_tls_verify, &settings.backend_ca) {
             (false, _) => {
                 let anybody = Arc::new(HandshakeVerifier { judge: Anybody, provider });
-                builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+                builder.dangerous().with_custom_certificate_verifier(anybody)
             }
-            (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?).with_no_client_auth(),
-            (true, None) => builder.with_root_certificates(system_roots()).with_no_client_auth(),
+            (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?),
+            (true, None) => builder.with_root_certificates(system_roots()),
+        };
+        let own = settings.backends.client_certificate.as_deref().map(client_certificate::named);
+        let mut config = match &own {
+            Some(own) => builder.with_client_cert_resolver(Arc::clone(own) as Arc<dyn ResolvesClientCert>),
+            None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS);
         let offering = |versions: &[&[u8]]| {
@@ -185,7 +195,12 @@ impl BackendTls {
             BackendHttp::Http2 => offering(&[HTTP2]),
             BackendHttp::Http1 | BackendHttp::H2c => Arc::clone(&http1),
         };
-        Ok(Self { config, http1, server_name })
+        Ok(Self { config, http1, server_name, own })
+    }
+
+    /// Why this connector cannot show what it is to show, if that is so.
+    pub(crate) fn own_missing(&self) -> Option<String> {
+        self.own.as_ref()?.missing()
     }
 }
 

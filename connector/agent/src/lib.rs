@@ -16,6 +16,7 @@ pub mod args;
 mod ask;
 mod backend;
 mod check;
+mod client_certificate;
 mod content;
 mod counters;
 mod dial;

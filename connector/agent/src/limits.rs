@@ -113,6 +113,9 @@ pub const LOOKUPS_WAITING: usize = 256;
 /// Threads for look-ups, one name at a time each: a name server that hangs holds up its names, not all.
 pub const RESOLVER_THREADS: usize = 4;
 
+/// How often the files of client certificates are looked at: they are replaced days before they expire.
+pub const CLIENT_CERTIFICATES_REREAD: Duration = Duration::from_secs(30);
+
 /// Records waiting for the transaction log's writer, about 300 bytes each: 2.4 MiB. Beyond it they are dropped and counted.
 pub const TRANSACTIONS_WAITING: usize = 8192;
 /// A path in the transaction log is cut to this.

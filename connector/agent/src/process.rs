@@ -21,6 +21,7 @@ use postern_sso::SignOn;
 use crate::admin;
 use crate::args::{Args, Options, RelayAddress};
 use crate::check::Checks;
+use crate::client_certificate;
 use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::embed::BuiltIn;
@@ -43,6 +44,9 @@ pub(crate) fn main() -> anyhow::Result<()> {
     #[cfg(feature = "kerberos")]
     if let Some(key) = &options.kerberos {
         crate::kerberos::set_up(key, &state)?;
+    }
+    if let Some(folder) = &options.client_certificates {
+        client_certificate::open(folder)?;
     }
     let mut signals = Signals::install()?;
     let io = engine(&options)?;
@@ -211,7 +215,10 @@ impl Running {
             match signals.wait_timeout(Duration::from_secs(1)) {
                 Some(Signal::Terminate) => break,
                 Some(Signal::TerminateNow) => return,
-                Some(Signal::Reload) => tracing::info!("SIGHUP: the connector's settings are read at its start only"),
+                Some(Signal::Reload) => {
+                    client_certificate::reread();
+                    tracing::info!("SIGHUP: of the connector's settings only client certificates are read again");
+                }
                 Some(Signal::Upgrade) | None => {}
             }
             if self.workers.iter().any(JoinHandle::is_finished) {

@@ -137,6 +137,7 @@ impl Args {
             keytab: None,
             kerberos_principal: None,
             vault_key: None,
+            client_certificates: None,
         };
         let options = args.check(1).map_err(|refused| Failure::new(refused.to_string()))?;
         Ok((options, source))

@@ -17,6 +17,11 @@ use crate::backend::{Backend, BackendTls, HTTP2};
 
 /// The handshake as a step, with the versions of HTTP that requests offer.
 pub(super) fn look(backend: &Backend, tls: &BackendTls, stream: Timed) -> (Seen, Option<Spoken>) {
+    if let Some(reason) = tls.own_missing() {
+        let cure =
+            "put the certificate and its key there on the host of every connector of the group (--client-certificates)";
+        return (Seen::fail(&format!("the client certificate that is set cannot be shown: {reason}"), cure), None);
+    }
     let stream = match handshake(&tls.config, tls, stream) {
         Ok(stream) => stream,
         Err(error) => return (failed(backend, &error), None),

@@ -29,6 +29,10 @@ impl Pool {
 
     async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
         let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
+        if let Some(reason) = tls.own_missing() {
+            let detail = format!("the client certificate that is set cannot be shown: {reason}");
+            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
+        }
         let config = if wanted.http1 { &tls.http1 } else { &tls.config };
         Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
             .await
