@@ -20,6 +20,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use crate::client_certificate::{self, ClientCertificate};
 use crate::content;
 use crate::embed::is_built_in;
+use crate::farm::Farm;
 use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
 use crate::translate::links::Links;
@@ -63,6 +64,8 @@ pub(crate) struct Backend {
     /// Of which kinds content is translated, if any is.
     pub(crate) content: Option<Kinds>,
     pub(crate) tls: Option<BackendTls>,
+    /// The places that requests go to, where there are several: each is a backend of its own.
+    pub(crate) farm: Option<Arc<Farm>>,
 }
 
 /// How TLS with a backend is spoken.
@@ -102,13 +105,19 @@ impl BackendTable {
 impl Backend {
     fn build(app: &BackendApp) -> Result<Self, String> {
         let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
-        let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
         settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         // Whom to sign on comes with each request; what else it takes must be here.
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, &settings);
-        let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
+        let farm = Farm::build(app, &internal, &settings, |place| Self::at(app, place, &settings))?;
+        Ok(Self { farm, ..Self::at(app, internal, &settings)? })
+    }
+
+    /// The application at one place.
+    fn at(app: &BackendApp, internal: InternalUrl, settings: &AppSettings) -> Result<Self, String> {
+        let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
+        let tls = if internal.tls { Some(BackendTls::build(&internal, settings)?) } else { None };
         let authority = authority(&internal)?;
         let scheme = if internal.tls { "https" } else { "http" };
         let origin = format!("{scheme}://{}", authority.as_str());
@@ -122,12 +131,13 @@ impl Backend {
             connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
-            sso: Method::of(&settings, &origin)?,
+            sso: Method::of(settings, &origin)?,
             credentials: Credentials::of(app, &internal),
-            content: content::kinds(&settings, &internal),
-            translation: settings.translation,
+            content: content::kinds(settings, &internal),
+            translation: settings.translation.clone(),
             internal,
             tls,
+            farm: None,
         })
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Failed {
     pub(crate) detail: String,
     /// Nothing was done with the request: it may go to another connector.
     pub(crate) unprocessed: bool,
+    /// A backend may have seen it, and it may be sent again all the same: nothing of an answer came, and twice is as good as once.
+    pub(crate) repeatable: bool,
 }
 
 /// Kinds of [`Failed`].
@@ -125,7 +127,7 @@ impl Fault {
 
 impl Failed {
     pub(crate) fn new(fault: Fault, detail: impl Into<String>) -> Self {
-        Self { fault, detail: detail.into(), unprocessed: false }
+        Self { fault, detail: detail.into(), unprocessed: false, repeatable: false }
     }
 
     /// States that nothing was done.

@@ -24,6 +24,7 @@ pub mod embed;
 mod enrol;
 mod exchange;
 mod failure;
+mod farm;
 mod handshake;
 mod happy_eyeballs;
 mod http2;

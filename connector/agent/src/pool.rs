@@ -21,6 +21,7 @@ use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
 use crate::embed::BuiltIn;
 use crate::failure::{Failed, Fault};
+use crate::farm::Member;
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
 use crate::resolve::Names;
@@ -29,6 +30,8 @@ use crate::resolve::Names;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
+    /// Of a farm: one for each member. Nothing goes by this one then.
+    pub(crate) members: Vec<Rc<Self>>,
     connections_max: usize,
     counters: Arc<Counters>,
     built_in: Option<BuiltIn>,
@@ -128,7 +131,12 @@ impl Pool {
         built_in: Option<BuiltIn>,
         names: Names,
     ) -> Rc<Self> {
+        let of_member = |member: &Member| {
+            let (backend, counters) = (Arc::clone(&member.backend), Arc::clone(&counters));
+            Self::new(backend, share, counters, None, names.clone())
+        };
         Rc::new(Self {
+            members: backend.farm.iter().flat_map(|farm| &farm.members).map(of_member).collect(),
             connections_max: (backend.connections_max / share).max(1),
             speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
@@ -213,6 +221,7 @@ impl Pool {
     /// A backend whose connections are kept is not connected to for long: its name is asked for all the same.
     pub(crate) fn sweep(&self) {
         let at = now();
+        self.members.iter().for_each(|member| member.sweep());
         if self.open.get() > 0 {
             self.names.refresh(&self.backend.internal.host);
         }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod failures;
+mod farm;
 mod form;
 mod http2;
 mod proven;

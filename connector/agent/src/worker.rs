@@ -26,6 +26,7 @@ use postern_tunnel::GoAwayReason;
 use crate::backend::BackendTable;
 use crate::dial::{self, Order, Report, TunnelId};
 use crate::embed::BuiltIn;
+use crate::farm::looking;
 use crate::keeper::Offered;
 use crate::limits::{BACKEND_SWEEP, CONFIG_PATIENCE};
 use crate::pool::Pool;
@@ -138,7 +139,10 @@ impl Worker {
         let same =
             |app: &AppId, pool: &mut Rc<Pool>| table.apps.get(app).is_some_and(|new| Arc::ptr_eq(new, &pool.backend));
         self.pools.borrow_mut().retain(same);
-        self.table.replace(Some(table));
+        self.table.replace(Some(Arc::clone(&table)));
+        if self.index == 0 {
+            looking::begin(self, &table);
+        }
         self.each_tunnel(Tunnel::report_status);
     }
 

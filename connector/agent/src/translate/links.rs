@@ -10,16 +10,16 @@ use std::iter;
 use std::net::Ipv6Addr;
 
 use postern_model::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl};
-use postern_model::group_config::GroupConfig;
+use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::AppId;
-use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
+use postern_model::settings::{INTERNAL_ALIASES, farm_members, internal_aliases};
 
 use super::absolute::{Absolute, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
 
-/// Applications by their hosts on either side. As large as the configuration that it was made of: at most 17 places each.
+/// Applications by their hosts on either side. As large as the configuration that it was made of: at most 32 places each.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     inside: HashMap<Box<str>, Vec<Place>>,
@@ -53,6 +53,7 @@ impl Links {
         for app in &config.apps {
             let aliases = app.settings.get(INTERNAL_ALIASES).map_or("", String::as_str);
             links.add(app.id, &app.external_url, &app.internal_url, aliases);
+            links.add_members(app);
         }
         for link in &config.links {
             links.add(link.app, &link.external_url, &link.internal_url, &link.aliases);
@@ -135,6 +136,19 @@ impl Links {
             let there = There { tls: internal.tls, authority, path: internal.path };
             let at = self.outside.entry(external.host).or_default();
             at.push(Place { app, tls: external.tls, port: external.port, path: external.path, there });
+        }
+    }
+
+    /// The members of a farm are places of their application as its internal URL is.
+    fn add_members(&mut self, app: &BackendApp) {
+        let members = farm_members(&app.settings);
+        let parsed = (ExternalUrl::parse(&app.external_url), InternalUrl::parse(&app.internal_url));
+        let (Ok(external), Ok(internal)) = parsed else { return };
+        for member in members {
+            let authority = (!external.wildcard).then(|| external.authority("").into());
+            let there = There { tls: external.tls, authority, path: external.path.clone() };
+            let place = Place { app: app.id, tls: member.tls, port: member.port, path: internal.path.clone(), there };
+            self.inside.entry(member.host).or_default().push(place);
         }
     }
 }

@@ -15,6 +15,7 @@ use super::ToWorker;
 use crate::backend::BackendTable;
 use crate::check::Checks;
 use crate::counters::Counters;
+use crate::farm::Farm;
 use crate::identity::Identity;
 use crate::keeper::Offered;
 use crate::transactions::TransactionLog;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(super) workers: Vec<Sender<ToWorker>>,
     offer: Box<dyn Fn(Bytes) -> Offered + Send + Sync>,
     config_version: AtomicU64,
+    farms: Mutex<Vec<Arc<Farm>>>,
     pub(super) loads_permille: Vec<AtomicU16>,
     draining: AtomicBool,
     ready: AtomicBool,
@@ -74,6 +76,7 @@ impl Shared {
             workers: parts.workers,
             offer: parts.offer,
             config_version: AtomicU64::new(0),
+            farms: Mutex::default(),
             draining: AtomicBool::new(false),
             ready: AtomicBool::new(false),
         })
@@ -100,6 +103,8 @@ impl Shared {
     pub(crate) fn decided(&self, offered: Offered, table: Option<&Arc<BackendTable>>) {
         if let Some(table) = table {
             self.config_version.store(table.version, Ordering::Relaxed);
+            let farms = table.apps.values().filter_map(|backend| backend.farm.clone()).collect();
+            *self.farms.lock().unwrap_or_else(PoisonError::into_inner) = farms;
         }
         self.send_all(|| ToWorker::Decided(offered, table.cloned()));
     }
@@ -137,12 +142,18 @@ impl Shared {
         self.config_version.load(Ordering::Relaxed)
     }
 
+    /// Applications of the configuration in force that are at several places.
+    pub(crate) fn farms(&self) -> Vec<Arc<Farm>> {
+        self.farms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What relays are told.
     pub(crate) fn status(&self) -> Status {
         Status {
             config_version: self.config_version(),
             load_permille: self.loads_permille.iter().map(|load| load.load(Ordering::Relaxed)).max().unwrap_or(0),
-            backends_down: 0,
+            backends_down: u16::try_from(self.farms().iter().map(|farm| farm.members_down()).sum::<usize>())
+                .unwrap_or(u16::MAX),
             requests: u32::try_from(self.counters.requests.value()).unwrap_or(u32::MAX),
         }
     }
