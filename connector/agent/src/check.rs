@@ -8,6 +8,7 @@ mod findings;
 mod http;
 mod http2;
 mod links;
+mod members;
 mod reach;
 mod redirect;
 mod sign_on;
@@ -155,6 +156,9 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
         return findings.add("config", Seen::skipped(seen));
     }
     let page = reach::reach(findings, backend);
+    if let Some(farm) = &backend.farm {
+        findings.step("members", || (members::look(farm), ()));
+    }
     if asked.sign_on {
         sign_on::challenge(findings, backend, page.as_ref());
     }

@@ -2,6 +2,7 @@
 
 mod content;
 mod kerberos;
+mod members;
 mod passwords;
 mod wire;
 
