@@ -19,6 +19,7 @@ mod doctor;
 mod enrolment;
 mod external_providers;
 mod failover;
+mod farm;
 mod guard;
 mod http2;
 mod http2_attacks;
