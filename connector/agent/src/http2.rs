@@ -31,7 +31,7 @@ pub(crate) struct Http2Backend {
     idle_since: Cell<Instant>,
     /// When something of an answer last came.
     heard: Cell<Instant>,
-    /// Where it leads, where that is an address.
+    /// Which address of the backend's name it leads to.
     pub(crate) peer: Option<IpAddr>,
     pool: Weak<Pool>,
     _permit: Option<Permit>,

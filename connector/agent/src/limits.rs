@@ -100,8 +100,6 @@ pub const CHECK_PAUSE: Duration = Duration::from_secs(3);
 
 /// A member of a farm that could not be connected to is tried after all others for so long.
 pub const MEMBER_OUT: Duration = Duration::from_secs(10);
-/// No further member is tried after so many times the connect time-out.
-pub const MEMBERS_PATIENCE: u32 = 3;
 
 /// How long a resolved backend name is used without asking again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);

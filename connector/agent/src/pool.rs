@@ -59,7 +59,7 @@ pub(crate) struct BackendConnection {
     pub(crate) busy: bool,
     /// Who is signed on on it.
     login: Option<SsoLogin>,
-    /// Where it leads, where that is an address.
+    /// Which address of the backend's name it leads to.
     peer: Option<IpAddr>,
     idle_since: Instant,
     _counted: Counted,

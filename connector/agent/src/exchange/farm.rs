@@ -10,7 +10,6 @@ use postern_io::now;
 use super::Exchange;
 use crate::failure::{Failed, Fault};
 use crate::farm::Farm;
-use crate::limits::MEMBERS_PATIENCE;
 use crate::pool::Pool;
 
 impl Exchange {
@@ -39,7 +38,8 @@ impl Exchange {
             let may_go_on = !self.incoming.is_taken() && is_of_member(&error) && may_be_sent_again(&error, seen);
             seen |= !error.unprocessed;
             failed = Failed { unprocessed: error.unprocessed && !seen, ..error };
-            if !may_go_on || now().since(begun) > pool.backend.connect_timeout * MEMBERS_PATIENCE {
+            // Two that are silent take as long as a relay waits for a connection at least.
+            if !may_go_on || now().since(begun) > pool.backend.connect_timeout * 3 / 2 {
                 break;
             }
         }

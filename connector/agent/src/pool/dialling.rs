@@ -11,7 +11,7 @@ use crate::failure::{Failed, Fault};
 use crate::happy_eyeballs;
 
 impl Pool {
-    /// With the address that it leads to, where it is one.
+    /// With the address that it leads to, where that is one of a name's.
     pub(super) async fn connect_to_any(&self, wanted: Wanted<'_>) -> Result<(Stream, Option<IpAddr>), Failed> {
         let internal = &self.backend.internal;
         // A program that is a backend itself has no other: it serves nobody's network.
@@ -24,7 +24,8 @@ impl Pool {
         })?;
         let connected = happy_eyeballs::connect(&addresses, internal.port, self.backend.connect_timeout).await;
         let (socket, peer) = connected.map_err(|error| Failed::connecting(&error))?;
-        Ok((self.secure(socket, wanted).await?, Some(peer)))
+        let is_named = internal.host.parse::<IpAddr>().is_err();
+        Ok((self.secure(socket, wanted).await?, is_named.then_some(peer)))
     }
 
     async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
