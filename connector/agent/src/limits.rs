@@ -14,7 +14,8 @@
 //!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
-//! worker, each for at most the application's connect time-out.
+//! worker, each for at most the application's connect time-out. For an application at several places all of that is for each of
+//! them, at most 16.
 
 use std::time::Duration;
 

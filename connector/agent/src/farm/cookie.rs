@@ -1,4 +1,4 @@
-//! The cookie that names a member. Its value is the member's URL under a key that connectors alone and relays have: the same at each
+//! The cookie that names a member. Its value is the member's URL under a key that users do not have: the same at each
 //! connector of the group and after every restart, and nothing can be learned from it. One that names nobody counts as none.
 
 use aws_lc_rs::{constant_time, hmac};
@@ -53,10 +53,10 @@ impl MemberCookie {
     }
 
     pub(super) fn take(&self, headers: &mut Headers) -> Option<usize> {
-        let mut sent = cookies_with(headers, &self.name).filter(|(name, _)| *name == self.name.as_bytes());
         // Another application at the same host may have one of the same name.
-        let named = sent.find_map(|(_, value)| self.values.iter().position(|own| is_same(own.as_bytes(), value)));
-        drop(sent);
+        let named = cookies_with(headers, &self.name)
+            .filter(|(name, _)| *name == self.name.as_bytes())
+            .find_map(|(_, value)| self.values.iter().position(|own| is_same(own.as_bytes(), value)));
         strip_cookies(headers, &[&*self.begins], None);
         named
     }
