@@ -16,16 +16,13 @@ use crate::limits::{BACKEND_ADDRESSES_MAX, LOOKUPS_WAITING, RESOLVER_THREADS};
 
 pub(crate) use names::Names;
 
-/// The way to the resolver.
+/// The way to the resolver. Without one only addresses are known.
 #[derive(Debug, Clone)]
-pub(crate) struct Resolver(By);
-
-#[derive(Debug, Clone)]
-enum By {
-    Threads(Arc<Threads>),
+pub(crate) struct Resolver {
+    threads: Option<Arc<Threads>>,
     /// For the simulator.
     #[cfg(test)]
-    Script(Arc<tests::Script>),
+    script: Option<Arc<tests::Script>>,
 }
 
 /// Threads that end with the process.
@@ -52,19 +49,23 @@ impl Resolver {
             let (receiver, asked) = (Arc::clone(&receiver), Arc::clone(&asked));
             thread::Builder::new().name("resolver".into()).spawn(move || serve(&receiver, &asked))?;
         }
-        Ok(Self(By::Threads(Arc::new(Threads { queue, asked }))))
+        Ok(Self {
+            threads: Some(Arc::new(Threads { queue, asked })),
+            #[cfg(test)]
+            script: None,
+        })
     }
 
     /// Knows addresses only: for the simulator.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self::scripted(&Arc::default())
+        Self { threads: None, script: None }
     }
 
     /// Knows what a test says.
     #[cfg(test)]
     pub(crate) fn scripted(script: &Arc<tests::Script>) -> Self {
-        Self(By::Script(Arc::clone(script)))
+        Self { threads: None, script: Some(Arc::clone(script)) }
     }
 
     /// The addresses of `host`, asked for now.
@@ -72,10 +73,13 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        match &self.0 {
-            By::Threads(threads) => threads.look_up(host).await,
-            #[cfg(test)]
-            By::Script(script) => script.look_up(host).await,
+        #[cfg(test)]
+        if let Some(script) = &self.script {
+            return script.look_up(host).await;
+        }
+        match &self.threads {
+            Some(threads) => threads.look_up(host).await,
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }
 }
