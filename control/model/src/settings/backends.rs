@@ -77,13 +77,6 @@ impl BackendSettings {
 
     /// Whether they fit an internal URL. `by_vault`: users are signed on with passwords of the vault.
     pub(super) fn check(&self, tls: bool, by_vault: bool) -> Result<(), SettingInvalid> {
-        if let Some(other) = self.farm.iter().find(|member| member.tls != tls) {
-            return Err(unfit(
-                BACKEND_FARM,
-                &other.to_string(),
-                "must begin as the internal URL does, with http or https",
-            ));
-        }
         if let Some(member) = self.farm.first().filter(|_| by_vault) {
             let expected = "needs another sso: passwords of the vault are for the internal URL alone";
             return Err(unfit(BACKEND_FARM, &member.to_string(), expected));
@@ -96,16 +89,18 @@ impl BackendSettings {
         }
     }
 
-    /// Whether its farm's members are other places than the internal URL.
+    /// Whether its farm's members are other places than the application's internal URL, and reached as that is.
     ///
     /// # Errors
     /// The setting when one is not.
     pub fn check_farm(&self, internal: &InternalUrl) -> Result<(), SettingInvalid> {
+        let refused = |member: &InternalUrl, expected| Err(unfit(BACKEND_FARM, &member.to_string(), expected));
+        if let Some(other) = self.farm.iter().find(|member| member.tls != internal.tls) {
+            return refused(other, "must begin as the internal URL does, with http or https");
+        }
         let same = |member: &&InternalUrl| member.host == internal.host && member.port == internal.port;
         match self.farm.iter().find(same) {
-            Some(member) => {
-                Err(unfit(BACKEND_FARM, &member.to_string(), "is the internal URL, which is of the farm already"))
-            }
+            Some(member) => refused(member, "is the internal URL, which is of the farm already"),
             None => Ok(()),
         }
     }
