@@ -1,7 +1,9 @@
 //! The routing table: a snapshot parsed and checked as a whole. What is in a `Plan` can be served; lookups allocate nothing.
 
+mod app;
 mod asking;
 mod by_host;
+mod invalid;
 mod plain;
 mod tls;
 mod warnings;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
-use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
+use crate::app_url::ExternalUrl;
 use crate::assertion::AssertionSigner;
 use crate::config::{App, Preauth};
 use crate::directory::{Assignment, Principal};
@@ -22,10 +24,12 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
-use crate::settings::{AppSettings, Mfa, SettingInvalid, TlsMin, check_preauth};
-use crate::snapshot::{DeltaError, Snapshot};
+use crate::settings::{Mfa, TlsMin};
+use crate::snapshot::Snapshot;
+pub use app::PlannedApp;
 pub use asking::PlannedIdentity;
 use by_host::{ByHost, Fnv};
+pub use invalid::ConfigInvalid;
 pub use tls::PlannedCertificate;
 
 /// Everything a relay needs to route, looked up by host, path and SNI.
@@ -62,89 +66,6 @@ pub struct HostRoutes {
     depth_max: usize,
     /// One of them is for TLS 1.3 alone: which one a connection is for, nobody knows while it begins.
     asks_tls13: bool,
-}
-
-/// An application that can be served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedApp {
-    /// Its id.
-    pub id: AppId,
-    /// Its name.
-    pub name: Name,
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// Whose connectors reach it.
-    pub group: GroupId,
-    /// Where it is published.
-    pub external: ExternalUrl,
-    /// What the connector opens.
-    pub internal: InternalUrl,
-    /// What is asked before.
-    pub preauth: Preauth,
-    /// Name of the cookie that a session has here.
-    pub cookie: Box<str>,
-    /// Its settings.
-    pub settings: AppSettings,
-}
-
-/// Why a snapshot cannot be served. Names the object, so that an operator finds it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigInvalid {
-    /// An external or internal URL.
-    #[error("{app}: {error}")]
-    Url {
-        /// The application's name.
-        app: Name,
-        /// What is wrong.
-        error: UrlInvalid,
-    },
-    /// An application that asks who its users are, at a plain URL.
-    #[error(
-        "{app}: {url} is plain text: with --preauth oidc users are known by cookies that travel by TLS alone; write https://"
-    )]
-    PlainText {
-        /// The application's name.
-        app: Name,
-        /// Its external URL.
-        url: String,
-    },
-    /// A setting.
-    #[error("{app}: {error}")]
-    Setting {
-        /// The application's name.
-        app: Name,
-        /// What is wrong.
-        error: SettingInvalid,
-    },
-    /// Two applications at the same place.
-    #[error("{url} is already published as {other}")]
-    Conflict {
-        /// The later one.
-        app: Name,
-        /// Its external URL.
-        url: String,
-        /// Who has it.
-        other: Name,
-    },
-    /// A certificate or key that cannot be read.
-    #[error("certificate {id}: {reason}")]
-    Certificate {
-        /// Which.
-        id: CertificateId,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// It refers to something that is not there.
-    #[error("{app}: {missing} does not exist")]
-    Missing {
-        /// The application's name.
-        app: Name,
-        /// What it refers to.
-        missing: String,
-    },
-    /// The snapshot needs a newer version.
-    #[error(transparent)]
-    Snapshot(#[from] DeltaError),
 }
 
 impl Plan {
@@ -343,40 +264,6 @@ impl HostRoutes {
         self.depth_max = self.depth_max.max(path.matches('/').count());
         self.routes.insert(path.clone(), app);
         None
-    }
-}
-
-impl PlannedApp {
-    /// Parses one application by itself; conflicts with others are found by [`Plan::build`].
-    ///
-    /// # Errors
-    /// The first part that cannot be served.
-    pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
-        let url = |error| ConfigInvalid::Url { app: app.name.clone(), error };
-        let settings = AppSettings::parse(&app.settings)
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        check_preauth(&app.settings, app.preauth)
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
-        let external = ExternalUrl::parse(&app.external_url).map_err(url)?;
-        if app.preauth == Preauth::Oidc && !external.tls {
-            return Err(ConfigInvalid::PlainText { app: app.name.clone(), url: external.to_string() });
-        }
-        settings
-            .check_backend(internal.tls)
-            .and_then(|()| settings.check_preauth(app.preauth))
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        Ok(Self {
-            id: app.id,
-            name: app.name.clone(),
-            tenant: app.id.tenant,
-            group: app.group,
-            external,
-            internal,
-            preauth: app.preauth,
-            cookie: settings.answers.cookie.name(app.id).into(),
-            settings,
-        })
     }
 }
 
