@@ -5,11 +5,11 @@ mod asking;
 mod by_host;
 mod invalid;
 mod plain;
+mod routes;
 mod tls;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
@@ -28,8 +28,9 @@ use crate::settings::{Mfa, TlsMin};
 use crate::snapshot::Snapshot;
 pub use app::PlannedApp;
 pub use asking::PlannedIdentity;
-use by_host::{ByHost, Fnv};
+use by_host::ByHost;
 pub use invalid::ConfigInvalid;
+pub use routes::{HostRoutes, PlaceTable};
 pub use tls::PlannedCertificate;
 
 /// Everything a relay needs to route, looked up by host, path and SNI.
@@ -56,16 +57,6 @@ pub struct Plan {
     keys_from: [BTreeSet<(u32, u64)>; 2],
     cookies: Arc<CookieSealer>,
     assertions: AssertionSigner,
-}
-
-/// The applications of one external host, by path prefix.
-#[derive(Debug, Default)]
-pub struct HostRoutes {
-    routes: HashMap<Box<str>, Arc<PlannedApp>, BuildHasherDefault<Fnv>>,
-    /// Segments of the deepest prefix: no need to look further into a path.
-    depth_max: usize,
-    /// One of them is for TLS 1.3 alone: which one a connection is for, nobody knows while it begins.
-    asks_tls13: bool,
 }
 
 impl Plan {
@@ -238,32 +229,6 @@ impl Plan {
         self.asks_tls13 |= planned.settings.tls_min == TlsMin::Tls13;
         self.apps.insert(app.id, planned);
         Ok(())
-    }
-}
-
-impl HostRoutes {
-    /// The application for a path (without query): the longest prefix that ends at a segment boundary.
-    #[must_use]
-    pub fn route(&self, path: &str) -> Option<&Arc<PlannedApp>> {
-        let mut found = self.routes.get("");
-        let ends = path.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/');
-        let ends = ends.map(|(at, _)| at).chain(std::iter::once(path.len()));
-        for end in ends.take(self.depth_max) {
-            found = path.get(..end).and_then(|prefix| self.routes.get(prefix)).or(found);
-        }
-        found
-    }
-
-    /// Adds an application; gives back who has the same prefix already.
-    fn insert(&mut self, app: Arc<PlannedApp>) -> Option<Arc<PlannedApp>> {
-        let path = &app.external.path;
-        if let Some(other) = self.routes.get(path) {
-            return Some(Arc::clone(other));
-        }
-        self.asks_tls13 |= app.settings.tls_min == TlsMin::Tls13;
-        self.depth_max = self.depth_max.max(path.matches('/').count());
-        self.routes.insert(path.clone(), app);
-        None
     }
 }
 
