@@ -263,7 +263,7 @@ impl Control {
     fn initialise(&self) -> anyhow::Result<()> {
         let name: Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();
-        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
+        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone(), app_suffix: None }));
         draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name, directory_sync: false }));
         draft.sign(GroupId::DEFAULT, Vec::new());
         draft.rest.counters = vec![("tenant".into(), 1), (counter("group", TenantId::DEFAULT), 1)];

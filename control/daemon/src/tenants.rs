@@ -33,7 +33,7 @@ pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> 
             return Err(problem("limit-reached", format!("there are {TENANTS_MAX} tenants already")));
         }
     }
-    let tenant = Tenant { id: TenantId(control.next("tenant", &mut draft)?), name: request.name };
+    let tenant = Tenant { id: TenantId(control.next("tenant", &mut draft)?), name: request.name, app_suffix: None };
     let seq = control.next(counter("group", tenant.id), &mut draft)?;
     let name = DEFAULT_NAME.parse().map_err(|_| problem("internal", "the first group has no name"))?;
     let group = Group { id: GroupId::new(tenant.id, seq), name, directory_sync: false };

@@ -22,7 +22,7 @@ pub struct ExternalUrl {
 pub struct InternalUrl {
     /// Whether the backend speaks TLS.
     pub tls: bool,
-    /// DNS name in lower case or IP address; IPv6 without brackets.
+    /// DNS name in lower case or IP address; IPv6 without brackets. Or `*.` and a name: see [`InternalUrl::at`].
     pub host: Box<str>,
     /// 80 or 443 unless given.
     pub port: u16,
@@ -49,6 +49,13 @@ pub enum UrlInvalid {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+impl UrlInvalid {
+    /// A URL that is not what it is to be.
+    pub(crate) fn malformed(url: &str, reason: &'static str) -> Self {
+        malformed(url, reason)
+    }
 }
 
 impl ExternalUrl {
@@ -100,6 +107,15 @@ impl ExternalUrl {
     pub fn host_pattern(&self) -> String {
         format!("{}{}", if self.wildcard { "*." } else { "" }, self.host)
     }
+
+    /// What stands for `*` in a host below a wildcard.
+    #[must_use]
+    pub fn labels<'h>(&self, asked_host: &'h str) -> Option<&'h str> {
+        let ends = asked_host.len().checked_sub(self.host.len() + 1).filter(|_| self.wildcard)?;
+        let (labels, below) = asked_host.split_at_checked(ends)?;
+        let is_below = below.strip_prefix('.').is_some_and(|name| name.eq_ignore_ascii_case(&self.host));
+        (is_below && !labels.is_empty()).then_some(labels)
+    }
 }
 
 impl InternalUrl {
@@ -123,6 +139,29 @@ impl InternalUrl {
         let parts = Parts::split(rest).map_err(malformed)?;
         let host = internal_host(parts.host).map_err(malformed)?;
         Ok(Self { tls, host, port: parts.port.unwrap_or(default_port(tls)), path: parts.path.into() })
+    }
+
+    /// Whether scheme, host and port are the same.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+
+    /// Of a wildcard the name that all its hosts are below.
+    #[must_use]
+    pub fn wildcard(&self) -> Option<&str> {
+        self.host.strip_prefix("*.")
+    }
+
+    /// Of a wildcard the URL of one host: what stands for `*` in the host that users asked for stands for it inside, too. `None`
+    /// where that is nothing that a host is made of: nothing is repaired. Others have the same one for every host.
+    #[must_use]
+    pub fn at(&self, external: &ExternalUrl, asked_host: &str) -> Option<Self> {
+        let Some(below) = self.wildcard() else { return Some(self.clone()) };
+        let labels = dns_name(external.labels(asked_host)?, false).ok()?;
+        let host = format!("{labels}.{below}");
+        let is_good = host.len() <= HOST_BYTES_MAX && !host.ends_with(RESERVED_SUFFIX) && host != RESERVED;
+        is_good.then(|| Self { host: host.into(), ..self.clone() })
     }
 }
 
@@ -249,6 +288,11 @@ fn external_host(host: &str, wildcard: bool) -> Result<(), &'static str> {
 }
 
 fn internal_host(host: &str) -> Result<Box<str>, &'static str> {
+    if let Some(below) = host.strip_prefix("*.") {
+        let below = dns_name(below, true)?;
+        let is_address = below.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        return if is_address { Err("what follows *. is not a DNS name") } else { Ok(format!("*.{below}").into()) };
+    }
     if host.contains(':') {
         let address: std::net::Ipv6Addr = host.parse().map_err(|_| "the host is not an IPv6 address")?;
         return Ok(address.to_string().into());

@@ -98,6 +98,7 @@ impl Plan {
             plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
         }
         plan.note_who_asks(snapshot)?;
+        plan.add_own_names(snapshot);
         plan.keys_from = [
             snapshot.cookie_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
             snapshot.assertion_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
@@ -189,8 +190,11 @@ impl Plan {
     /// connections remember counts for as long as this does: with other keys all of it is verified anew.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
-        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, &ExternalUrl, Preauth, Mfa)> {
-            plan.apps.values().map(|app| (app.id, &app.name, &app.external, app.preauth, app.settings.mfa))
+        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, Vec<&ExternalUrl>, Preauth, Mfa)> {
+            plan.apps.values().map(|app| {
+                let places = app.places.iter().map(|place| &place.external).collect();
+                (app.id, &app.name, places, app.preauth, app.settings.mfa)
+            })
         }
         doors(self).eq(doors(other))
             && self.issuer() == other.issuer()
@@ -214,21 +218,50 @@ impl Plan {
         let certificate = certificates.get(&app.certificate);
         let certificate = certificate.ok_or_else(|| missing(app.certificate.to_string()))?;
         let mut planned = PlannedApp::parse(app)?;
-        let pattern = planned.external.host_pattern();
-        if plain.contains(&pattern) {
-            planned.settings.answers.hsts.yield_to_plain();
+        let suffix = snapshot.tenants.get(&planned.tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+        let is_identity = snapshot.identity.as_ref().is_some_and(|identity| identity.app == app.id);
+        // People sign in at one host alone: their keys are good nowhere else.
+        let own_name = suffix.filter(|_| !is_identity).and_then(|suffix| planned.own_name(suffix));
+        let published = planned.places.len();
+        if own_name.is_some() {
+            planned.places = planned.places.iter().cloned().chain(own_name).collect();
         }
-        let planned = Arc::new(planned);
-        let routes = self.hosts.entry(&pattern);
-        if let Some(other) = routes.insert(Arc::clone(&planned)) {
-            // Applications come newest first: the one that was there is the later one.
-            let url = planned.external.to_string();
-            return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
+        let hosts = snapshot.certificates.get(&app.certificate).map_or(&[][..], |it| it.hosts.as_slice());
+        for (at, place) in planned.places.iter().enumerate().take(published) {
+            let pattern = place.external.host_pattern();
+            let mut found = planned.found_at(place);
+            if plain.contains(&pattern) {
+                found.settings.answers.hsts.yield_to_plain();
+            }
+            let found = Arc::new(found);
+            if let Some(other) = self.hosts.entry(&pattern).insert(Arc::clone(&found)) {
+                // Applications come newest first: the one that was there is the later one.
+                let url = place.external.to_string();
+                return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
+            }
+            // Other names may have certificates of their own.
+            if at == 0 || tls::covers(hosts, &pattern) {
+                self.certificates.insert(&pattern, Arc::clone(certificate));
+            }
+            if at == 0 {
+                self.apps.insert(app.id, found);
+            }
         }
-        self.certificates.insert(&pattern, Arc::clone(certificate));
         self.asks_tls13 |= planned.settings.tls_min == TlsMin::Tls13;
-        self.apps.insert(app.id, planned);
         Ok(())
+    }
+
+    /// Adds `NAME.SUFFIX` of those that have it. What is published at such a host by its URL has it instead.
+    fn add_own_names(&mut self, snapshot: &Snapshot) {
+        for app in self.apps.values() {
+            let suffix = snapshot.tenants.get(&app.tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+            let place = suffix.and_then(|suffix| app.own_name(suffix));
+            let Some(place) = place.filter(|place| app.place(&place.external).is_some()) else { continue };
+            if self.hosts.find(&place.external.host, usize::MAX).is_none() {
+                let found = Arc::new(app.found_at(&place));
+                self.hosts.entry(&place.external.host).insert(found);
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod body;
 mod limits;
+mod places;
 mod portal;
 mod request;
 mod saml;
@@ -25,6 +26,7 @@ pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
+pub use places::{EXTERNAL_ALIASES, PlaceSettings, SEGMENTS, Segment, external_aliases};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
@@ -76,6 +78,8 @@ pub struct AppSettings {
     pub translate_body: BodyTranslation,
     /// What relays answer by themselves: `maintenance`, `robots`, `hsts`, `cookie_…`, `cors`, `error_…`.
     pub answers: AnswerSettings,
+    /// `external_aliases` and `segments`: where else the application is. Default nowhere.
+    pub places: PlaceSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -183,6 +187,7 @@ impl Default for AppSettings {
             tls_min: TlsMin::Tls12,
             translate_body: BodyTranslation::default(),
             answers: AnswerSettings::default(),
+            places: PlaceSettings::default(),
         }
     }
 }
@@ -265,6 +270,7 @@ impl AppSettings {
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
             _ if self.limits.set(name, value)? => {}
+            _ if self.places.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -298,6 +304,7 @@ const NAMES: &[&[&str]] = &[
     &[TRANSLATE_BODY, TLS_MIN],
     &limits::ALL,
     &answers::ALL,
+    &places::ALL,
 ];
 const OWN: [&str; 10] = [
     BACKEND_TLS_VERIFY,

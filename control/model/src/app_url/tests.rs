@@ -51,6 +51,7 @@ fn internal_urls_are_normalised() {
         ("http://10.0.0.7:8080", "http://10.0.0.7:8080/"),
         ("https://[2001:DB8::1]:8443/x/", "https://[2001:db8::1]:8443/x/"),
         ("http://my_host", "http://my_host/"),
+        ("http://*.Internal:8080/x", "http://*.internal:8080/x/"),
     ] {
         assert_eq!(InternalUrl::parse(given).unwrap().to_string(), kept);
     }
@@ -88,10 +89,49 @@ fn what_cannot_be_served_is_refused_with_its_reason() {
         ("http://1.2.3.400/", "IPv4"),
         ("http://[::1/", "lacks"),
         ("http://[::1]x/", "port"),
+        ("http://*.1/", "not a DNS name"),
+        ("http://*./", "host is missing"),
+        ("http://a.*.corp/", "not a DNS name"),
     ] {
         let error = InternalUrl::parse(url).unwrap_err().to_string();
         assert!(error.contains(says), "{url}: {error}");
     }
+}
+
+#[test]
+fn a_wildcards_labels_are_put_inside_and_nothing_else_is() {
+    let external = ExternalUrl::parse("https://*.apps.example.com/").unwrap();
+    let internal = InternalUrl::parse("http://*.internal:8080/x/").unwrap();
+    let long = format!("{}.apps.example.com", ["a"; 122].join("."));
+    for (asked, inside) in [
+        ("crm.apps.example.com", Some("http://crm.internal:8080/x/")),
+        ("A.CRM.Apps.example.COM", Some("http://a.crm.internal:8080/x/")),
+        ("apps.example.com", None),
+        (".apps.example.com", None),
+        ("crm.apps.example.org", None),
+        ("crmapps.example.com", None),
+        ("a_b.apps.example.com", None),
+        ("-a.apps.example.com", None),
+        ("a..b.apps.example.com", None),
+        ("a/b.apps.example.com", None),
+        ("a@b.apps.example.com", None),
+        ("identity.postern.apps.example.com", None),
+        ("postern.apps.example.com", None),
+        (long.as_str(), None),
+    ] {
+        let found = internal.at(&external, asked).map(|url| url.to_string());
+        // 122 labels of one letter fit what is outside, and a shorter name inside, too.
+        let inside = if asked == long {
+            Some(format!("http://{}.internal:8080/x/", ["a"; 122].join(".")))
+        } else {
+            inside.map(str::to_owned)
+        };
+        assert_eq!(found, inside, "{asked}");
+    }
+    let one = InternalUrl::parse("http://crm/").unwrap();
+    assert_eq!(one.at(&external, "anything"), Some(one.clone()));
+    let deep = InternalUrl::parse(&format!("http://*.{}/", ["b"; 60].join("."))).unwrap();
+    assert_eq!(deep.at(&external, &long), None, "longer than a name may be");
 }
 
 proptest! {
