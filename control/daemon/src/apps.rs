@@ -1,30 +1,28 @@
 //! Publishing: applications are checked as a whole before they are stored, so that what relays get can always be served.
 
 mod audited;
+mod backends;
 mod icons;
 mod named;
 mod places;
+mod refused;
 mod secured;
 mod view;
 
 use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
-use postern_model::app_url::{ExternalUrl, UrlInvalid};
 use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
-use postern_model::group_config::BackendApp;
-use postern_model::ids::{AppId, GroupId, Name, TenantId};
-use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_answers, take_portal, take_request, take_sso, take_tls};
-use postern_model::sso::VAULT_BY;
+use postern_model::ids::{AppId, Name, TenantId};
+use postern_model::plan::PlannedApp;
+use postern_model::settings::CorporateNetwork;
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::devices;
-use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
@@ -36,12 +34,14 @@ use crate::service_tokens;
 use crate::single_sign_on;
 use crate::sso;
 use crate::store::RequestChange;
-use crate::tenants::{self, find_group};
+use crate::tenants::find_group;
 use crate::vault;
 use audited::{summary, target};
 use places::{check_conflict, check_room, foreign_host};
+use refused::refused;
 use view::{Observed, view};
 
+pub(crate) use backends::{backend, backends};
 pub(crate) use view::online_by_group;
 
 /// `app publish`.
@@ -312,63 +312,6 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
             planned.name
         )
     })
-}
-
-/// What the group's connectors may reach once `put` is in and `removed` is out.
-pub(crate) fn backends(
-    snapshot: &Snapshot,
-    group: GroupId,
-    put: Option<&App>,
-    removed: Option<AppId>,
-) -> Vec<BackendApp> {
-    let replaced = |id: AppId| Some(id) == removed || Some(id) == put.map(|app| app.id);
-    let kept = snapshot.apps_of(group).filter(|app| !replaced(app.id));
-    kept.chain(put).map(|app| backend(snapshot, app)).collect()
-}
-
-/// An application as its connectors see it.
-pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
-    let mut settings = app.settings.clone();
-    // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows, or who
-    // enters passwords there.
-    take_sso(&mut settings);
-    settings.remove(VAULT_BY);
-    take_portal(&mut settings);
-    take_answers(&mut settings);
-    take_request(&mut settings);
-    take_tls(&mut settings);
-    BackendApp {
-        id: app.id,
-        name: app.name.clone(),
-        external_url: app.external_url.clone(),
-        internal_url: app.internal_url.clone(),
-        settings,
-        credentials: vault::sealed_for(snapshot, app),
-    }
-}
-
-fn refused(app: &App, error: &ConfigInvalid) -> Problem {
-    let code = match error {
-        ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. } => "not-yet-available",
-        ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } | ConfigInvalid::PlainText { .. } => {
-            "app-url-invalid"
-        }
-        ConfigInvalid::Setting { .. } => "setting-invalid",
-        ConfigInvalid::Conflict { .. } => "app-url-conflict",
-        ConfigInvalid::Certificate { .. } => "certificate-invalid",
-        ConfigInvalid::Missing { .. } | ConfigInvalid::Snapshot(_) => "still-used",
-    };
-    let problem = problem(code, error.to_string());
-    match error {
-        ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
-        ConfigInvalid::Url { .. } => problem.about("internal"),
-        ConfigInvalid::PlainText { .. } => problem.about("external"),
-        ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
-        ConfigInvalid::Conflict { .. }
-        | ConfigInvalid::Certificate { .. }
-        | ConfigInvalid::Missing { .. }
-        | ConfigInvalid::Snapshot(_) => problem,
-    }
 }
 
 pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {

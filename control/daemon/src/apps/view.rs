@@ -1,6 +1,15 @@
 //! An application as operators see it, with what relays say of it.
 
-use super::*;
+use std::collections::BTreeMap;
+
+use postern_model::Snapshot;
+use postern_model::admin::AppView;
+use postern_model::config::App;
+use postern_model::ids::{AppId, GroupId};
+
+use crate::control::Control;
+use crate::fleet::by_group;
+use crate::{certificates, tenants};
 
 /// What relays said last, as far as applications are concerned.
 pub(super) struct Observed {
