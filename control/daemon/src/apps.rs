@@ -12,6 +12,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
+use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
 use postern_model::ids::{AppId, Name, TenantId};
@@ -22,8 +23,6 @@ use postern_model::{Change, Snapshot};
 use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::devices;
-use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
 use crate::links;
@@ -37,11 +36,12 @@ use crate::store::RequestChange;
 use crate::tenants::find_group;
 use crate::vault;
 use audited::{summary, target};
-use places::{check_conflict, check_room, foreign_host};
+use places::{Taken, check_conflict, check_room};
 use refused::refused;
 use view::{Observed, view};
 
 pub(crate) use backends::{backend, backends};
+pub(crate) use places::{external_urls, own_name};
 pub(crate) use view::online_by_group;
 
 /// `app publish`.
@@ -106,19 +106,11 @@ pub(crate) fn put(
 /// Refuses places that two applications have, among all of the tenant's: for what was staged without looking.
 pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
     saml::check_all(snapshot, own_apps(snapshot, tenant))?;
-    let foreign = ForeignHosts::of(snapshot, tenant.id);
-    let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
+    let mut taken = Taken::of(snapshot, tenant.id);
     for app in own_apps(snapshot, tenant) {
         let Ok(planned) = PlannedApp::parse(app) else { continue };
-        let url = &planned.external;
-        let at = |problem: Problem| problem.about(format!("app.{}.external", app.name));
-        devices::is_taken_host(snapshot, url).map_err(at)?;
-        if let Some(other) = foreign.overlapping(url) {
-            return Err(at(foreign_host(snapshot, url, other)));
-        }
-        if let Some(other) = places.insert((url.host_pattern(), url.path.clone()), app) {
-            return Err(at(problem("app-url-conflict", format!("{url} is already published as {}", other.name))));
-        }
+        taken.check(&planned).map_err(|problem| problem.about(format!("app.{}.external", app.name)))?;
+        taken.add(&planned);
     }
     Ok(())
 }
@@ -174,6 +166,7 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         draft.request(RequestChange::AppGone(app.id));
         draft.sign(app.group, backends(&snapshot, app.group, None, Some(app.id)));
         certificates::drop_unused(&snapshot, app.certificate, app.id, &mut draft);
+        certificates::drop_places(&snapshot, app, None, &mut draft);
         draft.audit(Audit {
             action: "app.unpublish",
             tenant: Some(tenant.id),
@@ -224,8 +217,9 @@ fn store(
         saml::check(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
-    let Chosen { id, warnings: about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
+    let Chosen { id, warnings: mut about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
     app.certificate = id;
+    about_certificate.extend(certificates::for_places(control, &app, &mut draft)?);
     if draft.is_empty() && before.as_ref() == Some(&app) {
         let version = control.snapshot().version;
         return published(control, &app, &planned, version);
@@ -239,9 +233,10 @@ fn store(
         if before.group != app.group {
             draft.sign(before.group, reachable(before.group, None, Some(app.id)));
         }
-        if before.certificate != app.certificate {
+        if before.certificate != app.certificate && !certificates::is_for_place(&snapshot, before.certificate, &app) {
             certificates::drop_unused(&snapshot, before.certificate, app.id, &mut draft);
         }
+        certificates::drop_places(&snapshot, before, Some(&app), &mut draft);
     }
     drop(snapshot);
     draft.audit(Audit {
@@ -269,7 +264,8 @@ fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<
     if is_identity && in_its_group {
         return identity::check(app);
     }
-    if is_identity || in_its_group || planned.internal.host.ends_with(OWN_NAMES) {
+    let is_own = planned.places.iter().any(|place| place.internal.host.ends_with(OWN_NAMES));
+    if is_identity || in_its_group || is_own {
         let detail = "only the place to sign in is served by identity processes: postern identity publish";
         return Err(problem("identity-app-fixed", detail));
     }
@@ -300,13 +296,14 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
     if planned.settings.corporate_network != CorporateNetwork::Redirect {
         return None;
     }
-    let host = &planned.internal.host;
-    let is_there = |app: &App| {
-        let external = PlannedApp::parse(app).ok().map(|planned| planned.external)?;
+    let is_at = |host: &str, external: &ExternalUrl| {
         let below = || host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'));
-        (external.host == *host && !external.wildcard || external.wildcard && below()).then_some(())
+        *external.host == *host && !external.wildcard || external.wildcard && below()
     };
-    snapshot.apps.values().any(|app| is_there(app).is_some()).then(|| {
+    let published: Vec<ExternalUrl> = snapshot.apps.values().flat_map(|app| external_urls(snapshot, app)).collect();
+    let mut hosts = planned.places.iter().map(|place| &*place.internal.host);
+    let host = hosts.find(|host| published.iter().any(|external| is_at(host, external)));
+    host.map(|host| {
         format!(
             "{}: corporate_network=redirect has no effect, for {host} is published here, too: requests would come back",
             planned.name

@@ -218,8 +218,9 @@ impl Control {
     pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
         let name = name.into();
         let inner = self.inner.borrow();
-        let staged = inner.staged.as_ref().and_then(|staged| staged.counter(&name));
-        let last = match staged {
+        let drafted = draft.rest.counters.iter().rev().find(|(counter, _)| *counter == name).map(|(_, last)| *last);
+        let staged = || inner.staged.as_ref().and_then(|staged| staged.counter(&name));
+        let last = match drafted.or_else(staged) {
             Some(last) => last,
             None => self.store.borrow_mut().counter(&name).map_err(store_failed)?,
         };
