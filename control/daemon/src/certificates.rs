@@ -20,7 +20,7 @@ use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
 
-pub(crate) use places::{below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
+pub(crate) use places::{drop_below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
 
 /// What was asked for an application's certificate.
 pub(crate) struct Choice {

@@ -1,5 +1,7 @@
 //! Tenants, connector groups, enrolment tokens, and the list of connectors.
 
+pub(crate) mod app_suffix;
+
 use postern_model::admin::{
     Changed, ConnectorAtRelay, ConnectorView, CreateNamed, CreateToken, GroupView, Problem, TOKEN_TTL_S_DEFAULT,
     TOKEN_TTL_S_MAX, TenantView, TokenIssued,
@@ -307,6 +309,7 @@ fn tenant_view(control: &Control, tenant: &Tenant) -> Result<TenantView, Problem
         groups: as_u32(groups),
         connectors: as_u32(connectors),
         users,
+        app_suffix: tenant.app_suffix.clone(),
     })
 }
 

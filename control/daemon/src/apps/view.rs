@@ -30,6 +30,7 @@ pub(super) fn view(snapshot: &Snapshot, app: &App, observed: &Observed) -> AppVi
         name: app.name.clone(),
         external_url: app.external_url.clone(),
         internal_url: app.internal_url.clone(),
+        cname_target: cname_target(snapshot, app),
         preauth: app.preauth,
         group: tenants::group_name(snapshot, app.group),
         connectors_online: observed.online.get(&app.group).copied().unwrap_or(0),
@@ -37,6 +38,12 @@ pub(super) fn view(snapshot: &Snapshot, app: &App, observed: &Observed) -> AppVi
         settings: app.settings.clone(),
         corporate_requests: observed.corporate.get(&app.id).cloned().unwrap_or_default(),
     }
+}
+
+/// Wildcards, too, have one: in DNS it leads to the relays as every other does.
+fn cname_target(snapshot: &Snapshot, app: &App) -> Option<String> {
+    let suffix = snapshot.tenants.get(&app.id.tenant)?.app_suffix.as_deref()?;
+    Some(format!("{}.{suffix}", app.name))
 }
 
 /// Connectors online, by group.

@@ -83,18 +83,22 @@ pub(crate) fn is_for_place(snapshot: &Snapshot, id: CertificateId, app: &App) ->
 }
 
 /// The pattern of the hosts below a suffix.
-pub(crate) fn below(suffix: &str) -> String {
+fn below(suffix: &str) -> String {
     format!("*.{suffix}")
 }
 
 /// Hosts of a tenant's applications besides their external URLs, and what is there.
 fn further(snapshot: &Snapshot, tenant: TenantId, except: Option<AppId>) -> Vec<(String, String)> {
+    let suffix = snapshot.tenants.get(&tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+    let suffix = suffix.map(|suffix| (below(suffix), "where each application has its name".to_owned()));
+    of_apps(snapshot, tenant, except).into_iter().chain(suffix).collect()
+}
+
+fn of_apps(snapshot: &Snapshot, tenant: TenantId, except: Option<AppId>) -> Vec<(String, String)> {
     let own = snapshot.apps.values().filter(|app| app.id.tenant == tenant && Some(app.id) != except);
     let hosts =
         own.flat_map(|app| hosts(app).into_iter().map(move |host| (host, format!("another place of {}", app.name))));
-    let suffix = snapshot.tenants.get(&tenant).and_then(|tenant| tenant.app_suffix.as_deref());
-    let suffix = suffix.map(|suffix| (below(suffix), "where each application has its name".to_owned()));
-    hosts.chain(suffix).collect()
+    hosts.collect()
 }
 
 fn hosts(app: &App) -> BTreeSet<String> {

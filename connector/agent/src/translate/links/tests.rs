@@ -17,6 +17,7 @@ fn link(seq: u32, external: &str, internal: &str, aliases: &str) -> PublishedLin
         external_url: external.into(),
         internal_url: internal.into(),
         aliases: aliases.into(),
+        names: String::new(),
     }
 }
 
