@@ -1,5 +1,7 @@
 //! The private applications as the group's signed configuration names them: parsed once, then only looked up.
 
+mod segments;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
+use postern_model::settings::{AppSettings, BackendHttp, Segment, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -23,6 +25,7 @@ use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
 use crate::translate::links::Links;
 use crate::vault::Credentials;
+use segments::Further;
 
 /// Every application of the group.
 #[derive(Debug)]
@@ -36,13 +39,19 @@ pub(crate) struct BackendTable {
     pub(crate) links_mark: u32,
 }
 
-/// One application.
+/// One application, or a segment of one that has several.
 #[derive(Debug)]
 pub(crate) struct Backend {
     /// As configured; two backends with the same are interchangeable.
-    pub(crate) app: BackendApp,
+    pub(crate) app: Arc<BackendApp>,
+    /// Which of its segments, from 1; 0 is what its own URLs are.
+    pub(crate) segment: u16,
     pub(crate) internal: InternalUrl,
     pub(crate) external: ExternalUrl,
+    /// It is one of the hosts below a wildcard, which users' requests name.
+    pub(crate) is_below_wildcard: bool,
+    /// The application's further segments, if this is the first of several.
+    further: Option<Box<Further>>,
     /// What the backend gets as Host, if heads are translated.
     pub(crate) authority: Authority,
     /// How heads are translated, and by what rules changed.
@@ -57,8 +66,8 @@ pub(crate) struct Backend {
     pub(crate) http: BackendHttp,
     /// How users are signed on, if they are.
     pub(crate) sso: Option<Method>,
-    /// With which passwords.
-    pub(crate) credentials: Credentials,
+    /// With which passwords. They are for the origin of the application's own internal URL.
+    pub(crate) credentials: Arc<Credentials>,
     /// Of which kinds content is translated, if any is.
     pub(crate) content: Option<Kinds>,
     pub(crate) tls: Option<BackendTls>,
@@ -80,7 +89,7 @@ impl BackendTable {
     pub(crate) fn build(config: &GroupConfig, before: Option<&Self>) -> Self {
         let mut apps = HashMap::with_capacity(config.apps.len());
         for app in &config.apps {
-            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| held.app == *app);
+            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| *held.app == *app);
             match same.map_or_else(|| Backend::build(app).map(Arc::new), |held| Ok(Arc::clone(held))) {
                 Ok(backend) => {
                     apps.insert(app.id, backend);
@@ -100,28 +109,47 @@ impl Backend {
         let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
         let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
-        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         // Whom to sign on comes with each request; what else it takes must be here.
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
-        warn_of_weakness(app, &internal, &settings);
-        let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
-        let authority = authority(&internal)?;
-        let scheme = if internal.tls { "https" } else { "http" };
-        let origin = format!("{scheme}://{}", authority.as_str());
+        let credentials = Arc::new(Credentials::of(app, &internal));
+        let (app, place) = (Arc::new(app.clone()), Segment { external, internal });
+        let first = Self::at(&app, &settings, (0, place), credentials)?;
+        let further = Further::build(&first, &settings)?;
+        Ok(Self { further, ..first })
+    }
+
+    fn at(
+        app: &Arc<BackendApp>,
+        settings: &AppSettings,
+        (segment, place): (u16, Segment),
+        credentials: Arc<Credentials>,
+    ) -> Result<Self, String> {
+        let Segment { external, internal } = place;
+        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        warn_of_weakness(app, &internal, settings);
+        // Nothing is ever sent to a wildcard: what there is of it is for the hosts below.
+        let below = internal.wildcard().map(|below| InternalUrl { host: below.into(), ..internal.clone() });
+        let reached = below.as_ref().unwrap_or(&internal);
+        let tls = if internal.tls { Some(BackendTls::build(reached, settings)?) } else { None };
+        let authority = authority(reached)?;
+        let origin = origin(internal.tls, &authority);
         Ok(Self {
             authority,
-            app: app.clone(),
+            app: Arc::clone(app),
+            segment,
             external,
+            is_below_wildcard: false,
+            further: None,
             silence_max: time(settings.backend_timeout_ms),
             header_timeout: settings.limits.header_timeout_ms.map(time),
             idle_timeout: settings.limits.idle_timeout_ms.map(time),
             connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
-            sso: Method::of(&settings, &origin)?,
-            credentials: Credentials::of(app, &internal),
-            content: content::kinds(&settings, &internal),
-            translation: settings.translation,
+            sso: Method::of(settings, &origin)?,
+            credentials,
+            content: content::kinds(settings, &internal),
+            translation: settings.translation.clone(),
             internal,
             tls,
         })
@@ -135,6 +163,10 @@ impl Backend {
         let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
         published.unwrap_or_else(|| self.authority.clone())
     }
+}
+
+fn origin(tls: bool, authority: &Authority) -> String {
+    format!("{}://{}", if tls { "https" } else { "http" }, authority.as_str())
 }
 
 fn time(ms: u32) -> Duration {

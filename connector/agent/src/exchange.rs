@@ -89,7 +89,8 @@ impl Exchange {
         let pool = worker
             .pool_after(self.config, self.meta.app)
             .await
-            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
+            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?
+            .of_request(&head)?;
         let external =
             worker.with_links(|links| translate::request(&mut head, self.meta.scheme, &pool.backend, links))?;
         let content = content::request(&mut head, &pool.backend, || worker.links_mark());

@@ -2,6 +2,7 @@
 //! Those that speak HTTP/2 are shared by requests, up to what each takes.
 
 mod connect;
+mod further;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::failure::{Failed, Fault};
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
 use crate::resolve::Names;
+use further::FurtherPools;
 
 /// One worker's connections to one backend.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub(crate) struct Pool {
     connections_max: usize,
     counters: Arc<Counters>,
     built_in: Option<BuiltIn>,
+    /// Over how many workers connections are spread.
+    share: usize,
+    further: FurtherPools,
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
@@ -128,6 +133,8 @@ impl Pool {
             backend,
             counters,
             built_in,
+            share,
+            further: FurtherPools::default(),
             open: Cell::new(0),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -209,6 +216,7 @@ impl Pool {
         self.shared.borrow_mut().retain(|connection| {
             !connection.is_retired() && connection.idle_since().is_none_or(|since| at.since(since) < BACKEND_IDLE)
         });
+        self.further.sweep();
     }
 
     fn take_idle(&self, login: Option<&SsoLogin>) -> Option<Box<BackendConnection>> {

@@ -1,7 +1,7 @@
 //! New connections to a backend.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -63,10 +63,17 @@ impl Pool {
         if let Some(built_in) = &self.built_in {
             return embed::connect(built_in, &self.backend);
         }
+        if internal.wildcard().is_some() {
+            let detail = format!("{} is no host, but all that are below", internal.host);
+            return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
+        }
         let addresses = names.addresses(&internal.host).await.map_err(|error| {
             Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
                 .unprocessed()
         })?;
+        if self.backend.is_below_wildcard {
+            check_beyond(&internal.host, &addresses)?;
+        }
         let each = self.backend.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in addresses.iter() {
@@ -85,6 +92,28 @@ impl Pool {
         Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
             .await
             .map_err(|error| Failed::handshaking(&error))
+    }
+}
+
+/// Which hosts below a wildcard there are, names alone say, and users choose among these: what only this host and its links reach is
+/// not meant.
+fn check_beyond(host: &str, addresses: &[IpAddr]) -> Result<(), Failed> {
+    let Some(address) = addresses.iter().find(|address| !is_beyond(**address)) else { return Ok(()) };
+    let detail =
+        format!("{host} has the address {address}: hosts below a wildcard are neither this one nor on its link alone");
+    Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed())
+}
+
+fn is_beyond(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let is_this = address.octets()[0] == 0 || address.is_loopback();
+            !is_this && !address.is_link_local() && !address.is_multicast() && !address.is_broadcast()
+        }
+        IpAddr::V6(address) => {
+            let is_link_local = address.segments()[0] & 0xffc0 == 0xfe80;
+            !address.is_unspecified() && !address.is_loopback() && !is_link_local && !address.is_multicast()
+        }
     }
 }
 
@@ -108,6 +137,40 @@ impl Drop for Dialling {
                 Some(permit) => waiter.send(Grant::Permit(permit)),
                 None => self.0.waiters.borrow_mut().push_front(waiter),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_below_a_wildcard_are_neither_this_one_nor_its_neighbours_alone() {
+        for (address, beyond) in [
+            ("10.0.0.7", true),
+            ("192.168.1.1", true),
+            ("203.0.113.9", true),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("0.0.0.0", false),
+            ("0.1.2.3", false),
+            ("169.254.169.254", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("fe80::1", false),
+            ("febf::1", false),
+            ("ff02::1", false),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(is_beyond(address), beyond, "{address}");
+            let both = ["10.0.0.7".parse().unwrap(), address];
+            assert_eq!(check_beyond("crm.corp", &both).is_ok(), beyond, "one of several is enough: {address}");
         }
     }
 }
