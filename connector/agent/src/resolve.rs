@@ -36,7 +36,7 @@ impl Resolver {
         Ok(Self(Some(sender)))
     }
 
-    /// Knows addresses only: for the simulator.
+    /// Knows addresses only, and names that begin with one, `10-0-0-2.corp`: for the simulator.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self(None)
@@ -47,13 +47,25 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let Some(lookups) = &self.0 else { return Err(io::Error::from(io::ErrorKind::NotFound)) };
+        let Some(lookups) = &self.0 else { return without_threads(host) };
         let (reply, mut answer) = mailbox(1);
         if lookups.try_send(Lookup { host: host.into(), reply }).is_err() {
             return Err(io::Error::other("too many name look-ups are waiting"));
         }
         answer.recv().await.unwrap_or_else(|| Err(io::Error::other("the resolver ended")))
     }
+}
+
+#[cfg(not(test))]
+fn without_threads(_host: &str) -> io::Result<Vec<IpAddr>> {
+    Err(io::Error::from(io::ErrorKind::NotFound))
+}
+
+#[cfg(test)]
+fn without_threads(host: &str) -> io::Result<Vec<IpAddr>> {
+    let first = host.split('.').next().unwrap_or_default();
+    let address = first.replace('-', ".").parse().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(vec![address])
 }
 
 fn serve(lookups: &Mutex<Receiver<Lookup>>) {

@@ -6,6 +6,7 @@ mod form;
 mod http2;
 mod proven;
 mod requests;
+mod segments;
 mod sso;
 mod timeouts;
 pub(crate) mod tls;

@@ -37,7 +37,7 @@ use crate::transactions::TransactionLog;
 use crate::vault::Vault;
 use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
 
-pub(super) use backend::{answer_all, backend, read_head};
+pub(super) use backend::{answer_all, backend, backend_at, read_head};
 
 pub(super) const BACKEND: &str = "10.0.0.2:80";
 const RELAY: &str = "10.0.0.1:443";

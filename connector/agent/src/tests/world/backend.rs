@@ -8,7 +8,15 @@ use super::BACKEND;
 
 /// A backend whose connections are served by `serve`, one after the other or at once.
 pub(in crate::tests) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
-    let listener = Listener::sim(BACKEND.parse().unwrap()).unwrap();
+    backend_at(BACKEND, serve);
+}
+
+/// The same somewhere else.
+pub(in crate::tests) fn backend_at<F: Future<Output = ()> + 'static>(
+    address: &str,
+    serve: impl Fn(usize, Stream) -> F + 'static,
+) {
+    let listener = Listener::sim(address.parse().unwrap()).unwrap();
     spawn(async move {
         for number in 0.. {
             let stream = Stream::plain(listener.accept().await.unwrap());
