@@ -38,6 +38,7 @@ mod plain_http;
 mod refusals;
 mod renewal;
 mod rollout;
+mod routing;
 mod saml;
 mod scim;
 mod service_tokens;

@@ -1,5 +1,7 @@
 //! The private applications as the group's signed configuration names them: parsed once, then only looked up.
 
+mod segments;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
+use postern_model::settings::{AppSettings, BackendHttp, Segment, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -25,6 +27,7 @@ use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
 use crate::translate::links::Links;
 use crate::vault::Credentials;
+use segments::Further;
 
 /// Every application of the group.
 #[derive(Debug)]
@@ -38,13 +41,19 @@ pub(crate) struct BackendTable {
     pub(crate) links_mark: u32,
 }
 
-/// One application.
+/// One application, or a segment of one that has several.
 #[derive(Debug)]
 pub(crate) struct Backend {
     /// As configured; two backends with the same are interchangeable.
-    pub(crate) app: BackendApp,
+    pub(crate) app: Arc<BackendApp>,
+    /// Which of its segments, from 1; 0 is what its own URLs are.
+    pub(crate) segment: u16,
     pub(crate) internal: InternalUrl,
     pub(crate) external: ExternalUrl,
+    /// It is one of the hosts below a wildcard, which users' requests name.
+    pub(crate) is_below_wildcard: bool,
+    /// The application's further segments, if this is the first of several.
+    further: Option<Box<Further>>,
     /// What the backend gets as Host, if heads are translated.
     pub(crate) authority: Authority,
     /// How heads are translated, and by what rules changed.
@@ -59,8 +68,8 @@ pub(crate) struct Backend {
     pub(crate) http: BackendHttp,
     /// How users are signed on, if they are.
     pub(crate) sso: Option<Method>,
-    /// With which passwords.
-    pub(crate) credentials: Credentials,
+    /// With which passwords. They are for the origin of the application's own internal URL.
+    pub(crate) credentials: Arc<Credentials>,
     /// Of which kinds content is translated, if any is.
     pub(crate) content: Option<Kinds>,
     pub(crate) tls: Option<BackendTls>,
@@ -87,7 +96,7 @@ impl BackendTable {
     pub(crate) fn build(config: &GroupConfig, before: Option<&Self>) -> Self {
         let mut apps = HashMap::with_capacity(config.apps.len());
         for app in &config.apps {
-            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| held.app == *app);
+            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| *held.app == *app);
             match same.map_or_else(|| Backend::build(app).map(Arc::new), |held| Ok(Arc::clone(held))) {
                 Ok(backend) => {
                     apps.insert(app.id, backend);
@@ -105,26 +114,44 @@ impl BackendTable {
 impl Backend {
     fn build(app: &BackendApp) -> Result<Self, String> {
         let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
+        let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
-        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         // Whom to sign on comes with each request; what else it takes must be here.
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
-        warn_of_weakness(app, &internal, &settings);
-        let farm = Farm::build(app, &internal, &settings, |place| Self::at(app, place, &settings))?;
-        Ok(Self { farm, ..Self::at(app, internal, &settings)? })
+        let credentials = Arc::new(Credentials::of(app, &internal));
+        let (app, place) = (Arc::new(app.clone()), Segment { external, internal });
+        let farm = Farm::build(&app, &place.internal, &settings, |internal| {
+            let place = Segment { internal, ..place.clone() };
+            Self::at(&app, &settings, (0, place), Arc::clone(&credentials))
+        })?;
+        let first = Self::at(&app, &settings, (0, place), credentials)?;
+        let further = Further::build(&first, &settings)?;
+        Ok(Self { further, farm, ..first })
     }
 
-    /// The application at one place.
-    fn at(app: &BackendApp, internal: InternalUrl, settings: &AppSettings) -> Result<Self, String> {
-        let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
-        let tls = if internal.tls { Some(BackendTls::build(&internal, settings)?) } else { None };
-        let authority = authority(&internal)?;
-        let scheme = if internal.tls { "https" } else { "http" };
-        let origin = format!("{scheme}://{}", authority.as_str());
+    /// One segment of it, at one place.
+    fn at(
+        app: &Arc<BackendApp>,
+        settings: &AppSettings,
+        (segment, place): (u16, Segment),
+        credentials: Arc<Credentials>,
+    ) -> Result<Self, String> {
+        let Segment { external, internal } = place;
+        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        warn_of_weakness(app, &internal, settings);
+        // Nothing is ever sent to a wildcard: what there is of it is for the hosts below.
+        let below = internal.wildcard().map(|below| InternalUrl { host: below.into(), ..internal.clone() });
+        let reached = below.as_ref().unwrap_or(&internal);
+        let tls = if internal.tls { Some(BackendTls::build(reached, settings)?) } else { None };
+        let authority = authority(reached)?;
+        let origin = origin(internal.tls, &authority);
         Ok(Self {
             authority,
-            app: app.clone(),
+            app: Arc::clone(app),
+            segment,
             external,
+            is_below_wildcard: false,
+            further: None,
             silence_max: time(settings.backend_timeout_ms),
             header_timeout: settings.limits.header_timeout_ms.map(time),
             idle_timeout: settings.limits.idle_timeout_ms.map(time),
@@ -132,7 +159,7 @@ impl Backend {
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
             sso: Method::of(settings, &origin)?,
-            credentials: Credentials::of(app, &internal),
+            credentials,
             content: content::kinds(settings, &internal),
             translation: settings.translation.clone(),
             internal,
@@ -149,6 +176,10 @@ impl Backend {
         let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
         published.unwrap_or_else(|| self.authority.clone())
     }
+}
+
+fn origin(tls: bool, authority: &Authority) -> String {
+    format!("{}://{}", if tls { "https" } else { "http" }, authority.as_str())
 }
 
 fn time(ms: u32) -> Duration {

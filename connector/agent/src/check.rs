@@ -155,6 +155,11 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
         let seen = "this application is the process itself: there is nothing on the way to it";
         return findings.add("config", Seen::skipped(seen));
     }
+    if let Some(name) = backend.internal.wildcard() {
+        let seen =
+            format!("the internal URL is a wildcard: users choose among the hosts below {name}, and none is looked at");
+        return findings.add("config", Seen::skipped(&seen));
+    }
     let page = reach::reach(findings, backend);
     if let Some(farm) = &backend.farm {
         findings.step("members", || (members::look(farm), ()));

@@ -100,7 +100,8 @@ impl Exchange {
         let pool = worker
             .pool_after(self.config, self.meta.app)
             .await
-            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
+            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?
+            .of_request(&head)?;
         match &pool.backend.farm {
             // Boxed: few applications have one, and the task of every request would be as large.
             Some(farm) => Box::pin(self.run_in_farm(farm, &pool, head, end)).await,

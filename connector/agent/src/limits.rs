@@ -14,8 +14,9 @@
 //!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
-//! worker, each for at most the application's connect time-out. For an application at several places all of that is for each of
-//! them, at most 16.
+//! worker, each for at most the application's connect time-out. Both hold for each segment of an application by itself, for each
+//! member of a farm (at most 16), and below a wildcard for each of up to [`WILDCARD_HOSTS_MAX`] hosts: where one worker has no room
+//! for another, the request gets 503.
 
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub const CONFIG_BYTES_WAITING: usize = 64 << 20;
 
 /// Requests of one application that wait for a backend connection, per worker.
 pub const WAITERS_MAX: usize = 1024;
+/// Hosts below one wildcard that are asked for at once, per worker.
+pub const WILDCARD_HOSTS_MAX: usize = 256;
 /// A pooled backend connection unused for so long is closed: below the 75 s after which common servers close it.
 pub const BACKEND_IDLE: Duration = Duration::from_secs(60);
 /// A request waits at most so long for a configuration that came before it to be verified, or that names its application.

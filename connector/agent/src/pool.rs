@@ -1,7 +1,8 @@
 //! Connections to one backend, kept between requests: the last used is used first, so that those not needed grow old.
 //! Those that speak HTTP/2 are shared by requests, up to what each takes.
 
-mod dialling;
+mod connect;
+mod further;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,14 +11,13 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use postern_http::Limits;
 use postern_http::h1::{Inbox, ResponseParser};
 use postern_io::sync::{OneSender, oneshot};
 use postern_io::{Instant, Stream, now, timeout};
 use postern_model::settings::BackendHttp;
 use postern_tunnel::SsoLogin;
 
-use crate::backend::{Backend, HTTP2};
+use crate::backend::Backend;
 use crate::counters::Counters;
 use crate::embed::BuiltIn;
 use crate::failure::{Failed, Fault};
@@ -25,6 +25,7 @@ use crate::farm::Member;
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
 use crate::resolve::Names;
+use further::FurtherPools;
 
 /// One worker's connections to one backend.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub(crate) struct Pool {
     counters: Arc<Counters>,
     built_in: Option<BuiltIn>,
     names: Names,
+    /// Over how many workers connections are spread.
+    share: usize,
+    further: FurtherPools,
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
@@ -143,6 +147,8 @@ impl Pool {
             counters,
             built_in,
             names,
+            share,
+            further: FurtherPools::default(),
             open: Cell::new(0),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -231,6 +237,7 @@ impl Pool {
         self.shared.borrow_mut().retain(|connection| {
             !connection.is_retired() && !connection.idle_since().is_some_and(is_old) && !self.has_left(connection.peer)
         });
+        self.further.sweep();
     }
 
     fn has_left(&self, peer: Option<IpAddr>) -> bool {
@@ -291,64 +298,6 @@ impl Pool {
             }
         }
         None
-    }
-
-    async fn connect(self: &Rc<Self>, permit: Option<Permit>, wanted: Wanted<'_>) -> Result<Acquired, Failed> {
-        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
-        let longest = self.backend.connect_timeout;
-        let Ok(connected) = timeout(longest, self.connect_to_any(wanted)).await else {
-            let detail = format!("no connection within {} ms", longest.as_millis());
-            return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
-        };
-        let (stream, peer) = connected?;
-        let http2 = self.backend.http == BackendHttp::H2c || stream.tls().alpn.as_deref() == Some(HTTP2);
-        if http2 && !wanted.http1 {
-            self.speaks_http2.set(true);
-            let connection = Http2Backend::begin((stream, peer), self, permit, Counted::new(&self.counters)).await?;
-            let lease = Http2Backend::lease(&connection);
-            self.shared.borrow_mut().push(connection);
-            return Ok(Acquired::Http2(lease));
-        }
-        if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
-            let detail = "the backend does not choose h2, which backend_http=2 demands";
-            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
-        }
-        Ok(Acquired::Http1(Box::new(BackendConnection {
-            stream,
-            inbox: Inbox::default(),
-            parser: ResponseParser::new(Limits::default()),
-            reused: false,
-            busy: false,
-            login: wanted.login.cloned(),
-            peer,
-            idle_since: now(),
-            _counted: Counted::new(&self.counters),
-            permit,
-        })))
-    }
-}
-
-/// While a connection is being made that many can share.
-struct Dialling(Rc<Pool>);
-
-impl Dialling {
-    fn begin(pool: &Rc<Pool>) -> Self {
-        pool.dialling.set(true);
-        Self(Rc::clone(pool))
-    }
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        self.0.dialling.set(false);
-        self.0.has_room();
-        // Whoever still waits makes its own attempt.
-        if let Some(waiter) = self.0.next_waiter() {
-            match self.0.permit(Wanted::default()) {
-                Some(permit) => waiter.send(Grant::Permit(permit)),
-                None => self.0.waiters.borrow_mut().push_front(waiter),
-            }
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod http2;
 mod proven;
 mod requests;
 mod resolving;
+mod segments;
 mod sso;
 mod timeouts;
 pub(crate) mod tls;

@@ -2,6 +2,7 @@
 
 mod config_wait;
 mod links;
+mod pools;
 mod shared;
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +18,6 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use postern_io::mailbox::{Receiver, Sender};
 use postern_io::sync::Notify;
-use postern_io::time::timeout;
 use postern_io::{now, sleep, spawn};
 use postern_model::ids::AppId;
 use postern_service::notify::Heartbeat;
@@ -28,11 +28,10 @@ use crate::dial::{self, Order, Report, TunnelId};
 use crate::embed::BuiltIn;
 use crate::farm::looking;
 use crate::keeper::Offered;
-use crate::limits::{BACKEND_SWEEP, CONFIG_PATIENCE};
+use crate::limits::BACKEND_SWEEP;
 use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::tunnel::Tunnel;
-use config_wait::ConfigWait;
 
 pub(crate) use shared::{Shared, SharedParts, Transport};
 
@@ -150,38 +149,6 @@ impl Worker {
         let tunnels: Vec<Rc<Tunnel>> =
             self.tunnels.borrow().values().filter_map(|dialled| dialled.tunnel.clone()).collect();
         tunnels.iter().for_each(act);
-    }
-
-    /// The connections to an application's backend, by the configuration that came before the request: deciding on it
-    /// takes the keeper's thread a few milliseconds, and a long one may even arrive after what was opened behind it. None
-    /// when no configuration names the application in time.
-    pub(crate) async fn pool_after(&self, offered: Offered, app: AppId) -> Option<Rc<Pool>> {
-        let decided = || self.pool(app).filter(|_| self.decided.get() >= offered);
-        if let Some(pool) = decided() {
-            return Some(pool);
-        }
-        let waiting = ConfigWait::begin(self);
-        let waited = poll_fn(|cx| match decided() {
-            Some(pool) => Poll::Ready(pool),
-            None => {
-                waiting.register(cx.waker());
-                Poll::Pending
-            }
-        });
-        timeout(CONFIG_PATIENCE, waited).await.ok().or_else(|| self.pool(app))
-    }
-
-    /// The connections to an application's backend; none when no configuration names it.
-    pub(crate) fn pool(&self, app: AppId) -> Option<Rc<Pool>> {
-        if let Some(pool) = self.pools.borrow().get(&app) {
-            return Some(Rc::clone(pool));
-        }
-        let backend = Arc::clone(self.table.borrow().as_ref()?.apps.get(&app)?);
-        let counters = Arc::clone(&self.shared.counters);
-        let (share, names) = (self.shared.workers.len(), self.names.clone());
-        let pool = Pool::new(backend, share, counters, self.built_in.clone(), names);
-        self.pools.borrow_mut().insert(app, Rc::clone(&pool));
-        Some(pool)
     }
 
     /// The configuration in force.

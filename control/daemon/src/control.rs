@@ -219,8 +219,9 @@ impl Control {
     pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
         let name = name.into();
         let inner = self.inner.borrow();
-        let staged = inner.staged.as_ref().and_then(|staged| staged.counter(&name));
-        let last = match staged {
+        let drafted = draft.rest.counters.iter().rev().find(|(counter, _)| *counter == name).map(|(_, last)| *last);
+        let staged = || inner.staged.as_ref().and_then(|staged| staged.counter(&name));
+        let last = match drafted.or_else(staged) {
             Some(last) => last,
             None => self.store.borrow_mut().counter(&name).map_err(store_failed)?,
         };
@@ -264,7 +265,7 @@ impl Control {
     fn initialise(&self) -> anyhow::Result<()> {
         let name: Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();
-        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
+        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone(), app_suffix: None }));
         draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name, directory_sync: false }));
         draft.sign(GroupId::DEFAULT, Vec::new());
         draft.rest.counters = vec![("tenant".into(), 1), (counter("group", TenantId::DEFAULT), 1)];

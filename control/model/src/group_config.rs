@@ -30,7 +30,7 @@ pub struct GroupConfig {
     pub links: Vec<PublishedLink>,
 }
 
-/// Where an application is, inside and outside: for links that lead to it.
+/// Where an application is, inside and outside: for links that lead to it. One for each of its segments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedLink {
     /// Its id.
@@ -42,6 +42,9 @@ pub struct PublishedLink {
     /// Other names of that, as the setting `internal_aliases` has them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aliases: String,
+    /// Other names of what users open, as the setting `external_aliases` has them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub names: String,
 }
 
 /// One application as its connectors see it.
@@ -202,6 +205,7 @@ mod tests {
             external_url: "https://wiki.example.com/".into(),
             internal_url: "http://wiki/".into(),
             aliases: String::new(),
+            names: String::new(),
         };
         let linked = GroupConfig { links: vec![link], ..config(1) };
         let json = serde_json::to_string(&linked).unwrap();

@@ -4,6 +4,7 @@ mod answers;
 mod backends;
 mod body;
 mod limits;
+mod places;
 mod portal;
 mod request;
 mod saml;
@@ -27,6 +28,7 @@ pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
+pub use places::{EXTERNAL_ALIASES, PlaceSettings, SEGMENTS, Segment, external_aliases};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
@@ -80,6 +82,8 @@ pub struct AppSettings {
     pub answers: AnswerSettings,
     /// How connectors reach it: `backend_farm`, `balance…`, `health_…`, `backend_client_certificate`, `backend_sni`.
     pub backends: BackendSettings,
+    /// `external_aliases` and `segments`: where else the application is. Default nowhere.
+    pub places: PlaceSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -188,6 +192,7 @@ impl Default for AppSettings {
             translate_body: BodyTranslation::default(),
             answers: AnswerSettings::default(),
             backends: BackendSettings::default(),
+            places: PlaceSettings::default(),
         }
     }
 }
@@ -272,6 +277,7 @@ impl AppSettings {
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
             _ if self.limits.set(name, value)? => {}
+            _ if self.places.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -306,6 +312,7 @@ const NAMES: &[&[&str]] = &[
     &limits::ALL,
     &answers::ALL,
     &backends::ALL,
+    &places::ALL,
 ];
 const OWN: [&str; 10] = [
     BACKEND_TLS_VERIFY,

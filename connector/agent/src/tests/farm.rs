@@ -11,7 +11,7 @@ use postern_model::group_config::BackendApp;
 use postern_model::secret::SecretText;
 use postern_tunnel::CancelCode;
 
-use super::world::{FakeTunnel, Keys, World, answer_all, backend_at, fetch, get, read_head, request, sim};
+use super::world::{FakeTunnel, Keys, World, answer_all, fetch, get, mortal_backend, read_head, request, sim};
 use crate::backend::tests::app;
 use crate::limits::MEMBER_OUT;
 
@@ -41,8 +41,8 @@ async fn who(tunnel: &FakeTunnel, requests: usize) -> String {
 #[test]
 fn a_member_that_dies_and_comes_back_costs_no_request() {
     sim(90, async {
-        let a = backend_at(A, |_, stream| answer_all(stream, "a"));
-        let b = backend_at(B, |_, stream| answer_all(stream, "b"));
+        let a = mortal_backend(A, |_, stream| answer_all(stream, "a"));
+        let b = mortal_backend(B, |_, stream| answer_all(stream, "b"));
         let world = world(&[]).await;
         let tunnel = world.relay.tunnel();
         assert_eq!(who(&tunnel, 4).await, "abab");
@@ -50,7 +50,7 @@ fn a_member_that_dies_and_comes_back_costs_no_request() {
         reset_connections_to(B.parse().unwrap());
         assert_eq!(who(&tunnel, 6).await, "aaaaaa");
         assert_eq!(world.shared.counters.requests_moved.value(), 1, "those that follow know");
-        let b = backend_at(B, |_, stream| answer_all(stream, "b"));
+        let b = mortal_backend(B, |_, stream| answer_all(stream, "b"));
         sleep(MEMBER_OUT).await;
         assert!(who(&tunnel, 4).await.contains('b'));
         assert_eq!(world.shared.counters.requests_failed.value(), 0);
@@ -61,8 +61,8 @@ fn a_member_that_dies_and_comes_back_costs_no_request() {
 #[test]
 fn what_a_member_may_have_done_is_not_done_twice() {
     sim(91, async {
-        let a = backend_at(A, |_, stream| answer_all(stream, "a"));
-        let b = backend_at(B, |_, stream| async move {
+        let a = mortal_backend(A, |_, stream| answer_all(stream, "a"));
+        let b = mortal_backend(B, |_, stream| async move {
             read_head(&stream, &mut Vec::new()).await;
         });
         let world = world(&[]).await;
@@ -92,8 +92,8 @@ fn looks_take_a_member_out_and_bring_it_back() {
     sim(92, async {
         let (a_well, b_well) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(true)));
         let (a_is, b_is) = (Rc::clone(&a_well), Rc::clone(&b_well));
-        let a = backend_at(A, move |_, stream| looked_at(stream, "a", Rc::clone(&a_is)));
-        let b = backend_at(B, move |_, stream| looked_at(stream, "b", Rc::clone(&b_is)));
+        let a = mortal_backend(A, move |_, stream| looked_at(stream, "a", Rc::clone(&a_is)));
+        let b = mortal_backend(B, move |_, stream| looked_at(stream, "b", Rc::clone(&b_is)));
         let world = world(&[("health_check", "/healthz"), ("health_interval", "1s")]).await;
         let tunnel = world.relay.tunnel();
         assert_eq!(who(&tunnel, 4).await, "abab");
@@ -141,8 +141,8 @@ async fn answered(tunnel: &FakeTunnel, head: &RequestHead) -> (Vec<u8>, Option<S
 #[test]
 fn a_browser_stays_with_its_member_until_that_is_gone() {
     sim(93, async {
-        let a = backend_at(A, |_, stream| without_cookie(stream, "a"));
-        let b = backend_at(B, |_, stream| without_cookie(stream, "b"));
+        let a = mortal_backend(A, |_, stream| without_cookie(stream, "a"));
+        let b = mortal_backend(B, |_, stream| without_cookie(stream, "b"));
         let world = world(&[("balance", "sticky")]).await;
         let tunnel = world.relay.tunnel();
         let (first, cookie) = answered(&tunnel, &get("/")).await;
@@ -159,7 +159,7 @@ fn a_browser_stays_with_its_member_until_that_is_gone() {
         let (second, moved) = answered(&tunnel, &with_cookie(&cookie)).await;
         let moved = moved.unwrap();
         assert!(second == b"b" && moved != cookie, "{moved}");
-        let a = backend_at(A, |_, stream| without_cookie(stream, "a"));
+        let a = mortal_backend(A, |_, stream| without_cookie(stream, "a"));
         sleep(MEMBER_OUT).await;
         assert_eq!(answered(&tunnel, &with_cookie(&moved)).await, (b"b".to_vec(), None), "it does not go back");
         drop((a, b));

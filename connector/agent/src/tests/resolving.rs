@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postern_io::sleep;
 
-use super::world::{Keys, World, answer_all, backend_at, fetch, sim};
+use super::world::{Keys, World, answer_all, fetch, mortal_backend, sim};
 use crate::backend::tests::app;
 use crate::resolve::Resolver;
 use crate::resolve::tests::Script;
@@ -18,8 +18,8 @@ async fn world(script: &Arc<Script>) -> World {
 #[test]
 fn a_backend_that_moves_is_followed_and_a_busy_connection_to_where_it_was_ends() {
     sim(80, async {
-        let old = backend_at("10.0.0.5:80", |_, stream| answer_all(stream, "old"));
-        let new = backend_at("10.0.0.6:80", |_, stream| answer_all(stream, "new"));
+        let old = mortal_backend("10.0.0.5:80", |_, stream| answer_all(stream, "old"));
+        let new = mortal_backend("10.0.0.6:80", |_, stream| answer_all(stream, "new"));
         let script = Arc::new(Script::default());
         script.set("app.test", &["10.0.0.5"]);
         let world = world(&script).await;
@@ -43,7 +43,7 @@ fn a_backend_that_moves_is_followed_and_a_busy_connection_to_where_it_was_ends()
 #[test]
 fn a_backend_that_cannot_be_resolved_any_more_is_still_reached() {
     sim(81, async {
-        let there = backend_at("10.0.0.5:80", |_, stream| answer_all(stream, "there"));
+        let there = mortal_backend("10.0.0.5:80", |_, stream| answer_all(stream, "there"));
         let script = Arc::new(Script::default());
         script.set("app.test", &["10.0.0.5"]);
         let world = world(&script).await;

@@ -38,7 +38,7 @@ use crate::transactions::TransactionLog;
 use crate::vault::Vault;
 use crate::worker::{Shared, SharedParts, Transport, Worker};
 
-pub(super) use backend::{answer_all, backend, backend_at, read_head};
+pub(super) use backend::{answer_all, backend, backend_at, mortal_backend, read_head};
 pub(super) use requests::{drain, fetch, get, pattern, request};
 
 pub(super) const BACKEND: &str = "10.0.0.2:80";

@@ -95,6 +95,9 @@ impl BackendSettings {
     /// The setting when one is not.
     pub fn check_farm(&self, internal: &InternalUrl) -> Result<(), SettingInvalid> {
         let refused = |member: &InternalUrl, expected| Err(unfit(BACKEND_FARM, &member.to_string(), expected));
+        if let Some(member) = self.farm.first().filter(|_| internal.wildcard().is_some()) {
+            return refused(member, "needs an internal URL that is one place, and no wildcard");
+        }
         if let Some(other) = self.farm.iter().find(|member| member.tls != internal.tls) {
             return refused(other, "must begin as the internal URL does, with http or https");
         }
@@ -147,6 +150,9 @@ fn farm(value: &str) -> Result<Vec<InternalUrl>, SettingInvalid> {
     let mut members: Vec<InternalUrl> = Vec::new();
     for text in value.split(',').map(str::trim) {
         let member = InternalUrl::parse(text).map_err(|_| refused(FARM_EXPECTED))?;
+        if member.wildcard().is_some() {
+            return Err(refused("must have no wildcards: each member is one place"));
+        }
         if !member.path.is_empty() {
             return Err(refused("must have no paths: that of the internal URL is each member's"));
         }

@@ -8,11 +8,19 @@ use super::BACKEND;
 
 /// A backend whose connections are served by `serve`, one after the other or at once.
 pub(in crate::tests) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
-    backend_at(BACKEND, serve).detach();
+    backend_at(BACKEND, serve);
 }
 
-/// The same at another address. It listens as long as what is returned is not dropped.
+/// The same somewhere else.
 pub(in crate::tests) fn backend_at<F: Future<Output = ()> + 'static>(
+    address: &str,
+    serve: impl Fn(usize, Stream) -> F + 'static,
+) {
+    mortal_backend(address, serve).detach();
+}
+
+/// The same, for as long as what is returned is not dropped.
+pub(in crate::tests) fn mortal_backend<F: Future<Output = ()> + 'static>(
     address: &str,
     serve: impl Fn(usize, Stream) -> F + 'static,
 ) -> Task<()> {

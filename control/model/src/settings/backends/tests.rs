@@ -47,6 +47,7 @@ fn what_does_not_fit_is_refused_by_name() {
         (&[("backend_farm", "")][..], "backend_farm", "up to 15"),
         (&[("backend_farm", "b:80")][..], "backend_farm", "up to 15"),
         (&[("backend_farm", "http://b/x/")][..], "backend_farm", "no paths"),
+        (&[("backend_farm", "http://*.corp")][..], "backend_farm", "no wildcards"),
         (&[("backend_farm", "http://b,http://B:80")][..], "backend_farm", "once"),
         (&[("backend_farm", "http://identity.postern.internal")][..], "backend_farm", "Postern's own"),
         (&[("balance", "sticky")][..], "balance", "needs backend_farm"),
@@ -93,7 +94,9 @@ fn they_agree_with_the_internal_url() {
     let internal = |url: &str| InternalUrl::parse(url).unwrap();
     assert!(fits.backends.check_farm(&internal("https://a/x/")).is_ok());
     assert!(fits.backends.check_farm(&internal("https://b:8443/")).is_ok());
-    for (url, says) in [("https://b/x/", "is the internal URL"), ("http://a/", "must begin as")] {
+    for (url, says) in
+        [("https://b/x/", "is the internal URL"), ("http://a/", "must begin as"), ("https://*.corp/", "no wildcard")]
+    {
         let error = fits.backends.check_farm(&internal(url)).unwrap_err().to_string();
         assert!(error.contains(says), "{url}: {error}");
     }
