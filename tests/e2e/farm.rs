@@ -27,7 +27,7 @@ fn publish(world: &World, members: &[Nginx], settings: &[&str]) -> Client {
     let farm = members[1..].iter().map(url).collect::<Vec<_>>().join(",");
     let farm = format!("backend_farm={farm}");
     let mut more = vec!["--set", &farm];
-    more.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    more.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
     world.publish_with("app", &format!("{}/", url(&members[0])), &more).unwrap()
 }
 
