@@ -4,6 +4,7 @@ mod checks;
 mod failures;
 mod form;
 mod http2;
+mod leaving;
 mod proven;
 mod requests;
 mod segments;
