@@ -335,6 +335,41 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_application_with_a_segment_that_cannot_be_is_left_out() {
+        let by_vault = [("sso", "basic"), ("backend_plaintext", "allow")];
+        for (settings, served) in [
+            (&[("segments", "https://app1.example.com/x/=http://10.0.0.2/")][..], true),
+            (&[("segments", "https://app1.example.com/x/=http://*.corp/")], false),
+            (&[("segments", "https://*.example.com/=http://*.corp/")], true),
+            (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1/y/")], true),
+            (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1:81/")], false),
+            (&[("backend_http", "h2c"), ("segments", "https://app1.example.com/x/=https://10.0.0.1/")], false),
+        ] {
+            let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", settings)]), None);
+            assert_eq!(table.apps.len() == 1, served, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn segments_are_found_as_relays_find_them() {
+        let segments = "https://app1.example.com/a/=http://one/,https://app1.example.com/a/b/=http://two/,https://*.example.com/=http://three/";
+        let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", &[("segments", segments)])]), None);
+        let first = table.apps.values().next().unwrap();
+        for (host, path, expected) in [
+            ("app1.example.com", "/", "10.0.0.1"),
+            ("APP1.example.com", "/a", "one"),
+            ("app1.example.com", "/ab", "10.0.0.1"),
+            ("app1.example.com", "/a/b/c", "two"),
+            ("x.y.example.com", "/a/b/c", "three"),
+            ("example.com", "/a", "10.0.0.1"),
+        ] {
+            let found = first.segment_at(host, || path.into()).unwrap_or(first);
+            assert_eq!(&*found.internal.host, expected, "{host}{path}");
+        }
+        assert_eq!(first.segments().count(), 3);
+    }
+
+    #[test]
     fn what_did_not_change_is_kept() {
         let first = BackendTable::build(&config(1, vec![app(1, "http://a/", &[]), app(2, "http://b/", &[])]), None);
         let second = config(2, vec![app(1, "http://a/", &[]), app(2, "http://c/", &[])]);

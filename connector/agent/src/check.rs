@@ -11,6 +11,7 @@ mod links;
 mod members;
 mod reach;
 mod redirect;
+mod segments;
 mod sign_on;
 mod tls;
 mod trial;
@@ -158,7 +159,8 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
     if let Some(name) = backend.internal.wildcard() {
         let seen =
             format!("the internal URL is a wildcard: users choose among the hosts below {name}, and none is looked at");
-        return findings.add("config", Seen::skipped(&seen));
+        findings.add("config", Seen::skipped(&seen));
+        return segments::look(findings, backend);
     }
     let page = reach::reach(findings, backend);
     if let Some(farm) = &backend.farm {
@@ -181,6 +183,7 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
     if asked.sign_on {
         sign_on::method(findings, backend, keys, asked.login.as_deref(), page.as_ref());
     }
+    segments::look(findings, backend);
 }
 
 #[cfg(test)]

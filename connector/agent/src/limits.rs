@@ -59,7 +59,8 @@ pub const WAITERS_MAX: usize = 1024;
 pub const WILDCARD_HOSTS_MAX: usize = 256;
 /// A pooled backend connection unused for so long is closed: below the 75 s after which common servers close it.
 pub const BACKEND_IDLE: Duration = Duration::from_secs(60);
-/// A request waits at most so long for a configuration that came before it to be verified, or that names its application.
+/// A request waits at most so long for a configuration that came before it to be verified, or that names its application. As long,
+/// an application that left is there for relays' workers that do not know of it yet.
 pub const CONFIG_PATIENCE: Duration = Duration::from_secs(1);
 /// How often idle backend connections are looked at.
 pub const BACKEND_SWEEP: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ mod failures;
 mod farm;
 mod form;
 mod http2;
+mod leaving;
 mod proven;
 mod requests;
 mod resolving;

@@ -32,6 +32,7 @@ use crate::limits::BACKEND_SWEEP;
 use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::tunnel::Tunnel;
+use pools::Leaving;
 
 pub(crate) use shared::{Shared, SharedParts, Transport};
 
@@ -59,6 +60,7 @@ pub(crate) struct Worker {
     waiting_for_config: RefCell<HashMap<u64, Waker>>,
     waits_for_config: Cell<u64>,
     pools: RefCell<HashMap<AppId, Rc<Pool>>>,
+    leaving: RefCell<HashMap<AppId, Leaving>>,
     tunnels: RefCell<HashMap<TunnelId, Dialled>>,
     scratch: RefCell<Vec<u8>>,
     draining: Cell<bool>,
@@ -83,6 +85,7 @@ impl Worker {
             waiting_for_config: RefCell::default(),
             waits_for_config: Cell::default(),
             pools: RefCell::default(),
+            leaving: RefCell::default(),
             tunnels: RefCell::default(),
             scratch: RefCell::default(),
             draining: Cell::new(false),
@@ -114,7 +117,7 @@ impl Worker {
             ToWorker::Dial(order) => spawn(dial::carry_out(Rc::clone(self), order)).detach(),
             ToWorker::Decided(offered, table) => {
                 if let Some(table) = table {
-                    self.install(table);
+                    self.install(table, offered);
                 }
                 self.decided.set(self.decided.get().max(offered));
                 self.waiting_for_config.take().into_values().for_each(Waker::wake);
@@ -134,7 +137,8 @@ impl Worker {
     }
 
     /// Pools of backends that did not change stay; the others close when their last request is done.
-    fn install(self: &Rc<Self>, table: Arc<BackendTable>) {
+    fn install(self: &Rc<Self>, table: Arc<BackendTable>, offered: Offered) {
+        self.keep_leaving(&table, offered);
         let same =
             |app: &AppId, pool: &mut Rc<Pool>| table.apps.get(app).is_some_and(|new| Arc::ptr_eq(new, &pool.backend));
         self.pools.borrow_mut().retain(same);
@@ -210,6 +214,7 @@ impl Worker {
             sleep(BACKEND_SWEEP).await;
             let pools: Vec<Rc<Pool>> = self.pools.borrow().values().cloned().collect();
             pools.iter().for_each(|pool| pool.sweep());
+            self.forget_leaving();
             let this = (now(), thread_cpu());
             let permille = (this.1 - last.1).as_millis() * 1000 / this.0.since(last.0).as_millis().max(1);
             let permille = u16::try_from(permille.min(1000)).unwrap_or(1000) / 50 * 50;

@@ -9,8 +9,6 @@ mod refused;
 mod secured;
 mod view;
 
-use std::collections::BTreeMap;
-
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
 use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Tenant};

@@ -26,7 +26,7 @@ use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
 use crate::settings::{Mfa, TlsMin};
 use crate::snapshot::Snapshot;
-pub use app::PlannedApp;
+pub use app::{Place, PlannedApp};
 pub use asking::PlannedIdentity;
 use by_host::ByHost;
 pub use invalid::ConfigInvalid;

@@ -34,24 +34,28 @@ pub(crate) fn for_places(control: &Control, app: &App, draft: &mut Draft) -> Res
 pub(crate) fn drop_places(snapshot: &Snapshot, before: &App, after: Option<&App>, draft: &mut Draft) {
     let kept = after.map(hosts).unwrap_or_default();
     let others = further(snapshot, before.id.tenant, Some(before.id));
-    let is_for = |c: &Certificate, host: &str| c.hosts == [host];
-    for gone in hosts(before).iter().filter(|host| !kept.contains(*host)) {
-        if others.iter().any(|(host, _)| host == gone) {
-            continue;
-        }
-        let issued = snapshot
-            .certificates
-            .values()
-            .filter(|c| c.id.tenant == before.id.tenant && c.origin == CertificateOrigin::Issued && is_for(c, gone));
-        let shown = |id: CertificateId| {
-            let by_after = after.is_some_and(|app| app.certificate == id);
-            // The application's own one goes where it is dropped otherwise.
-            by_after || snapshot.apps.values().any(|app| app.certificate == id)
-        };
-        let unused = issued.filter(|c| !shown(c.id) && only_one_of_device_host(snapshot, c.id).is_none());
-        for certificate in unused {
-            draft.change(Change::CertificateRemoved { id: certificate.id });
-        }
+    let is_kept = |host: &String| kept.contains(host) || others.iter().any(|(other, _)| other == host);
+    let shown = after.map(|app| app.certificate);
+    for gone in hosts(before).iter().filter(|host| !is_kept(*host)) {
+        drop_host(snapshot, before.id.tenant, gone, shown, draft);
+    }
+}
+
+/// Removes the certificate that was issued for the names below a suffix that a tenant has no more.
+pub(crate) fn drop_below(snapshot: &Snapshot, tenant: TenantId, suffix: &str, draft: &mut Draft) {
+    let pattern = below(suffix);
+    if !of_apps(snapshot, tenant, None).iter().any(|(host, _)| *host == pattern) {
+        drop_host(snapshot, tenant, &pattern, None, draft);
+    }
+}
+
+/// `shown`: by the application as it is to be. Those that applications show now go where they are given up.
+fn drop_host(snapshot: &Snapshot, tenant: TenantId, host: &str, shown: Option<CertificateId>, draft: &mut Draft) {
+    let is_issued = |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Issued;
+    let issued = snapshot.certificates.values().filter(is_issued).filter(|c| c.hosts == [host]);
+    let is_shown = |id: CertificateId| shown == Some(id) || snapshot.apps.values().any(|app| app.certificate == id);
+    for certificate in issued.filter(|c| !is_shown(c.id) && only_one_of_device_host(snapshot, c.id).is_none()) {
+        draft.change(Change::CertificateRemoved { id: certificate.id });
     }
 }
 

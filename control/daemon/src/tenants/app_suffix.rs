@@ -22,7 +22,7 @@ pub(crate) fn set(
     let below = parsed(&app_suffix).map_err(|problem| problem.about("app_suffix"))?;
     let after = Tenant { app_suffix: Some(below.host.to_string()), ..tenant.clone() };
     let snapshot = control.snapshot();
-    check(&snapshot, &after, &below).map_err(|problem| problem.about("app_suffix"))?;
+    check(&snapshot, &after, &below)?;
     let mut draft = Draft::default();
     let given = (certificate_pem, key_pem);
     let chosen = certificates::for_host(control, tenant.id, &below.host_pattern(), given, &mut draft)
