@@ -101,6 +101,7 @@ impl Backend {
         let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
         settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        settings.check_proxy(&internal).map_err(|error| error.to_string())?;
         // Whom to sign on comes with each request; what else it takes must be here.
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, &settings);

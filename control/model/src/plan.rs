@@ -364,6 +364,7 @@ impl PlannedApp {
         }
         settings
             .check_backend(internal.tls)
+            .and_then(|()| settings.check_proxy(&internal))
             .and_then(|()| settings.check_preauth(app.preauth))
             .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
         Ok(Self {
