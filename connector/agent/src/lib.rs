@@ -36,6 +36,7 @@ mod pool;
 mod process;
 mod resolve;
 mod sso;
+mod timed;
 mod tls;
 mod transactions;
 mod translate;
