@@ -9,7 +9,7 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
+use postern_model::settings::{AppSettings, BackendHttp, BackendProxy, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -55,6 +55,8 @@ pub(crate) struct Backend {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
+    /// Through which it is reached, if through any.
+    pub(crate) proxy: Option<BackendProxy>,
     /// How users are signed on, if they are.
     pub(crate) sso: Option<Method>,
     /// With which passwords.
@@ -119,6 +121,7 @@ impl Backend {
             connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
+            proxy: settings.backend_proxy.clone(),
             sso: Method::of(&settings, &origin)?,
             credentials: Credentials::of(app, &internal),
             content: content::kinds(&settings, &internal),
@@ -190,7 +193,7 @@ impl BackendTls {
     }
 }
 
-fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
+pub(crate) fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| error.to_string())?;
@@ -200,7 +203,7 @@ fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
 }
 
 /// The host's own authorities (`/etc/ssl/certs`, or `SSL_CERT_FILE`), read when the first backend needs them.
-fn system_roots() -> Arc<RootCertStore> {
+pub(crate) fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     Arc::clone(ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();
@@ -234,7 +237,7 @@ impl Judge for Anybody {
 
 /// ALPN's names.
 pub(crate) const HTTP2: &[u8] = b"h2";
-const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// TLS sessions remembered per backend.
 const RESUMED_SESSIONS: usize = 32;

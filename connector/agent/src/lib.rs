@@ -34,6 +34,7 @@ pub mod limits;
 mod placement;
 mod pool;
 mod process;
+mod proxy;
 mod resolve;
 mod sso;
 mod timed;

@@ -1,10 +1,10 @@
 //! Connections to one backend, kept between requests: the last used is used first, so that those not needed grow old.
 //! Those that speak HTTP/2 are shared by requests, up to what each takes.
 
+mod connect;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -12,22 +12,24 @@ use std::task::{Context, Waker};
 use postern_http::Limits;
 use postern_http::h1::{Inbox, ResponseParser};
 use postern_io::sync::{OneSender, oneshot};
-use postern_io::{ConnectOptions, Instant, Socket, Stream, now, timeout};
+use postern_io::{Instant, Stream, now, timeout};
 use postern_model::settings::BackendHttp;
 use postern_tunnel::SsoLogin;
 
 use crate::backend::{Backend, HTTP2};
 use crate::counters::Counters;
-use crate::embed::{self, BuiltIn};
+use crate::embed::BuiltIn;
 use crate::failure::{Failed, Fault};
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
+use crate::proxy::Way;
 use crate::resolve::Names;
 
 /// One worker's connections to one backend.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
+    pub(crate) way: Way,
     connections_max: usize,
     counters: Arc<Counters>,
     built_in: Option<BuiltIn>,
@@ -119,6 +121,7 @@ impl Pool {
     /// `share`: over how many workers the backend's connections are spread.
     pub(crate) fn new(
         backend: Arc<Backend>,
+        way: Way,
         share: usize,
         counters: Arc<Counters>,
         built_in: Option<BuiltIn>,
@@ -127,6 +130,7 @@ impl Pool {
             connections_max: (backend.connections_max / share).max(1),
             speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
+            way,
             counters,
             built_in,
             open: Cell::new(0),
@@ -277,7 +281,7 @@ impl Pool {
         let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
         let Ok(connected) = timeout(longest, self.connect_to_any(names, wanted)).await else {
-            let detail = format!("no connection within {} ms", longest.as_millis());
+            let detail = format!("no connection within {} ms{}", longest.as_millis(), self.way.words());
             return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
         };
         let stream = connected?;
@@ -304,36 +308,6 @@ impl Pool {
             _counted: Counted::new(&self.counters),
             permit,
         })))
-    }
-
-    async fn connect_to_any(&self, names: &Names, wanted: Wanted<'_>) -> Result<Stream, Failed> {
-        let internal = &self.backend.internal;
-        // A program that is a backend itself has no other: it serves nobody's network.
-        if let Some(built_in) = &self.built_in {
-            return embed::connect(built_in, &self.backend);
-        }
-        let addresses = names.addresses(&internal.host).await.map_err(|error| {
-            Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
-                .unprocessed()
-        })?;
-        let each = self.backend.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses.iter() {
-            let options = ConnectOptions { timeout: each, ..ConnectOptions::default() };
-            match Socket::connect(SocketAddr::new(*address, internal.port), &options).await {
-                Ok(socket) => return self.secure(socket, wanted).await,
-                Err(error) => last = error,
-            }
-        }
-        Err(Failed::connecting(&last))
-    }
-
-    async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
-        let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
-        let config = if wanted.http1 { &tls.http1 } else { &tls.config };
-        Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
-            .await
-            .map_err(|error| Failed::handshaking(&error))
     }
 }
 

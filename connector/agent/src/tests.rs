@@ -5,6 +5,7 @@ mod failures;
 mod form;
 mod http2;
 mod proven;
+mod proxy;
 mod requests;
 mod sso;
 mod timeouts;

@@ -1,6 +1,7 @@
 //! One thread of the connector: its ring, its tunnels, its pools; and what all threads share.
 
 mod config_wait;
+mod cpu;
 mod links;
 
 use std::cell::{Cell, RefCell};
@@ -11,11 +12,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
 use postern_io::mailbox::{Receiver, Sender};
 use postern_io::sync::Notify;
 use postern_io::time::timeout;
@@ -34,11 +32,13 @@ use crate::identity::Identity;
 use crate::keeper::Offered;
 use crate::limits::{BACKEND_SWEEP, CONFIG_PATIENCE};
 use crate::pool::Pool;
+use crate::proxy::Proxies;
 use crate::resolve::{Names, Resolver};
 use crate::transactions::TransactionLog;
 use crate::tunnel::Tunnel;
 use crate::vault::Vault;
 use config_wait::ConfigWait;
+use cpu::thread_cpu;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) checks: Checks,
+    pub(crate) proxies: Proxies,
     connector: ConnectorId,
     transport: Mutex<Transport>,
     workers: Vec<Sender<ToWorker>>,
@@ -85,6 +86,7 @@ pub(crate) struct SharedParts {
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) checks: Checks,
+    pub(crate) proxies: Proxies,
     pub(crate) connector: ConnectorId,
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
@@ -100,6 +102,7 @@ impl Shared {
             sign_on: parts.sign_on,
             vault: parts.vault,
             checks: parts.checks,
+            proxies: parts.proxies,
             connector: parts.connector,
             transport: Mutex::new(parts.transport),
             loads_permille: parts.workers.iter().map(|_| AtomicU16::new(0)).collect(),
@@ -313,7 +316,8 @@ impl Worker {
         }
         let backend = Arc::clone(self.table.borrow().as_ref()?.apps.get(&app)?);
         let counters = Arc::clone(&self.shared.counters);
-        let pool = Pool::new(backend, self.shared.workers.len(), counters, self.built_in.clone());
+        let way = self.shared.proxies.way(backend.proxy.as_ref());
+        let pool = Pool::new(backend, way, self.shared.workers.len(), counters, self.built_in.clone());
         self.pools.borrow_mut().insert(app, Rc::clone(&pool));
         Some(pool)
     }
@@ -385,13 +389,6 @@ impl Worker {
             heartbeat.beat();
         }
     }
-}
-
-/// What this thread has used of its processor.
-fn thread_cpu() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Duration::ZERO };
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// A larger buffer, after a burst, is not kept.

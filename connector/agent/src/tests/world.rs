@@ -32,6 +32,7 @@ use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::keeper::{Offered, Offers};
 use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::proxy::Proxies;
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
@@ -68,7 +69,7 @@ impl World {
 
     pub(super) async fn with_sign_on(settings: &[(&str, &str)], workers: u16, by: Option<Arc<dyn SignOn>>) -> Self {
         let app = app(1, &format!("http://{BACKEND}/"), settings);
-        Self::with_app(app, workers, Keys { sign_on: by, vault: None }).await
+        Self::with_app(app, workers, Keys { sign_on: by, ..Keys::default() }).await
     }
 
     /// The application is at [`BACKEND`].
@@ -81,11 +82,12 @@ impl World {
     }
 }
 
-/// What users are signed on with.
+/// What a connector has of its own: what users are signed on with, and proxies.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) sign_on: Option<Arc<dyn SignOn>>,
     pub(super) vault: Option<Arc<Vault>>,
+    pub(super) proxies: Proxies,
 }
 
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
@@ -98,6 +100,7 @@ fn connector(app: BackendApp, offers: Arc<Offers>, keys: Keys) -> Arc<Shared> {
         sign_on: keys.sign_on,
         vault: keys.vault,
         checks: Checks::default(),
+        proxies: keys.proxies,
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],
