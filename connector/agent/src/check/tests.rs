@@ -3,6 +3,7 @@
 mod content;
 mod kerberos;
 mod passwords;
+mod proxied;
 mod wire;
 
 use std::io::{Read as _, Write as _};
