@@ -52,7 +52,8 @@ pub enum ChoiceInvalid {
 
 impl Choice {
     /// `--proxy` wins over `HTTPS_PROXY`, that over `https_proxy`; an empty one says nothing. `--no-proxy` wins over `NO_PROXY`, that
-    /// over `no_proxy`. The environment's exceptions hold for the environment's proxy alone: who says `--proxy` says it all.
+    /// over `no_proxy`. The environment's exceptions hold for the environment's proxy alone: who says `--proxy` says it all. What is on
+    /// the host itself is dialled without the environment's, as others do it: that was not said of Postern.
     ///
     /// # Errors
     /// What is said and cannot be done. It is not passed over: what should go through a proxy must not go without.
@@ -75,7 +76,7 @@ impl Choice {
         let url = ProxyUrl::parse(&proxy).map_err(|reason| ChoiceInvalid::Url { by, reason })?;
         let said = given.no_proxy.map(|list| (NO_OPTION, list.to_owned()));
         let except = except(said.or_else(|| variable(given, ["NO_PROXY", "no_proxy"])))?;
-        Ok(Some(Self { url, except, by }))
+        Ok(Some(Self { url, except: except.and_loopback(), by }))
     }
 }
 
@@ -131,6 +132,8 @@ mod tests {
         assert!(direct(None, None, "a.example") && !direct(None, Some("b.example"), "a.example"));
         assert!(direct(None, Some("b.example"), "b.example"));
         assert!(!direct(Some("http://given:1"), None, "a.example"));
+        assert!(direct(None, None, "127.0.0.1") && direct(None, Some("b.example"), "localhost"));
+        assert!(!direct(Some("http://given:1"), None, "127.0.0.1"));
         assert!(direct(Some("http://given:1"), Some("b.example"), "b.example"));
     }
 

@@ -62,10 +62,12 @@ impl NoProxy {
         self.0.iter().any(|entry| entry.port.is_none_or(|own| own == port) && entry.host.matches(&host, address))
     }
 
-    /// Whether it has no entry.
+    /// The same, and what is on the host itself.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) fn and_loopback(mut self) -> Self {
+        let loopback = ["localhost", "127.0.0.0/8", "::1"].into_iter().filter_map(Entry::parse);
+        self.0.extend(loopback);
+        self
     }
 }
 
@@ -156,6 +158,15 @@ mod tests {
         assert!(
             NoProxy::parse(&"a,".repeat(ENTRIES_MAX)).is_ok() && NoProxy::parse(&"a,".repeat(ENTRIES_MAX + 1)).is_err()
         );
+    }
+
+    #[test]
+    fn what_is_on_the_host_itself_needs_no_proxy() {
+        let list = NoProxy::default().and_loopback();
+        for host in ["localhost", "app.localhost", "127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(list.matches(host, 443), "{host}");
+        }
+        assert!(!list.matches("10.0.0.1", 443) && !list.matches("localhost.example", 443));
     }
 
     proptest! {

@@ -99,8 +99,9 @@ fn chosen(
     };
     let address = url.address.clone();
     let proxy = Proxy::new(url, &said)?;
-    let exceptions = if except.is_empty() { "" } else { ", with exceptions" };
-    let words = format!("relays are looked at through {address} ({by}){exceptions}");
+    let directly = args.relay.iter().filter(|relay| except.matches(&relay.host, relay.port));
+    let directly: String = directly.map(|relay| format!(", {relay} directly")).collect();
+    let words = format!("relays are looked at through {address} ({by}){directly}");
     Ok((words, Way { proxy: Some(Arc::new(proxy)), except }))
 }
 
@@ -222,7 +223,8 @@ mod tests {
             assert!(finding.result == StepResult::Ok && finding.seen.contains(words), "{line}: {finding:?}");
             assert_eq!(way.unwrap().to(&relay("far.example")).is_some(), finding.seen.contains("through"), "{line}");
         }
-        let (_, way) = found(&files, "--role connector", &[]);
+        let (finding, way) = found(&files, "--role connector --relay near.example:443", &[]);
+        assert!(finding.seen.ends_with(", near.example:443 directly"), "{finding:?}");
         let way = way.unwrap();
         assert!(way.to(&relay("near.example")).is_none() && way.to(&relay("far.example")).is_some());
     }
