@@ -93,7 +93,8 @@ impl<'a> Asked<'a> {
                 self.proxy.hold.refuse(Instant::now());
                 Trouble::RefusesWho
             }
-            (502..=504, _) => Trouble::LeadsNowhere { target: target(), status },
+            // Not all say 502 for it: tinyproxy says 500.
+            (500..=599, _) => Trouble::LeadsNowhere { target: target(), status },
             (_, _) => Trouble::Refuses { target: target(), status },
         };
         Err(self.proxy.failed(trouble))

@@ -118,7 +118,8 @@ fn authorization(
         (Some(ProxyLogin { user, password: Some(password) }), None) => (user, password),
         (Some(ProxyLogin { user, password: None }), None) => {
             let failure = Failure::new(format!("{by}: there is no password for {user:?}"));
-            return Err(failure.cure("give a file with it: --proxy-password-file FILE, or for a backend's proxy --backend-proxy-password-file NAME=FILE"));
+            let cure = "give a file with it: --proxy-password-file FILE, for a backend's --backend-proxy-password-file NAME=FILE";
+            return Err(failure.cure(cure));
         }
     };
     let value = basic(&user, &password).map_err(|invalid| Failure::new(format!("{by}: {invalid}")))?;

@@ -37,7 +37,7 @@ pub(in crate::commands::doctor) fn through(
             format!("the proxy {proxy} does not take the user name and the password (407)"),
             "correct the user's name or the file with the password; connectors are started anew then".into(),
         )),
-        (status @ 502..=504, _) => Err((
+        (status @ 500..=599, _) => Err((
             format!("the proxy {proxy} has no connection to {relay} ({status})"),
             "look at the proxy's log: it does not resolve the relay's name, or has no connection to it".into(),
         )),
