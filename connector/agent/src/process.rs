@@ -68,7 +68,8 @@ pub(crate) fn engine(options: &Options) -> Result<BackendKind, Failure> {
 
 /// What the options and this process's environment say about proxies.
 pub(crate) fn proxies(options: &Options) -> Result<Proxies, Failure> {
-    Proxies::load(&options.proxies, &|name| std::env::var(name).ok())
+    // What is no text is no URL either, and refused.
+    Proxies::load(&options.proxies, &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
 
 fn allowed_cpus() -> u16 {

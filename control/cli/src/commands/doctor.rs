@@ -35,7 +35,7 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, output: Output) -> Result<
     let progress = Progress { shown: common.output == Format::Table && io::stderr().is_terminal() };
     let mut examination = Examination { host: Host::this(), progress, checks: Vec::new() };
     examination.of_host(args.role);
-    let environment = |name: &str| std::env::var(name).ok();
+    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let (proxy, way) = proxy::choose(&examination.host, args, &environment);
     examination.of_role(args, common, proxy);
     if let Some(way) = way {

@@ -44,8 +44,8 @@ impl AppSettings {
 impl std::fmt::Display for BackendProxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Named(name) => name.fmt(f),
-            Self::At(address) => address.fmt(f),
+            Self::Named(name) => write!(f, "{name}"),
+            Self::At(address) => write!(f, "{address}"),
         }
     }
 }
