@@ -14,7 +14,7 @@ use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
 use crate::limits::{RELAYS_MAX, WORKERS_DEFAULT_MAX, WORKERS_MAX};
-pub use proxy::{ProxyArgs, ProxyOptions};
+pub use proxy::{ProxyArgs, ProxyAuth, ProxyOptions};
 
 /// Postern's connector: dials out to relays and carries their requests to private applications. It listens nowhere.
 #[derive(Debug, Clone, Parser)]

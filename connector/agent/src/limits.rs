@@ -103,6 +103,8 @@ pub const PROXY_LOGIN_PAUSE_MIN: Duration = Duration::from_secs(30);
 pub const PROXY_LOGIN_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// A connection through an `https://` proxy whose near side has ended waits so long for what is still on its way.
 pub const PROXY_LINGER: Duration = Duration::from_secs(10);
+/// Connections through one proxy that wait for a Kerberos ticket to it.
+pub const PROXY_TICKETS_WAITING: usize = 64;
 /// Proxies for backends that a connector knows by name.
 pub const BACKEND_PROXIES_MAX: usize = 64;
 

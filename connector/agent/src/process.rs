@@ -28,7 +28,7 @@ use crate::enrol::{self, NotEnrolled};
 use crate::identity::{self, Identity};
 use crate::keeper::{Keeper, Offers, Verifier};
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, REPORTS_MAILBOX, WORKER_MAILBOX};
-use crate::proxy::Proxies;
+use crate::proxy::{Negotiates, Proxies};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
@@ -69,7 +69,20 @@ pub(crate) fn engine(options: &Options) -> Result<BackendKind, Failure> {
 /// What the options and this process's environment say about proxies.
 pub(crate) fn proxies(options: &Options) -> Result<Proxies, Failure> {
     // What is no text is no URL either, and refused.
-    Proxies::load(&options.proxies, &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    Proxies::load(
+        &options.proxies,
+        &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+        account(options)?,
+    )
+}
+
+/// Who this is to a proxy that asks for Kerberos.
+#[cfg_attr(not(feature = "kerberos"), expect(clippy::unnecessary_wraps, reason = "with Kerberos it may fail"))]
+fn account(options: &Options) -> Result<Option<Arc<dyn Negotiates>>, Failure> {
+    #[cfg(feature = "kerberos")]
+    return options.kerberos.as_ref().map(crate::kerberos::negotiates).transpose();
+    #[cfg(not(feature = "kerberos"))]
+    return Ok(options.kerberos.as_ref().and(None));
 }
 
 fn allowed_cpus() -> u16 {

@@ -10,6 +10,7 @@ mod hold;
 pub(crate) mod ring;
 pub(crate) mod runtime;
 mod settings;
+mod who;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,16 +21,16 @@ use postern_model::settings::BackendProxy;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use zeroize::Zeroizing;
 
 use crate::backend::BackendTable;
 pub(crate) use failure::{ProxyFailed, Trouble};
 use hold::Hold;
+pub(crate) use who::{Negotiates, Who};
 
 /// A proxy, and what it is told of who asks.
 pub(crate) struct Proxy {
     pub(crate) address: ProxyAddress,
-    authorization: Option<Zeroizing<String>>,
+    who: Who,
     tls: Option<ProxyTls>,
     hold: Hold,
 }
@@ -96,7 +97,7 @@ impl Proxies {
         if let Some(proxy) = known.find(|proxy| proxy.address == *address) {
             return Way::Through(Arc::clone(proxy));
         }
-        match Proxy::new(address.clone(), None, self.roots.as_ref()) {
+        match Proxy::new(address.clone(), Who::Nobody, self.roots.as_ref()) {
             Ok(proxy) => Way::Through(Arc::new(proxy)),
             Err(why) => Way::Unknown(format!("backend_proxy={address}: {why}").into()),
         }
@@ -127,13 +128,9 @@ impl Proxy {
     ///
     /// # Errors
     /// A name that TLS cannot ask for.
-    fn new(
-        address: ProxyAddress,
-        authorization: Option<Zeroizing<String>>,
-        roots: Option<&Arc<RootCertStore>>,
-    ) -> Result<Self, String> {
+    fn new(address: ProxyAddress, who: Who, roots: Option<&Arc<RootCertStore>>) -> Result<Self, String> {
         let tls = if address.tls { Some(ProxyTls::new(&address, roots)?) } else { None };
-        Ok(Self { address, authorization, tls, hold: Hold::default() })
+        Ok(Self { address, who, tls, hold: Hold::default() })
     }
 
     /// Something is wrong with it.

@@ -7,7 +7,7 @@ use postern_http::{Limits, Method};
 use postern_model::proxy::authority;
 use zeroize::Zeroizing;
 
-use super::{Proxy, ProxyFailed, Trouble};
+use super::{Proxy, ProxyFailed, Trouble, Who};
 
 /// A tunnel that was asked for. Send [`Asked::request`], then give what comes to [`Asked::take`] until it says more than nothing.
 pub(super) struct Asked<'a> {
@@ -26,7 +26,7 @@ impl<'a> Asked<'a> {
     /// # Errors
     /// The proxy did not take the password a moment ago.
     pub(super) fn begin(proxy: &'a Proxy, host: &str, port: u16) -> Result<Self, ProxyFailed> {
-        if proxy.authorization.is_some() && proxy.hold.is_on(Instant::now()) {
+        if proxy.hold.is_on(Instant::now()) {
             return Err(proxy.failed(Trouble::Held));
         }
         let limits = Limits { head_bytes_max: HEAD_BYTES_MAX, ..Limits::default() };
@@ -34,10 +34,9 @@ impl<'a> Asked<'a> {
         Ok(Self { proxy, target: authority(host, port), parser, received: Vec::new(), bytes: 0 })
     }
 
-    /// What is to be sent.
-    pub(super) fn request(&self) -> Zeroizing<Vec<u8>> {
+    /// What is to be sent, with what [`Who`] says.
+    pub(super) fn request(&self, authorization: Option<&str>) -> Zeroizing<Vec<u8>> {
         let target = self.target.as_str();
-        let authorization = self.proxy.authorization.as_deref().map(String::as_str);
         // Room for all at once: a buffer that grows leaves copies behind.
         let room = 2 * target.len() + authorization.map_or(0, str::len) + REQUEST_ROOM;
         let mut request = Zeroizing::new(Vec::with_capacity(room));
@@ -83,13 +82,14 @@ impl<'a> Asked<'a> {
 
     fn judge(&self, status: u16) -> Result<(), ProxyFailed> {
         let target = || self.target.clone();
-        let trouble = match (status, &self.proxy.authorization) {
+        let trouble = match (status, &self.proxy.who) {
             (200..=299, _) => {
                 self.proxy.hold.take();
                 return Ok(());
             }
-            (407, None) => Trouble::AsksWho,
-            (407, Some(_)) => {
+            (407, Who::Nobody) => Trouble::AsksWho,
+            (407, Who::Negotiate(_)) => Trouble::RefusesTicket,
+            (407, Who::Basic(_)) => {
                 self.proxy.hold.refuse(Instant::now());
                 Trouble::RefusesWho
             }

@@ -46,7 +46,9 @@ fn ask(proxy: &Proxy, stream: TcpStream, host: &str, port: u16, until: Instant) 
     let mut asked = Asked::begin(proxy, host, port)?;
     let broken = |error: io::Error| proxy.failed(if is_slow(&error) { Trouble::Slow } else { Trouble::Ended });
     let mut wire = secure(proxy, Timed::new(stream, until))?;
-    wire.write_all(&asked.request()).and_then(|()| wire.flush()).map_err(broken)?;
+    let who = proxy.who.says().map_err(|trouble| proxy.failed(trouble))?;
+    let request = asked.request(who.as_deref().map(String::as_str));
+    wire.write_all(&request).and_then(|()| wire.flush()).map_err(broken)?;
     // Byte by byte: what comes behind the answer is not this one's to read.
     let mut byte = [0];
     loop {

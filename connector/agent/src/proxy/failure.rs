@@ -35,6 +35,10 @@ pub(crate) enum Trouble {
         "did not take the user name and the password: they are not tried again for a while, so that the account is not locked"
     )]
     Held,
+    #[error("does not take this connector's Kerberos ticket (407)")]
+    RefusesTicket,
+    #[error("was not asked, there is no Kerberos ticket to it: {0}")]
+    NoTicket(String),
     #[error("refuses CONNECT {target} with {status}")]
     Refuses { target: String, status: u16 },
     #[error("has no connection to {target} ({status})")]
@@ -60,6 +64,12 @@ impl Trouble {
             Self::RefusesWho | Self::Held => {
                 "correct the user's name or the file with the password, then restart this program"
             }
+            Self::RefusesTicket => {
+                "look at the proxy's log: its own key of HTTP/HOST, its rules for this account, the clocks"
+            }
+            Self::NoTicket(_) => {
+                "look at --keytab and --kerberos-principal, at the KDC, and whether it knows the proxy by that name (--proxy-spn)"
+            }
             Self::Refuses { .. } => {
                 "allow CONNECT to this host and port in the proxy's rules: many allow it to port 443 alone"
             }
@@ -78,6 +88,8 @@ impl Trouble {
             | Self::AsksWho
             | Self::RefusesWho
             | Self::Held
+            | Self::RefusesTicket
+            | Self::NoTicket(_)
             | Self::Refuses { .. }
             | Self::LeadsNowhere { .. } => false,
         }

@@ -56,7 +56,8 @@ async fn by(
             .await
             .map_err(|error| proxy.failed(Trouble::Tls(error.to_string())))?,
     };
-    stream.queue(&asked.request());
+    let who = proxy.who.says_on_ring().await.map_err(|trouble| proxy.failed(trouble))?;
+    stream.queue(&asked.request(who.as_deref().map(String::as_str)));
     loop {
         let input = stream.read().await.map_err(|_| proxy.failed(Trouble::Ended))?;
         if input.is_empty() {

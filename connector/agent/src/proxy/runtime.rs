@@ -28,7 +28,9 @@ pub(crate) async fn connect(proxy: &Proxy, host: &str, port: u16) -> Result<Box<
             Box::new(connected.map_err(|error| proxy.failed(Trouble::Tls(error.to_string())))?)
         }
     };
-    carrier.write_all(&asked.request()).await.map_err(ended)?;
+    // It waits for nothing: who runs on tokio has no account in Kerberos to ask proxies with.
+    let who = proxy.who.says().map_err(|trouble| proxy.failed(trouble))?;
+    carrier.write_all(&asked.request(who.as_deref().map(String::as_str))).await.map_err(ended)?;
     carrier.flush().await.map_err(ended)?;
     // Byte by byte: what comes behind the answer is not this one's to read.
     let mut byte = [0];

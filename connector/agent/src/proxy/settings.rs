@@ -4,36 +4,52 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postern_model::ids::Name;
-use postern_model::proxy::{Choice, Given, ProxyLogin, ProxyUrl, basic};
+use postern_model::proxy::{Choice, Given, ProxyAddress, ProxyLogin, ProxyUrl, basic};
 use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
 use postern_service::secret;
 use rustls::RootCertStore;
-use zeroize::Zeroizing;
 
-use super::{Proxies, Proxy, ToRelays};
-use crate::args::ProxyOptions;
+use super::who::Tickets;
+use super::{Negotiates, Proxies, Proxy, ToRelays, Who};
+use crate::args::{ProxyArgs, ProxyAuth, ProxyOptions};
 use crate::limits::BACKEND_PROXIES_MAX;
 
 impl Proxies {
-    /// Reads passwords and certificates. `environment` looks a variable up.
+    /// Reads passwords and certificates. `environment` looks a variable up, `account` is this program's own in Kerberos.
     ///
     /// # Errors
     /// What is said and cannot be done: nothing goes past a proxy because of a mistake.
-    pub(crate) fn load(options: &ProxyOptions, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+    pub(crate) fn load(
+        options: &ProxyOptions,
+        environment: &dyn Fn(&str) -> Option<String>,
+        account: Option<Arc<dyn Negotiates>>,
+    ) -> Result<Self, Failure> {
         let args = &options.relays;
         let roots = args.proxy_ca.as_deref().map(roots).transpose()?;
         let (proxy, no_proxy) = (args.proxy.as_deref(), args.no_proxy.as_deref());
         let chosen = Choice::make(Given { proxy, no_proxy, environment });
         let relays = match chosen.map_err(|invalid| Failure::new(invalid.to_string()))? {
             Some(Choice { url, except, by }) => {
-                let proxy = proxy_of(by, url, args.proxy_password_file.as_deref(), roots.as_ref())?;
+                let file = args.proxy_password_file.as_deref();
+                let who = match args.proxy_auth {
+                    ProxyAuth::Basic if args.proxy_spn.is_some() => {
+                        return Err(Failure::new("--proxy-spn is of use with --proxy-auth negotiate alone"));
+                    }
+                    ProxyAuth::Basic => basic_of(by, url.login, file)?,
+                    ProxyAuth::Negotiate => negotiate(&url, args, account)?,
+                };
+                let proxy = proxy_of(by, url.address, who, roots.as_ref())?;
                 tracing::info!(proxy = %proxy.address, by, "relays are dialled through a proxy");
                 Some(ToRelays { proxy, except })
             }
             None if args.proxy_password_file.is_some() => {
                 let failure = Failure::new("--proxy-password-file: no proxy is named that it could be for");
                 return Err(failure.cure("name it: --proxy http://USER@HOST:PORT"));
+            }
+            None if args.proxy_auth == ProxyAuth::Negotiate => {
+                let failure = Failure::new("--proxy-auth negotiate: no proxy is named that could be shown tickets");
+                return Err(failure.cure("name it: --proxy http://HOST:PORT"));
             }
             None => None,
         };
@@ -67,7 +83,8 @@ fn named(options: &ProxyOptions, roots: Option<&Arc<RootCertStore>>) -> Result<V
             return Err(failure.cure(format!("leave it out and give --backend-proxy-password-file {name}=FILE")));
         }
         let file = passwords.iter().position(|(of, _)| *of == name).map(|at| passwords.swap_remove(at).1);
-        let proxy = proxy_of(&by, url, file.as_deref(), roots)?;
+        let who = basic_of(&by, url.login, file.as_deref())?;
+        let proxy = proxy_of(&by, url.address, who, roots)?;
         named.push((name, proxy));
     }
     match passwords.first() {
@@ -88,25 +105,32 @@ fn split<'a>(by: &str, form: &str, given: &'a str) -> Result<(Name, &'a str), Fa
 
 fn proxy_of(
     by: &str,
-    url: ProxyUrl,
-    password: Option<&Path>,
+    address: ProxyAddress,
+    who: Who,
     roots: Option<&Arc<RootCertStore>>,
 ) -> Result<Arc<Proxy>, Failure> {
-    let authorization = authorization(by, url.login, password)?;
-    if authorization.is_some() && !url.address.tls {
-        tracing::debug!(proxy = %url.address, "the password goes to this proxy in plain text");
-    }
-    let proxy = Proxy::new(url.address, authorization, roots);
+    let proxy = Proxy::new(address, who, roots);
     proxy.map(Arc::new).map_err(|why| Failure::new(format!("{by}: {why}")))
 }
 
-fn authorization(
-    by: &str,
-    login: Option<ProxyLogin>,
-    file: Option<&Path>,
-) -> Result<Option<Zeroizing<String>>, Failure> {
+fn negotiate(url: &ProxyUrl, args: &ProxyArgs, account: Option<Arc<dyn Negotiates>>) -> Result<Who, Failure> {
+    if url.login.is_some() || args.proxy_password_file.is_some() {
+        let failure = Failure::new("--proxy-auth negotiate: a user name or password is of no use with tickets");
+        return Err(failure.cure("leave them out, or --proxy-auth"));
+    }
+    let account = account.ok_or_else(|| {
+        Failure::new(
+            "--proxy-auth negotiate needs a connector with --keytab and --kerberos-principal (docs/kerberos.md)",
+        )
+    })?;
+    let own = || format!("HTTP/{}", url.address.host);
+    let tickets = Tickets::start(account, args.proxy_spn.clone().unwrap_or_else(own));
+    tickets.map(Who::Negotiate).map_err(|error| Failure::new(format!("no thread can be started: {error}")))
+}
+
+fn basic_of(by: &str, login: Option<ProxyLogin>, file: Option<&Path>) -> Result<Who, Failure> {
     let (user, password) = match (login, file) {
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(Who::Nobody),
         (None, Some(_)) => {
             let failure = Failure::new(format!("{by}: there is a password and no user name"));
             return Err(failure.cure("name the user: http://USER@HOST:PORT"));
@@ -118,12 +142,13 @@ fn authorization(
         (Some(ProxyLogin { user, password: Some(password) }), None) => (user, password),
         (Some(ProxyLogin { user, password: None }), None) => {
             let failure = Failure::new(format!("{by}: there is no password for {user:?}"));
-            let cure = "give a file with it: --proxy-password-file FILE, for a backend's --backend-proxy-password-file NAME=FILE";
+            let cure =
+                "give a file: --proxy-password-file FILE, for a backend's --backend-proxy-password-file NAME=FILE";
             return Err(failure.cure(cure));
         }
     };
     let value = basic(&user, &password).map_err(|invalid| Failure::new(format!("{by}: {invalid}")))?;
-    Ok(Some(value))
+    Ok(Who::Basic(value))
 }
 
 fn roots(file: &Path) -> Result<Arc<RootCertStore>, Failure> {
@@ -136,15 +161,13 @@ fn roots(file: &Path) -> Result<Arc<RootCertStore>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::ProxyArgs;
     use crate::proxy::Way;
-    use postern_model::proxy::ProxyAddress;
     use postern_model::settings::BackendProxy;
 
     fn load(options: &ProxyOptions, environment: &[(&str, &str)]) -> Result<Proxies, String> {
         let look =
             |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Proxies::load(options, &look).map_err(|failure| {
+        Proxies::load(options, &look, None).map_err(|failure| {
             assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure}");
             failure.to_string()
         })
@@ -167,7 +190,10 @@ mod tests {
     }
 
     fn says(proxy: &Proxy) -> Option<&str> {
-        proxy.authorization.as_deref().map(String::as_str)
+        match &proxy.who {
+            Who::Basic(value) => Some(value.as_str()),
+            Who::Nobody | Who::Negotiate(_) => None,
+        }
     }
 
     #[test]
@@ -201,6 +227,37 @@ mod tests {
             let error = load(&relays(proxy, password), &[]).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
+    }
+
+    struct Account;
+
+    impl Negotiates for Account {
+        fn token(&self, service: &str) -> Result<Vec<u8>, String> {
+            Ok(service.as_bytes().to_vec())
+        }
+    }
+
+    #[test]
+    fn tickets_need_an_account_and_nothing_else() {
+        let options = |url: &str| {
+            let mut options = relays(Some(url), None);
+            options.relays.proxy_auth = ProxyAuth::Negotiate;
+            options
+        };
+        let load = |url: &str, account| Proxies::load(&options(url), &|_| None, account).map_err(|e| e.to_string());
+        let account = || -> Option<Arc<dyn Negotiates>> { Some(Arc::new(Account)) };
+        let loaded = load("http://proxy.corp:3128", account()).unwrap();
+        let said = loaded.of_relay("relay.example", 443).unwrap().who.says().unwrap().unwrap();
+        assert_eq!(said.as_str(), "Negotiate SFRUUC9wcm94eS5jb3Jw");
+        let mut named = options("http://10.0.0.3:3128");
+        named.relays.proxy_spn = Some(String::from("HTTP/proxy.corp"));
+        let loaded = Proxies::load(&named, &|_| None, account()).unwrap();
+        let said = loaded.of_relay("relay.example", 443).unwrap().who.says().unwrap().unwrap();
+        assert_eq!(said.as_str(), "Negotiate SFRUUC9wcm94eS5jb3Jw", "under the name that is said");
+        named.relays.proxy_auth = ProxyAuth::Basic;
+        assert!(Proxies::load(&named, &|_| None, account()).is_err());
+        assert!(load("http://proxy.corp:3128", None).unwrap_err().contains("--keytab"));
+        assert!(load("http://anna@proxy.corp:3128", account()).unwrap_err().contains("of no use"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use postern_model::proxy::ProxyUrl;
 use proptest::prelude::*;
 use rustls::{ServerConnection, StreamOwned};
+use zeroize::Zeroizing;
 
 use super::asked::{ANSWER_BYTES_MAX, Asked};
 use super::*;
@@ -16,7 +17,8 @@ use crate::tests::tls;
 /// A proxy that is told this of who asks.
 pub(crate) fn at(url: &str, authorization: Option<&str>) -> Proxy {
     let address = ProxyAddress::parse(url).unwrap();
-    Proxy::new(address, authorization.map(|value| Zeroizing::new(value.to_owned())), None).unwrap()
+    let who = authorization.map_or(Who::Nobody, |value| Who::Basic(Zeroizing::new(value.to_owned())));
+    Proxy::new(address, who, None).unwrap()
 }
 
 /// One on the way to relays.
@@ -34,8 +36,11 @@ fn answered(proxy: &Proxy, answer: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
 
 #[test]
 fn what_is_asked_names_the_host_and_who_asks() {
-    let request =
-        |proxy: &Proxy, host: &str| String::from_utf8(Asked::begin(proxy, host, 443).unwrap().request().to_vec());
+    let request = |proxy: &Proxy, host: &str| {
+        let who = proxy.who.says().unwrap();
+        let request = Asked::begin(proxy, host, 443).unwrap().request(who.as_deref().map(String::as_str));
+        String::from_utf8(request.to_vec())
+    };
     let known = request(&at("http://proxy:3128", WHO), "relay.example").unwrap();
     assert!(known.starts_with("CONNECT relay.example:443 HTTP/1.1\r\nHost: relay.example:443\r\n"), "{known}");
     assert!(known.ends_with("\r\nProxy-Authorization: Basic YW5uYTpodW50ZXIy\r\n\r\n"), "{known}");
@@ -207,12 +212,12 @@ fn a_proxy_in_tls_must_be_who_it_says() {
     });
     let address = ProxyUrl::parse(&format!("https://127.0.0.1:{port}")).unwrap().address;
     let roots = crate::backend::own_roots(&pem).unwrap();
-    let trusted = Proxy::new(address.clone(), None, Some(&roots)).unwrap();
+    let trusted = Proxy::new(address.clone(), Who::Nobody, Some(&roots)).unwrap();
     let mut wire = blocking::connect(&trusted, "relay.example", 443, soon()).unwrap();
     assert_eq!(heard(&mut *wire), "beyond: hello");
     let (_, other) = tls::server(&["127.0.0.1"], 4000);
     let roots = crate::backend::own_roots(&other).unwrap();
-    let stranger = Proxy::new(address, None, Some(&roots)).unwrap();
+    let stranger = Proxy::new(address, Who::Nobody, Some(&roots)).unwrap();
     let failed = blocking::connect(&stranger, "relay.example", 443, soon()).map(drop).unwrap_err();
     assert!(matches!(failed.trouble, Trouble::Tls(_)), "{failed}");
 }

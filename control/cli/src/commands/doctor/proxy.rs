@@ -62,6 +62,8 @@ struct Said {
     ca: Option<PathBuf>,
     /// The connector's settings that named the proxy.
     by_file: Option<PathBuf>,
+    /// The proxy is shown Kerberos tickets.
+    negotiates: bool,
 }
 
 /// Which proxy is used. No way where what is said cannot be done: the connector would not start either.
@@ -71,7 +73,7 @@ pub(super) fn choose(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Finding, Option<Way>) {
     match chosen(host, args, environment) {
-        Ok((words, way)) => (Finding::ok(CHECK, words), Some(way)),
+        Ok(found) => found,
         Err(why) => (Finding::fail(CHECK, why, "correct it: a connector with these settings does not start"), None),
     }
 }
@@ -80,7 +82,7 @@ fn chosen(
     host: &Host,
     args: &DoctorArgs,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<(String, Way), String> {
+) -> Result<(Finding, Option<Way>), String> {
     let said = Said::of(host, args)?;
     let given = Given { proxy: said.proxy.as_deref(), no_proxy: said.no_proxy.as_deref(), environment };
     let choice = Choice::make(given).map_err(|invalid| invalid.to_string())?;
@@ -90,7 +92,7 @@ fn chosen(
         } else {
             "none is named by options, the connector's settings or HTTPS_PROXY, and none is used"
         };
-        return Ok((words.into(), Way::default()));
+        return Ok((Finding::ok(CHECK, words), Some(Way::default())));
     };
     let by = match (&said.by_file, by) {
         (Some(file), "--proxy") => file.display().to_string(),
@@ -98,11 +100,18 @@ fn chosen(
         (_, variable) => format!("{variable} of this shell; a unit has an environment of its own"),
     };
     let address = url.address.clone();
+    if said.negotiates {
+        let seen = format!(
+            "relays are dialled through {address} ({by}) with Kerberos tickets, which this command has none of"
+        );
+        let cure = "look at the connector's log: it names what is wrong with the proxy or the ticket";
+        return Ok((Finding::warn(CHECK, seen, cure), None));
+    }
     let proxy = Proxy::new(url, &said)?;
     let directly = args.relay.iter().filter(|relay| except.matches(&relay.host, relay.port));
     let directly: String = directly.map(|relay| format!(", {relay} directly")).collect();
     let words = format!("relays are looked at through {address} ({by}){directly}");
-    Ok((words, Way { proxy: Some(Arc::new(proxy)), except }))
+    Ok((Finding::ok(CHECK, words), Some(Way { proxy: Some(Arc::new(proxy)), except })))
 }
 
 impl Said {
@@ -114,6 +123,7 @@ impl Said {
             password_file: args.proxy_password_file.clone(),
             ca: args.proxy_ca.clone(),
             by_file: None,
+            negotiates: false,
         };
         let packaged = || (args.role == Some(Role::Connector)).then(|| host.at(PACKAGED)).filter(|file| file.exists());
         let Some(file) = args.config.clone().or_else(packaged) else { return Ok(said) };
@@ -130,6 +140,7 @@ impl Said {
             said.proxy = value("proxy")?;
             said.by_file = said.proxy.is_some().then(|| file.clone());
         }
+        said.negotiates = args.proxy_password_file.is_none() && value("proxy-auth")?.as_deref() == Some("negotiate");
         said.no_proxy = said.no_proxy.or(value("no-proxy")?);
         said.password_file = said.password_file.or(value("proxy-password-file")?.map(PathBuf::from));
         said.ca = said.ca.or(value("proxy-ca")?.map(PathBuf::from));
@@ -245,6 +256,9 @@ mod tests {
         }
         let (finding, _) = found(&[(PACKAGED, "proxy = \"http://anna:hunter2@p:1\n")], "--role connector", &[]);
         assert!(finding.failed() && finding.seen.contains("not TOML"), "{finding:?}");
+        let tickets = "proxy = \"http://p:1\"\nproxy-auth = \"negotiate\"\n";
+        let (finding, way) = found(&[(PACKAGED, tickets)], "--role connector", &[]);
+        assert!(finding.result == StepResult::Warn && way.is_none(), "{finding:?}");
         let (finding, _) = found(&[(PACKAGED, "proxy = 7\n")], "--role connector", &[]);
         assert!(finding.failed() && finding.seen.contains("`proxy` must be text"), "{finding:?}");
     }
