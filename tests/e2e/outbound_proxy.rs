@@ -113,7 +113,7 @@ fn who_has_no_other_way_out_goes_through_the_proxy() {
     let wrong = scene.password("guessed-wrong-1");
     let file = wrong.to_str().unwrap().to_owned();
     scene.connector(&["--proxy", &url, "--proxy-password-file", &file]);
-    scene.said("does not take the user name and the password (407)");
+    scene.said("does not take the user name and the password (401)");
     scene.said("are not tried again for a while");
     assert!(!scene.world.logs().contains("guessed-wrong-1"), "passwords are not logged");
     let said = scene.doctor(&["--proxy", &url, "--proxy-password-file", &file]);

@@ -88,10 +88,11 @@ impl<'a> Asked<'a> {
                 return Ok(());
             }
             (407, Who::Nobody) => Trouble::AsksWho,
-            (407, Who::Negotiate(_)) => Trouble::RefusesTicket,
-            (407, Who::Basic(_)) => {
+            // tinyproxy says 401 to a wrong password.
+            (401 | 407, Who::Negotiate(_)) => Trouble::RefusesTicket(status),
+            (401 | 407, Who::Basic(_)) => {
                 self.proxy.hold.refuse(Instant::now());
-                Trouble::RefusesWho
+                Trouble::RefusesWho(status)
             }
             // Not all say 502 for it: tinyproxy says 500.
             (500..=599, _) => Trouble::LeadsNowhere { target: target(), status },

@@ -29,14 +29,14 @@ pub(crate) enum Trouble {
     TooMuch,
     #[error("wants a user name and a password (407)")]
     AsksWho,
-    #[error("does not take the user name and the password (407)")]
-    RefusesWho,
+    #[error("does not take the user name and the password ({0})")]
+    RefusesWho(u16),
     #[error(
         "did not take the user name and the password: they are not tried again for a while, so that the account is not locked"
     )]
     Held,
-    #[error("does not take this connector's Kerberos ticket (407)")]
-    RefusesTicket,
+    #[error("does not take this connector's Kerberos ticket ({0})")]
+    RefusesTicket(u16),
     #[error("was not asked, there is no Kerberos ticket to it: {0}")]
     NoTicket(String),
     #[error("refuses CONNECT {target} with {status}")]
@@ -61,10 +61,10 @@ impl Trouble {
             Self::AsksWho => {
                 "name who asks (http://USER@HOST:PORT) and give the password in a file, or let this host through without"
             }
-            Self::RefusesWho | Self::Held => {
+            Self::RefusesWho(_) | Self::Held => {
                 "correct the user's name or the file with the password, then restart this program"
             }
-            Self::RefusesTicket => {
+            Self::RefusesTicket(_) => {
                 "look at the proxy's log: its own key of HTTP/HOST, its rules for this account, the clocks"
             }
             Self::NoTicket(_) => {
@@ -86,9 +86,9 @@ impl Trouble {
             Self::NotHttp(_)
             | Self::TooMuch
             | Self::AsksWho
-            | Self::RefusesWho
+            | Self::RefusesWho(_)
             | Self::Held
-            | Self::RefusesTicket
+            | Self::RefusesTicket(_)
             | Self::NoTicket(_)
             | Self::Refuses { .. }
             | Self::LeadsNowhere { .. } => false,

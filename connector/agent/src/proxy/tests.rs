@@ -71,7 +71,10 @@ fn others_are_told_apart() {
     let target = || String::from("relay.example:443");
     for (who, answer, trouble) in [
         (None, "HTTP/1.1 407 Who\r\n\r\n", Trouble::AsksWho),
-        (WHO, "HTTP/1.1 407 Who\r\nContent-Length: 9\r\n\r\n<html>", Trouble::RefusesWho),
+        (WHO, "HTTP/1.1 407 Who\r\nContent-Length: 9\r\n\r\n<html>", Trouble::RefusesWho(407)),
+        (WHO, "HTTP/1.0 401 Unauthorized\r\n\r\n", Trouble::RefusesWho(401)),
+        (None, "HTTP/1.1 401 Unauthorized\r\n\r\n", Trouble::Refuses { target: target(), status: 401 }),
+        (None, "HTTP/1.1 500 Unable to connect\r\n\r\n", Trouble::LeadsNowhere { target: target(), status: 500 }),
         (None, "HTTP/1.1 403 No\r\n\r\n", Trouble::Refuses { target: target(), status: 403 }),
         (
             None,
@@ -121,7 +124,7 @@ fn an_answer_without_end_is_cut() {
 #[test]
 fn a_password_that_was_not_taken_rests() {
     let proxy = at("http://proxy:3128", WHO);
-    assert_eq!(answered(&proxy, b"HTTP/1.1 407 Who\r\n\r\n"), Err(Trouble::RefusesWho));
+    assert_eq!(answered(&proxy, b"HTTP/1.1 407 Who\r\n\r\n"), Err(Trouble::RefusesWho(407)));
     let held = Asked::begin(&proxy, "relay.example", 443).map(drop).unwrap_err();
     assert!(held.trouble == Trouble::Held && held.to_string().contains("http://proxy:3128"), "{held}");
     let unknown = at("http://proxy:3128", None);

@@ -33,8 +33,9 @@ pub(in crate::commands::doctor) fn through(
             format!("the proxy {proxy} wants a user name and a password (407)"),
             "--proxy http://USER@HOST:PORT with --proxy-password-file, or let this host through without, for this relay".into(),
         )),
-        (407, Some(_)) => Err((
-            format!("the proxy {proxy} does not take the user name and the password (407)"),
+        // tinyproxy says 401.
+        (status @ (401 | 407), Some(_)) => Err((
+            format!("the proxy {proxy} does not take the user name and the password ({status})"),
             "correct the user's name or the file with the password; connectors are started anew then".into(),
         )),
         (status @ 500..=599, _) => Err((
@@ -97,6 +98,7 @@ mod tests {
             ("HTTP/1.1 200 Connection established\r\n\r\n", "anna:hunter2@", None),
             ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "", Some("wants a user name")),
             ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "anna:hunter2@", Some("does not take")),
+            ("HTTP/1.0 401 Unauthorized\r\n\r\n", "anna:hunter2@", Some("does not take")),
             ("HTTP/1.1 403 Forbidden\r\n\r\n", "", Some("refuses CONNECT relay.test:443 with 403")),
             ("HTTP/1.1 504 Gateway Timeout\r\n\r\n", "", Some("no connection to relay.test:443 (504)")),
             ("SSH-2.0-x\r\n\r\n", "", Some("not HTTP")),
