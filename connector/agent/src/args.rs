@@ -56,7 +56,7 @@ pub struct Args {
     /// On the way to relays.
     #[command(flatten)]
     pub proxy: ProxyArgs,
-    /// A proxy for applications with backend_proxy=NAME: http://[USER@]HOST:PORT or https://
+    /// A proxy for applications with `backend_proxy=NAME`: `http://[USER@]HOST:PORT` or https://
     #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
     pub backend_proxy: Vec<String>,
     /// A file with the password of that proxy's USER

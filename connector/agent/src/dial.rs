@@ -17,7 +17,8 @@ use rustls_pki_types::ServerName;
 use crate::args::RelayAddress;
 use crate::limits::{ADDRESSES_TRIED_MAX, DIAL_TIMEOUT};
 use crate::placement::{Dial, Known, Placement, Verdict};
-use crate::proxy::{self, Proxy, ProxyFailed};
+use crate::proxy::ring::{self, Beyond};
+use crate::proxy::{Proxy, ProxyFailed};
 use crate::tls::{Expected, RelayRefused, TUNNEL_ALPN, client_config};
 use crate::tunnel::{Ended, Tunnel};
 use crate::worker::{Shared, ToWorker, Transport, Worker};
@@ -208,7 +209,8 @@ async fn dial(worker: &Worker, order: &Order) -> io::Result<Stream> {
     let Some(by) = worker.shared.proxies.of_relay(&relay.host, relay.port) else {
         return dial_directly(worker, order).await;
     };
-    let stream = proxy::ring::connect(by, &worker.names, &relay.host, relay.port, DIAL_TIMEOUT).await?;
+    let beyond = Beyond { host: &relay.host, port: relay.port, tls: true };
+    let stream = ring::connect(by, &worker.names, beyond, DIAL_TIMEOUT).await?;
     timeout(DIAL_TIMEOUT, secure(worker, order, stream)).await.unwrap_or_else(|_| Err(no_tunnel_within(DIAL_TIMEOUT)))
 }
 

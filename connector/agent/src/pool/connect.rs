@@ -9,7 +9,8 @@ use postern_io::{ConnectOptions, Socket, Stream};
 use super::{Pool, Wanted};
 use crate::embed;
 use crate::failure::{Failed, Fault};
-use crate::proxy::{self, Way};
+use crate::proxy::Way;
+use crate::proxy::ring::{self, Beyond};
 use crate::resolve::Names;
 
 impl Pool {
@@ -23,7 +24,8 @@ impl Pool {
             Way::Direct => {}
             Way::Through(by) => {
                 let patience = self.backend.connect_timeout;
-                let connected = proxy::ring::connect(by, names, &internal.host, internal.port, patience).await;
+                let beyond = Beyond { host: &internal.host, port: internal.port, tls: self.backend.tls.is_some() };
+                let connected = ring::connect(by, names, beyond, patience).await;
                 return self.secure(connected.map_err(|failed| Failed::through_proxy(&failed))?, wanted).await;
             }
             Way::Unknown(why) => return Err(Failed::new(Fault::ConfigMissing, &**why).unprocessed()),

@@ -28,18 +28,15 @@ async fn carry(outer: Stream, far: Stream) {
     }
 }
 
-/// Until `from` ends; both are given up when one of them fails.
+/// Until one of them ends. An end and a failure are the same to the TLS within: it has an end of its own, and tells them apart.
 async fn copy(from: Stream, to: Stream) {
     loop {
         match from.read().await {
-            Ok(bytes) if bytes.is_empty() => return to.finish(),
-            Ok(bytes) => to.queue_bytes(&bytes),
-            Err(_) => break,
+            Ok(bytes) if !bytes.is_empty() => to.queue_bytes(&bytes),
+            Ok(_) | Err(_) => return to.finish(),
         }
         if to.writable().await.is_err() {
-            break;
+            return from.abort();
         }
     }
-    from.abort();
-    to.abort();
 }

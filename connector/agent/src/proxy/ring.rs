@@ -11,13 +11,21 @@ use super::{Proxy, ProxyFailed, Trouble, bridge};
 use crate::limits::ADDRESSES_TRIED_MAX;
 use crate::resolve::Names;
 
-/// A connection to `host` by way of the proxy, on which nothing was said yet. At each of the proxy's addresses it takes an equal
+/// Who is reached by way of a proxy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beyond<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    /// TLS is begun with them next.
+    pub(crate) tls: bool,
+}
+
+/// A connection to them by way of the proxy, on which nothing was said yet. At each of the proxy's addresses it takes an equal
 /// part of `patience`, name resolution apart.
 pub(crate) async fn connect(
     proxy: &Proxy,
     names: &Names,
-    host: &str,
-    port: u16,
+    beyond: Beyond<'_>,
     patience: Duration,
 ) -> Result<Stream, ProxyFailed> {
     let unknown = |error: std::io::Error| {
@@ -29,7 +37,7 @@ pub(crate) async fn connect(
     let mut last = proxy.failed(Trouble::Unreachable(String::from("its name has no address")));
     for address in addresses.iter().take(tried) {
         let address = SocketAddr::new(*address, proxy.address.port);
-        match timeout(each, by(proxy, address, host, port, each)).await {
+        match timeout(each, by(proxy, address, beyond, each)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(failed)) if failed.trouble.is_of_the_address() => last = failed,
             Ok(Err(failed)) => return Err(failed),
@@ -39,14 +47,8 @@ pub(crate) async fn connect(
     Err(last)
 }
 
-async fn by(
-    proxy: &Proxy,
-    address: SocketAddr,
-    host: &str,
-    port: u16,
-    patience: Duration,
-) -> Result<Stream, ProxyFailed> {
-    let mut asked = Asked::begin(proxy, host, port)?;
+async fn by(proxy: &Proxy, address: SocketAddr, beyond: Beyond<'_>, patience: Duration) -> Result<Stream, ProxyFailed> {
+    let mut asked = Asked::begin(proxy, beyond.host, beyond.port)?;
     let unreachable = |error: std::io::Error| proxy.failed(Trouble::Unreachable(error.to_string()));
     let options = ConnectOptions { timeout: patience, ..ConnectOptions::default() };
     let socket = Socket::connect(address, &options).await.map_err(unreachable)?;
@@ -65,7 +67,8 @@ async fn by(
         }
         if let Some(rest) = asked.take(&input)? {
             stream.unread(&rest);
-            return if proxy.tls.is_some() { bridge::plain(stream).map_err(unreachable) } else { Ok(stream) };
+            let within = proxy.tls.is_some() && beyond.tls;
+            return if within { bridge::plain(stream).map_err(unreachable) } else { Ok(stream) };
         }
     }
 }

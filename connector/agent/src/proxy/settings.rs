@@ -311,7 +311,7 @@ mod tests {
         std::fs::write(&file, "no certificate\n").unwrap();
         assert!(with_ca().unwrap_err().contains("it has no certificate"));
         let key = rcgen::KeyPair::generate().unwrap();
-        let ca = rcgen::CertificateParams::new(vec!["p".into()]).unwrap().self_signed(&key).unwrap();
+        let ca = rcgen::CertificateParams::new(vec!["p".to_owned()]).unwrap().self_signed(&key).unwrap();
         std::fs::write(&file, ca.pem()).unwrap();
         assert!(with_ca().unwrap().of_relay("r", 1).unwrap().tls.is_some());
     }

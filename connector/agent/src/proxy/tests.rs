@@ -5,13 +5,17 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postern_io::{Runtime, RuntimeOptions};
 use postern_model::proxy::ProxyUrl;
 use proptest::prelude::*;
 use rustls::{ServerConnection, StreamOwned};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
 use super::asked::{ANSWER_BYTES_MAX, Asked};
+use super::ring::Beyond;
 use super::*;
+use crate::resolve::{Names, Resolver};
 use crate::tests::tls;
 
 /// A proxy that is told this of who asks.
@@ -205,15 +209,56 @@ fn what_comes_behind_the_answer_is_for_who_asked() {
     assert_eq!(heard(&mut *wire), "beyond: hello");
 }
 
-#[test]
-fn a_proxy_in_tls_must_be_who_it_says() {
+#[tokio::test]
+async fn programs_on_tokio_go_the_same_way() {
+    let port = server(|mut stream| echoes(&mut stream));
+    let proxy = at(&format!("http://127.0.0.1:{port}"), WHO);
+    let mut carrier = runtime::connect(&proxy, "relay.example", 443).await.unwrap();
+    carrier.write_all(b"hello").await.unwrap();
+    let mut heard = [0; 13];
+    carrier.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"beyond: hello");
+}
+
+/// One that speaks TLS, and the certificate of its authority.
+fn in_tls() -> (ProxyAddress, String) {
     let (config, pem) = tls::server(&["127.0.0.1"], 4000);
     let config = Arc::new(config);
     let port = server(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         echoes(&mut StreamOwned::new(connection, stream));
     });
-    let address = ProxyUrl::parse(&format!("https://127.0.0.1:{port}")).unwrap().address;
+    (ProxyUrl::parse(&format!("https://127.0.0.1:{port}")).unwrap().address, pem)
+}
+
+/// With TLS to come within, and without.
+#[test]
+fn a_ring_goes_through_a_proxy_in_tls() {
+    let (address, pem) = in_tls();
+    for tls in [true, false] {
+        let roots = crate::backend::own_roots(&pem).unwrap();
+        let proxy = Proxy::new(address.clone(), Who::Nobody, Some(&roots)).unwrap();
+        let heard = Runtime::new(RuntimeOptions::default()).unwrap().run(async move {
+            let names = Names::new(Resolver::none());
+            let beyond = Beyond { host: "relay.example", port: 443, tls };
+            let stream = ring::connect(&proxy, &names, beyond, Duration::from_secs(10)).await.unwrap();
+            assert_eq!(stream.tls().version.is_none(), tls, "TLS begins on what is plain");
+            stream.queue(b"hello");
+            let mut heard = Vec::new();
+            while heard.len() < 13 {
+                let bytes = stream.read().await.unwrap();
+                assert!(!bytes.is_empty(), "{heard:?}");
+                heard.extend_from_slice(&bytes);
+            }
+            heard
+        });
+        assert_eq!(heard.unwrap(), b"beyond: hello");
+    }
+}
+
+#[test]
+fn a_proxy_in_tls_must_be_who_it_says() {
+    let (address, pem) = in_tls();
     let roots = crate::backend::own_roots(&pem).unwrap();
     let trusted = Proxy::new(address.clone(), Who::Nobody, Some(&roots)).unwrap();
     let mut wire = blocking::connect(&trusted, "relay.example", 443, soon()).unwrap();
