@@ -34,6 +34,7 @@ mod malformed;
 mod messages;
 mod network;
 mod observability;
+mod outbound_proxy;
 mod plain_http;
 mod refusals;
 mod renewal;

@@ -11,7 +11,7 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp, Segment, TranslationSettings};
+use postern_model::settings::{AppSettings, BackendHttp, BackendProxy, Segment, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -66,6 +66,8 @@ pub(crate) struct Backend {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
+    /// Through which it is reached, if through any.
+    pub(crate) proxy: Option<BackendProxy>,
     /// How users are signed on, if they are.
     pub(crate) sso: Option<Method>,
     /// With which passwords. They are for the origin of the application's own internal URL.
@@ -138,6 +140,7 @@ impl Backend {
     ) -> Result<Self, String> {
         let Segment { external, internal } = place;
         settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        settings.check_proxy(&internal).map_err(|error| error.to_string())?;
         warn_of_weakness(app, &internal, settings);
         // Nothing is ever sent to a wildcard: what there is of it is for the hosts below.
         let below = internal.wildcard().map(|below| InternalUrl { host: below.into(), ..internal.clone() });
@@ -158,6 +161,7 @@ impl Backend {
             connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
+            proxy: settings.backend_proxy.clone(),
             sso: Method::of(settings, &origin)?,
             credentials,
             content: content::kinds(settings, &internal),
@@ -245,7 +249,7 @@ impl BackendTls {
     }
 }
 
-fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
+pub(crate) fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| error.to_string())?;
@@ -255,7 +259,7 @@ fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
 }
 
 /// The host's own authorities (`/etc/ssl/certs`, or `SSL_CERT_FILE`), read when the first backend needs them.
-fn system_roots() -> Arc<RootCertStore> {
+pub(crate) fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     Arc::clone(ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();
@@ -289,7 +293,7 @@ impl Judge for Anybody {
 
 /// ALPN's names.
 pub(crate) const HTTP2: &[u8] = b"h2";
-const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// TLS sessions remembered per backend.
 const RESUMED_SESSIONS: usize = 32;
@@ -341,6 +345,8 @@ pub(crate) mod tests {
             (&[("segments", "https://app1.example.com/x/=http://10.0.0.2/")][..], true),
             (&[("segments", "https://app1.example.com/x/=http://*.corp/")], false),
             (&[("segments", "https://*.example.com/=http://*.corp/")], true),
+            (&[("segments", "https://*.example.com/=http://*.corp/"), ("backend_proxy", "corp")], false),
+            (&[("segments", "https://*.example.com/=http://corp/"), ("backend_proxy", "corp")], true),
             (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1/y/")], true),
             (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1:81/")], false),
             (&[("backend_http", "h2c"), ("segments", "https://app1.example.com/x/=https://10.0.0.1/")], false),

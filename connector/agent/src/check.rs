@@ -36,6 +36,7 @@ use postern_tunnel::{Check, CheckAnswer};
 use crate::backend::{Backend, BackendTable};
 use crate::embed::is_built_in;
 use crate::limits::{CHECK_PAUSE, CHECKS_MAX};
+use crate::proxy::Way;
 use crate::tunnel::Tunnel;
 use crate::vault::Vault;
 use findings::{Findings, Seen};
@@ -81,11 +82,12 @@ impl Drop for Place {
     }
 }
 
-/// What signs users on, as a check sees it.
+/// What a connector has of its own, as a check sees it: what signs users on, and the way to the backend.
 #[derive(Default)]
 struct Keys {
     account: Option<Arc<dyn Account>>,
     vault: Option<Arc<Vault>>,
+    way: Way,
 }
 
 /// Begins a check. Its answer goes where the question came from.
@@ -125,7 +127,8 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     };
     sleep_until(worker.shared.checks.turn(check.app, now())).await;
     let backend = Arc::clone(&pool.backend);
-    let keys = Keys { account: worker.shared.checks.account.clone(), vault: worker.shared.vault.clone() };
+    let account = worker.shared.checks.account.clone();
+    let keys = Keys { account, vault: worker.shared.vault.clone(), way: pool.way.clone() };
     let table = worker.table();
     let findings = Arc::new(Findings::default());
     let (done, mut ended) = mailbox(1);
@@ -160,11 +163,11 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
         let seen =
             format!("the internal URL is a wildcard: users choose among the hosts below {name}, and none is looked at");
         findings.add("config", Seen::skipped(&seen));
-        return segments::look(findings, backend);
+        return segments::look(findings, backend, &keys.way);
     }
-    let page = reach::reach(findings, backend);
+    let page = reach::reach(findings, backend, &keys.way);
     if let Some(farm) = &backend.farm {
-        findings.step("members", || (members::look(farm), ()));
+        findings.step("members", || (members::look(farm, &keys.way), ()));
     }
     if asked.sign_on {
         sign_on::challenge(findings, backend, page.as_ref());
@@ -183,7 +186,7 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
     if asked.sign_on {
         sign_on::method(findings, backend, keys, asked.login.as_deref(), page.as_ref());
     }
-    segments::look(findings, backend);
+    segments::look(findings, backend, &keys.way);
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use postern_http::Malformed;
 use postern_io::TlsFailure;
 use postern_tunnel::{Cancel, CancelCode, Culprit, SendError};
 
+use crate::proxy::ProxyFailed;
+
 /// The end of a request that has no answer, or not a whole one.
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
@@ -150,6 +152,11 @@ impl Failed {
             Fault::BackendUnreachable
         };
         Self::new(fault, error.to_string()).unprocessed()
+    }
+
+    /// A proxy that leads to no backend.
+    pub(crate) fn through_proxy(failed: &ProxyFailed) -> Self {
+        Self::new(Fault::BackendUnreachable, failed.to_string()).unprocessed()
     }
 
     /// A TLS handshake that failed: whatever ends it then is about TLS.

@@ -12,6 +12,9 @@
 //! An answer whose content is translated (`translate_body`) holds up to 2.5 MiB more, in brotli and zstd more than that:
 //! `postern_translate::limits` has the sum. It holds nothing of what the backend sends meanwhile.
 //!
+//! A connection through an `https://` proxy crosses a pair of sockets, each way with what the engine lets a socket hold (256 KiB and
+//! one piece) once more.
+//!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
 //! worker, each for at most the application's connect time-out. Both hold for each segment of an application by itself, for each
@@ -105,6 +108,18 @@ pub const CHECK_PAUSE: Duration = Duration::from_secs(3);
 
 /// A member of a farm that could not be connected to is tried after all others for so long.
 pub const MEMBER_OUT: Duration = Duration::from_secs(10);
+
+/// What a proxy was told of who asks and did not take is not said to it again for so long; it doubles up to
+/// [`PROXY_LOGIN_PAUSE_MAX`]. Ten failures in half an hour are fewer than lock an account anywhere.
+pub const PROXY_LOGIN_PAUSE_MIN: Duration = Duration::from_secs(30);
+/// The longest time that a name and password rest.
+pub const PROXY_LOGIN_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// A connection through an `https://` proxy whose near side has ended waits so long for what is still on its way.
+pub const PROXY_LINGER: Duration = Duration::from_secs(10);
+/// Connections through one proxy that wait for a Kerberos ticket to it.
+pub const PROXY_TICKETS_WAITING: usize = 64;
+/// Proxies for backends that a connector knows by name.
+pub const BACKEND_PROXIES_MAX: usize = 64;
 
 /// How long a resolved backend name is used without asking again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);

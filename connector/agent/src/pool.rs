@@ -24,6 +24,7 @@ use crate::failure::{Failed, Fault};
 use crate::farm::Member;
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
+use crate::proxy::Way;
 use crate::resolve::Names;
 use further::FurtherPools;
 
@@ -31,6 +32,8 @@ use further::FurtherPools;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
+    /// How it is reached; its members, segments and hosts are by the same way.
+    pub(crate) way: Way,
     /// Of a farm: one for each member. Nothing goes by this one then.
     pub(crate) members: Vec<Rc<Self>>,
     connections_max: usize,
@@ -130,6 +133,7 @@ impl Pool {
     /// `share`: over how many workers the backend's connections are spread.
     pub(crate) fn new(
         backend: Arc<Backend>,
+        way: Way,
         share: usize,
         counters: Arc<Counters>,
         built_in: Option<BuiltIn>,
@@ -137,13 +141,14 @@ impl Pool {
     ) -> Rc<Self> {
         let of_member = |member: &Member| {
             let (backend, counters) = (Arc::clone(&member.backend), Arc::clone(&counters));
-            Self::new(backend, share, counters, None, names.clone())
+            Self::new(backend, way.clone(), share, counters, None, names.clone())
         };
         Rc::new(Self {
             members: backend.farm.iter().flat_map(|farm| &farm.members).map(of_member).collect(),
             connections_max: (backend.connections_max / share).max(1),
             speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
+            way,
             counters,
             built_in,
             names,
@@ -224,11 +229,12 @@ impl Pool {
     }
 
     /// Closes what is idle for too long, what the backend closed, and what leads to an address that is not the backend's any more.
-    /// A backend whose connections are kept is not connected to for long: its name is asked for all the same.
+    /// A backend whose connections are kept is not connected to for long: its name is asked for all the same, where this connector is
+    /// who looks it up.
     pub(crate) fn sweep(&self) {
         let at = now();
         self.members.iter().for_each(|member| member.sweep());
-        if self.open.get() > 0 {
+        if self.open.get() > 0 && matches!(self.way, Way::Direct) {
             self.names.refresh(&self.backend.internal.host);
         }
         let is_old = |since: Instant| at.since(since) >= BACKEND_IDLE;

@@ -7,6 +7,7 @@ mod form;
 mod http2;
 mod leaving;
 mod proven;
+mod proxy;
 mod requests;
 mod resolving;
 mod segments;

@@ -1,6 +1,7 @@
 //! One thread of the connector: its ring, its tunnels, its pools.
 
 mod config_wait;
+mod cpu;
 mod links;
 mod pools;
 mod shared;
@@ -12,10 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
 use postern_io::mailbox::{Receiver, Sender};
 use postern_io::sync::Notify;
 use postern_io::{now, sleep, spawn};
@@ -32,6 +30,7 @@ use crate::limits::BACKEND_SWEEP;
 use crate::pool::Pool;
 use crate::resolve::{Names, Resolver};
 use crate::tunnel::Tunnel;
+use cpu::thread_cpu;
 use pools::Leaving;
 
 pub(crate) use shared::{Shared, SharedParts, Transport};
@@ -223,13 +222,6 @@ impl Worker {
             heartbeat.beat();
         }
     }
-}
-
-/// What this thread has used of its processor.
-fn thread_cpu() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Duration::ZERO };
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// A larger buffer, after a burst, is not kept.

@@ -50,7 +50,7 @@ pub(crate) use directory::{
     UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
 pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceArgs, SourceArgs};
-pub(crate) use doctor::{DoctorArgs, ProxyAddress, RelayAddress, Role};
+pub(crate) use doctor::{DoctorArgs, RelayAddress, Role};
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;

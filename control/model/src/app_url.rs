@@ -215,12 +215,12 @@ const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-fn scheme(url: &str) -> Option<(String, &str)> {
+pub(crate) fn scheme(url: &str) -> Option<(String, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     Some((scheme.to_ascii_lowercase(), rest))
 }
 
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+pub(crate) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("the IPv6 address lacks its ]")?;
@@ -288,11 +288,14 @@ fn external_host(host: &str, wildcard: bool) -> Result<(), &'static str> {
 }
 
 fn internal_host(host: &str) -> Result<Box<str>, &'static str> {
-    if let Some(below) = host.strip_prefix("*.") {
-        let below = dns_name(below, true)?;
-        let is_address = below.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-        return if is_address { Err("what follows *. is not a DNS name") } else { Ok(format!("*.{below}").into()) };
-    }
+    let Some(below) = host.strip_prefix("*.") else { return one_host(host) };
+    let below = dns_name(below, true)?;
+    let is_address = below.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if is_address { Err("what follows *. is not a DNS name") } else { Ok(format!("*.{below}").into()) }
+}
+
+/// The host of a private network by name or address, in one spelling; no wildcard.
+pub(crate) fn one_host(host: &str) -> Result<Box<str>, &'static str> {
     if host.contains(':') {
         let address: std::net::Ipv6Addr = host.parse().map_err(|_| "the host is not an IPv6 address")?;
         return Ok(address.to_string().into());

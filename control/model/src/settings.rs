@@ -6,6 +6,7 @@ mod body;
 mod limits;
 mod places;
 mod portal;
+mod proxy;
 mod request;
 mod saml;
 mod sso;
@@ -30,6 +31,8 @@ pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
 pub use places::{EXTERNAL_ALIASES, PlaceSettings, SEGMENTS, Segment, external_aliases};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
+pub use proxy::BackendProxy;
+use proxy::{BACKEND_PROXY, backend_proxy};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
@@ -54,6 +57,8 @@ pub struct AppSettings {
     pub backend_connections_max: u32,
     /// `backend_http`: the version of HTTP that the backend is spoken to in. Default `auto`.
     pub backend_http: BackendHttp,
+    /// `backend_proxy`: the proxy through which the backend is reached. Default none.
+    pub backend_proxy: Option<BackendProxy>,
     /// `websocket_idle_s`: how long nothing may pass either way after an upgrade. Default 3,600.
     pub websocket_idle_s: u32,
     /// `websocket_lifetime_s`: how long a connection may last after an upgrade. Default 86,400, a day.
@@ -178,6 +183,7 @@ impl Default for AppSettings {
             connect_timeout_ms: CONNECT_TIMEOUT_DEFAULT_MS,
             backend_connections_max: 200,
             backend_http: BackendHttp::Auto,
+            backend_proxy: None,
             websocket_idle_s: 3600,
             websocket_lifetime_s: 86_400,
             corporate_network: CorporateNetwork::Allow,
@@ -263,6 +269,7 @@ impl AppSettings {
             CONNECT_TIMEOUT_MS => self.connect_timeout_ms = connect_timeout(value)?,
             BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
             BACKEND_HTTP => self.backend_http = backend_http(value)?,
+            BACKEND_PROXY => self.backend_proxy = Some(backend_proxy(value)?),
             WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
@@ -308,7 +315,7 @@ const NAMES: &[&[&str]] = &[
     &portal::PORTAL,
     &request::ALL,
     &translation::ALL,
-    &[TRANSLATE_BODY, TLS_MIN],
+    &[TRANSLATE_BODY, TLS_MIN, BACKEND_PROXY],
     &limits::ALL,
     &answers::ALL,
     &backends::ALL,
@@ -359,9 +366,7 @@ mod tests {
         for (value, tls, fits) in [("2", true, true), ("2", false, false), ("h2c", false, true), ("h2c", true, false)] {
             assert_eq!(parse("backend_http", value).unwrap().check_backend(tls).is_ok(), fits, "{value} {tls}");
         }
-        assert!(
-            AppSettings::default().check_backend(true).is_ok() && AppSettings::default().check_backend(false).is_ok()
-        );
+        assert!([true, false].into_iter().all(|tls| AppSettings::default().check_backend(tls).is_ok()));
     }
 
     #[test]

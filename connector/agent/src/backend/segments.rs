@@ -98,6 +98,7 @@ impl Backend {
             connect_timeout: self.connect_timeout,
             connections_max: self.connections_max,
             http: self.http,
+            proxy: self.proxy.clone(),
             sso: Method::of(&settings, &origin)?,
             credentials: Arc::clone(&self.credentials),
             content: self.content,

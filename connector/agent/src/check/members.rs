@@ -7,12 +7,13 @@ use postern_model::check::{CheckStep, StepResult};
 use super::findings::{Findings, Seen};
 use super::reach;
 use crate::farm::{Farm, Member};
+use crate::proxy::Way;
 
-/// One step for all of them.
-pub(super) fn look(farm: &Farm) -> Seen {
+/// One step for all of them. `way`: to each.
+pub(super) fn look(farm: &Farm, way: &Way) -> Seen {
     let found = thread::scope(|scope| {
         let looking: Vec<_> =
-            farm.members.iter().skip(1).map(|member| (member, scope.spawn(move || reached(member)))).collect();
+            farm.members.iter().skip(1).map(|member| (member, scope.spawn(move || reached(member, way)))).collect();
         let ended = looking.into_iter().map(|(member, looking)| (member, looking.join().ok().flatten()));
         ended.map(|(member, found)| (member.backend.internal.to_string(), found)).collect::<Vec<_>>()
     });
@@ -40,9 +41,9 @@ pub(super) fn look(farm: &Farm) -> Seen {
 }
 
 /// The worst step on the way to it; of those that went well the last.
-fn reached(member: &Member) -> Option<CheckStep> {
+fn reached(member: &Member, way: &Way) -> Option<CheckStep> {
     let findings = Findings::default();
-    let _ = reach::reach(&findings, &member.backend);
+    let _ = reach::reach(&findings, &member.backend, way);
     let steps = findings.report(true).steps;
     let is = |result| move |step: &&CheckStep| step.result == result;
     let worst = steps.iter().find(is(StepResult::Fail)).or_else(|| steps.iter().find(is(StepResult::Warn)));

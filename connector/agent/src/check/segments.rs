@@ -7,16 +7,17 @@ use postern_model::check::StepResult;
 use super::findings::{Findings, Seen};
 use super::reach;
 use crate::backend::Backend;
+use crate::proxy::Way;
 
-/// The step; none where there are no segments.
-pub(super) fn look(findings: &Findings, backend: &Backend) {
+/// The step; none where there are no segments. `way`: to each.
+pub(super) fn look(findings: &Findings, backend: &Backend, way: &Way) {
     let all: Vec<&Backend> = backend.segments().collect();
     if !all.is_empty() {
-        findings.step("segments", || (judged(&all), ()));
+        findings.step("segments", || (judged(&all, way), ()));
     }
 }
 
-fn judged(all: &[&Backend]) -> Seen {
+fn judged(all: &[&Backend], way: &Way) -> Seen {
     let begun = Instant::now();
     let (mut looked_at, mut wildcards, mut troubles) = (0, 0, Vec::new());
     for segment in all {
@@ -28,7 +29,7 @@ fn judged(all: &[&Backend]) -> Seen {
             continue;
         }
         let own = Findings::default();
-        reach::reach(&own, segment);
+        reach::reach(&own, segment, way);
         looked_at += 1;
         let failed = own.report(true).steps.into_iter().find(|step| step.result == StepResult::Fail);
         troubles.extend(failed.map(|step| format!("{}, {}: {}", segment.internal, step.step, step.seen)));

@@ -4,6 +4,7 @@ mod content;
 mod kerberos;
 mod members;
 mod passwords;
+mod proxied;
 mod wire;
 
 use std::io::{Read as _, Write as _};

@@ -76,8 +76,8 @@ async fn look(farm: &Farm, pool: &Rc<Pool>) -> Option<bool> {
             tracing::debug!(member = %place, status = answer.status, "farm: a look");
             Some((200..400).contains(&answer.status))
         }
-        // That it has no connection left for this says that it is used.
-        Ok(Err(failed)) if failed.fault == Fault::Overloaded => None,
+        // That it has no connection left for this says that it is used; that its proxy is not known here says nothing of it.
+        Ok(Err(failed)) if matches!(failed.fault, Fault::Overloaded | Fault::ConfigMissing) => None,
         Ok(Err(failed)) => {
             tracing::debug!(member = %place, code = failed.fault.code(), detail = failed.detail, "farm: a look failed");
             Some(false)

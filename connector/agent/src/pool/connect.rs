@@ -1,4 +1,4 @@
-//! New connections to a backend.
+//! New connections to a backend: directly, through a proxy, or to the program itself.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use postern_http::Limits;
 use postern_http::h1::{Inbox, ResponseParser};
-use postern_io::{Socket, Stream, now, timeout};
+use postern_io::{Stream, now, timeout};
 use postern_model::settings::BackendHttp;
 
 use super::{Acquired, BackendConnection, Counted, Grant, Permit, Pool, Wanted};
@@ -15,6 +15,8 @@ use crate::embed;
 use crate::failure::{Failed, Fault};
 use crate::happy_eyeballs;
 use crate::http2::Http2Backend;
+use crate::proxy::ring::{self, Beyond};
+use crate::proxy::{Proxy, Way};
 
 impl Pool {
     /// A new connection.
@@ -26,7 +28,7 @@ impl Pool {
         let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
         let Ok(connected) = timeout(longest, self.connect_to_any(wanted)).await else {
-            let detail = format!("no connection within {} ms", longest.as_millis());
+            let detail = format!("no connection within {} ms{}", longest.as_millis(), self.way.words());
             return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
         };
         let (stream, peer) = connected?;
@@ -67,6 +69,15 @@ impl Pool {
             let detail = format!("{} is no host, but all that are below", internal.host);
             return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
         }
+        match &self.way {
+            Way::Direct => self.connect_directly(wanted).await,
+            Way::Through(by) => Ok((self.connect_through(by, wanted).await?, None)),
+            Way::Unknown(why) => Err(Failed::new(Fault::ConfigMissing, &**why).unprocessed()),
+        }
+    }
+
+    async fn connect_directly(&self, wanted: Wanted<'_>) -> Result<(Stream, Option<IpAddr>), Failed> {
+        let internal = &self.backend.internal;
         let addresses = self.names.addresses(&internal.host).await.map_err(|error| {
             Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
                 .unprocessed()
@@ -77,19 +88,26 @@ impl Pool {
         let connected = happy_eyeballs::connect(&addresses, internal.port, self.backend.connect_timeout).await;
         let (socket, peer) = connected.map_err(|error| Failed::connecting(&error))?;
         let is_named = internal.host.parse::<IpAddr>().is_err();
-        Ok((self.secure(socket, wanted).await?, is_named.then_some(peer)))
+        Ok((self.secure(Stream::plain(socket), wanted).await?, is_named.then_some(peer)))
     }
 
-    async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
-        let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
+    /// The proxy looks the name up.
+    async fn connect_through(&self, by: &Proxy, wanted: Wanted<'_>) -> Result<Stream, Failed> {
+        let internal = &self.backend.internal;
+        let beyond = Beyond { host: &internal.host, port: internal.port, tls: self.backend.tls.is_some() };
+        let connected = ring::connect(by, &self.names, beyond, self.backend.connect_timeout).await;
+        self.secure(connected.map_err(|failed| Failed::through_proxy(&failed))?, wanted).await
+    }
+
+    async fn secure(&self, stream: Stream, wanted: Wanted<'_>) -> Result<Stream, Failed> {
+        let Some(tls) = &self.backend.tls else { return Ok(stream) };
         if let Some(reason) = tls.own_missing() {
             let detail = format!("the client certificate that is set cannot be shown: {reason}");
             return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
         }
         let config = if wanted.http1 { &tls.http1 } else { &tls.config };
-        Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
-            .await
-            .map_err(|error| Failed::handshaking(&error))
+        let secured = stream.start_tls_client(Arc::clone(config), tls.server_name.clone()).await;
+        secured.map_err(|error| Failed::handshaking(&error))
     }
 }
 

@@ -83,7 +83,8 @@ impl Pool {
 
     /// Of another backend, for the same worker. What is built into the program has no further parts.
     fn beside(&self, backend: Arc<Backend>) -> Rc<Self> {
-        Self::new(backend, self.share, Arc::clone(&self.counters), None, self.names.clone())
+        let (way, counters) = (self.way.clone(), Arc::clone(&self.counters));
+        Self::new(backend, way, self.share, counters, None, self.names.clone())
     }
 
     /// No request has it, and no connection is kept.

@@ -33,6 +33,7 @@ use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::keeper::{Offered, Offers};
 use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::proxy::Proxies;
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
@@ -83,12 +84,13 @@ impl World {
     }
 }
 
-/// What users are signed on with, and what knows names.
+/// What a connector has of its own: what users are signed on with, what knows names, and proxies.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) sign_on: Option<Arc<dyn SignOn>>,
     pub(super) vault: Option<Arc<Vault>>,
     pub(super) resolver: Option<Resolver>,
+    pub(super) proxies: Proxies,
 }
 
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
@@ -101,6 +103,7 @@ fn connector(app: BackendApp, offers: Arc<Offers>, keys: Keys) -> Arc<Shared> {
         sign_on: keys.sign_on,
         vault: keys.vault,
         checks: Checks::default(),
+        proxies: keys.proxies,
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],

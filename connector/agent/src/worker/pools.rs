@@ -78,7 +78,8 @@ impl Worker {
         let backend = Arc::clone(self.table.borrow().as_ref()?.apps.get(&app)?);
         let counters = Arc::clone(&self.shared.counters);
         let (share, names) = (self.shared.workers.len(), self.names.clone());
-        let pool = Pool::new(backend, share, counters, self.built_in.clone(), names);
+        let way = self.shared.proxies.way(backend.proxy.as_ref());
+        let pool = Pool::new(backend, way, share, counters, self.built_in.clone(), names);
         self.pools.borrow_mut().insert(app, Rc::clone(&pool));
         Some(pool)
     }

@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::farm::Farm;
 use crate::identity::Identity;
 use crate::keeper::Offered;
+use crate::proxy::Proxies;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
 
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) checks: Checks,
+    pub(crate) proxies: Proxies,
     connector: ConnectorId,
     transport: Mutex<Transport>,
     pub(super) workers: Vec<Sender<ToWorker>>,
@@ -55,6 +57,7 @@ pub(crate) struct SharedParts {
     pub(crate) sign_on: Option<Arc<dyn SignOn>>,
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) checks: Checks,
+    pub(crate) proxies: Proxies,
     pub(crate) connector: ConnectorId,
     pub(crate) transport: Transport,
     pub(crate) workers: Vec<Sender<ToWorker>>,
@@ -70,6 +73,7 @@ impl Shared {
             sign_on: parts.sign_on,
             vault: parts.vault,
             checks: parts.checks,
+            proxies: parts.proxies,
             connector: parts.connector,
             transport: Mutex::new(parts.transport),
             loads_permille: parts.workers.iter().map(|_| AtomicU16::new(0)).collect(),

@@ -63,6 +63,7 @@ impl PlannedApp {
         settings
             .check_backend(first.internal.tls)
             .and_then(|()| settings.backends.check_farm(&first.internal))
+            .and_then(|()| settings.check_proxy(&first.internal))
             .and_then(|()| settings.check_preauth(app.preauth))
             .map_err(setting)?;
         let further = std::mem::take(&mut settings.places);
@@ -151,6 +152,7 @@ fn places(
         }
         check_wildcard(&place, settings).map_err(|reason| refused(name, url, reason))?;
         settings.check_backend(place.internal.tls)?;
+        settings.check_proxy(&place.internal)?;
         // They were entrusted to be shown to one backend.
         if settings.sso.is_by_vault() && !place.internal.is_same_origin(&first.internal) {
             return Err(refused(

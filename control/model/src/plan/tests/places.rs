@@ -61,6 +61,9 @@ fn places_are_checked_as_the_first_one_is() {
         (&[("segments", "https://b.example.com=http://b,https://b.example.com/=http://c")], "already"),
         (&[("segments", "https://b.example.com/=http://*.corp/")], "an internal wildcard needs an external one"),
         (&[("segments", "https://b.example.com/=https://b/"), ("backend_http", "h2c")], "backend_http=h2c"),
+        (&[("segments", "https://b.example.com/=http://localhost/"), ("backend_proxy", "corp")], "its own host"),
+        (&[("segments", "https://*.b.example.com/=http://*.corp/"), ("backend_proxy", "corp")], "internal wildcard"),
+        (&[("backend_farm", "http://127.0.0.1:81"), ("backend_proxy", "corp")], "its own host"),
     ] {
         let error = refused(with(1, url, settings));
         assert!(error.starts_with("app1: ") && error.contains(says), "{error}");
@@ -79,6 +82,9 @@ fn places_are_checked_as_the_first_one_is() {
     assert!(Plan::build(&state(vec![oidc(&beside)])).is_ok());
     let mut wild = App { internal_url: "http://*.corp/".into(), ..app(1, "https://*.example.com/") };
     assert!(Plan::build(&state(vec![wild.clone()])).is_ok());
+    wild.settings.insert("backend_proxy".into(), "corp".into());
+    assert!(refused(wild.clone()).contains("internal wildcard"));
+    wild.settings.clear();
     wild.settings.insert("external_aliases".into(), "https://a.example.org/".into());
     assert!(refused(wild.clone()).contains("the internal URL is a wildcard"));
     (wild.settings, wild.external_url) = (BTreeMap::new(), "https://a.example.com/".into());
