@@ -1,6 +1,7 @@
 //! Kerberos constrained delegation against three real KDCs and a real Apache; what is refused, and in which words.
 
 mod checks;
+mod proxy;
 mod sign_in;
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
@@ -222,10 +223,14 @@ fn mits_refusals() {
 
 /// A connector that has the keys of `keytab`.
 fn connector(realm: &Realm, world: &World, keytab: &Path, name: &str) -> Process {
+    connector_with(realm, world, keytab, name, &[])
+}
+
+fn connector_with(realm: &Realm, world: &World, keytab: &Path, name: &str, more: &[&str]) -> Process {
     let mut command = Command::new(realm.prepared.join("bin/postern-connector"));
     command.env("KRB5_CONFIG", realm.kdc.client_configuration()).args(["--relay", &world.relay_address.to_string()]);
     command.arg("--state-dir").arg(world.path(name)).arg("--token-file").arg(world.path(&format!("{name}-token")));
-    command.arg("--keytab").arg(keytab).args(["--kerberos-principal", &realm.kdc.principal(CONNECTOR)]);
+    command.arg("--keytab").arg(keytab).args(["--kerberos-principal", &realm.kdc.principal(CONNECTOR)]).args(more);
     let token = world.token("default").unwrap();
     write_secret(&world.path(&format!("{name}-token")), &token).unwrap();
     Process::spawn(name, command, &world.path(&format!("{name}.log"))).unwrap()

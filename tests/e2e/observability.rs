@@ -171,6 +171,8 @@ fn dashboard_and_alerts_name_metrics_that_exist() {
     let world = World::start(options).unwrap();
     let origin = Origin::start().unwrap();
     let client = world.publish("app", &origin.url()).unwrap();
+    // Members of farms are counted where there are any.
+    world.publish_with("farm", &origin.url(), &["--set", "backend_farm=http://127.0.0.1:1"]).unwrap();
     world.cli(&["throttle", "set", "app/app", "--rps", "1", "--burst", "1"]).unwrap();
     let refused = || client.get("/").is_ok_and(|answer| answer.status == 429);
     assert!(within(Duration::from_secs(10), refused), "{}", world.logs());

@@ -30,6 +30,7 @@ pub mod process;
 pub mod programs;
 pub mod samba;
 pub mod tamper;
+pub mod tinyproxy;
 pub mod user_agent;
 pub mod world;
 

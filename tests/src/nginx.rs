@@ -48,6 +48,22 @@ impl Nginx {
         Nginx::start_at(folder, name, address, None, directives)
     }
 
+    /// Over TLS, with further directives of its server. They may end it and begin another one, which has the files then.
+    pub fn start_tls_saying(folder: &Path, name: &str, leaf: &Certificate, directives: &str) -> Result<Nginx> {
+        Nginx::start_tls_at(folder, name, world::free_address(Ipv4Addr::LOCALHOST)?, leaf, directives)
+    }
+
+    /// The same at this address.
+    pub fn start_tls_at(
+        folder: &Path,
+        name: &str,
+        address: SocketAddr,
+        leaf: &Certificate,
+        directives: &str,
+    ) -> Result<Nginx> {
+        Nginx::start_at(folder, name, address, Some(leaf), directives)
+    }
+
     fn start_with(folder: &Path, name: &str, tls: Option<&Certificate>) -> Result<Nginx> {
         Nginx::start_at(folder, name, world::free_address(Ipv4Addr::LOCALHOST)?, tls, "")
     }

@@ -55,7 +55,12 @@ pub(crate) struct Counters {
 impl Origin {
     /// Serves on a free loopback port for as long as the process runs.
     pub fn start() -> Result<Origin> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Origin::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same on another address of this host.
+    pub fn start_on(address: Ipv4Addr) -> Result<Origin> {
+        let listener = TcpListener::bind((address, 0))?;
         let address = listener.local_addr()?;
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);

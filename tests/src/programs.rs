@@ -17,7 +17,7 @@ const PACKAGES: &[&str] = &[
     "postern-directory-sync",
 ];
 
-/// A command for one of them, without whatever `POSTERN_…` this shell holds.
+/// A command for one of them, without whatever `POSTERN_…` this shell holds, or proxies.
 pub fn command(name: &str) -> Command {
     clean(Command::new(path(name)))
 }
@@ -36,6 +36,9 @@ pub fn denies_io_uring() -> bool {
 
 fn clean(mut command: Command) -> Command {
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("POSTERN_")) {
+        command.env_remove(key);
+    }
+    for key in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
         command.env_remove(key);
     }
     command.env("NO_COLOR", "1").env_remove("NOTIFY_SOCKET");

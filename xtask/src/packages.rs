@@ -51,6 +51,8 @@ pub(crate) const TEST: &[Package] = &[
     program("openssl", "openssl"),
     program("systemd-analyze", "systemd"),
     program("ps", "procps"),
+    // Without the service that the other package would start.
+    program("tinyproxy", "tinyproxy-bin"),
 ];
 
 /// To count what requests cost.

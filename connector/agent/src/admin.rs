@@ -9,6 +9,7 @@ use std::time::Duration;
 use postern_service::failure::{Failure, OrFail as _};
 use postern_service::metrics::{CONTENT_TYPE, Kind, Page, Process};
 
+use crate::farm;
 use crate::worker::Shared;
 
 /// Listens and serves until the process ends.
@@ -67,6 +68,7 @@ fn metrics(shared: &Shared, process: &Process) -> String {
     let version = shared.config_version();
     let help = "Version of the group configuration in force.";
     page.single("postern_connector_config_version", Kind::Gauge, help, version);
+    farm::describe(&shared.farms(), &mut page);
     process.describe(&mut page);
     page.finish()
 }

@@ -1,5 +1,7 @@
 //! The connector's command line: what people write ([`Args`]) and what it means once checked ([`Options`]).
 
+mod proxy;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
 use crate::limits::{RELAYS_MAX, WORKERS_DEFAULT_MAX, WORKERS_MAX};
+pub use proxy::{ProxyArgs, ProxyAuth, ProxyOptions};
 
 /// Postern's connector: dials out to relays and carries their requests to private applications. It listens nowhere.
 #[derive(Debug, Clone, Parser)]
@@ -50,6 +53,18 @@ pub struct Args {
     /// The group's key of `postern vault key create`, for applications with sso=basic or sso=form
     #[arg(long, value_name = "FILE")]
     pub vault_key: Option<PathBuf>,
+    /// Certificates with their keys, NAME.pem, for applications with backend_client_certificate=NAME
+    #[arg(long, value_name = "DIR")]
+    pub client_certificates: Option<PathBuf>,
+    /// On the way to relays.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// A proxy for applications with `backend_proxy=NAME`: `http://[USER@]HOST:PORT` or https://
+    #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
+    pub backend_proxy: Vec<String>,
+    /// A file with the password of that proxy's USER
+    #[arg(long, value_name = "NAME=FILE", value_delimiter = ',')]
+    pub backend_proxy_password_file: Vec<String>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -149,6 +164,10 @@ pub struct Options {
     pub kerberos: Option<KerberosKey>,
     /// `--vault-key`
     pub vault_key: Option<PathBuf>,
+    /// `--client-certificates`
+    pub client_certificates: Option<PathBuf>,
+    /// `--proxy` and what belongs to it, `--backend-proxy` and its passwords
+    pub proxies: ProxyOptions,
     /// `--grace-period`
     pub grace_period: Duration,
 }
@@ -210,6 +229,12 @@ impl Args {
         Ok(Options {
             kerberos,
             vault_key: self.vault_key,
+            client_certificates: self.client_certificates,
+            proxies: ProxyOptions {
+                relays: self.proxy,
+                backends: self.backend_proxy,
+                backend_passwords: self.backend_proxy_password_file,
+            },
             relays: self.relay,
             token_file: self.token_file,
             state_dir: self.state_dir,

@@ -14,7 +14,6 @@ use crate::failure::{Failed, Fault};
 use crate::http2::Http2Lease;
 use crate::limits::{ASK_PATIENCE, ASKED_BYTES_MAX};
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
-use crate::resolve::Names;
 
 /// What came back.
 pub(crate) struct Answer {
@@ -27,7 +26,6 @@ pub(crate) struct Answer {
 /// Sends `head` and all of `content`. `wants_content`: of the answer; else its head is enough.
 pub(crate) async fn ask(
     pool: &Rc<Pool>,
-    names: &Names,
     head: RequestHead,
     content: &[u8],
     wants_content: bool,
@@ -38,7 +36,7 @@ pub(crate) async fn ask(
         // A kept connection may be closed just then, and what was sent on it may have been seen or not.
         let http1 = matches!(backend.http, BackendHttp::Auto | BackendHttp::Http1);
         let wanted = Wanted { fresh: http1, http1, login: None };
-        match pool.acquire(names, wanted).await? {
+        match pool.acquire(wanted).await? {
             Acquired::Http1(connection) => over_http1(connection, &head, content, wants_content).await,
             Acquired::Http2(lease) => over_http2(pool, lease, head, content, wants_content).await,
         }

@@ -1,5 +1,7 @@
 //! The private applications as the group's signed configuration names them: parsed once, then only looked up.
 
+mod segments;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,20 +11,23 @@ use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::{AppId, GroupId};
-use postern_model::settings::{AppSettings, BackendHttp, TranslationSettings};
+use postern_model::settings::{AppSettings, BackendHttp, BackendProxy, Segment, TranslationSettings};
 use postern_translate::Kinds;
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::client_certificate::{self, ClientCertificate};
 use crate::content;
 use crate::embed::is_built_in;
+use crate::farm::Farm;
 use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
 use crate::translate::links::Links;
 use crate::vault::Credentials;
+use segments::Further;
 
 /// Every application of the group.
 #[derive(Debug)]
@@ -36,13 +41,19 @@ pub(crate) struct BackendTable {
     pub(crate) links_mark: u32,
 }
 
-/// One application.
+/// One application, or a segment of one that has several.
 #[derive(Debug)]
 pub(crate) struct Backend {
     /// As configured; two backends with the same are interchangeable.
-    pub(crate) app: BackendApp,
+    pub(crate) app: Arc<BackendApp>,
+    /// Which of its segments, from 1; 0 is what its own URLs are.
+    pub(crate) segment: u16,
     pub(crate) internal: InternalUrl,
     pub(crate) external: ExternalUrl,
+    /// It is one of the hosts below a wildcard, which users' requests name.
+    pub(crate) is_below_wildcard: bool,
+    /// The application's further segments, if this is the first of several.
+    further: Option<Box<Further>>,
     /// What the backend gets as Host, if heads are translated.
     pub(crate) authority: Authority,
     /// How heads are translated, and by what rules changed.
@@ -55,13 +66,17 @@ pub(crate) struct Backend {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) http: BackendHttp,
+    /// Through which it is reached, if through any.
+    pub(crate) proxy: Option<BackendProxy>,
     /// How users are signed on, if they are.
     pub(crate) sso: Option<Method>,
-    /// With which passwords.
-    pub(crate) credentials: Credentials,
+    /// With which passwords. They are for the origin of the application's own internal URL.
+    pub(crate) credentials: Arc<Credentials>,
     /// Of which kinds content is translated, if any is.
     pub(crate) content: Option<Kinds>,
     pub(crate) tls: Option<BackendTls>,
+    /// The places that requests go to, where there are several: each is a backend of its own.
+    pub(crate) farm: Option<Arc<Farm>>,
 }
 
 /// How TLS with a backend is spoken.
@@ -71,7 +86,10 @@ pub(crate) struct BackendTls {
     pub(crate) config: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for what HTTP/2 does not carry.
     pub(crate) http1: Arc<ClientConfig>,
+    /// Asked for and verified.
     pub(crate) server_name: ServerName<'static>,
+    /// Shown to a backend that asks for one.
+    pub(crate) own: Option<Arc<ClientCertificate>>,
 }
 
 impl BackendTable {
@@ -80,7 +98,7 @@ impl BackendTable {
     pub(crate) fn build(config: &GroupConfig, before: Option<&Self>) -> Self {
         let mut apps = HashMap::with_capacity(config.apps.len());
         for app in &config.apps {
-            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| held.app == *app);
+            let same = before.and_then(|table| table.apps.get(&app.id)).filter(|held| *held.app == *app);
             match same.map_or_else(|| Backend::build(app).map(Arc::new), |held| Ok(Arc::clone(held))) {
                 Ok(backend) => {
                     apps.insert(app.id, backend);
@@ -100,30 +118,57 @@ impl Backend {
         let internal = InternalUrl::parse(&app.internal_url).map_err(|error| error.to_string())?;
         let external = ExternalUrl::parse(&app.external_url).map_err(|error| error.to_string())?;
         let settings = AppSettings::parse(&app.settings).map_err(|error| error.to_string())?;
-        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         // Whom to sign on comes with each request; what else it takes must be here.
         settings.check_preauth(Preauth::Oidc).map_err(|error| error.to_string())?;
-        warn_of_weakness(app, &internal, &settings);
-        let tls = if internal.tls { Some(BackendTls::build(&internal, &settings)?) } else { None };
-        let authority = authority(&internal)?;
-        let scheme = if internal.tls { "https" } else { "http" };
-        let origin = format!("{scheme}://{}", authority.as_str());
+        let credentials = Arc::new(Credentials::of(app, &internal));
+        let (app, place) = (Arc::new(app.clone()), Segment { external, internal });
+        let farm = Farm::build(&app, &place.internal, &settings, |internal| {
+            let place = Segment { internal, ..place.clone() };
+            Self::at(&app, &settings, (0, place), Arc::clone(&credentials))
+        })?;
+        let first = Self::at(&app, &settings, (0, place), credentials)?;
+        let further = Further::build(&first, &settings)?;
+        Ok(Self { further, farm, ..first })
+    }
+
+    /// One segment of it, at one place.
+    fn at(
+        app: &Arc<BackendApp>,
+        settings: &AppSettings,
+        (segment, place): (u16, Segment),
+        credentials: Arc<Credentials>,
+    ) -> Result<Self, String> {
+        let Segment { external, internal } = place;
+        settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
+        settings.check_proxy(&internal).map_err(|error| error.to_string())?;
+        warn_of_weakness(app, &internal, settings);
+        // Nothing is ever sent to a wildcard: what there is of it is for the hosts below.
+        let below = internal.wildcard().map(|below| InternalUrl { host: below.into(), ..internal.clone() });
+        let reached = below.as_ref().unwrap_or(&internal);
+        let tls = if internal.tls { Some(BackendTls::build(reached, settings)?) } else { None };
+        let authority = authority(reached)?;
+        let origin = origin(internal.tls, &authority);
         Ok(Self {
             authority,
-            app: app.clone(),
+            app: Arc::clone(app),
+            segment,
             external,
+            is_below_wildcard: false,
+            further: None,
             silence_max: time(settings.backend_timeout_ms),
             header_timeout: settings.limits.header_timeout_ms.map(time),
             idle_timeout: settings.limits.idle_timeout_ms.map(time),
             connect_timeout: time(settings.connect_timeout_ms),
             connections_max: usize::try_from(settings.backend_connections_max).unwrap_or(usize::MAX),
             http: settings.backend_http,
-            sso: Method::of(&settings, &origin)?,
-            credentials: Credentials::of(app, &internal),
-            content: content::kinds(&settings, &internal),
-            translation: settings.translation,
+            proxy: settings.backend_proxy.clone(),
+            sso: Method::of(settings, &origin)?,
+            credentials,
+            content: content::kinds(settings, &internal),
+            translation: settings.translation.clone(),
             internal,
             tls,
+            farm: None,
         })
     }
 }
@@ -135,6 +180,10 @@ impl Backend {
         let published = published.and_then(|host| Authority::parse(host.as_bytes()).ok());
         published.unwrap_or_else(|| self.authority.clone())
     }
+}
+
+fn origin(tls: bool, authority: &Authority) -> String {
+    format!("{}://{}", if tls { "https" } else { "http" }, authority.as_str())
 }
 
 fn time(ms: u32) -> Duration {
@@ -160,18 +209,24 @@ pub(crate) fn authority(internal: &InternalUrl) -> Result<Authority, String> {
 
 impl BackendTls {
     fn build(internal: &InternalUrl, settings: &AppSettings) -> Result<Self, String> {
-        let server_name = ServerName::try_from(internal.host.to_string()).map_err(|error| error.to_string())?;
+        let name = settings.backends.sni.as_deref().unwrap_or(&internal.host);
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
         let provider = Arc::new(provider::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let mut config = match (settings.backend_tls_verify, &settings.backend_ca) {
+        let builder = match (settings.backend_tls_verify, &settings.backend_ca) {
             (false, _) => {
                 let anybody = Arc::new(HandshakeVerifier { judge: Anybody, provider });
-                builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+                builder.dangerous().with_custom_certificate_verifier(anybody)
             }
-            (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?).with_no_client_auth(),
-            (true, None) => builder.with_root_certificates(system_roots()).with_no_client_auth(),
+            (true, Some(pem)) => builder.with_root_certificates(own_roots(pem)?),
+            (true, None) => builder.with_root_certificates(system_roots()),
+        };
+        let own = settings.backends.client_certificate.as_deref().map(client_certificate::named);
+        let mut config = match &own {
+            Some(own) => builder.with_client_cert_resolver(Arc::clone(own) as Arc<dyn ResolvesClientCert>),
+            None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS);
         let offering = |versions: &[&[u8]]| {
@@ -185,11 +240,16 @@ impl BackendTls {
             BackendHttp::Http2 => offering(&[HTTP2]),
             BackendHttp::Http1 | BackendHttp::H2c => Arc::clone(&http1),
         };
-        Ok(Self { config, http1, server_name })
+        Ok(Self { config, http1, server_name, own })
+    }
+
+    /// Why this connector cannot show what it is to show, if that is so.
+    pub(crate) fn own_missing(&self) -> Option<String> {
+        self.own.as_ref()?.missing()
     }
 }
 
-fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
+pub(crate) fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| error.to_string())?;
@@ -199,7 +259,7 @@ fn own_roots(pem: &str) -> Result<Arc<RootCertStore>, String> {
 }
 
 /// The host's own authorities (`/etc/ssl/certs`, or `SSL_CERT_FILE`), read when the first backend needs them.
-fn system_roots() -> Arc<RootCertStore> {
+pub(crate) fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     Arc::clone(ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();
@@ -233,7 +293,7 @@ impl Judge for Anybody {
 
 /// ALPN's names.
 pub(crate) const HTTP2: &[u8] = b"h2";
-const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// TLS sessions remembered per backend.
 const RESUMED_SESSIONS: usize = 32;
@@ -251,6 +311,7 @@ pub(crate) mod tests {
             internal_url: internal.into(),
             settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>(),
             credentials: Vec::new(),
+            member_key: None,
         }
     }
 
@@ -275,6 +336,43 @@ pub(crate) mod tests {
         assert_eq!(of(1).authority.as_str(), "10.0.0.1:8080");
         assert_eq!((of(3).authority.as_str(), of(3).tls.is_some()), ("[::1]", true));
         assert_eq!(of(1).silence_max, Duration::from_secs(75));
+    }
+
+    #[test]
+    fn an_application_with_a_segment_that_cannot_be_is_left_out() {
+        let by_vault = [("sso", "basic"), ("backend_plaintext", "allow")];
+        for (settings, served) in [
+            (&[("segments", "https://app1.example.com/x/=http://10.0.0.2/")][..], true),
+            (&[("segments", "https://app1.example.com/x/=http://*.corp/")], false),
+            (&[("segments", "https://*.example.com/=http://*.corp/")], true),
+            (&[("segments", "https://*.example.com/=http://*.corp/"), ("backend_proxy", "corp")], false),
+            (&[("segments", "https://*.example.com/=http://corp/"), ("backend_proxy", "corp")], true),
+            (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1/y/")], true),
+            (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1:81/")], false),
+            (&[("backend_http", "h2c"), ("segments", "https://app1.example.com/x/=https://10.0.0.1/")], false),
+        ] {
+            let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", settings)]), None);
+            assert_eq!(table.apps.len() == 1, served, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn segments_are_found_as_relays_find_them() {
+        let segments = "https://app1.example.com/a/=http://one/,https://app1.example.com/a/b/=http://two/,https://*.example.com/=http://three/";
+        let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", &[("segments", segments)])]), None);
+        let first = table.apps.values().next().unwrap();
+        for (host, path, expected) in [
+            ("app1.example.com", "/", "10.0.0.1"),
+            ("APP1.example.com", "/a", "one"),
+            ("app1.example.com", "/ab", "10.0.0.1"),
+            ("app1.example.com", "/a/b/c", "two"),
+            ("x.y.example.com", "/a/b/c", "three"),
+            ("example.com", "/a", "10.0.0.1"),
+        ] {
+            let found = first.segment_at(host, || path.into()).unwrap_or(first);
+            assert_eq!(&*found.internal.host, expected, "{host}{path}");
+        }
+        assert_eq!(first.segments().count(), 3);
     }
 
     #[test]

@@ -8,8 +8,10 @@ mod findings;
 mod http;
 mod http2;
 mod links;
+mod members;
 mod reach;
 mod redirect;
+mod segments;
 mod sign_on;
 mod tls;
 mod trial;
@@ -34,6 +36,7 @@ use postern_tunnel::{Check, CheckAnswer};
 use crate::backend::{Backend, BackendTable};
 use crate::embed::is_built_in;
 use crate::limits::{CHECK_PAUSE, CHECKS_MAX};
+use crate::proxy::Way;
 use crate::tunnel::Tunnel;
 use crate::vault::Vault;
 use findings::{Findings, Seen};
@@ -79,11 +82,12 @@ impl Drop for Place {
     }
 }
 
-/// What signs users on, as a check sees it.
+/// What a connector has of its own, as a check sees it: what signs users on, and the way to the backend.
 #[derive(Default)]
 struct Keys {
     account: Option<Arc<dyn Account>>,
     vault: Option<Arc<Vault>>,
+    way: Way,
 }
 
 /// Begins a check. Its answer goes where the question came from.
@@ -123,7 +127,8 @@ async fn look(tunnel: &Rc<Tunnel>, check: &Check, place: Place) -> CheckReport {
     };
     sleep_until(worker.shared.checks.turn(check.app, now())).await;
     let backend = Arc::clone(&pool.backend);
-    let keys = Keys { account: worker.shared.checks.account.clone(), vault: worker.shared.vault.clone() };
+    let account = worker.shared.checks.account.clone();
+    let keys = Keys { account, vault: worker.shared.vault.clone(), way: pool.way.clone() };
     let table = worker.table();
     let findings = Arc::new(Findings::default());
     let (done, mut ended) = mailbox(1);
@@ -154,7 +159,16 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
         let seen = "this application is the process itself: there is nothing on the way to it";
         return findings.add("config", Seen::skipped(seen));
     }
-    let page = reach::reach(findings, backend);
+    if let Some(name) = backend.internal.wildcard() {
+        let seen =
+            format!("the internal URL is a wildcard: users choose among the hosts below {name}, and none is looked at");
+        findings.add("config", Seen::skipped(&seen));
+        return segments::look(findings, backend, &keys.way);
+    }
+    let page = reach::reach(findings, backend, &keys.way);
+    if let Some(farm) = &backend.farm {
+        findings.step("members", || (members::look(farm, &keys.way), ()));
+    }
     if asked.sign_on {
         sign_on::challenge(findings, backend, page.as_ref());
     }
@@ -172,6 +186,7 @@ fn steps(findings: &Findings, backend: &Backend, table: Option<&BackendTable>, k
     if asked.sign_on {
         sign_on::method(findings, backend, keys, asked.login.as_deref(), page.as_ref());
     }
+    segments::look(findings, backend, &keys.way);
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ counters! {
     requests_total: Counter "postern_connector_requests_total" "Requests begun.",
     requests_failed: Counter "postern_connector_requests_failed_total" "Requests without a whole answer.",
     requests_retried: Counter "postern_connector_requests_retried_total" "Requests sent again because the backend had closed a kept connection.",
+    requests_moved: Counter "postern_connector_requests_moved_total" "Requests sent to another member of a farm because one could not take them.",
     request_bytes: Counter "postern_connector_request_bytes_total" "Request bodies sent to backends.",
     response_bytes: Counter "postern_connector_response_bytes_total" "Response bodies taken from backends.",
     backend_connections_open: Gauge "postern_connector_backend_connections_open" "Connections to backends open now, in use or kept.",

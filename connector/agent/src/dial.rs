@@ -17,6 +17,8 @@ use rustls_pki_types::ServerName;
 use crate::args::RelayAddress;
 use crate::limits::{ADDRESSES_TRIED_MAX, DIAL_TIMEOUT};
 use crate::placement::{Dial, Known, Placement, Verdict};
+use crate::proxy::ring::{self, Beyond};
+use crate::proxy::{Proxy, ProxyFailed};
 use crate::tls::{Expected, RelayRefused, TUNNEL_ALPN, client_config};
 use crate::tunnel::{Ended, Tunnel};
 use crate::worker::{Shared, ToWorker, Transport, Worker};
@@ -182,7 +184,7 @@ pub(crate) async fn carry_out(worker: Rc<Worker>, order: Order) {
         }
         Err(error) => {
             counters.dials_failed.increment();
-            explain(&error, &order.relay)
+            explain(&error, &order.relay, worker.shared.proxies.of_relay(&order.relay.host, order.relay.port))
         }
     };
     tracing::debug!(%tunnel, relay = %order.relay, reason, "tunnel ended");
@@ -191,14 +193,32 @@ pub(crate) async fn carry_out(worker: Rc<Worker>, order: Order) {
     let _ = reports.send(Report::Ended { tunnel, reason });
 }
 
-fn explain(error: &io::Error, relay: &RelayAddress) -> String {
+fn explain(error: &io::Error, relay: &RelayAddress, by: Option<&Arc<Proxy>>) -> String {
+    if let Some(failed) = ProxyFailed::of_io(error) {
+        return format!("{relay}: {failed}; {}", failed.trouble.cure());
+    }
+    let through = by.map(|proxy| format!(", through the proxy {}", proxy.address)).unwrap_or_default();
     match RelayRefused::of_io(error) {
-        Some(refused) => refused.to_string(),
-        None => format!("{relay}: {error}"),
+        Some(refused) => format!("{refused}{through}"),
+        None => format!("{relay}: {error}{through}"),
     }
 }
 
 async fn dial(worker: &Worker, order: &Order) -> io::Result<Stream> {
+    let relay = &order.relay;
+    let Some(by) = worker.shared.proxies.of_relay(&relay.host, relay.port) else {
+        return dial_directly(worker, order).await;
+    };
+    let beyond = Beyond { host: &relay.host, port: relay.port, tls: true };
+    let stream = ring::connect(by, &worker.names, beyond, DIAL_TIMEOUT).await?;
+    timeout(DIAL_TIMEOUT, secure(worker, order, stream)).await.unwrap_or_else(|_| Err(no_tunnel_within(DIAL_TIMEOUT)))
+}
+
+fn no_tunnel_within(patience: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no tunnel within {} s", patience.as_secs()))
+}
+
+async fn dial_directly(worker: &Worker, order: &Order) -> io::Result<Stream> {
     let mut addresses = worker.names.resolver().look_up(&order.relay.host).await?;
     addresses.truncate(ADDRESSES_TRIED_MAX);
     let each = DIAL_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(1).max(1);
@@ -208,7 +228,7 @@ async fn dial(worker: &Worker, order: &Order) -> io::Result<Stream> {
         match timeout(each, establish(worker, order, address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
-            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("no tunnel within {} s", each.as_secs())),
+            Err(_) => last = no_tunnel_within(each),
         }
     }
     Err(last)
@@ -217,13 +237,17 @@ async fn dial(worker: &Worker, order: &Order) -> io::Result<Stream> {
 async fn establish(worker: &Worker, order: &Order, address: SocketAddr) -> io::Result<Stream> {
     let socket =
         Socket::connect(address, &ConnectOptions { timeout: DIAL_TIMEOUT, ..ConnectOptions::default() }).await?;
+    secure(worker, order, Stream::plain(socket)).await
+}
+
+async fn secure(worker: &Worker, order: &Order, stream: Stream) -> io::Result<Stream> {
     match worker.shared.transport() {
         Transport::Tls(identity) => {
             let expected = Expected::Authority(identity.authority.clone());
             let config = client_config(&order.relay, expected, Some(identity.own_certificate()), TUNNEL_ALPN);
             let config = config.map_err(io::Error::other)?;
             let name = ServerName::try_from(order.server_name.clone()).map_err(io::Error::other)?;
-            Stream::tls_client(socket, Arc::new(config), name).await
+            stream.start_tls_client(Arc::new(config), name).await
         }
         Transport::Null(connector) => {
             let own = NullIdentity {
@@ -231,7 +255,7 @@ async fn establish(worker: &Worker, order: &Order, address: SocketAddr) -> io::R
                 alpn: TUNNEL_ALPN.to_vec(),
                 certificate: connector.to_string().into_bytes(),
             };
-            Stream::tls_null(socket, &own, Vec::new()).await
+            stream.start_tls_null(&own).await
         }
     }
 }

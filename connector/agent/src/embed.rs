@@ -117,10 +117,11 @@ pub fn run(
     let state = StateDir::open(&options.state_dir)?;
     let io = process::engine(options)?;
     process::raise_descriptor_limit();
-    let Some(identity) = process::identity(options, &state, signals)? else { return Ok(()) };
+    let proxies = process::proxies(options)?;
+    let Some(identity) = process::identity(options, &state, &proxies, signals)? else { return Ok(()) };
     tracing::info!(connector = %identity.connector, group = %identity.group, io = %io, "started");
     let relays = options.relays.clone();
     let start = move |shared: &Arc<Shared>| start(Credentials { shared: Arc::clone(shared), relays }).map(Some);
-    Running::start(options, io, state, identity, start)?.until_told(signals, options.grace_period);
+    Running::start(options, io, state, identity, proxies, start)?.until_told(signals, options.grace_period);
     Ok(())
 }

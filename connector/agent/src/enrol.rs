@@ -21,6 +21,8 @@ use rustls_pki_types::ServerName;
 use crate::args::RelayAddress;
 use crate::identity::Identity;
 use crate::limits::{ADDRESSES_TRIED_MAX, CLOCK_SKEW_WARNED, ENROL_TIMEOUT};
+use crate::proxy::{self, Proxies, ProxyFailed};
+use crate::timed::{Timed, Wire};
 use crate::tls::{Expected, RelayRefused, client_config, fingerprint};
 
 /// The program as it names itself.
@@ -36,12 +38,17 @@ pub(crate) enum NotEnrolled {
 }
 
 /// Asks one relay for a first certificate.
-pub(crate) fn enrol(relay: &RelayAddress, token: &Token, key: &KeyPair) -> Result<Identity, NotEnrolled> {
+pub(crate) fn enrol(
+    relay: &RelayAddress,
+    token: &Token,
+    key: &KeyPair,
+    proxies: &Proxies,
+) -> Result<Identity, NotEnrolled> {
     let csr_pem = csr(key)?;
     let mac = token_mac(token.secret.expose(), &csr_pem);
     let proof = Proof::Token { id: token.id.clone(), mac };
     let expected = Expected::Fingerprint(token.ca_sha256.to_ascii_lowercase());
-    let enrolled = ask(relay, expected, csr_pem, proof)?;
+    let enrolled = ToRelay { relay, proxies }.ask(expected, csr_pem, proof)?;
     let identity = identity(relay, &enrolled, key)?;
     if fingerprint(&identity.authority) != token.ca_sha256.to_ascii_lowercase() {
         return Err(NotEnrolled::Refused(RelayRefused::OtherAuthority { relay: relay.clone() }.into_failure()));
@@ -50,12 +57,13 @@ pub(crate) fn enrol(relay: &RelayAddress, token: &Token, key: &KeyPair) -> Resul
 }
 
 /// Asks one relay for the next certificate, for a new key, with the proof that `held` is held.
-pub(crate) fn renew(relay: &RelayAddress, held: &Identity) -> Result<Identity, NotEnrolled> {
+pub(crate) fn renew(relay: &RelayAddress, held: &Identity, proxies: &Proxies) -> Result<Identity, NotEnrolled> {
     let key = KeyPair::generate().map_err(|error| NotEnrolled::Later(error.to_string()))?;
     let csr_pem = csr(&key)?;
     let signature = sign(&held.key, &renewal_bytes(&csr_pem))?;
     let proof = Proof::Certificate { pem: held.certificate_pem.clone(), signature };
-    let enrolled = ask(relay, Expected::Authority(held.authority.clone()), csr_pem, proof)?;
+    let expected = Expected::Authority(held.authority.clone());
+    let enrolled = ToRelay { relay, proxies }.ask(expected, csr_pem, proof)?;
     let renewed = identity(relay, &enrolled, &key)?;
     if (renewed.connector, renewed.group, &renewed.authority) != (held.connector, held.group, &held.authority) {
         return Err(NotEnrolled::Later(format!("the relay at {relay} brought the certificate of another connector")));
@@ -100,20 +108,72 @@ fn sign(key: &KeyPair, message: &[u8]) -> Result<String, NotEnrolled> {
     key.sign(&SystemRandom::new(), message).map(|signature| hex::encode(signature.as_ref())).map_err(later)
 }
 
-fn ask(relay: &RelayAddress, expected: Expected, csr_pem: String, proof: Proof) -> Result<Enrolled, NotEnrolled> {
-    let request = EnrolRequest { protocol: PROTOCOL, csr_pem, software: String::from(SOFTWARE), proof };
-    let answer = exchange(relay, expected, &request).map_err(|error| unreachable(relay, &error))?;
-    match answer {
-        EnrolResponse::Ok(enrolled) => Ok(enrolled),
-        EnrolResponse::Error(error) => Err(refusal(&error)),
-    }
+/// The way to one relay, directly or through a proxy.
+#[derive(Clone, Copy)]
+struct ToRelay<'a> {
+    relay: &'a RelayAddress,
+    proxies: &'a Proxies,
 }
 
-fn unreachable(relay: &RelayAddress, error: &io::Error) -> NotEnrolled {
-    match RelayRefused::of_io(error) {
-        Some(refused) if refused.is_definitive() => NotEnrolled::Refused(refused.clone().into_failure()),
-        Some(refused) => NotEnrolled::Later(refused.to_string()),
-        None => NotEnrolled::Later(format!("the relay at {relay} cannot be asked: {error}")),
+impl ToRelay<'_> {
+    fn ask(self, expected: Expected, csr_pem: String, proof: Proof) -> Result<Enrolled, NotEnrolled> {
+        let request = EnrolRequest { protocol: PROTOCOL, csr_pem, software: String::from(SOFTWARE), proof };
+        let answer = self.exchange(expected, &request).map_err(|error| self.unreachable(&error))?;
+        match answer {
+            EnrolResponse::Ok(enrolled) => Ok(enrolled),
+            EnrolResponse::Error(error) => Err(refusal(&error)),
+        }
+    }
+
+    fn unreachable(self, error: &io::Error) -> NotEnrolled {
+        let relay = self.relay;
+        if let Some(failed) = ProxyFailed::of_io(error) {
+            let cure = failed.trouble.cure();
+            return NotEnrolled::Later(format!("the relay at {relay} cannot be asked: {failed}; {cure}"));
+        }
+        match RelayRefused::of_io(error) {
+            Some(refused) if refused.is_definitive() => NotEnrolled::Refused(refused.clone().into_failure()),
+            Some(refused) => NotEnrolled::Later(refused.to_string()),
+            None => NotEnrolled::Later(format!("the relay at {relay} cannot be asked: {error}")),
+        }
+    }
+
+    fn exchange(self, expected: Expected, request: &EnrolRequest) -> io::Result<EnrolResponse> {
+        let config = client_config(self.relay, expected, None, ALPN).map_err(io::Error::other)?;
+        let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, self.connect()?);
+        let message = frame::encode(request, MESSAGE_BYTES_MAX).map_err(io::Error::other)?;
+        stream.write_all(&message)?;
+        let mut prefix = [0; frame::PREFIX_BYTES];
+        stream.read_exact(&mut prefix)?;
+        let length = usize::try_from(u32::from_be_bytes(prefix)).unwrap_or(usize::MAX);
+        if length > MESSAGE_BYTES_MAX {
+            return Err(io::Error::other("an answer beyond the limit"));
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        serde_json::from_slice(&body).map_err(io::Error::other)
+    }
+
+    fn connect(self) -> io::Result<Box<dyn Wire>> {
+        let deadline = Instant::now() + ENROL_TIMEOUT;
+        let (host, port) = (&*self.relay.host, self.relay.port);
+        if let Some(by) = self.proxies.of_relay(host, port) {
+            return Ok(proxy::blocking::connect(by, host, port, deadline)?);
+        }
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in (host, port).to_socket_addrs()?.take(ADDRESSES_TRIED_MAX) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(stream) => return Ok(Box::new(Timed::new(stream, deadline))),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
 
@@ -140,44 +200,6 @@ const KNOWN_REFUSALS: [&str; 8] = [
     code::REQUEST_INVALID,
     code::PROTOCOL_UNSUPPORTED,
 ];
-
-fn exchange(relay: &RelayAddress, expected: Expected, request: &EnrolRequest) -> io::Result<EnrolResponse> {
-    let config = client_config(relay, expected, None, ALPN).map_err(io::Error::other)?;
-    let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, connect(relay)?);
-    let message = frame::encode(request, MESSAGE_BYTES_MAX).map_err(io::Error::other)?;
-    stream.write_all(&message)?;
-    let mut prefix = [0; frame::PREFIX_BYTES];
-    stream.read_exact(&mut prefix)?;
-    let length = usize::try_from(u32::from_be_bytes(prefix)).unwrap_or(usize::MAX);
-    if length > MESSAGE_BYTES_MAX {
-        return Err(io::Error::other("an answer beyond the limit"));
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    serde_json::from_slice(&body).map_err(io::Error::other)
-}
-
-fn connect(relay: &RelayAddress) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + ENROL_TIMEOUT;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in (&*relay.host, relay.port).to_socket_addrs()?.take(ADDRESSES_TRIED_MAX) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(ENROL_TIMEOUT))?;
-                stream.set_write_timeout(Some(ENROL_TIMEOUT))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
 
 #[cfg(test)]
 mod tests {
@@ -213,7 +235,7 @@ mod tests {
             group: postern_model::ids::GroupId::DEFAULT,
             expires_unix: 0,
         };
-        let error = enrol(&relay, &token, &KeyPair::generate().unwrap()).unwrap_err();
+        let error = enrol(&relay, &token, &KeyPair::generate().unwrap(), &Proxies::default()).unwrap_err();
         assert!(matches!(error, NotEnrolled::Later(_)), "{error:?}");
     }
 }

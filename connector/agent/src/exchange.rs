@@ -2,6 +2,7 @@
 //! its slower end.
 
 mod download;
+mod farm;
 mod http2;
 mod raw;
 mod record;
@@ -22,6 +23,7 @@ use postern_tunnel::{Cancel, CancelCode, Culprit, OpenMeta, StreamId};
 
 use crate::content;
 use crate::failure::{Failed, Fault};
+use crate::farm::Marked;
 use crate::incoming::Incoming;
 use crate::keeper::Offered;
 use crate::pool::{Acquired, BackendConnection, Pool, Wanted};
@@ -54,6 +56,8 @@ struct Asked {
     signed_on: Option<SignedOn>,
     /// The application's content is translated.
     content: Option<content::Asked>,
+    /// The answer says which member of a farm it is from.
+    marked: Option<Marked>,
 }
 
 /// An attempt that came to nothing.
@@ -61,6 +65,13 @@ struct Lost {
     failed: Failed,
     /// Something of an answer had come: the backend has seen the request.
     answered: bool,
+}
+
+impl Lost {
+    fn failed_of(self, asked: &Asked) -> Failed {
+        let broken = self.failed.fault == Fault::BackendBroken && !self.answered;
+        Failed { repeatable: broken && asked.idempotent, ..self.failed }
+    }
 }
 
 impl Exchange {
@@ -83,27 +94,45 @@ pub(crate) async fn serve(exchange: Exchange, head: Bytes, end: bool) {
 
 impl Exchange {
     async fn run(&self, head: &[u8], end: bool) -> Result<(), Failed> {
-        let mut head = RequestHead::decode(head, &REQUEST_LIMITS).map_err(Failed::malformed_request)?;
+        let head = RequestHead::decode(head, &REQUEST_LIMITS).map_err(Failed::malformed_request)?;
         self.record.request(&head);
         let worker = &self.tunnel.worker;
         let pool = worker
             .pool_after(self.config, self.meta.app)
             .await
-            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?;
+            .ok_or_else(|| Failed::new(Fault::ConfigMissing, "no group config names this application").unprocessed())?
+            .of_request(&head)?;
+        match &pool.backend.farm {
+            // Boxed: few applications have one, and the task of every request would be as large.
+            Some(farm) => Box::pin(self.run_in_farm(farm, &pool, head, end)).await,
+            None => self.run_at(&pool, head, end, None).await,
+        }
+    }
+
+    /// At one place.
+    async fn run_at(
+        &self,
+        pool: &Rc<Pool>,
+        mut head: RequestHead,
+        end: bool,
+        marked: Option<Marked>,
+    ) -> Result<(), Failed> {
+        let worker = &self.tunnel.worker;
         let external =
             worker.with_links(|links| translate::request(&mut head, self.meta.scheme, &pool.backend, links))?;
         let content = content::request(&mut head, &pool.backend, || worker.links_mark());
         head.keep_alive = true;
         let has_body = !end && !head.body.is_empty();
         let mut asked = Asked {
-            signed_on: self.sign_on(&pool, &mut head, false).await?,
+            signed_on: self.sign_on(pool, &mut head, false).await?,
             idempotent: head.method.is_idempotent() && !head.upgrade,
             method: head.method.clone(),
             upgrade: head.upgrade,
             external,
             content,
+            marked,
         };
-        let first = self.attempts(&pool, &head, &asked, has_body).await;
+        let first = self.attempts(pool, &head, &asked, has_body).await;
         // The backend's key may have changed since the ticket was made; the session in the application may have run out.
         let stale = |failed: &Failed| {
             failed.fault == Fault::SsoRejected && asked.signed_on.as_ref().is_some_and(SignedOn::may_be_stale)
@@ -111,15 +140,18 @@ impl Exchange {
         if !first.as_ref().is_err_and(stale) || self.incoming.is_taken() {
             return first;
         }
-        let fresh = self.sign_on(&pool, &mut head, true).await;
+        let fresh = self.sign_on(pool, &mut head, true).await;
         asked.signed_on = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
-        self.attempts(&pool, &head, &asked, has_body).await
+        self.attempts(pool, &head, &asked, has_body).await
     }
 
     /// An answer, interim ones included, as its user sees it.
     fn translate(&self, head: &mut ResponseHead, asked: &Asked, pool: &Pool) {
         let own = Own { backend: &pool.backend, external: &asked.external };
         self.tunnel.worker.with_links(|links| translate::response(head, own, links));
+        if let Some(marked) = asked.marked.as_ref().filter(|_| !head.is_interim()) {
+            marked.answer(head);
+        }
     }
 
     /// None where nobody is signed on to the backend.
@@ -131,13 +163,12 @@ impl Exchange {
     /// A kept connection may turn out to be closed by the backend, and a shared one to be closing: then once more on a
     /// fresh one (RFC 9110 §9.2.2, RFC 9113 §8.7).
     async fn attempts(&self, pool: &Rc<Pool>, head: &RequestHead, asked: &Asked, has_body: bool) -> Result<(), Failed> {
-        let names = &self.tunnel.worker.names;
         let of_connection = asked.signed_on.as_ref().filter(|signed_on| signed_on.is_of_connection());
         let login = of_connection.and(self.meta.sso_login.as_ref());
         // Negotiate is of HTTP/1.1: servers that have it over HTTP/2 at all are told so by their operator.
         let http1 = asked.upgrade || login.is_some() && pool.backend.http == BackendHttp::Auto;
         let wanted = Wanted { fresh: false, http1, login };
-        let acquired = pool.acquire(names, wanted).await?;
+        let acquired = pool.acquire(wanted).await?;
         let reused = acquired.is_reused();
         let lost = match self.attempt_on(pool, acquired, head, asked, has_body).await {
             Ok(()) => return Ok(()),
@@ -146,13 +177,13 @@ impl Exchange {
         let broken = reused && asked.idempotent && lost.failed.fault == Fault::BackendBroken;
         let may_repeat = (broken || lost.failed.unprocessed) && !lost.answered && !self.incoming.is_taken();
         if !may_repeat {
-            return Err(lost.failed);
+            return Err(lost.failed_of(asked));
         }
         self.tunnel.worker.shared.counters.requests_retried.increment();
         // A backend may have seen the request already: it is not unprocessed, whatever goes wrong now.
-        let fresh = pool.acquire(names, Wanted { fresh: true, ..wanted }).await;
-        let acquired = fresh.map_err(|failed| Failed { unprocessed: false, ..failed })?;
-        self.attempt_on(pool, acquired, head, asked, has_body).await.map_err(|lost| lost.failed)
+        let fresh = pool.acquire(Wanted { fresh: true, ..wanted }).await;
+        let acquired = fresh.map_err(|failed| Failed { unprocessed: false, repeatable: true, ..failed })?;
+        self.attempt_on(pool, acquired, head, asked, has_body).await.map_err(|lost| lost.failed_of(asked))
     }
 
     async fn attempt_on(

@@ -6,6 +6,8 @@ use postern_http::Malformed;
 use postern_io::TlsFailure;
 use postern_tunnel::{Cancel, CancelCode, Culprit, SendError};
 
+use crate::proxy::ProxyFailed;
+
 /// The end of a request that has no answer, or not a whole one.
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
@@ -14,6 +16,8 @@ pub(crate) struct Failed {
     pub(crate) detail: String,
     /// Nothing was done with the request: it may go to another connector.
     pub(crate) unprocessed: bool,
+    /// A backend may have seen it, and it may be sent again all the same: nothing of an answer came, and twice is as good as once.
+    pub(crate) repeatable: bool,
 }
 
 /// Kinds of [`Failed`].
@@ -125,7 +129,7 @@ impl Fault {
 
 impl Failed {
     pub(crate) fn new(fault: Fault, detail: impl Into<String>) -> Self {
-        Self { fault, detail: detail.into(), unprocessed: false }
+        Self { fault, detail: detail.into(), unprocessed: false, repeatable: false }
     }
 
     /// States that nothing was done.
@@ -148,6 +152,11 @@ impl Failed {
             Fault::BackendUnreachable
         };
         Self::new(fault, error.to_string()).unprocessed()
+    }
+
+    /// A proxy that leads to no backend.
+    pub(crate) fn through_proxy(failed: &ProxyFailed) -> Self {
+        Self::new(Fault::BackendUnreachable, failed.to_string()).unprocessed()
     }
 
     /// A TLS handshake that failed: whatever ends it then is about TLS.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub(crate) struct Http2Backend {
     idle_since: Cell<Instant>,
     /// When something of an answer last came.
     heard: Cell<Instant>,
+    /// Which address of the backend's name it leads to.
+    pub(crate) peer: Option<IpAddr>,
     pool: Weak<Pool>,
     _permit: Option<Permit>,
     _counted: Counted,
@@ -56,7 +59,7 @@ pub(crate) fn settings() -> Builder {
 
 impl Http2Backend {
     pub(crate) async fn begin(
-        stream: Stream,
+        (stream, peer): (Stream, Option<IpAddr>),
         pool: &Rc<Pool>,
         permit: Option<Permit>,
         counted: Counted,
@@ -70,6 +73,7 @@ impl Http2Backend {
             reused: Cell::new(false),
             idle_since: Cell::new(now()),
             heard: Cell::new(now()),
+            peer,
             pool: Rc::downgrade(pool),
             _permit: permit,
             _counted: counted,

@@ -79,7 +79,7 @@ impl Keeper {
         let readable = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CONFIG_FILE_BYTES_MAX);
         let Some(last) = readable.then(|| std::fs::read(&path).ok()).flatten() else { return };
         match self.verifier.take(&last) {
-            Ok(Some(table)) => self.shared.decided(Offered::default(), Some(&in_force(table))),
+            Ok(Some(table)) => self.shared.decided(Offered::default(), Some(&self.in_force(table))),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "group config: the last good one on disk is not used"),
         }
@@ -92,13 +92,19 @@ impl Keeper {
                 if let Err(error) = secret::write(&self.state.file(CONFIG_FILE), config) {
                     tracing::warn!(%error, "group config: it could not be kept for the next start");
                 }
-                return Some(in_force(table));
+                return Some(self.in_force(table));
             }
             Ok(None) => {}
             Err(error @ GroupConfigInvalid::Older { .. }) => tracing::debug!(%error, "group config refused"),
             Err(error) => tracing::error!(%error, "group config refused; the one before stays in force"),
         }
         None
+    }
+
+    fn in_force(&self, table: Arc<BackendTable>) -> Arc<BackendTable> {
+        tracing::info!(version = table.version, group = %table.group, apps = table.apps.len(), "group config in force");
+        self.shared.proxies.warn_of_unknown(&table);
+        table
     }
 
     fn renew(&mut self, renewal: &mut Renewal) {
@@ -133,7 +139,7 @@ impl Keeper {
     fn ask_relays(&self) -> Result<Identity, String> {
         let mut reason = String::new();
         for relay in &self.relays {
-            match enrol::renew(relay, &self.identity) {
+            match enrol::renew(relay, &self.identity, &self.shared.proxies) {
                 Ok(renewed) => return Ok(renewed),
                 Err(NotEnrolled::Later(why)) => reason = why,
                 Err(NotEnrolled::Refused(failure)) => reason = failure.to_string(),
@@ -141,11 +147,6 @@ impl Keeper {
         }
         Err(reason)
     }
-}
-
-fn in_force(table: Arc<BackendTable>) -> Arc<BackendTable> {
-    tracing::info!(version = table.version, group = %table.group, apps = table.apps.len(), "group config in force");
-    table
 }
 
 /// When to renew next. Wall-clock time decides anew every hour at the latest, since clocks are set and hosts sleep.

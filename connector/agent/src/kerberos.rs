@@ -10,6 +10,7 @@ use postern_sso::kerberos::{Delegation, OwnAccount, prepare};
 use postern_sso::{Account, KerberosFailure, SignOn, Tickets};
 
 use crate::args::KerberosKey;
+use crate::proxy::Negotiates;
 
 /// Has the library use what delegation needs. Before any thread is started.
 pub(crate) fn set_up(key: &KerberosKey, state: &StateDir) -> Result<(), Failure> {
@@ -34,6 +35,20 @@ pub(crate) fn start(key: &KerberosKey) -> anyhow::Result<Arc<dyn SignOn>> {
 /// The same key, to be tried step by step.
 pub(crate) fn account(key: &KerberosKey, state: &StateDir) -> Arc<dyn Account> {
     Arc::new(OwnAccount::new(&key.keytab, &key.principal, state.path()))
+}
+
+/// The same key, to prove this connector to a proxy.
+pub(crate) fn negotiates(key: &KerberosKey) -> Result<Arc<dyn Negotiates>, Failure> {
+    let own = Delegation::new(&key.keytab, &key.principal).map_err(|failure| Failure::new(failure.to_string()))?;
+    Ok(Arc::new(Own(own)))
+}
+
+struct Own(Delegation);
+
+impl Negotiates for Own {
+    fn token(&self, service: &str) -> Result<Vec<u8>, String> {
+        self.0.prove(service).map_err(|failure| failure.to_string())
+    }
 }
 
 fn said(principal: &str, signed_in: Result<(), KerberosFailure>) {

@@ -12,9 +12,14 @@
 //! An answer whose content is translated (`translate_body`) holds up to 2.5 MiB more, in brotli and zstd more than that:
 //! `postern_translate::limits` has the sum. It holds nothing of what the backend sends meanwhile.
 //!
+//! A connection through an `https://` proxy crosses a pair of sockets, each way with what the engine lets a socket hold (256 KiB and
+//! one piece) once more.
+//!
 //! Backend connections: `backend_connections_max` of the application over all workers (default 200), each worker its
 //! equal share, at least one. An idle connection holds no buffer. Waiting requests: [`WAITERS_MAX`] per application and
-//! worker, each for at most the application's connect time-out.
+//! worker, each for at most the application's connect time-out. Both hold for each segment of an application by itself, for each
+//! member of a farm (at most 16), and below a wildcard for each of up to [`WILDCARD_HOSTS_MAX`] hosts: where one worker has no room
+//! for another, the request gets 503.
 
 use std::time::Duration;
 
@@ -53,14 +58,22 @@ pub const CONFIG_BYTES_WAITING: usize = 64 << 20;
 
 /// Requests of one application that wait for a backend connection, per worker.
 pub const WAITERS_MAX: usize = 1024;
+/// Hosts below one wildcard that are asked for at once, per worker.
+pub const WILDCARD_HOSTS_MAX: usize = 256;
 /// A pooled backend connection unused for so long is closed: below the 75 s after which common servers close it.
 pub const BACKEND_IDLE: Duration = Duration::from_secs(60);
-/// A request waits at most so long for a configuration that came before it to be verified, or that names its application.
+/// A request waits at most so long for a configuration that came before it to be verified, or that names its application. As long,
+/// an application that left is there for relays' workers that do not know of it yet.
 pub const CONFIG_PATIENCE: Duration = Duration::from_secs(1);
 /// How often idle backend connections are looked at.
 pub const BACKEND_SWEEP: Duration = Duration::from_secs(1);
-/// Addresses of one name that are tried.
+/// Addresses of one name that are tried, of relays and by checks, one after the other.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
+/// Addresses of a backend's name that are kept, and tried.
+pub const BACKEND_ADDRESSES_MAX: usize = 16;
+/// An address of a backend that does not answer for so long is not waited for any longer before the next one is tried beside it
+/// (RFC 8305 §5).
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
 pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 
@@ -93,14 +106,38 @@ pub const CHECKS_MAX: usize = 2;
 /// there is time enough left to look.
 pub const CHECK_PAUSE: Duration = Duration::from_secs(3);
 
-/// How long a resolved backend name is used.
+/// A member of a farm that could not be connected to is tried after all others for so long.
+pub const MEMBER_OUT: Duration = Duration::from_secs(10);
+
+/// What a proxy was told of who asks and did not take is not said to it again for so long; it doubles up to
+/// [`PROXY_LOGIN_PAUSE_MAX`]. Ten failures in half an hour are fewer than lock an account anywhere.
+pub const PROXY_LOGIN_PAUSE_MIN: Duration = Duration::from_secs(30);
+/// The longest time that a name and password rest.
+pub const PROXY_LOGIN_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// A connection through an `https://` proxy whose near side has ended waits so long for what is still on its way.
+pub const PROXY_LINGER: Duration = Duration::from_secs(10);
+/// Connections through one proxy that wait for a Kerberos ticket to it.
+pub const PROXY_TICKETS_WAITING: usize = 64;
+/// Proxies for backends that a connector knows by name.
+pub const BACKEND_PROXIES_MAX: usize = 64;
+
+/// How long a resolved backend name is used without asking again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(30);
+/// How long it is used while it cannot be resolved again: an address may be another host's by then.
+pub const RESOLVED_OLD_FOR: Duration = Duration::from_secs(3_600);
+/// So long an answer is waited for where an old one will do.
+pub const RESOLVED_PATIENCE: Duration = Duration::from_millis(200);
+/// After a look-up that failed the name is not asked for again for so long.
+pub const UNRESOLVED_FOR: Duration = Duration::from_secs(3);
 /// Names that one worker remembers.
 pub const RESOLVED_MAX: usize = 1024;
-/// Look-ups waiting for the resolver's threads.
+/// Look-ups of different names waiting for the resolver's threads.
 pub const LOOKUPS_WAITING: usize = 256;
-/// Threads for look-ups: a name server that hangs holds up one name, not all.
-pub const RESOLVER_THREADS: usize = 2;
+/// Threads for look-ups, one name at a time each: a name server that hangs holds up its names, not all.
+pub const RESOLVER_THREADS: usize = 4;
+
+/// How often the files of client certificates are looked at: they are replaced days before they expire.
+pub const CLIENT_CERTIFICATES_REREAD: Duration = Duration::from_secs(30);
 
 /// Records waiting for the transaction log's writer, about 300 bytes each: 2.4 MiB. Beyond it they are dropped and counted.
 pub const TRANSACTIONS_WAITING: usize = 8192;

@@ -1,36 +1,48 @@
 //! Connections to one backend, kept between requests: the last used is used first, so that those not needed grow old.
 //! Those that speak HTTP/2 are shared by requests, up to what each takes.
 
+mod connect;
+mod further;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use postern_http::Limits;
 use postern_http::h1::{Inbox, ResponseParser};
 use postern_io::sync::{OneSender, oneshot};
-use postern_io::{ConnectOptions, Instant, Socket, Stream, now, timeout};
+use postern_io::{Instant, Stream, now, timeout};
 use postern_model::settings::BackendHttp;
 use postern_tunnel::SsoLogin;
 
-use crate::backend::{Backend, HTTP2};
+use crate::backend::Backend;
 use crate::counters::Counters;
-use crate::embed::{self, BuiltIn};
+use crate::embed::BuiltIn;
 use crate::failure::{Failed, Fault};
+use crate::farm::Member;
 use crate::http2::{Http2Backend, Http2Lease};
 use crate::limits::{BACKEND_IDLE, WAITERS_MAX};
+use crate::proxy::Way;
 use crate::resolve::Names;
+use further::FurtherPools;
 
 /// One worker's connections to one backend.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) backend: Arc<Backend>,
+    /// How it is reached; its members, segments and hosts are by the same way.
+    pub(crate) way: Way,
+    /// Of a farm: one for each member. Nothing goes by this one then.
+    pub(crate) members: Vec<Rc<Self>>,
     connections_max: usize,
     counters: Arc<Counters>,
     built_in: Option<BuiltIn>,
+    names: Names,
+    /// Over how many workers connections are spread.
+    share: usize,
+    further: FurtherPools,
     open: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection moves between here and its requests as a pointer")]
     idle: RefCell<Vec<Box<BackendConnection>>>,
@@ -54,6 +66,8 @@ pub(crate) struct BackendConnection {
     pub(crate) busy: bool,
     /// Who is signed on on it.
     login: Option<SsoLogin>,
+    /// Which address of the backend's name it leads to.
+    peer: Option<IpAddr>,
     idle_since: Instant,
     _counted: Counted,
     /// Gone only when another connection takes this one's place.
@@ -119,16 +133,27 @@ impl Pool {
     /// `share`: over how many workers the backend's connections are spread.
     pub(crate) fn new(
         backend: Arc<Backend>,
+        way: Way,
         share: usize,
         counters: Arc<Counters>,
         built_in: Option<BuiltIn>,
+        names: Names,
     ) -> Rc<Self> {
+        let of_member = |member: &Member| {
+            let (backend, counters) = (Arc::clone(&member.backend), Arc::clone(&counters));
+            Self::new(backend, way.clone(), share, counters, None, names.clone())
+        };
         Rc::new(Self {
+            members: backend.farm.iter().flat_map(|farm| &farm.members).map(of_member).collect(),
             connections_max: (backend.connections_max / share).max(1),
             speaks_http2: Cell::new(matches!(backend.http, BackendHttp::Http2 | BackendHttp::H2c)),
             backend,
+            way,
             counters,
             built_in,
+            names,
+            share,
+            further: FurtherPools::default(),
             open: Cell::new(0),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -138,7 +163,7 @@ impl Pool {
     }
 
     /// A connection: a kept one, or a part of a shared one, unless it must be fresh.
-    pub(crate) async fn acquire(self: &Rc<Self>, names: &Names, wanted: Wanted<'_>) -> Result<Acquired, Failed> {
+    pub(crate) async fn acquire(self: &Rc<Self>, wanted: Wanted<'_>) -> Result<Acquired, Failed> {
         if let Some(kept) = self.take_kept(wanted) {
             return Ok(kept);
         }
@@ -157,7 +182,7 @@ impl Pool {
                 Grant::Permit(permit) => Some(permit),
             },
         };
-        self.connect(names, permit, wanted).await
+        self.connect(permit, wanted).await
     }
 
     fn take_kept(&self, wanted: Wanted<'_>) -> Option<Acquired> {
@@ -192,7 +217,7 @@ impl Pool {
 
     /// Keeps a connection for the next request, if it is good for one.
     pub(crate) fn release(&self, mut connection: Box<BackendConnection>) {
-        if !connection.inbox.is_empty() || !connection.is_quiet() {
+        if !connection.inbox.is_empty() || !connection.is_quiet() || self.has_left(connection.peer) {
             return;
         }
         (connection.reused, connection.busy) = (true, false);
@@ -203,13 +228,26 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle for too long, and what the backend closed.
+    /// Closes what is idle for too long, what the backend closed, and what leads to an address that is not the backend's any more.
+    /// A backend whose connections are kept is not connected to for long: its name is asked for all the same, where this connector is
+    /// who looks it up.
     pub(crate) fn sweep(&self) {
         let at = now();
-        self.idle.borrow_mut().retain(|kept| at.since(kept.idle_since) < BACKEND_IDLE && kept.is_quiet());
+        self.members.iter().for_each(|member| member.sweep());
+        if self.open.get() > 0 && matches!(self.way, Way::Direct) {
+            self.names.refresh(&self.backend.internal.host);
+        }
+        let is_old = |since: Instant| at.since(since) >= BACKEND_IDLE;
+        self.idle.borrow_mut().retain(|kept| !is_old(kept.idle_since) && kept.is_quiet() && !self.has_left(kept.peer));
+        // Requests that are on one of them end there.
         self.shared.borrow_mut().retain(|connection| {
-            !connection.is_retired() && connection.idle_since().is_none_or(|since| at.since(since) < BACKEND_IDLE)
+            !connection.is_retired() && !connection.idle_since().is_some_and(is_old) && !self.has_left(connection.peer)
         });
+        self.further.sweep();
+    }
+
+    fn has_left(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|address| self.names.has_left(&self.backend.internal.host, address))
     }
 
     fn take_idle(&self, login: Option<&SsoLogin>) -> Option<Box<BackendConnection>> {
@@ -266,98 +304,6 @@ impl Pool {
             }
         }
         None
-    }
-
-    async fn connect(
-        self: &Rc<Self>,
-        names: &Names,
-        permit: Option<Permit>,
-        wanted: Wanted<'_>,
-    ) -> Result<Acquired, Failed> {
-        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
-        let longest = self.backend.connect_timeout;
-        let Ok(connected) = timeout(longest, self.connect_to_any(names, wanted)).await else {
-            let detail = format!("no connection within {} ms", longest.as_millis());
-            return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
-        };
-        let stream = connected?;
-        let http2 = self.backend.http == BackendHttp::H2c || stream.tls().alpn.as_deref() == Some(HTTP2);
-        if http2 && !wanted.http1 {
-            self.speaks_http2.set(true);
-            let connection = Http2Backend::begin(stream, self, permit, Counted::new(&self.counters)).await?;
-            let lease = Http2Backend::lease(&connection);
-            self.shared.borrow_mut().push(connection);
-            return Ok(Acquired::Http2(lease));
-        }
-        if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
-            let detail = "the backend does not choose h2, which backend_http=2 demands";
-            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
-        }
-        Ok(Acquired::Http1(Box::new(BackendConnection {
-            stream,
-            inbox: Inbox::default(),
-            parser: ResponseParser::new(Limits::default()),
-            reused: false,
-            busy: false,
-            login: wanted.login.cloned(),
-            idle_since: now(),
-            _counted: Counted::new(&self.counters),
-            permit,
-        })))
-    }
-
-    async fn connect_to_any(&self, names: &Names, wanted: Wanted<'_>) -> Result<Stream, Failed> {
-        let internal = &self.backend.internal;
-        // A program that is a backend itself has no other: it serves nobody's network.
-        if let Some(built_in) = &self.built_in {
-            return embed::connect(built_in, &self.backend);
-        }
-        let addresses = names.addresses(&internal.host).await.map_err(|error| {
-            Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
-                .unprocessed()
-        })?;
-        let each = self.backend.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses.iter() {
-            let options = ConnectOptions { timeout: each, ..ConnectOptions::default() };
-            match Socket::connect(SocketAddr::new(*address, internal.port), &options).await {
-                Ok(socket) => return self.secure(socket, wanted).await,
-                Err(error) => last = error,
-            }
-        }
-        Err(Failed::connecting(&last))
-    }
-
-    async fn secure(&self, socket: Socket, wanted: Wanted<'_>) -> Result<Stream, Failed> {
-        let Some(tls) = &self.backend.tls else { return Ok(Stream::plain(socket)) };
-        let config = if wanted.http1 { &tls.http1 } else { &tls.config };
-        Stream::tls_client(socket, Arc::clone(config), tls.server_name.clone())
-            .await
-            .map_err(|error| Failed::handshaking(&error))
-    }
-}
-
-/// While a connection is being made that many can share.
-struct Dialling(Rc<Pool>);
-
-impl Dialling {
-    fn begin(pool: &Rc<Pool>) -> Self {
-        pool.dialling.set(true);
-        Self(Rc::clone(pool))
-    }
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        self.0.dialling.set(false);
-        self.0.has_room();
-        // Whoever still waits makes its own attempt.
-        if let Some(waiter) = self.0.next_waiter() {
-            match self.0.permit(Wanted::default()) {
-                Some(permit) => waiter.send(Grant::Permit(permit)),
-                None => self.0.waiters.borrow_mut().push_front(waiter),
-            }
-        }
     }
 }
 

@@ -21,6 +21,7 @@ use postern_sso::SignOn;
 use crate::admin;
 use crate::args::{Args, Options, RelayAddress};
 use crate::check::Checks;
+use crate::client_certificate;
 use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::embed::BuiltIn;
@@ -28,6 +29,7 @@ use crate::enrol::{self, NotEnrolled};
 use crate::identity::{self, Identity};
 use crate::keeper::{Keeper, Offers, Verifier};
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::proxy::{Negotiates, Proxies};
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
@@ -44,12 +46,17 @@ pub(crate) fn main() -> anyhow::Result<()> {
     if let Some(key) = &options.kerberos {
         crate::kerberos::set_up(key, &state)?;
     }
+    if let Some(folder) = &options.client_certificates {
+        client_certificate::open(folder)?;
+    }
     let mut signals = Signals::install()?;
     let io = engine(&options)?;
     raise_descriptor_limit();
-    let Some(identity) = identity(&options, &state, &mut signals)? else { return Ok(()) };
+    let proxies = proxies(&options)?;
+    let Some(identity) = identity(&options, &state, &proxies, &mut signals)? else { return Ok(()) };
     tracing::info!(connector = %identity.connector, group = %identity.group, workers = options.workers, io = %io, "started");
-    Running::start(&options, io, state, identity, |_| Ok(None))?.until_told(&mut signals, options.grace_period);
+    Running::start(&options, io, state, identity, proxies, |_| Ok(None))?
+        .until_told(&mut signals, options.grace_period);
     Ok(())
 }
 
@@ -61,6 +68,25 @@ pub(crate) fn engine(options: &Options) -> Result<BackendKind, Failure> {
         tracing::warn!("{warning}");
     }
     Ok(io.backend)
+}
+
+/// What the options and this process's environment say about proxies.
+pub(crate) fn proxies(options: &Options) -> Result<Proxies, Failure> {
+    // What is no text is no URL either, and refused.
+    Proxies::load(
+        &options.proxies,
+        &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+        account(options)?,
+    )
+}
+
+/// Who this is to a proxy that asks for Kerberos.
+#[cfg_attr(not(feature = "kerberos"), expect(clippy::unnecessary_wraps, reason = "with Kerberos it may fail"))]
+fn account(options: &Options) -> Result<Option<Arc<dyn Negotiates>>, Failure> {
+    #[cfg(feature = "kerberos")]
+    return options.kerberos.as_ref().map(crate::kerberos::negotiates).transpose();
+    #[cfg(not(feature = "kerberos"))]
+    return Ok(options.kerberos.as_ref().and(None));
 }
 
 fn allowed_cpus() -> u16 {
@@ -89,6 +115,7 @@ pub(crate) fn raise_descriptor_limit() {
 pub(crate) fn identity(
     options: &Options,
     state: &StateDir,
+    proxies: &Proxies,
     signals: &mut Signals,
 ) -> Result<Option<Identity>, Failure> {
     let held = Identity::load(state)?;
@@ -105,7 +132,7 @@ pub(crate) fn identity(
         tracing::warn!("the connector's certificate has expired; enrolling anew with the token");
     }
     let token = token(options.token_file.as_deref())?;
-    let enrolled = enrol(&options.relays, &token, state, signals)?;
+    let enrolled = enrol(&options.relays, &token, state, proxies, signals)?;
     if let Some(identity) = &enrolled {
         identity.save(state)?;
         identity::forget_enrolment_key(state);
@@ -127,6 +154,7 @@ fn enrol(
     relays: &[RelayAddress],
     token: &Token,
     state: &StateDir,
+    proxies: &Proxies,
     signals: &mut Signals,
 ) -> Result<Option<Identity>, Failure> {
     let key = identity::enrolment_key(state)?;
@@ -134,7 +162,7 @@ fn enrol(
     let mut longest = BACKOFF_MIN;
     loop {
         for relay in relays {
-            match enrol::enrol(relay, token, &key) {
+            match enrol::enrol(relay, token, &key, proxies) {
                 Ok(identity) => return Ok(Some(identity)),
                 Err(NotEnrolled::Refused(failure)) => return Err(failure),
                 Err(NotEnrolled::Later(reason)) => {
@@ -175,6 +203,7 @@ impl Running {
         io: BackendKind,
         state: StateDir,
         identity: Identity,
+        proxies: Proxies,
         built_in: impl FnOnce(&Arc<Shared>) -> anyhow::Result<Option<BuiltIn>>,
     ) -> anyhow::Result<Self> {
         let identity = Arc::new(identity);
@@ -189,6 +218,7 @@ impl Running {
             sign_on: sign_on(options)?,
             vault: options.vault_key.as_deref().map(Vault::load).transpose()?.map(Arc::new),
             checks: checks(options, &state),
+            proxies,
             connector: identity.connector,
             transport: Transport::Tls(Arc::clone(&identity)),
             workers: senders,
@@ -211,7 +241,10 @@ impl Running {
             match signals.wait_timeout(Duration::from_secs(1)) {
                 Some(Signal::Terminate) => break,
                 Some(Signal::TerminateNow) => return,
-                Some(Signal::Reload) => tracing::info!("SIGHUP: the connector's settings are read at its start only"),
+                Some(Signal::Reload) => {
+                    client_certificate::reread();
+                    tracing::info!("SIGHUP: of the connector's settings only client certificates are read again");
+                }
                 Some(Signal::Upgrade) | None => {}
             }
             if self.workers.iter().any(JoinHandle::is_finished) {

@@ -1,45 +1,71 @@
-//! Names to addresses, by the host's own resolver on threads beside the rings, remembered for a short while.
+//! Names to addresses, by the host's own resolver: `/etc/hosts`, `nsswitch.conf`, the servers and search domains of `resolv.conf` and
+//! whatever splits names between networks hold here as for everything else on this host. It blocks, so it has threads beside the rings.
 
-use std::cell::RefCell;
+mod names;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use postern_io::mailbox::{self, mailbox};
-use postern_io::{Instant, now};
 
-use crate::limits::{ADDRESSES_TRIED_MAX, LOOKUPS_WAITING, RESOLVED_FOR, RESOLVED_MAX, RESOLVER_THREADS};
+use crate::limits::{BACKEND_ADDRESSES_MAX, LOOKUPS_WAITING, RESOLVER_THREADS};
 
-/// The way to the resolver's threads; they end with the process.
+pub(crate) use names::Names;
+
+/// The way to the resolver. Without one only addresses are known.
 #[derive(Debug, Clone)]
-pub(crate) struct Resolver(Option<SyncSender<Lookup>>);
-
-#[derive(Debug)]
-struct Lookup {
-    host: Box<str>,
-    reply: mailbox::Sender<io::Result<Vec<IpAddr>>>,
+pub(crate) struct Resolver {
+    threads: Option<Arc<Threads>>,
+    /// For the simulator.
+    #[cfg(test)]
+    script: Option<Arc<tests::Script>>,
 }
+
+/// Threads that end with the process.
+#[derive(Debug)]
+struct Threads {
+    queue: SyncSender<Box<str>>,
+    asked: Arc<Asked>,
+}
+
+/// Names that are queued or being asked for, and who wants to know.
+#[derive(Debug, Default)]
+struct Asked(Mutex<HashMap<Box<str>, Vec<mailbox::Sender<Found>>>>);
+
+/// As often as there are askers.
+#[derive(Debug, Clone)]
+struct Found(Result<Vec<IpAddr>, String>);
 
 impl Resolver {
     /// Starts the threads.
     pub(crate) fn start() -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(LOOKUPS_WAITING);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let (queue, receiver) = sync_channel(LOOKUPS_WAITING);
+        let (receiver, asked) = (Arc::new(Mutex::new(receiver)), Arc::new(Asked::default()));
         for _ in 0..RESOLVER_THREADS {
-            let receiver = Arc::clone(&receiver);
-            thread::Builder::new().name("resolver".into()).spawn(move || serve(&receiver))?;
+            let (receiver, asked) = (Arc::clone(&receiver), Arc::clone(&asked));
+            thread::Builder::new().name("resolver".into()).spawn(move || serve(&receiver, &asked))?;
         }
-        Ok(Self(Some(sender)))
+        Ok(Self {
+            threads: Some(Arc::new(Threads { queue, asked })),
+            #[cfg(test)]
+            script: None,
+        })
     }
 
-    /// Knows addresses only: for the simulator.
+    /// Knows addresses only, and names that begin with one, `10-0-0-2.corp`: for the simulator.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self(None)
+        Self { threads: None, script: None }
+    }
+
+    /// Knows what a test says.
+    #[cfg(test)]
+    pub(crate) fn scripted(script: &Arc<tests::Script>) -> Self {
+        Self { threads: None, script: Some(Arc::clone(script)) }
     }
 
     /// The addresses of `host`, asked for now.
@@ -47,110 +73,86 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let Some(lookups) = &self.0 else { return Err(io::Error::from(io::ErrorKind::NotFound)) };
+        #[cfg(test)]
+        if let Some(script) = &self.script {
+            return script.look_up(host).await;
+        }
+        match &self.threads {
+            Some(threads) => threads.look_up(host).await,
+            None => without_threads(host),
+        }
+    }
+}
+
+#[cfg(not(test))]
+fn without_threads(_host: &str) -> io::Result<Vec<IpAddr>> {
+    Err(io::Error::from(io::ErrorKind::NotFound))
+}
+
+#[cfg(test)]
+fn without_threads(host: &str) -> io::Result<Vec<IpAddr>> {
+    let first = host.split('.').next().unwrap_or_default();
+    let address = first.replace('-', ".").parse().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(vec![address])
+}
+
+impl Threads {
+    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let (reply, mut answer) = mailbox(1);
-        if lookups.try_send(Lookup { host: host.into(), reply }).is_err() {
+        self.ask(host, reply)?;
+        match answer.recv().await {
+            Some(Found(found)) => found.map_err(io::Error::other),
+            None => Err(io::Error::other("the resolver ended")),
+        }
+    }
+
+    /// One thread at most is held up by a name, however many ask for it.
+    fn ask(&self, host: &str, reply: mailbox::Sender<Found>) -> io::Result<()> {
+        let mut asked = self.asked.lock();
+        if let Some(waiting) = asked.get_mut(host) {
+            waiting.push(reply);
+            return Ok(());
+        }
+        if self.queue.try_send(host.into()).is_err() {
             return Err(io::Error::other("too many name look-ups are waiting"));
         }
-        answer.recv().await.unwrap_or_else(|| Err(io::Error::other("the resolver ended")))
+        asked.insert(host.into(), vec![reply]);
+        Ok(())
     }
 }
 
-fn serve(lookups: &Mutex<Receiver<Lookup>>) {
+impl Asked {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<mailbox::Sender<Found>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, host: &str) -> Vec<mailbox::Sender<Found>> {
+        self.lock().remove(host).unwrap_or_default()
+    }
+}
+
+fn serve(queue: &Mutex<Receiver<Box<str>>>, asked: &Asked) {
     loop {
-        let next = lookups.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(lookup) = next else { return };
-        // Who asked may have gone.
-        let _ = lookup.reply.send(addresses(&lookup.host));
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(host) = next else { return };
+        let found = Found(addresses(&host).map_err(|error| error.to_string()));
+        for reply in asked.take(&host) {
+            // Who asked may have gone.
+            let _ = reply.send(found.clone());
+        }
     }
 }
 
+/// In the order that the host prefers (RFC 6724), which is the order in which they are tried.
 fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
     let mut found: Vec<IpAddr> = Vec::new();
     for address in (host, 0).to_socket_addrs()? {
-        if !found.contains(&address.ip()) && found.len() < ADDRESSES_TRIED_MAX {
+        if !found.contains(&address.ip()) && found.len() < BACKEND_ADDRESSES_MAX {
             found.push(address.ip());
         }
     }
     if found.is_empty() { Err(io::Error::from(io::ErrorKind::NotFound)) } else { Ok(found) }
 }
 
-/// One worker's memory of names. A name that cannot be resolved any more keeps the addresses it had.
-#[derive(Debug)]
-pub(crate) struct Names {
-    resolver: Resolver,
-    known: RefCell<HashMap<Box<str>, Known>>,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    addresses: Rc<[IpAddr]>,
-    until: Instant,
-}
-
-impl Names {
-    pub(crate) fn new(resolver: Resolver) -> Self {
-        Self { resolver, known: RefCell::default() }
-    }
-
-    /// The resolver itself, for names that are not to be remembered.
-    pub(crate) fn resolver(&self) -> &Resolver {
-        &self.resolver
-    }
-
-    /// The addresses of `host`, at most [`RESOLVED_FOR`] old where that can be had.
-    pub(crate) async fn addresses(&self, host: &str) -> io::Result<Rc<[IpAddr]>> {
-        let held = self.known.borrow().get(host).cloned();
-        if let Some(held) = held.as_ref().filter(|held| held.until > now()) {
-            return Ok(Rc::clone(&held.addresses));
-        }
-        match (self.resolver.look_up(host).await, held) {
-            (Ok(found), _) => Ok(self.remember(host, found.into())),
-            (Err(error), Some(held)) => {
-                tracing::warn!(host, %error, "the name cannot be resolved now; its last addresses are used");
-                Ok(self.remember(host, held.addresses))
-            }
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    fn remember(&self, host: &str, addresses: Rc<[IpAddr]>) -> Rc<[IpAddr]> {
-        let mut known = self.known.borrow_mut();
-        if known.len() >= RESOLVED_MAX {
-            let at = now();
-            known.retain(|_, known| known.until > at);
-        }
-        if known.len() < RESOLVED_MAX {
-            known.insert(host.into(), Known { addresses: Rc::clone(&addresses), until: now().after(RESOLVED_FOR) });
-        }
-        addresses
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use postern_io::{BackendKind, Runtime, RuntimeOptions};
-
-    #[test]
-    fn addresses_need_no_look_up_and_unknown_names_fail() {
-        let runtime =
-            Runtime::new(RuntimeOptions { backend: BackendKind::Sim, seed: Some(1), ..RuntimeOptions::default() })
-                .unwrap();
-        runtime
-            .run(async {
-                let names = Names::new(Resolver::none());
-                let found = names.addresses("::1").await.unwrap();
-                assert_eq!(*found, ["::1".parse::<IpAddr>().unwrap()]);
-                assert!(names.addresses("nowhere.invalid").await.is_err());
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn the_hosts_resolver_is_asked_on_its_own_thread() {
-        let runtime = Runtime::new(RuntimeOptions::default()).unwrap();
-        let found = runtime.run(async { Resolver::start().unwrap().look_up("localhost").await });
-        assert!(found.unwrap().unwrap().iter().all(IpAddr::is_loopback));
-    }
-}
+pub(crate) mod tests;

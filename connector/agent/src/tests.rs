@@ -2,10 +2,15 @@
 
 mod checks;
 mod failures;
+mod farm;
 mod form;
 mod http2;
+mod leaving;
 mod proven;
+mod proxy;
 mod requests;
+mod resolving;
+mod segments;
 mod sso;
 mod timeouts;
 pub(crate) mod tls;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Parser;
-use postern_connector::args::{self as connector, IoBackend, Options, RelayAddress};
+use postern_connector::args::{self as connector, IoBackend, Options, ProxyArgs, RelayAddress};
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 use url::Url;
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Serve /healthz, /readyz and /metrics here; a loopback address
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
+    /// On the way to relays.
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -120,6 +123,7 @@ impl Args {
             bind_password_file,
             io,
             admin_listen,
+            proxy,
         } = self;
         if directory.len() > DIRECTORIES_MAX {
             return Err(Failure::usage(format!("--directory: at most {DIRECTORIES_MAX} are possible")));
@@ -137,6 +141,10 @@ impl Args {
             keytab: None,
             kerberos_principal: None,
             vault_key: None,
+            client_certificates: None,
+            proxy,
+            backend_proxy: Vec::new(),
+            backend_proxy_password_file: Vec::new(),
         };
         let options = args.check(1).map_err(|refused| Failure::new(refused.to_string()))?;
         Ok((options, source))

@@ -73,6 +73,20 @@ impl Delegation {
         self.own(GSS_MECH_KRB5).map(drop)
     }
 
+    /// A token that proves the connector itself to a service, `HTTP/proxy.example.com` say: the first of its exchange, and the
+    /// only one where the service is not asked to prove itself.
+    ///
+    /// # Errors
+    /// The keytab is of no use, or no KDC gives a ticket to the service.
+    pub fn prove(&self, service: &str) -> Result<Vec<u8>, KerberosFailure> {
+        let token = |mechanism| {
+            let own = self.own(mechanism)?;
+            first_token(own, service, CtxFlags::empty(), mechanism).map(|(token, _)| token)
+        };
+        // SPNEGO keeps Kerberos' own codes to itself.
+        token(GSS_MECH_SPNEGO).map_err(|opaque| token(GSS_MECH_KRB5).err().unwrap_or(opaque))
+    }
+
     /// The connector's own credential. The library keeps its ticket and renews it from the keytab, which it reads each time:
     /// new keys count at once.
     fn own(&self, mechanism: Oid<'static>) -> Result<Cred, KerberosFailure> {
@@ -179,8 +193,16 @@ impl Proof for Exchange {
 
 /// The first token to the service: S4U2Proxy, unless the credential has the ticket already.
 fn begin(user: Cred, wanted: &Wanted, mechanism: Oid<'static>) -> Result<(Vec<u8>, ClientCtx), KerberosFailure> {
-    let service = service(&wanted.service)?;
-    let mut context = ClientCtx::new(Some(user), service, CtxFlags::GSS_C_MUTUAL_FLAG, Some(mechanism));
+    first_token(user, &wanted.service, CtxFlags::GSS_C_MUTUAL_FLAG, mechanism)
+}
+
+fn first_token(
+    credential: Cred,
+    spn: &str,
+    flags: CtxFlags,
+    mechanism: Oid<'static>,
+) -> Result<(Vec<u8>, ClientCtx), KerberosFailure> {
+    let mut context = ClientCtx::new(Some(credential), service(spn)?, flags, Some(mechanism));
     let token = context.step(None, None).map_err(failed)?;
     let token = token.ok_or_else(|| KerberosFailure::without_code(FailureKind::Other, "the library made no token"))?;
     Ok((token.to_vec(), context))

@@ -50,7 +50,7 @@ pub(crate) use directory::{
     UserGroupCreateArgs, UserGroupSetArgs, UserListArgs, UserSetArgs,
 };
 pub(crate) use directory_sync::{AddSourceArgs, DirectorySyncCommand, SetSourceArgs, SourceArgs};
-pub(crate) use doctor::{DoctorArgs, ProxyAddress, RelayAddress, Role};
+pub(crate) use doctor::{DoctorArgs, RelayAddress, Role};
 pub(crate) use factor::FactorCommand;
 pub(crate) use guard::{DenyCommand, GuardArgs, GuardCommand, LimitArgs};
 pub(crate) use histogram::HistogramArgs;
@@ -286,6 +286,28 @@ pub(crate) enum TenantCommand {
         /// Name or id
         #[arg(value_parser = reference)]
         name: String,
+    },
+    /// Change what holds for all of a tenant
+    #[command(after_help = "Examples:
+  postern tenant set default --app-suffix apps.example.net
+  postern tenant set default --app-suffix apps.example.net --cert apps.pem --key apps.key
+  postern tenant set default --app-suffix none
+
+The application crm is at crm.apps.example.net, too. Once *.apps.example.net leads to the relays, names
+of your own can be aliases (CNAME) of it.")]
+    Set {
+        /// Name or id
+        #[arg(value_parser = reference)]
+        name: String,
+        /// Each application is at NAME.SUFFIX, too; none: no more
+        #[arg(long, value_name = "SUFFIX")]
+        app_suffix: String,
+        /// Certificate chain for *.SUFFIX, PEM, leaf first; without it one that covers it, or a new one of the web CA
+        #[arg(long, value_name = "FILE", requires = "key")]
+        cert: Option<PathBuf>,
+        /// Its private key, PEM, unencrypted
+        #[arg(long, value_name = "FILE", requires = "cert")]
+        key: Option<PathBuf>,
     },
     /// Delete an empty tenant
     #[command(after_help = "Examples:

@@ -24,9 +24,13 @@ pub(crate) struct Timed {
     until: Instant,
 }
 
+/// Bytes both ways, on whichever thread.
+pub(crate) trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A connection in TLS, and who answered.
 pub(crate) struct Secured {
-    pub(crate) stream: StreamOwned<ClientConnection, Timed>,
+    pub(crate) stream: StreamOwned<ClientConnection, Box<dyn Wire>>,
     /// Leaf first, as it was sent; nobody has verified it.
     pub(crate) chain: Vec<CertificateDer<'static>>,
 }
@@ -86,7 +90,12 @@ pub(crate) fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<(S
 }
 
 /// Begins TLS with whoever answers.
-pub(crate) fn secure(mut stream: Timed, name: &ServerName<'static>, alpn: &[&[u8]]) -> Result<Secured, String> {
+pub(crate) fn secure(
+    stream: impl Wire + 'static,
+    name: &ServerName<'static>,
+    alpn: &[&[u8]],
+) -> Result<Secured, String> {
+    let mut stream: Box<dyn Wire> = Box::new(stream);
     let provider = Arc::new(aws_lc_rs::default_provider());
     let anybody = Arc::new(Anybody { provider: Arc::clone(&provider), shown: Mutex::default() });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -371,7 +371,7 @@ impl Run<'_> {
         };
         for id in unnamed {
             // One after the other: of two that are good for it, one stays.
-            let is_kept = certificates::only_one_of_device_host(&self.control.snapshot(), id).is_some();
+            let is_kept = certificates::is_kept(&self.control.snapshot(), id, None);
             if !is_kept {
                 certificates::remove(self.control, self.actor, tenant, &id.to_string())?;
             }

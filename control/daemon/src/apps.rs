@@ -1,31 +1,26 @@
 //! Publishing: applications are checked as a whole before they are stored, so that what relays get can always be served.
 
 mod audited;
+mod backends;
 mod icons;
 mod named;
 mod places;
+mod refused;
 mod secured;
 mod view;
 
-use std::collections::BTreeMap;
-
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
-use postern_model::app_url::{ExternalUrl, UrlInvalid};
+use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
-use postern_model::group_config::BackendApp;
-use postern_model::ids::{AppId, GroupId, Name, TenantId};
-use postern_model::plan::{ConfigInvalid, PlannedApp};
-use postern_model::settings::{CorporateNetwork, take_answers, take_portal, take_request, take_sso, take_tls};
-use postern_model::sso::VAULT_BY;
+use postern_model::ids::{AppId, Name, TenantId};
+use postern_model::plan::PlannedApp;
+use postern_model::settings::CorporateNetwork;
 use postern_model::{Change, Snapshot};
 
 use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
-use crate::devices;
-use crate::fleet::by_group;
-use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
 use crate::links;
@@ -36,12 +31,15 @@ use crate::service_tokens;
 use crate::single_sign_on;
 use crate::sso;
 use crate::store::RequestChange;
-use crate::tenants::{self, find_group};
+use crate::tenants::find_group;
 use crate::vault;
 use audited::{summary, target};
-use places::{check_conflict, check_room, foreign_host};
+use places::{Taken, check_conflict, check_room};
+use refused::refused;
 use view::{Observed, view};
 
+pub(crate) use backends::{backend, backends};
+pub(crate) use places::{external_urls, own_name};
 pub(crate) use view::online_by_group;
 
 /// `app publish`.
@@ -106,19 +104,11 @@ pub(crate) fn put(
 /// Refuses places that two applications have, among all of the tenant's: for what was staged without looking.
 pub(crate) fn check_conflicts(snapshot: &Snapshot, tenant: &Tenant) -> Result<(), Problem> {
     saml::check_all(snapshot, own_apps(snapshot, tenant))?;
-    let foreign = ForeignHosts::of(snapshot, tenant.id);
-    let mut places: BTreeMap<(String, Box<str>), &App> = BTreeMap::new();
+    let mut taken = Taken::of(snapshot, tenant.id);
     for app in own_apps(snapshot, tenant) {
         let Ok(planned) = PlannedApp::parse(app) else { continue };
-        let url = &planned.external;
-        let at = |problem: Problem| problem.about(format!("app.{}.external", app.name));
-        devices::is_taken_host(snapshot, url).map_err(at)?;
-        if let Some(other) = foreign.overlapping(url) {
-            return Err(at(foreign_host(snapshot, url, other)));
-        }
-        if let Some(other) = places.insert((url.host_pattern(), url.path.clone()), app) {
-            return Err(at(problem("app-url-conflict", format!("{url} is already published as {}", other.name))));
-        }
+        taken.check(&planned).map_err(|problem| problem.about(format!("app.{}.external", app.name)))?;
+        taken.add(&planned);
     }
     Ok(())
 }
@@ -174,6 +164,7 @@ pub(crate) fn unpublish(control: &Control, actor: &Actor, tenant: &Tenant, name:
         draft.request(RequestChange::AppGone(app.id));
         draft.sign(app.group, backends(&snapshot, app.group, None, Some(app.id)));
         certificates::drop_unused(&snapshot, app.certificate, app.id, &mut draft);
+        certificates::drop_places(&snapshot, app, None, &mut draft);
         draft.audit(Audit {
             action: "app.unpublish",
             tenant: Some(tenant.id),
@@ -224,8 +215,9 @@ fn store(
         saml::check(&control.snapshot(), &app)?;
     }
     let chosen = certificates::choose(control, &planned, choice, &mut draft);
-    let Chosen { id, warnings: about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
+    let Chosen { id, warnings: mut about_certificate } = chosen.map_err(|problem| problem.about("cert"))?;
     app.certificate = id;
+    about_certificate.extend(certificates::for_places(control, &app, &mut draft)?);
     if draft.is_empty() && before.as_ref() == Some(&app) {
         let version = control.snapshot().version;
         return published(control, &app, &planned, version);
@@ -239,9 +231,10 @@ fn store(
         if before.group != app.group {
             draft.sign(before.group, reachable(before.group, None, Some(app.id)));
         }
-        if before.certificate != app.certificate {
+        if before.certificate != app.certificate && !certificates::is_for_place(&snapshot, before.certificate, &app) {
             certificates::drop_unused(&snapshot, before.certificate, app.id, &mut draft);
         }
+        certificates::drop_places(&snapshot, before, Some(&app), &mut draft);
     }
     drop(snapshot);
     draft.audit(Audit {
@@ -269,7 +262,8 @@ fn check_identity(control: &Control, app: &App, planned: &PlannedApp) -> Result<
     if is_identity && in_its_group {
         return identity::check(app);
     }
-    if is_identity || in_its_group || planned.internal.host.ends_with(OWN_NAMES) {
+    let is_own = planned.places.iter().any(|place| place.internal.host.ends_with(OWN_NAMES));
+    if is_identity || in_its_group || is_own {
         let detail = "only the place to sign in is served by identity processes: postern identity publish";
         return Err(problem("identity-app-fixed", detail));
     }
@@ -300,75 +294,19 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
     if planned.settings.corporate_network != CorporateNetwork::Redirect {
         return None;
     }
-    let host = &planned.internal.host;
-    let is_there = |app: &App| {
-        let external = PlannedApp::parse(app).ok().map(|planned| planned.external)?;
+    let is_at = |host: &str, external: &ExternalUrl| {
         let below = || host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'));
-        (external.host == *host && !external.wildcard || external.wildcard && below()).then_some(())
+        *external.host == *host && !external.wildcard || external.wildcard && below()
     };
-    snapshot.apps.values().any(|app| is_there(app).is_some()).then(|| {
+    let published: Vec<ExternalUrl> = snapshot.apps.values().flat_map(|app| external_urls(snapshot, app)).collect();
+    let mut hosts = planned.places.iter().map(|place| &*place.internal.host);
+    let host = hosts.find(|host| published.iter().any(|external| is_at(host, external)));
+    host.map(|host| {
         format!(
             "{}: corporate_network=redirect has no effect, for {host} is published here, too: requests would come back",
             planned.name
         )
     })
-}
-
-/// What the group's connectors may reach once `put` is in and `removed` is out.
-pub(crate) fn backends(
-    snapshot: &Snapshot,
-    group: GroupId,
-    put: Option<&App>,
-    removed: Option<AppId>,
-) -> Vec<BackendApp> {
-    let replaced = |id: AppId| Some(id) == removed || Some(id) == put.map(|app| app.id);
-    let kept = snapshot.apps_of(group).filter(|app| !replaced(app.id));
-    kept.chain(put).map(|app| backend(snapshot, app)).collect()
-}
-
-/// An application as its connectors see it.
-pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
-    let mut settings = app.settings.clone();
-    // Relays tell who the user is: connectors need not know how, and older ones would not. Nor what the portal shows, or who
-    // enters passwords there.
-    take_sso(&mut settings);
-    settings.remove(VAULT_BY);
-    take_portal(&mut settings);
-    take_answers(&mut settings);
-    take_request(&mut settings);
-    take_tls(&mut settings);
-    BackendApp {
-        id: app.id,
-        name: app.name.clone(),
-        external_url: app.external_url.clone(),
-        internal_url: app.internal_url.clone(),
-        settings,
-        credentials: vault::sealed_for(snapshot, app),
-    }
-}
-
-fn refused(app: &App, error: &ConfigInvalid) -> Problem {
-    let code = match error {
-        ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. } => "not-yet-available",
-        ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } | ConfigInvalid::PlainText { .. } => {
-            "app-url-invalid"
-        }
-        ConfigInvalid::Setting { .. } => "setting-invalid",
-        ConfigInvalid::Conflict { .. } => "app-url-conflict",
-        ConfigInvalid::Certificate { .. } => "certificate-invalid",
-        ConfigInvalid::Missing { .. } | ConfigInvalid::Snapshot(_) => "still-used",
-    };
-    let problem = problem(code, error.to_string());
-    match error {
-        ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
-        ConfigInvalid::Url { .. } => problem.about("internal"),
-        ConfigInvalid::PlainText { .. } => problem.about("external"),
-        ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
-        ConfigInvalid::Conflict { .. }
-        | ConfigInvalid::Certificate { .. }
-        | ConfigInvalid::Missing { .. }
-        | ConfigInvalid::Snapshot(_) => problem,
-    }
 }
 
 pub(crate) fn find_app<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a App, Problem> {

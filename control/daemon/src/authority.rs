@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::{digest, hmac};
 use postern_model::enrol::connector_uri;
 use postern_model::group_config::{GroupConfig, SignedGroupConfig};
-use postern_model::ids::{ConnectorId, GroupId, RelayId};
+use postern_model::ids::{AppId, ConnectorId, GroupId, RelayId};
 use postern_model::link::CONTROL_NAME;
 use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
@@ -33,6 +33,7 @@ pub(crate) struct Authority {
     control: Ca,
     web: Ca,
     signer: EcdsaKeyPair,
+    members: hmac::Key,
 }
 
 /// A public key that came in a certificate request whose signature was good.
@@ -58,7 +59,9 @@ impl Authority {
         let der = Zeroizing::new(control.issuer.key().serialize_der());
         let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der)
             .map_err(|error| damaged(&state.file(CONTROL_CA.key_file), &error.to_string()))?;
-        Ok(Self { control, web, signer })
+        // As long as the authority is the same, so are the cookies of farms: nothing else has to be kept.
+        let members = hmac::Key::new(hmac::HMAC_SHA256, &der);
+        Ok(Self { control, web, signer, members })
     }
 
     /// The control CA's certificate, PEM.
@@ -79,6 +82,12 @@ impl Authority {
     /// The control CA's certificate.
     pub(crate) fn ca(&self) -> &CertificateDer<'static> {
         &self.control.certificate
+    }
+
+    /// What an application's connectors make the cookies with that name a member of its farm.
+    pub(crate) fn member_key(&self, app: AppId) -> SecretText {
+        let tag = hmac::sign(&self.members, format!("postern-member-cookies/1\0{app}").as_bytes());
+        SecretText::new(hex::encode(tag.as_ref()))
     }
 
     /// Signs what a connector group may reach.
@@ -301,8 +310,14 @@ mod tests {
     fn authorities_survive_a_restart_and_are_never_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
-        let first = Authority::open(&state, false).unwrap().ca_sha256();
-        assert_eq!(Authority::open(&state, true).unwrap().ca_sha256(), first);
+        let first = Authority::open(&state, false).unwrap();
+        let again = Authority::open(&state, true).unwrap();
+        assert_eq!(again.ca_sha256(), first.ca_sha256());
+        let app = |seq| AppId::new(postern_model::ids::TenantId::DEFAULT, seq);
+        assert!(
+            again.member_key(app(1)) == first.member_key(app(1))
+                && first.member_key(app(1)) != first.member_key(app(2))
+        );
 
         std::fs::remove_file(state.file("ca-key.pem")).unwrap();
         let lost = Authority::open(&state, false).err().unwrap().to_string();

@@ -2,6 +2,7 @@
 
 pub(crate) mod expiry;
 pub(crate) mod ocsp;
+mod places;
 
 use postern_model::admin::{AddCertificate, CertificateAdded, CertificateView, Changed, Problem};
 use postern_model::config::{Certificate, CertificateOrigin, Staple, Tenant};
@@ -18,6 +19,8 @@ use crate::limits::CERTIFICATES_MAX;
 use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
+
+pub(crate) use places::{drop_below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
 
 /// What was asked for an application's certificate.
 pub(crate) struct Choice {
@@ -63,8 +66,10 @@ pub(crate) fn replace(
         let planned = PlannedApp::parse(app).map_err(|error| problem("still-used", error.to_string()))?;
         given.must_cover(&planned.external.host_pattern()).map_err(|problem| problem.about("cert"))?;
     }
-    if let Some(host) = only_one_of_device_host(&snapshot, before.id) {
-        given.must_cover(host.as_str()).map_err(|problem| problem.about("cert"))?;
+    let device_host = only_one_of_device_host(&snapshot, before.id).map(ToString::to_string);
+    let place = only_one_of_place(&snapshot, before.id, None).map(|(host, _)| host);
+    for host in device_host.into_iter().chain(place) {
+        given.must_cover(&host).map_err(|problem| problem.about("cert"))?;
     }
     let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
@@ -129,6 +134,12 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
                 format!(
                     "certificate {name} is the only one for {host}, where browsers show their devices: add another with `postern cert add`, or `postern identity device-host remove`"
                 ),
+            ));
+        }
+        if let Some((host, user)) = only_one_of_place(&snapshot, certificate.id, None) {
+            return Err(problem(
+                "still-used",
+                format!("certificate {name} is the only one for {host}, {user}: add another with `postern cert add`"),
             ));
         }
         draft.change(Change::CertificateRemoved { id: certificate.id });
@@ -208,7 +219,7 @@ pub(crate) fn only_one_of_device_host(snapshot: &Snapshot, id: CertificateId) ->
 pub(crate) fn drop_unused(snapshot: &Snapshot, id: CertificateId, app: postern_model::ids::AppId, draft: &mut Draft) {
     let issued = snapshot.certificates.get(&id).is_some_and(|c| c.origin == CertificateOrigin::Issued);
     let used = snapshot.apps.values().any(|other| other.certificate == id && other.id != app);
-    if issued && !used && only_one_of_device_host(snapshot, id).is_none() {
+    if issued && !used && !is_kept(snapshot, id, Some(app)) {
         draft.change(Change::CertificateRemoved { id });
     }
 }

@@ -15,6 +15,7 @@ use postern_model::frame;
 use postern_model::group_config::GroupConfig;
 use postern_model::ids::{Epoch, GroupId, Name, RelayId, TenantId};
 use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
+use postern_model::settings::is_sticky;
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
@@ -218,8 +219,9 @@ impl Control {
     pub(crate) fn next(&self, name: impl Into<String>, draft: &mut Draft) -> Result<u32, Problem> {
         let name = name.into();
         let inner = self.inner.borrow();
-        let staged = inner.staged.as_ref().and_then(|staged| staged.counter(&name));
-        let last = match staged {
+        let drafted = draft.rest.counters.iter().rev().find(|(counter, _)| *counter == name).map(|(_, last)| *last);
+        let staged = || inner.staged.as_ref().and_then(|staged| staged.counter(&name));
+        let last = match drafted.or_else(staged) {
             Some(last) => last,
             None => self.store.borrow_mut().counter(&name).map_err(store_failed)?,
         };
@@ -263,7 +265,7 @@ impl Control {
     fn initialise(&self) -> anyhow::Result<()> {
         let name: Name = DEFAULT_NAME.parse()?;
         let mut draft = Draft::default();
-        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone() }));
+        draft.change(Change::TenantPut(Tenant { id: TenantId::DEFAULT, name: name.clone(), app_suffix: None }));
         draft.change(Change::GroupPut(Group { id: GroupId::DEFAULT, name, directory_sync: false }));
         draft.sign(GroupId::DEFAULT, Vec::new());
         draft.rest.counters = vec![("tenant".into(), 1), (counter("group", TenantId::DEFAULT), 1)];
@@ -285,7 +287,10 @@ impl Control {
         for (step, version) in steps.into_iter().zip(base.version + 1..) {
             let change = match step {
                 Step::Change(change) => change,
-                Step::Sign { group, apps } => {
+                Step::Sign { group, mut apps } => {
+                    for app in apps.iter_mut().filter(|app| is_sticky(&app.settings)) {
+                        app.member_key = Some(self.authority.member_key(app.id));
+                    }
                     let (tenant, links) = (group.tenant, after.links(group));
                     self.signed(GroupConfig { tenant, group, version, apps, links })?
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postern_model::Change;
+use postern_model::config::Certificate;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{GroupId, RelayId, TenantId};
 
@@ -48,6 +49,14 @@ impl Draft {
 
     pub(crate) fn change(&mut self, change: Change) {
         self.steps.push(Step::Change(change));
+    }
+
+    /// Certificates that come with it.
+    pub(crate) fn certificates(&self) -> impl DoubleEndedIterator<Item = &Certificate> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Change(Change::CertificatePut(certificate)) => Some(certificate),
+            Step::Change(_) | Step::Sign { .. } => None,
+        })
     }
 
     /// Signs what a group may reach. Before an application's own change when it is added, after it when it is removed,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use postern_model::Snapshot;
 use postern_model::app_url::ExternalUrl;
-use postern_model::config::App;
+use postern_model::config::{App, Tenant};
 use postern_model::ids::TenantId;
 use postern_model::plan::PlannedApp;
 
@@ -15,19 +15,25 @@ pub(crate) struct ForeignHosts<'a> {
     wildcards: BTreeMap<String, &'a App>,
     /// By each name that one of those is below.
     below: BTreeMap<String, &'a App>,
+    /// What their applications' own names are below.
+    suffixes: Vec<(&'a str, &'a Tenant)>,
 }
 
 impl<'a> ForeignHosts<'a> {
     pub(crate) fn of(snapshot: &'a Snapshot, tenant: TenantId) -> Self {
-        let mut hosts = Self { exact: BTreeMap::new(), wildcards: BTreeMap::new(), below: BTreeMap::new() };
+        let others = snapshot.tenants.values().filter(|other| other.id != tenant);
+        let suffixes = others.filter_map(|other| Some((other.app_suffix.as_deref()?, other))).collect();
+        let (exact, wildcards, below) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut hosts = Self { exact, wildcards, below, suffixes };
         for app in snapshot.apps.values().filter(|app| app.id.tenant != tenant) {
             let Ok(planned) = PlannedApp::parse(app) else { continue };
-            let url = planned.external;
-            for name in above(&url.host) {
-                hosts.below.insert(name.into(), app);
+            for url in planned.places.iter().map(|place| &place.external) {
+                for name in above(&url.host) {
+                    hosts.below.insert(name.into(), app);
+                }
+                let same = if url.wildcard { &mut hosts.wildcards } else { &mut hosts.exact };
+                same.insert(url.host.to_string(), app);
             }
-            let same = if url.wildcard { &mut hosts.wildcards } else { &mut hosts.exact };
-            same.insert(url.host.into(), app);
         }
         hosts
     }
@@ -40,6 +46,14 @@ impl<'a> ForeignHosts<'a> {
         };
         let around = || above(&url.host).find_map(|name| self.wildcards.get(name));
         same.get(&*url.host).or(inside).or_else(around).copied()
+    }
+
+    /// Whose applications have their own names where this would be, and below what.
+    pub(crate) fn suffix_at(&self, url: &ExternalUrl) -> Option<(&'a str, &'a Tenant)> {
+        let is_around = |suffix: &str| above(&url.host).any(|name| name == suffix);
+        let is_inside = |suffix: &str| *url.host == *suffix || above(suffix).any(|name| name == &*url.host);
+        let meets = |suffix: &str| is_around(suffix) || url.wildcard && is_inside(suffix);
+        self.suffixes.iter().copied().find(|(suffix, _)| meets(suffix))
     }
 }
 

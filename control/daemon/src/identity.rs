@@ -9,6 +9,7 @@ use postern_model::document::AppEntry;
 use postern_model::identity::{IDENTITY_NAME, INTERNAL_URL, IdentityApp};
 use postern_model::ids::{Name, TenantId};
 use postern_model::session::CookieKey;
+use postern_model::settings::{EXTERNAL_ALIASES, SEGMENTS};
 use postern_model::snapshot::COOKIE_KEYS_MAX;
 use postern_model::{Change, Snapshot};
 
@@ -111,6 +112,9 @@ pub(crate) fn check(app: &App) -> Result<(), Problem> {
     let refused = |detail: &str, about: &str| Err(problem("identity-app-fixed", detail).about(about));
     if app.internal_url != INTERNAL_URL {
         return refused("the application that people sign in at has itself as its backend, and no other", "internal");
+    }
+    if [SEGMENTS, EXTERNAL_ALIASES].iter().any(|name| app.settings.contains_key(*name)) {
+        return refused("people sign in at one host: it has no other names and no segments", "settings");
     }
     if app.preauth != Preauth::Passthrough {
         return refused("nobody can sign in to sign in: this application stays --preauth passthrough", "preauth");

@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use postern_model::app_url::InternalUrl;
 use postern_model::config::App;
 use postern_model::group_config::{GroupConfig, PublishedLink};
 use postern_model::ids::{AppId, GroupId, TenantId};
 use postern_model::plan::PlannedApp;
-use postern_model::settings::INTERNAL_ALIASES;
+use postern_model::settings::{EXTERNAL_ALIASES, INTERNAL_ALIASES, PlaceSettings, SEGMENTS, Segment};
 use postern_model::{Change, Snapshot};
 
 use crate::apps::{backend, backends};
@@ -121,9 +122,10 @@ fn room(snapshot: &Snapshot) -> usize {
 
 fn links<'a>(apps: impl Iterator<Item = &'a App>, group: GroupId, room: usize) -> Vec<PublishedLink> {
     let mut left = room;
-    let others = apps.filter(|app| app.group != group).map(link);
+    let others = apps.filter(|app| app.group != group).flat_map(|app| iter::once(link(app)).chain(segments(app)));
     let has_room = |link: &PublishedLink| {
-        let bytes = link.external_url.len() + link.internal_url.len() + link.aliases.len() + LINK_BYTES;
+        let urls = link.external_url.len() + link.internal_url.len();
+        let bytes = urls + link.aliases.len() + link.names.len() + LINK_BYTES;
         let rest = left.checked_sub(bytes);
         left = rest.unwrap_or(0);
         rest.is_some()
@@ -137,12 +139,26 @@ fn link(app: &App) -> PublishedLink {
         external_url: app.external_url.clone(),
         internal_url: app.internal_url.clone(),
         aliases: app.settings.get(INTERNAL_ALIASES).cloned().unwrap_or_default(),
+        names: app.settings.get(EXTERNAL_ALIASES).cloned().unwrap_or_default(),
     }
 }
 
+fn segments(app: &App) -> impl Iterator<Item = PublishedLink> {
+    let places = PlaceSettings::read(&app.settings).unwrap_or_default();
+    let id = app.id;
+    places.segments.into_iter().map(move |Segment { external, internal }| PublishedLink {
+        app: id,
+        external_url: external.to_string(),
+        internal_url: internal.to_string(),
+        aliases: String::new(),
+        names: String::new(),
+    })
+}
+
 /// What of an application is in the configurations of other groups.
-fn place(app: &App) -> (GroupId, &str, &str, Option<&String>) {
-    (app.group, &app.external_url, &app.internal_url, app.settings.get(INTERNAL_ALIASES))
+fn place(app: &App) -> (GroupId, &str, &str, [Option<&String>; 3]) {
+    let settings = [INTERNAL_ALIASES, EXTERNAL_ALIASES, SEGMENTS].map(|name| app.settings.get(name));
+    (app.group, &app.external_url, &app.internal_url, settings)
 }
 
 /// The last that steps make of each application that they change.
@@ -258,6 +274,27 @@ mod tests {
             assert_eq!(links.len(), if put.id.seq == 3 { 2 } else { 1 });
             assert_eq!(links[0].aliases.is_empty(), !put.settings.contains_key(INTERNAL_ALIASES));
         }
+    }
+
+    #[test]
+    fn each_segment_is_a_place_of_its_own_to_other_groups() {
+        let mut snapshot = snapshot();
+        let mut put = app(1, 1, "http://one/");
+        put.settings.insert("external_aliases".into(), "https://uno.example.com".into());
+        put.settings.insert("segments".into(), "https://app1.example.com/api/=http://api/".into());
+        let mut steps = vec![Step::Change(Change::AppPut(put.clone()))];
+        let after = After::of(&snapshot, &mut steps);
+        assert_eq!(signed(&steps), [(group(1), 1), (group(2), 1)]);
+        let links = after.links(group(2));
+        assert_eq!(names(&links), ["http://one/", "http://api/"]);
+        assert_eq!((links[0].names.as_str(), links[1].names.as_str()), ("https://uno.example.com", ""));
+        assert_eq!((links[1].app, links[1].external_url.as_str()), (put.id, "https://app1.example.com/api/"));
+        drop(after);
+        snapshot.apps.insert(put.id, put.clone());
+        put.settings.remove("segments");
+        let mut steps = vec![Step::Change(Change::AppPut(put))];
+        After::of(&snapshot, &mut steps);
+        assert_eq!(signed(&steps).len(), 2, "a segment that goes is a move, too");
     }
 
     #[test]

@@ -86,6 +86,8 @@ mod tests {
             include_str!("admin/policies.rs"),
             include_str!("pem.rs"),
             include_str!("apps/icons.rs"),
+            include_str!("apps/places.rs"),
+            include_str!("tenants/app_suffix.rs"),
             include_str!("portal.rs"),
             include_str!("portal/sessions.rs"),
             include_str!("portal/requests.rs"),

@@ -154,9 +154,12 @@ pub(crate) fn warnings(app: &App, planned: &PlannedApp) -> Vec<String> {
         return vec![format!("{}: {SSO_SAML_ENTITY_ID} has no effect without sso=saml", planned.name)];
     }
     let own = planned.external.to_string();
+    let places: Vec<String> = planned.places.iter().map(|place| place.external.to_string()).collect();
+    let is_anywhere = planned.places.iter().any(|place| place.external.wildcard);
     let urls = planned.settings.sso_saml.iter().flat_map(|saml| saml.acs.iter());
     // With a slash at the end of both: `/wiki-of-others` is not below `/wiki`, nor is `example.com.evil` of `example.com`.
-    let elsewhere = urls.filter(|url| !planned.external.wildcard && !format!("{url}/").starts_with(&own));
+    let is_below = |url: &str| places.iter().any(|place| format!("{url}/").starts_with(place.as_str()));
+    let elsewhere = urls.filter(|url| !is_anywhere && !is_below(url));
     elsewhere
         .map(|url| {
             let host = origin(url).unwrap_or(url);

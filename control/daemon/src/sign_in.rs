@@ -45,6 +45,7 @@ use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::session::{ABSOLUTE_S, IDLE_S, KEPT_ABSOLUTE_S, KEPT_IDLE_S, SessionRecord};
 
+use crate::apps;
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
 use crate::sessions::{self, random_secret, secret_key};
@@ -182,7 +183,9 @@ fn checked(control: &Control, request: &Begin) -> Result<App, Refused> {
     let app = snapshot.apps.get(&request.app).filter(|app| app.preauth == Preauth::Oidc);
     let app = app.ok_or_else(|| invalid("the application is not published, or does not ask who its users are"))?;
     let planned = PlannedApp::parse(app).map_err(|_| internal())?;
-    if !is_callback(&request.redirect_uri, &planned.external) {
+    let own_name = apps::own_name(&snapshot, &planned);
+    let mut places = planned.places.iter().map(|place| &place.external).chain(&own_name);
+    if !places.any(|external| is_callback(&request.redirect_uri, external)) {
         return Err(invalid("the address to return to is not the application's"));
     }
     let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));

@@ -1,5 +1,7 @@
 //! Tenants, connector groups, enrolment tokens, and the list of connectors.
 
+pub(crate) mod app_suffix;
+
 use postern_model::admin::{
     Changed, ConnectorAtRelay, ConnectorView, CreateNamed, CreateToken, GroupView, Problem, TOKEN_TTL_S_DEFAULT,
     TOKEN_TTL_S_MAX, TenantView, TokenIssued,
@@ -33,7 +35,7 @@ pub(crate) fn create(control: &Control, actor: &Actor, request: CreateNamed) -> 
             return Err(problem("limit-reached", format!("there are {TENANTS_MAX} tenants already")));
         }
     }
-    let tenant = Tenant { id: TenantId(control.next("tenant", &mut draft)?), name: request.name };
+    let tenant = Tenant { id: TenantId(control.next("tenant", &mut draft)?), name: request.name, app_suffix: None };
     let seq = control.next(counter("group", tenant.id), &mut draft)?;
     let name = DEFAULT_NAME.parse().map_err(|_| problem("internal", "the first group has no name"))?;
     let group = Group { id: GroupId::new(tenant.id, seq), name, directory_sync: false };
@@ -307,6 +309,7 @@ fn tenant_view(control: &Control, tenant: &Tenant) -> Result<TenantView, Problem
         groups: as_u32(groups),
         connectors: as_u32(connectors),
         users,
+        app_suffix: tenant.app_suffix.clone(),
     })
 }
 

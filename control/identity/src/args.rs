@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use postern_connector::args::{self as connector, IoBackend, Options, RelayAddress};
+use postern_connector::args::{self as connector, IoBackend, Options, ProxyArgs, RelayAddress};
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Whose key of the keytab: HTTP/ and the host of the place to sign in
     #[arg(long, value_name = "NAME@REALM", requires = "keytab")]
     pub(crate) kerberos_principal: Option<String>,
+    /// On the way to relays.
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
 }
 
 /// The place's own account in Kerberos.
@@ -56,7 +59,7 @@ const EXAMPLES: &str = "Examples:
 impl Args {
     /// What the connector in this process is told.
     pub(crate) fn options(self) -> Result<(Options, Option<KerberosKey>), Failure> {
-        let Self { service, relay, token_file, state_dir, io, admin_listen, keytab, kerberos_principal } = self;
+        let Self { service, relay, token_file, state_dir, io, admin_listen, keytab, kerberos_principal, proxy } = self;
         let key = keytab.zip(kerberos_principal).map(|(keytab, principal)| KerberosKey::check(keytab, principal));
         let key = key.transpose()?;
         // One thread of pages: one of requests.
@@ -73,6 +76,10 @@ impl Args {
             keytab: None,
             kerberos_principal: None,
             vault_key: None,
+            client_certificates: None,
+            proxy,
+            backend_proxy: Vec::new(),
+            backend_proxy_password_file: Vec::new(),
         };
         let options = args.check(1).map_err(|refused| Failure::new(refused.to_string()))?;
         Ok((options, key))

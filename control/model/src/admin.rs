@@ -5,6 +5,7 @@
 //! | `POST /v1/init` | – → [`Initialised`] |
 //! | `GET /v1/tenants` · `POST` | – → `List<TenantView>` · [`CreateNamed`] → [`TenantView`] |
 //! | `GET /v1/tenants/T` · `DELETE` | – → [`TenantView`] · – → [`Changed`] |
+//! | `PUT /v1/tenants/T/app-suffix` · `DELETE` | [`SetAppSuffix`] → [`Changed`] · – → [`Changed`] |
 //! | `GET /v1/tenants/T/connector-groups` · `POST` | – → `List<GroupView>` · [`CreateNamed`] → [`GroupView`] |
 //! | `GET /v1/tenants/T/connector-groups/G` · `DELETE` | – → [`GroupView`] · – → [`Changed`] |
 //! | `POST /v1/tenants/T/connector-groups/G/tokens` | [`CreateToken`] → [`TokenIssued`] |
@@ -96,6 +97,7 @@ mod policy;
 mod provider;
 mod saml;
 mod scim;
+mod tenant;
 mod terms;
 mod vault;
 
@@ -142,6 +144,7 @@ pub use policy::{CreatePolicy, PolicyChanged, PolicyView, SetPolicy, WhatIf, Wha
 pub use provider::{AddProvider, LinkUser, ProviderChanged, ProviderProbe, ProviderView, SetProvider};
 pub use saml::{RotateSaml, SamlKeyView, SamlView};
 pub use scim::{EnableScim, RotateScim, ScimIssued, ScimView};
+pub use tenant::SetAppSuffix;
 pub use terms::{AcceptanceView, AcceptancesPage, CreateTerms, TermsChanged, TermsView, UpdateTerms};
 pub use vault::{AskSealing, CredentialView, PutCredential, Sealing, SetVaultKey, VaultKeyView};
 
@@ -240,6 +243,9 @@ pub struct TenantView {
     /// Users of its directory.
     #[serde(default)]
     pub users: u32,
+    /// Its applications are at `NAME.SUFFIX`, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_suffix: Option<String>,
 }
 
 /// A connector group.
@@ -390,6 +396,9 @@ pub struct AppView {
     pub external_url: String,
     /// What connectors open.
     pub internal_url: String,
+    /// `NAME.SUFFIX`, what names of the operator's own are to be aliases (CNAME) of. None without a suffix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cname_target: Option<String>,
     /// What is asked before.
     pub preauth: Preauth,
     /// Its connector group's name.

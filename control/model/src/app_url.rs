@@ -22,7 +22,7 @@ pub struct ExternalUrl {
 pub struct InternalUrl {
     /// Whether the backend speaks TLS.
     pub tls: bool,
-    /// DNS name in lower case or IP address; IPv6 without brackets.
+    /// DNS name in lower case or IP address; IPv6 without brackets. Or `*.` and a name: see [`InternalUrl::at`].
     pub host: Box<str>,
     /// 80 or 443 unless given.
     pub port: u16,
@@ -49,6 +49,13 @@ pub enum UrlInvalid {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+impl UrlInvalid {
+    /// A URL that is not what it is to be.
+    pub(crate) fn malformed(url: &str, reason: &'static str) -> Self {
+        malformed(url, reason)
+    }
 }
 
 impl ExternalUrl {
@@ -100,6 +107,15 @@ impl ExternalUrl {
     pub fn host_pattern(&self) -> String {
         format!("{}{}", if self.wildcard { "*." } else { "" }, self.host)
     }
+
+    /// What stands for `*` in a host below a wildcard.
+    #[must_use]
+    pub fn labels<'h>(&self, asked_host: &'h str) -> Option<&'h str> {
+        let ends = asked_host.len().checked_sub(self.host.len() + 1).filter(|_| self.wildcard)?;
+        let (labels, below) = asked_host.split_at_checked(ends)?;
+        let is_below = below.strip_prefix('.').is_some_and(|name| name.eq_ignore_ascii_case(&self.host));
+        (is_below && !labels.is_empty()).then_some(labels)
+    }
 }
 
 impl InternalUrl {
@@ -123,6 +139,29 @@ impl InternalUrl {
         let parts = Parts::split(rest).map_err(malformed)?;
         let host = internal_host(parts.host).map_err(malformed)?;
         Ok(Self { tls, host, port: parts.port.unwrap_or(default_port(tls)), path: parts.path.into() })
+    }
+
+    /// Whether scheme, host and port are the same.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+
+    /// Of a wildcard the name that all its hosts are below.
+    #[must_use]
+    pub fn wildcard(&self) -> Option<&str> {
+        self.host.strip_prefix("*.")
+    }
+
+    /// Of a wildcard the URL of one host: what stands for `*` in the host that users asked for stands for it inside, too. `None`
+    /// where that is nothing that a host is made of: nothing is repaired. Others have the same one for every host.
+    #[must_use]
+    pub fn at(&self, external: &ExternalUrl, asked_host: &str) -> Option<Self> {
+        let Some(below) = self.wildcard() else { return Some(self.clone()) };
+        let labels = dns_name(external.labels(asked_host)?, false).ok()?;
+        let host = format!("{labels}.{below}");
+        let is_good = host.len() <= HOST_BYTES_MAX && !host.ends_with(RESERVED_SUFFIX) && host != RESERVED;
+        is_good.then(|| Self { host: host.into(), ..self.clone() })
     }
 }
 
@@ -176,12 +215,12 @@ const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-fn scheme(url: &str) -> Option<(String, &str)> {
+pub(crate) fn scheme(url: &str) -> Option<(String, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     Some((scheme.to_ascii_lowercase(), rest))
 }
 
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+pub(crate) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("the IPv6 address lacks its ]")?;
@@ -249,6 +288,14 @@ fn external_host(host: &str, wildcard: bool) -> Result<(), &'static str> {
 }
 
 fn internal_host(host: &str) -> Result<Box<str>, &'static str> {
+    let Some(below) = host.strip_prefix("*.") else { return one_host(host) };
+    let below = dns_name(below, true)?;
+    let is_address = below.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if is_address { Err("what follows *. is not a DNS name") } else { Ok(format!("*.{below}").into()) }
+}
+
+/// The host of a private network by name or address, in one spelling; no wildcard.
+pub(crate) fn one_host(host: &str) -> Result<Box<str>, &'static str> {
     if host.contains(':') {
         let address: std::net::Ipv6Addr = host.parse().map_err(|_| "the host is not an IPv6 address")?;
         return Ok(address.to_string().into());
@@ -276,115 +323,4 @@ const RESERVED: &str = "postern.internal";
 const RESERVED_SUFFIX: &str = ".postern.internal";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn external_urls_are_normalised() {
-        for (given, kept) in [
-            ("https://App.Example.com", "https://app.example.com/"),
-            ("HTTPS://app.example.com:443/crm/", "https://app.example.com/crm/"),
-            ("https://*.example.com:8443/a/b", "https://*.example.com:8443/a/b/"),
-            ("https://app.localhost:8443", "https://app.localhost:8443/"),
-            ("http://app.example.com:80", "http://app.example.com/"),
-            ("http://app.example.com:443", "http://app.example.com:443/"),
-            ("https://app.example.com:80", "https://app.example.com:80/"),
-        ] {
-            assert_eq!(ExternalUrl::parse(given).unwrap().to_string(), kept);
-        }
-    }
-
-    #[test]
-    fn plain_urls_have_a_secured_one_where_the_port_says_which() {
-        for (plain, secured) in [
-            ("http://app.example.com/a/", Some("https://app.example.com/a/")),
-            ("http://*.example.com/", Some("https://*.example.com/")),
-            ("http://app.example.com:8080/", None),
-            ("http://app.example.com:443/", None),
-            ("https://app.example.com:8443/", Some("https://app.example.com:8443/")),
-        ] {
-            let found = ExternalUrl::parse(plain).unwrap().secured().map(|url| url.to_string());
-            assert_eq!(found.as_deref(), secured, "{plain}");
-        }
-    }
-
-    #[test]
-    fn links_name_the_host_that_was_asked_for_and_a_port_that_is_not_the_schemes() {
-        for (url, authority) in [
-            ("https://app.example.com/", "app.example.com"),
-            ("https://app.example.com:8443/", "app.example.com:8443"),
-            ("http://app.example.com/", "app.example.com"),
-            ("http://app.example.com:443/", "app.example.com:443"),
-            ("https://*.example.com:8443/", "a.example.com:8443"),
-        ] {
-            assert_eq!(ExternalUrl::parse(url).unwrap().authority("A.Example.com"), authority, "{url}");
-        }
-    }
-
-    #[test]
-    fn internal_urls_are_normalised() {
-        for (given, kept) in [
-            ("http://10.0.0.7:8080", "http://10.0.0.7:8080/"),
-            ("https://[2001:DB8::1]:8443/x/", "https://[2001:db8::1]:8443/x/"),
-            ("http://my_host", "http://my_host/"),
-        ] {
-            assert_eq!(InternalUrl::parse(given).unwrap().to_string(), kept);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_served_is_refused_with_its_reason() {
-        for (url, says) in [
-            ("app.example.com", "write it as https://"),
-            ("ftp://app.example.com", "begins with https://"),
-            ("https://", "host is missing"),
-            ("https://10.0.0.1/", "not an IP address"),
-            ("https://[::1]/", "not a DNS name"),
-            ("https://u:p@app.example.com/", "user name"),
-            ("https://app.example.com/?a", "query"),
-            ("https://app.example.com:0/", "port"),
-            ("https://app.example.com:/", "port"),
-            ("https://app.example.com:+1/", "port"),
-            ("https://app.example.com/a/../b", "dot segments"),
-            ("https://app.example.com/a%2fb", "characters"),
-            ("https://*.com/", "two labels"),
-            ("https://a.*.example.com/", "not a DNS name"),
-            ("https://tunnel.postern.internal/", "reserved"),
-            ("https://*.postern.internal/", "reserved"),
-            ("https://ä.example.com/", "xn--"),
-            ("https://app.example.com./", "not a DNS name"),
-        ] {
-            let error = ExternalUrl::parse(url).unwrap_err().to_string();
-            assert!(error.contains(says), "{url}: {error}");
-        }
-        for (url, says) in [
-            ("tls://h:443", "not available yet"),
-            ("tcp://h:22", "not available yet"),
-            ("ldap://h", "begins with http://"),
-            ("http://1.2.3.400/", "IPv4"),
-            ("http://[::1/", "lacks"),
-            ("http://[::1]x/", "port"),
-        ] {
-            let error = InternalUrl::parse(url).unwrap_err().to_string();
-            assert!(error.contains(says), "{url}: {error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_parses_reads_back(text in "(https?|tls)://[a-zA-Z0-9*.:_\\[\\]-]{0,24}(/[a-z./]{0,10})?") {
-            if let Ok(url) = ExternalUrl::parse(&text) {
-                prop_assert_eq!(ExternalUrl::parse(&url.to_string()).unwrap(), url);
-            }
-            if let Ok(url) = InternalUrl::parse(&text) {
-                prop_assert_eq!(InternalUrl::parse(&url.to_string()).unwrap(), url);
-            }
-        }
-
-        #[test]
-        fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
-            let _ = (ExternalUrl::parse(&text), InternalUrl::parse(&text));
-        }
-    }
-}
+mod tests;

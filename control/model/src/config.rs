@@ -14,6 +14,9 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its name, unique.
     pub name: Name,
+    /// Each of its applications is at `NAME.SUFFIX`, too. Nowhere else by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_suffix: Option<String>,
 }
 
 /// Connectors that can reach the same private network and serve the same applications.

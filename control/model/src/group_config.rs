@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AppId, GroupId, Name, TenantId};
+use crate::secret::SecretText;
 use crate::vault::Credential;
 
 /// The applications of one connector group, as its connectors need them.
@@ -29,7 +30,7 @@ pub struct GroupConfig {
     pub links: Vec<PublishedLink>,
 }
 
-/// Where an application is, inside and outside: for links that lead to it.
+/// Where an application is, inside and outside: for links that lead to it. One for each of its segments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedLink {
     /// Its id.
@@ -41,6 +42,9 @@ pub struct PublishedLink {
     /// Other names of that, as the setting `internal_aliases` has them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aliases: String,
+    /// Other names of what users open, as the setting `external_aliases` has them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub names: String,
 }
 
 /// One application as its connectors see it.
@@ -60,6 +64,10 @@ pub struct BackendApp {
     /// What signs users on to it, sealed to the group's key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<Credential>,
+    /// What makes the values of the cookies that name a member of its farm (`balance=sticky`), the same at each connector. Users do
+    /// not have it, so that they can neither make such a value nor learn from one where the member is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_key: Option<SecretText>,
 }
 
 /// A [`GroupConfig`] as JSON bytes with the control CA's signature over them.
@@ -163,6 +171,7 @@ mod tests {
             internal_url: "http://crm/".into(),
             settings: BTreeMap::new(),
             credentials: Vec::new(),
+            member_key: None,
         };
         GroupConfig { tenant: TenantId::DEFAULT, group: GroupId::DEFAULT, version, apps: vec![app], links: Vec::new() }
     }
@@ -196,6 +205,7 @@ mod tests {
             external_url: "https://wiki.example.com/".into(),
             internal_url: "http://wiki/".into(),
             aliases: String::new(),
+            names: String::new(),
         };
         let linked = GroupConfig { links: vec![link], ..config(1) };
         let json = serde_json::to_string(&linked).unwrap();

@@ -35,6 +35,7 @@ pub mod plan;
 pub mod policy;
 pub mod portal;
 pub mod prefix;
+pub mod proxy;
 pub mod question;
 pub mod record;
 pub mod saml;

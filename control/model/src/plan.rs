@@ -1,18 +1,20 @@
 //! The routing table: a snapshot parsed and checked as a whole. What is in a `Plan` can be served; lookups allocate nothing.
 
+mod app;
 mod asking;
 mod by_host;
+mod invalid;
 mod plain;
+mod routes;
 mod tls;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
-use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
+use crate::app_url::ExternalUrl;
 use crate::assertion::AssertionSigner;
 use crate::config::{App, Preauth};
 use crate::directory::{Assignment, Principal};
@@ -22,10 +24,13 @@ use crate::network::{Network, NetworkKey};
 use crate::policy::{Policies, Policy};
 use crate::service_token::ServiceToken;
 use crate::session::{CookieSealer, Subject};
-use crate::settings::{AppSettings, Mfa, SettingInvalid, TlsMin, check_preauth};
-use crate::snapshot::{DeltaError, Snapshot};
+use crate::settings::{Mfa, TlsMin};
+use crate::snapshot::Snapshot;
+pub use app::{Place, PlannedApp};
 pub use asking::PlannedIdentity;
-use by_host::{ByHost, Fnv};
+use by_host::ByHost;
+pub use invalid::ConfigInvalid;
+pub use routes::{HostRoutes, PlaceTable};
 pub use tls::PlannedCertificate;
 
 /// Everything a relay needs to route, looked up by host, path and SNI.
@@ -52,99 +57,6 @@ pub struct Plan {
     keys_from: [BTreeSet<(u32, u64)>; 2],
     cookies: Arc<CookieSealer>,
     assertions: AssertionSigner,
-}
-
-/// The applications of one external host, by path prefix.
-#[derive(Debug, Default)]
-pub struct HostRoutes {
-    routes: HashMap<Box<str>, Arc<PlannedApp>, BuildHasherDefault<Fnv>>,
-    /// Segments of the deepest prefix: no need to look further into a path.
-    depth_max: usize,
-    /// One of them is for TLS 1.3 alone: which one a connection is for, nobody knows while it begins.
-    asks_tls13: bool,
-}
-
-/// An application that can be served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedApp {
-    /// Its id.
-    pub id: AppId,
-    /// Its name.
-    pub name: Name,
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// Whose connectors reach it.
-    pub group: GroupId,
-    /// Where it is published.
-    pub external: ExternalUrl,
-    /// What the connector opens.
-    pub internal: InternalUrl,
-    /// What is asked before.
-    pub preauth: Preauth,
-    /// Name of the cookie that a session has here.
-    pub cookie: Box<str>,
-    /// Its settings.
-    pub settings: AppSettings,
-}
-
-/// Why a snapshot cannot be served. Names the object, so that an operator finds it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigInvalid {
-    /// An external or internal URL.
-    #[error("{app}: {error}")]
-    Url {
-        /// The application's name.
-        app: Name,
-        /// What is wrong.
-        error: UrlInvalid,
-    },
-    /// An application that asks who its users are, at a plain URL.
-    #[error(
-        "{app}: {url} is plain text: with --preauth oidc users are known by cookies that travel by TLS alone; write https://"
-    )]
-    PlainText {
-        /// The application's name.
-        app: Name,
-        /// Its external URL.
-        url: String,
-    },
-    /// A setting.
-    #[error("{app}: {error}")]
-    Setting {
-        /// The application's name.
-        app: Name,
-        /// What is wrong.
-        error: SettingInvalid,
-    },
-    /// Two applications at the same place.
-    #[error("{url} is already published as {other}")]
-    Conflict {
-        /// The later one.
-        app: Name,
-        /// Its external URL.
-        url: String,
-        /// Who has it.
-        other: Name,
-    },
-    /// A certificate or key that cannot be read.
-    #[error("certificate {id}: {reason}")]
-    Certificate {
-        /// Which.
-        id: CertificateId,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// It refers to something that is not there.
-    #[error("{app}: {missing} does not exist")]
-    Missing {
-        /// The application's name.
-        app: Name,
-        /// What it refers to.
-        missing: String,
-    },
-    /// The snapshot needs a newer version.
-    #[error(transparent)]
-    Snapshot(#[from] DeltaError),
 }
 
 impl Plan {
@@ -186,6 +98,7 @@ impl Plan {
             plan.policies_from = (snapshot.policies.clone(), snapshot.networks.clone());
         }
         plan.note_who_asks(snapshot)?;
+        plan.add_own_names(snapshot);
         plan.keys_from = [
             snapshot.cookie_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
             snapshot.assertion_keys.iter().map(|key| (key.id, key.created_unix)).collect(),
@@ -277,8 +190,11 @@ impl Plan {
     /// connections remember counts for as long as this does: with other keys all of it is verified anew.
     #[must_use]
     pub fn permits_as(&self, other: &Self) -> bool {
-        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, &ExternalUrl, Preauth, Mfa)> {
-            plan.apps.values().map(|app| (app.id, &app.name, &app.external, app.preauth, app.settings.mfa))
+        fn doors(plan: &Plan) -> impl Iterator<Item = (AppId, &Name, Vec<&ExternalUrl>, Preauth, Mfa)> {
+            plan.apps.values().map(|app| {
+                let places = app.places.iter().map(|place| &place.external).collect();
+                (app.id, &app.name, places, app.preauth, app.settings.mfa)
+            })
         }
         doors(self).eq(doors(other))
             && self.issuer() == other.issuer()
@@ -302,81 +218,50 @@ impl Plan {
         let certificate = certificates.get(&app.certificate);
         let certificate = certificate.ok_or_else(|| missing(app.certificate.to_string()))?;
         let mut planned = PlannedApp::parse(app)?;
-        let pattern = planned.external.host_pattern();
-        if plain.contains(&pattern) {
-            planned.settings.answers.hsts.yield_to_plain();
+        let suffix = snapshot.tenants.get(&planned.tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+        let is_identity = snapshot.identity.as_ref().is_some_and(|identity| identity.app == app.id);
+        // People sign in at one host alone: their keys are good nowhere else.
+        let own_name = suffix.filter(|_| !is_identity).and_then(|suffix| planned.own_name(suffix));
+        let published = planned.places.len();
+        if own_name.is_some() {
+            planned.places = planned.places.iter().cloned().chain(own_name).collect();
         }
-        let planned = Arc::new(planned);
-        let routes = self.hosts.entry(&pattern);
-        if let Some(other) = routes.insert(Arc::clone(&planned)) {
-            // Applications come newest first: the one that was there is the later one.
-            let url = planned.external.to_string();
-            return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
+        let hosts = snapshot.certificates.get(&app.certificate).map_or(&[][..], |it| it.hosts.as_slice());
+        for (at, place) in planned.places.iter().enumerate().take(published) {
+            let pattern = place.external.host_pattern();
+            let mut found = planned.found_at(place);
+            if plain.contains(&pattern) {
+                found.settings.answers.hsts.yield_to_plain();
+            }
+            let found = Arc::new(found);
+            if let Some(other) = self.hosts.entry(&pattern).insert(Arc::clone(&found)) {
+                // Applications come newest first: the one that was there is the later one.
+                let url = place.external.to_string();
+                return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
+            }
+            // Other names may have certificates of their own.
+            if at == 0 || tls::covers(hosts, &pattern) {
+                self.certificates.insert(&pattern, Arc::clone(certificate));
+            }
+            if at == 0 {
+                self.apps.insert(app.id, found);
+            }
         }
-        self.certificates.insert(&pattern, Arc::clone(certificate));
         self.asks_tls13 |= planned.settings.tls_min == TlsMin::Tls13;
-        self.apps.insert(app.id, planned);
         Ok(())
     }
-}
 
-impl HostRoutes {
-    /// The application for a path (without query): the longest prefix that ends at a segment boundary.
-    #[must_use]
-    pub fn route(&self, path: &str) -> Option<&Arc<PlannedApp>> {
-        let mut found = self.routes.get("");
-        let ends = path.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/');
-        let ends = ends.map(|(at, _)| at).chain(std::iter::once(path.len()));
-        for end in ends.take(self.depth_max) {
-            found = path.get(..end).and_then(|prefix| self.routes.get(prefix)).or(found);
+    /// Adds `NAME.SUFFIX` of those that have it. What is published at such a host by its URL has it instead.
+    fn add_own_names(&mut self, snapshot: &Snapshot) {
+        for app in self.apps.values() {
+            let suffix = snapshot.tenants.get(&app.tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+            let place = suffix.and_then(|suffix| app.own_name(suffix));
+            let Some(place) = place.filter(|place| app.place(&place.external).is_some()) else { continue };
+            if self.hosts.find(&place.external.host, usize::MAX).is_none() {
+                let found = Arc::new(app.found_at(&place));
+                self.hosts.entry(&place.external.host).insert(found);
+            }
         }
-        found
-    }
-
-    /// Adds an application; gives back who has the same prefix already.
-    fn insert(&mut self, app: Arc<PlannedApp>) -> Option<Arc<PlannedApp>> {
-        let path = &app.external.path;
-        if let Some(other) = self.routes.get(path) {
-            return Some(Arc::clone(other));
-        }
-        self.asks_tls13 |= app.settings.tls_min == TlsMin::Tls13;
-        self.depth_max = self.depth_max.max(path.matches('/').count());
-        self.routes.insert(path.clone(), app);
-        None
-    }
-}
-
-impl PlannedApp {
-    /// Parses one application by itself; conflicts with others are found by [`Plan::build`].
-    ///
-    /// # Errors
-    /// The first part that cannot be served.
-    pub fn parse(app: &App) -> Result<Self, ConfigInvalid> {
-        let url = |error| ConfigInvalid::Url { app: app.name.clone(), error };
-        let settings = AppSettings::parse(&app.settings)
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        check_preauth(&app.settings, app.preauth)
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        let internal = InternalUrl::parse(&app.internal_url).map_err(url)?;
-        let external = ExternalUrl::parse(&app.external_url).map_err(url)?;
-        if app.preauth == Preauth::Oidc && !external.tls {
-            return Err(ConfigInvalid::PlainText { app: app.name.clone(), url: external.to_string() });
-        }
-        settings
-            .check_backend(internal.tls)
-            .and_then(|()| settings.check_preauth(app.preauth))
-            .map_err(|error| ConfigInvalid::Setting { app: app.name.clone(), error })?;
-        Ok(Self {
-            id: app.id,
-            name: app.name.clone(),
-            tenant: app.id.tenant,
-            group: app.group,
-            external,
-            internal,
-            preauth: app.preauth,
-            cookie: settings.answers.cookie.name(app.id).into(),
-            settings,
-        })
     }
 }
 

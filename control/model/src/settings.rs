@@ -1,9 +1,12 @@
 //! The settings of an application (`--set k=v`): known names, their types and defaults. An unknown one is an error.
 
 mod answers;
+mod backends;
 mod body;
 mod limits;
+mod places;
 mod portal;
+mod proxy;
 mod request;
 mod saml;
 mod sso;
@@ -21,11 +24,15 @@ pub use answers::{
     AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
     OWN_COOKIES, PreflightRefused, Robots, SameSite, take_answers,
 };
+pub use backends::{BALANCE_COOKIE_DEFAULT, BackendSettings, Balance, HealthCheck, farm_members, is_sticky};
 pub use body::BodyTranslation;
 use body::TRANSLATE_BODY;
 pub use limits::{AppLimits, HEADER_BYTES_MAX, HEADERS_MAX};
 use limits::{BACKEND_TIMEOUT_DEFAULT_MS, CONNECT_TIMEOUT_DEFAULT_MS, backend_timeout, connect_timeout};
+pub use places::{EXTERNAL_ALIASES, PlaceSettings, SEGMENTS, Segment, external_aliases};
 pub use portal::{PORTAL_TEXT_BYTES_MAX, PortalLink, PortalSettings, Visible, icon_bytes, take_portal};
+pub use proxy::BackendProxy;
+use proxy::{BACKEND_PROXY, backend_proxy};
 pub use request::{Approver, ApproverInvalid, RequestMode, RequestSettings, take_request};
 pub use saml::{NameIdFormat, SSO_SAML_ACS, SSO_SAML_ENTITY_ID, SamlSettings, origin};
 use sso::{SSO_ASSERTION, SSO_ASSERTION_HEADER, SSO_HEADERS};
@@ -50,6 +57,8 @@ pub struct AppSettings {
     pub backend_connections_max: u32,
     /// `backend_http`: the version of HTTP that the backend is spoken to in. Default `auto`.
     pub backend_http: BackendHttp,
+    /// `backend_proxy`: the proxy through which the backend is reached. Default none.
+    pub backend_proxy: Option<BackendProxy>,
     /// `websocket_idle_s`: how long nothing may pass either way after an upgrade. Default 3,600.
     pub websocket_idle_s: u32,
     /// `websocket_lifetime_s`: how long a connection may last after an upgrade. Default 86,400, a day.
@@ -76,6 +85,10 @@ pub struct AppSettings {
     pub translate_body: BodyTranslation,
     /// What relays answer by themselves: `maintenance`, `robots`, `hsts`, `cookie_…`, `cors`, `error_…`.
     pub answers: AnswerSettings,
+    /// How connectors reach it: `backend_farm`, `balance…`, `health_…`, `backend_client_certificate`, `backend_sni`.
+    pub backends: BackendSettings,
+    /// `external_aliases` and `segments`: where else the application is. Default nowhere.
+    pub places: PlaceSettings,
 }
 
 /// The version of HTTP that a backend is spoken to in. An upgrade (WebSocket) takes HTTP/1.1 whatever it says.
@@ -170,6 +183,7 @@ impl Default for AppSettings {
             connect_timeout_ms: CONNECT_TIMEOUT_DEFAULT_MS,
             backend_connections_max: 200,
             backend_http: BackendHttp::Auto,
+            backend_proxy: None,
             websocket_idle_s: 3600,
             websocket_lifetime_s: 86_400,
             corporate_network: CorporateNetwork::Allow,
@@ -183,6 +197,8 @@ impl Default for AppSettings {
             tls_min: TlsMin::Tls12,
             translate_body: BodyTranslation::default(),
             answers: AnswerSettings::default(),
+            backends: BackendSettings::default(),
+            places: PlaceSettings::default(),
         }
     }
 }
@@ -204,6 +220,7 @@ impl AppSettings {
         RequestSettings::parse(settings)?;
         parsed.sso_saml = saml::read(settings, parsed.sso.method)?;
         parsed.answers = AnswerSettings::read(settings, parsed.sso.method)?;
+        parsed.backends = BackendSettings::read(settings)?;
         Ok(parsed)
     }
 
@@ -222,6 +239,7 @@ impl AppSettings {
     /// The setting that does not.
     pub fn check_backend(&self, tls: bool) -> Result<(), SettingInvalid> {
         self.sso.check_backend(tls && self.backend_tls_verify)?;
+        self.backends.check(tls, self.sso.is_by_vault())?;
         match (self.backend_http, tls) {
             (BackendHttp::Http2, false) => {
                 Err(unfit(BACKEND_HTTP, "2", "needs an https:// internal URL; without TLS it is h2c"))
@@ -251,6 +269,7 @@ impl AppSettings {
             CONNECT_TIMEOUT_MS => self.connect_timeout_ms = connect_timeout(value)?,
             BACKEND_CONNECTIONS_MAX => self.backend_connections_max = connections(value)?,
             BACKEND_HTTP => self.backend_http = backend_http(value)?,
+            BACKEND_PROXY => self.backend_proxy = Some(backend_proxy(value)?),
             WEBSOCKET_IDLE_S => self.websocket_idle_s = seconds(WEBSOCKET_IDLE_S, value)?,
             WEBSOCKET_LIFETIME_S => self.websocket_lifetime_s = seconds(WEBSOCKET_LIFETIME_S, value)?,
             CORPORATE_NETWORK => self.corporate_network = corporate_network(value)?,
@@ -261,10 +280,11 @@ impl AppSettings {
             // Together, once all are read.
             SSO_ASSERTION | SSO_ASSERTION_HEADER => {}
             _ if portal::PORTAL.contains(&name) || request::ALL.contains(&name) => {}
-            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) => {}
+            _ if saml::ALL.contains(&name) || answers::ALL.contains(&name) || backends::ALL.contains(&name) => {}
             _ if self.sso.set(name, value)? => {}
             _ if self.translation.set(name, value)? => {}
             _ if self.limits.set(name, value)? => {}
+            _ if self.places.set(name, value)? => {}
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -295,9 +315,11 @@ const NAMES: &[&[&str]] = &[
     &portal::PORTAL,
     &request::ALL,
     &translation::ALL,
-    &[TRANSLATE_BODY, TLS_MIN],
+    &[TRANSLATE_BODY, TLS_MIN, BACKEND_PROXY],
     &limits::ALL,
     &answers::ALL,
+    &backends::ALL,
+    &places::ALL,
 ];
 const OWN: [&str; 10] = [
     BACKEND_TLS_VERIFY,
@@ -344,9 +366,7 @@ mod tests {
         for (value, tls, fits) in [("2", true, true), ("2", false, false), ("h2c", false, true), ("h2c", true, false)] {
             assert_eq!(parse("backend_http", value).unwrap().check_backend(tls).is_ok(), fits, "{value} {tls}");
         }
-        assert!(
-            AppSettings::default().check_backend(true).is_ok() && AppSettings::default().check_backend(false).is_ok()
-        );
+        assert!([true, false].into_iter().all(|tls| AppSettings::default().check_backend(tls).is_ok()));
     }
 
     #[test]

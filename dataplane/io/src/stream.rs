@@ -4,19 +4,18 @@
 //! during a loop turn is sealed into shared TLS records and sent at its end. Back-pressure is
 //! [`Stream::writable`].
 
+mod handshake;
+
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::ServerName;
 
 use crate::{
     core::with_core,
@@ -24,8 +23,8 @@ use crate::{
     limits::{LINGER_MS, OUTPUT_HIGH_WATER_BYTES, SEGMENT_DIRECT_BYTES},
     output::OutBuf,
     socket::Socket,
-    time::{now, read_clock, timeout},
-    tls::{NullIdentity, Pump, TlsFailure},
+    time::timeout,
+    tls::Pump,
     turn::TurnEnd,
 };
 
@@ -76,7 +75,7 @@ impl Stream {
     /// A stream without TLS.
     #[must_use]
     pub fn plain(socket: Socket) -> Self {
-        Self::new(socket, None)
+        Self::new(socket)
     }
 
     /// A plain stream whose first received bytes are already known.
@@ -86,37 +85,11 @@ impl Stream {
         Self::plain(socket)
     }
 
-    /// Performs the server's side of a TLS handshake whose first bytes were already received.
-    ///
-    /// # Errors
-    /// [`TlsFailure`] inside `InvalidData`, or the connection's failure.
-    pub async fn tls_server(mut socket: Socket, config: Arc<ServerConfig>, first: Vec<u8>) -> io::Result<Self> {
-        socket.unread(first);
-        Self::handshake(socket, Pump::server(config)?).await
-    }
-
-    /// Performs the client's side of a TLS handshake.
-    ///
-    /// # Errors
-    /// [`TlsFailure`] inside `InvalidData`, or the connection's failure.
-    pub async fn tls_client(socket: Socket, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
-        Self::handshake(socket, Pump::client(config, name)?).await
-    }
-
-    /// Stands for TLS in the simulator; see [`NullIdentity`].
-    ///
-    /// # Errors
-    /// When the peer does not speak it, or the connection fails.
-    pub async fn tls_null(mut socket: Socket, own: &NullIdentity, first: Vec<u8>) -> io::Result<Self> {
-        socket.unread(first);
-        Self::handshake(socket, Pump::null(own)).await
-    }
-
-    fn new(socket: Socket, pump: Option<Pump>) -> Self {
+    fn new(socket: Socket) -> Self {
         Self(Rc::new(Handle {
             inner: Rc::new(Inner {
                 socket: RefCell::new(socket),
-                pump: RefCell::new(pump),
+                pump: RefCell::default(),
                 plain_in: RefCell::new(BytesMut::new()),
                 out: RefCell::new(Output::default()),
                 dirty: Cell::new(false),
@@ -127,25 +100,6 @@ impl Stream {
                 writers: RefCell::new(Vec::new()),
             }),
         }))
-    }
-
-    async fn handshake(socket: Socket, pump: Pump) -> io::Result<Self> {
-        let stream = Self::new(socket, Some(pump));
-        let inner = &stream.0.inner;
-        let begun = now();
-        inner.feed(&mut [])?;
-        while !inner.is_established() {
-            let received = poll_fn(|cx| inner.socket.borrow_mut().poll_recv(cx)).await?;
-            let Some(mut chunk) = received else {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TlsFailure::HandshakeEof));
-            };
-            inner.feed(&mut chunk)?;
-        }
-        if let Some(pump) = inner.pump.borrow().as_ref() {
-            let summary = TlsSummary { handshake: read_clock().since(begun), ..pump.summary() };
-            inner.summary.replace(Rc::new(summary));
-        }
-        Ok(stream)
     }
 
     /// The next bytes; empty at a clean end (end of stream without TLS, `close_notify` with it).

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::ids::AppId;
 use postern_model::link::CorporateUse;
 use postern_model::plan::{Plan, PlannedApp};
@@ -69,7 +70,7 @@ impl NetworkTable {
 impl AppNetworks {
     fn of(app: &PlannedApp, plan: &Plan, held: Option<&Self>) -> Self {
         // An internal URL whose host is published here would lead back here, and in a circle in the end.
-        let leads_away = plan.host(&app.internal.host).is_none();
+        let leads_away = app.places.iter().all(|place| !is_published(&place.internal, plan));
         let count = |name: &str| {
             let same = held.and_then(|held| held.networks.iter().find(|seen| &*seen.name == name));
             same.map_or_else(Arc::default, |seen| Arc::clone(&seen.requests))
@@ -91,6 +92,17 @@ impl AppNetworks {
         seen.requests.fetch_add(1, Ordering::Relaxed);
         Some(&seen.name)
     }
+}
+
+/// Whether an application is at its host, or at one of its hosts.
+fn is_published(internal: &InternalUrl, plan: &Plan) -> bool {
+    let Some(name) = internal.wildcard() else { return plan.host(&internal.host).is_some() };
+    let is_below = |host: &str, name: &str| host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let meets = |external: &ExternalUrl| {
+        is_below(&external.host, name)
+            || external.wildcard && (*external.host == *name || is_below(name, &external.host))
+    };
+    plan.apps().flat_map(|app| app.places.iter()).any(|place| meets(&place.external))
 }
 
 #[cfg(test)]
@@ -135,5 +147,32 @@ mod tests {
         let app = AppId::new(TenantId::DEFAULT, 1);
         let back = table(&NetworkTable::default(), "redirect", &format!("https://{HOST}:8443/"));
         assert!(!back.app(app).unwrap().redirects);
+    }
+
+    #[test]
+    fn hosts_below_a_wildcard_are_not_to_lead_back_either() {
+        let id = AppId::new(TenantId::DEFAULT, 1);
+        for (internal, away) in [
+            ("http://*.corp.example/", true),
+            ("http://*.apps.example.com/", false),
+            ("http://*.example.com/", false),
+            ("http://*.x.apps.example.com/", false),
+            ("http://*.myapps.example.com/", true),
+        ] {
+            let mut snapshot = with("redirect", internal);
+            snapshot.apps.values_mut().next().unwrap().external_url = "https://*.apps.example.com/".into();
+            let table = NetworkTable::next(&NetworkTable::default(), &Plan::build(&snapshot).unwrap());
+            assert_eq!(table.app(id).unwrap().redirects, away, "{internal}");
+        }
+    }
+
+    #[test]
+    fn a_segment_that_would_lead_back_keeps_all_from_being_redirected() {
+        let id = AppId::new(TenantId::DEFAULT, 1);
+        let mut snapshot = with("redirect", "http://b/");
+        let app = snapshot.apps.values_mut().next().unwrap();
+        app.settings.insert("segments".into(), format!("https://api.example.com/=http://{HOST}/"));
+        let table = NetworkTable::next(&NetworkTable::default(), &Plan::build(&snapshot).unwrap());
+        assert!(!table.app(id).unwrap().redirects);
     }
 }

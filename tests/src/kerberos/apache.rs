@@ -1,4 +1,4 @@
-//! Apache with mod_auth_gssapi as the private application: it says who it takes the user for.
+//! Apache with mod_auth_gssapi as the private application, which says who it takes the user for, or as a forward proxy.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,17 +24,27 @@ impl Apache {
 
     /// Knows the application's key at `kdc`.
     pub fn start(kdc: &Kdc, folder: &Path) -> Result<Apache> {
-        Apache::start_by(Command::new(PROGRAM), kdc, folder)
+        Apache::start_by(Command::new(PROGRAM), kdc, folder, text)
+    }
+
+    /// A proxy that carries CONNECT to anywhere, for whoever shows it a ticket: under the application's name.
+    pub fn start_proxy(kdc: &Kdc, folder: &Path) -> Result<Apache> {
+        Apache::start_by(Command::new(PROGRAM), kdc, folder, forward)
     }
 
     /// The same, on a host whose clock is off by `minutes`.
     pub fn start_with_clock(kdc: &Kdc, folder: &Path, prepared: &Path, minutes: i32) -> Result<Apache> {
         let mut command = Command::new(PROGRAM);
         command.env("LD_PRELOAD", super::other_clock(prepared)).env("FAKETIME", format!("{minutes:+}m"));
-        Apache::start_by(command, kdc, folder)
+        Apache::start_by(command, kdc, folder, text)
     }
 
-    fn start_by(mut command: Command, kdc: &Kdc, folder: &Path) -> Result<Apache> {
+    fn start_by(
+        mut command: Command,
+        kdc: &Kdc,
+        folder: &Path,
+        text: fn(&Path, SocketAddr) -> String,
+    ) -> Result<Apache> {
         let folder = folder.join("apache");
         let address = free_address(Ipv4Addr::LOCALHOST)?;
         std::fs::create_dir_all(folder.join("www"))?;
@@ -66,11 +76,12 @@ impl Apache {
 const PROGRAM: &str = "/usr/sbin/apache2";
 const MODULES: &str = "/usr/lib/apache2/modules";
 
-fn text(folder: &Path, address: SocketAddr) -> String {
+/// What is the same for both: modules, and where it listens.
+fn server(folder: &Path, address: SocketAddr, modules: &[&str]) -> String {
     let folder = folder.display();
-    let modules = ["mpm_event", "authn_core", "authz_core", "authz_user", "auth_gssapi", "dir", "include", "mime"];
+    let usual = ["mpm_event", "authn_core", "authz_core", "authz_user", "auth_gssapi"];
     let load: String =
-        modules.iter().map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n")).collect();
+        usual.iter().chain(modules).map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n")).collect();
     let user = if nix::unistd::geteuid().is_root() { "User www-data\nGroup www-data\n" } else { "" };
     format!(
         "{load}{user}ServerRoot {folder}
@@ -81,10 +92,18 @@ Listen {address}
 ServerName app.example.test
 StartServers 1
 ServerLimit 1
-ThreadsPerChild 8
-MaxRequestWorkers 8
-TypesConfig /dev/null
+ThreadsPerChild 32
+MaxRequestWorkers 32
 ErrorLog {folder}/error.log
+"
+    )
+}
+
+fn text(folder: &Path, address: SocketAddr) -> String {
+    let server = server(folder, address, &["dir", "include", "mime"]);
+    let folder = folder.display();
+    format!(
+        "{server}TypesConfig /dev/null
 DocumentRoot {folder}/www
 DirectoryIndex index.shtml
 AddType text/html .shtml
@@ -98,6 +117,23 @@ AddOutputFilter INCLUDES .shtml
   GssapiLocalName On
   Require valid-user
 </Directory>
+"
+    )
+}
+
+fn forward(folder: &Path, address: SocketAddr) -> String {
+    let server = server(folder, address, &["proxy", "proxy_connect"]);
+    let folder = folder.display();
+    format!(
+        "{server}ProxyRequests On
+AllowCONNECT 1-65535
+<Proxy \"*\">
+  AuthType GSSAPI
+  AuthName proxy
+  GssapiCredStore keytab:{folder}/app.keytab
+  GssapiAllowedMech krb5
+  Require valid-user
+</Proxy>
 "
     )
 }

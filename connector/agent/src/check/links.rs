@@ -65,7 +65,8 @@ fn translates_body(backend: &Backend) -> bool {
 
 impl<'a> Places<'a> {
     fn of(own: &'a Backend, table: Option<&'a BackendTable>) -> Self {
-        let others = table.into_iter().flat_map(|table| table.apps.values().map(|app| &**app));
+        let apps = table.into_iter().flat_map(|table| table.apps.values());
+        let others = apps.flat_map(|app| std::iter::once(&**app).chain(app.segments()));
         let published = std::iter::once(own).chain(others).filter_map(|app| Some((internal_origin(app)?, app)));
         Self { own, published: published.collect(), translated: translates_body(own) }
     }

@@ -1,20 +1,23 @@
-//! From the name in the internal URL to its first page: name, connect, TLS, HTTP.
+//! From the name in the internal URL to its first page: name and connect, or the proxy that does both, then TLS, HTTP.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_http::{Known, ResponseHead};
 use postern_model::check::CHECK_PATIENCE_MS;
+use postern_model::proxy::authority;
 use postern_model::settings::BackendHttp;
 use zeroize::Zeroizing;
 
 use super::findings::{Findings, Seen};
-use super::http::{self, Got, Said, Spoken, Timed, Trouble, is_slow};
+use super::http::{self, Got, Said, Spoken, Timed, Trouble, Wire, is_slow};
 use super::redirect::{self, Leads};
 use super::tls;
 use crate::backend::Backend;
 use crate::limits::ADDRESSES_TRIED_MAX;
+use crate::proxy::{Proxy, Way, blocking};
 use crate::sso::form::jar::Jar;
 
 /// What an application answers, and how to ask it once more.
@@ -24,8 +27,14 @@ pub(super) struct Page {
     pub(super) target: String,
     /// It led to another host with a SAML request.
     pub(super) saml: bool,
-    address: SocketAddr,
+    route: Route,
     cookies: Cookies,
+}
+
+/// How it is connected to once more.
+enum Route {
+    Direct(SocketAddr),
+    Through(Arc<Proxy>),
 }
 
 /// What the application had kept on the way there.
@@ -37,14 +46,41 @@ struct Cookies {
 }
 
 /// Goes as far as it can.
-pub(super) fn reach(findings: &Findings, backend: &Backend) -> Option<Page> {
-    let addresses = findings.step("name", || name(backend))?;
-    let (address, stream) = findings.step("connect", || connect(backend, &addresses))?;
+pub(super) fn reach(findings: &Findings, backend: &Backend, way: &Way) -> Option<Page> {
+    let (route, stream) = begin(findings, backend, way)?;
     let spoken = match &backend.tls {
         Some(tls) => findings.step("tls", || tls::look(backend, tls, stream))?,
         None => plain(backend, stream),
     };
-    findings.step("http", || first_page(backend, address, spoken))
+    findings.step("http", || first_page(backend, route, spoken))
+}
+
+fn begin(findings: &Findings, backend: &Backend, way: &Way) -> Option<(Route, Box<dyn Wire>)> {
+    match way {
+        Way::Direct => {
+            let addresses = findings.step("name", || name(backend))?;
+            let (address, stream) = findings.step("connect", || connect(backend, &addresses))?;
+            Some((Route::Direct(address), Box::new(stream)))
+        }
+        Way::Through(by) => {
+            let stream = findings.step("proxy", || proxied(backend, by))?;
+            Some((Route::Through(Arc::clone(by)), stream))
+        }
+        Way::Unknown(why) => {
+            let cure = "give each connector of the group that proxy, or set backend_proxy to one that they have";
+            findings.add("proxy", Seen::fail(why, cure));
+            None
+        }
+    }
+}
+
+/// The proxy looks the name up, too.
+fn proxied(backend: &Backend, by: &Proxy) -> (Seen, Option<Box<dyn Wire>>) {
+    let (host, port) = (&*backend.internal.host, backend.internal.port);
+    match blocking::connect(by, host, port, Instant::now() + patience(backend)) {
+        Ok(wire) => (Seen::ok(&format!("the proxy {} connects to {}", by.address, authority(host, port))), Some(wire)),
+        Err(failed) => (Seen::fail(&failed.to_string(), failed.trouble.cure()), None),
+    }
 }
 
 fn name(backend: &Backend) -> (Seen, Option<Vec<SocketAddr>>) {
@@ -108,11 +144,11 @@ fn connect(backend: &Backend, addresses: &[SocketAddr]) -> (Seen, Option<(Socket
 }
 
 /// The page of the internal URL, or the one that it leads to in the same application. Cookies go with it, as with a browser's requests.
-fn first_page(backend: &Backend, address: SocketAddr, spoken: Spoken) -> (Seen, Option<Page>) {
+fn first_page(backend: &Backend, route: Route, spoken: Spoken) -> (Seen, Option<Page>) {
     let mut target = format!("{}/", backend.internal.path);
     let (mut spoken, mut way, mut cookies) = (Some(spoken), String::new(), Cookies::default());
     for _ in 0..=REDIRECTS_MAX {
-        let opened = spoken.take().map_or_else(|| open(backend, address, false), Ok);
+        let opened = spoken.take().map_or_else(|| open(backend, &route, false), Ok);
         let said = Said { authorization: None, cookies: cookies.field(&target) };
         let got = opened.and_then(|spoken| http::get(spoken, backend, &target, &said));
         let got = match got {
@@ -129,10 +165,10 @@ fn first_page(backend: &Backend, address: SocketAddr, spoken: Spoken) -> (Seen, 
             Leads::Elsewhere { to, saml } => {
                 let cure = "users' browsers go there themselves: publish that host, too, or set the internal URL to where it leads";
                 let seen = Seen::warn(&format!("{seen}, leads to {to}"), cure);
-                return (seen, Some(Page { got, target, saml, address, cookies }));
+                return (seen, Some(Page { got, target, saml, route, cookies }));
             }
             Leads::Nowhere => {
-                return (judged(seen, &got.head), Some(Page { got, target, saml: false, address, cookies }));
+                return (judged(seen, &got.head), Some(Page { got, target, saml: false, route, cookies }));
             }
         }
     }
@@ -148,7 +184,7 @@ fn first_page(backend: &Backend, address: SocketAddr, spoken: Spoken) -> (Seen, 
 impl Page {
     /// Asks for the same once more, with credentials: over HTTP/1.1 where requests with them go over that.
     pub(super) fn again(&self, backend: &Backend, authorization: &str) -> Result<Got, Trouble> {
-        let spoken = open(backend, self.address, backend.http == BackendHttp::Auto)?;
+        let spoken = open(backend, &self.route, backend.http == BackendHttp::Auto)?;
         let said = Said { authorization: Some(authorization), cookies: self.cookies.field(&self.target) };
         http::get(spoken, backend, &self.target, &said)
     }
@@ -156,7 +192,7 @@ impl Page {
     /// Offers a WebSocket at the same place, on a connection of its own, and gives the answer's status; nothing where HTTP/2 alone is
     /// spoken, which has no such offer here.
     pub(super) fn offer_websocket(&self, backend: &Backend) -> Result<Option<u16>, Trouble> {
-        let spoken = open_within(backend, self.address, true, patience(backend).min(OFFER_PATIENCE))?;
+        let spoken = open_within(backend, &self.route, true, patience(backend).min(OFFER_PATIENCE))?;
         if spoken.http2 {
             return Ok(None);
         }
@@ -198,21 +234,29 @@ impl Cookies {
     }
 }
 
-fn open(backend: &Backend, address: SocketAddr, http1: bool) -> Result<Spoken, Trouble> {
-    open_within(backend, address, http1, patience(backend))
+fn open(backend: &Backend, route: &Route, http1: bool) -> Result<Spoken, Trouble> {
+    open_within(backend, route, http1, patience(backend))
 }
 
-fn open_within(backend: &Backend, address: SocketAddr, http1: bool, patience: Duration) -> Result<Spoken, Trouble> {
-    let stream = TcpStream::connect_timeout(&address, backend.connect_timeout.min(patience))?;
-    let stream = Timed::new(stream, Instant::now() + patience);
+fn open_within(backend: &Backend, route: &Route, http1: bool, patience: Duration) -> Result<Spoken, Trouble> {
+    let stream: Box<dyn Wire> = match route {
+        Route::Direct(address) => {
+            let stream = TcpStream::connect_timeout(address, backend.connect_timeout.min(patience))?;
+            Box::new(Timed::new(stream, Instant::now() + patience))
+        }
+        Route::Through(by) => {
+            let (host, port) = (&*backend.internal.host, backend.internal.port);
+            blocking::connect(by, host, port, Instant::now() + patience).map_err(io::Error::from)?
+        }
+    };
     match &backend.tls {
         Some(tls) => Ok(tls::open(tls, stream, http1)?),
         None => Ok(plain(backend, stream)),
     }
 }
 
-fn plain(backend: &Backend, stream: Timed) -> Spoken {
-    Spoken { wire: Box::new(stream), http2: backend.http == BackendHttp::H2c }
+fn plain(backend: &Backend, stream: Box<dyn Wire>) -> Spoken {
+    Spoken { wire: stream, http2: backend.http == BackendHttp::H2c }
 }
 
 /// For one connection and its answer.

@@ -2,7 +2,9 @@
 
 mod content;
 mod kerberos;
+mod members;
 mod passwords;
+mod proxied;
 mod wire;
 
 use std::io::{Read as _, Write as _};
@@ -103,6 +105,34 @@ fn a_good_page_says_how_fast_it_was() {
     assert_eq!(names, ["name", "connect", "http", "websocket"]);
     assert!(steps.iter().all(|step| step.result == StepResult::Ok), "{steps:?}");
     assert!(of(&steps, "http").seen.starts_with("HTTP/1.1 200, first byte after"), "{steps:?}");
+}
+
+#[test]
+fn each_segment_is_looked_at() {
+    let (port, _) = says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let own = format!("http://127.0.0.1:{port}/");
+    let of_segments = |segments: String| {
+        let steps = reached(&own, &[("segments", segments.as_str())]);
+        of(&steps, "segments").clone()
+    };
+    let fine = format!("https://app1.example.com/x/=http://127.0.0.1:{port}/x/");
+    let step = of_segments(format!("{fine},https://*.example.com/=http://*.corp/"));
+    assert_eq!(
+        (step.result, step.seen.starts_with("1 of 2 looked at; 1 with a wildcard")),
+        (StepResult::Ok, true),
+        "{step:?}"
+    );
+    let step = of_segments(format!("{fine},https://app1.example.com/y/=http://127.0.0.1:{closed}/"));
+    assert_eq!(step.result, StepResult::Fail);
+    assert!(step.seen.contains(&format!("http://127.0.0.1:{closed}/, connect: ")), "{step:?}");
+    let mut wild = app(1, "http://*.corp/", &[("segments", &fine)]);
+    wild.external_url = "https://*.apps.example.com/".into();
+    let table = BackendTable::build(&config(1, vec![wild]), None);
+    let steps = checked(table.apps.values().next().unwrap(), &Keys::default(), false, None);
+    let names: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(names, ["config", "segments"]);
+    assert!(of(&steps, "config").seen.contains("a wildcard"), "{steps:?}");
 }
 
 #[test]

@@ -11,12 +11,17 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::findings::Seen;
-use super::http::{Spoken, Timed, is_slow};
+use super::http::{Spoken, Wire, is_slow};
 use super::reach::waited;
 use crate::backend::{Backend, BackendTls, HTTP2};
 
 /// The handshake as a step, with the versions of HTTP that requests offer.
-pub(super) fn look(backend: &Backend, tls: &BackendTls, stream: Timed) -> (Seen, Option<Spoken>) {
+pub(super) fn look(backend: &Backend, tls: &BackendTls, stream: Box<dyn Wire>) -> (Seen, Option<Spoken>) {
+    if let Some(reason) = tls.own_missing() {
+        let cure =
+            "put the certificate and its key there on the host of every connector of the group (--client-certificates)";
+        return (Seen::fail(&format!("the client certificate that is set cannot be shown: {reason}"), cure), None);
+    }
     let stream = match handshake(&tls.config, tls, stream) {
         Ok(stream) => stream,
         Err(error) => return (failed(backend, &error), None),
@@ -32,7 +37,7 @@ pub(super) fn look(backend: &Backend, tls: &BackendTls, stream: Timed) -> (Seen,
 }
 
 /// The same where it went well before. `http1`: nothing else is offered.
-pub(super) fn open(tls: &BackendTls, stream: Timed, http1: bool) -> io::Result<Spoken> {
+pub(super) fn open(tls: &BackendTls, stream: Box<dyn Wire>, http1: bool) -> io::Result<Spoken> {
     let stream = handshake(if http1 { &tls.http1 } else { &tls.config }, tls, stream)?;
     Ok(Spoken { http2: is_http2(&stream.conn), wire: Box::new(stream) })
 }
@@ -44,8 +49,8 @@ fn is_http2(connection: &ClientConnection) -> bool {
 fn handshake(
     config: &ClientConfig,
     tls: &BackendTls,
-    mut stream: Timed,
-) -> io::Result<StreamOwned<ClientConnection, Timed>> {
+    mut stream: Box<dyn Wire>,
+) -> io::Result<StreamOwned<ClientConnection, Box<dyn Wire>>> {
     let mut config = config.clone();
     // A session that is resumed shows no certificate.
     config.resumption = Resumption::disabled();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_model::group_config::GroupConfig;
-use postern_model::settings::INTERNAL_ALIASES;
+use postern_model::settings::{EXTERNAL_ALIASES, INTERNAL_ALIASES, SEGMENTS};
 
 use crate::backend::Backend;
 use crate::translate::links::Links;
@@ -35,6 +35,14 @@ pub(crate) fn mark(config: &GroupConfig) -> u32 {
     for part in own.chain(others).flatten() {
         text.push_str(part);
         text.push('\n');
+    }
+    // Where there is nothing of it, the number is the same as it was before there could be.
+    let further = config.apps.iter().flat_map(|app| [EXTERNAL_ALIASES, SEGMENTS].map(|name| app.settings.get(name)));
+    let names = config.links.iter().map(|link| Some(&link.names).filter(|names| !names.is_empty()));
+    for (at, part) in further.chain(names).enumerate() {
+        if let Some(part) = part {
+            text.push_str(&format!("{at} {part}\n"));
+        }
     }
     let hash = digest(&SHA256, text.as_bytes());
     hash.as_ref().iter().take(4).fold(0, |mark, byte| (mark << 8) | u32::from(*byte))

@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Credentials;
 use crate::args::RelayAddress;
+use crate::proxy::runtime::{self, Carrier};
 
 /// The way to control, within a [`tokio::task::LocalSet`].
 #[derive(Debug)]
@@ -134,9 +135,17 @@ impl ControlClient {
         Err(Unanswered::Unreachable(last))
     }
 
-    async fn connect_by(&self, relay: &RelayAddress) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    async fn carrier(&self, relay: &RelayAddress) -> anyhow::Result<Box<dyn Carrier>> {
+        if let Some(by) = self.credentials.shared.proxies.of_relay(&relay.host, relay.port) {
+            return Ok(runtime::connect(by, &relay.host, relay.port).await?);
+        }
         let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
         stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+
+    async fn connect_by(&self, relay: &RelayAddress) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+        let stream = self.carrier(relay).await?;
         let outer = TlsConnector::from(Arc::new(self.credentials.relay_tls(relay)?));
         let stream = outer.connect(ServerName::try_from(RELAY_NAME)?, stream).await?;
         let (inner, name) = self.credentials.control_tls()?;

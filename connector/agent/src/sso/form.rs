@@ -169,7 +169,7 @@ async fn sign_in(
     set(&mut request.headers, Known::ContentType, "application/x-www-form-urlencoded")?;
     set(&mut request.headers, Known::Origin, &origin)?;
     set(&mut request.headers, Known::Referer, &referer)?;
-    let answer = ask(asking.pool, &asking.worker.names, request, content.as_bytes(), false).await?;
+    let answer = ask(asking.pool, request, content.as_bytes(), false).await?;
     keep(&mut jar, &answer, &form.target.url);
     if form.is_success(&answer) {
         pass.good();
@@ -195,7 +195,7 @@ async fn read_page(
     let unfit = |what: &str| Failed::new(Fault::SsoFailed, format!("the sign-in page {page} {what}"));
     let mut request = request(Method::Get, page, head, jar)?;
     set(&mut request.headers, Known::AcceptEncoding, "identity")?;
-    let answer = ask(asking.pool, &asking.worker.names, request, b"", true).await?;
+    let answer = ask(asking.pool, request, b"", true).await?;
     if answer.status != 200 {
         return Err(unfit(&format!("answered {}", answer.status)));
     }

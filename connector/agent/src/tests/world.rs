@@ -1,6 +1,7 @@
 //! A relay that speaks the tunnel's protocol, a backend that does as it is told, and a worker of the connector between.
 
 mod backend;
+mod requests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_http::{Authority, BodyKind, Limits, Method, PathRules, RequestHead, ResponseHead, Target};
+use postern_http::{Limits, RequestHead, ResponseHead};
 use postern_io::mailbox::mailbox;
 use postern_io::{
     BackendKind, Listener, NullIdentity, Runtime, RuntimeOptions, Stream, now, sleep, sleep_until, spawn,
@@ -32,12 +33,14 @@ use crate::counters::Counters;
 use crate::dial::Relay;
 use crate::keeper::{Offered, Offers};
 use crate::limits::{REPORTS_MAILBOX, WORKER_MAILBOX};
+use crate::proxy::Proxies;
 use crate::resolve::Resolver;
 use crate::transactions::TransactionLog;
 use crate::vault::Vault;
-use crate::worker::{Shared, SharedParts, ToWorker, Transport, Worker};
+use crate::worker::{Shared, SharedParts, Transport, Worker};
 
-pub(super) use backend::{answer_all, backend, read_head};
+pub(super) use backend::{answer_all, backend, backend_at, mortal_backend, read_head};
+pub(super) use requests::{drain, fetch, get, pattern, request};
 
 pub(super) const BACKEND: &str = "10.0.0.2:80";
 const RELAY: &str = "10.0.0.1:443";
@@ -68,7 +71,7 @@ impl World {
 
     pub(super) async fn with_sign_on(settings: &[(&str, &str)], workers: u16, by: Option<Arc<dyn SignOn>>) -> Self {
         let app = app(1, &format!("http://{BACKEND}/"), settings);
-        Self::with_app(app, workers, Keys { sign_on: by, vault: None }).await
+        Self::with_app(app, workers, Keys { sign_on: by, ..Keys::default() }).await
     }
 
     /// The application is at [`BACKEND`].
@@ -81,11 +84,13 @@ impl World {
     }
 }
 
-/// What users are signed on with.
+/// What a connector has of its own: what users are signed on with, what knows names, and proxies.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) sign_on: Option<Arc<dyn SignOn>>,
     pub(super) vault: Option<Arc<Vault>>,
+    pub(super) resolver: Option<Resolver>,
+    pub(super) proxies: Proxies,
 }
 
 /// One worker that knows one application at [`BACKEND`] and dials [`RELAY`].
@@ -98,12 +103,14 @@ fn connector(app: BackendApp, offers: Arc<Offers>, keys: Keys) -> Arc<Shared> {
         sign_on: keys.sign_on,
         vault: keys.vault,
         checks: Checks::default(),
+        proxies: keys.proxies,
         connector: "c1-9".parse().unwrap(),
         transport: Transport::Null("c1-9".parse().unwrap()),
         workers: vec![sender],
         offer: Box::new(move |config| offers.offer(config)),
     });
-    let worker = Worker::new(0, Arc::clone(&shared), Resolver::none(), None);
+    let resolver = keys.resolver.unwrap_or_else(Resolver::none);
+    let worker = Worker::new(0, Arc::clone(&shared), resolver, None);
     spawn(worker.run(orders, Default::default())).detach();
     let relay = Relay {
         address: Arc::new(RELAY.parse().unwrap()),
@@ -363,33 +370,4 @@ impl FakeTunnel {
         })
         .await
     }
-}
-
-/// A GET as a relay forwards it.
-pub(super) fn get(target: &str) -> RequestHead {
-    request(Method::Get, target, BodyKind::None)
-}
-
-pub(super) fn request(method: Method, target: &str, body: BodyKind) -> RequestHead {
-    let target = Target::parse(target.as_bytes(), &method, PathRules::default()).unwrap();
-    RequestHead { body, ..RequestHead::new(method, Authority::parse(b"app1.example.com").unwrap(), target) }
-}
-
-/// Bytes that differ at every position a mix-up could move them to.
-pub(super) fn pattern(len: usize) -> Bytes {
-    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect::<Vec<_>>().into()
-}
-
-/// Sends a GET and expects 200.
-pub(super) async fn fetch(tunnel: &FakeTunnel) -> Vec<u8> {
-    let stream = tunnel.open(&get("/"), true);
-    let (head, end) = tunnel.head(stream).await;
-    assert_eq!(head.status, 200);
-    if end { Vec::new() } else { tunnel.body(stream, Duration::ZERO).await }
-}
-
-/// Drains the connector and waits until its worker has returned its tunnels.
-pub(super) fn drain(shared: &Shared) {
-    shared.drain();
-    let _ = shared.send(0, ToWorker::Drain);
 }

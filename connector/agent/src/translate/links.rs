@@ -4,32 +4,39 @@
 //! Several applications may be at one place inside. The one with the longest path that the URL begins with has it; of several
 //! with the same path the application itself that links there; else the one with the lowest id, the first that was published.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::iter;
-use std::net::Ipv6Addr;
+mod side;
 
-use postern_model::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl};
-use postern_model::group_config::GroupConfig;
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::iter;
+
+use postern_model::app_url::{ExternalUrl, InternalUrl};
+use postern_model::group_config::{BackendApp, GroupConfig};
 use postern_model::ids::AppId;
-use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
+use postern_model::settings::{
+    EXTERNAL_ALIASES, INTERNAL_ALIASES, PlaceSettings, external_aliases, farm_members, internal_aliases,
+};
 
 use super::absolute::{Absolute, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
+use side::{At, Authority, Side};
 
-/// Applications by their hosts on either side. As large as the configuration that it was made of: at most 17 places each.
+/// Applications by their hosts on either side. As large as the configuration that it was made of: at most 49 places each, and one
+/// on either side for each further segment.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    inside: HashMap<Box<str>, Vec<Place>>,
-    outside: HashMap<Box<str>, Vec<Place>>,
+    inside: Side,
+    outside: Side,
 }
 
 /// A place of an application on one side, by its host.
 #[derive(Debug)]
 struct Place {
     app: AppId,
+    /// Which of the own application's segments; of others it does not matter.
+    segment: u16,
     tls: bool,
     port: u16,
     /// Empty, or `/a/b`.
@@ -41,9 +48,18 @@ struct Place {
 #[derive(Debug)]
 struct There {
     tls: bool,
-    /// None where the application has any number of hosts: which one is known only of its own requests.
-    authority: Option<Box<str>>,
+    authority: Authority,
     path: Box<str>,
+}
+
+/// One segment of an application, with its other names on either side.
+struct Entry<'a> {
+    app: AppId,
+    segment: u16,
+    external: &'a ExternalUrl,
+    internal: &'a InternalUrl,
+    aliases: &'a str,
+    names: &'a str,
 }
 
 impl Links {
@@ -51,11 +67,14 @@ impl Links {
     pub(crate) fn build(config: &GroupConfig) -> Self {
         let mut links = Self::default();
         for app in &config.apps {
-            let aliases = app.settings.get(INTERNAL_ALIASES).map_or("", String::as_str);
-            links.add(app.id, &app.external_url, &app.internal_url, aliases);
+            links.add_own(app);
         }
         for link in &config.links {
-            links.add(link.app, &link.external_url, &link.internal_url, &link.aliases);
+            let urls = (ExternalUrl::parse(&link.external_url), InternalUrl::parse(&link.internal_url));
+            let (Ok(external), Ok(internal)) = urls else { continue };
+            let (external, internal) = (&external, &internal);
+            let (aliases, names) = (link.aliases.as_str(), link.names.as_str());
+            links.add(&Entry { app: link.app, segment: 0, external, internal, aliases, names });
         }
         links
     }
@@ -70,12 +89,12 @@ impl Links {
         let url = Absolute::split(url)?;
         let (from, to) = (&own.backend.external.path, &own.backend.internal.path);
         let own_rest = own.external.has(&url).then(|| moved(url.rest, from, to)).flatten();
-        let places = by_host(&self.outside, url.host);
-        let place = places.and_then(|places| best(places, &url, own.backend.app.id));
+        let at = self.outside.find(url.host);
+        let place = at.and_then(|at| Some((at, best(at, &url, own)?)));
         match (own_rest, place) {
             (Some(rest), None) => Some(own_inside(&url, own, rest)),
-            (Some(rest), Some(place)) if place.path.len() <= from.len() => Some(own_inside(&url, own, rest)),
-            (_, Some(place)) => place.translated(&url, place.there.tls, place.there.authority.as_deref()?),
+            (Some(rest), Some((_, place))) if place.path.len() <= from.len() => Some(own_inside(&url, own, rest)),
+            (_, Some((at, place))) => place.translated(&url, place.there.tls, &place.there.authority.of(at.labels)?),
             (None, None) => None,
         }
     }
@@ -93,59 +112,101 @@ impl Links {
         if own.external.has(&url) {
             return Some(internal_origin(own.backend));
         }
-        let there = &at_origin(by_host(&self.outside, url.host)?, &url, own.backend.app.id)?.there;
-        Some([url.scheme_for(there.tls), there.authority.as_deref()?].concat())
+        let at = self.outside.find(url.host)?;
+        let there = &at_origin(at, &url, own)?.there;
+        Some([url.scheme_for(there.tls), &*there.authority.of(at.labels)?].concat())
     }
 
     /// Whether it begins with the origin of an application inside.
     pub(crate) fn is_inside(&self, url: &str) -> bool {
         let Some(url) = Absolute::split(url) else { return false };
-        by_host(&self.inside, url.host)
-            .is_some_and(|places| places.iter().any(|place| url.is_at(place.tls, place.port)))
+        let at = self.inside.find(url.host);
+        at.is_some_and(|at| at.places.iter().any(|place| url.is_at(place.tls, place.port)))
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = best(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
-        let (tls, authority) = place.outside(own)?;
-        place.translated(url, tls, authority)
+        let at = self.inside.find(url.host)?;
+        let place = best(at, url, own)?;
+        let (tls, authority) = place.outside(at, url, own)?;
+        place.translated(url, tls, &authority)
     }
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = at_origin(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
-        let (tls, authority) = place.outside(own)?;
-        Some([url.scheme_for(tls), authority].concat())
+        let at = self.inside.find(url.host)?;
+        let (tls, authority) = at_origin(at, url, own)?.outside(at, url, own)?;
+        Some([url.scheme_for(tls), &*authority].concat())
     }
 
-    fn add(&mut self, app: AppId, external: &str, internal: &str, aliases: &str) {
-        let (Ok(external), Ok(internal)) = (ExternalUrl::parse(external), InternalUrl::parse(internal)) else { return };
+    /// An application of this group.
+    fn add_own(&mut self, app: &BackendApp) {
+        let urls = (ExternalUrl::parse(&app.external_url), InternalUrl::parse(&app.internal_url));
+        let (Ok(external), Ok(internal)) = urls else { return };
+        let setting = |name: &str| app.settings.get(name).map_or("", String::as_str);
+        let (aliases, names) = (setting(INTERNAL_ALIASES), setting(EXTERNAL_ALIASES));
+        let (external, internal) = (&external, &internal);
+        self.add(&Entry { app: app.id, segment: 0, external, internal, aliases, names });
+        let further = PlaceSettings::read(&app.settings).unwrap_or_default().segments;
+        for (segment, place) in (1..).zip(&further) {
+            let (external, internal) = (&place.external, &place.internal);
+            self.add(&Entry { app: app.id, segment, external, internal, aliases: "", names: "" });
+        }
+        // The members of a farm are places inside as the internal URL is.
+        for InternalUrl { tls, host, port, .. } in farm_members(&app.settings) {
+            let one = || Authority::One(external.authority("").into());
+            let authority = if external.wildcard { Authority::Any } else { one() };
+            let there = There { tls: external.tls, authority, path: external.path.clone() };
+            let path = internal.path.clone();
+            self.inside.add(&host, Place { app: app.id, segment: 0, tls, port, path, there });
+        }
+    }
+
+    fn add(&mut self, entry: &Entry<'_>) {
+        let Entry { external, internal, .. } = *entry;
         // A program that is its own backend has no names inside.
         if is_built_in(&internal.host) {
             return;
         }
-        let aliases = if aliases.is_empty() { Vec::new() } else { internal_aliases(aliases).unwrap_or_default() };
-        let aliases = aliases.iter().map(|alias| alias.place(&internal));
+        let aliases =
+            if entry.aliases.is_empty() { Vec::new() } else { internal_aliases(entry.aliases).unwrap_or_default() };
+        let aliases = aliases.iter().map(|alias| alias.place(internal));
         for place in iter::once(internal.clone()).chain(aliases) {
-            let authority = (!external.wildcard).then(|| external.authority("").into());
+            let authority = match (internal.wildcard(), external.wildcard) {
+                (None, false) => Authority::One(external.authority("").into()),
+                (None, true) => Authority::Any,
+                (Some(_), _) => Authority::Below(external.authority(&below(&external.host)).into()),
+            };
             let there = There { tls: external.tls, authority, path: external.path.clone() };
-            let at = self.inside.entry(place.host).or_default();
-            at.push(Place { app, tls: place.tls, port: place.port, path: place.path, there });
+            let InternalUrl { tls, host, port, path } = place;
+            self.inside.add(&host, Place { app: entry.app, segment: entry.segment, tls, port, path, there });
         }
-        if !external.wildcard {
-            let authority = authority(&internal).ok().map(|authority| authority.as_str().into());
-            let there = There { tls: internal.tls, authority, path: internal.path };
-            let at = self.outside.entry(external.host).or_default();
-            at.push(Place { app, tls: external.tls, port: external.port, path: external.path, there });
+        let names = if entry.names.is_empty() { Vec::new() } else { external_aliases(entry.names).unwrap_or_default() };
+        let names = names.into_iter().map(|name| ExternalUrl { path: external.path.clone(), ..name });
+        for place in iter::once(external.clone()).chain(names) {
+            let authority = match (internal.wildcard(), place.wildcard) {
+                (None, false) => authority(internal).ok().map(|authority| Authority::One(authority.as_str().into())),
+                (None, true) => None,
+                (Some(name), _) => {
+                    let named = InternalUrl { host: name.into(), ..internal.clone() };
+                    authority(&named).ok().map(|authority| Authority::Below(below(authority.as_str()).into()))
+                }
+            };
+            let Some(authority) = authority else { continue };
+            let there = There { tls: internal.tls, authority, path: internal.path.clone() };
+            let host = place.host_pattern();
+            let ExternalUrl { tls, port, path, .. } = place;
+            self.outside.add(&host, Place { app: entry.app, segment: entry.segment, tls, port, path, there });
         }
     }
 }
 
 impl Place {
-    /// Scheme and authority outside; of the own application as its user wrote them.
-    fn outside<'a>(&'a self, own: Own<'a>) -> Option<(bool, &'a str)> {
-        if self.app == own.backend.app.id {
-            return Some((own.external.tls, own.external.authority.as_str()));
+    /// Scheme and authority outside; of what the user asked for as its user wrote them.
+    fn outside<'a>(&'a self, at: At<'a>, url: &Absolute<'_>, own: Own<'a>) -> Option<(bool, Cow<'a, str>)> {
+        let is_own_host = at.labels.is_empty() || url.host.eq_ignore_ascii_case(&own.backend.internal.host);
+        if self.is_of(own) && is_own_host {
+            return Some((own.external.tls, Cow::Borrowed(own.external.authority.as_str())));
         }
-        Some((self.there.tls, self.there.authority.as_deref()?))
+        Some((self.there.tls, self.there.authority.of(at.labels)?))
     }
 
     fn translated(&self, url: &Absolute<'_>, tls: bool, authority: &str) -> Option<String> {
@@ -157,8 +218,13 @@ impl Place {
         url.is_at(self.tls, self.port) && moved(url.rest, &self.path, &self.there.path).is_some()
     }
 
-    fn is_known(&self, own: AppId) -> bool {
-        self.app == own || self.there.authority.is_some()
+    /// Whether it is what the request is for: of the same segment of the application.
+    fn is_of(&self, own: Own<'_>) -> bool {
+        (self.app, self.segment) == (own.backend.app.id, own.backend.segment)
+    }
+
+    fn is_known(&self, own: Own<'_>) -> bool {
+        self.is_of(own) || self.there.authority != Authority::Any
     }
 }
 
@@ -168,32 +234,30 @@ fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
 }
 
 /// Whose it is of those at its host.
-fn best<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
-    let covering = places.iter().filter(|place| place.is_known(own) && place.covers(url));
-    covering.max_by_key(|place| (place.path.len(), place.app == own, Reverse(place.app)))
+fn best<'p>(at: At<'p>, url: &Absolute<'_>, own: Own<'_>) -> Option<&'p Place> {
+    let covering = at.places.iter().filter(|place| place.is_known(own) && place.covers(url));
+    let app = own.backend.app.id;
+    covering.max_by_key(|place| {
+        let first = (Reverse(place.app), Reverse(place.segment));
+        (place.path.len(), place.is_of(own), place.app == app, first)
+    })
 }
 
 /// Whose origin it is, if that is one on the other side.
-fn at_origin<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
-    let mut there = places.iter().filter(|place| place.is_known(own) && url.is_at(place.tls, place.port));
-    if let Some(place) = there.clone().find(|place| place.app == own) {
+fn at_origin<'p>(at: At<'p>, url: &Absolute<'_>, own: Own<'_>) -> Option<&'p Place> {
+    let mut there = at.places.iter().filter(|place| place.is_known(own) && url.is_at(place.tls, place.port));
+    if let Some(place) = there.clone().find(|place| place.is_of(own)) {
         return Some(place);
     }
-    let origin = |place: &Place| (place.there.tls, place.there.authority.clone());
     let first = there.next()?;
-    there.all(|place| origin(place) == origin(first)).then_some(first)
+    let is_same =
+        |place: &Place| (place.there.tls, &place.there.authority) == (first.there.tls, &first.there.authority);
+    there.all(is_same).then_some(first)
 }
 
-/// Looks a host up in any case; an IPv6 address in any spelling.
-fn by_host<'m>(places: &'m HashMap<Box<str>, Vec<Place>>, host: &str) -> Option<&'m Vec<Place>> {
-    if host.contains(':') {
-        return places.get(host.parse::<Ipv6Addr>().ok()?.to_string().as_str());
-    }
-    let mut lowered = [0; HOST_BYTES_MAX];
-    let lowered = lowered.get_mut(..host.len())?;
-    lowered.copy_from_slice(host.as_bytes());
-    lowered.make_ascii_lowercase();
-    places.get(std::str::from_utf8(lowered).ok()?)
+/// What is below a name, or an authority.
+fn below(name: &str) -> String {
+    format!(".{name}")
 }
 
 #[cfg(test)]

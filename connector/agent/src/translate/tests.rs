@@ -54,6 +54,27 @@ fn host_and_path_become_the_backends() {
 }
 
 #[test]
+fn members_of_a_farm_are_the_application_inside() {
+    let settings = [("backend_farm", "http://b:8080,http://c")];
+    let (backend, links) = backend_with("https://ext.example/shop/", "http://a/base/", &settings);
+    let outside = |backend: &Backend, url: &str| answered(backend, &links, &[("location", url)]).remove(0).1;
+    for member in &backend.farm.as_ref().unwrap().members {
+        for (from, to) in [
+            ("http://a/base/x", "https://ext.example:8443/shop/x"),
+            ("http://b:8080/base/x", "https://ext.example:8443/shop/x"),
+            ("http://c/base/", "https://ext.example:8443/shop/"),
+            ("http://c/other", "http://c/other"),
+            ("http://c:81/base/", "http://c:81/base/"),
+        ] {
+            assert_eq!(outside(&member.backend, from), to, "{}", member.backend.internal);
+        }
+        let mut head = asked("/shop/x");
+        request(&mut head, ExternalScheme::Https, &member.backend, &links).unwrap();
+        assert_eq!(head.authority.as_str(), member.backend.authority.as_str());
+    }
+}
+
+#[test]
 fn equal_paths_are_left_alone() {
     let (backend, links) = backend("https://ext.example/", "http://10.0.0.1/");
     let mut head = asked("//a;x=%41?");

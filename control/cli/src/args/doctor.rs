@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use url::{Host, Url};
 
 pub(super) const DOCTOR_HELP: &str =
     "Ends with 1 when a check fails. Nothing is changed, control is not needed; as root it sees more.
@@ -13,7 +12,8 @@ Examples:
   postern doctor --role relay
   postern doctor --role relay --listen 192.0.2.7:443,192.0.2.7:80
   postern doctor --role connector --relay relay.example.com:443
-  postern doctor --relay relay.example.com:443 --proxy http://proxy.corp:3128 -o json";
+  postern doctor --relay relay.example.com:443 --proxy http://proxy.corp:3128 -o json
+  postern doctor --relay relay.example.com:443 --proxy http://anna@proxy:3128 --proxy-password-file F";
 
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct DoctorArgs {
@@ -26,9 +26,21 @@ pub(crate) struct DoctorArgs {
     /// Addresses that a relay is to listen on here [default with --role relay: ports 443 and 80]
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Look at relays through this proxy: `http://HOST:PORT`, without a password
-    #[arg(long, value_name = "URL", value_parser = proxy)]
-    pub(crate) proxy: Option<ProxyAddress>,
+    /// Look at relays through this proxy: `http://[USER@]HOST:PORT` or https://, none for none
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Hosts that are looked at without it: example.com,10.0.0.0/8
+    #[arg(long, value_name = "HOSTS")]
+    pub(crate) no_proxy: Option<String>,
+    /// A file with the password of the proxy's USER
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proxy_password_file: Option<PathBuf>,
+    /// Certificates of the only authorities that those of https:// proxies may come from, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proxy_ca: Option<PathBuf>,
+    /// The connector's settings, which name its proxy [default: of the package, with --role connector]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The program's state folder [default: of the packages, where --role is given]
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -53,13 +65,6 @@ pub(crate) struct RelayAddress {
     pub(crate) port: u16,
 }
 
-/// Where a proxy for CONNECT is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ProxyAddress {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
 impl Role {
     /// As the packages name its folder and its unit: `postern-NAME.service`.
     pub(crate) const fn name(self) -> &'static str {
@@ -73,18 +78,8 @@ impl Role {
 
 impl std::fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        written(f, &self.host, self.port)
+        f.write_str(&postern_model::proxy::authority(&self.host, self.port))
     }
-}
-
-impl std::fmt::Display for ProxyAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        written(f, &self.host, self.port)
-    }
-}
-
-fn written(f: &mut std::fmt::Formatter<'_>, host: &str, port: u16) -> std::fmt::Result {
-    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
 pub(super) fn relay(text: &str) -> Result<RelayAddress, String> {
@@ -100,22 +95,6 @@ pub(super) fn relay(text: &str) -> Result<RelayAddress, String> {
     Ok(RelayAddress { host: host.to_owned(), port })
 }
 
-/// A password would stand in the list of processes.
-fn proxy(text: &str) -> Result<ProxyAddress, String> {
-    let wrong = || String::from("write http://HOST:PORT");
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("a name and a password do not belong into arguments: everybody on this host could read them".into());
-    }
-    let host = match url.host().filter(|_| url.scheme() == "http").ok_or_else(wrong)? {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    };
-    let port = url.port_or_known_default().ok_or_else(wrong)?;
-    Ok(ProxyAddress { host, port })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,17 +108,6 @@ mod tests {
             ["relay", "relay:0", ":443", "https://relay:443/", "2001:db8::zz:443", "a b:1", "[::1:443", "relay:65536"]
         {
             assert!(relay(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_proxy_is_given_without_secrets() {
-        assert_eq!(proxy("http://proxy.corp:3128").unwrap().to_string(), "proxy.corp:3128");
-        assert_eq!(proxy("http://[::1]:3128/").unwrap().to_string(), "[::1]:3128");
-        assert_eq!(proxy("http://proxy.corp").unwrap().port, 80);
-        assert!(proxy("http://anna:secret@proxy.corp:3128").unwrap_err().contains("password"));
-        for text in ["proxy.corp:3128", "socks5://proxy:1080", "https://proxy:443", ""] {
-            assert!(proxy(text).is_err(), "{text}");
         }
     }
 }

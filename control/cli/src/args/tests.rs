@@ -150,6 +150,7 @@ fn the_promised_forms_parse() {
         "doctor",
         "doctor --relay relay.example.com:443 --relay 192.0.2.7:443 --listen 0.0.0.0:443 --role relay",
         "doctor --role connector --relay relay.example.com:443 --proxy http://proxy:3128 -o json",
+        "doctor --relay r:443 --proxy http://anna@p:1 --proxy-password-file F --no-proxy H --proxy-ca F --config F",
         "explain host-unknown",
         "completions bash",
         "man /tmp",

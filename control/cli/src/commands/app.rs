@@ -119,6 +119,7 @@ fn show(app: &AppView) -> String {
         ("name", app.name.to_string()),
         ("external", app.external_url.clone()),
         ("internal", app.internal_url.clone()),
+        ("CNAME target", app.cname_target.clone().unwrap_or_default()),
         ("preauth", preauth(app.preauth).into()),
         ("group", format!("{} ({} connectors online)", app.group, app.connectors_online)),
         (

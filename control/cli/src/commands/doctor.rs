@@ -23,7 +23,6 @@ use crate::args::{Common, DoctorArgs, Format, Role};
 use crate::output::{Output, details};
 use finding::{Finding, single};
 use host::Host;
-use proxy::Environment;
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -36,8 +35,12 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, output: Output) -> Result<
     let progress = Progress { shown: common.output == Format::Table && io::stderr().is_terminal() };
     let mut examination = Examination { host: Host::this(), progress, checks: Vec::new() };
     examination.of_host(args.role);
-    examination.of_role(args, common);
-    examination.of_relays(args);
+    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let (proxy, way) = proxy::choose(&examination.host, args, &environment);
+    examination.of_role(args, common, proxy);
+    if let Some(way) = way {
+        examination.of_relays(args, &way);
+    }
     progress.done();
     let checks = examination.checks;
     let report = Report { passed: !checks.iter().any(Finding::failed), checks };
@@ -77,22 +80,23 @@ impl Examination {
     }
 
     /// What depends on what runs here, and on what was given.
-    fn of_role(&mut self, args: &DoctorArgs, common: &Common) {
+    fn of_role(&mut self, args: &DoctorArgs, common: &Common, proxy: Finding) {
         if let Some(folder) = state_folder(args) {
             self.take("state-dir", move |_| state::folder(&folder));
         }
         for address in listened(args) {
             self.take("listen", move |host| ports::listen(host, address));
         }
-        self.checks.push(proxy::used(&Environment::own(), args.proxy.as_ref(), !args.relay.is_empty()));
+        self.checks.push(proxy);
         let common = common.clone();
         self.take("connectors", move |_| connectors::look(&common));
     }
 
-    fn of_relays(&mut self, args: &DoctorArgs) {
+    /// Nothing, where it is not known by which way: what should go through a proxy would go without.
+    fn of_relays(&mut self, args: &DoctorArgs, way: &proxy::Way) {
         for relay in &args.relay {
             self.progress.at(&format!("relay {relay}"));
-            self.checks.extend(relay::look(&self.host, relay, args.proxy.as_ref()));
+            self.checks.extend(relay::look(&self.host, relay, way.to(relay)));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `postern tenant …`.
 
 use anyhow::Result;
-use postern_model::admin::{Changed, CreateNamed, List, TenantView, path};
+use postern_model::admin::{Changed, CreateNamed, List, SetAppSuffix, TenantView, path};
 
 use super::Context;
+use super::app::read_key;
 use crate::args::TenantCommand;
-use crate::client::segment;
+use crate::client::{read_text, segment};
 use crate::output::{Output, details};
 
 pub(super) fn run(context: &Context, command: TenantCommand) -> Result<()> {
@@ -22,6 +23,22 @@ pub(super) fn run(context: &Context, command: TenantCommand) -> Result<()> {
         TenantCommand::Show { name } => {
             let tenant: TenantView = client.get(&path::tenant(&segment(&name)))?;
             output.show(&tenant, show)
+        }
+        TenantCommand::Set { name, app_suffix, cert, key } => {
+            let path = path::tenant_app_suffix(&segment(&name));
+            if app_suffix == "none" {
+                let changed: Changed = client.delete(&path)?;
+                let line = format!("applications of the tenant {name} are at their own URLs alone");
+                return output.changed(&changed, &line, &changed.warnings);
+            }
+            let asked = SetAppSuffix {
+                app_suffix,
+                certificate_pem: cert.as_deref().map(read_text).transpose()?,
+                key_pem: key.as_deref().map(read_key).transpose()?,
+            };
+            let changed: Changed = client.put(&path, &asked)?;
+            let line = format!("each application of the tenant {name} is at NAME.{}, too", asked.app_suffix);
+            output.changed(&changed, &line, &changed.warnings)
         }
         TenantCommand::Delete { name } => {
             let changed: Changed = client.delete(&path::tenant(&segment(&name)))?;
@@ -50,5 +67,6 @@ fn show(tenant: &TenantView) -> String {
         ("applications", tenant.apps.to_string()),
         ("connector groups", tenant.groups.to_string()),
         ("connectors", tenant.connectors.to_string()),
+        ("app suffix", tenant.app_suffix.clone().unwrap_or_default()),
     ])
 }

@@ -98,7 +98,7 @@ fn told(error: UrlInvalid) -> Option<String> {
 
 fn server(word: &str) -> Option<String> {
     let url = if word.contains("://") { word.to_owned() } else { format!("http://{word}/") };
-    let is_server = InternalUrl::parse(&url).is_ok();
+    let is_server = InternalUrl::parse(&url).is_ok_and(|url| url.wildcard().is_none());
     (!is_server).then(|| format!("{word:?} is no server: write HOST or HOST:PORT, with spaces between"))
 }
 

@@ -105,6 +105,9 @@ async fn look(dialler: &Dialler, internal: &str, seen: &mut Seen) {
         return seen.missed(format!("{internal}: only http:// and https:// are looked at"));
     }
     let url = InternalUrl::parse(internal).map_err(|error| error.to_string());
+    if url.as_ref().is_ok_and(|url| url.wildcard().is_some()) {
+        return seen.missed(format!("{internal}: which hosts are below a wildcard is not known"));
+    }
     let url = url.and_then(|url| Url::parse(&url.to_string()).map_err(|error| error.to_string()));
     let mut url = match url {
         Ok(url) => url,

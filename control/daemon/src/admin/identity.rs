@@ -24,6 +24,16 @@ impl Ask<'_> {
         }
     }
 
+    pub(super) async fn app_suffix(&self, tenant: &str) -> Result<Reply, Problem> {
+        let Self { control, actor, .. } = *self;
+        let tenant = tenants::find(control, tenant)?;
+        match *self.method {
+            Method::PUT => self.confirmed(tenants::app_suffix::set(control, actor, &tenant, self.body()?)?).await,
+            Method::DELETE => self.confirmed(tenants::app_suffix::remove(control, actor, &tenant)?).await,
+            _ => Err(self.no_route()),
+        }
+    }
+
     pub(super) async fn saml(&self, rest: &[&str]) -> Result<Reply, Problem> {
         let Self { control, actor, .. } = *self;
         match (self.method, rest) {

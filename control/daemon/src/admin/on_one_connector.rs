@@ -46,7 +46,7 @@ mod tests {
         let mut snapshot = Snapshot::default();
         for (tenant, name) in [("t1", "default"), ("t2", "acme")] {
             let id: TenantId = tenant.parse().unwrap();
-            snapshot.tenants.insert(id, Tenant { id, name: name.parse().unwrap() });
+            snapshot.tenants.insert(id, Tenant { id, name: name.parse().unwrap(), app_suffix: None });
         }
         for (id, name) in [("g1-1", "hq"), ("g1-2", "idle"), ("g2-1", "hq")] {
             let id: GroupId = id.parse().unwrap();

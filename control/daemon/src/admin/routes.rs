@@ -61,6 +61,7 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "policy-what-if"] => ask.policy_what_if(tenant),
         ["v1", "tenants", tenant, "policy-replay"] => ask.policy_replay(tenant),
         ["v1", "tenants", tenant, "connectors", rest @ ..] => ask.connectors(tenant, rest).await,
+        ["v1", "tenants", tenant, "app-suffix"] => ask.app_suffix(tenant).await,
         ["v1", "tenants", rest @ ..] => ask.tenants(rest),
         ["v1", "relays", rest @ ..] => ask.relays(rest, query),
         ["v1", "audit", rest @ ..] => ask.audit(rest, query).await,

@@ -1,6 +1,7 @@
 //! How audit records name applications.
 
 use postern_model::config::App;
+use postern_model::settings::{EXTERNAL_ALIASES, SEGMENTS};
 
 pub(super) fn target(app: &App) -> String {
     format!("app {} ({})", app.name, app.id)
@@ -19,8 +20,12 @@ pub(super) fn summary(app: &App) -> String {
 }
 
 fn setting(name: &str, value: &str) -> String {
-    let long = value.len() > SUMMARY_VALUE_BYTES_MAX || value.contains('\n');
+    // Where it is published is never left out.
+    let most = if [SEGMENTS, EXTERNAL_ALIASES].contains(&name) { PLACES_BYTES_MAX } else { SUMMARY_VALUE_BYTES_MAX };
+    let long = value.len() > most || value.contains('\n');
     format!("{name}={}", if long { "…" } else { value })
 }
 
 const SUMMARY_VALUE_BYTES_MAX: usize = 64;
+/// As long as such a setting may be.
+const PLACES_BYTES_MAX: usize = 64 << 10;

@@ -1,10 +1,12 @@
-//! Whether there is room for an application, and its place on the outside is nobody else's.
+//! Whether there is room for an application, and its places on the outside are nobody else's.
+
+use std::collections::BTreeMap;
 
 use postern_model::Snapshot;
 use postern_model::admin::Problem;
 use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Tenant};
-use postern_model::ids::{AppId, Name};
+use postern_model::ids::{AppId, Name, TenantId};
 use postern_model::plan::PlannedApp;
 
 use super::own_apps;
@@ -30,28 +32,116 @@ pub(super) fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> R
 
 /// Refuses a place that is taken, naming who has it.
 pub(super) fn check_conflict(snapshot: &Snapshot, planned: &PlannedApp) -> Result<(), Problem> {
-    let url = &planned.external;
-    devices::is_taken_host(snapshot, url)?;
-    if let Some(other) = ForeignHosts::of(snapshot, planned.tenant).overlapping(url) {
-        return Err(foreign_host(snapshot, url, other));
-    }
+    let mut taken = Taken::of(snapshot, planned.tenant);
     let own = snapshot.apps.values().filter(|app| app.id.tenant == planned.tenant && app.id != planned.id);
-    for other in own.filter_map(|app| PlannedApp::parse(app).ok()) {
-        if (other.external.host_pattern(), &other.external.path) == (url.host_pattern(), &url.path) {
-            return Err(problem("app-url-conflict", format!("{url} is already published as {}", other.name)));
+    own.filter_map(|app| PlannedApp::parse(app).ok()).for_each(|other| taken.add(&other));
+    taken.check(planned)
+}
+
+/// What of an application's own name browsers open, where its tenant has a suffix for them.
+pub(crate) fn own_name(snapshot: &Snapshot, planned: &PlannedApp) -> Option<ExternalUrl> {
+    let suffix = snapshot.tenants.get(&planned.tenant)?.app_suffix.as_deref()?;
+    let is_identity = snapshot.identity.as_ref().is_some_and(|identity| identity.app == planned.id);
+    planned.own_name(suffix).filter(|_| !is_identity).map(|place| place.external)
+}
+
+/// Every URL that an application is published at, its own name included.
+pub(crate) fn external_urls(snapshot: &Snapshot, app: &App) -> Vec<ExternalUrl> {
+    let Ok(planned) = PlannedApp::parse(app) else { return Vec::new() };
+    let own_name = own_name(snapshot, &planned);
+    planned.places.iter().map(|place| place.external.clone()).chain(own_name).collect()
+}
+
+/// Where a tenant's applications are, and other tenants' where nobody else may be.
+pub(super) struct Taken<'a> {
+    snapshot: &'a Snapshot,
+    foreign: ForeignHosts<'a>,
+    suffix: Option<&'a str>,
+    /// By pattern of the host and path.
+    places: BTreeMap<(String, Box<str>), Name>,
+    /// By host, without wildcards.
+    hosts: BTreeMap<Box<str>, (Name, String)>,
+    /// By host.
+    own_names: BTreeMap<Box<str>, Name>,
+}
+
+impl<'a> Taken<'a> {
+    /// Without applications of the tenant itself.
+    pub(super) fn of(snapshot: &'a Snapshot, tenant: TenantId) -> Self {
+        let suffix = snapshot.tenants.get(&tenant).and_then(|tenant| tenant.app_suffix.as_deref());
+        let foreign = ForeignHosts::of(snapshot, tenant);
+        let (places, hosts, own_names) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { snapshot, foreign, suffix, places, hosts, own_names }
+    }
+
+    pub(super) fn add(&mut self, planned: &PlannedApp) {
+        for url in planned.places.iter().map(|place| &place.external) {
+            self.places.insert((url.host_pattern(), url.path.clone()), planned.name.clone());
+            if !url.wildcard {
+                self.hosts.insert(url.host.clone(), (planned.name.clone(), url.to_string()));
+            }
+        }
+        if let Some(url) = own_name(self.snapshot, planned) {
+            self.own_names.insert(url.host, planned.name.clone());
         }
     }
-    Ok(())
+
+    /// Refuses what cannot be where it would be.
+    pub(super) fn check(&self, planned: &PlannedApp) -> Result<(), Problem> {
+        planned.places.iter().try_for_each(|place| self.check_url(&place.external))?;
+        let Some(own_name) = own_name(self.snapshot, planned) else { return Ok(()) };
+        devices::is_taken_host(self.snapshot, &own_name)?;
+        let Some((other, url)) = self.hosts.get(&own_name.host) else { return Ok(()) };
+        let (host, name) = (&own_name.host, &planned.name);
+        Err(conflict(format!(
+            "{url} is already published as {other}: {name} would be at {host}, too, by the tenant's app suffix; take another name"
+        )))
+    }
+
+    fn check_url(&self, url: &ExternalUrl) -> Result<(), Problem> {
+        devices::is_taken_host(self.snapshot, url)?;
+        if let Some(other) = self.foreign.overlapping(url) {
+            return Err(foreign_host(self.snapshot, url, other));
+        }
+        let host = url.host_pattern();
+        if let Some((suffix, tenant)) = self.foreign.suffix_at(url) {
+            let detail = format!("{host} belongs to the tenant {}, whose applications are below {suffix}", tenant.name);
+            return Err(conflict(detail));
+        }
+        if let Some(other) = self.places.get(&(host.clone(), url.path.clone())) {
+            return Err(conflict(format!("{url} is already published as {other}")));
+        }
+        if let Some(other) = self.own_names.get(&url.host).filter(|_| !url.wildcard) {
+            return Err(conflict(format!("{host} is the name of {other} below the tenant's app suffix")));
+        }
+        let Some(suffix) = self.suffix.filter(|_| url.wildcard) else { return Ok(()) };
+        if is_at_or_below(suffix, &url.host) || is_at_or_below(&url.host, suffix) {
+            let detail = format!("{host} overlaps *.{suffix}, where each application of the tenant has its name");
+            return Err(conflict(detail));
+        }
+        Ok(())
+    }
+}
+
+fn conflict(detail: String) -> Problem {
+    problem("app-url-conflict", detail)
+}
+
+fn is_at_or_below(host: &str, name: &str) -> bool {
+    host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 pub(super) fn foreign_host(snapshot: &Snapshot, url: &ExternalUrl, other: &App) -> Problem {
     let tenant = snapshot.tenants.get(&other.id.tenant).map(|tenant| tenant.name.as_str()).unwrap_or_default();
-    let (host, theirs) = (url.host_pattern(), ExternalUrl::parse(&other.external_url).map(|url| url.host_pattern()));
-    let detail = match theirs {
-        Ok(theirs) if theirs != host => {
+    let host = url.host_pattern();
+    let meets =
+        |theirs: &&ExternalUrl| is_at_or_below(&theirs.host, &url.host) || is_at_or_below(&url.host, &theirs.host);
+    let urls = external_urls(snapshot, other);
+    let detail = match urls.iter().find(meets).map(ExternalUrl::host_pattern) {
+        Some(theirs) if theirs != host => {
             format!("{host} overlaps {theirs}, which belongs to the tenant {tenant}: it publishes {} there", other.name)
         }
-        Ok(_) | Err(_) => format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name),
+        Some(_) | None => format!("{host} belongs to the tenant {tenant}: it publishes {} there", other.name),
     };
     problem("app-url-conflict", detail)
 }

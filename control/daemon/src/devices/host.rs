@@ -8,6 +8,7 @@ use postern_model::identity::IdentityApp;
 use postern_model::{Change, Snapshot};
 
 use super::asked;
+use crate::apps::external_urls;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::problem;
 use crate::{certificates, identity};
@@ -75,7 +76,7 @@ fn published(control: &Control) -> Result<IdentityApp, Problem> {
 fn app_at(snapshot: &Snapshot, host: &DeviceHost) -> Option<String> {
     let at = |url: &ExternalUrl| !url.wildcard && *url.host == *host.as_str();
     let mut apps = snapshot.apps.values();
-    let found = apps.find(|app| ExternalUrl::parse(&app.external_url).is_ok_and(|url| at(&url)));
+    let found = apps.find(|app| external_urls(snapshot, app).iter().any(at));
     found.map(|app| app.name.to_string())
 }
 
@@ -86,7 +87,7 @@ fn shadowed(snapshot: &Snapshot, identity: &IdentityApp) -> Option<String> {
         url.wildcard && host.as_str().strip_suffix(&*url.host).is_some_and(|rest| rest.ends_with('.'))
     };
     let mut apps = snapshot.apps.values();
-    let app = apps.find(|app| ExternalUrl::parse(&app.external_url).is_ok_and(|url| over(&url)))?;
+    let app = apps.find(|app| external_urls(snapshot, app).iter().any(over))?;
     Some(format!("{host} is below the wildcard of {}, which gets no request of that host any more", app.name))
 }
 

@@ -108,7 +108,7 @@ fn tokens_are_kept_with_their_use(open: Open<'_>) {
 fn commit(versions: std::ops::RangeInclusive<u32>) -> Commit {
     let mut commit = Commit { at_unix_ms: 5_000, ..Commit::default() };
     for number in versions {
-        let tenant = Tenant { id: TenantId(number), name: format!("t{number}").parse().unwrap() };
+        let tenant = Tenant { id: TenantId(number), name: format!("t{number}").parse().unwrap(), app_suffix: None };
         let change = Change::TenantPut(tenant);
         let version = u64::from(number);
         commit.deltas.push(Delta { version, at_unix_ms: 5_000, tenant: change.tenant(), change });

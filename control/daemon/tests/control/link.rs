@@ -70,6 +70,26 @@ fn a_relay_gets_the_state_and_then_every_change() {
 }
 
 #[test]
+fn connectors_of_a_sticky_farm_get_what_its_cookie_takes() {
+    let world = World::start();
+    let mut shop = crate::world::app("shop", "https://shop.localhost");
+    shop["settings"] =
+        json!({"backend_farm": "http://b", "balance": "sticky", "cookie_same_site": "strict", "robots": "pass"});
+    world.done::<Value>("POST", "/v1/tenants/default/apps", &shop);
+    world.publish("crm", "https://crm.localhost");
+    let mut relay = Relay::connect(&world.socket());
+    relay.hello("edge.example.com", &KeyPair::generate().unwrap(), 0);
+    relay.welcomed();
+    let state = snapshot(&mut relay);
+    let config: Value = serde_json::from_str(&state.group_configs[&GroupId::DEFAULT].body).unwrap();
+    let app = |name: &str| config["apps"].as_array().unwrap().iter().find(|app| app["name"] == name).unwrap();
+    assert_eq!(app("shop")["member_key"].as_str().unwrap().len(), 64);
+    assert_eq!(app("shop")["settings"]["cookie_same_site"], "strict");
+    assert!(app("shop")["settings"]["robots"].is_null(), "relays answer for that");
+    assert!(app("crm")["member_key"].is_null(), "nobody else needs one");
+}
+
+#[test]
 fn connectors_know_an_application_before_relays_route_to_it() {
     let world = World::start();
     let mut relay = Relay::connect(&world.socket());

@@ -21,6 +21,7 @@ mod networks;
 mod out_of_reach;
 mod passwords;
 mod peer;
+mod places;
 mod policies;
 mod portal;
 mod portal_groups;

@@ -1,12 +1,14 @@
 //! Paths, so that client and server cannot differ.
 
 mod device;
+mod tenant;
 mod terms;
 mod vault;
 
 pub use device::{
     IDENTITY_DEVICE_HOST, device, device_authorities, device_authority, device_settings, device_step, devices,
 };
+pub use tenant::{tenant, tenant_app_suffix};
 pub use terms::{terms, terms_acceptances, terms_named};
 pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
 
@@ -36,12 +38,6 @@ pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
 pub const SIGN_INS: &str = "/v1/sign-ins";
 /// `GET`.
 pub const SIGN_INS_VERIFY: &str = "/v1/sign-ins/verify";
-
-/// `GET`, `DELETE`.
-#[must_use]
-pub fn tenant(tenant: &str) -> String {
-    format!("{TENANTS}/{tenant}")
-}
 
 /// `GET`, `DELETE`.
 #[must_use]

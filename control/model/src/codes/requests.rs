@@ -91,8 +91,8 @@ pub(super) const CODES: &[Code] = &[
         code: "backend-unreachable",
         status: Some(502),
         title: "The application could not be reached",
-        cause: "The internal URL's name does not resolve on the connector's host, or there is no route to its address.",
-        cure: "check the internal URL, and name resolution and routing on the connector's host.",
+        cause: "The internal URL's name does not resolve on the connector's host, there is no route to its address, or no member of the application's farm is up.",
+        cure: "check the internal URL, and name resolution and routing on the connector's host. Of a farm (backend_farm) the connector's log names the members that are down.",
     },
     Code {
         code: "backend-tls",

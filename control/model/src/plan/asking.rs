@@ -80,7 +80,7 @@ impl Plan {
         let Some(PlannedIdentity { app: identity, device_host: Some(host), .. }) = &self.identity else {
             return Ok(());
         };
-        match self.hosts.entry(host.as_str()).routes.values().next() {
+        match self.hosts.entry(host.as_str()).any() {
             Some(app) => {
                 let (app, url, other) = (app.name.clone(), format!("https://{host}/"), identity.name.clone());
                 Err(ConfigInvalid::Conflict { app, url, other })

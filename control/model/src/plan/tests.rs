@@ -1,5 +1,7 @@
 //! Routing against a naive model, and what a plan refuses.
 
+mod places;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +19,7 @@ fn snapshot(external_urls: &[String]) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let name = |text: &str| text.parse::<Name>().unwrap();
     let tenant = TenantId::DEFAULT;
-    snapshot.tenants.insert(tenant, Tenant { id: tenant, name: name("default") });
+    snapshot.tenants.insert(tenant, Tenant { id: tenant, name: name("default"), app_suffix: None });
     let group = Group { id: GroupId::DEFAULT, name: name("default"), directory_sync: false };
     snapshot.groups.insert(group.id, group);
     snapshot.certificates.insert(certificate(1, &[]).id, certificate(1, &[]));

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::PlannedApp;
+use crate::app_url::{ExternalUrl, InternalUrl};
 use crate::config::Preauth;
 use crate::sso::SsoLogin;
 
@@ -10,28 +11,39 @@ impl PlannedApp {
     /// What an operator should know about it, whatever else there is.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let name = &self.name;
-        let mut warnings = Vec::new();
-        if !self.external.tls {
-            warnings.push(format!(
-                "{name}: {} is plain text: anyone on the way can read and change it, and it is there where relays are started with --listen-http",
-                self.external
-            ));
-        }
-        if !self.internal.tls && !self.is_beside_its_connector() {
-            warnings.push(format!(
-                "{name}: the connector reaches {} in plain text: anyone on the way can read and change it",
-                self.internal
-            ));
-        } else if self.internal.tls && !self.settings.backend_tls_verify {
-            warnings.push(format!(
-                "{name}: the certificate of {} is not verified (backend_tls_verify=false): set backend_ca instead",
-                self.internal
-            ));
+        let mut warnings: Vec<String> =
+            self.places.iter().filter_map(|place| self.of_external(&place.external)).collect();
+        let mut told: Vec<&InternalUrl> = Vec::new();
+        for internal in self.places.iter().map(|place| &place.internal) {
+            if !told.contains(&internal) {
+                told.push(internal);
+                warnings.extend(self.of_internal(internal));
+            }
         }
         warnings.extend(self.without_realm());
         warnings.extend(self.of_answers());
         warnings
+    }
+
+    fn of_external(&self, external: &ExternalUrl) -> Option<String> {
+        let name = &self.name;
+        (!external.tls).then(|| {
+            format!(
+                "{name}: {external} is plain text: anyone on the way can read and change it, and it is there where relays are started with --listen-http"
+            )
+        })
+    }
+
+    fn of_internal(&self, internal: &InternalUrl) -> Option<String> {
+        let name = &self.name;
+        if !internal.tls && !is_beside_its_connector(internal) {
+            return Some(format!(
+                "{name}: the connector reaches {internal} in plain text: anyone on the way can read and change it"
+            ));
+        }
+        (internal.tls && !self.settings.backend_tls_verify).then(|| {
+            format!("{name}: the certificate of {internal} is not verified (backend_tls_verify=false): set backend_ca instead")
+        })
     }
 
     /// What relays answer by themselves, or have browsers do.
@@ -41,12 +53,6 @@ impl PlannedApp {
         let off = "maintenance: every request is answered with 503 until it is set to off";
         let off = answers.maintenance.is_some().then_some(off);
         risks.into_iter().chain(off).map(|said| format!("{name}: {said}")).collect()
-    }
-
-    /// Whether what goes there leaves no host.
-    fn is_beside_its_connector(&self) -> bool {
-        let host = &*self.internal.host;
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// Whom Kerberos has no name for, as nothing says of which realm they are.
@@ -66,4 +72,10 @@ impl PlannedApp {
             "{name}: {whom} cannot be signed on, as nothing says their realm: write sso_spn={spn}@REALM, or set sso_realm"
         ))
     }
+}
+
+/// Whether what goes there leaves no host.
+fn is_beside_its_connector(internal: &InternalUrl) -> bool {
+    let host = &*internal.host;
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -94,7 +94,7 @@ fn state(policies: impl IntoIterator<Item = Policy>) -> Snapshot {
         (network.key(), network)
     };
     Snapshot {
-        tenants: [(T, Tenant { id: T, name: name("default") })].into(),
+        tenants: [(T, Tenant { id: T, name: name("default"), app_suffix: None })].into(),
         networks: [network("hq", "192.0.2.0/24"), network("lab", "198.51.100.0/24")].into(),
         policies: policies.into_iter().map(|policy| (policy.id, policy)).collect(),
         ..Snapshot::default()

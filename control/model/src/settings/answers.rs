@@ -8,7 +8,7 @@ mod maintenance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{SettingInvalid, unfit};
+use super::{SettingInvalid, is_sticky, unfit};
 use crate::sso::SsoMethod;
 
 pub(super) use brand::LOGO as ERROR_LOGO;
@@ -97,9 +97,10 @@ impl Hsts {
     }
 }
 
-/// Takes these settings out.
+/// Takes these settings out; those for cookies only where connectors set none.
 pub fn take_answers(settings: &mut BTreeMap<String, String>) {
-    settings.retain(|name, _| !ALL.contains(&name.as_str()));
+    let kept: &[&str] = if is_sticky(settings) { &cookie::ALL } else { &[] };
+    settings.retain(|name, _| !ALL.contains(&name.as_str()) || kept.contains(&name.as_str()));
 }
 
 fn robots(value: &str) -> Result<Robots, SettingInvalid> {
@@ -223,5 +224,10 @@ mod tests {
         settings.insert("mfa".into(), "off".into());
         take_answers(&mut settings);
         assert_eq!(settings.into_keys().collect::<Vec<_>>(), ["mfa"]);
+        let mut sticky: BTreeMap<String, String> = ALL.iter().map(|name| ((*name).into(), "x".into())).collect();
+        sticky.insert("balance".into(), "sticky".into());
+        take_answers(&mut sticky);
+        let kept = ["balance", "cookie_http_only", "cookie_persistent", "cookie_same_site", "cookie_secure"];
+        assert_eq!(sticky.into_keys().collect::<Vec<_>>(), kept);
     }
 }

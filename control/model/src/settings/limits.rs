@@ -80,7 +80,7 @@ fn milliseconds(value: &str) -> Option<u32> {
     value.parse().ok().filter(|ms| (1..=TIME_MS_MAX).contains(ms)).or_else(|| span(value))
 }
 
-fn duration(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
+pub(super) fn duration(name: &'static str, value: &str) -> Result<u32, SettingInvalid> {
     span(value).ok_or_else(|| unfit(name, value, "must be a duration such as 500ms, 90s, 3m or 1h, up to 24h"))
 }
 

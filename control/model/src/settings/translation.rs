@@ -89,6 +89,9 @@ pub fn internal_aliases(value: &str) -> Result<Vec<InternalAlias>, SettingInvali
         if url.host.ends_with(OWN_NAMES) {
             return Err(refused("must not be in postern.internal, whose names are Postern's own"));
         }
+        if url.wildcard().is_some() {
+            return Err(refused("must be places of their own: no wildcard"));
+        }
         let has_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
         let alias = InternalAlias { url, has_path };
         if aliases.contains(&alias) {
@@ -152,6 +155,7 @@ mod tests {
             (long.as_str(), "at most 1024 bytes"),
             ("http://a,http://A:80", "each place once"),
             ("http://identity.postern.internal", "Postern's own"),
+            ("http://*.corp.example", "no wildcard"),
         ] {
             let error = parse(&[("internal_aliases", value)]).unwrap_err();
             assert!(error.contains(says), "{error}");

@@ -13,7 +13,7 @@ use crate::secret::SecretText;
 use crate::service_token::TokenSecret;
 
 fn tenant(tenant: u32) -> Tenant {
-    Tenant { id: TenantId(tenant), name: format!("t{tenant}").parse().unwrap() }
+    Tenant { id: TenantId(tenant), name: format!("t{tenant}").parse().unwrap(), app_suffix: None }
 }
 
 fn group(tenant: u32, seq: u32) -> Group {

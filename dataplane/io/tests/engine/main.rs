@@ -20,6 +20,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 
 mod hardship;
+mod start_tls;
 
 /// Each of these on both of the kernel's interfaces.
 macro_rules! on_the_kernel {

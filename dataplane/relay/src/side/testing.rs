@@ -124,7 +124,7 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
     let app = app("http://127.0.0.1:8080/");
     Snapshot {
         version,
-        tenants: BTreeMap::from([(tenant, Tenant { id: tenant, name: "default".parse().unwrap() })]),
+        tenants: BTreeMap::from([(tenant, Tenant { id: tenant, name: "default".parse().unwrap(), app_suffix: None })]),
         groups: BTreeMap::from([(group, Group { id: group, name: "default".parse().unwrap(), directory_sync: false })]),
         connectors: BTreeMap::from([(connector.id, connector)]),
         certificates: BTreeMap::from([(certificate.id, certificate)]),

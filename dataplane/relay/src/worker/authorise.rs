@@ -232,8 +232,11 @@ impl Permit {
     /// Whether the request would still be let in; the reason if not. It holds on then.
     pub(crate) fn review(&mut self, published: &Published, head: &RequestHead) -> Result<(), Reject> {
         let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
-        // There it is published no more.
-        if self.scheme == Scheme::Http && app.external.tls {
+        // There it is published no more: this place went, or is for TLS alone now.
+        let place = app.place(&self.app.external);
+        let is_gone = place.is_none() && self.app.places.len() > 1;
+        let tls = place.map_or(app.external.tls, |place| place.external.tls);
+        if is_gone || self.scheme == Scheme::Http && tls {
             return Err(Reject::path_unpublished());
         }
         let access = published.access();

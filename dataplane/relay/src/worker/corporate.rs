@@ -37,7 +37,7 @@ fn internal_url(app: &PlannedApp, head: &RequestHead) -> Option<String> {
         return None;
     }
     let rest = head.target.as_str().strip_prefix(&*app.external.path)?;
-    let internal = app.internal.to_string();
+    let internal = app.internal.at(&app.external, head.authority.host())?.to_string();
     let base = internal.trim_end_matches('/');
     match rest.bytes().next() {
         Some(b'/') => Some(format!("{base}{rest}")),
@@ -59,6 +59,19 @@ mod tests {
         let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
         let (head, _) = RequestParser::new(HTTP).parse(request.as_bytes()).unwrap().unwrap();
         internal_url(&PlannedApp::parse(&app).unwrap(), &head)
+    }
+
+    #[test]
+    fn a_wildcards_host_is_the_one_that_was_asked_for() {
+        let mut app = app("http://*.corp/x/");
+        app.external_url = "https://*.apps.example.com/".into();
+        let inside = |host: &str| {
+            let request = format!("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let (head, _) = RequestParser::new(HTTP).parse(request.as_bytes()).unwrap().unwrap();
+            internal_url(&PlannedApp::parse(&app).unwrap(), &head)
+        };
+        assert_eq!(inside("crm.apps.example.com:8443").as_deref(), Some("http://crm.corp/x/a"));
+        assert_eq!(inside("apps.example.com"), None);
     }
 
     #[test]

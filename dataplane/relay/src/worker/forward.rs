@@ -150,8 +150,11 @@ impl Forwarding<'_> {
             session: session_key(self.admitted.permit()),
             sso_login,
         };
+        // It may have moved to another group since it was let in: the connectors that were tried know it no more then.
+        let moved = || self.worker.newest().plan.app(app.id).map_or(app.group, |app| app.group);
+        let group = if tried.is_empty() { app.group } else { moved() };
         let mut full = false;
-        while let Some(tunnel) = self.worker.hub.pick(app.group, tried) {
+        while let Some(tunnel) = self.worker.hub.pick(group, tried) {
             tried.push(tunnel.connector);
             match tunnel.open(&meta, &encoded, self.upload.opens_ended()) {
                 Ok(stream) => return Ok(Some(stream)),

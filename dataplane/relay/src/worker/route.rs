@@ -62,6 +62,7 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> 
     let path = head.target.routing_path();
     if matches!(opened_for, OpenedFor::Plain) {
         let app = routes.route(&path).ok_or_else(|| nothing_there(plan, head, &path))?;
+        check_backend(app, head)?;
         let wanted = if app.external.tls { Wanted::Secured } else { or_robots(app, head, &path) };
         return Ok(Routed { app: Arc::clone(app), wanted });
     }
@@ -69,8 +70,16 @@ pub(crate) fn route(plan: &Plan, head: &RequestHead, opened_for: &OpenedFor) -> 
         return Ok(Routed { app: Arc::clone(app), wanted: Wanted::Metadata });
     }
     let Some(app) = routes.route(&path) else { return Err(nothing_there(plan, head, &path)) };
+    check_backend(app, head)?;
     let wanted = if app.preauth == Preauth::Oidc { wanted(app, head, &path) } else { or_robots(app, head, &path) };
     Ok(Routed { app: Arc::clone(app), wanted })
+}
+
+/// Below a wildcard inside, nothing is behind a host whose labels no host there can have.
+fn check_backend(app: &PlannedApp, head: &RequestHead) -> Result<(), Reject> {
+    let is_one = app.internal.wildcard().is_none();
+    let has_one = || app.internal.at(&app.external, head.authority.host()).is_some();
+    if is_one || has_one() { Ok(()) } else { Err(Reject::host_unknown()) }
 }
 
 /// Where browsers show their device: one page of the place to sign in, and nothing that has cookies.
@@ -135,3 +144,62 @@ fn described<'a>(routes: &'a HostRoutes, head: &RequestHead, path: &str) -> Opti
 }
 
 const ROBOTS_PATH: &str = "/robots.txt";
+
+#[cfg(test)]
+mod tests {
+    use postern_http::h1::RequestParser;
+    use postern_model::Snapshot;
+
+    use super::*;
+    use crate::limits::HTTP;
+    use crate::side::testing::snapshot;
+
+    fn state(external: &str, internal: &str, settings: &[(&str, &str)]) -> Snapshot {
+        let mut snapshot = snapshot(1);
+        let app = snapshot.apps.values_mut().next().unwrap();
+        (app.external_url, app.internal_url) = (external.into(), internal.into());
+        app.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        snapshot
+    }
+
+    fn at(plan: &Plan, host: &str, path: &str) -> Result<(String, Wanted), u16> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let (head, _) = RequestParser::new(HTTP).parse(request.as_bytes()).unwrap().unwrap();
+        let routed = route(plan, &head, &OpenedFor::Applications(None)).map_err(|reject| reject.status)?;
+        Ok((routed.app.external.to_string(), routed.wanted))
+    }
+
+    #[test]
+    fn nothing_is_behind_a_host_whose_labels_are_none_inside() {
+        let plan = Plan::build(&state("https://*.apps.example.com/", "http://*.internal/", &[])).unwrap();
+        assert!(at(&plan, "crm.apps.example.com", "/").is_ok());
+        for host in ["a_b.apps.example.com", "identity.postern.apps.example.com", "apps.example.com"] {
+            assert_eq!(at(&plan, host, "/").unwrap_err(), 421, "{host}");
+        }
+        let one = Plan::build(&state("https://*.apps.example.com/", "http://internal/", &[])).unwrap();
+        assert!(at(&one, "a_b.apps.example.com", "/").is_ok(), "one backend for all hosts takes every name");
+    }
+
+    #[test]
+    fn each_place_has_the_relays_own_paths_below_its_own() {
+        let segments = "https://crm.example.com/api/=http://api/";
+        let settings = [("segments", segments), ("external_aliases", "https://crm.example.org")];
+        let mut snapshot = state("https://crm.example.com/app/", "http://crm/", &settings);
+        snapshot.apps.values_mut().next().unwrap().preauth = Preauth::Oidc;
+        let plan = Plan::build(&snapshot).unwrap();
+        for (host, path, external) in [
+            ("crm.example.com", "/app", "https://crm.example.com/app/"),
+            ("crm.example.org", "/app", "https://crm.example.org/app/"),
+            ("crm.example.com", "/api", "https://crm.example.com/api/"),
+        ] {
+            let (found, wanted) = at(&plan, host, &format!("{path}{CALLBACK_PATH}")).unwrap();
+            assert_eq!((found.as_str(), wanted), (external, Wanted::Callback), "{host}{path}");
+            assert_eq!(at(&plan, host, &format!("{path}{SIGN_OUT_PATH}")).unwrap().1, Wanted::SignOut);
+        }
+        assert_eq!(
+            at(&plan, "crm.example.org", "/api/").unwrap_err(),
+            404,
+            "an alias is one of the external URL alone"
+        );
+    }
+}

@@ -4,6 +4,7 @@ mod access;
 mod drain;
 mod limits;
 mod people;
+mod places;
 mod policies;
 mod told;
 mod user_limits;
@@ -183,6 +184,11 @@ type Told = Rc<RefCell<Vec<GoAwayReason>>>;
 
 /// A connector's new tunnel, not online yet, and what the connector will be told.
 async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>, Told) {
+    dial_of(worker, GroupId::DEFAULT, nth, address).await
+}
+
+/// The same of a connector of another group.
+async fn dial_of(worker: &Rc<Worker>, group: GroupId, nth: u32, address: SocketAddr) -> (Rc<Tunnel>, Told) {
     let told = Told::default();
     let listener = Listener::sim(address).unwrap();
     let connector = ConnectorId::new(TenantId::DEFAULT, nth);
@@ -191,7 +197,7 @@ async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>
     let connector_end = Stream::plain(dialled.await);
     spawn(FakeConnector::new(connector, Rc::clone(&told)).run(connector_end)).detach();
     let identity = Identity::Relay { relay: RelayId(1), generation: 1, workers: 1, worker: 0 };
-    let tunnel = Tunnel::new(relay_end, connector, GroupId::DEFAULT, identity, worker.on_tunnel_changed());
+    let tunnel = Tunnel::new(relay_end, connector, group, identity, worker.on_tunnel_changed());
     let served = (Rc::clone(worker), Rc::clone(&tunnel));
     spawn(async move {
         let _place = served.0.place(false);
@@ -202,12 +208,14 @@ async fn dial(worker: &Rc<Worker>, nth: u32, address: SocketAddr) -> (Rc<Tunnel>
 }
 
 /// Answers `/echo` with the request's content, `/zeros/N` with N bytes, `/slow` never, `/name` with its id, `/fields` with the
-/// request's fields, as where devices are shown. Of what is sent to `/deaf` it takes nothing.
+/// request's fields, as where devices are shown. Of what is sent to `/deaf` it takes nothing. Content for `/left` finds the first
+/// connector without the application.
 struct FakeConnector {
     id: ConnectorId,
     connection: Connection,
     streams: HashMap<StreamId, Answer>,
     deaf: HashSet<StreamId>,
+    left: HashSet<StreamId>,
     /// Those whose trailers are shown behind their content.
     showing: HashSet<StreamId>,
     told: Told,
@@ -223,7 +231,8 @@ impl FakeConnector {
     fn new(id: ConnectorId, told: Told) -> Self {
         let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
-        Self { id, connection, streams: HashMap::new(), deaf: HashSet::new(), showing: HashSet::new(), told }
+        let (deaf, left, showing) = (HashSet::new(), HashSet::new(), HashSet::new());
+        Self { id, connection, streams: HashMap::new(), deaf, left, showing, told }
     }
 
     async fn run(mut self, stream: Stream) {
@@ -255,6 +264,10 @@ impl FakeConnector {
         match event {
             Event::Open { stream, head, end, .. } => self.open(stream, &head, end),
             Event::Data { stream, .. } if self.deaf.contains(&stream) => {}
+            Event::Data { stream, .. } if self.left.remove(&stream) => {
+                let cancel = Cancel::new(Culprit::Connector, CancelCode::APP_UNKNOWN);
+                self.connection.cancel(stream, &Cancel { unprocessed: true, ..cancel });
+            }
             Event::Data { stream, data, end } => {
                 self.connection.consumed(stream, data.len());
                 if let Some(answer) = self.streams.get_mut(&stream) {
@@ -310,6 +323,10 @@ impl FakeConnector {
             }
             None if path == "/deaf" => {
                 self.deaf.insert(stream);
+                return;
+            }
+            None if path == "/left" && self.id.seq == 1 => {
+                self.left.insert(stream);
                 return;
             }
             None if path == "/slow" || (path == "/second" && self.id.seq == 1) => return,

@@ -51,9 +51,10 @@ impl Told {
         Ok(Self { app, held, assignment, fields, renewed_unix })
     }
 
-    /// Whether it is of these very objects, and not too old. What lets the user in must be [`Self::assignment`] still.
+    /// Whether it is of these very objects, and not too old. What lets the user in must be [`Self::assignment`] still. At each of its
+    /// places an application is told the same.
     pub(crate) fn is_of(&self, app: &Arc<PlannedApp>, held: &Arc<Held>, now_unix: u64) -> bool {
-        Arc::ptr_eq(&self.app, app) && Arc::ptr_eq(&self.held, held) && now_unix < self.renewed_unix
+        Arc::ptr_eq(&self.app.places, &app.places) && Arc::ptr_eq(&self.held, held) && now_unix < self.renewed_unix
     }
 
     /// What let the user in when it was made.
@@ -80,7 +81,7 @@ fn assertion(
     now_unix: u64,
 ) -> Result<Assertion, Reject> {
     let identity = plan.identity().ok_or_else(Reject::sso_unavailable)?;
-    let (issuer, audience) = (issuer_of(identity), app.external.to_string());
+    let (issuer, audience) = (issuer_of(identity), app.audience());
     let about = About { issuer: &issuer, audience: &audience, record: &held.record, assignment };
     plan.assertions().sign(&about, now_unix).map_err(|error| match error {
         NotSigned::Unable => Reject::sso_unavailable(),

@@ -66,7 +66,7 @@ impl Control {
 }
 
 fn snapshot(version: u64) -> ToRelay {
-    let tenant = Tenant { id: TenantId::DEFAULT, name: "default".parse().unwrap() };
+    let tenant = Tenant { id: TenantId::DEFAULT, name: "default".parse().unwrap(), app_suffix: None };
     ToRelay::Snapshot(Box::new(Snapshot { version, tenants: [(tenant.id, tenant)].into(), ..Snapshot::default() }))
 }
 

@@ -87,7 +87,7 @@ fn tried(takes: bool, keytab: &[u8], fails: Option<(&'static str, u32)>, login: 
     std::fs::write(&path, keytab).unwrap();
     let settings = [("sso", "kerberos"), ("sso_spn", "HTTP/app@EX")];
     let backend = backend_at(&format!("http://127.0.0.1:{}/", application(takes)), &settings);
-    let keys = Keys { account: Some(Arc::new(Fake { keytab: path, fails })), vault: None };
+    let keys = Keys { account: Some(Arc::new(Fake { keytab: path, fails })), ..Keys::default() };
     let steps = checked(&backend, &keys, true, login);
     let shown = format!("{steps:?}");
     assert!(!shown.contains("SECRET") && !shown.contains("U0VDUkVU") && !shown.contains("KEY!"), "{shown}");

@@ -28,7 +28,7 @@ fn looked(public: &VaultPublicKey, vault: Option<Arc<Vault>>, login: Option<&str
     let mut app = app(1, &format!("http://127.0.0.1:{port}/"), &[("sso", "basic"), ("backend_plaintext", "allow")]);
     app.credentials = vec![credential(public, port)];
     let table = BackendTable::build(&config(1, vec![app]), None);
-    let keys = Keys { account: None, vault };
+    let keys = Keys { vault, ..Keys::default() };
     let steps = checked(table.apps.values().next().unwrap(), &keys, true, login);
     let shown = format!("{steps:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("ABERG"), "{shown}");

@@ -16,6 +16,7 @@ use crate::counters::Counters;
 use crate::identity::Identity;
 use crate::identity::tests::enrolled;
 use crate::keeper::Offered;
+use crate::proxy::Proxies;
 use crate::tests::tls;
 use crate::transactions::TransactionLog;
 use crate::worker::{Shared, SharedParts, Transport};
@@ -80,6 +81,7 @@ fn client(relays: Vec<RelayAddress>, ca_pem: String) -> ControlClient {
         sign_on: None,
         vault: None,
         checks: Checks::default(),
+        proxies: Proxies::default(),
         connector: identity.connector,
         transport: Transport::Tls(Arc::new(identity)),
         workers: Vec::new(),

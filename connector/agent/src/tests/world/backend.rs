@@ -2,20 +2,35 @@
 
 use std::future::Future;
 
-use postern_io::{Listener, Stream, spawn};
+use postern_io::{Listener, Stream, Task, spawn};
 
 use super::BACKEND;
 
 /// A backend whose connections are served by `serve`, one after the other or at once.
 pub(in crate::tests) fn backend<F: Future<Output = ()> + 'static>(serve: impl Fn(usize, Stream) -> F + 'static) {
-    let listener = Listener::sim(BACKEND.parse().unwrap()).unwrap();
+    backend_at(BACKEND, serve);
+}
+
+/// The same somewhere else.
+pub(in crate::tests) fn backend_at<F: Future<Output = ()> + 'static>(
+    address: &str,
+    serve: impl Fn(usize, Stream) -> F + 'static,
+) {
+    mortal_backend(address, serve).detach();
+}
+
+/// The same, for as long as what is returned is not dropped.
+pub(in crate::tests) fn mortal_backend<F: Future<Output = ()> + 'static>(
+    address: &str,
+    serve: impl Fn(usize, Stream) -> F + 'static,
+) -> Task<()> {
+    let listener = Listener::sim(address.parse().unwrap()).unwrap();
     spawn(async move {
         for number in 0.. {
             let stream = Stream::plain(listener.accept().await.unwrap());
             spawn(serve(number, stream)).detach();
         }
     })
-    .detach();
 }
 
 /// Reads until the head's end; what came behind it is left in `rest`.

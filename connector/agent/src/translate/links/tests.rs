@@ -17,6 +17,7 @@ fn link(seq: u32, external: &str, internal: &str, aliases: &str) -> PublishedLin
         external_url: external.into(),
         internal_url: internal.into(),
         aliases: aliases.into(),
+        names: String::new(),
     }
 }
 
@@ -153,6 +154,80 @@ fn what_cannot_be_read_is_left_out() {
     let world =
         World::new("https://ext.example/", "http://benefits/", vec![link(3, "https://t.example/", "http://t/", "?")]);
     assert_eq!(world.out("http://t/").as_deref(), Some("https://t.example/"));
+}
+
+/// Application 5 with a segment at another host, one below its own path, and a wildcard; as the request for `segment` sees it.
+fn segmented(host: &str, path: &str) -> World {
+    let mut app = app(
+        5,
+        "http://crm/app/",
+        &[
+            ("external_aliases", "https://crm.example.org"),
+            (
+                "segments",
+                "https://api.example/=http://api.corp:8080/v1/,https://ext.example/sub/=http://sub/,https://*.apps.example:444/=http://*.corp/",
+            ),
+        ],
+    );
+    app.external_url = "https://ext.example/".into();
+    let mut config = config(1, vec![app]);
+    config.links = vec![
+        PublishedLink { names: "https://w.example.org".into(), ..link(2, "https://wiki.example/", "http://wiki/", "") },
+        link(2, "https://*.wiki.example/", "http://*.wiki/", ""),
+    ];
+    let table = BackendTable::build(&config, None);
+    let first = Arc::clone(table.apps.values().next().unwrap());
+    let name = host.split(':').next().unwrap();
+    let found = first.segment_at(name, || path.into()).cloned().unwrap_or(first);
+    let backend = match found.internal.at(&found.external, name) {
+        Some(internal) if found.internal.wildcard().is_some() => Arc::new(found.below(internal).unwrap()),
+        _ => found,
+    };
+    let mut head = asked(path);
+    head.authority = postern_http::Authority::parse(host.as_bytes()).unwrap();
+    let external = request(&mut head, ExternalScheme::Https, &backend, &table.links).unwrap();
+    World { backend, external, links: table.links }
+}
+
+#[test]
+fn segments_link_to_each_other() {
+    for (host, path) in
+        [("ext.example", "/x"), ("api.example", "/x"), ("ext.example", "/sub/x"), ("a.apps.example", "/")]
+    {
+        let world = segmented(host, path);
+        for (url, outside) in [
+            ("http://crm/app/x", "https://ext.example/x"),
+            ("http://api.corp:8080/v1/x", "https://api.example/x"),
+            ("http://sub/x", "https://ext.example/sub/x"),
+            ("http://B.corp/x", "https://b.apps.example:444/x"),
+            ("http://a.b.corp/x", "https://a.b.apps.example:444/x"),
+            ("http://wiki/x", "https://wiki.example/x"),
+            ("http://c.wiki/x", "https://c.wiki.example/x"),
+        ] {
+            let inside = url.replace("B.corp", "b.corp");
+            assert_eq!(world.out(url).as_deref(), Some(outside), "{host}{path}: {url}");
+            assert_eq!(world.inside(outside), Some(inside), "{host}{path}: {outside}");
+        }
+        for stays in ["http://corp/x", "http://a_b.corp/x", "http://-.corp/", "http://api.corp/v1/x", "http://x.y/"] {
+            assert_eq!(world.out(stays), None, "{host}{path}: {stays}");
+        }
+        assert_eq!(world.inside("https://w.example.org/x").as_deref(), Some("http://wiki/x"));
+        assert_eq!(world.inside("https://crm.example.org/x").as_deref(), Some("http://crm/app/x"));
+        let origin = |url: &str| world.links.origin_outwards(url, world.own());
+        assert_eq!(origin("http://b.corp").as_deref(), Some("https://b.apps.example:444"));
+        assert_eq!(origin("http://api.corp:8080").as_deref(), Some("https://api.example"));
+        assert!(world.links.is_inside("http://b.corp/") && !world.links.is_inside("http://b.corp:81/"));
+    }
+}
+
+#[test]
+fn what_a_request_is_for_is_written_as_its_user_wrote_it() {
+    let world = segmented("a.apps.example:8444", "/");
+    assert_eq!(world.out("http://a.corp/x").as_deref(), Some("https://a.apps.example:8444/x"));
+    assert_eq!(world.out("http://b.corp/x").as_deref(), Some("https://b.apps.example:444/x"));
+    let world = segmented("crm.example.org", "/x");
+    assert_eq!(world.out("http://crm/app/x").as_deref(), Some("https://crm.example.org/x"));
+    assert_eq!(world.out("http://sub/x").as_deref(), Some("https://ext.example/sub/x"));
 }
 
 proptest! {

@@ -1,18 +1,19 @@
 //! The way to a relay, as a connector goes it: the name, the connection, TLS, and whether it is the relay that answers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use postern_model::identity::RELAY_NAME;
 
 use super::finding::{Finding, PATIENCE, bounded};
 use super::host::Host;
-use super::proxy::{self, MARGIN};
-use crate::args::{ProxyAddress, RelayAddress};
-use crate::look::{self, Leaf, Secured, Timed};
+use super::proxy::{MARGIN, Proxy, through};
+use crate::args::RelayAddress;
+use crate::look::{self, Leaf, Secured, Wire};
 
 /// All checks of one relay, in order; none after one that fails.
-pub(super) fn look(host: &Host, relay: &RelayAddress, proxy: Option<&ProxyAddress>) -> Vec<Finding> {
+pub(super) fn look(host: &Host, relay: &RelayAddress, proxy: Option<&Arc<Proxy>>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let keep = |findings: &mut Vec<Finding>, finding: Finding| findings.push(finding.about(&relay.to_string()));
     let mut addresses = Vec::new();
@@ -25,7 +26,7 @@ pub(super) fn look(host: &Host, relay: &RelayAddress, proxy: Option<&ProxyAddres
         addresses = found;
     }
     let (asked, by) = (relay.clone(), proxy.cloned());
-    let (finding, stream) = bounded("egress", move || egress(&asked, &addresses, by.as_ref()));
+    let (finding, stream) = bounded("egress", move || egress(&asked, &addresses, by.as_deref()));
     keep(&mut findings, finding);
     let Some(stream) = stream else { return findings };
     let asked = relay.clone();
@@ -75,16 +76,16 @@ fn name(relay: &RelayAddress, servers: &[String]) -> (Finding, Option<Vec<Socket
     }
 }
 
-fn egress(relay: &RelayAddress, addresses: &[SocketAddr], proxy: Option<&ProxyAddress>) -> (Finding, Option<Timed>) {
+fn egress(relay: &RelayAddress, addresses: &[SocketAddr], proxy: Option<&Proxy>) -> (Finding, Option<Box<dyn Wire>>) {
     const CHECK: &str = "egress";
     if let Some(proxy) = proxy {
-        return match proxy::through(proxy, relay) {
+        return match through(proxy, relay) {
             Ok(stream) => (Finding::ok(CHECK, format!("the proxy {proxy} connects")), Some(stream)),
             Err((seen, cure)) => (Finding::fail(CHECK, seen, &cure), None),
         };
     }
     match look::connect(addresses, PATIENCE - MARGIN) {
-        Ok((address, stream)) => (Finding::ok(CHECK, format!("connected to {address}")), Some(stream)),
+        Ok((address, stream)) => (Finding::ok(CHECK, format!("connected to {address}")), Some(Box::new(stream))),
         Err(why) => {
             let cure = format!("allow outgoing TCP to {relay} in the firewall, and look whether the relay runs");
             (Finding::fail(CHECK, why, &cure), None)
@@ -92,7 +93,7 @@ fn egress(relay: &RelayAddress, addresses: &[SocketAddr], proxy: Option<&ProxyAd
     }
 }
 
-fn tls(relay: &RelayAddress, stream: Timed) -> (Finding, Option<Leaf>) {
+fn tls(relay: &RelayAddress, stream: Box<dyn Wire>) -> (Finding, Option<Leaf>) {
     const CHECK: &str = "tls";
     let broken = "look whether another server is at this address, or a proxy that does not let TLS through as it is";
     let Some(name) = look::server_name(RELAY_NAME) else {

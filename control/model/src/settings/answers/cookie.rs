@@ -126,6 +126,8 @@ pub(super) const HTTP_ONLY: &str = "cookie_http_only";
 pub(super) const SECURE: &str = "cookie_secure";
 pub(super) const PERSISTENT: &str = "cookie_persistent";
 pub(super) const SAME_SITE: &str = "cookie_same_site";
+/// Names.
+pub(super) const ALL: [&str; 4] = [HTTP_ONLY, SECURE, PERSISTENT, SAME_SITE];
 
 #[cfg(test)]
 mod tests {

@@ -105,7 +105,7 @@ fn open(
     session: &Session,
 ) -> Result<Opened, NoSession> {
     let clock = session.remembered.wall_clock();
-    let audience = app.external.to_string();
+    let audience = app.audience();
     let expected = (issuer, Some(audience.as_str()));
     let claims = AccessClaims::open(token, published.plan.assertions(), expected, clock.as_secs());
     let claims = claims.map_err(|invalid| {

@@ -1,0 +1,192 @@
+//! New connections to a backend: directly, through a proxy, or to the program itself.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use postern_http::Limits;
+use postern_http::h1::{Inbox, ResponseParser};
+use postern_io::{Stream, now, timeout};
+use postern_model::settings::BackendHttp;
+
+use super::{Acquired, BackendConnection, Counted, Grant, Permit, Pool, Wanted};
+use crate::backend::HTTP2;
+use crate::embed;
+use crate::failure::{Failed, Fault};
+use crate::happy_eyeballs;
+use crate::http2::Http2Backend;
+use crate::proxy::ring::{self, Beyond};
+use crate::proxy::{Proxy, Way};
+
+impl Pool {
+    /// A new connection.
+    pub(super) async fn connect(
+        self: &Rc<Self>,
+        permit: Option<Permit>,
+        wanted: Wanted<'_>,
+    ) -> Result<Acquired, Failed> {
+        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
+        let longest = self.backend.connect_timeout;
+        let Ok(connected) = timeout(longest, self.connect_to_any(wanted)).await else {
+            let detail = format!("no connection within {} ms{}", longest.as_millis(), self.way.words());
+            return Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed());
+        };
+        let (stream, peer) = connected?;
+        let http2 = self.backend.http == BackendHttp::H2c || stream.tls().alpn.as_deref() == Some(HTTP2);
+        if http2 && !wanted.http1 {
+            self.speaks_http2.set(true);
+            let connection = Http2Backend::begin((stream, peer), self, permit, Counted::new(&self.counters)).await?;
+            let lease = Http2Backend::lease(&connection);
+            self.shared.borrow_mut().push(connection);
+            return Ok(Acquired::Http2(lease));
+        }
+        if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
+            let detail = "the backend does not choose h2, which backend_http=2 demands";
+            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
+        }
+        Ok(Acquired::Http1(Box::new(BackendConnection {
+            stream,
+            inbox: Inbox::default(),
+            parser: ResponseParser::new(Limits::default()),
+            reused: false,
+            busy: false,
+            login: wanted.login.cloned(),
+            peer,
+            idle_since: now(),
+            _counted: Counted::new(&self.counters),
+            permit,
+        })))
+    }
+
+    /// With the address that it leads to, where that is one of a name's.
+    async fn connect_to_any(&self, wanted: Wanted<'_>) -> Result<(Stream, Option<IpAddr>), Failed> {
+        let internal = &self.backend.internal;
+        // A program that is a backend itself has no other: it serves nobody's network.
+        if let Some(built_in) = &self.built_in {
+            return Ok((embed::connect(built_in, &self.backend)?, None));
+        }
+        if internal.wildcard().is_some() {
+            let detail = format!("{} is no host, but all that are below", internal.host);
+            return Err(Failed::new(Fault::ConfigMissing, detail).unprocessed());
+        }
+        match &self.way {
+            Way::Direct => self.connect_directly(wanted).await,
+            Way::Through(by) => Ok((self.connect_through(by, wanted).await?, None)),
+            Way::Unknown(why) => Err(Failed::new(Fault::ConfigMissing, &**why).unprocessed()),
+        }
+    }
+
+    async fn connect_directly(&self, wanted: Wanted<'_>) -> Result<(Stream, Option<IpAddr>), Failed> {
+        let internal = &self.backend.internal;
+        let addresses = self.names.addresses(&internal.host).await.map_err(|error| {
+            Failed::new(Fault::BackendUnreachable, format!("{} cannot be resolved: {error}", internal.host))
+                .unprocessed()
+        })?;
+        if self.backend.is_below_wildcard {
+            check_beyond(&internal.host, &addresses)?;
+        }
+        let connected = happy_eyeballs::connect(&addresses, internal.port, self.backend.connect_timeout).await;
+        let (socket, peer) = connected.map_err(|error| Failed::connecting(&error))?;
+        let is_named = internal.host.parse::<IpAddr>().is_err();
+        Ok((self.secure(Stream::plain(socket), wanted).await?, is_named.then_some(peer)))
+    }
+
+    /// The proxy looks the name up.
+    async fn connect_through(&self, by: &Proxy, wanted: Wanted<'_>) -> Result<Stream, Failed> {
+        let internal = &self.backend.internal;
+        let beyond = Beyond { host: &internal.host, port: internal.port, tls: self.backend.tls.is_some() };
+        let connected = ring::connect(by, &self.names, beyond, self.backend.connect_timeout).await;
+        self.secure(connected.map_err(|failed| Failed::through_proxy(&failed))?, wanted).await
+    }
+
+    async fn secure(&self, stream: Stream, wanted: Wanted<'_>) -> Result<Stream, Failed> {
+        let Some(tls) = &self.backend.tls else { return Ok(stream) };
+        if let Some(reason) = tls.own_missing() {
+            let detail = format!("the client certificate that is set cannot be shown: {reason}");
+            return Err(Failed::new(Fault::BackendTls, detail).unprocessed());
+        }
+        let config = if wanted.http1 { &tls.http1 } else { &tls.config };
+        let secured = stream.start_tls_client(Arc::clone(config), tls.server_name.clone()).await;
+        secured.map_err(|error| Failed::handshaking(&error))
+    }
+}
+
+/// Which hosts below a wildcard there are, names alone say, and users choose among these: what only this host and its links reach is
+/// not meant.
+fn check_beyond(host: &str, addresses: &[IpAddr]) -> Result<(), Failed> {
+    let Some(address) = addresses.iter().find(|address| !is_beyond(**address)) else { return Ok(()) };
+    let detail =
+        format!("{host} has the address {address}: hosts below a wildcard are neither this one nor on its link alone");
+    Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed())
+}
+
+fn is_beyond(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let is_this = address.octets()[0] == 0 || address.is_loopback();
+            !is_this && !address.is_link_local() && !address.is_multicast() && !address.is_broadcast()
+        }
+        IpAddr::V6(address) => {
+            let is_link_local = address.segments()[0] & 0xffc0 == 0xfe80;
+            !address.is_unspecified() && !address.is_loopback() && !is_link_local && !address.is_multicast()
+        }
+    }
+}
+
+/// While a connection is being made that many can share.
+struct Dialling(Rc<Pool>);
+
+impl Dialling {
+    fn begin(pool: &Rc<Pool>) -> Self {
+        pool.dialling.set(true);
+        Self(Rc::clone(pool))
+    }
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.0.dialling.set(false);
+        self.0.has_room();
+        // Whoever still waits makes its own attempt.
+        if let Some(waiter) = self.0.next_waiter() {
+            match self.0.permit(Wanted::default()) {
+                Some(permit) => waiter.send(Grant::Permit(permit)),
+                None => self.0.waiters.borrow_mut().push_front(waiter),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_below_a_wildcard_are_neither_this_one_nor_its_neighbours_alone() {
+        for (address, beyond) in [
+            ("10.0.0.7", true),
+            ("192.168.1.1", true),
+            ("203.0.113.9", true),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("0.0.0.0", false),
+            ("0.1.2.3", false),
+            ("169.254.169.254", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("fe80::1", false),
+            ("febf::1", false),
+            ("ff02::1", false),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(is_beyond(address), beyond, "{address}");
+            let both = ["10.0.0.7".parse().unwrap(), address];
+            assert_eq!(check_beyond("crm.corp", &both).is_ok(), beyond, "one of several is enough: {address}");
+        }
+    }
+}
