@@ -46,6 +46,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod sso;
 pub mod terms;
+pub mod trace;
 pub mod vault;
 
 pub use delta::{Change, Delta};

@@ -42,6 +42,7 @@ mod sso;
 mod tests;
 mod throttle;
 mod told;
+mod traced;
 mod tunnel;
 mod upgraded;
 mod upload;

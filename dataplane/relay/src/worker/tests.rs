@@ -6,6 +6,7 @@ mod limits;
 mod people;
 mod policies;
 mod told;
+mod traced;
 mod user_limits;
 mod websockets;
 
