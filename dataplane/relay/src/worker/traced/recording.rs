@@ -35,6 +35,8 @@ pub(crate) struct Recording {
     /// The request's content was complete.
     sent: Option<Instant>,
     answered: Option<Instant>,
+    /// The answer is the relay's own.
+    own: bool,
     /// Another protocol is spoken, and all was handed over.
     over: bool,
 }
@@ -77,7 +79,18 @@ impl Recording {
         };
         let room = running.room();
         let contents = Default::default();
-        Some(Box::new(Self { running, app, room, entry, contents, decided, sent: None, answered: None, over: false }))
+        Some(Box::new(Self {
+            running,
+            app,
+            room,
+            entry,
+            contents,
+            decided,
+            sent: None,
+            answered: None,
+            own: false,
+            over: false,
+        }))
     }
 
     /// A piece of the request's content came.
@@ -113,6 +126,7 @@ impl Recording {
     pub(crate) fn refused(&mut self, reject: &Reject, request: RequestId, head: &RequestHead) {
         let (answer, page) = reject.answer(request, head.headers.get(Known::Accept));
         self.answered(&answer);
+        self.own = true;
         if head.method != Method::Head {
             self.received(&page);
         }
@@ -151,7 +165,11 @@ impl Recording {
         request.body = asked.body(&request.headers, true);
         if let Some(response) = &mut self.entry.response {
             response.bytes = answer.seen;
-            response.body = answer.body(&response.headers, false);
+            // In its own pages are no secrets, but members that are named as some are.
+            response.body = match self.own {
+                true => (!answer.bytes.is_empty()).then(|| TracedBody::new(&answer.bytes, answer.cut)),
+                false => answer.body(&response.headers, false),
+            };
         }
     }
 
