@@ -37,6 +37,7 @@ use crate::sign_in::SignIns;
 use crate::stage::Staged;
 use crate::store::{AuditEntry, Commit, Pin, Store, StoreError};
 use crate::systems::Systems;
+use crate::traces::Traces;
 use crate::vault::own::Changes;
 
 /// The whole of control's state, shared by all tasks of its one thread.
@@ -59,6 +60,7 @@ pub(crate) struct Control {
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     pub(crate) own_passwords: RefCell<Changes>,
+    pub(crate) traces: RefCell<Traces>,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
@@ -109,6 +111,7 @@ impl Control {
             scim: RefCell::default(),
             sources: RefCell::default(),
             own_passwords: RefCell::default(),
+            traces: RefCell::default(),
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),

@@ -62,6 +62,7 @@ mod systems;
 mod tenants;
 mod terms;
 mod throttle;
+mod traces;
 mod user_groups;
 mod users;
 mod vault;
@@ -183,7 +184,13 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(records, renew(&control), certificates::expiry::watch(&control), certificates::ocsp::renew(&control));
+    tokio::join!(
+        records,
+        renew(&control),
+        certificates::expiry::watch(&control),
+        certificates::ocsp::renew(&control),
+        traces::watch(&control),
+    );
 }
 
 async fn renew(control: &Control) {

@@ -56,6 +56,7 @@ mod tests {
             include_str!("relays.rs"),
             include_str!("apply.rs"),
             include_str!("throttle.rs"),
+            include_str!("traces.rs"),
             include_str!("networks.rs"),
             include_str!("directory.rs"),
             include_str!("users.rs"),

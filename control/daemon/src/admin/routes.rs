@@ -10,7 +10,7 @@ use super::directory::{decoded, switch};
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
-use crate::{apply, apps, checks, networks, relays, rollout, service_tokens, tenants, throttle};
+use crate::{apply, apps, checks, networks, relays, rollout, service_tokens, tenants, throttle, traces};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -31,6 +31,7 @@ pub(super) async fn answer(
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
         ["v1", "tenants", tenant, "apps", rest @ ..] => ask.apps(tenant, rest).await,
+        ["v1", "tenants", tenant, "traces", id] => ask.trace(tenant, id).await,
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
         ["v1", "tenants", tenant, "certificates", rest @ ..] => ask.certificates(tenant, rest).await,
         ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
@@ -128,6 +129,14 @@ impl Ask<'_> {
         }
     }
 
+    async fn trace(&self, tenant: &str, id: &str) -> Result<Reply, Problem> {
+        if self.method != Method::POST {
+            return Err(self.no_route());
+        }
+        let tenant = tenants::find(self.control, tenant)?;
+        reply(&traces::collect(self.control, self.actor, &tenant, id, self.body()?).await?)
+    }
+
     async fn apply(&self, tenant: &str) -> Result<Reply, Problem> {
         if self.method != Method::POST {
             return Err(self.no_route());
@@ -151,6 +160,9 @@ impl Ask<'_> {
             }
             (&Method::GET, [app]) => reply(&apps::show(control, &tenant, app)?),
             (&Method::POST, [app, "check"]) => reply(&checks::check(control, actor, &tenant, app, self.body()?).await?),
+            (&Method::POST, [app, "trace"]) => {
+                created(&traces::begin(control, actor, &tenant, app, self.body()?).await?)
+            }
             (&Method::PATCH, [app]) => {
                 let mut changed = apps::set(control, actor, &tenant, app, self.body()?)?;
                 changed.warnings.extend(rollout::confirmed(control, changed.version).await);

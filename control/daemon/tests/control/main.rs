@@ -35,4 +35,5 @@ mod sign_in;
 mod sign_in_document;
 mod single_sign_on;
 mod throttle;
+mod traces;
 mod world;

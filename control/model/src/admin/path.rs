@@ -2,12 +2,14 @@
 
 mod device;
 mod terms;
+mod trace;
 mod vault;
 
 pub use device::{
     IDENTITY_DEVICE_HOST, device, device_authorities, device_authority, device_settings, device_step, devices,
 };
 pub use terms::{terms, terms_acceptances, terms_named};
+pub use trace::{app_trace, trace};
 pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
 
 /// `POST`.
