@@ -25,6 +25,7 @@ mod relay;
 mod scim;
 mod terms;
 mod throttle;
+mod trace;
 mod vault;
 
 pub(crate) use access::{
@@ -66,6 +67,7 @@ pub(crate) use relay::RelayCommand;
 pub(crate) use scim::ScimCommand;
 pub(crate) use terms::{TermsCommand, TermsUpdateArgs};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
+pub(crate) use trace::TraceArgs;
 pub(crate) use vault::{VaultCommand, VaultKeyCommand, VaultOwnerArgs, VaultSetArgs};
 
 use std::path::PathBuf;
@@ -222,6 +224,8 @@ pub(crate) enum Command {
     Guard(GuardArgs),
     /// How long requests take, by stage: percentiles and a plot
     Histogram(HistogramArgs),
+    /// Record an application's requests for a while, for the developer tools of a browser
+    Trace(TraceArgs),
     /// The whole at a glance
     #[command(after_help = "Examples:
   postern status

@@ -31,6 +31,7 @@ mod status;
 mod tenant;
 pub(crate) mod terms;
 mod throttle;
+mod trace;
 mod user;
 mod user_group;
 mod user_token;
@@ -83,6 +84,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Terms(command) => terms::run(&context, command).map(done),
         Command::Assign(args) => assign::run(&context, args).map(done),
         Command::Histogram(args) => histogram::run(&context, &args).map(done),
+        Command::Trace(args) => trace::run(&context, &args).map(done),
         Command::Explain(explain) => request::run(&context, &explain).map(done),
         Command::Apply(args) => apply::apply(&context, &args).map(done),
         Command::Diff(args) => apply::diff(&context, &args),
@@ -129,6 +131,7 @@ fn run_here(args: &Args, output: Output) -> Option<Result<ExitCode>> {
         | Command::Policy(_)
         | Command::Terms(_)
         | Command::Histogram(_)
+        | Command::Trace(_)
         | Command::Explain(_)
         | Command::Apply(_)
         | Command::Diff(_)
