@@ -46,6 +46,7 @@ mod streams;
 mod system_calls;
 mod throttle;
 mod tls_backend;
+mod trace;
 mod translation;
 mod vault;
 mod watchdog;
