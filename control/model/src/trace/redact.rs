@@ -134,6 +134,8 @@ fn parameters(text: &str, ends: Ends, begins: bool) -> String {
 fn within(text: &str, ends: Ends, begins: bool, depth: u32) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut at_name) = (text, begins);
+    // Bytes behind the last value that was looked into: what stands in one ends there too, and is not looked into again.
+    let mut looked_into = usize::MAX;
     while !rest.is_empty() {
         if !at_name {
             let Some(at) = rest.find(is_before_name) else { break };
@@ -153,9 +155,14 @@ fn within(text: &str, ends: Ends, begins: bool, depth: u32) -> String {
             continue;
         };
         out.extend([name, "="]);
-        let value = &after[..after.find(|c: char| ends.ends(c)).unwrap_or(after.len())];
+        let is_new = after.len() <= looked_into;
+        if is_new {
+            looked_into = after.find(|c: char| ends.ends(c)).map_or(0, |end| after.len() - end);
+        }
+        let value = &after[..after.len() - looked_into];
         rest = after;
-        if !value.is_empty() && (is_secret(name) || holds_token(value) || hides_secret(value, depth)) {
+        let is_looked_into = || is_new && (holds_token(value) || hides_secret(value, depth));
+        if !value.is_empty() && (is_secret(name) || is_looked_into()) {
             out.push_str(REDACTED);
             rest = &after[value.len()..];
         }

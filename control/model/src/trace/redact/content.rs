@@ -43,7 +43,8 @@ fn readable(body: &[u8]) -> Option<&str> {
 
 /// RFC 7578: a part whose name is a secret's keeps its head.
 fn multipart(content_type: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let boundary = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty());
+    let boundary =
+        parameter(content_type, "boundary").filter(|boundary| (1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()));
     let delimiter = format!("--{}", boundary.ok_or("a form that does not say where its fields end")?);
     let mut out = Vec::with_capacity(body.len());
     let mut parts = split(body, delimiter.as_bytes()).into_iter();
@@ -173,3 +174,6 @@ fn names_secret(body: &[u8]) -> bool {
     let starts = body.iter().enumerate().filter(|(_, byte)| **byte == b'<');
     starts.map(|(at, _)| &body[at + 1..]).any(name)
 }
+
+/// RFC 2046 §5.1.1.
+const BOUNDARY_BYTES_MAX: usize = 70;

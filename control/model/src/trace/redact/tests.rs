@@ -1,3 +1,6 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 fn recorded(kind: &str, body: &str) -> String {
@@ -144,4 +147,39 @@ fn other_content_is_as_it_was() {
     assert_eq!(&*content("image/png", &bytes).unwrap(), &bytes);
     assert_eq!(&*content("", &bytes).unwrap(), &bytes);
     assert_eq!(recorded("text/html", "<p>token=1</p>"), "<p>token=1</p>");
+}
+
+#[test]
+fn whatever_comes_takes_time_by_its_length_only() {
+    let begun = std::time::Instant::now();
+    for piece in ["a=%41;", "?a=%41", "&a=%25", "a=eyJ..;", "//@", "{\"token\":[", "\"a\" ", "<a", "--b\r\n"] {
+        let long = piece.repeat((64 << 10) / piece.len());
+        let _ = (url(&long), header("x-a", &long), header("cookie", &long), header("set-cookie", &long));
+        for kind in ["", "application/json", "text/xml", "multipart/form-data; boundary=b"] {
+            let _ = content(kind, long.as_bytes());
+        }
+    }
+    // A minute and more, if each piece were looked at with all that follow it.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    let boundary = "b".repeat(71);
+    assert!(content(&format!("multipart/form-data; boundary={boundary}"), b"x").is_err(), "none that may be");
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(text in ".{0,200}", bytes in vec(any::<u8>(), 0..300), kind in 0..5_usize) {
+        let kinds = ["", "application/json", "text/xml", "multipart/form-data; boundary=b", "application/x-www-form-urlencoded"];
+        let _ = (url(&text), header("x-a", &text), header("cookie", &text), header("authorization", &text));
+        let _ = (content(kinds[kind], &bytes), content(kinds[kind], text.as_bytes()));
+    }
+
+    #[test]
+    fn a_secret_parameter_is_replaced_wherever_it_stands(before in "[a-z0-9=&;?/%#.]{0,30}", after in "[a-z0-9=&;?/%#.]{0,30}") {
+        let given = format!("https://a.example/x?{before}&token=S3CRET&{after}");
+        prop_assert!(!url(&given).contains("S3CRET"), "{given}");
+        prop_assert!(!header("referer", &given).contains("S3CRET"), "{given}");
+        let form = format!("{before}&token=S3CRET&{after}");
+        let recorded = content("application/x-www-form-urlencoded", form.as_bytes()).unwrap();
+        prop_assert!(!String::from_utf8_lossy(&recorded).contains("S3CRET"), "{form}");
+    }
 }
