@@ -255,7 +255,20 @@ impl TracedHeaders {
     /// The first value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.all(name).next()
+    }
+
+    /// Every value of a field, in their order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The codings that content is in (RFC 9110 §8.4), as they stand in all fields together; empty where there is none.
+    #[must_use]
+    pub fn coding(&self) -> String {
+        let codings = self.all("content-encoding").flat_map(|value| value.split(',')).map(str::trim);
+        let codings = codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+        codings.collect::<Vec<_>>().join(", ").to_ascii_lowercase()
     }
 
     fn size(&self) -> usize {
@@ -334,6 +347,9 @@ mod tests {
         let mut one = TracedHeaders::default();
         one.push("accept", "*/*");
         assert_eq!((one.get("accept"), one.cut), (Some("*/*"), false));
+        assert_eq!(one.coding(), "");
+        ["identity", "GZIP, br"].iter().for_each(|coding| one.push("content-encoding", coding));
+        assert_eq!(one.coding(), "gzip, br");
     }
 
     #[test]

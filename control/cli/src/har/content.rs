@@ -26,8 +26,8 @@ pub(super) fn of(body: &TracedBody, headers: &TracedHeaders, decoded: &mut usize
         return Decoded { comment: Some(format!("not recorded: {why}")), ..Decoded::default() };
     }
     let bytes = body.bytes();
-    let coding = headers.get("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
-    if coding.is_empty() || coding == "identity" {
+    let coding = headers.coding();
+    if coding.is_empty() {
         return shown(&bytes, body.cut, body.cut.then(|| "only its beginning was recorded".into()));
     }
     if *decoded >= DECODED_BYTES_IN_ALL_MAX {

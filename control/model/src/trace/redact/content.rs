@@ -14,31 +14,20 @@ pub fn content<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, 
     let is_json_like = matches!(first, Some(b'{' | b'['));
     match kind.as_str() {
         "multipart/form-data" => multipart(content_type, body).map(Cow::Owned),
-        "application/x-www-form-urlencoded" => Ok(form(body)),
+        "application/x-www-form-urlencoded" => Ok(Cow::Owned(form(body))),
         // What says not what it is may be either.
-        "" | "text/plain" if is_json_like => Ok(Cow::Owned(form(&json(body)).into_owned())),
-        "" | "text/plain" => Ok(form(body)),
+        "" | "text/plain" if is_json_like => Ok(Cow::Owned(form(&json(body)))),
+        "" | "text/plain" => Ok(Cow::Owned(form(body))),
         _ if kind.ends_with("json") || is_json_like => Ok(Cow::Owned(json(body))),
         _ if kind.ends_with("xml") && names_secret(body) => Err("XML with an element that is named as a secret is"),
         _ => Ok(Cow::Borrowed(body)),
     }
 }
 
-/// What is no text is no form.
-fn form(body: &[u8]) -> Cow<'_, [u8]> {
-    match readable(body) {
-        Some(text) => Cow::Owned(parameters(text, Ends::Form, true).into_bytes()),
-        None => Cow::Borrowed(body),
-    }
-}
-
-/// As text, without a character that was cut at its end.
-fn readable(body: &[u8]) -> Option<&str> {
-    match std::str::from_utf8(body) {
-        Ok(text) => Some(text),
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&body[..error.valid_up_to()]).ok(),
-        Err(_) => None,
-    }
+/// Byte by byte, in whatever encoding it is: all that counts in a form is ASCII.
+fn form(body: &[u8]) -> Vec<u8> {
+    let text: String = body.iter().copied().map(char::from).collect();
+    parameters(&text, Ends::Form, true).chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
 }
 
 /// RFC 7578: a part whose name is a secret's keeps its head.

@@ -59,6 +59,10 @@ impl Recording {
         transaction: &Transaction,
     ) -> Option<Box<Self>> {
         let app = Arc::clone(transaction.app.as_ref()?);
+        // Control refuses it, too: passwords are entered there.
+        if worker.is_identity(app.id) {
+            return None;
+        }
         let running = worker.side.traces().of(app.id, transaction.subject.as_ref().and_then(Subject::user))?;
         let times = &transaction.times;
         let decided = times.decided.unwrap_or(times.begun);
@@ -194,14 +198,20 @@ impl Captured {
         if self.bytes.is_empty() {
             return self.cut.then(|| TracedBody::withheld("there was no room for it"));
         }
-        let coding = headers.get("content-encoding").unwrap_or_default();
-        if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+        if is_request && headers.cut {
+            return Some(TracedBody::withheld(
+                "not all of its fields were recorded, and what it is may stand in others",
+            ));
+        }
+        if !headers.coding().is_empty() {
             return Some(match is_request {
                 true => TracedBody::withheld("its coding hides its secrets"),
                 false => TracedBody::new(&self.bytes, self.cut),
             });
         }
-        let kind = headers.get("content-type").unwrap_or_default();
+        // Of two types nobody knows which one counts: it is read as whatever it may be.
+        let kind = headers.get("content-type").filter(|_| headers.all("content-type").count() == 1);
+        let kind = kind.unwrap_or_default();
         Some(match redact::content(kind, &self.bytes) {
             Ok(content) => {
                 let kept = &content[..content.len().min(TRACE_BODY_BYTES_MAX)];
