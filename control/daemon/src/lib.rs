@@ -83,6 +83,7 @@ pub use args::Args;
 
 use admin::{Access, AdminSocket};
 use authority::Authority;
+use certificates::ocsp::Reach;
 use control::{Actor, Control};
 use store::{SqliteStore, Store, StoreError};
 
@@ -111,7 +112,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
-    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone()));
+    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone(), args.reach()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
     }
@@ -175,7 +176,7 @@ fn announce(control: &Control, args: &Args) {
 }
 
 /// Renews issued certificates, removes old records and tells systemd's watchdog.
-async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
+async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Reach) {
     let records = async {
         let mut hourly = tokio::time::interval(HOUSEKEEPING);
         loop {
@@ -183,7 +184,8 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(records, renew(&control), certificates::expiry::watch(&control), certificates::ocsp::renew(&control));
+    let (ends, responses) = (certificates::expiry::watch(&control), certificates::ocsp::renew(&control, reach));
+    tokio::join!(records, renew(&control), ends, responses);
 }
 
 async fn renew(control: &Control) {

@@ -37,6 +37,7 @@ fn certificate(seq: u32, hosts: &[&str]) -> Certificate {
         not_after_unix: 0,
         origin: CertificateOrigin::Given,
         staple: None,
+        revoked_unix: None,
     }
 }
 

@@ -49,6 +49,19 @@ impl<'a> Reader<'a> {
         *self = ahead;
         Some(content)
     }
+
+    /// Says that nothing may follow.
+    pub(super) fn end(self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// The one element of that kind that these bytes are.
+pub(super) fn only(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    let mut reader = Reader::new(bytes);
+    let content = reader.expect(tag)?;
+    reader.end()?;
+    Some(content)
 }
 
 /// The bytes of a BIT STRING of whole bytes, from its content.
@@ -76,6 +89,7 @@ pub(super) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OBJECT_ID: u8 = 0x06;
 pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
@@ -100,6 +114,15 @@ mod tests {
             assert_eq!(reader.expect(INTEGER), Some([5].as_slice()));
             assert!(reader.element().is_none());
         }
+    }
+
+    #[test]
+    fn nothing_may_follow_the_only_one() {
+        let mut written = write(SEQUENCE, &[&[7; 3]]);
+        assert_eq!(only(&written, SEQUENCE), Some([7; 3].as_slice()));
+        assert!(only(&written, INTEGER).is_none());
+        written.push(0);
+        assert!(only(&written, SEQUENCE).is_none());
     }
 
     #[test]
