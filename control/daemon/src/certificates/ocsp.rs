@@ -1,7 +1,6 @@
 //! OCSP responses for relays to staple: given by operators, or asked for by control, which dials out for it, where a certificate
 //! says whom to ask. Without one nothing is stapled, and clients ask by themselves or not at all.
 
-mod der;
 mod message;
 mod responder;
 

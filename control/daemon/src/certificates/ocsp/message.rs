@@ -5,15 +5,12 @@ use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_model::config::Staple;
-use rustls::crypto::aws_lc_rs::default_provider;
 use time::{Date, Month};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 
-use super::der::{
-    BIT_STRING, ENUMERATED, EXPLICIT, Element, INTEGER, OBJECT_ID, OCTET_STRING, Reader, SEQUENCE, TIME, bits, only,
-    write,
-};
+use crate::der::{ENUMERATED, EXPLICIT, INTEGER, OBJECT_ID, OCTET_STRING, Reader, SEQUENCE, TIME, only, write};
+use crate::signed::{Signed, subject_public_key};
 
 /// What a response says of its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,34 +160,6 @@ fn is_of(id: &[u8], leaf: &X509Certificate<'_>, issuer: &X509Certificate<'_>) ->
     )
 }
 
-/// What certificates and responses have in common: something, and a signature of it.
-struct Signed<'a> {
-    data: Element<'a>,
-    algorithm: &'a [u8],
-    signature: &'a [u8],
-    rest: Reader<'a>,
-}
-
-impl<'a> Signed<'a> {
-    fn read(content: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(content);
-        let data = reader.element().filter(|data| data.tag == SEQUENCE)?;
-        let algorithm = reader.expect(SEQUENCE)?;
-        let signature = bits(reader.expect(BIT_STRING)?)?;
-        Some(Self { data, algorithm, signature, rest: reader })
-    }
-
-    /// By the key of a SubjectPublicKeyInfo.
-    fn is_signed_by(&self, public_key: &[u8]) -> bool {
-        let Some((kind, key)) = subject_public_key(public_key) else { return false };
-        let all = default_provider().signature_verification_algorithms.all;
-        let mut fitting = all.iter().filter(|algorithm| {
-            algorithm.signature_alg_id().as_ref() == self.algorithm && algorithm.public_key_alg_id().as_ref() == kind
-        });
-        fitting.any(|algorithm| algorithm.verify_signature(key, self.data.whole, self.signature).is_ok())
-    }
-}
-
 fn is_signed_for(response: &Signed<'_>, issuer: &X509Certificate<'_>, now_unix: u64) -> bool {
     if response.is_signed_by(issuer.public_key().raw) {
         return true;
@@ -218,13 +187,6 @@ fn is_responder(certificate: &X509Certificate<'_>, now_unix: u64) -> bool {
     let validity = certificate.validity();
     let is_valid = (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now);
     is_valid && usage.is_some_and(|usage| usage.value.ocsp_signing)
-}
-
-/// Algorithm (the content of its SEQUENCE) and key of a SubjectPublicKeyInfo.
-fn subject_public_key(whole: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut content = Reader::new(Reader::new(whole).expect(SEQUENCE)?);
-    let algorithm = content.expect(SEQUENCE)?;
-    Some((algorithm, bits(content.expect(BIT_STRING)?)?))
 }
 
 /// Seconds since 1970 of a GeneralizedTime as DER has it: `20300131235959Z`.

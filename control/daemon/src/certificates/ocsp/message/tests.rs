@@ -6,6 +6,7 @@ use rcgen::{
 };
 
 use super::*;
+use crate::der::BIT_STRING;
 
 const NOW: u64 = 1_800_000_000;
 const DAY_S: u64 = 86_400;
