@@ -23,12 +23,19 @@ impl<'a> Signed<'a> {
 
     /// By the key of a SubjectPublicKeyInfo.
     pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
-        let Some((kind, key)) = subject_public_key(public_key) else { return false };
+        self.verdict(public_key) == Some(true)
+    }
+
+    /// The same; `None` where the algorithm is none of those that can be verified.
+    pub(crate) fn verdict(&self, public_key: &[u8]) -> Option<bool> {
+        let (kind, key) = subject_public_key(public_key)?;
         let all = default_provider().signature_verification_algorithms.all;
-        let mut fitting = all.iter().filter(|algorithm| {
+        let fitting = all.iter().filter(|algorithm| {
             algorithm.signature_alg_id().as_ref() == self.algorithm && algorithm.public_key_alg_id().as_ref() == kind
         });
-        fitting.any(|algorithm| algorithm.verify_signature(key, self.data.whole, self.signature).is_ok())
+        let verified =
+            fitting.map(|algorithm| algorithm.verify_signature(key, self.data.whole, self.signature).is_ok());
+        verified.reduce(|any, is_ok| any || is_ok)
     }
 }
 
