@@ -236,7 +236,9 @@ fn only_bare_preflights_are_passed_on_unasked() {
         connect(&worker, 1).await;
         set(&worker, &[("cors", "/fields pass")]);
         let mut client = Client::new().await;
-        let preflight = format!("{FROM_A}access-control-request-method: PUT\r\nx-postern-user: root\r\n");
+        let others = "x-postern-user: root\r\nx-http-method-override: DELETE\r\nx-original-url: /admin\r\n";
+        let browsers = "access-control-request-method: PUT\r\nsec-fetch-mode: cors\r\nuser-agent: a\r\n";
+        let preflight = format!("{FROM_A}{browsers}{others}");
         for (fields, status) in [
             (preflight.clone(), 200),
             (format!("{preflight}cookie: a=1\r\n"), 401),
@@ -247,7 +249,14 @@ fn only_bare_preflights_are_passed_on_unasked() {
             let (head, body) = client.response_to(&Method::Options).await.unwrap();
             let body = String::from_utf8(body).unwrap();
             assert_eq!(head.status, status, "{fields}");
-            assert!(!body.contains("x-postern-user"), "{body}");
+            for other in ["x-postern-user", "x-http-method-override", "x-original-url"] {
+                assert!(!body.contains(other), "{other}: {body}");
+            }
+            if status == 200 {
+                for kept in ["origin", "access-control-request-method", "sec-fetch-mode", "user-agent"] {
+                    assert!(body.contains(kept), "{kept}: {body}");
+                }
+            }
         }
         client.ask("GET", "/fields", &preflight);
         assert_eq!(client.response().await.unwrap().0.status, 401);
