@@ -85,6 +85,7 @@ pub(super) fn policy(
 }
 
 /// What the values of a directive are (Content Security Policy Level 3 §6).
+#[derive(Debug, Clone, Copy)]
 enum Directive {
     Sources,
     Reports,
