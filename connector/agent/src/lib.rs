@@ -23,7 +23,6 @@ pub mod embed;
 mod enrol;
 mod exchange;
 mod failure;
-mod handshake;
 mod http2;
 mod identity;
 mod incoming;

@@ -28,6 +28,7 @@ use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
 use crate::kept_out;
+use crate::kerberos;
 use crate::links;
 use crate::policies;
 use crate::problem::{not_found_among, problem};
@@ -286,6 +287,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     warnings.extend(planned.warnings());
     warnings.extend(links::shared_alias(&snapshot, planned));
     warnings.extend(saml::warnings(app, planned));
+    warnings.extend(kerberos::keyless(control.fleet.borrow().keytabs(), &snapshot, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));
     warnings.extend(service_tokens::unasked(&snapshot, planned));

@@ -9,6 +9,7 @@ use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
 use crate::audit::RetentionArgs;
+use crate::certificates::ocsp::Reach;
 
 /// Keeps Postern's state, keys and audit log, and tells relays what to serve. Never on the path of a request.
 ///
@@ -45,6 +46,9 @@ pub struct Args {
     /// User id that relays on this host run as; may be given several times
     #[arg(long, value_name = "UID")]
     pub relay_uid: Vec<u32>,
+    /// Also ask OCSP responders in networks of one's own, where a certificate names one there
+    #[arg(long)]
+    pub ocsp_private: bool,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
 }
@@ -54,6 +58,11 @@ impl Args {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.admin_socket.clone().unwrap_or_else(|| self.state_dir.join(SOCKET_NAME))
+    }
+
+    /// Where OCSP responders may be.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.ocsp_private { Reach::Anywhere } else { Reach::Public }
     }
 
     /// The SQLite file.

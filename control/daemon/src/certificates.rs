@@ -245,6 +245,7 @@ pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
             .filter(|host| certificate.is_some_and(|c| covers(&c.hosts, host.as_str())))
             .cloned(),
         ocsp_until_unix: certificate.and_then(|c| c.staple.as_ref()).map(|staple| staple.until_unix),
+        revoked_unix: certificate.and_then(|c| c.revoked_unix),
     }
 }
 
@@ -263,9 +264,10 @@ fn existing(
     let fits = |c: &&Certificate| c.id.tenant == tenant && covers(&c.hosts, host);
     let current = current.and_then(|id| snapshot.certificates.get(&id)).filter(fits);
     let now = now_unix();
-    // One whose time is over is good for nothing new.
+    // One whose time is over, or that is revoked, is good for nothing new.
     let best = || {
-        let good = snapshot.certificates.values().filter(fits).filter(|c| c.not_after_unix > now);
+        let is_good = |c: &&Certificate| c.not_after_unix > now && c.revoked_unix.is_none();
+        let good = snapshot.certificates.values().filter(fits).filter(is_good);
         good.max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
     };
     current.or_else(best).map(|certificate| certificate.id)
@@ -297,11 +299,21 @@ fn put(
     staple: Option<Staple>,
     draft: &mut Draft,
 ) -> Chosen {
-    let Given { hosts, not_after_unix, chain_pem, key_pem, warnings } = given;
+    let Given { hosts, not_after_unix, chain_pem, key_pem, mut warnings } = given;
     let same = before.filter(|before| before.chain_pem == chain_pem && before.key_pem == key_pem);
+    let revoked_unix = same.and_then(|same| same.revoked_unix);
+    let is_late = |staple: &Staple| !ocsp::is_later(staple, revoked_unix);
+    if staple.as_ref().is_some_and(is_late) {
+        warnings.push(
+            "the OCSP response is older than the one that says that the certificate is revoked: it is not stapled"
+                .into(),
+        );
+    }
+    let staple = staple.filter(|staple| !is_late(staple));
+    let revoked_unix = revoked_unix.filter(|_| staple.is_none());
     let staple = staple.or_else(|| same.and_then(|same| same.staple.clone()));
     let origin = CertificateOrigin::Given;
-    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin, staple };
+    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin, staple, revoked_unix };
     if before != Some(&certificate) {
         let after = Some(summary(&certificate));
         draft.audit(audit("certificate.add", &certificate, before.map(summary), after));
@@ -339,6 +351,7 @@ fn issue(control: &Control, id: CertificateId, host: &str) -> Result<Certificate
         not_after_unix: issued.not_after_unix,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     })
 }
 

@@ -19,6 +19,7 @@ mod checks;
 mod clock;
 mod control;
 mod countries;
+mod der;
 mod devices;
 mod directory;
 mod directory_sync;
@@ -53,6 +54,7 @@ mod service_tokens;
 mod sessions;
 mod shared_keys;
 mod sign_in;
+mod signed;
 mod single_sign_on;
 mod source;
 mod sso;
@@ -84,6 +86,7 @@ pub use args::Args;
 
 use admin::{Access, AdminSocket};
 use authority::Authority;
+use certificates::ocsp::Reach;
 use control::{Actor, Control};
 use store::{SqliteStore, Store, StoreError};
 
@@ -112,7 +115,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
-    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone()));
+    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone(), args.reach()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
     }
@@ -176,7 +179,7 @@ fn announce(control: &Control, args: &Args) {
 }
 
 /// Renews issued certificates, removes old records and tells systemd's watchdog.
-async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
+async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Reach) {
     let records = async {
         let mut hourly = tokio::time::interval(HOUSEKEEPING);
         loop {
@@ -184,13 +187,8 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(
-        records,
-        renew(&control),
-        certificates::expiry::watch(&control),
-        certificates::ocsp::renew(&control),
-        traces::watch(&control),
-    );
+    let (ends, responses) = (certificates::expiry::watch(&control), certificates::ocsp::renew(&control, reach));
+    tokio::join!(records, renew(&control), ends, responses, traces::watch(&control));
 }
 
 async fn renew(control: &Control) {

@@ -23,6 +23,7 @@ pub mod enrol;
 pub mod external;
 pub mod frame;
 pub mod group_config;
+pub mod handshake;
 pub mod histogram;
 pub mod identity;
 pub mod ids;

@@ -1,7 +1,6 @@
 //! One GET, by hand: within a time, and no more of the answer than a page. What of it is HTTP/1.1 is here.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,13 +15,6 @@ use crate::limits::{ASKED_BYTES_MAX, BACKEND_HEAD_BYTES_MAX};
 /// Bytes both ways.
 pub(super) trait Wire: Read + Write {}
 impl<T: Read + Write> Wire for T {}
-
-/// A connection whose reads and writes end at a moment, however slowly the other side drips.
-#[derive(Debug)]
-pub(super) struct Timed {
-    stream: TcpStream,
-    until: Instant,
-}
 
 /// A connection, and what is spoken on it.
 pub(super) struct Spoken {
@@ -82,35 +74,6 @@ impl From<io::Error> for Trouble {
 /// A socket's time-out is told in two ways.
 pub(super) fn is_slow(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
-}
-
-impl Timed {
-    pub(super) fn new(stream: TcpStream, until: Instant) -> Self {
-        Self { stream, until }
-    }
-
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }
 
 impl Got {

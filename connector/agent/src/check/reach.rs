@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use postern_http::{Known, ResponseHead};
 use postern_model::check::CHECK_PATIENCE_MS;
 use postern_model::settings::BackendHttp;
+use postern_service::timed::Timed;
 use zeroize::Zeroizing;
 
 use super::findings::{Findings, Seen};
-use super::http::{self, Got, Said, Spoken, Timed, Trouble, is_slow};
+use super::http::{self, Got, Said, Spoken, Trouble, is_slow};
 use super::redirect::{self, Leads};
 use super::tls;
 use crate::backend::Backend;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_model::settings::{AppSettings, BackendHttp};
+use postern_service::timed::Timed;
 use rustls::client::Resumption;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, StreamOwned};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::findings::Seen;
-use super::http::{Spoken, Timed, is_slow};
+use super::http::{Spoken, is_slow};
 use super::reach::waited;
 use crate::backend::{Backend, BackendTls, HTTP2};
 

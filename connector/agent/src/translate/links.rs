@@ -4,12 +4,11 @@
 //! Several applications may be at one place inside. The one with the longest path that the URL begins with has it; of several
 //! with the same path the application itself that links there; else the one with the lowest id, the first that was published.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::iter;
-use std::net::Ipv6Addr;
+mod places;
 
-use postern_model::app_url::{ExternalUrl, HOST_BYTES_MAX, InternalUrl};
+use std::iter;
+
+use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::group_config::GroupConfig;
 use postern_model::ids::AppId;
 use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
@@ -18,32 +17,13 @@ use super::absolute::{Absolute, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
+use places::{Place, Places, There};
 
 /// Applications by their hosts on either side. As large as the configuration that it was made of: at most 17 places each.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    inside: HashMap<Box<str>, Vec<Place>>,
-    outside: HashMap<Box<str>, Vec<Place>>,
-}
-
-/// A place of an application on one side, by its host.
-#[derive(Debug)]
-struct Place {
-    app: AppId,
-    tls: bool,
-    port: u16,
-    /// Empty, or `/a/b`.
-    path: Box<str>,
-    there: There,
-}
-
-/// Where that is on the other side.
-#[derive(Debug)]
-struct There {
-    tls: bool,
-    /// None where the application has any number of hosts: which one is known only of its own requests.
-    authority: Option<Box<str>>,
-    path: Box<str>,
+    inside: Places,
+    outside: Places,
 }
 
 impl Links {
@@ -70,8 +50,7 @@ impl Links {
         let url = Absolute::split(url)?;
         let (from, to) = (&own.backend.external.path, &own.backend.internal.path);
         let own_rest = own.external.has(&url).then(|| moved(url.rest, from, to)).flatten();
-        let places = by_host(&self.outside, url.host);
-        let place = places.and_then(|places| best(places, &url, own.backend.app.id));
+        let place = self.outside.best(&url, own.backend.app.id);
         match (own_rest, place) {
             (Some(rest), None) => Some(own_inside(&url, own, rest)),
             (Some(rest), Some(place)) if place.path.len() <= from.len() => Some(own_inside(&url, own, rest)),
@@ -93,26 +72,24 @@ impl Links {
         if own.external.has(&url) {
             return Some(internal_origin(own.backend));
         }
-        let there = &at_origin(by_host(&self.outside, url.host)?, &url, own.backend.app.id)?.there;
+        let (_, there) = self.outside.at_origin(&url, own.backend.app.id)?;
         Some([url.scheme_for(there.tls), there.authority.as_deref()?].concat())
     }
 
     /// Whether it begins with the origin of an application inside.
     pub(crate) fn is_inside(&self, url: &str) -> bool {
-        let Some(url) = Absolute::split(url) else { return false };
-        by_host(&self.inside, url.host)
-            .is_some_and(|places| places.iter().any(|place| url.is_at(place.tls, place.port)))
+        Absolute::split(url).is_some_and(|url| self.inside.has(&url))
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = best(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
-        let (tls, authority) = place.outside(own)?;
+        let place = self.inside.best(url, own.backend.app.id)?;
+        let (tls, authority) = outside(place.app, &place.there, own)?;
         place.translated(url, tls, authority)
     }
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = at_origin(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
-        let (tls, authority) = place.outside(own)?;
+        let (app, there) = self.inside.at_origin(url, own.backend.app.id)?;
+        let (tls, authority) = outside(app, there, own)?;
         Some([url.scheme_for(tls), authority].concat())
     }
 
@@ -127,73 +104,28 @@ impl Links {
         for place in iter::once(internal.clone()).chain(aliases) {
             let authority = (!external.wildcard).then(|| external.authority("").into());
             let there = There { tls: external.tls, authority, path: external.path.clone() };
-            let at = self.inside.entry(place.host).or_default();
-            at.push(Place { app, tls: place.tls, port: place.port, path: place.path, there });
+            self.inside.add(place.host, (place.tls, place.port), Place { app, path: place.path, there });
         }
         if !external.wildcard {
             let authority = authority(&internal).ok().map(|authority| authority.as_str().into());
             let there = There { tls: internal.tls, authority, path: internal.path };
-            let at = self.outside.entry(external.host).or_default();
-            at.push(Place { app, tls: external.tls, port: external.port, path: external.path, there });
+            let place = Place { app, path: external.path, there };
+            self.outside.add(external.host, (external.tls, external.port), place);
         }
     }
 }
 
-impl Place {
-    /// Scheme and authority outside; of the own application as its user wrote them.
-    fn outside<'a>(&'a self, own: Own<'a>) -> Option<(bool, &'a str)> {
-        if self.app == own.backend.app.id {
-            return Some((own.external.tls, own.external.authority.as_str()));
-        }
-        Some((self.there.tls, self.there.authority.as_deref()?))
+/// Scheme and authority outside; of the own application as its user wrote them.
+fn outside<'a>(app: AppId, there: &'a There, own: Own<'a>) -> Option<(bool, &'a str)> {
+    if app == own.backend.app.id {
+        return Some((own.external.tls, own.external.authority.as_str()));
     }
-
-    fn translated(&self, url: &Absolute<'_>, tls: bool, authority: &str) -> Option<String> {
-        let rest = moved(url.rest, &self.path, &self.there.path)?;
-        Some([url.scheme_for(tls), authority, &*self.there.path, rest].concat())
-    }
-
-    fn covers(&self, url: &Absolute<'_>) -> bool {
-        url.is_at(self.tls, self.port) && moved(url.rest, &self.path, &self.there.path).is_some()
-    }
-
-    fn is_known(&self, own: AppId) -> bool {
-        self.app == own || self.there.authority.is_some()
-    }
+    Some((there.tls, there.authority.as_deref()?))
 }
 
 fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
     let Own { backend, .. } = own;
     [url.scheme_for(backend.internal.tls), backend.authority.as_str(), &*backend.internal.path, rest].concat()
-}
-
-/// Whose it is of those at its host.
-fn best<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
-    let covering = places.iter().filter(|place| place.is_known(own) && place.covers(url));
-    covering.max_by_key(|place| (place.path.len(), place.app == own, Reverse(place.app)))
-}
-
-/// Whose origin it is, if that is one on the other side.
-fn at_origin<'p>(places: &'p [Place], url: &Absolute<'_>, own: AppId) -> Option<&'p Place> {
-    let mut there = places.iter().filter(|place| place.is_known(own) && url.is_at(place.tls, place.port));
-    if let Some(place) = there.clone().find(|place| place.app == own) {
-        return Some(place);
-    }
-    let origin = |place: &Place| (place.there.tls, place.there.authority.clone());
-    let first = there.next()?;
-    there.all(|place| origin(place) == origin(first)).then_some(first)
-}
-
-/// Looks a host up in any case; an IPv6 address in any spelling.
-fn by_host<'m>(places: &'m HashMap<Box<str>, Vec<Place>>, host: &str) -> Option<&'m Vec<Place>> {
-    if host.contains(':') {
-        return places.get(host.parse::<Ipv6Addr>().ok()?.to_string().as_str());
-    }
-    let mut lowered = [0; HOST_BYTES_MAX];
-    let lowered = lowered.get_mut(..host.len())?;
-    lowered.copy_from_slice(host.as_bytes());
-    lowered.make_ascii_lowercase();
-    places.get(std::str::from_utf8(lowered).ok()?)
 }
 
 #[cfg(test)]

@@ -120,6 +120,7 @@ fn show(certificate: &CertificateView) -> String {
         ("until", until),
         ("sha256", certificate.sha256.clone()),
         ("stapled until", certificate.ocsp_until_unix.map(utc).unwrap_or_default()),
+        ("revoked since", certificate.revoked_unix.map(utc).unwrap_or_default()),
         ("shown by", shown_by(certificate)),
     ])
 }

@@ -28,7 +28,9 @@ pub(crate) async fn watch(control: &Control) {
 /// What an operator should know about certificates, one line for each.
 pub(crate) fn warnings(snapshot: &Snapshot, now_unix: u64) -> Vec<String> {
     let ends = near(snapshot, now_unix).map(|(certificate, _)| line(certificate, now_unix));
-    ends.chain(snapshot.certificates.values().filter_map(|certificate| staple_line(certificate, now_unix))).collect()
+    let all = || snapshot.certificates.values();
+    let stapled = all().filter_map(|certificate| staple_line(certificate, now_unix));
+    ends.chain(all().filter_map(revoked_line)).chain(stapled).collect()
 }
 
 /// What was logged of which certificate.
@@ -93,6 +95,16 @@ fn line(certificate: &Certificate, now_unix: u64) -> String {
     format!("certificate {id} for {hosts} ends in {days} days: {cure}")
 }
 
+/// What its authority took back.
+fn revoked_line(certificate: &Certificate) -> Option<String> {
+    let Certificate { id, hosts, .. } = certificate;
+    let _since = certificate.revoked_unix?;
+    let hosts = hosts.join(", ");
+    Some(format!(
+        "certificate {id} for {hosts} is revoked by its authority: replace it with `postern cert replace {id}`"
+    ))
+}
+
 /// A response that was not renewed in time. Control asks for the next one after half of its time, where the certificate says whom.
 fn staple_line(certificate: &Certificate, now_unix: u64) -> Option<String> {
     let staple = certificate.staple.as_ref()?;
@@ -131,6 +143,7 @@ mod tests {
             not_after_unix,
             origin,
             staple: None,
+            revoked_unix: None,
         }
     }
 
@@ -175,6 +188,15 @@ mod tests {
         assert_eq!(warnings(&snapshot, NOW + 6 * DAY_S), [""; 0]);
         let said = warnings(&snapshot, NOW + 7 * DAY_S);
         assert!(said[0].contains("stapled to certificate k1-1 ends in 24 hours"), "{said:?}");
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_to_be_replaced() {
+        let mut revoked = certificate(1, CertificateOrigin::Given, NOW + 90 * DAY_S);
+        revoked.revoked_unix = Some(NOW - DAY_S);
+        let said = warnings(&with([revoked]), NOW);
+        let line = "certificate k1-1 for a.example.com is revoked by its authority: replace it with `postern cert replace k1-1`";
+        assert_eq!(said, [line]);
     }
 
     #[test]

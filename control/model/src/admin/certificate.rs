@@ -67,4 +67,7 @@ pub struct CertificateView {
     /// Until when the stapled OCSP response counts, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocsp_until_unix: Option<u64>,
+    /// Since when its authority says that it is revoked, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_unix: Option<u64>,
 }

@@ -30,6 +30,7 @@ fn certificate(tenant: u32, seq: u32) -> Certificate {
         not_after_unix: 0,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     }
 }
 

@@ -80,6 +80,8 @@ pub struct TunnelState {
     pub online: bool,
     /// The connector's name and version.
     pub software: String,
+    /// Whether it has a keytab, if it said so.
+    pub has_keytab: Option<bool>,
     /// When the tunnel came up (Unix time).
     pub since_unix_ms: u64,
     /// The last probe's round trip.
@@ -280,7 +282,8 @@ mod tests {
         let (senders, receiver) = channel(2);
         let connector = "c1-9".parse().unwrap();
         for online in [true, false] {
-            let state = TunnelState { online, software: String::from("x"), since_unix_ms: 1, rtt_us: 2 };
+            let state =
+                TunnelState { online, software: String::from("x"), has_keytab: None, since_unix_ms: 1, rtt_us: 2 };
             senders[1].report(WorkerReport::Tunnel { connector, state });
         }
         receiver.reports.changed().await;

@@ -118,6 +118,7 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
         not_after_unix: 4_000_000_000,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     };
     let connector =
         Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };

@@ -124,7 +124,8 @@ pub(crate) fn person(
     if cookie.seen_unix.saturating_add(held.record.idle_s.into()) <= now_unix {
         return Err(NoSession::None);
     }
-    let circumstances = Circumstances::of(head, session, &applicable, &published.countries);
+    let circumstances =
+        Circumstances::of(head, session, &applicable, &published.countries).by_cookie(cookie.persistent);
     let seen_unix = cookie.seen_unix;
     let mut person =
         Person { seen_unix, held, applicable, circumstances, assigned: None, judged: None, by_token: false };

@@ -222,7 +222,8 @@ struct Answer {
 
 impl FakeConnector {
     fn new(id: ConnectorId, told: Told) -> Self {
-        let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
+        let identity = Identity::Connector { connector: id };
+        let hello = Hello { identity, software: String::from("fake"), has_keytab: false };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
         Self { id, connection, streams: HashMap::new(), deaf: HashSet::new(), showing: HashSet::new(), told }
     }
