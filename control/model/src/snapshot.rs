@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::acme::{AcmeChallenge, AcmeRenewal, CHALLENGES_MAX};
 use crate::assertion::{ASSERTION_KEYS_MAX, AssertionKey, AssertionSigner};
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::device::{DeviceAuthority, DeviceAuthorityKey};
 use crate::directory::{Assignment, AssignmentKey, Principal};
+use crate::domain::{Domain, DomainKey};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
 use crate::ids::{
@@ -85,6 +87,15 @@ pub struct Snapshot {
     /// Whose certificates count for devices. Devices themselves are not here: relays have no need of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub device_authorities: BTreeMap<DeviceAuthorityKey, DeviceAuthority>,
+    /// What relays answer authorities that look whose a host is, by token.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acme_challenges: BTreeMap<String, AcmeChallenge>,
+    /// Certificates that control renews by ACME. Relays have no need of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acme_renewals: BTreeMap<CertificateId, AcmeRenewal>,
+    /// Domains of tenants. Relays have no need of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub domains: BTreeMap<DomainKey, Domain>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -121,6 +132,14 @@ pub enum DeltaError {
         what: String,
         /// What it refers to.
         other: String,
+    },
+    /// It is no challenge that can be answered.
+    #[error("the challenge for {host} cannot be answered: {reason}")]
+    Challenge {
+        /// Whose it is.
+        host: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// The snapshot needs a newer relay.
     #[error("the state needs {0:?}, which this version does not know: upgrade")]
@@ -178,6 +197,9 @@ impl Snapshot {
             credentials: _,
             // A certificate of theirs lets nobody in by itself: control decides what it counts for, and then there are sessions.
             device_authorities: _,
+            acme_challenges: _,
+            acme_renewals: _,
+            domains: _,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
@@ -216,6 +238,8 @@ impl Snapshot {
                 self.service_tokens.retain(|token, _| token.tenant != *id);
                 self.policies.retain(|policy, _| policy.tenant != *id);
                 self.device_authorities.retain(|key, _| key.tenant != *id);
+                self.acme_challenges.retain(|_, challenge| challenge.tenant != *id);
+                self.domains.retain(|key, _| key.tenant != *id);
                 self.note_policies();
             }
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
@@ -233,7 +257,10 @@ impl Snapshot {
             Change::CertificatePut(certificate) => {
                 put(&mut self.certificates, certificate.id, certificate);
             }
-            Change::CertificateRemoved { id } => drop(self.certificates.remove(id)),
+            Change::CertificateRemoved { id } => {
+                self.certificates.remove(id);
+                self.acme_renewals.remove(id);
+            }
             Change::GroupConfigPut { group, config } => put(&mut self.group_configs, *group, config),
             Change::GroupConfigRemoved { group } => drop(self.group_configs.remove(group)),
             Change::LimitPut(limit) => put(&mut self.limits, limit.key(), limit),
@@ -270,6 +297,14 @@ impl Snapshot {
             Change::DeviceAuthorityPut(authority) => put(&mut self.device_authorities, authority.key(), authority),
             Change::DeviceAuthorityRemoved { tenant, name } => {
                 self.device_authorities.remove(&DeviceAuthorityKey { tenant: *tenant, name: name.clone() });
+            }
+            Change::AcmeChallengePut(challenge) => put(&mut self.acme_challenges, challenge.token.clone(), challenge),
+            Change::AcmeChallengeRemoved { token, .. } => drop(self.acme_challenges.remove(token)),
+            Change::AcmeRenewalPut(renewal) => put(&mut self.acme_renewals, renewal.certificate, renewal),
+            Change::AcmeRenewalRemoved { certificate } => drop(self.acme_renewals.remove(certificate)),
+            Change::DomainPut(domain) => put(&mut self.domains, domain.key(), domain),
+            Change::DomainRemoved { tenant, name } => {
+                self.domains.remove(&DomainKey { tenant: *tenant, name: name.clone() });
             }
             Change::Skipped { .. } => {}
         }
