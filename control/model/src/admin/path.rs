@@ -253,6 +253,42 @@ pub fn request(tenant: &str, id: crate::ids::RequestId) -> String {
     format!("{TENANTS}/{tenant}/requests/{id}")
 }
 
+/// `POST`.
+#[must_use]
+pub fn certificates_ordered(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/certificates/order")
+}
+
+/// `POST`.
+#[must_use]
+pub fn certificate_renew(tenant: &str, certificate: &str) -> String {
+    format!("{TENANTS}/{tenant}/certificates/{certificate}/renew")
+}
+
+/// `GET`, `PUT`, `DELETE`.
+#[must_use]
+pub fn acme(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/acme")
+}
+
+/// `GET`, `POST`.
+#[must_use]
+pub fn domains(tenant: &str) -> String {
+    format!("{TENANTS}/{tenant}/domains")
+}
+
+/// `DELETE`.
+#[must_use]
+pub fn domain(tenant: &str, domain: &str) -> String {
+    format!("{TENANTS}/{tenant}/domains/{domain}")
+}
+
+/// `POST`.
+#[must_use]
+pub fn domain_verify(tenant: &str, domain: &str) -> String {
+    format!("{TENANTS}/{tenant}/domains/{domain}/verify")
+}
+
 /// `DELETE`.
 #[must_use]
 pub fn certificate(tenant: &str, certificate: &str) -> String {
