@@ -24,6 +24,7 @@ use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::devices;
+use crate::domains;
 use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
@@ -218,6 +219,10 @@ fn store(
     app.internal_url = planned.internal.to_string();
     check_identity(control, &app, &planned)?;
     icons::check(&control.snapshot(), &app)?;
+    if before.as_ref().is_none_or(|before| before.external_url != app.external_url) {
+        domains::check(control, &control.snapshot(), planned.tenant, &planned.external)
+            .map_err(|problem| problem.about("external"))?;
+    }
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;

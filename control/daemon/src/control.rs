@@ -18,11 +18,13 @@ use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
+use crate::acme::Acme;
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::now_unix_ms;
 use crate::countries::Countries;
 use crate::directory_sync::Sources;
+use crate::domains::DomainSettings;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
@@ -59,6 +61,8 @@ pub(crate) struct Control {
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     pub(crate) own_passwords: RefCell<Changes>,
+    pub(crate) acme: Acme,
+    pub(crate) domains: DomainSettings,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
@@ -109,6 +113,8 @@ impl Control {
             scim: RefCell::default(),
             sources: RefCell::default(),
             own_passwords: RefCell::default(),
+            acme: Acme::default(),
+            domains: DomainSettings::default(),
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),

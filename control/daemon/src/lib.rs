@@ -6,6 +6,7 @@
 
 mod access_requests;
 mod access_reviews;
+mod acme;
 mod actor;
 mod admin;
 mod apply;
@@ -22,6 +23,7 @@ mod countries;
 mod devices;
 mod directory;
 mod directory_sync;
+mod domains;
 mod draft;
 mod enrol;
 mod factors;
@@ -101,6 +103,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let mut control = open(args, &state)?;
     control.countries = args.geoip.as_deref().map(countries::Countries::open).transpose()?;
     control.systems = args.geoip_asn.as_deref().map(systems::Systems::open).transpose()?;
+    control.domains = domains::DomainSettings { required: args.verified_domains, servers: args.dns_server.clone() };
     let control = Rc::new(control);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;
@@ -183,7 +186,13 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(records, renew(&control), certificates::expiry::watch(&control), certificates::ocsp::renew(&control));
+    tokio::join!(
+        records,
+        renew(&control),
+        certificates::expiry::watch(&control),
+        certificates::ocsp::renew(&control),
+        acme::renew::watch(&control)
+    );
 }
 
 async fn renew(control: &Control) {

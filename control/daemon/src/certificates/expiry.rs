@@ -27,7 +27,7 @@ pub(crate) async fn watch(control: &Control) {
 
 /// What an operator should know about certificates, one line for each.
 pub(crate) fn warnings(snapshot: &Snapshot, now_unix: u64) -> Vec<String> {
-    let ends = near(snapshot, now_unix).map(|(certificate, _)| line(certificate, now_unix));
+    let ends = near(snapshot, now_unix).map(|(certificate, _)| line(snapshot, certificate, now_unix));
     ends.chain(snapshot.certificates.values().filter_map(|certificate| staple_line(certificate, now_unix))).collect()
 }
 
@@ -55,7 +55,7 @@ impl ExpiryWatch {
                 said.step == step && said.not_after_unix == not_after_unix && now_unix < said.at_unix + DAY_S
             });
             let said = kept.unwrap_or_else(|| {
-                lines.push(line(certificate, now_unix));
+                lines.push(line(snapshot, certificate, now_unix));
                 Said { step, not_after_unix, at_unix: now_unix }
             });
             self.said.insert(certificate.id, said);
@@ -70,6 +70,8 @@ fn near(snapshot: &Snapshot, now_unix: u64) -> impl Iterator<Item = (&Certificat
         let left_s = certificate.not_after_unix.saturating_sub(now_unix);
         let steps = STEPS_S.iter().filter(|step_s| left_s <= **step_s).count();
         match certificate.origin {
+            // Control renews these, too, in the last third of their life: what fails is said by itself.
+            CertificateOrigin::Given if is_renewed(snapshot, certificate) => steps.saturating_sub(ORDERED_STEPS),
             CertificateOrigin::Given => steps,
             // Control renews those long before: one that comes so far shows that it cannot.
             CertificateOrigin::Issued => steps.saturating_sub(ISSUED_STEPS),
@@ -79,10 +81,17 @@ fn near(snapshot: &Snapshot, now_unix: u64) -> impl Iterator<Item = (&Certificat
     all.filter(|(_, step)| *step > 0)
 }
 
-fn line(certificate: &Certificate, now_unix: u64) -> String {
+fn is_renewed(snapshot: &Snapshot, certificate: &Certificate) -> bool {
+    snapshot.acme_renewals.contains_key(&certificate.id)
+}
+
+fn line(snapshot: &Snapshot, certificate: &Certificate, now_unix: u64) -> String {
     let Certificate { id, hosts, not_after_unix, .. } = certificate;
     let hosts = hosts.join(", ");
     let cure = match certificate.origin {
+        CertificateOrigin::Given if is_renewed(snapshot, certificate) => {
+            format!("it was not renewed by ACME: `postern cert show {id}` says why")
+        }
         CertificateOrigin::Given => format!("give its successor with `postern cert replace {id}`"),
         CertificateOrigin::Issued => String::from("control should have renewed it: look at its log"),
     };
@@ -110,12 +119,15 @@ fn staple_line(certificate: &Certificate, now_unix: u64) -> Option<String> {
 const STEPS_S: [u64; 5] = [30 * DAY_S, 14 * DAY_S, 7 * DAY_S, DAY_S, 0];
 /// So many of them say nothing of a certificate that control renews by itself.
 const ISSUED_STEPS: usize = 2;
+/// The same of one that is renewed by ACME; some live a week.
+const ORDERED_STEPS: usize = 3;
 /// So late a step is noticed.
 const LOOKED_AT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postern_model::acme::{AcmeRenewal, ChallengeKind};
     use postern_model::config::Staple;
     use postern_model::ids::TenantId;
     use postern_model::secret::SecretText;
@@ -185,6 +197,17 @@ mod tests {
         assert_eq!(watch.look(&near(NOW + 6 * DAY_S), NOW).len(), 1);
         assert_eq!(watch.look(&near(NOW + 90 * DAY_S), NOW), [""; 0]);
         assert!(watch.said.is_empty());
+    }
+
+    #[test]
+    fn what_is_renewed_by_acme_is_said_in_its_last_day() {
+        let mut snapshot = with([certificate(1, CertificateOrigin::Given, NOW + 6 * DAY_S)]);
+        let (id, challenge) = (CertificateId::new(TenantId::DEFAULT, 1), ChallengeKind::Http01);
+        assert!(warnings(&snapshot, NOW)[0].contains("cert replace"));
+        snapshot.acme_renewals.insert(id, AcmeRenewal { certificate: id, challenge });
+        assert_eq!(warnings(&snapshot, NOW), [""; 0]);
+        let said = warnings(&snapshot, NOW + 5 * DAY_S);
+        assert!(said[0].contains("was not renewed by ACME: `postern cert show k1-1`"), "{said:?}");
     }
 
     #[test]
