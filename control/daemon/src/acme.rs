@@ -102,7 +102,7 @@ pub(crate) fn tenant_gone(control: &Control, tenant: TenantId) {
     }
 }
 
-/// `cert order`: answers once the certificate is there, or says why the authority issues none.
+/// `cert request`: answers once the certificate is there, or says why the authority issues none.
 pub(crate) async fn request(
     control: &Control,
     actor: &Actor,
@@ -134,7 +134,7 @@ fn renewed(control: &Control, tenant: &Tenant, name: &str) -> Result<(Certificat
     match snapshot.acme_renewals.get(&certificate.id) {
         Some(renewal) => Ok((certificate.clone(), renewal.challenge)),
         None => {
-            let detail = format!("certificate {name} was not ordered by ACME: postern cert order HOST orders one");
+            let detail = format!("certificate {name} was not ordered by ACME: postern cert request HOST orders one");
             Err(problem("request-invalid", detail))
         }
     }
