@@ -155,8 +155,8 @@ fn a_certificate_by_tls_alpn_01_is_for_several_hosts_and_nothing_of_the_challeng
     assert!(within(Duration::from_secs(20), || scene.serves("b.example.test")), "{}", scene.world.logs());
     // Nobody waits for it any more: whoever asks as the authority does is shown nothing.
     let client = scene.client("b.example.test");
-    assert!(client.handshake(&[b"acme-tls/1"]).is_err(), "{}", scene.world.logs());
-    assert!(client.handshake(&[b"http/1.1"]).is_ok());
+    assert!(client.handshake(&[b"acme-tls/1".as_slice()]).is_err(), "{}", scene.world.logs());
+    assert!(client.handshake(&[b"http/1.1".as_slice()]).is_ok());
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub(crate) async fn texts(servers: &[SocketAddr], name: &str) -> Result<Vec<Stri
 /// `IP` or `IP:PORT`, for the command line.
 pub(crate) fn server(text: &str) -> Result<SocketAddr, String> {
     let with_port = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
-    text.parse().or_else(|_| with_port()).map_err(|_| "an address such as 192.0.2.53 or [2001:db8::53]:53".into())
+    text.parse::<SocketAddr>()
+        .or_else(|_| with_port())
+        .map_err(|_| "an address such as 192.0.2.53 or [2001:db8::53]:53".into())
 }
 
 async fn ask(server: SocketAddr, name: &str) -> Result<Vec<String>, String> {
@@ -38,7 +40,7 @@ async fn ask(server: SocketAddr, name: &str) -> Result<Vec<String>, String> {
     let exchanged = async {
         let mut stream = TcpStream::connect(server).await?;
         // RFC 1035 §4.2.2; both parts at once (RFC 7766 §8).
-        stream.write_all(&[&length.to_be_bytes(), question.as_slice()].concat()).await?;
+        stream.write_all(&[length.to_be_bytes().as_slice(), question.as_slice()].concat()).await?;
         let length = stream.read_u16().await?;
         let mut answer = vec![0; usize::from(length)];
         stream.read_exact(&mut answer).await?;

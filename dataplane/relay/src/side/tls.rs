@@ -127,7 +127,7 @@ impl TlsConfigs {
 
     /// For an authority of certificates that looks whose a host is (RFC 8737): no other protocol, nothing to resume.
     pub(crate) fn challenge(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
-        let builder = self.builder(rustls::ALL_VERSIONS).with_no_client_auth();
+        let builder = self.builder(self.client_versions).with_no_client_auth();
         Arc::new(without_resumption(builder.with_cert_resolver(single(own)), vec![TLS_ALPN.to_vec()]))
     }
 
