@@ -11,6 +11,7 @@ use postern_model::ids::CertificateId;
 use super::DAY_S;
 use crate::clock::now_unix;
 use crate::control::Control;
+use crate::pem::facts::Facts;
 
 /// Logs what is near its end, as long as control runs.
 pub(crate) async fn watch(control: &Control) {
@@ -70,8 +71,14 @@ fn near(snapshot: &Snapshot, now_unix: u64) -> impl Iterator<Item = (&Certificat
         let left_s = certificate.not_after_unix.saturating_sub(now_unix);
         let steps = STEPS_S.iter().filter(|step_s| left_s <= **step_s).count();
         match certificate.origin {
-            // Control renews these, too, in the last third of their life: what fails is said by itself.
-            CertificateOrigin::Given if is_renewed(snapshot, certificate) => steps.saturating_sub(ORDERED_STEPS),
+            // Control renews these, too, however long they live: what fails is said by itself before.
+            CertificateOrigin::Given if is_renewed(snapshot, certificate) => {
+                if is_late(certificate, left_s) {
+                    steps.max(1)
+                } else {
+                    0
+                }
+            }
             CertificateOrigin::Given => steps,
             // Control renews those long before: one that comes so far shows that it cannot.
             CertificateOrigin::Issued => steps.saturating_sub(ISSUED_STEPS),
@@ -83,6 +90,15 @@ fn near(snapshot: &Snapshot, now_unix: u64) -> impl Iterator<Item = (&Certificat
 
 fn is_renewed(snapshot: &Snapshot, certificate: &Certificate) -> bool {
     snapshot.acme_renewals.contains_key(&certificate.id)
+}
+
+/// Half of the time that control has to renew it is over.
+fn is_late(certificate: &Certificate, left_s: u64) -> bool {
+    let life_s = match Facts::of(&certificate.chain_pem).not_before_unix {
+        0 => LIFE_S_UNKNOWN,
+        not_before_unix => certificate.not_after_unix.saturating_sub(not_before_unix),
+    };
+    left_s < life_s / 6
 }
 
 fn line(snapshot: &Snapshot, certificate: &Certificate, now_unix: u64) -> String {
@@ -119,8 +135,8 @@ fn staple_line(certificate: &Certificate, now_unix: u64) -> Option<String> {
 const STEPS_S: [u64; 5] = [30 * DAY_S, 14 * DAY_S, 7 * DAY_S, DAY_S, 0];
 /// So many of them say nothing of a certificate that control renews by itself.
 const ISSUED_STEPS: usize = 2;
-/// The same of one that is renewed by ACME; some live a week.
-const ORDERED_STEPS: usize = 3;
+/// Of a certificate that does not say when it begins.
+const LIFE_S_UNKNOWN: u64 = 6 * DAY_S;
 /// So late a step is noticed.
 const LOOKED_AT: Duration = Duration::from_secs(60);
 
@@ -200,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_renewed_by_acme_is_said_in_its_last_day() {
+    fn what_is_renewed_by_acme_is_said_when_it_is_late() {
         let mut snapshot = with([certificate(1, CertificateOrigin::Given, NOW + 6 * DAY_S)]);
         let (id, challenge) = (CertificateId::new(TenantId::DEFAULT, 1), ChallengeKind::Http01);
         assert!(warnings(&snapshot, NOW)[0].contains("cert replace"));
         snapshot.acme_renewals.insert(id, AcmeRenewal { certificate: id, challenge });
         assert_eq!(warnings(&snapshot, NOW), [""; 0]);
-        let said = warnings(&snapshot, NOW + 5 * DAY_S);
+        let said = warnings(&snapshot, NOW + 5 * DAY_S + 7_200);
         assert!(said[0].contains("was not renewed by ACME: `postern cert show k1-1`"), "{said:?}");
     }
 
