@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
+mod acme;
 mod answers;
 mod app_check;
 mod backpressure;
@@ -16,6 +17,7 @@ mod differential;
 mod directory;
 mod directory_sync;
 mod doctor;
+mod domains;
 mod enrolment;
 mod external_providers;
 mod failover;

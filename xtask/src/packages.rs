@@ -51,6 +51,8 @@ pub(crate) const TEST: &[Package] = &[
     program("openssl", "openssl"),
     program("systemd-analyze", "systemd"),
     program("ps", "procps"),
+    program("pebble", "pebble"),
+    program("dnsmasq", "dnsmasq-base"),
 ];
 
 /// To count what requests cost.

@@ -6,6 +6,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod authority;
 mod certificate;
 mod client;
 mod connector;
@@ -39,6 +40,7 @@ pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use audit::{
     AuditCommand, AuditFilterArgs, ExportLogArgs, PageArgs, SignInFilterArgs, SignInsCommand, TimesArgs, VerifyArgs,
 };
+pub(crate) use authority::{AcmeCommand, AcmeSetArgs, DomainCommand};
 pub(crate) use certificate::{CertCommand, CertFilesArgs};
 pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
@@ -187,6 +189,12 @@ pub(crate) enum Command {
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),
+    /// An account with an authority of certificates, by ACME: `cert request` orders with it
+    #[command(subcommand)]
+    Acme(AcmeCommand),
+    /// Domains of the tenant, shown to be its own by a record in the DNS
+    #[command(subcommand)]
+    Domain(DomainCommand),
     /// Limits of requests, concurrency and bytes
     #[command(subcommand)]
     Throttle(ThrottleCommand),

@@ -7,6 +7,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod authority;
 mod certificate;
 mod connector;
 mod device;
@@ -75,6 +76,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Scim(command) => scim::run(&context, command).map(done),
         Command::DirectorySync(command) => directory_sync::run(&context, command).map(done),
         Command::Cert(command) => certificate::run(&context, command).map(done),
+        Command::Acme(command) => authority::run_acme(&context, command).map(done),
+        Command::Domain(command) => authority::run_domain(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
         Command::User(command) => user::run(&context, command).map(done),
@@ -122,6 +125,8 @@ fn run_here(args: &Args, output: Output) -> Option<Result<ExitCode>> {
         | Command::Scim(_)
         | Command::DirectorySync(_)
         | Command::Cert(_)
+        | Command::Acme(_)
+        | Command::Domain(_)
         | Command::Throttle(_)
         | Command::Network(_)
         | Command::User(_)

@@ -4,18 +4,18 @@ mod audited;
 mod icons;
 mod named;
 mod places;
+mod refused;
 mod secured;
 mod view;
 
 use std::collections::BTreeMap;
 
 use postern_model::admin::{AppPublished, AppView, Changed, Problem, PublishApp, SetApp};
-use postern_model::app_url::{ExternalUrl, UrlInvalid};
 use postern_model::config::{App, Tenant};
 use postern_model::document::AppEntry;
 use postern_model::group_config::BackendApp;
 use postern_model::ids::{AppId, GroupId, Name, TenantId};
-use postern_model::plan::{ConfigInvalid, PlannedApp};
+use postern_model::plan::PlannedApp;
 use postern_model::settings::{CorporateNetwork, take_answers, take_portal, take_request, take_sso, take_tls};
 use postern_model::sso::VAULT_BY;
 use postern_model::{Change, Snapshot};
@@ -24,6 +24,7 @@ use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::devices;
+use crate::domains;
 use crate::fleet::by_group;
 use crate::foreign_hosts::ForeignHosts;
 use crate::identity;
@@ -41,6 +42,7 @@ use crate::tenants::{self, find_group};
 use crate::vault;
 use audited::{summary, target};
 use places::{check_conflict, check_room, foreign_host};
+use refused::refused;
 use view::{Observed, view};
 
 pub(crate) use view::online_by_group;
@@ -219,6 +221,10 @@ fn store(
     app.internal_url = planned.internal.to_string();
     check_identity(control, &app, &planned)?;
     icons::check(&control.snapshot(), &app)?;
+    if before.as_ref().is_none_or(|before| before.external_url != app.external_url) {
+        domains::check(control, &control.snapshot(), planned.tenant, &planned.external)
+            .map_err(|problem| problem.about("external"))?;
+    }
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
@@ -346,30 +352,6 @@ pub(crate) fn backend(snapshot: &Snapshot, app: &App) -> BackendApp {
         internal_url: app.internal_url.clone(),
         settings,
         credentials: vault::sealed_for(snapshot, app),
-    }
-}
-
-fn refused(app: &App, error: &ConfigInvalid) -> Problem {
-    let code = match error {
-        ConfigInvalid::Url { error: UrlInvalid::NotYetAvailable { .. }, .. } => "not-yet-available",
-        ConfigInvalid::Url { error: UrlInvalid::Malformed { .. }, .. } | ConfigInvalid::PlainText { .. } => {
-            "app-url-invalid"
-        }
-        ConfigInvalid::Setting { .. } => "setting-invalid",
-        ConfigInvalid::Conflict { .. } => "app-url-conflict",
-        ConfigInvalid::Certificate { .. } => "certificate-invalid",
-        ConfigInvalid::Missing { .. } | ConfigInvalid::Snapshot(_) => "still-used",
-    };
-    let problem = problem(code, error.to_string());
-    match error {
-        ConfigInvalid::Url { .. } if ExternalUrl::parse(&app.external_url).is_err() => problem.about("external"),
-        ConfigInvalid::Url { .. } => problem.about("internal"),
-        ConfigInvalid::PlainText { .. } => problem.about("external"),
-        ConfigInvalid::Setting { error, .. } => problem.about(format!("settings.{}", error.name())),
-        ConfigInvalid::Conflict { .. }
-        | ConfigInvalid::Certificate { .. }
-        | ConfigInvalid::Missing { .. }
-        | ConfigInvalid::Snapshot(_) => problem,
     }
 }
 

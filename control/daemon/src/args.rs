@@ -40,6 +40,12 @@ pub struct Args {
     /// Autonomous systems of addresses, for policies and risk: such a database, read again likewise
     #[arg(long, value_name = "FILE")]
     pub geoip_asn: Option<PathBuf>,
+    /// Publish nothing but at domains that their tenant has verified by a record in the DNS: postern domain add
+    #[arg(long)]
+    pub verified_domains: bool,
+    /// Resolver that is asked for those records, over TCP; may be given several times [default: those of resolv.conf]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = crate::domains::dns::server)]
+    pub dns_server: Vec<SocketAddr>,
     /// User id that may administer, besides root and this process's own; may be given several times
     #[arg(long, value_name = "UID")]
     pub admin_uid: Vec<u32>,

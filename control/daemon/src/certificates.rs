@@ -2,6 +2,7 @@
 
 pub(crate) mod expiry;
 pub(crate) mod ocsp;
+mod ordered;
 
 use postern_model::admin::{AddCertificate, CertificateAdded, CertificateView, Changed, Problem};
 use postern_model::config::{Certificate, CertificateOrigin, Staple, Tenant};
@@ -11,6 +12,7 @@ use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
 
+use crate::acme;
 use crate::authority::WEB_RENEWAL_LEFT_S;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
@@ -18,6 +20,9 @@ use crate::limits::CERTIFICATES_MAX;
 use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
+use ordered::by_hand;
+
+pub(crate) use ordered::{Ordered, keep_ordered};
 
 /// What was asked for an application's certificate.
 pub(crate) struct Choice {
@@ -45,6 +50,7 @@ pub(crate) fn add(
     let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
     let Chosen { id, warnings } = put_given(control, tenant.id, given, staple, &mut draft)?;
+    by_hand(&control.snapshot(), id, &mut draft);
     added(control, actor, id, warnings, draft)
 }
 
@@ -69,6 +75,7 @@ pub(crate) fn replace(
     let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
     let Chosen { id, warnings } = put(before.id, Some(before), given, staple, &mut draft);
+    by_hand(&snapshot, id, &mut draft);
     added(control, actor, id, warnings, draft)
 }
 
@@ -94,10 +101,10 @@ fn given_staple(request: &AddCertificate, given: &Given) -> Result<Option<Staple
 pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<CertificateView, Problem> {
     let snapshot = control.snapshot();
     let id = find(&snapshot, tenant, name)?.id;
-    Ok(view(&snapshot, id))
+    Ok(whole_view(control, &snapshot, id))
 }
 
-fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Certificate, Problem> {
+pub(crate) fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Certificate, Problem> {
     let own = snapshot.certificates.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
     own.ok_or_else(|| not_found("certificate", name))
 }
@@ -106,7 +113,7 @@ fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a C
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<CertificateView> {
     let snapshot = control.snapshot();
     let own = snapshot.certificates.keys().filter(|id| id.tenant == tenant.id);
-    own.map(|id| view(&snapshot, *id)).collect()
+    own.map(|id| whole_view(control, &snapshot, *id)).collect()
 }
 
 /// `cert remove`.
@@ -158,7 +165,9 @@ fn choose_for(
         (Some(chain), Some(key)) => {
             let given = Given::check(&chain, &key, now_unix())?;
             given.must_cover(host)?;
-            put_given(control, tenant, given, None, draft)
+            let chosen = put_given(control, tenant, given, None, draft)?;
+            by_hand(&control.snapshot(), chosen.id, draft);
+            Ok(chosen)
         }
         (None, None) => {
             let found = existing(&control.snapshot(), tenant, host, choice.current);
@@ -224,6 +233,13 @@ pub(crate) fn renew_due(control: &Control, now_unix: u64) -> usize {
     due.iter().filter(|certificate| renew(control, certificate).is_ok()).count()
 }
 
+/// With what control remembers of its renewal.
+fn whole_view(control: &Control, snapshot: &Snapshot, id: CertificateId) -> CertificateView {
+    let mut view = view(snapshot, id);
+    control.acme.complete(&mut view);
+    view
+}
+
 /// A certificate for people.
 pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
     let certificate = snapshot.certificates.get(&id);
@@ -246,6 +262,10 @@ pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
             .cloned(),
         ocsp_until_unix: certificate.and_then(|c| c.staple.as_ref()).map(|staple| staple.until_unix),
         revoked_unix: certificate.and_then(|c| c.revoked_unix),
+        renewal: snapshot
+            .acme_renewals
+            .get(&id)
+            .map(|renewal| acme::renew::view(renewal.challenge, not_before_unix, not_after_unix)),
     }
 }
 

@@ -18,11 +18,13 @@ use postern_model::link::{TO_RELAY_BYTES_MAX, ToRelay};
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
+use crate::acme::Acme;
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::now_unix_ms;
 use crate::countries::Countries;
 use crate::directory_sync::Sources;
+use crate::domains::DomainSettings;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
@@ -61,6 +63,8 @@ pub(crate) struct Control {
     pub(crate) sources: RefCell<Sources>,
     pub(crate) own_passwords: RefCell<Changes>,
     pub(crate) traces: RefCell<Traces>,
+    pub(crate) acme: Acme,
+    pub(crate) domains: DomainSettings,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
@@ -112,6 +116,8 @@ impl Control {
             sources: RefCell::default(),
             own_passwords: RefCell::default(),
             traces: RefCell::default(),
+            acme: Acme::default(),
+            domains: DomainSettings::default(),
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),

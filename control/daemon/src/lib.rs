@@ -6,6 +6,7 @@
 
 mod access_requests;
 mod access_reviews;
+mod acme;
 mod actor;
 mod admin;
 mod apply;
@@ -23,6 +24,7 @@ mod der;
 mod devices;
 mod directory;
 mod directory_sync;
+mod domains;
 mod draft;
 mod enrol;
 mod factors;
@@ -105,6 +107,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let mut control = open(args, &state)?;
     control.countries = args.geoip.as_deref().map(countries::Countries::open).transpose()?;
     control.systems = args.geoip_asn.as_deref().map(systems::Systems::open).transpose()?;
+    control.domains = domains::DomainSettings { required: args.verified_domains, servers: args.dns_server.clone() };
     let control = Rc::new(control);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;
@@ -188,7 +191,8 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Rea
         }
     };
     let (ends, responses) = (certificates::expiry::watch(&control), certificates::ocsp::renew(&control, reach));
-    tokio::join!(records, renew(&control), ends, responses, traces::watch(&control));
+    let (traced, ordered) = (traces::watch(&control), acme::renew::watch(&control));
+    tokio::join!(records, renew(&control), ends, responses, traced, ordered);
 }
 
 async fn renew(control: &Control) {

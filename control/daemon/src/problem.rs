@@ -103,6 +103,10 @@ mod tests {
             include_str!("devices/host.rs"),
             include_str!("devices/operate.rs"),
             include_str!("vault/own.rs"),
+            include_str!("acme.rs"),
+            include_str!("acme/account.rs"),
+            include_str!("acme/order.rs"),
+            include_str!("domains.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod access_token;
+pub mod acme;
 pub mod admin;
 pub mod app_url;
 pub mod assertion;
@@ -19,6 +20,7 @@ pub mod device;
 pub mod directory;
 pub mod directory_sync;
 pub mod document;
+pub mod domain;
 pub mod enrol;
 pub mod external;
 pub mod frame;

@@ -98,6 +98,7 @@ fn relays_missing(control: &Control, snapshot: &Snapshot) -> Vec<String> {
 fn warnings(control: &Control, snapshot: &Snapshot) -> Vec<String> {
     let fleet = control.fleet.borrow();
     let mut warnings = certificates::expiry::warnings(snapshot, now_unix());
+    warnings.extend(control.acme.warnings());
     warnings.extend(devices::warnings(snapshot, now_unix()));
     for relay in snapshot.relays.values() {
         let Some(link) = fleet.relay(relay.id) else { continue };

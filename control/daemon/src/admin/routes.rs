@@ -1,5 +1,6 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits, networks, assignments, service tokens, policies or connectors waits a moment until the relays have it.
+//! applications, limits, networks, assignments, service tokens, policies or connectors waits a moment until the relays have it, and
+//! what asks an authority of certificates or the DNS waits for those.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
@@ -34,6 +35,8 @@ pub(super) async fn answer(
         ["v1", "tenants", tenant, "traces", id] => ask.trace(tenant, id).await,
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
         ["v1", "tenants", tenant, "certificates", rest @ ..] => ask.certificates(tenant, rest).await,
+        ["v1", "tenants", tenant, "acme"] => ask.acme(tenant).await,
+        ["v1", "tenants", tenant, "domains", rest @ ..] => ask.domains(tenant, rest).await,
         ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
         ["v1", "tenants", tenant, "networks", rest @ ..] => ask.networks(tenant, rest).await,
         ["v1", "tenants", tenant, "users", rest @ ..] => ask.users(tenant, rest, query).await,

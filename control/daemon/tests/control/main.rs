@@ -7,6 +7,7 @@ mod access_reviews;
 mod administration;
 mod apply;
 mod audit;
+mod authority;
 mod client_document;
 mod clients;
 mod devices;

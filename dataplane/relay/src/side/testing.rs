@@ -145,6 +145,11 @@ pub(crate) fn kept(snapshot: Snapshot) -> ConfigHandle {
     keeper.handle().clone()
 }
 
+/// As a relay makes them.
+pub(crate) fn tls_configs() -> super::tls::TlsConfigs {
+    super::tls::TlsConfigs::new(crate::args::TlsPreset::default()).unwrap()
+}
+
 /// [`snapshot`] in force, without certificates.
 pub(crate) fn published() -> Published {
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
@@ -164,6 +169,7 @@ pub(crate) fn published() -> Published {
         limits: Arc::default(),
         networks: Arc::default(),
         countries: Arc::default(),
+        challenges: Arc::default(),
     }
 }
 

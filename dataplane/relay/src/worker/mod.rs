@@ -10,6 +10,7 @@ mod additions;
 mod authorise;
 mod bearer;
 mod bounds;
+mod challenge;
 pub(crate) mod check;
 mod client;
 mod conditional;

@@ -12,6 +12,7 @@ use postern_tunnel::Detail;
 use super::Worker;
 use super::authorise::{Stop, Subject, authorise};
 use super::bounds::check_head;
+use super::challenge;
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -188,6 +189,9 @@ async fn admitted(
     loop {
         // Anew after control was asked: what was in force before may have been taken back meanwhile.
         let published = worker.published();
+        if let Some(answer) = challenge::asked(&published, head, &session.opened_for) {
+            return Err(answer);
+        }
         let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
         let routed = route(&published.plan, head, &session.opened_for)?;
         transaction.app = Some(Arc::clone(&routed.app));

@@ -114,6 +114,7 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         limits: Default::default(),
         networks: Default::default(),
         countries: Arc::default(),
+        challenges: Arc::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a [`Reject`] is written: head and content.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,7 +40,7 @@ pub(super) enum Content {
     /// Why.
     Page,
     Json(String),
-    Text(&'static str),
+    Text(Cow<'static, str>),
     /// A page that leads on to this URL.
     Landing(String),
     Nothing,
