@@ -14,7 +14,7 @@ use postern_model::group_config::GroupConfig;
 use postern_model::ids::AppId;
 use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
 
-use super::absolute::{Absolute, moved};
+use super::absolute::{Absolute, default_port, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
@@ -105,14 +105,19 @@ impl Links {
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = best(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
+        let place = by_host(&self.inside, url.host).and_then(|places| best(places, url, own.backend.app.id));
+        let Some(place) = place else { return as_told_outwards(url, own) };
         let (tls, authority) = place.outside(own)?;
         place.translated(url, tls, authority)
     }
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = at_origin(by_host(&self.inside, url.host)?, url, own.backend.app.id)?;
-        let (tls, authority) = place.outside(own)?;
+        let place = by_host(&self.inside, url.host).and_then(|places| at_origin(places, url, own.backend.app.id));
+        let (tls, authority) = match place {
+            Some(place) => place.outside(own)?,
+            None if is_as_told(url, own) => (own.external.tls, own.external.authority.as_str()),
+            None => return None,
+        };
         Some([url.scheme_for(tls), authority].concat())
     }
 
@@ -165,6 +170,26 @@ impl Place {
 fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
     let Own { backend, .. } = own;
     [url.scheme_for(backend.internal.tls), backend.authority.as_str(), &*backend.internal.path, rest].concat()
+}
+
+/// Whether an application means itself by it that takes the scheme from `X-Forwarded-Proto` and everything else from `Host`, as
+/// many do: of the one it was told its users', of the other its own. Nothing is there, unless something else is published from there.
+fn is_as_told(url: &Absolute<'_>, own: Own<'_>) -> bool {
+    let Own { backend, external } = own;
+    let (tls, host) = (external.tls, backend.authority.host());
+    let port = backend.authority.port().unwrap_or(default_port(tls));
+    let may_be = external.translated && tls != backend.internal.tls && url.scheme.is_some() && url.is_at(tls, port);
+    may_be
+        && match url.host.parse::<Ipv6Addr>() {
+            Ok(address) => host.trim_matches(['[', ']']) == address.to_string(),
+            Err(_) => host.eq_ignore_ascii_case(url.host),
+        }
+}
+
+fn as_told_outwards(url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
+    let (from, to) = (&*own.backend.internal.path, &*own.backend.external.path);
+    let rest = moved(url.rest, from, to).filter(|_| is_as_told(url, own))?;
+    Some([url.scheme_for(own.external.tls), own.external.authority.as_str(), to, rest].concat())
 }
 
 /// Whose it is of those at its host.
