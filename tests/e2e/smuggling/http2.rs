@@ -183,7 +183,6 @@ fn content_that_is_not_as_long_as_it_says() {
         vec![("content-length", "5")],
         vec![("transfer-encoding", "chunked")],
         vec![("host", "evil.example")],
-        vec![(":path", "/smuggled")],
         vec![("x-a", "b\r\nX-Postern-User: eve")],
         vec![("X-Upper", "b")],
     ] {
@@ -208,6 +207,22 @@ fn connect_reaches_no_host() {
     let get = [scene.pseudo(&[]), vec![(":protocol", "websocket")]].concat();
     scene.refuses_http2("GET with a protocol", &get, &Rest::End);
     scene.serves("after all of them");
+}
+
+#[test]
+fn what_is_left_of_trailers_says_nothing_of_the_request() {
+    let scene = Scene::start();
+    let before = scene.recorder.requests().len();
+    let mut client = Frames::connect(&scene.client, &[]).unwrap();
+    client.frame(HEADERS, END_HEADERS, 1, &frames::request("POST", &scene.client.host, "/attack", &[])).unwrap();
+    client.frame(DATA, 0, 1, b"hello").unwrap();
+    let trailers = [(":path", "/smuggled"), ("x-sum", "1"), ("x-postern-user", "eve"), ("cookie", "a=b")];
+    let block: Vec<u8> = trailers.iter().flat_map(|(name, value)| frames::field(name, value)).collect();
+    client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block).unwrap();
+    assert_eq!(client.status(1).unwrap(), 200, "{}", scene.world.logs());
+    let [request] = &scene.saw("trailers", before, 1)[..] else { unreachable!("there is one") };
+    assert_eq!((request.line.as_str(), request.content.as_slice()), ("POST /attack HTTP/1.1", &b"hello"[..]));
+    assert_eq!(request.trailers, ["x-sum: 1"]);
 }
 
 #[test]
