@@ -220,7 +220,7 @@ fn what_is_left_of_trailers_says_nothing_of_the_request() {
     let block: Vec<u8> = trailers.iter().flat_map(|(name, value)| frames::field(name, value)).collect();
     client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block).unwrap();
     assert_eq!(client.status(1).unwrap(), 200, "{}", scene.world.logs());
-    let [request] = &scene.saw("trailers", before, 1)[..] else { unreachable!("there is one") };
+    let [request] = &scene.saw("trailers", before, 1)[..] else { panic!("there is one") };
     assert_eq!((request.line.as_str(), request.content.as_slice()), ("POST /attack HTTP/1.1", &b"hello"[..]));
     assert_eq!(request.trailers, ["x-sum: 1"]);
 }
