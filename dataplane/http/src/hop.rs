@@ -119,10 +119,12 @@ pub(crate) fn says_trailers(value: &[u8]) -> bool {
     list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// `name[/version]` of one protocol that is not HTTP itself: `h2c` would carry requests past every check.
+/// `name[/version]` of one protocol that is not HTTP itself, of whatever version: `h2c` would carry requests past every check, and
+/// so would the names that its drafts had (`h2c-14`).
 pub(crate) fn is_safe_protocol(value: &[u8]) -> bool {
     let name = value.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|http| name.eq_ignore_ascii_case(http));
+    let begins = |with: &&[u8]| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let is_http = [&b"h2"[..], b"http", b"spdy", b"tls"].iter().any(begins);
     !is_http && value.splitn(2, |&byte| byte == b'/').all(scan::is_token)
 }
 

@@ -69,6 +69,7 @@ fn an_upgrade_that_would_carry_requests_is_not_offered() {
         "Connection: Upgrade\r\nUpgrade: H2C\r\n",
         "Connection: Upgrade\r\nUpgrade: HTTP/2.0\r\n",
         "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c-14\r\n",
         "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
         "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
         "Upgrade: websocket\r\n",
