@@ -43,6 +43,7 @@ mod saml;
 mod scim;
 mod service_tokens;
 mod sign_in;
+mod smuggling;
 mod steering;
 mod streams;
 mod system_calls;

@@ -11,11 +11,12 @@ use postern_model::claims::who::{IDENTITY_NAMES, IDENTITY_PREFIXES, ORIGIN_NAMES
 use crate::field::FieldRef;
 use crate::head::Scheme;
 use crate::headers::Headers;
+use crate::hop;
 use crate::known::{Known, NameSet};
 
 /// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*`, `Client-Cert`,
 /// `Client-Cert-Chain` (RFC 9440 §4) and the `also` names (in lower case with `-`), each in every spelling that a backend may
-/// read as the same name (`x_forwarded_for`).
+/// read as the same name (`x_forwarded_for`); and such spellings of the framing fields (`Content_Length`).
 pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
     headers.retain(|field| !is_protected(field, also));
 }
@@ -28,7 +29,7 @@ pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
         return PROTECTED.has(known);
     }
     let name = field.name_bytes();
-    is_among(name, &ORIGIN_PREFIXES, &ORIGIN_NAMES) || is_among(name, &[], also)
+    is_among(name, &ORIGIN_PREFIXES, &ORIGIN_NAMES) || is_among(name, &[], also) || hop::is_framing_alike(field)
 }
 
 /// Removes what may tell an application who asks, by any convention between applications and the proxies they trust: for

@@ -7,13 +7,14 @@
 mod places;
 
 use std::iter;
+use std::net::Ipv6Addr;
 
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::group_config::GroupConfig;
 use postern_model::ids::AppId;
 use postern_model::settings::{INTERNAL_ALIASES, internal_aliases};
 
-use super::absolute::{Absolute, moved};
+use super::absolute::{Absolute, default_port, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
@@ -82,14 +83,17 @@ impl Links {
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let place = self.inside.best(url, own.backend.app.id)?;
+        let Some(place) = self.inside.best(url, own.backend.app.id) else { return as_told_outwards(url, own) };
         let (tls, authority) = outside(place.app, &place.there, own)?;
         place.translated(url, tls, authority)
     }
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let (app, there) = self.inside.at_origin(url, own.backend.app.id)?;
-        let (tls, authority) = outside(app, there, own)?;
+        let (tls, authority) = match self.inside.at_origin(url, own.backend.app.id) {
+            Some((app, there)) => outside(app, there, own)?,
+            None if is_as_told(url, own) => (own.external.tls, own.external.authority.as_str()),
+            None => return None,
+        };
         Some([url.scheme_for(tls), authority].concat())
     }
 
@@ -126,6 +130,26 @@ fn outside<'a>(app: AppId, there: &'a There, own: Own<'a>) -> Option<(bool, &'a 
 fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
     let Own { backend, .. } = own;
     [url.scheme_for(backend.internal.tls), backend.authority.as_str(), &*backend.internal.path, rest].concat()
+}
+
+/// Whether an application means itself by it that takes the scheme from `X-Forwarded-Proto` and everything else from `Host`, as
+/// many do: of the one it was told its users', of the other its own. Nothing is there, unless something else is published from there.
+fn is_as_told(url: &Absolute<'_>, own: Own<'_>) -> bool {
+    let Own { backend, external } = own;
+    let (tls, host) = (external.tls, backend.authority.host());
+    let port = backend.authority.port().unwrap_or(default_port(tls));
+    let may_be = external.translated && tls != backend.internal.tls && url.scheme.is_some() && url.is_at(tls, port);
+    may_be
+        && match url.host.parse::<Ipv6Addr>() {
+            Ok(address) => host.trim_matches(['[', ']']) == address.to_string(),
+            Err(_) => host.eq_ignore_ascii_case(url.host),
+        }
+}
+
+fn as_told_outwards(url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
+    let (from, to) = (&*own.backend.internal.path, &*own.backend.external.path);
+    let rest = moved(url.rest, from, to).filter(|_| is_as_told(url, own))?;
+    Some([url.scheme_for(own.external.tls), own.external.authority.as_str(), to, rest].concat())
 }
 
 #[cfg(test)]
