@@ -1,14 +1,38 @@
-//! A person's browser and an application that lives on WebSockets: JupyterLab in Chromium, through the whole chain.
-//! `cargo xtask test` as root or in CI installs both and runs this among all tests, `cargo xtask browser` alone.
+//! A person's browser and real applications, through the whole chain: JupyterLab, which lives on WebSockets, here; a wiki and a
+//! desktop in the modules. `cargo xtask test` as root or in CI installs all of it and runs this among all tests, `cargo xtask
+//! browser` alone. `POSTERN_SCREENSHOTS=FOLDER` keeps what was seen.
+
+mod desktop;
+mod wiki;
 
 use std::time::Duration;
 
 use postern_tests::browser::{self, Browser};
 use postern_tests::jupyter::{self, Jupyter};
 use postern_tests::pass_over;
-use postern_tests::world::World;
+use postern_tests::world::{World, write_secret};
 
 const PATIENCE: Duration = Duration::from_secs(90);
+/// What users sign in with at Postern.
+const ACCOUNT: &str = "correct horse battery";
+
+/// Somebody who can sign in.
+struct User {
+    login: &'static str,
+    name: &'static str,
+}
+
+fn world_with(users: &[User]) -> World {
+    let mut world = World::usual().unwrap();
+    world.start_identity().unwrap();
+    let file = world.path("password");
+    write_secret(&file, &format!("{ACCOUNT}\n")).unwrap();
+    let file = file.display().to_string();
+    for User { login, name } in users {
+        world.cli(&["user", "create", login, "--display-name", name, "--password-file", &file]).unwrap();
+    }
+    world
+}
 
 /// Runs a notebook's cell; gives what the browser did on the network.
 fn run_a_notebook(world: &World, host: &str, more: &[&str], protocol: &str) -> String {

@@ -1,7 +1,7 @@
 //! Certificates that operators give: what is taken and what is refused, successors under load, ends that are told, responses that
 //! are stapled, and versions of TLS.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -60,6 +60,14 @@ impl Scene {
 
     fn bundle(&self, name: &str, leaf: &Certificate) -> PathBuf {
         self.pki.bundle(name, &[&leaf.certificate, &self.pki.intermediate()]).unwrap()
+    }
+
+    /// Whether a responder answers: to a whole question, for one that is not ended keeps openssl's busy for good.
+    fn responds(&self, leaf: &Certificate, at: SocketAddr) -> bool {
+        let (issuer, url) = (self.pki.intermediate(), format!("http://{at}/"));
+        let mut command = Command::new("openssl");
+        command.args(["ocsp", "-noverify", "-issuer", text(&issuer), "-cert", text(&leaf.certificate), "-url", &url]);
+        command.output().unwrap().status.success()
     }
 
     /// The certificate's id.
@@ -216,18 +224,11 @@ fn what_ends_soon_is_told() {
 
 #[test]
 fn ocsp_responses_are_stapled() {
-    let scene = Scene::new(Options::default());
+    let scene = Scene::new(Options { control: vec!["--ocsp-private".to_owned()], ..Options::default() });
     let responder = free_address(Ipv4Addr::LOCALHOST).unwrap();
     let asked = scene.pki.leaf("asked", HOST, 20, Some(&format!("http://{responder}/"))).unwrap();
     let running = scene.pki.respond(&asked, responder.port()).unwrap();
-    // With a whole question: one that is not ended keeps this responder busy for good.
-    let answers = || {
-        let (issuer, url) = (scene.pki.intermediate(), format!("http://{responder}/"));
-        let mut command = Command::new("openssl");
-        command.args(["ocsp", "-noverify", "-issuer", text(&issuer), "-cert", text(&asked.certificate), "-url", &url]);
-        command.output().unwrap().status.success()
-    };
-    assert!(within(START_TIMEOUT, answers), "openssl's responder answers");
+    assert!(within(START_TIMEOUT, || scene.responds(&asked, responder)), "openssl's responder answers");
     let chain = scene.bundle("asked-chain.pem", &asked);
     let id = scene.added(&["--cert", text(&chain), "--key", text(&asked.key)]);
     assert!(scene.publish(HOST, &[]).status.success());
@@ -252,6 +253,38 @@ fn ocsp_responses_are_stapled() {
     let files = ["cert", "add", "--cert", text(&chain), "--key", text(&other.key), "--ocsp", text(&response)];
     let output = scene.world.cli_output(&files).unwrap();
     assert!(said(&output).contains("it says nothing of this certificate"), "{}", said(&output));
+}
+
+#[test]
+fn a_revoked_certificate_is_to_be_replaced_and_nothing_is_stapled() {
+    let scene = Scene::new(Options { control: vec!["--ocsp-private".to_owned()], connectors: 0, ..Options::default() });
+    let responder = free_address(Ipv4Addr::LOCALHOST).unwrap();
+    let leaf = scene.pki.leaf("revoked", HOST, 60, Some(&format!("http://{responder}/"))).unwrap();
+    let _running = scene.pki.respond_revoked(&leaf, responder.port()).unwrap();
+    assert!(within(START_TIMEOUT, || scene.responds(&leaf, responder)), "openssl's responder answers");
+    let chain = scene.bundle("revoked-chain.pem", &leaf);
+    let id = scene.added(&["--cert", text(&chain), "--key", text(&leaf.key)]);
+    let warning = format!("certificate {id} for {HOST} is revoked by its authority: replace it");
+    let is_told = || scene.world.json(&["status"]).unwrap().to_string().contains(&warning);
+    assert!(within(Duration::from_secs(30), is_told), "{}", scene.world.logs());
+    let shown = scene.world.json(&["cert", "show", &id]).unwrap();
+    assert!(shown["revoked_unix"].as_u64().is_some() && shown.get("ocsp_until_unix").is_none(), "{shown}");
+    // Its successor is another certificate.
+    let next = scene.pki.leaf("next", HOST, 60, None).unwrap();
+    let chain = scene.bundle("next-chain.pem", &next);
+    scene.world.cli(&["cert", "replace", &id, "--cert", text(&chain), "--key", text(&next.key)]).unwrap();
+    assert!(!is_told());
+}
+
+#[test]
+fn responders_inside_are_not_asked_unless_that_is_allowed() {
+    let mut scene = Scene::new(Options { connectors: 0, ..Options::default() });
+    let responder = free_address(Ipv4Addr::LOCALHOST).unwrap();
+    let leaf = scene.pki.leaf("leaf", HOST, 60, Some(&format!("http://{responder}/"))).unwrap();
+    let chain = scene.bundle("chain.pem", &leaf);
+    scene.added(&["--cert", text(&chain), "--key", text(&leaf.key)]);
+    let refused = "it has no public address: where that is right, start control with --ocsp-private";
+    assert!(scene.world.control().logs_within(START_TIMEOUT, refused), "{}", scene.world.logs());
 }
 
 #[test]

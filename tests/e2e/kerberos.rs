@@ -13,7 +13,7 @@ use postern_tests::kerberos::{APP, Apache, CONNECTOR, ENTERPRISE_NAME, Kdc, Kind
 use postern_tests::person::Person;
 use postern_tests::process::Process;
 use postern_tests::world::{Options, START_TIMEOUT, World, write_secret};
-use postern_tests::{pass_over, programs, samba};
+use postern_tests::{pass_over, programs, samba, within};
 
 const ALICE: &str = "alice@corp.example";
 const PASSWORD: &str = "correct horse battery";
@@ -345,6 +345,8 @@ fn single_sign_on_needs_users_that_are_known() {
     assert!(answer.text().contains("sso-needs-user"), "{}", answer.text());
     // Both at once contradict each other; the switch alone turns single sign-on off, and says so.
     let set = |more: &[&str]| world.cli_output(&[&["app", "set", "app"], more].concat()).unwrap();
+    let is_told = || words(&set(&sso), true).contains("none that is online has a keytab");
+    assert!(within(START_TIMEOUT, is_told), "{}", world.logs());
     let said = words(&set(&["--preauth", "passthrough", "--set", "sso=kerberos"]), false);
     assert!(said.contains("needs --preauth oidc"), "{said}");
     let said = words(&set(&["--preauth", "passthrough"]), true);

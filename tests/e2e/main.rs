@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly")]
 
+mod acme;
 mod answers;
 mod app_check;
 mod backpressure;
@@ -16,6 +17,7 @@ mod differential;
 mod directory;
 mod directory_sync;
 mod doctor;
+mod domains;
 mod enrolment;
 mod external_providers;
 mod failover;
@@ -44,11 +46,13 @@ mod saml;
 mod scim;
 mod service_tokens;
 mod sign_in;
+mod smuggling;
 mod steering;
 mod streams;
 mod system_calls;
 mod throttle;
 mod tls_backend;
+mod trace;
 mod translation;
 mod vault;
 mod watchdog;

@@ -165,6 +165,10 @@ fn who_signs_out_is_out_everywhere_and_who_is_not_assigned_is_told_so() {
     let mut bert = scene.person();
     let page = bert.sign_in(&url(&scene.wiki, "/bytes/3"), "bert", PASSWORD, false).unwrap();
     assert!(page.answer.status == 403 && page.answer.text().contains("not-assigned"), "{page:?}");
+    let log = scene.world.json(&["audit", "sign-ins", "list", "--user", "bert"]).unwrap();
+    let ended: Vec<_> = log["items"].as_array().unwrap().iter().map(|one| (&one["result"], &one["code"])).collect();
+    let newest_first = serde_json::json!([["failure", "not-assigned"], ["success", null]]);
+    assert_eq!(serde_json::json!(ended), newest_first, "{log}");
     scene.world.cli(&["assign", "--user", "bert", "wiki"]).unwrap();
     assert_eq!(opened(&mut bert, &url(&scene.wiki, "/bytes/3")).0, 200, "without signing in anew");
 }

@@ -15,6 +15,8 @@ use crate::process::Process;
 use crate::{within, world};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// As WebDriver writes it (§17.4.2).
+const ENTER: char = '\u{e007}';
 
 /// A browser with one page.
 pub struct Browser {
@@ -90,9 +92,30 @@ impl Browser {
 
     /// Presses an element, as a person does.
     pub fn click(&self, selector: &str) -> Result<()> {
+        self.command(&format!("element/{}/click", self.element(selector)?), &json!({})).map(drop)
+    }
+
+    /// Types into a field, key by key; into one for files, the path of one.
+    pub fn type_into(&self, selector: &str, text: &str) -> Result<()> {
+        self.command(&format!("element/{}/value", self.element(selector)?), &json!({ "text": text })).map(drop)
+    }
+
+    /// Types to whatever listens to the keyboard. A line's end is the Enter key.
+    pub fn press(&self, text: &str) -> Result<()> {
+        let key = |key: char| if key == '\n' { ENTER } else { key };
+        let strokes = text
+            .chars()
+            .map(key)
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()})));
+        let strokes: Vec<Value> = strokes.collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.command("actions", &json!({ "actions": [keyboard] })).map(drop)
+    }
+
+    fn element(&self, selector: &str) -> Result<String> {
         let found = self.command("element", &json!({"using": "css selector", "value": selector}))?;
         let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str);
-        self.command(&format!("element/{}/click", id.context("no element")?), &json!({})).map(drop)
+        Ok(id.context("no element")?.to_owned())
     }
 
     /// What a script returns; promises are waited for.

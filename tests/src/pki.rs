@@ -73,7 +73,7 @@ impl Pki {
 
     /// What the responder would say of this leaf, good for a day, in a file.
     pub fn ocsp_response(&self, leaf: &Certificate) -> Result<PathBuf> {
-        let index = self.index(leaf)?;
+        let index = self.index(leaf, false)?;
         let (request, response) =
             (leaf.certificate.with_extension("request"), leaf.certificate.with_extension("response"));
         let asked = ["-cert", text(&leaf.certificate)?, "-no_nonce", "-reqout", text(&request)?];
@@ -85,19 +85,28 @@ impl Pki {
 
     /// A responder that knows this leaf, at this port of every address.
     pub fn respond(&self, leaf: &Certificate, port: u16) -> Result<Responder> {
-        let index = self.index(leaf)?;
+        self.start_responder(&self.index(leaf, false)?, port)
+    }
+
+    /// The same, to which the leaf is revoked.
+    pub fn respond_revoked(&self, leaf: &Certificate, port: u16) -> Result<Responder> {
+        self.start_responder(&self.index(leaf, true)?, port)
+    }
+
+    fn start_responder(&self, index: &Path, port: u16) -> Result<Responder> {
         let mut command = self.command();
-        command.args(["ocsp", "-index", text(&index)?]).args(RESPONDER).args(["-port", &port.to_string()]);
+        command.args(["ocsp", "-index", text(index)?]).args(RESPONDER).args(["-port", &port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Responder(command.spawn().context("openssl ocsp")?))
     }
 
     /// What openssl's responder knows a certificate by.
-    fn index(&self, leaf: &Certificate) -> Result<PathBuf> {
+    fn index(&self, leaf: &Certificate, is_revoked: bool) -> Result<PathBuf> {
         let said = self.openssl(&[&["x509", "-noout", "-serial", "-in", text(&leaf.certificate)?]])?;
         let serial = said.trim().strip_prefix("serial=").context("openssl says no serial number")?;
         let path = leaf.certificate.with_extension("index");
-        std::fs::write(&path, format!("V\t350101000000Z\t\t{serial}\tunknown\t/CN=leaf\n"))?;
+        let status = if is_revoked { "R\t350101000000Z\t250101000000Z,keyCompromise" } else { "V\t350101000000Z\t" };
+        std::fs::write(&path, format!("{status}\t{serial}\tunknown\t/CN=leaf\n"))?;
         Ok(path)
     }
 

@@ -62,6 +62,11 @@ impl Played {
     pub fn next(&self) -> Result<Taken> {
         self.arrived.recv_timeout(PATIENCE).context("no request arrived")
     }
+
+    /// Whether no request arrives for so long.
+    pub fn is_quiet(&self, limit: Duration) -> bool {
+        self.arrived.recv_timeout(limit).is_err()
+    }
 }
 
 /// Reads until there is a request for the test.

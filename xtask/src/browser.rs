@@ -1,4 +1,5 @@
-//! A real browser and JupyterLab, and the test that uses both through the whole chain.
+//! A real browser and real applications (JupyterLab, a wiki in PHP, a desktop in the browser), and the tests that use them through
+//! the whole chain.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,18 +18,24 @@ const PACKAGES: &[Package] = &[
     Package { needs: Needs::Program("chromium"), debian: "chromium" },
     Package { needs: Needs::Program("chromedriver"), debian: "chromium-driver" },
     Package { needs: Needs::Program("virtualenv"), debian: "virtualenv" },
+    Package { needs: Needs::Program("php"), debian: "php-cli" },
+    Package { needs: Needs::File("/usr/share/dokuwiki/doku.php"), debian: "dokuwiki" },
+    Package { needs: Needs::File("/usr/share/novnc/vnc_lite.html"), debian: "novnc" },
+    Package { needs: Needs::File("/usr/bin/websockify"), debian: "websockify" },
+    Package { needs: Needs::File("/usr/bin/Xtigervnc"), debian: "tigervnc-standalone-server" },
+    Package { needs: Needs::File("/usr/bin/xterm"), debian: "xterm" },
 ];
 
-/// `cargo xtask browser`: this test alone.
+/// `cargo xtask browser`: these tests alone.
 pub(crate) fn run() -> Result<()> {
     shell::step("system packages", || packages::ensure(&[packages::BUILD, packages::TEST]))?;
-    shell::step("Chromium and JupyterLab", prepare)?;
+    shell::step("Chromium, JupyterLab and other applications", prepare)?;
     let mut test = shell::cargo();
     test.args(["test", "--locked", "--package", "postern-tests", "--test", "e2e", "--", "browser::", "--nocapture"]);
     shell::run(with_jupyter(&mut test))
 }
 
-/// Installs both where they are missing: Chromium as a system package, JupyterLab in an environment of its own.
+/// Installs what is missing: system packages, and JupyterLab in an environment of its own.
 pub(crate) fn prepare() -> Result<()> {
     packages::ensure(&[PACKAGES])?;
     let environment = environment();

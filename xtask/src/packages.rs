@@ -53,6 +53,8 @@ pub(crate) const TEST: &[Package] = &[
     program("ps", "procps"),
     // Without the service that the other package would start.
     program("tinyproxy", "tinyproxy-bin"),
+    program("pebble", "pebble"),
+    program("dnsmasq", "dnsmasq-base"),
 ];
 
 /// To count what requests cost.

@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(tests.args(["test", "--quiet", "--workspace", "--locked", "--no-run"]))
     })?;
     shell::step("build the HTTP/2 conformance suite", conformance)?;
-    shell::step("Chromium and JupyterLab", a_browser)?;
+    shell::step("Chromium, JupyterLab and other applications", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
     shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
@@ -61,7 +61,7 @@ pub(crate) fn without_io_uring() -> Result<()> {
     shell::step("system packages", system_packages)?;
     shell::step("KDCs, and the programs with Kerberos", kdcs)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
-    shell::step("Chromium and JupyterLab", a_browser)?;
+    shell::step("Chromium, JupyterLab and other applications", a_browser)?;
     shell::step("an OpenID provider", a_provider)?;
     shell::step("a checker of SCIM", a_scim_checker)?;
     shell::step("a SAML service provider, and xmlsec1", saml_peers)?;
@@ -94,7 +94,7 @@ fn system_packages() -> Result<()> {
     wanted(packages::ensure(&[packages::BUILD, packages::TEST]), shell::is_ci() || shell::is_root())
 }
 
-/// One test needs them. A system may have no package of Chromium.
+/// Some tests need them. A system may have no package of Chromium.
 fn a_browser() -> Result<()> {
     wanted(browser::prepare(), shell::is_ci())
 }

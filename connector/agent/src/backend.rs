@@ -10,20 +10,20 @@ use postern_http::Authority;
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::config::Preauth;
 use postern_model::group_config::{BackendApp, GroupConfig};
+use postern_model::handshake::{Anybody, HandshakeVerifier};
 use postern_model::ids::{AppId, GroupId};
 use postern_model::settings::{AppSettings, BackendHttp, BackendProxy, Segment, TranslationSettings};
 use postern_translate::Kinds;
 use rustls::client::{ResolvesClientCert, Resumption};
-use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::crypto::aws_lc_rs as provider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName};
 
 use crate::client_certificate::{self, ClientCertificate};
 use crate::content;
 use crate::embed::is_built_in;
 use crate::farm::Farm;
-use crate::handshake::{HandshakeVerifier, Judge};
 use crate::sso::Method;
 use crate::translate::links::Links;
 use crate::vault::Credentials;
@@ -272,23 +272,6 @@ pub(crate) fn system_roots() -> Arc<RootCertStore> {
         }
         Arc::new(roots)
     }))
-}
-
-/// For `backend_tls_verify=false`: any certificate, though the handshake's signature must be its owner's.
-#[derive(Debug)]
-struct Anybody;
-
-impl Judge for Anybody {
-    fn judge(
-        &self,
-        _provider: &Arc<CryptoProvider>,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _now: UnixTime,
-    ) -> Result<(), rustls::Error> {
-        Ok(())
-    }
 }
 
 /// ALPN's names.

@@ -25,7 +25,6 @@ mod enrol;
 mod exchange;
 mod failure;
 mod farm;
-mod handshake;
 mod happy_eyeballs;
 mod http2;
 mod identity;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_io::TlsFailure;
+use postern_model::handshake::{HandshakeVerifier, Judge};
 use postern_service::failure::Failure;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -15,7 +16,6 @@ use rustls::{CertificateError, CipherSuite, ClientConfig, OtherError, RootCertSt
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::args::RelayAddress;
-use crate::handshake::{HandshakeVerifier, Judge};
 
 /// ALPN of tunnels.
 pub(crate) const TUNNEL_ALPN: &[u8] = b"postern-tunnel/1";

@@ -78,7 +78,8 @@ impl Tunnel {
     /// A tunnel on an established stream.
     pub(crate) fn new(worker: Rc<Worker>, id: TunnelId, stream: Stream) -> Rc<Self> {
         let identity = Identity::Connector { connector: worker.shared.connector() };
-        let hello = Hello { identity, software: String::from(SOFTWARE) };
+        let has_keytab = worker.shared.sign_on.is_some();
+        let hello = Hello { identity, software: String::from(SOFTWARE), has_keytab };
         let connection = Connection::new(&hello, Limits::default(), now().since_origin());
         Rc::new(Self {
             worker,

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-/// Maps the URLs at `places` of `value`; `None` if none changes.
+use crate::limits::GROWTH_BYTES_MAX;
+
+/// Maps the URLs at `places` of `value`; `None` if none changes, or it would grow too much.
 fn replaced(
     value: &str,
     places: impl Iterator<Item = Range<usize>>,
@@ -15,6 +17,9 @@ fn replaced(
             out.push_str(value.get(copied..place.start)?);
             out.push_str(&url);
             copied = place.end;
+            if out.len() > copied + GROWTH_BYTES_MAX {
+                return None;
+            }
         }
     }
     if copied == 0 && out.is_empty() {
@@ -124,6 +129,17 @@ mod tests {
         for (value, expected) in lists {
             assert_eq!(list(value, to_external).as_deref(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn what_would_grow_too_much_stays() {
+        let long = |url: &str| (url == "/a").then(|| "https://out/".repeat(100));
+        let few = "/a ".repeat(50);
+        assert!(list(&few, long).is_some_and(|out| out.len() > 50_000));
+        assert_eq!(list(&"/a ".repeat(100_000), long), None);
+        assert_eq!(srcset(&"/a,".repeat(100_000).replace(',', " 1x,"), long), None);
+        // What is large and has one URL is not what is meant.
+        assert!(list(&format!("/a {}", "b".repeat(1 << 20)), long).is_some());
     }
 
     #[test]

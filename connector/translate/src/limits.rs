@@ -1,7 +1,8 @@
 //! Every bound of body translation, with its arithmetic.
 //!
 //! One body in translation holds at most: the parser's memory ([`HTML_BYTES_MAX`], 2 MiB, reached by an attribute of that size or
-//! by some ten thousand tags that are never closed; a usual page takes some KiB), a URL in a style sheet or a string
+//! by some ten thousand tags that are never closed; a usual page takes some KiB), an attribute's translation, which is that of the
+//! attribute and [`GROWTH_BYTES_MAX`] at most, a URL in a style sheet or a string
 //! ([`URL_BYTES_MAX`]), and a piece of decoded and of translated text ([`DECODED_BYTES`] each, the latter times what URLs grow).
 //! A coded one also its codings' states: gzip and deflate 32 KiB and 300 KiB; zstd at most 8 MiB (RFC 9659) and 1 MiB; brotli at
 //! most 16 MiB, its largest window, of which it takes what the body fills, and 2 MiB. So a plain or gzip body costs less than
@@ -11,6 +12,11 @@
 pub const DECODED_BYTES: usize = 32 << 10;
 /// What the HTML parser may hold; a page that takes more passes as it is from there on.
 pub const HTML_BYTES_MAX: usize = 2 << 20;
+/// So much an attribute with several URLs, or with a style, may grow; one that would grow more passes as it is: two bytes, as of
+/// `/a`, can become a kilobyte.
+pub const GROWTH_BYTES_MAX: usize = 64 << 10;
+/// The host of `<base>`, with its scheme and port.
+pub(crate) const BASE_BYTES_MAX: usize = 300;
 /// A URL in a style sheet or a string; a longer one passes as it is.
 pub const URL_BYTES_MAX: usize = 16 << 10;
 /// The zstd window, as its base-2 logarithm: 8 MiB (RFC 9659 §3).

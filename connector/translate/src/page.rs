@@ -10,6 +10,7 @@ use crate::charset::{Charset, parameter};
 use crate::content::{Kinds, Type};
 use crate::css::Css;
 use crate::html::{raw, text};
+use crate::limits::{BASE_BYTES_MAX, GROWTH_BYTES_MAX};
 use crate::references::resolved;
 use crate::strings::{Quotes, Strings};
 
@@ -19,7 +20,7 @@ pub(crate) struct Page {
     kinds: Kinds,
     /// `None` until something tells.
     charset: Option<Charset>,
-    /// `SCHEME://HOST` of `<base>`, if that leads somewhere else.
+    /// `SCHEME://HOST` or `//HOST` of `<base>`, if that leads somewhere else.
     base: Option<String>,
     based: bool,
     style: Option<Css>,
@@ -96,10 +97,18 @@ impl Page {
         self.based = true;
         let href = resolved(&href);
         let href = trimmed(&href);
-        if let Some((scheme, rest)) = href.split_once("://") {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            self.base = Some(format!("{scheme}://{host}"));
-        }
+        // Browsers take `\` for `/`.
+        let (scheme, rest) = match href.strip_prefix(['/', '\\']).and_then(|rest| rest.strip_prefix(['/', '\\'])) {
+            Some(rest) => (None, rest),
+            None => match href.split_once("://") {
+                Some((scheme, rest)) => (Some(scheme), rest),
+                None => return,
+            },
+        };
+        let host = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+        let base = scheme.map_or_else(|| format!("//{host}"), |scheme| format!("{scheme}://{host}"));
+        // One that is too long is no host, and leads nowhere.
+        self.base = Some(if base.len() > BASE_BYTES_MAX { String::from("//") } else { base });
     }
 
     /// `<meta>`: the charset, `refresh`, a policy, and what other sites show of the page.
@@ -224,7 +233,12 @@ impl Page {
         }
         let sheet = raw(value);
         let (mut css, mut out) = (Css::new(self.charset.and_then(Charset::wide)), Vec::new());
-        css.push(&sheet, &|url: &str| self.outwards(url), &mut out);
+        for piece in sheet.chunks(STYLE_PIECE_BYTES) {
+            css.push(piece, &|url: &str| self.outwards(url), &mut out);
+            if out.len() > sheet.len() + GROWTH_BYTES_MAX {
+                return None;
+            }
+        }
         css.finish(&mut out);
         (out != *sheet).then(|| text(&out).into_owned())
     }
@@ -258,6 +272,9 @@ impl Page {
         self.charset == Some(Charset::Unfit)
     }
 }
+
+/// What of an element's style is looked at in one step, after which its translation's length is.
+const STYLE_PIECE_BYTES: usize = 1 << 10;
 
 /// White space around a URL is none of it.
 fn trimmed(url: &str) -> &str {

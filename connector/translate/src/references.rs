@@ -1,9 +1,10 @@
 //! Character references in attributes' values (`&#47;`, `&quot;`), as far as URLs need them. An ampersand stays as it is
-//! written: taking one out or putting one in is all that could change what the rest of a value means.
+//! written: taking one out or putting one in is all that could change what the rest of a value means. So does `<`, which no
+//! attribute of XHTML may hold.
 
 use std::borrow::Cow;
 
-/// `value` with every reference to an ASCII character but `&` replaced by that character.
+/// `value` with every reference to an ASCII character but `&` and `<` replaced by that character.
 ///
 /// The result is written between double quotes by something that escapes those, and nothing else.
 pub(crate) fn resolved(value: &str) -> Cow<'_, str> {
@@ -42,7 +43,7 @@ fn reference(text: &str) -> Option<(char, usize)> {
         Some(number) => numeric(number).map(|(resolved, bytes)| (resolved, bytes + 2))?,
         None => NAMED.iter().find(|(name, _)| body.starts_with(name)).map(|(name, to)| (*to, name.len() + 1))?,
     };
-    (resolved != '&').then_some((resolved, bytes))
+    (!matches!(resolved, '&' | '<')).then_some((resolved, bytes))
 }
 
 fn numeric(text: &str) -> Option<(char, usize)> {
@@ -77,7 +78,6 @@ const NAMED: &[(&str, char)] = &[
     ("quot;", '"'),
     ("QUOT;", '"'),
     ("apos;", '\''),
-    ("lt;", '<'),
     ("gt;", '>'),
 ];
 

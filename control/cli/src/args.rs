@@ -6,6 +6,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod authority;
 mod certificate;
 mod client;
 mod connector;
@@ -25,6 +26,7 @@ mod relay;
 mod scim;
 mod terms;
 mod throttle;
+mod trace;
 mod vault;
 
 pub(crate) use access::{
@@ -38,6 +40,7 @@ pub(crate) use assign::{AssignArgs, AssignCommand, PrincipalArgs};
 pub(crate) use audit::{
     AuditCommand, AuditFilterArgs, ExportLogArgs, PageArgs, SignInFilterArgs, SignInsCommand, TimesArgs, VerifyArgs,
 };
+pub(crate) use authority::{AcmeCommand, AcmeSetArgs, DomainCommand};
 pub(crate) use certificate::{CertCommand, CertFilesArgs};
 pub(crate) use client::{ClientAddArgs, ClientCommand, ClientSetArgs};
 pub(crate) use connector::{ConnectorCommand, GroupCommand, TokenArgs};
@@ -66,6 +69,7 @@ pub(crate) use relay::RelayCommand;
 pub(crate) use scim::ScimCommand;
 pub(crate) use terms::{TermsCommand, TermsUpdateArgs};
 pub(crate) use throttle::{NetworkCommand, ThrottleCommand, ThrottleSetArgs};
+pub(crate) use trace::TraceArgs;
 pub(crate) use vault::{VaultCommand, VaultKeyCommand, VaultOwnerArgs, VaultSetArgs};
 
 use std::path::PathBuf;
@@ -185,6 +189,12 @@ pub(crate) enum Command {
     /// Certificates for external hosts
     #[command(subcommand)]
     Cert(CertCommand),
+    /// An account with an authority of certificates, by ACME: `cert request` orders with it
+    #[command(subcommand)]
+    Acme(AcmeCommand),
+    /// Domains of the tenant, shown to be its own by a record in the DNS
+    #[command(subcommand)]
+    Domain(DomainCommand),
     /// Limits of requests, concurrency and bytes
     #[command(subcommand)]
     Throttle(ThrottleCommand),
@@ -222,6 +232,8 @@ pub(crate) enum Command {
     Guard(GuardArgs),
     /// How long requests take, by stage: percentiles and a plot
     Histogram(HistogramArgs),
+    /// Record an application's requests for a while, for the developer tools of a browser
+    Trace(TraceArgs),
     /// The whole at a glance
     #[command(after_help = "Examples:
   postern status

@@ -27,6 +27,8 @@ const TENANT_DEFAULT: &str = "default";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Control waits 35 s for relays, and those for connectors.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(45);
+/// Control gives an authority of certificates 150 s, after the order before it.
+const AUTHORITY_TIMEOUT: Duration = Duration::from_secs(330);
 /// A hundred million records.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// The largest answer: 10,000 applications at about 1 KiB, with room to spare.
@@ -95,6 +97,16 @@ impl Client {
     /// As [`Client::post`] for what control asks others for.
     pub(crate) fn post_patiently<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.request_within(OTHERS_TIMEOUT, Method::POST, path, serde_json::to_vec(body)?.into())?.value()
+    }
+
+    /// As [`Client::post`] for what control asks an authority of certificates for.
+    pub(crate) fn post_at_length<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.request_within(AUTHORITY_TIMEOUT, Method::POST, path, serde_json::to_vec(body)?.into())?.value()
+    }
+
+    /// As [`Client::put`] for what control asks an authority of certificates for.
+    pub(crate) fn put_at_length<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.request_within(AUTHORITY_TIMEOUT, Method::PUT, path, serde_json::to_vec(body)?.into())?.value()
     }
 
     pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {

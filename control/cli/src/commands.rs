@@ -7,6 +7,7 @@ mod app;
 mod apply;
 mod assign;
 mod audit;
+mod authority;
 mod certificate;
 mod connector;
 mod device;
@@ -31,6 +32,7 @@ mod status;
 mod tenant;
 pub(crate) mod terms;
 mod throttle;
+mod trace;
 mod user;
 mod user_group;
 mod user_token;
@@ -74,6 +76,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Scim(command) => scim::run(&context, command).map(done),
         Command::DirectorySync(command) => directory_sync::run(&context, command).map(done),
         Command::Cert(command) => certificate::run(&context, command).map(done),
+        Command::Acme(command) => authority::run_acme(&context, command).map(done),
+        Command::Domain(command) => authority::run_domain(&context, command).map(done),
         Command::Throttle(command) => throttle::run(&context, command).map(done),
         Command::Network(command) => network::run(&context, command).map(done),
         Command::User(command) => user::run(&context, command).map(done),
@@ -83,6 +87,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Terms(command) => terms::run(&context, command).map(done),
         Command::Assign(args) => assign::run(&context, args).map(done),
         Command::Histogram(args) => histogram::run(&context, &args).map(done),
+        Command::Trace(args) => trace::run(&context, &args).map(done),
         Command::Explain(explain) => request::run(&context, &explain).map(done),
         Command::Apply(args) => apply::apply(&context, &args).map(done),
         Command::Diff(args) => apply::diff(&context, &args),
@@ -120,6 +125,8 @@ fn run_here(args: &Args, output: Output) -> Option<Result<ExitCode>> {
         | Command::Scim(_)
         | Command::DirectorySync(_)
         | Command::Cert(_)
+        | Command::Acme(_)
+        | Command::Domain(_)
         | Command::Throttle(_)
         | Command::Network(_)
         | Command::User(_)
@@ -129,6 +136,7 @@ fn run_here(args: &Args, output: Output) -> Option<Result<ExitCode>> {
         | Command::Policy(_)
         | Command::Terms(_)
         | Command::Histogram(_)
+        | Command::Trace(_)
         | Command::Explain(_)
         | Command::Apply(_)
         | Command::Diff(_)

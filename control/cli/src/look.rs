@@ -8,21 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postern_model::check::printable;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use postern_model::handshake::{HandshakeVerifier, Judge};
+pub(crate) use postern_service::timed::Timed;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore,
-    SignatureScheme, StreamOwned,
-};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{CertificateError, ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-
-/// A connection whose reads and writes end at a moment, however slowly the other side drips.
-#[derive(Debug)]
-pub(crate) struct Timed {
-    stream: TcpStream,
-    until: Instant,
-}
 
 /// Bytes both ways, on whichever thread.
 pub(crate) trait Wire: Read + Write + Send {}
@@ -82,7 +74,7 @@ pub(crate) fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<(S
     let mut failed = Vec::new();
     for address in addresses {
         match TcpStream::connect_timeout(address, each) {
-            Ok(stream) => return Ok((*address, Timed { stream, until })),
+            Ok(stream) => return Ok((*address, Timed::new(stream, until))),
             Err(error) => failed.push(format!("{address} ({error})")),
         }
     }
@@ -97,10 +89,10 @@ pub(crate) fn secure(
 ) -> Result<Secured, String> {
     let mut stream: Box<dyn Wire> = Box::new(stream);
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let anybody = Arc::new(Anybody { provider: Arc::clone(&provider), shown: Mutex::default() });
+    let noting = Arc::new(HandshakeVerifier { judge: Noting::default(), provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
-    let verifier: Arc<dyn ServerCertVerifier> = Arc::<Anybody>::clone(&anybody);
+    let verifier: Arc<dyn ServerCertVerifier> = Arc::<HandshakeVerifier<Noting>>::clone(&noting);
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
@@ -109,7 +101,7 @@ pub(crate) fn secure(
     while connection.is_handshaking() {
         connection.complete_io(&mut stream).map_err(|error| in_words(&error))?;
     }
-    let chain = std::mem::take(&mut *anybody.shown.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = std::mem::take(&mut *noting.judge.shown.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Secured { stream: StreamOwned::new(connection, stream), chain })
 }
 
@@ -232,72 +224,24 @@ impl Leaf {
     }
 }
 
-impl Timed {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-/// Takes every certificate and notes it; the handshake's signature must be its owner's.
-#[derive(Debug)]
-struct Anybody {
-    provider: Arc<CryptoProvider>,
+/// Takes every certificate and notes it.
+#[derive(Debug, Default)]
+struct Noting {
     shown: Mutex<Vec<CertificateDer<'static>>>,
 }
 
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
+impl Judge for Noting {
+    fn judge(
         &self,
+        _provider: &Arc<CryptoProvider>,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let chain = std::iter::once(leaf).chain(intermediates).map(|one| one.clone().into_owned());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = chain.collect();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }
 

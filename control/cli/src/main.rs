@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod commands;
 mod document;
+mod har;
 mod https;
 mod inventory;
 mod look;

@@ -23,6 +23,7 @@ use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::identity;
 use crate::kept_out;
+use crate::kerberos;
 use crate::links;
 use crate::policies;
 use crate::problem::{not_found_among, problem};
@@ -34,7 +35,7 @@ use crate::store::RequestChange;
 use crate::tenants::find_group;
 use crate::vault;
 use audited::{summary, target};
-use places::{Taken, check_conflict, check_room};
+use places::{Taken, check_conflict, check_domains, check_room};
 use refused::refused;
 use view::{Observed, view};
 
@@ -209,6 +210,7 @@ fn store(
     app.internal_url = planned.internal.to_string();
     check_identity(control, &app, &planned)?;
     icons::check(&control.snapshot(), &app)?;
+    check_domains(control, before.as_ref(), &planned)?;
     let staging = control.is_staging();
     if !staging {
         check_conflict(&control.snapshot(), &planned)?;
@@ -280,6 +282,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     warnings.extend(planned.warnings());
     warnings.extend(links::shared_alias(&snapshot, planned));
     warnings.extend(saml::warnings(app, planned));
+    warnings.extend(kerberos::keyless(control.fleet.borrow().keytabs(), &snapshot, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));
     warnings.extend(service_tokens::unasked(&snapshot, planned));

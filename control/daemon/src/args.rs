@@ -9,6 +9,7 @@ use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
 use crate::audit::RetentionArgs;
+use crate::certificates::ocsp::Reach;
 
 /// Keeps Postern's state, keys and audit log, and tells relays what to serve. Never on the path of a request.
 ///
@@ -39,12 +40,21 @@ pub struct Args {
     /// Autonomous systems of addresses, for policies and risk: such a database, read again likewise
     #[arg(long, value_name = "FILE")]
     pub geoip_asn: Option<PathBuf>,
+    /// Publish nothing but at domains that their tenant has verified by a record in the DNS: postern domain add
+    #[arg(long)]
+    pub verified_domains: bool,
+    /// Resolver that is asked for those records, over TCP; may be given several times [default: those of resolv.conf]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = crate::domains::dns::server)]
+    pub dns_server: Vec<SocketAddr>,
     /// User id that may administer, besides root and this process's own; may be given several times
     #[arg(long, value_name = "UID")]
     pub admin_uid: Vec<u32>,
     /// User id that relays on this host run as; may be given several times
     #[arg(long, value_name = "UID")]
     pub relay_uid: Vec<u32>,
+    /// Also ask OCSP responders in networks of one's own, where a certificate names one there
+    #[arg(long)]
+    pub ocsp_private: bool,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
 }
@@ -54,6 +64,11 @@ impl Args {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.admin_socket.clone().unwrap_or_else(|| self.state_dir.join(SOCKET_NAME))
+    }
+
+    /// Where OCSP responders may be.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.ocsp_private { Reach::Anywhere } else { Reach::Public }
     }
 
     /// The SQLite file.

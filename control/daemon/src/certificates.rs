@@ -2,6 +2,7 @@
 
 pub(crate) mod expiry;
 pub(crate) mod ocsp;
+mod ordered;
 mod places;
 
 use postern_model::admin::{AddCertificate, CertificateAdded, CertificateView, Changed, Problem};
@@ -12,6 +13,7 @@ use postern_model::plan::PlannedApp;
 use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
 
+use crate::acme;
 use crate::authority::WEB_RENEWAL_LEFT_S;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
@@ -19,6 +21,9 @@ use crate::limits::CERTIFICATES_MAX;
 use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
+use ordered::by_hand;
+
+pub(crate) use ordered::{Ordered, keep_ordered};
 
 pub(crate) use places::{drop_below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
 
@@ -48,6 +53,7 @@ pub(crate) fn add(
     let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
     let Chosen { id, warnings } = put_given(control, tenant.id, given, staple, &mut draft)?;
+    by_hand(&control.snapshot(), id, &mut draft);
     added(control, actor, id, warnings, draft)
 }
 
@@ -74,6 +80,7 @@ pub(crate) fn replace(
     let staple = given_staple(request, &given)?;
     let mut draft = Draft::default();
     let Chosen { id, warnings } = put(before.id, Some(before), given, staple, &mut draft);
+    by_hand(&snapshot, id, &mut draft);
     added(control, actor, id, warnings, draft)
 }
 
@@ -99,10 +106,10 @@ fn given_staple(request: &AddCertificate, given: &Given) -> Result<Option<Staple
 pub(crate) fn show(control: &Control, tenant: &Tenant, name: &str) -> Result<CertificateView, Problem> {
     let snapshot = control.snapshot();
     let id = find(&snapshot, tenant, name)?.id;
-    Ok(view(&snapshot, id))
+    Ok(whole_view(control, &snapshot, id))
 }
 
-fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Certificate, Problem> {
+pub(crate) fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a Certificate, Problem> {
     let own = snapshot.certificates.values().find(|c| c.id.tenant == tenant.id && c.id.to_string() == name);
     own.ok_or_else(|| not_found("certificate", name))
 }
@@ -111,7 +118,7 @@ fn find<'a>(snapshot: &'a Snapshot, tenant: &Tenant, name: &str) -> Result<&'a C
 pub(crate) fn list(control: &Control, tenant: &Tenant) -> Vec<CertificateView> {
     let snapshot = control.snapshot();
     let own = snapshot.certificates.keys().filter(|id| id.tenant == tenant.id);
-    own.map(|id| view(&snapshot, *id)).collect()
+    own.map(|id| whole_view(control, &snapshot, *id)).collect()
 }
 
 /// `cert remove`.
@@ -169,7 +176,9 @@ fn choose_for(
         (Some(chain), Some(key)) => {
             let given = Given::check(&chain, &key, now_unix())?;
             given.must_cover(host)?;
-            put_given(control, tenant, given, None, draft)
+            let chosen = put_given(control, tenant, given, None, draft)?;
+            by_hand(&control.snapshot(), chosen.id, draft);
+            Ok(chosen)
         }
         (None, None) => {
             let found = existing(&control.snapshot(), tenant, host, choice.current);
@@ -235,6 +244,13 @@ pub(crate) fn renew_due(control: &Control, now_unix: u64) -> usize {
     due.iter().filter(|certificate| renew(control, certificate).is_ok()).count()
 }
 
+/// With what control remembers of its renewal.
+fn whole_view(control: &Control, snapshot: &Snapshot, id: CertificateId) -> CertificateView {
+    let mut view = view(snapshot, id);
+    control.acme.complete(&mut view);
+    view
+}
+
 /// A certificate for people.
 pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
     let certificate = snapshot.certificates.get(&id);
@@ -256,6 +272,11 @@ pub(crate) fn view(snapshot: &Snapshot, id: CertificateId) -> CertificateView {
             .filter(|host| certificate.is_some_and(|c| covers(&c.hosts, host.as_str())))
             .cloned(),
         ocsp_until_unix: certificate.and_then(|c| c.staple.as_ref()).map(|staple| staple.until_unix),
+        revoked_unix: certificate.and_then(|c| c.revoked_unix),
+        renewal: snapshot
+            .acme_renewals
+            .get(&id)
+            .map(|renewal| acme::renew::view(renewal.challenge, not_before_unix, not_after_unix)),
     }
 }
 
@@ -274,9 +295,10 @@ fn existing(
     let fits = |c: &&Certificate| c.id.tenant == tenant && covers(&c.hosts, host);
     let current = current.and_then(|id| snapshot.certificates.get(&id)).filter(fits);
     let now = now_unix();
-    // One whose time is over is good for nothing new.
+    // One whose time is over, or that is revoked, is good for nothing new.
     let best = || {
-        let good = snapshot.certificates.values().filter(fits).filter(|c| c.not_after_unix > now);
+        let is_good = |c: &&Certificate| c.not_after_unix > now && c.revoked_unix.is_none();
+        let good = snapshot.certificates.values().filter(fits).filter(is_good);
         good.max_by_key(|c| (c.origin == CertificateOrigin::Given, c.not_after_unix))
     };
     current.or_else(best).map(|certificate| certificate.id)
@@ -308,11 +330,21 @@ fn put(
     staple: Option<Staple>,
     draft: &mut Draft,
 ) -> Chosen {
-    let Given { hosts, not_after_unix, chain_pem, key_pem, warnings } = given;
+    let Given { hosts, not_after_unix, chain_pem, key_pem, mut warnings } = given;
     let same = before.filter(|before| before.chain_pem == chain_pem && before.key_pem == key_pem);
+    let revoked_unix = same.and_then(|same| same.revoked_unix);
+    let is_late = |staple: &Staple| !ocsp::is_later(staple, revoked_unix);
+    if staple.as_ref().is_some_and(is_late) {
+        warnings.push(
+            "the OCSP response is older than the one that says that the certificate is revoked: it is not stapled"
+                .into(),
+        );
+    }
+    let staple = staple.filter(|staple| !is_late(staple));
+    let revoked_unix = revoked_unix.filter(|_| staple.is_none());
     let staple = staple.or_else(|| same.and_then(|same| same.staple.clone()));
     let origin = CertificateOrigin::Given;
-    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin, staple };
+    let certificate = Certificate { id, hosts, chain_pem, key_pem, not_after_unix, origin, staple, revoked_unix };
     if before != Some(&certificate) {
         let after = Some(summary(&certificate));
         draft.audit(audit("certificate.add", &certificate, before.map(summary), after));
@@ -350,6 +382,7 @@ fn issue(control: &Control, id: CertificateId, host: &str) -> Result<Certificate
         not_after_unix: issued.not_after_unix,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     })
 }
 

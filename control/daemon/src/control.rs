@@ -19,11 +19,13 @@ use postern_model::settings::is_sticky;
 use postern_model::{Change, Delta, Snapshot};
 use tokio::sync::watch;
 
+use crate::acme::Acme;
 pub(crate) use crate::actor::Actor;
 use crate::authority::Authority;
 use crate::clock::now_unix_ms;
 use crate::countries::Countries;
 use crate::directory_sync::Sources;
+use crate::domains::DomainSettings;
 pub(crate) use crate::draft::{Audit, Draft, Step};
 use crate::fleet::Fleet;
 use crate::limits::{LOG_BYTES_MAX, LOG_DELTAS_KEPT};
@@ -38,6 +40,7 @@ use crate::sign_in::SignIns;
 use crate::stage::Staged;
 use crate::store::{AuditEntry, Commit, Pin, Store, StoreError};
 use crate::systems::Systems;
+use crate::traces::Traces;
 use crate::vault::own::Changes;
 
 /// The whole of control's state, shared by all tasks of its one thread.
@@ -60,6 +63,9 @@ pub(crate) struct Control {
     pub(crate) scim: RefCell<scim::Throttle>,
     pub(crate) sources: RefCell<Sources>,
     pub(crate) own_passwords: RefCell<Changes>,
+    pub(crate) traces: RefCell<Traces>,
+    pub(crate) acme: Acme,
+    pub(crate) domains: DomainSettings,
     /// Where addresses are, if that is known.
     pub(crate) countries: Option<Countries>,
     /// Autonomous systems, where `--geoip-asn` names a database.
@@ -110,6 +116,9 @@ impl Control {
             scim: RefCell::default(),
             sources: RefCell::default(),
             own_passwords: RefCell::default(),
+            traces: RefCell::default(),
+            acme: Acme::default(),
+            domains: DomainSettings::default(),
             countries: None,
             systems: None,
             prepared: prepared::Kept::default(),

@@ -253,6 +253,11 @@ impl Fleet {
         self.reports().filter(|(_, status)| status.online).map(|(_, status)| status.id).collect()
     }
 
+    /// Connectors online, and whether each has a keytab where it said so.
+    pub(crate) fn keytabs(&self) -> impl Iterator<Item = (ConnectorId, Option<bool>)> {
+        self.reports().filter(|(_, status)| status.online).map(|(_, status)| (status.id, status.has_keytab))
+    }
+
     fn reports(&self) -> impl Iterator<Item = (RelayId, &ConnectorStatus)> {
         let linked = self.relays.iter().filter(|(_, link)| link.connected);
         let reports = linked.filter_map(|(id, link)| Some((*id, link.status.as_ref()?)));
@@ -312,6 +317,7 @@ mod tests {
             online: true,
             tunnels: 1,
             software: "x".into(),
+            has_keytab: None,
             since_unix_ms: 1,
             rtt_us: 5,
         };

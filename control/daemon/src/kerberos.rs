@@ -1,14 +1,17 @@
 //! Signing in by Kerberos tickets, as operators set it: whose, and where browsers are asked. Control sees no ticket and no key.
 
+use postern_model::Snapshot;
 use postern_model::admin::{Changed, Problem};
 use postern_model::config::Tenant;
-use postern_model::ids::{Name, TenantId};
+use postern_model::ids::{ConnectorId, Name, TenantId};
 use postern_model::negotiate::KerberosSignIn;
 use postern_model::network::NetworkKey;
+use postern_model::plan::PlannedApp;
 
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::{not_found_among, problem};
 use crate::store::{Kerberos, ProviderChange, StoreError};
+use crate::tenants::group_name;
 
 impl Control {
     /// Asks about signing in by Kerberos.
@@ -94,6 +97,27 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
     Ok(Changed { version, warnings: Vec::new() })
 }
 
+/// A word for those who set an application to single sign-on by Kerberos: none of the connectors that would sign its users on has a
+/// key for that. One that does not say, as older ones do not, may have one.
+/// `keytabs`: which connectors are online, and whether they have one.
+pub(crate) fn keyless(
+    keytabs: impl Iterator<Item = (ConnectorId, Option<bool>)>,
+    snapshot: &Snapshot,
+    app: &PlannedApp,
+) -> Option<String> {
+    let spn = app.settings.sso.kerberos()?;
+    let is_of_group = |id: &ConnectorId| snapshot.connectors.get(id).is_some_and(|known| known.group == app.group);
+    let mut keytabs = keytabs.filter(|(id, _)| is_of_group(id)).map(|(_, has_keytab)| has_keytab);
+    // Where none is online, that is said.
+    let is_keyless = keytabs.next()? == Some(false) && keytabs.all(|has_keytab| has_keytab == Some(false));
+    let (name, group) = (&app.name, group_name(snapshot, app.group));
+    is_keyless.then(|| {
+        format!(
+            "{name}: users get 502 until connectors of group {group} can sign them on to {spn}: none that is online has a keytab; start each with --keytab and --kerberos-principal"
+        )
+    })
+}
+
 /// Whether browsers of a network are asked for tickets.
 pub(crate) fn names_network(control: &Control, tenant: TenantId, network: &Name) -> Result<bool, Problem> {
     let settings = control.kerberos(|store| store.kerberos(tenant))?;
@@ -109,4 +133,47 @@ fn summary(settings: &KerberosSignIn) -> String {
 fn audit(action: &'static str, tenant: &Tenant) -> Audit {
     let target = format!("signing in by Kerberos in tenant {}", tenant.name);
     Audit { action, tenant: Some(tenant.id), target, before: None, after: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_model::config::{App, Connector, Preauth};
+    use postern_model::ids::{AppId, CertificateId, GroupId};
+
+    use super::*;
+
+    #[test]
+    fn a_group_without_a_keytab_is_told_who_sets_an_application_to_kerberos() {
+        let tenant = TenantId::DEFAULT;
+        let (group, other) = (GroupId::new(tenant, 1), GroupId::new(tenant, 2));
+        let id = |seq| ConnectorId::new(tenant, seq);
+        let connector = |seq, group| Connector { id: id(seq), group, key_sha256: String::new(), enrolled_unix_ms: 1 };
+        let all = [connector(1, group), connector(2, group), connector(3, other)];
+        let connectors = all.into_iter().map(|connector| (connector.id, connector)).collect();
+        let snapshot = Snapshot { connectors, ..Snapshot::default() };
+        let mut app = App {
+            id: AppId::new(tenant, 1),
+            name: "crm".parse().unwrap(),
+            group,
+            external_url: "https://crm.example.com/".into(),
+            internal_url: "https://crm.corp.internal/".into(),
+            preauth: Preauth::Oidc,
+            certificate: CertificateId::new(tenant, 1),
+            settings: [("sso", "kerberos"), ("sso_spn", "HTTP/crm.corp.internal@CORP.INTERNAL")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        let said = |app: &App, online: &[(u32, Option<bool>)]| {
+            let keytabs = online.iter().map(|(seq, has_keytab)| (id(*seq), *has_keytab));
+            keyless(keytabs, &snapshot, &PlannedApp::parse(app).unwrap())
+        };
+        let warning = said(&app, &[(1, Some(false)), (2, Some(false)), (3, Some(true))]).unwrap();
+        assert!(warning.starts_with("crm: users get 502 until connectors of group"), "{warning}");
+        assert!(warning.contains("--keytab") && warning.contains("HTTP/crm.corp.internal@CORP.INTERNAL"), "{warning}");
+        for online in [&[][..], &[(3, Some(false))], &[(1, Some(false)), (2, Some(true))], &[(1, None)]] {
+            assert_eq!(said(&app, online), None, "{online:?}");
+        }
+        app.settings.clear();
+        assert_eq!(said(&app, &[(1, Some(false))]), None);
+    }
 }

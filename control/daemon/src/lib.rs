@@ -6,6 +6,7 @@
 
 mod access_requests;
 mod access_reviews;
+mod acme;
 mod actor;
 mod admin;
 mod apply;
@@ -19,9 +20,11 @@ mod checks;
 mod clock;
 mod control;
 mod countries;
+mod der;
 mod devices;
 mod directory;
 mod directory_sync;
+mod domains;
 mod draft;
 mod enrol;
 mod factors;
@@ -53,6 +56,7 @@ mod service_tokens;
 mod sessions;
 mod shared_keys;
 mod sign_in;
+mod signed;
 mod single_sign_on;
 mod source;
 mod sso;
@@ -62,6 +66,7 @@ mod systems;
 mod tenants;
 mod terms;
 mod throttle;
+mod traces;
 mod user_groups;
 mod users;
 mod vault;
@@ -83,6 +88,7 @@ pub use args::Args;
 
 use admin::{Access, AdminSocket};
 use authority::Authority;
+use certificates::ocsp::Reach;
 use control::{Actor, Control};
 use store::{SqliteStore, Store, StoreError};
 
@@ -101,6 +107,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let mut control = open(args, &state)?;
     control.countries = args.geoip.as_deref().map(countries::Countries::open).transpose()?;
     control.systems = args.geoip_asn.as_deref().map(systems::Systems::open).transpose()?;
+    control.domains = domains::DomainSettings { required: args.verified_domains, servers: args.dns_server.clone() };
     let control = Rc::new(control);
     let socket = AdminSocket::bind(&args.socket(), Access::new(args.admin_uid.clone(), args.relay_uid.clone()))?;
     add_relays(&control, &args.relay)?;
@@ -111,7 +118,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
-    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone()));
+    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone(), args.reach()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
     }
@@ -175,7 +182,7 @@ fn announce(control: &Control, args: &Args) {
 }
 
 /// Renews issued certificates, removes old records and tells systemd's watchdog.
-async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
+async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Reach) {
     let records = async {
         let mut hourly = tokio::time::interval(HOUSEKEEPING);
         loop {
@@ -183,7 +190,9 @@ async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs) {
             audit::enforce(&control, &kept, clock::now_unix_ms()).await;
         }
     };
-    tokio::join!(records, renew(&control), certificates::expiry::watch(&control), certificates::ocsp::renew(&control));
+    let (ends, responses) = (certificates::expiry::watch(&control), certificates::ocsp::renew(&control, reach));
+    let (traced, ordered) = (traces::watch(&control), acme::renew::watch(&control));
+    tokio::join!(records, renew(&control), ends, responses, traced, ordered);
 }
 
 async fn renew(control: &Control) {

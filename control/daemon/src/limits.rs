@@ -112,6 +112,13 @@ pub(crate) const CONNECTORS_CHECKED_MAX: usize = 16;
 /// Questions that one relay has not answered yet; older ones are given up.
 pub(crate) const QUESTIONS_OPEN_MAX: usize = 128;
 
+/// Applications that are traced at a time: as many as one relay takes on (`TRACES_MAX` there).
+pub(crate) const TRACES_MAX: usize = 4;
+/// What all relays together hand over of a trace at once, about: 4 MB, and 8 as JSON.
+pub(crate) const TRACE_ANSWERS_BYTES: u64 = 4 << 20;
+/// How often is looked for traces that nobody asks for any more.
+pub(crate) const TRACES_LOOKED_AT: Duration = Duration::from_secs(5);
+
 /// Sign-ins in progress: at about 600 bytes each 6 MB, for service providers at up to 2 KB each 20 MB. Above that the source
 /// that has the most loses its oldest.
 pub(crate) const FLOWS_MAX: usize = 10_000;

@@ -115,6 +115,7 @@ fn metrics(control: &Control, process: &Process) -> String {
     }
     relays(&mut page, &status);
     certificates(&mut page, &control.snapshot());
+    orders(&mut page, control);
     if let Some(bytes) = control.store_bytes() {
         page.single("postern_control_store_bytes", Kind::Gauge, "Size of the store.", bytes);
     }
@@ -152,6 +153,19 @@ fn certificates(page: &mut Page, snapshot: &Snapshot) {
         let (id, host) = (certificate.id.to_string(), certificate.hosts.first().map_or("", String::as_str));
         ends.sample(&[("certificate", &id), ("host", host)], certificate.not_after_unix);
     }
+}
+
+/// Of certificates by ACME.
+fn orders(page: &mut Page, control: &Control) {
+    let renewed = control.snapshot().acme_renewals.len();
+    let figures = control.acme.figures();
+    let help = "Certificates that are renewed by ACME.";
+    page.single("postern_control_acme_certificates", Kind::Gauge, help, renewed);
+    let help = "Certificates whose last renewal by ACME failed.";
+    page.single("postern_control_acme_failing", Kind::Gauge, help, figures.failing);
+    let help = "Orders by ACME, by their outcome.";
+    let mut orders = page.family("postern_control_acme_orders_total", Kind::Counter, help);
+    orders.sample(&[("outcome", "issued")], figures.issued).sample(&[("outcome", "failed")], figures.failed);
 }
 
 const CERTIFICATES_SHOWN_MAX: usize = 1_000;

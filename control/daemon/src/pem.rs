@@ -2,6 +2,7 @@
 
 mod chain;
 pub(crate) mod facts;
+mod path;
 mod roots;
 
 use base64::Engine as _;
@@ -50,7 +51,7 @@ impl Given {
         if given.is_empty() {
             return Err(invalid("the certificate file holds no certificate".into()));
         }
-        let Chain { certificates, mut warnings } = Chain::order(given, &public_key(key_pem)?, is_root_known)?;
+        let Chain { certificates, mut warnings } = Chain::order(given, &public_key(key_pem)?, now_unix, is_root_known)?;
         certificates.iter().try_for_each(|certificate| check_strength(certificate, now_unix))?;
         let Some(leaf) = certificates.first() else {
             return Err(invalid("the certificate file holds no certificate".into()));

@@ -56,6 +56,7 @@ mod tests {
             include_str!("relays.rs"),
             include_str!("apply.rs"),
             include_str!("throttle.rs"),
+            include_str!("traces.rs"),
             include_str!("networks.rs"),
             include_str!("directory.rs"),
             include_str!("users.rs"),
@@ -104,6 +105,10 @@ mod tests {
             include_str!("devices/host.rs"),
             include_str!("devices/operate.rs"),
             include_str!("vault/own.rs"),
+            include_str!("acme.rs"),
+            include_str!("acme/account.rs"),
+            include_str!("acme/order.rs"),
+            include_str!("domains.rs"),
         ];
         for source in sources {
             for rest in source.split("problem(\"").skip(1) {

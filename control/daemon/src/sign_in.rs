@@ -285,7 +285,11 @@ fn shortened(user_agent: &str) -> String {
 fn done(control: &Control, at: &At<'_>, session: SessionId, browser: Option<BrowserGrant>) -> Step {
     let flow = at.flow;
     match &flow.goal {
-        Goal::App => {}
+        Goal::App => {
+            if let Err(refused) = entitled::note(control, at, session) {
+                return Step::Refused(refused);
+            }
+        }
         Goal::Account | Goal::Portal | Goal::Password => {
             return Step::Done(Done { location: flow.redirect_uri.clone(), browser, saml: None });
         }

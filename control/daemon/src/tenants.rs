@@ -12,6 +12,7 @@ use postern_model::ids::{GroupId, Name, TenantId};
 use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
 
+use crate::acme;
 use crate::apps;
 use crate::authority::devices::DeviceCa;
 use crate::clock::now_unix;
@@ -90,6 +91,7 @@ pub(crate) fn delete(control: &Control, actor: &Actor, tenant: &Tenant) -> Resul
     draft.directory(DirectoryChange::GroupsRemoved(tenant.id));
     draft.audit(audit("tenant.delete", tenant.id, format!("tenant {} ({})", tenant.name, tenant.id)));
     let version = control.commit(actor, draft)?;
+    acme::tenant_gone(control, tenant.id);
     let kept = DeviceCa::forget(&control.state_dir, tenant.id).err();
     let warnings = kept.map(|error| format!("the key of its authority for devices could not be removed: {error}"));
     Ok(Changed { version, warnings: warnings.into_iter().collect() })

@@ -66,6 +66,10 @@
 //! | `GET /v1/tenants/T/device-settings` · `PATCH` | – → [`crate::device::DeviceSettings`] · [`SetDeviceSettings`] → [`crate::device::DeviceSettings`] |
 //! | `GET /v1/tenants/T/device-authorities` · `POST` | – → `List<DeviceAuthorityView>` · [`AddDeviceAuthority`] → [`Changed`] |
 //! | `DELETE /v1/tenants/T/device-authorities/NAME` | – → [`Changed`] |
+//! | `POST /v1/tenants/T/certificates/order` · `POST …/certificates/K/renew` | [`RequestCertificate`] · – → [`CertificateAdded`], once the authority has issued it |
+//! | `GET /v1/tenants/T/acme` · `PUT` · `DELETE` | – → [`AcmeView`] · [`SetAcme`] → [`AcmeView`] · – → [`Changed`] |
+//! | `GET /v1/tenants/T/domains` · `POST` | – → `List<DomainView>` · [`AddDomain`] → [`DomainChanged`] |
+//! | `DELETE /v1/tenants/T/domains/D` · `POST …/domains/D/verify` | – → [`Changed`] · – → [`DomainChanged`] |
 //! | `GET /v1/relays` · `POST` | – → `List<RelayView>` · [`AddRelay`] → [`RelayView`] |
 //! | `GET /v1/relays/R` · `DELETE` | – → [`RelayView`] · – → [`Changed`] |
 //! | `GET /v1/status` | – → [`Status`] |
@@ -83,6 +87,7 @@
 mod access;
 mod access_request;
 mod access_review;
+mod acme;
 mod audit;
 mod certificate;
 mod client;
@@ -118,6 +123,7 @@ pub use access_request::{AccessDecided, AccessRequestView, DecideAccess, Decisio
 pub use access_review::{
     AccessReviewChanged, AccessReviewDetail, AccessReviewView, DecideReview, FinishReview, ReviewItemView, StartReview,
 };
+pub use acme::{AcmeView, AddDomain, DomainChanged, DomainView, RenewalView, RequestCertificate, SetAcme};
 pub use audit::{
     AUDIT_LIMIT_DEFAULT, AUDIT_LIMIT_MAX, AuditRecord, ExportLine, LogHeads, LogPage, PolicyApplied, SignInRecord,
     SignInResult, Verified,

@@ -26,6 +26,7 @@ mod pattern;
 mod rules;
 #[cfg(test)]
 mod tests;
+pub mod who;
 
 use std::str::FromStr;
 

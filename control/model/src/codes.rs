@@ -1,6 +1,7 @@
 //! The catalogue of error codes: every code that a person can meet, with its cause and its cure. The one place for them;
 //! `docs/errors.md`, `postern explain CODE`, answers to clients and the programs' own errors all come from here.
 
+mod authority;
 mod devices;
 mod directory_sync;
 mod http;
@@ -45,6 +46,7 @@ pub const CODES: &[&[Code]] = &[
     directory_sync::CODES,
     vault::CODES,
     devices::CODES,
+    authority::CODES,
 ];
 
 /// All codes in the order of the documentation.
@@ -82,7 +84,7 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "Answers to requests",
     "Signing in",
     "Malformed requests and answers",
@@ -93,6 +95,7 @@ const HEADINGS: [&str; 10] = [
     "Users and groups from an LDAP directory",
     "The password vault",
     "Devices",
+    "Domains, and certificates of an authority",
 ];
 
 const INTRODUCTION: &str = "# Error codes\n\n\

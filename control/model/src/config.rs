@@ -107,6 +107,9 @@ pub struct Certificate {
     /// What relays show beside it, if there is something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staple: Option<Staple>,
+    /// Since when its authority says that it is revoked (thisUpdate of the OCSP response), if it does. Nothing is stapled then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_unix: Option<u64>,
 }
 
 /// What the certificate's authority says of it, for relays to staple: an OCSP response (RFC 6960). Clients verify it.

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::acme::{AcmeChallenge, AcmeRenewal};
 use crate::assertion::AssertionKey;
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 use crate::device::DeviceAuthority;
 use crate::directory::{Assignment, Principal};
+use crate::domain::{Domain, DomainName};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
 use crate::ids::{AppId, CertificateId, ConnectorId, GroupId, Name, PolicyId, RelayId, ServiceTokenId, TenantId};
@@ -173,6 +175,32 @@ pub enum Change {
         /// Which.
         name: Name,
     },
+    /// What relays answer an authority that looks whose a host is. Optional, as the next five are: a relay that does not know it
+    /// answers as it does anybody, and the authority issues nothing.
+    AcmeChallengePut(AcmeChallenge),
+    /// The authority has looked.
+    AcmeChallengeRemoved {
+        /// Whose certificate it was for.
+        tenant: TenantId,
+        /// Which.
+        token: String,
+    },
+    /// A certificate is renewed by ACME. Control does that; it ends with the certificate.
+    AcmeRenewalPut(AcmeRenewal),
+    /// An operator looks after the certificate from now on.
+    AcmeRenewalRemoved {
+        /// Which.
+        certificate: CertificateId,
+    },
+    /// A domain was added, or verified. Control looks at it when something is published; it goes with its tenant.
+    DomainPut(Domain),
+    /// A domain is a tenant's no more.
+    DomainRemoved {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: DomainName,
+    },
     /// A change of a newer control that says itself that it may be skipped.
     Skipped {
         /// Its kind, for the log.
@@ -209,9 +237,16 @@ impl Change {
             Self::PolicyPut(policy) => Some(policy.tenant()),
             Self::PolicyRemoved { id } => Some(id.tenant),
             Self::DeviceAuthorityPut(authority) => Some(authority.tenant),
+            Self::AcmeChallengePut(challenge) => Some(challenge.tenant),
+            Self::AcmeRenewalPut(AcmeRenewal { certificate, .. }) | Self::AcmeRenewalRemoved { certificate } => {
+                Some(certificate.tenant)
+            }
+            Self::DomainPut(domain) => Some(domain.tenant),
             Self::LimitRemoved { tenant, .. }
             | Self::NetworkRemoved { tenant, .. }
-            | Self::DeviceAuthorityRemoved { tenant, .. } => Some(*tenant),
+            | Self::DeviceAuthorityRemoved { tenant, .. }
+            | Self::AcmeChallengeRemoved { tenant, .. }
+            | Self::DomainRemoved { tenant, .. } => Some(*tenant),
             Self::RelayPut(_)
             | Self::RelayRemoved { .. }
             | Self::IdentityPut(_)
@@ -241,6 +276,12 @@ impl Change {
                 | Self::CredentialRemoved { .. }
                 | Self::DeviceAuthorityPut(_)
                 | Self::DeviceAuthorityRemoved { .. }
+                | Self::AcmeChallengePut(_)
+                | Self::AcmeChallengeRemoved { .. }
+                | Self::AcmeRenewalPut(_)
+                | Self::AcmeRenewalRemoved { .. }
+                | Self::DomainPut(_)
+                | Self::DomainRemoved { .. }
                 | Self::Skipped { .. }
         )
     }
@@ -320,4 +361,10 @@ const KINDS: &[&str] = &[
     "credential_removed",
     "device_authority_put",
     "device_authority_removed",
+    "acme_challenge_put",
+    "acme_challenge_removed",
+    "acme_renewal_put",
+    "acme_renewal_removed",
+    "domain_put",
+    "domain_removed",
 ];

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps fails loudly"))]
 
 pub mod access_token;
+pub mod acme;
 pub mod admin;
 pub mod app_url;
 pub mod assertion;
@@ -19,10 +20,12 @@ pub mod device;
 pub mod directory;
 pub mod directory_sync;
 pub mod document;
+pub mod domain;
 pub mod enrol;
 pub mod external;
 pub mod frame;
 pub mod group_config;
+pub mod handshake;
 pub mod histogram;
 pub mod identity;
 pub mod ids;
@@ -47,6 +50,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod sso;
 pub mod terms;
+pub mod trace;
 pub mod vault;
 
 pub use delta::{Change, Delta};

@@ -316,6 +316,9 @@ pub struct ConnectorStatus {
     pub tunnels: u32,
     /// Program and version.
     pub software: String,
+    /// Whether it has a keytab to sign users on with, if it said so: older ones do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_keytab: Option<bool>,
     /// Since when it is online, or offline.
     pub since_unix_ms: u64,
     /// Last probe's round trip.

@@ -7,6 +7,7 @@ use crate::admin::AccessExplained;
 use crate::check::{CheckAsked, CheckOutcome};
 use crate::ids::{AppId, ConnectorId, Name, RequestId, TenantId};
 use crate::record::RequestRecord;
+use crate::trace::{TraceAsked, TraceTaken};
 
 /// A question to all linked relays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,13 @@ pub enum Question {
         /// At what.
         asked: CheckAsked,
     },
+    /// That an application's requests are recorded for a while, and what was.
+    Trace {
+        /// Whose application.
+        tenant: TenantId,
+        /// What is recorded.
+        asked: TraceAsked,
+    },
     /// A question of a newer minor version: answered with [`Answer::Unknown`].
     #[serde(other)]
     Unknown,
@@ -71,6 +79,11 @@ pub enum Answer {
     Check {
         /// What came of it.
         outcome: CheckOutcome,
+    },
+    /// To [`Question::Trace`].
+    Trace {
+        /// What was recorded since the question before.
+        taken: TraceTaken,
     },
     /// The relay does not know this kind of question.
     #[serde(other)]

@@ -21,7 +21,7 @@ use crate::config::Preauth;
 use crate::sso::{BACKEND_PLAINTEXT, SSO, SSO_FORM, SSO_LOGIN, SSO_REALM, SSO_SPN, SsoSettings, VAULT_BY};
 
 pub use answers::{
-    AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, Maintenance,
+    AnswerSettings, CookieSettings, Cors, CorsAllow, CorsRule, ErrorBrand, ErrorSupport, Hsts, MadeOnce, Maintenance,
     OWN_COOKIES, PreflightRefused, Robots, SameSite, take_answers,
 };
 pub use backends::{BALANCE_COOKIE_DEFAULT, BackendSettings, Balance, HealthCheck, farm_members, is_sticky};

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::acme::{AcmeChallenge, AcmeRenewal, CHALLENGES_MAX};
 use crate::assertion::{ASSERTION_KEYS_MAX, AssertionKey, AssertionSigner};
 use crate::config::{App, Certificate, Connector, Group, Relay, Tenant};
 pub use crate::delta::{Change, Delta};
 use crate::device::{DeviceAuthority, DeviceAuthorityKey};
 use crate::directory::{Assignment, AssignmentKey, Principal};
+use crate::domain::{Domain, DomainKey};
 use crate::group_config::SignedGroupConfig;
 use crate::identity::IdentityApp;
 use crate::ids::{
@@ -85,6 +87,15 @@ pub struct Snapshot {
     /// Whose certificates count for devices. Devices themselves are not here: relays have no need of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub device_authorities: BTreeMap<DeviceAuthorityKey, DeviceAuthority>,
+    /// What relays answer authorities that look whose a host is, by token.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acme_challenges: BTreeMap<String, AcmeChallenge>,
+    /// Certificates that control renews by ACME. Relays have no need of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acme_renewals: BTreeMap<CertificateId, AcmeRenewal>,
+    /// Domains of tenants. Relays have no need of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub domains: BTreeMap<DomainKey, Domain>,
 }
 
 /// Why a delta was refused. The snapshot is unchanged.
@@ -121,6 +132,14 @@ pub enum DeltaError {
         what: String,
         /// What it refers to.
         other: String,
+    },
+    /// It is no challenge that can be answered.
+    #[error("the challenge for {host} cannot be answered: {reason}")]
+    Challenge {
+        /// Whose it is.
+        host: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// The snapshot needs a newer relay.
     #[error("the state needs {0:?}, which this version does not know: upgrade")]
@@ -178,6 +197,9 @@ impl Snapshot {
             credentials: _,
             // A certificate of theirs lets nobody in by itself: control decides what it counts for, and then there are sessions.
             device_authorities: _,
+            acme_challenges: _,
+            acme_renewals: _,
+            domains: _,
         } = self;
         service_tokens.clear();
         // Without the keys no cookie opens, and nobody is sent to sign in.
@@ -209,21 +231,9 @@ impl Snapshot {
     fn store(&mut self, change: &Change) {
         match change {
             Change::TenantPut(tenant) => put(&mut self.tenants, tenant.id, tenant),
-            Change::TenantRemoved { id } => {
-                self.tenants.remove(id);
-                self.limits.retain(|key, _| key.tenant != *id);
-                self.networks.retain(|key, _| key.tenant != *id);
-                self.service_tokens.retain(|token, _| token.tenant != *id);
-                self.policies.retain(|policy, _| policy.tenant != *id);
-                self.device_authorities.retain(|key, _| key.tenant != *id);
-                self.note_policies();
-            }
+            Change::TenantRemoved { id } => self.remove_tenant(*id),
             Change::GroupPut(group) => put(&mut self.groups, group.id, group),
-            Change::GroupRemoved { id } => {
-                self.groups.remove(id);
-                self.group_configs.remove(id);
-                self.vault_keys.remove(id);
-            }
+            Change::GroupRemoved { id } => self.remove_group(*id),
             Change::AppPut(app) => put(&mut self.apps, app.id, app),
             Change::AppRemoved { id } => self.remove_app(*id),
             Change::ConnectorPut(connector) => put(&mut self.connectors, connector.id, connector),
@@ -233,7 +243,10 @@ impl Snapshot {
             Change::CertificatePut(certificate) => {
                 put(&mut self.certificates, certificate.id, certificate);
             }
-            Change::CertificateRemoved { id } => drop(self.certificates.remove(id)),
+            Change::CertificateRemoved { id } => {
+                self.certificates.remove(id);
+                self.acme_renewals.remove(id);
+            }
             Change::GroupConfigPut { group, config } => put(&mut self.group_configs, *group, config),
             Change::GroupConfigRemoved { group } => drop(self.group_configs.remove(group)),
             Change::LimitPut(limit) => put(&mut self.limits, limit.key(), limit),
@@ -271,8 +284,34 @@ impl Snapshot {
             Change::DeviceAuthorityRemoved { tenant, name } => {
                 self.device_authorities.remove(&DeviceAuthorityKey { tenant: *tenant, name: name.clone() });
             }
+            Change::AcmeChallengePut(challenge) => put(&mut self.acme_challenges, challenge.token.clone(), challenge),
+            Change::AcmeChallengeRemoved { token, .. } => drop(self.acme_challenges.remove(token)),
+            Change::AcmeRenewalPut(renewal) => put(&mut self.acme_renewals, renewal.certificate, renewal),
+            Change::AcmeRenewalRemoved { certificate } => drop(self.acme_renewals.remove(certificate)),
+            Change::DomainPut(domain) => put(&mut self.domains, domain.key(), domain),
+            Change::DomainRemoved { tenant, name } => {
+                self.domains.remove(&DomainKey { tenant: *tenant, name: name.clone() });
+            }
             Change::Skipped { .. } => {}
         }
+    }
+
+    fn remove_tenant(&mut self, id: TenantId) {
+        self.tenants.remove(&id);
+        self.limits.retain(|key, _| key.tenant != id);
+        self.networks.retain(|key, _| key.tenant != id);
+        self.service_tokens.retain(|token, _| token.tenant != id);
+        self.policies.retain(|policy, _| policy.tenant != id);
+        self.device_authorities.retain(|key, _| key.tenant != id);
+        self.acme_challenges.retain(|_, challenge| challenge.tenant != id);
+        self.domains.retain(|key, _| key.tenant != id);
+        self.note_policies();
+    }
+
+    fn remove_group(&mut self, id: GroupId) {
+        self.groups.remove(&id);
+        self.group_configs.remove(&id);
+        self.vault_keys.remove(&id);
     }
 
     fn remove_app(&mut self, id: AppId) {

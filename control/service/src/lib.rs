@@ -43,6 +43,7 @@ pub mod secret;
 pub mod signals;
 pub mod state;
 pub mod suggest;
+pub mod timed;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,19 +1,22 @@
 //! Who sent a request and to which host: fields that a client must not choose, and those that backends are told.
 //!
-//! Names of fields that say who the user is are kept here, for there are many conventions: an application behind a sign-in
-//! may believe any of them.
+//! Which fields say so is the model's to know ([`postern_model::claims::who`]): there are many conventions, and an application behind
+//! a sign-in may believe any of them.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use postern_model::claims::who::{IDENTITY_NAMES, IDENTITY_PREFIXES, ORIGIN_NAMES, ORIGIN_PREFIXES, OWN_PREFIX};
+
 use crate::field::FieldRef;
 use crate::head::Scheme;
 use crate::headers::Headers;
+use crate::hop;
 use crate::known::{Known, NameSet};
 
 /// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*`, `Client-Cert`,
 /// `Client-Cert-Chain` (RFC 9440 §4) and the `also` names (in lower case with `-`), each in every spelling that a backend may
-/// read as the same name (`x_forwarded_for`).
+/// read as the same name (`x_forwarded_for`); and such spellings of the framing fields (`Content_Length`).
 pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
     headers.retain(|field| !is_protected(field, also));
 }
@@ -26,7 +29,7 @@ pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
         return PROTECTED.has(known);
     }
     let name = field.name_bytes();
-    is_among(name, &PREFIXES, &NAMES) || is_among(name, &[], also)
+    is_among(name, &ORIGIN_PREFIXES, &ORIGIN_NAMES) || is_among(name, &[], also) || hop::is_framing_alike(field)
 }
 
 /// Removes what may tell an application who asks, by any convention between applications and the proxies they trust: for
@@ -141,53 +144,10 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
 
 /// What Postern says of a machine that a service token let in.
 const SERVICE: &str = "x-postern-service";
-/// What other proxies that sign users in say: oauth2-proxy, Authelia, authentik, Vouch, Pomerium, Tailscale, Grafana's
-/// auth.proxy, mod_auth_openidc, SiteMinder, those that ask for client certificates, and those of clouds.
-/// `X-Forwarded-User`, `-Email`, `-Groups`, … are among [`PREFIXES`].
-const IDENTITY_PREFIXES: [&str; 18] = [
-    "x-auth-",
-    "x-authentik-",
-    "x-remote-",
-    "x-webauth-",
-    "x-vouch-",
-    "x-pomerium-",
-    "x-ms-client-principal",
-    "x-ms-token-",
-    "x-goog-authenticated-",
-    "x-goog-iap-",
-    "x-amzn-oidc-",
-    "x-ssl-client-",
-    "ssl-client-",
-    "cf-access-",
-    "tailscale-",
-    "oidc-",
-    "client-cert-",
-    "sm-",
-];
-/// The last three name another place than the one that was asked for, which some applications decide by.
-const IDENTITY_NAMES: [&str; 13] = [
-    "remote-user",
-    "remote-name",
-    "remote-email",
-    "remote-group",
-    "remote-groups",
-    "x-authenticated-user",
-    "x-user",
-    "auth-user",
-    "x-client-cert",
-    "client-cert",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-];
 /// Not what a proxy says but a secret that the application gave its client itself (OpenStack and others): it proves, and
 /// without it the client could not use the application.
 const OWN_CREDENTIALS: [&str; 2] = ["x-auth-token", "x-auth-key"];
-/// What Postern says and will say itself (`X-Postern-User`, …), and what proxies say of who sent a request.
-const PREFIXES: [&str; 2] = ["x-forwarded-", OWN];
-pub(crate) const OWN: &str = "x-postern-";
-/// The last two say with what certificate a client proved itself to whoever ended its TLS: that is us (RFC 9440 §4).
-const NAMES: [&str; 5] = ["forwarded", "x-forwarded", "x-real-ip", "client-cert", "client-cert-chain"];
+pub(crate) const OWN: &str = OWN_PREFIX;
 
 const PROTECTED: NameSet = NameSet::of(&[
     Known::Forwarded,

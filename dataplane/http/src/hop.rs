@@ -61,6 +61,12 @@ pub(crate) fn check_trailers(trailers: &mut Headers) -> Result<(), Rule> {
     Ok(())
 }
 
+/// Whether it is spelled so that a backend may take it for a field that delimits content, which it is not: programs that read
+/// names as variables (CGI, WSGI) have no `-` in them, and some put `Content_Length` and `Content-Length` together.
+pub(crate) fn is_framing_alike(field: FieldRef<'_>) -> bool {
+    field.known().is_none() && forwarding::is_among(field.name_bytes(), &[], &FRAMING)
+}
+
 /// Reads every `Connection` field.
 pub(crate) fn connection_options(headers: &Headers) -> Result<ConnectionOptions, Rule> {
     let mut options = ConnectionOptions::default();
@@ -113,10 +119,12 @@ pub(crate) fn says_trailers(value: &[u8]) -> bool {
     list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// `name[/version]` of one protocol that is not HTTP itself: `h2c` would carry requests past every check.
+/// `name[/version]` of one protocol that is not HTTP itself, of whatever version: `h2c` would carry requests past every check, and
+/// so would the names that its drafts had (`h2c-14`).
 pub(crate) fn is_safe_protocol(value: &[u8]) -> bool {
     let name = value.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_http = [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|http| name.eq_ignore_ascii_case(http));
+    let begins = |with: &&[u8]| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let is_http = [&b"h2"[..], b"http", b"spdy", b"tls"].iter().any(begins);
     !is_http && value.splitn(2, |&byte| byte == b'/').all(scan::is_token)
 }
 
@@ -124,6 +132,8 @@ pub(crate) fn is_safe_protocol(value: &[u8]) -> bool {
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(scan::trim).filter(|element| !element.is_empty())
 }
+
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Never forwarded, and never in a head from the tunnel, apart from `te: trailers` and an agreed `upgrade`.
 pub(crate) const HOP_BY_HOP: NameSet = NameSet::of(&[
@@ -223,6 +233,26 @@ mod tests {
         assert_eq!(all, headers(&[("accept", "a"), ("b", "c"), ("te", "trailers")]));
         strip_hop_by_hop(&mut upgrading, true);
         assert_eq!(upgrading, headers(&[("accept", "a"), ("b", "c"), ("te", "trailers"), ("upgrade", "websocket")]));
+    }
+
+    #[test]
+    fn what_only_looks_like_framing_is_taken_out() {
+        let mut all = headers(&[
+            ("Content_Length", "5"),
+            ("transfer_encoding", "chunked"),
+            ("Transfer.Encoding", "chunked"),
+            ("content_lengths", "a"),
+            ("content_type", "b"),
+            ("contentxlength", "c"),
+        ]);
+        let kept = headers(&[("content_lengths", "a"), ("content_type", "b"), ("contentxlength", "c")]);
+        let mut trailers = all.clone();
+        forwarding::strip_inbound(&mut all, &[]);
+        assert_eq!(all, kept);
+        check_trailers(&mut trailers).unwrap();
+        assert_eq!(trailers, kept);
+        let real = headers(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
+        assert!(real.iter().all(|field| !is_framing_alike(field)));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use limits::Limits;
 pub use malformed::{Malformed, Rule};
 pub use method::Method;
 pub use path::PathRules;
-pub use problem::{Brand, Link, Page, Problem, landing};
+pub use problem::{Brand, Link, Page, Problem, brand_header, landing};
 pub use status::reason;
 pub use target::{Target, TargetForm};
 pub use told::strip_told;

@@ -34,10 +34,10 @@ pub struct Problem<'a> {
 /// Whose page it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Brand<'a> {
-    /// Who speaks.
-    pub title: Option<&'a str>,
-    /// A `data:` URI of an image.
-    pub logo: Option<&'a str>,
+    /// What stands above everything else, from [`brand_header`]: it is made once, for pages are many and logos large.
+    pub header: &'a str,
+    /// There is an image in it.
+    pub has_logo: bool,
     /// Who helps, as people read it.
     pub support: Option<&'a str>,
     /// Where that leads: `https:` or `mailto:`.
@@ -80,7 +80,7 @@ impl Problem<'_> {
         head.headers.append_static(Known::CacheControl, "no-store");
         head.headers.append_static(Known::Vary, "Accept");
         head.headers.append_static(Known::XContentTypeOptions, "nosniff");
-        let has_logo = self.brand.is_some_and(|brand| brand.logo.is_some());
+        let has_logo = self.brand.is_some_and(|brand| brand.has_logo);
         let policy = if has_logo { PAGE_POLICY_WITH_LOGO } else { PAGE_POLICY };
         head.headers.append_static(Known::ContentSecurityPolicy, policy);
         (head, page.body)
@@ -119,11 +119,12 @@ impl Problem<'_> {
     }
 
     fn html(&self) -> String {
-        let mut out = String::with_capacity(1024);
+        let brand = self.brand.unwrap_or_default();
+        let mut out = String::with_capacity(PAGE_BYTES + brand.header.len());
         let _ = write!(out, "{PAGE_START}<title>{} ", self.status);
         html_text(self.title(), &mut out);
         out.push_str("</title>\n</head>\n<body>\n<main>\n");
-        self.brand.unwrap_or_default().header(&mut out);
+        out.push_str(brand.header);
         out.push_str("<h1>");
         html_text(self.title(), &mut out);
         out.push_str("</h1>\n<p>");
@@ -134,7 +135,7 @@ impl Problem<'_> {
             anchor(link.url, link.text, &mut out);
             out.push_str("</p>\n");
         }
-        self.brand.unwrap_or_default().support(&mut out);
+        brand.support(&mut out);
         let _ = write!(out, "<dl>\n<dt>Status</dt><dd>{}</dd>\n", self.status);
         for (name, value) in [("Code", self.code), ("Request id", self.request_id), ("Time (UTC)", self.time)] {
             let _ = write!(out, "<dt>{name}</dt><dd>");
@@ -147,25 +148,6 @@ impl Problem<'_> {
 }
 
 impl Brand<'_> {
-    fn header(&self, out: &mut String) {
-        if self.title.is_none() && self.logo.is_none() {
-            return;
-        }
-        out.push_str("<header>");
-        if let Some(logo) = self.logo {
-            // Beside a name it says nothing more.
-            let _ = write!(out, "<img alt=\"{}\" src=\"", if self.title.is_some() { "" } else { "Logo" });
-            html_text(logo, out);
-            out.push_str("\">");
-        }
-        if let Some(title) = self.title {
-            out.push_str("<strong>");
-            html_text(title, out);
-            out.push_str("</strong>");
-        }
-        out.push_str("</header>\n");
-    }
-
     fn support(&self, out: &mut String) {
         let Some(support) = self.support else { return };
         out.push_str("<p>If you need help: ");
@@ -175,6 +157,29 @@ impl Brand<'_> {
         }
         out.push_str("<br>Have what stands below at hand.</p>\n");
     }
+}
+
+/// What stands above everything else on an organisation's page, as HTML: who speaks, and a `data:` URI of an image.
+#[must_use]
+pub fn brand_header(title: Option<&str>, logo: Option<&str>) -> String {
+    let mut out = String::new();
+    if title.is_none() && logo.is_none() {
+        return out;
+    }
+    out.push_str("<header>");
+    if let Some(logo) = logo {
+        // Beside a name it says nothing more.
+        let _ = write!(out, "<img alt=\"{}\" src=\"", if title.is_some() { "" } else { "Logo" });
+        html_text(logo, &mut out);
+        out.push_str("\">");
+    }
+    if let Some(title) = title {
+        out.push_str("<strong>");
+        html_text(title, &mut out);
+        out.push_str("</strong>");
+    }
+    out.push_str("</header>\n");
+    out
 }
 
 /// A page of this very site that leads on to `url`. What its cookies forbid other sites to cause is allowed then, which it is not
@@ -254,6 +259,9 @@ fn html_text(text: &str, out: &mut String) {
         }
     }
 }
+
+/// What a page without a header takes, or somewhat more.
+const PAGE_BYTES: usize = 2 << 10;
 
 /// The page loads nothing and runs nothing.
 const PAGE_POLICY: &str =
@@ -343,9 +351,10 @@ mod tests {
 
     #[test]
     fn whose_page_it_is_is_shown_and_escaped() {
+        let header = brand_header(Some("Example & Co"), Some("data:image/png;base64,AAAA"));
         let brand = Brand {
-            title: Some("Example & Co"),
-            logo: Some("data:image/png;base64,AAAA"),
+            header: &header,
+            has_logo: true,
             support: Some("help@example.com"),
             support_url: Some("mailto:help@example.com"),
         };
@@ -356,9 +365,12 @@ mod tests {
         assert!(text.contains(shown), "{text}");
         assert!(text.contains("<a href=\"mailto:help@example.com\">help@example.com</a>"), "{text}");
         assert!(head.headers.get_str(Known::ContentSecurityPolicy).unwrap().contains("img-src data:;"));
-        let (head, body) = Problem { brand: Some(Brand { logo: None, ..brand }), ..PROBLEM }.answer(None);
+        let (head, body) =
+            Problem { brand: Some(Brand { has_logo: false, header: "", ..brand }), ..PROBLEM }.answer(None);
         assert!(!head.headers.get_str(Known::ContentSecurityPolicy).unwrap().contains("img-src"));
         assert!(std::str::from_utf8(&body).unwrap().ends_with(",\"support\":\"help@example.com\"}\n"));
+        assert_eq!(brand_header(None, None), "");
+        assert_eq!(brand_header(None, Some("data:x")), "<header><img alt=\"Logo\" src=\"data:x\"></header>\n");
     }
 
     #[test]

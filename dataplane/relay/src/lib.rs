@@ -19,6 +19,7 @@ mod sandbox;
 mod sessions;
 pub mod side;
 mod supervisor;
+mod traces;
 pub mod worker;
 mod workers;
 

@@ -242,6 +242,13 @@ pub const GEOIP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two lines in the log about what the kernel refused.
 pub const KERNEL_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Traces of applications' requests at a time.
+pub const TRACES_MAX: usize = 4;
+/// Requests that one of them has recorded and that control has not asked for yet. It asks every second.
+pub const TRACE_QUEUE_MAX: usize = 2_048;
+/// What these take, and what is recorded of requests in progress, of one trace: with [`TRACES_MAX`] 32 MiB.
+pub const TRACE_HELD_BYTES_MAX: usize = 8 << 20;
+
 /// Sessions that are known, at some 600 bytes each with their groups: 60 MB when a hundred thousand people are at work.
 pub const SESSIONS_HELD_MAX: usize = 100_000;
 /// How long a session that ended is not asked for again.

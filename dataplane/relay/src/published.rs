@@ -14,6 +14,7 @@ use crate::countries::Countries;
 use crate::limit::LimitTable;
 use crate::network::NetworkTable;
 use crate::sessions::SessionTable;
+use crate::side::challenges::Challenges;
 use crate::worker::session::OpenedFor;
 
 /// One version of everything workers decide by.
@@ -50,6 +51,8 @@ pub struct Published {
     pub(crate) networks: Arc<NetworkTable>,
     /// Which country they come from: the same object in every publication.
     pub(crate) countries: Arc<Countries>,
+    /// What authorities of certificates are shown.
+    pub(crate) challenges: Arc<Challenges>,
 }
 
 impl Published {

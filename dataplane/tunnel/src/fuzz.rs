@@ -108,7 +108,7 @@ fn hello(role: Role) -> Hello {
         Role::Relay => Identity::Relay { relay: RelayId(1), generation: 1, workers: 1, worker: 0 },
         Role::Connector => Identity::Connector { connector: ConnectorId::new(TenantId(1), 1) },
     };
-    Hello { identity, software: "fuzz".into() }
+    Hello { identity, software: "fuzz".into(), has_keytab: false }
 }
 
 /// The bytes as the beginning of a connection: at once and in growing pieces, which must come to the same.

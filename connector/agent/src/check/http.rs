@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::http2;
 use crate::backend::Backend;
 use crate::limits::{ASKED_BYTES_MAX, BACKEND_HEAD_BYTES_MAX};
-pub(super) use crate::timed::{Timed, Wire, is_slow};
+pub(super) use crate::timed::{Wire, is_slow};
 
 /// A connection, and what is spoken on it.
 pub(super) struct Spoken {

@@ -9,10 +9,11 @@ use postern_http::{Known, ResponseHead};
 use postern_model::check::CHECK_PATIENCE_MS;
 use postern_model::proxy::authority;
 use postern_model::settings::BackendHttp;
+use postern_service::timed::Timed;
 use zeroize::Zeroizing;
 
 use super::findings::{Findings, Seen};
-use super::http::{self, Got, Said, Spoken, Timed, Trouble, Wire, is_slow};
+use super::http::{self, Got, Said, Spoken, Trouble, Wire, is_slow};
 use super::redirect::{self, Leads};
 use super::tls;
 use crate::backend::Backend;

@@ -31,7 +31,7 @@ pub(crate) fn mark(config: &GroupConfig) -> u32 {
         [app.external_url.as_str(), app.internal_url.as_str(), aliases]
     });
     let others = config.links.iter().map(|link| [&*link.external_url, &*link.internal_url, &*link.aliases]);
-    let mut text = String::from("1\n");
+    let mut text = String::from("2\n");
     for part in own.chain(others).flatten() {
         text.push_str(part);
         text.push('\n');

@@ -11,6 +11,7 @@ use postern_translate::Kinds;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Validators {
     mark: u32,
+    kinds: Kinds,
 }
 
 /// One entity tag.
@@ -26,14 +27,14 @@ impl Validators {
     pub(super) fn new(mark: u32, kinds: Kinds) -> Self {
         let bits =
             [kinds.html, kinds.css, kinds.json, kinds.js].iter().fold(0, |bits, on| (bits << 1) | u32::from(*on));
-        Self { mark: mark ^ bits }
+        Self { mark: mark ^ bits, kinds }
     }
 
     /// Maps a request's conditions to what the backend knows. True if the user has a translation that may still be good.
     pub(super) fn inwards(self, headers: &mut Headers) -> bool {
         // What is changed only if it is as it was seen is no question of translations: whichever links they were made under.
         self.list(headers, Known::IfMatch, |_, _| true);
-        let to_be_translated = is_page(headers);
+        let to_be_translated = may_be_translated(headers, self.kinds);
         let mut revalidates = false;
         let asked = headers.contains(Known::IfNoneMatch);
         self.list(headers, Known::IfNoneMatch, |translated, current| {
@@ -133,17 +134,26 @@ fn tags(headers: &Headers, name: Known) -> Option<Vec<Tag<'_>>> {
     (!tags.is_empty()).then_some(tags)
 }
 
-/// Whether the answer will be of a kind that is translated, as far as browsers say.
-fn is_page(headers: &Headers) -> bool {
-    match headers.get_str(Known::SecFetchDest) {
-        Some(destination) => {
-            let pages = ["document", "iframe", "frame", "embed", "object", "style"];
-            pages.iter().any(|page| page.eq_ignore_ascii_case(destination))
+/// Whether the answer may be of a kind that is translated, as far as browsers say (Fetch §2.2.5, "destination").
+fn may_be_translated(headers: &Headers, kinds: Kinds) -> bool {
+    let destination = headers.get_str(Known::SecFetchDest).unwrap_or("empty").to_ascii_lowercase();
+    match destination.as_str() {
+        "document" | "iframe" | "frame" | "fencedframe" | "embed" | "object" => kinds.html,
+        "style" => kinds.css,
+        "script" | "worker" | "sharedworker" | "serviceworker" | "audioworklet" | "paintworklet" => kinds.js,
+        "manifest" | "json" | "speculationrules" => kinds.json,
+        // What scripts fetch, and of browsers that do not say: by what they would take, which is mostly anything. Then it is
+        // what programs exchange, if that is translated.
+        "empty" => {
+            let accepted = headers.get_str(Known::Accept).unwrap_or("*/*").to_ascii_lowercase();
+            let takes = |what: &str| accepted.contains(what);
+            kinds.html && takes("html")
+                || kinds.css && takes("text/css")
+                || kinds.json && (takes("json") || takes("*/*"))
+                || kinds.js && (takes("javascript") || takes("*/*"))
         }
-        None => {
-            let accepted = headers.get_str(Known::Accept).unwrap_or_default();
-            accepted.contains("text/html") || accepted.contains("text/css")
-        }
+        // Images, fonts, media.
+        _ => false,
     }
 }
 
@@ -215,6 +225,31 @@ mod tests {
             assert!(!validators().inwards(&mut headers));
             assert!(!headers.contains(Known::IfNoneMatch) && !headers.contains(Known::IfModifiedSince));
         }
+    }
+
+    #[test]
+    fn what_was_kept_before_its_kind_was_translated_is_fetched_anew() {
+        let both = [("js", Kinds { js: true, ..KINDS }), ("json", Kinds { json: true, ..KINDS })];
+        let asked = |kinds: Kinds, says: &[(Known, &str)]| {
+            let mut headers = with(&[(Known::IfNoneMatch, "\"a\""), (Known::IfModifiedSince, "x")]);
+            says.iter().for_each(|(name, value)| headers.append(*name, value).unwrap());
+            assert!(!Validators::new(1, kinds).inwards(&mut headers));
+            let kept = headers.contains(Known::IfNoneMatch);
+            assert_eq!(headers.contains(Known::IfModifiedSince), kept, "{says:?}");
+            kept
+        };
+        let destination = |destination| [(Known::SecFetchDest, destination)];
+        for (which, kinds) in both {
+            assert_eq!(asked(kinds, &destination("script")), which == "json");
+            assert_eq!(asked(kinds, &destination("serviceworker")), which == "json");
+            assert_eq!(asked(kinds, &destination("manifest")), which == "js");
+            assert!(!asked(kinds, &destination("empty")) && !asked(kinds, &[]), "it may be");
+            let json = [(Known::SecFetchDest, "empty"), (Known::Accept, "application/json")];
+            assert_eq!(asked(kinds, &json), which == "js");
+            assert!(asked(kinds, &destination("image")) && asked(kinds, &destination("font")));
+        }
+        assert!(asked(KINDS, &destination("script")) && asked(KINDS, &destination("empty")));
+        assert!(!asked(KINDS, &destination("style")));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl FakeRelay {
             workers: self.workers.get(),
             worker,
         };
-        let hello = Hello { identity, software: "fake".into() };
+        let hello = Hello { identity, software: "fake".into(), has_keytab: false };
         let tunnel = Rc::new(FakeTunnel {
             connection: RefCell::new(Connection::new(&hello, Default::default(), now().since_origin())),
             stream,

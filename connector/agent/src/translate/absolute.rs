@@ -81,7 +81,7 @@ pub(super) const fn default_port(tls: bool) -> u16 {
 }
 
 /// Whether browsers would go up from where it begins. They take `\` for `/`, and leave out tabs and ends of lines.
-fn leads_up(rest: &str) -> bool {
+pub(super) fn leads_up(rest: &str) -> bool {
     let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     let is_parent = |segment: &str| PARENTS.iter().any(|parent| parent.eq_ignore_ascii_case(segment));
     path.contains(['\t', '\r', '\n']) || path.split(['/', '\\']).any(is_parent)

@@ -50,7 +50,8 @@ pub(super) fn refresh(value: &str, translate: impl Fn(&str) -> Option<String>) -
     spliced.finish()
 }
 
-/// `Content-Security-Policy`: the sources of each directive, and where violations are reported to.
+/// `Content-Security-Policy`: the sources of each directive that has some, and where violations are reported to. What the others
+/// say is no URL, though it may be spelt as a host: the group of `report-to`, the flags of `sandbox`.
 pub(super) fn policy(
     value: &str,
     links: &Links,
@@ -58,19 +59,49 @@ pub(super) fn policy(
     translate: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
     let mut spliced = Spliced::of(value);
-    let (mut at, mut is_name) = (0, true);
+    let (mut at, mut directive) = (0, None);
     for piece in value.split_inclusive([' ', '\t', ';', ',']) {
         let token = piece.trim_end_matches([' ', '\t', ';', ',']);
         if !token.is_empty() {
-            if !is_name && let Some(url) = source(token, links, own).or_else(|| translate(token)) {
+            let becomes = match directive {
+                None => {
+                    directive = Some(Directive::of(token));
+                    None
+                }
+                Some(Directive::Sources) => source(token, links, own).or_else(|| translate(token)),
+                Some(Directive::Reports) => translate(token),
+                Some(Directive::Other) => None,
+            };
+            if let Some(url) = becomes {
                 spliced.replace(at..at + token.len(), &url);
             }
-            is_name = false;
         }
-        is_name |= piece.ends_with([';', ',']);
+        if piece.ends_with([';', ',']) {
+            directive = None;
+        }
         at += piece.len();
     }
     spliced.finish()
+}
+
+/// What the values of a directive are (Content Security Policy Level 3 §6).
+#[derive(Debug, Clone, Copy)]
+enum Directive {
+    Sources,
+    Reports,
+    Other,
+}
+
+impl Directive {
+    fn of(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "base-uri" | "form-action" | "frame-ancestors" | "navigate-to" => Self::Sources,
+            "report-uri" => Self::Reports,
+            _ if SOURCE_LISTS.iter().any(|end| name.ends_with(end)) => Self::Sources,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A source that names a host, with or without scheme and path. Of one without a path all of the host is meant.
@@ -78,9 +109,14 @@ fn source(token: &str, links: &Links, own: Own<'_>) -> Option<String> {
     if token.starts_with(['\'', '/']) {
         return None;
     }
-    let url = Absolute::split(token).or_else(|| Absolute::split_host(token))?;
+    // What ends with a colon is a scheme: `data:`.
+    let host = || Some(token).filter(|token| !token.ends_with(':')).and_then(Absolute::split_host);
+    let url = Absolute::split(token).or_else(host)?;
     if url.rest.is_empty() { links.url_origin_outwards(&url, own) } else { links.url_outwards(&url, own) }
 }
+
+/// What the names of directives with sources end with.
+const SOURCE_LISTS: [&str; 3] = ["-src", "-src-elem", "-src-attr"];
 
 /// A text of which pieces are replaced, from the front to the back. Nothing is allocated before the first is.
 struct Spliced<'a> {

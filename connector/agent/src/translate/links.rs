@@ -9,6 +9,7 @@ mod side;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::iter;
+use std::net::Ipv6Addr;
 
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::group_config::{BackendApp, GroupConfig};
@@ -17,7 +18,7 @@ use postern_model::settings::{
     EXTERNAL_ALIASES, INTERNAL_ALIASES, PlaceSettings, external_aliases, farm_members, internal_aliases,
 };
 
-use super::absolute::{Absolute, moved};
+use super::absolute::{Absolute, default_port, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;
@@ -125,15 +126,21 @@ impl Links {
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let at = self.inside.find(url.host)?;
-        let place = best(at, url, own)?;
+        let at = self.inside.find(url.host);
+        let Some((at, place)) = at.and_then(|at| Some((at, best(at, url, own)?))) else {
+            return as_told_outwards(url, own);
+        };
         let (tls, authority) = place.outside(at, url, own)?;
         place.translated(url, tls, &authority)
     }
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
-        let at = self.inside.find(url.host)?;
-        let (tls, authority) = at_origin(at, url, own)?.outside(at, url, own)?;
+        let at = self.inside.find(url.host);
+        let (tls, authority) = match at.and_then(|at| Some((at, at_origin(at, url, own)?))) {
+            Some((at, place)) => place.outside(at, url, own)?,
+            None if is_as_told(url, own) => (own.external.tls, Cow::Borrowed(own.external.authority.as_str())),
+            None => return None,
+        };
         Some([url.scheme_for(tls), &*authority].concat())
     }
 
@@ -258,6 +265,26 @@ fn at_origin<'p>(at: At<'p>, url: &Absolute<'_>, own: Own<'_>) -> Option<&'p Pla
 /// What is below a name, or an authority.
 fn below(name: &str) -> String {
     format!(".{name}")
+}
+
+/// Whether an application means itself by it that takes the scheme from `X-Forwarded-Proto` and everything else from `Host`, as
+/// many do: of the one it was told its users', of the other its own. Nothing is there, unless something else is published from there.
+fn is_as_told(url: &Absolute<'_>, own: Own<'_>) -> bool {
+    let Own { backend, external } = own;
+    let (tls, host) = (external.tls, backend.authority.host());
+    let port = backend.authority.port().unwrap_or(default_port(tls));
+    let may_be = external.translated && tls != backend.internal.tls && url.scheme.is_some() && url.is_at(tls, port);
+    may_be
+        && match url.host.parse::<Ipv6Addr>() {
+            Ok(address) => host.trim_matches(['[', ']']) == address.to_string(),
+            Err(_) => host.eq_ignore_ascii_case(url.host),
+        }
+}
+
+fn as_told_outwards(url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
+    let (from, to) = (&*own.backend.internal.path, &*own.backend.external.path);
+    let rest = moved(url.rest, from, to).filter(|_| is_as_told(url, own))?;
+    Some([url.scheme_for(own.external.tls), own.external.authority.as_str(), to, rest].concat())
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 
 use super::Own;
 use super::absolute::moved;
+use crate::limits::TRANSLATED_BYTES_MAX;
 
-/// The field as users' browsers get it; None where nothing of it changes.
+/// The field as users' browsers get it; None where nothing of it changes, or it would become too long.
 pub(super) fn outwards(cookie: &[u8], own: Own<'_>) -> Option<Vec<u8>> {
     let end = cookie.iter().position(|byte| *byte == b';')?;
     let (pair, attributes) = cookie.split_at(end);
@@ -25,6 +26,9 @@ pub(super) fn outwards(cookie: &[u8], own: Own<'_>) -> Option<Vec<u8>> {
         out.push(b';');
         out.extend_from_slice(kept);
         out.extend_from_slice(path.as_bytes());
+        if out.len() > TRANSLATED_BYTES_MAX {
+            return None;
+        }
     }
     Some(out)
 }
@@ -69,10 +73,13 @@ fn is_left_behind(domain: &str, own: Own<'_>) -> bool {
 /// Where a path inside is outside. One that the published path lies in becomes that one: what else is there is not the application's.
 fn path(path: &str, own: Own<'_>) -> Option<String> {
     let (from, to) = (&*own.backend.internal.path, &*own.backend.external.path);
-    if from == to || !path.starts_with('/') {
+    if !path.starts_with('/') {
         return None;
     }
-    let is_around = moved(from, path.trim_end_matches('/'), "").is_some();
+    let is_around = moved(from, path.trim_end_matches('/'), "").is_some_and(|rest| !rest.is_empty());
+    if from == to && !is_around {
+        return None;
+    }
     let rest = if is_around { "" } else { moved(path, from, to)? };
     let becomes = [to, if rest == "/" { "" } else { rest }].concat();
     Some(if becomes.is_empty() { "/".into() } else { becomes })
@@ -134,12 +141,22 @@ mod tests {
             ("", "/base", "/base/", "/"),
             ("", "/base", "/", "/"),
             ("/same", "/same", "/same/x", "/same/x"),
+            ("/same", "/same", "/same", "/same"),
+            ("/same", "/same", "/same/", "/same/"),
+            ("/same", "/same", "/", "/same"),
+            ("/a/b", "/a/b", "/a", "/a/b"),
+            ("", "", "/", "/"),
+            ("", "", "//", "//"),
+            ("", "", "/x/../y", "/x/../y"),
             ("/shop", "/base", "x", "x"),
         ] {
             let (external, internal) = (format!("https://ext.example{external}/"), format!("http://app{internal}/"));
             let becomes = outside(&external, &internal, &format!("a=b; Path={from};Secure; SameSite=Lax"));
             assert_eq!(becomes, format!("a=b; Path={to};Secure; SameSite=Lax"), "{internal} {external} {from}");
         }
+        let many = format!("a=b{}", ";path=/".repeat(1_000));
+        let moved = outside("https://ext.example/a-rather-long-path/", "http://app/base/", &many);
+        assert_eq!(moved, many, "one that would become too long stays");
         let whole = "__Host-a=b; Path=/; Secure";
         assert_eq!(outside("https://ext.example/shop/", "http://app/base/", whole), whole);
     }

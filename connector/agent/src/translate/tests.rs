@@ -75,6 +75,19 @@ fn members_of_a_farm_are_the_application_inside() {
 }
 
 #[test]
+fn only_sources_of_a_policy_are_taken_for_hosts() {
+    let settings = [("internal_aliases", "http://group,http://allow-forms,http://ops")];
+    let (backend, links) = backend_with("https://ext.example/", "http://data/", &settings);
+    let others = "report-to group; sandbox allow-forms; trusted-types ops";
+    let policy = format!("img-src data: data http://data/x; {others}; script-src-elem ops data:*, Base-URI group");
+    let outside = "https://ext.example:8443";
+    let becomes =
+        format!("img-src data: {outside} {outside}/x; {others}; script-src-elem {outside} data:*, Base-URI {outside}");
+    let fields = answered(&backend, &links, &[("content-security-policy", &policy)]);
+    assert_eq!(fields[0].1, becomes);
+}
+
+#[test]
 fn equal_paths_are_left_alone() {
     let (backend, links) = backend("https://ext.example/", "http://10.0.0.1/");
     let mut head = asked("//a;x=%41?");

@@ -80,6 +80,31 @@ fn base_leads_paths_to_its_host() {
     );
     check("<base href=x/><a href=/base/z>", "<base href=x/><a href=\"/shop/z\">");
     check("<base href=http://other/><a href=/base/z>", "<base href=http://other/><a href=/base/z>");
+    // Without a scheme, too; browsers take either slash.
+    check(
+        "<base href='//in/x/'><a href=/y><a href=/base/z>",
+        "<base href=\"https://out.example/x/\"><a href=\"https://out.example/y\"><a href=\"https://out.example/base/z\">",
+    );
+    for other in ["//other/x", "\\\\other", "/\\other/", "//in.other"] {
+        let page = format!("<base href='{other}'><a href=/base/z>");
+        check(&page, &page);
+    }
+    let long = format!("<base href='//{}/'><a href=/base/z>", "x".repeat(400));
+    assert_eq!(html(&long), long);
+}
+
+#[test]
+fn attributes_do_not_grow_beyond_measure() {
+    let many = "//in/ ".repeat(20_000);
+    let styles = "a:url(//in/);".repeat(20_000);
+    for page in [format!("<a ping='{many}'>"), format!("<p style='{styles}'>")] {
+        assert_eq!(html(&page), page);
+    }
+}
+
+#[test]
+fn what_xml_may_not_have_in_attributes_stays_a_reference() {
+    check("<a href='http://in/?a&lt;b&#60;c&#x3c;d'>", "<a href=\"https://out.example/?a&lt;b&#60;c&#x3c;d\">");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use postern_model::acme::ChallengeKind;
+
 use super::{PasswordSource, reference};
 
 #[derive(Subcommand, Debug)]
@@ -30,6 +32,29 @@ The certificates of a file may stand in any order. Without a password for --p12 
         id: String,
         #[command(flatten)]
         files: CertFilesArgs,
+    },
+    /// Order a certificate by ACME; control renews it in the last third of its life
+    #[command(after_help = "Examples:
+  postern cert request crm.example.com wiki.example.com
+  postern cert request crm.example.com --challenge http-01
+
+It needs an account: postern acme set. The authority looks at each host, by a handshake to port 443
+(tls-alpn-01) or a request to port 80 (http-01, postern-relay --listen-http), and relays answer it.")]
+    Request {
+        /// What it is for
+        #[arg(required = true, value_name = "HOST", value_parser = reference)]
+        hosts: Vec<String>,
+        /// How the authority looks: http-01 or tls-alpn-01
+        #[arg(long, value_name = "KIND", default_value_t = ChallengeKind::TlsAlpn01)]
+        challenge: ChallengeKind,
+    },
+    /// Renew a certificate that was ordered by ACME, now
+    #[command(after_help = "Examples:
+  postern cert renew k1-2")]
+    Renew {
+        /// Its id
+        #[arg(value_parser = reference)]
+        id: String,
     },
     /// List certificates
     #[command(after_help = "Examples:

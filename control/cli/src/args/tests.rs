@@ -124,9 +124,6 @@ fn the_promised_forms_parse() {
         "access token enable a",
         "access token revoke a",
         "access token rotate a --out F",
-        "cert add --cert c --key k",
-        "cert list",
-        "cert remove k1-1",
         "throttle list",
         "throttle show",
         "throttle show app/wiki",
@@ -154,6 +151,26 @@ fn the_promised_forms_parse() {
         "explain host-unknown",
         "completions bash",
         "man /tmp",
+    ] {
+        promised(line);
+    }
+}
+
+#[test]
+fn the_promised_forms_of_certificates_parse() {
+    for line in [
+        "cert add --cert c --key k",
+        "cert list",
+        "cert request a.test b.test --challenge http-01",
+        "cert renew k1-1",
+        "acme set --directory https://ca.test/dir --contact a@b.test --eab-kid k --eab-key-file f --ca c",
+        "acme show",
+        "acme remove",
+        "domain add a.test",
+        "domain list",
+        "domain verify a.test",
+        "domain remove a.test",
+        "cert remove k1-1",
     ] {
         promised(line);
     }

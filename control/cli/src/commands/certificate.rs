@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_model::admin::{AddCertificate, CertificateAdded, CertificateView, Changed, List, path};
+use postern_model::admin::{
+    AddCertificate, CertificateAdded, CertificateView, Changed, List, RenewalView, RequestCertificate, path,
+};
 use postern_model::secret::SecretText;
 use postern_service::failure::Failure;
 use postern_service::secret;
@@ -34,6 +36,16 @@ pub(super) fn run(context: &Context, command: CertCommand) -> Result<()> {
             let target = path::certificate(&tenant, &segment(&id));
             let added: CertificateAdded = client.put(&target, &request(&files)?)?;
             output.changed(&added, &line("replaced", &added.certificate), &added.warnings)
+        }
+        CertCommand::Request { hosts, challenge } => {
+            let asked = RequestCertificate { hosts, challenge };
+            let added: CertificateAdded = client.post_at_length(&path::certificates_ordered(&tenant), &asked)?;
+            output.changed(&added, &line("issued", &added.certificate), &added.warnings)
+        }
+        CertCommand::Renew { id } => {
+            let target = path::certificate_renew(&tenant, &segment(&id));
+            let added: CertificateAdded = client.post_at_length(&target, &serde_json::json!({}))?;
+            output.changed(&added, &line("renewed", &added.certificate), &added.warnings)
         }
         CertCommand::List => {
             let list: List<CertificateView> = client.get(&path::certificates(&tenant))?;
@@ -93,7 +105,7 @@ fn open_pkcs12(file: &Path, files: &CertFilesArgs) -> Result<Archive> {
 
 fn table(output: Output, certificates: &[CertificateView]) -> String {
     let now = SystemTime::now();
-    let heads = ["ID", "HOSTS", "ISSUER", "SERIAL", "ORIGIN", "EXPIRES", "SHOWN BY"];
+    let heads = ["ID", "HOSTS", "ISSUER", "SERIAL", "ORIGIN", "EXPIRES", "RENEWED", "SHOWN BY"];
     let table = output.table(heads).rows(certificates, |certificate| {
         [
             certificate.id.to_string(),
@@ -102,6 +114,7 @@ fn table(output: Output, certificates: &[CertificateView]) -> String {
             certificate.serial.clone(),
             origin(certificate.origin).into(),
             relative(certificate.not_after_unix, now),
+            certificate.renewal.as_ref().map(|renewal| renewed(renewal, now)).unwrap_or_default(),
             shown_by(certificate),
         ]
     });
@@ -119,9 +132,27 @@ fn show(certificate: &CertificateView) -> String {
         ("from", utc(certificate.not_before_unix)),
         ("until", until),
         ("sha256", certificate.sha256.clone()),
+        ("renewed by", certificate.renewal.as_ref().map(renewal).unwrap_or_default()),
+        ("renewal failed", certificate.renewal.as_ref().map(failures).unwrap_or_default()),
         ("stapled until", certificate.ocsp_until_unix.map(utc).unwrap_or_default()),
+        ("revoked since", certificate.revoked_unix.map(utc).unwrap_or_default()),
         ("shown by", shown_by(certificate)),
     ])
+}
+
+/// When, in a column.
+fn renewed(renewal: &RenewalView, now: SystemTime) -> String {
+    let next = relative(renewal.next_unix, now);
+    if renewal.error.is_some() { format!("fails, again {next}") } else { next }
+}
+
+fn renewal(renewal: &RenewalView) -> String {
+    format!("ACME, {}, next on {}", renewal.challenge, utc(renewal.next_unix))
+}
+
+fn failures(renewal: &RenewalView) -> String {
+    let times = renewal.failures;
+    renewal.error.as_ref().map(|error| format!("{times} times in a row: {error}")).unwrap_or_default()
 }
 
 fn shown_by(certificate: &CertificateView) -> String {

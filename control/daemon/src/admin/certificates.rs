@@ -4,7 +4,7 @@ use hyper::Method;
 use postern_model::admin::Problem;
 
 use super::routes::{Ask, Reply, created, list, reply};
-use crate::{certificates, rollout, tenants};
+use crate::{acme, certificates, rollout, tenants};
 
 impl Ask<'_> {
     pub(super) async fn certificates(&self, tenant: &str, rest: &[&str]) -> Result<Reply, Problem> {
@@ -16,6 +16,16 @@ impl Ask<'_> {
                 let mut added = certificates::add(control, actor, &tenant, &self.body()?)?;
                 added.warnings.extend(rollout::confirmed(control, added.version).await);
                 created(&added)
+            }
+            (&Method::POST, ["order"]) => {
+                let mut added = acme::request(control, actor, &tenant, self.body()?).await?;
+                added.warnings.extend(rollout::confirmed(control, added.version).await);
+                created(&added)
+            }
+            (&Method::POST, [id, "renew"]) => {
+                let mut added = acme::renew_now(control, actor, &tenant, id).await?;
+                added.warnings.extend(rollout::confirmed(control, added.version).await);
+                reply(&added)
             }
             (&Method::GET, [id]) => reply(&certificates::show(control, &tenant, id)?),
             (&Method::PUT, [id]) => {

@@ -68,7 +68,11 @@ async fn limiters(control: &Control, tenant: &str) -> Result<Reply, Problem> {
                 relays.push(relay);
                 reports.extend(items);
             }
-            Answer::Histograms { .. } | Answer::Request { .. } | Answer::Check { .. } | Answer::Unknown => {
+            Answer::Histograms { .. }
+            | Answer::Request { .. }
+            | Answer::Check { .. }
+            | Answer::Trace { .. }
+            | Answer::Unknown => {
                 warnings.push(format!("relay {relay} answers with what are no limiters"));
             }
         }

@@ -1,6 +1,7 @@
 //! The admin socket: who may ask (peer credentials), HTTP/1.1 around the routes, and the upgrade to a relay's link.
 
 mod audit;
+mod authority;
 mod certificates;
 mod devices;
 mod directory;

@@ -45,7 +45,8 @@ pub(crate) fn status(control: &Control) -> Status {
         started_unix_ms: control.started_unix_ms,
         store: control.store_description(),
         tenants: as_u32(snapshot.tenants.len()),
-        apps: as_u32(snapshot.apps.len()),
+        // Where people sign in is no application of theirs.
+        apps: as_u32(snapshot.apps.len().saturating_sub(usize::from(snapshot.identity.is_some()))),
         groups: as_u32(snapshot.groups.len()),
         connectors: as_u32(snapshot.connectors.len()),
         connectors_online: as_u32(snapshot.connectors.keys().filter(|id| online.contains(id)).count()),
@@ -97,6 +98,7 @@ fn relays_missing(control: &Control, snapshot: &Snapshot) -> Vec<String> {
 fn warnings(control: &Control, snapshot: &Snapshot) -> Vec<String> {
     let fleet = control.fleet.borrow();
     let mut warnings = certificates::expiry::warnings(snapshot, now_unix());
+    warnings.extend(control.acme.warnings());
     warnings.extend(devices::warnings(snapshot, now_unix()));
     for relay in snapshot.relays.values() {
         let Some(link) = fleet.relay(relay.id) else { continue };

@@ -1,5 +1,6 @@
 //! From method and path to the operation. Every answer comes at once, from memory or SQLite; only what changes
-//! applications, limits, networks, assignments, service tokens, policies or connectors waits a moment until the relays have it.
+//! applications, limits, networks, assignments, service tokens, policies or connectors waits a moment until the relays have it, and
+//! what asks an authority of certificates or the DNS waits for those.
 
 use hyper::{Method, StatusCode};
 use postern_model::admin::{Changed, List, Problem, SetNetwork, path};
@@ -10,7 +11,7 @@ use super::directory::{decoded, switch};
 use super::overview;
 use crate::control::{Actor, Control};
 use crate::problem::{not_found, problem};
-use crate::{apply, apps, checks, networks, relays, rollout, service_tokens, tenants, throttle};
+use crate::{apply, apps, checks, networks, relays, rollout, service_tokens, tenants, throttle, traces};
 
 /// An answer that is not a refusal.
 pub(super) struct Reply {
@@ -31,8 +32,11 @@ pub(super) async fn answer(
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
         ["v1", "tenants", tenant, "apps", rest @ ..] => ask.apps(tenant, rest).await,
+        ["v1", "tenants", tenant, "traces", id] => ask.trace(tenant, id).await,
         ["v1", "tenants", tenant, "apply"] => ask.apply(tenant).await,
         ["v1", "tenants", tenant, "certificates", rest @ ..] => ask.certificates(tenant, rest).await,
+        ["v1", "tenants", tenant, "acme"] => ask.acme(tenant).await,
+        ["v1", "tenants", tenant, "domains", rest @ ..] => ask.domains(tenant, rest).await,
         ["v1", "tenants", tenant, "limits", rest @ ..] => ask.limits(tenant, rest).await,
         ["v1", "tenants", tenant, "networks", rest @ ..] => ask.networks(tenant, rest).await,
         ["v1", "tenants", tenant, "users", rest @ ..] => ask.users(tenant, rest, query).await,
@@ -129,6 +133,14 @@ impl Ask<'_> {
         }
     }
 
+    async fn trace(&self, tenant: &str, id: &str) -> Result<Reply, Problem> {
+        if self.method != Method::POST {
+            return Err(self.no_route());
+        }
+        let tenant = tenants::find(self.control, tenant)?;
+        reply(&traces::collect(self.control, self.actor, &tenant, id, self.body()?).await?)
+    }
+
     async fn apply(&self, tenant: &str) -> Result<Reply, Problem> {
         if self.method != Method::POST {
             return Err(self.no_route());
@@ -152,6 +164,9 @@ impl Ask<'_> {
             }
             (&Method::GET, [app]) => reply(&apps::show(control, &tenant, app)?),
             (&Method::POST, [app, "check"]) => reply(&checks::check(control, actor, &tenant, app, self.body()?).await?),
+            (&Method::POST, [app, "trace"]) => {
+                created(&traces::begin(control, actor, &tenant, app, self.body()?).await?)
+            }
             (&Method::PATCH, [app]) => {
                 let mut changed = apps::set(control, actor, &tenant, app, self.body()?)?;
                 changed.warnings.extend(rollout::confirmed(control, changed.version).await);

@@ -10,7 +10,9 @@ use postern_model::ids::{AppId, Name, TenantId};
 use postern_model::plan::PlannedApp;
 
 use super::own_apps;
+use crate::control::Control;
 use crate::devices;
+use crate::domains;
 use crate::foreign_hosts::ForeignHosts;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, problem};
@@ -28,6 +30,18 @@ pub(super) fn check_room(snapshot: &Snapshot, tenant: &Tenant, name: &Name) -> R
         return Err(problem("limit-reached", format!("{APPS_MAX} applications are published already")));
     }
     Ok(())
+}
+
+/// Refuses a place that it did not have before at a domain of another tenant's, or where that is demanded one that nobody verified.
+pub(super) fn check_domains(control: &Control, before: Option<&App>, planned: &PlannedApp) -> Result<(), Problem> {
+    let snapshot = control.snapshot();
+    let before = before.and_then(|before| PlannedApp::parse(before).ok());
+    let had = |url: &ExternalUrl| before.iter().flat_map(|before| &*before.places).any(|place| place.external == *url);
+    let mut new = planned.places.iter().map(|place| &place.external).filter(|url| !had(url));
+    new.try_for_each(|url| {
+        let about = if *url == planned.external { "external" } else { "settings" };
+        domains::check(control, &snapshot, planned.tenant, url).map_err(|problem| problem.about(about))
+    })
 }
 
 /// Refuses a place that is taken, naming who has it.

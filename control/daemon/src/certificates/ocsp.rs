@@ -1,8 +1,8 @@
 //! OCSP responses for relays to staple: given by operators, or asked for by control, which dials out for it, where a certificate
 //! says whom to ask. Without one nothing is stapled, and clients ask by themselves or not at all.
 
-mod der;
 mod message;
+mod responder;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,22 +10,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
 use postern_model::config::{Certificate, CertificateOrigin, Staple};
 use postern_model::ids::CertificateId;
 use postern_model::{Change, Snapshot};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tokio::net::TcpStream;
-use url::{Host, Position, Url};
+use tokio::task::JoinSet;
 
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
+use message::Said;
+pub(crate) use responder::Reach;
 
 /// A response that an operator gave with a certificate: DER, as base64.
 pub(crate) fn read_given(response: &str, chain_pem: &str, now_unix: u64) -> Result<Staple, String> {
@@ -33,25 +28,69 @@ pub(crate) fn read_given(response: &str, chain_pem: &str, now_unix: u64) -> Resu
     if response.len() > RESPONSE_BYTES_MAX {
         return Err(format!("the OCSP response is larger than {RESPONSE_BYTES_MAX} bytes"));
     }
-    read(&response, chain_pem, now_unix).map_err(|reason| format!("the OCSP response cannot be used: {reason}"))
+    match read(&response, chain_pem, now_unix) {
+        Ok(Said::Good(staple)) => Ok(staple),
+        Ok(Said::Revoked { .. }) => Err("the OCSP response says that the certificate is revoked: replace it".into()),
+        Err(reason) => Err(format!("the OCSP response cannot be used: {reason}")),
+    }
 }
 
 /// Asks for responses that are due, as long as control runs, and takes out those whose time is over.
-pub(crate) async fn renew(control: &Control) {
-    let mut next = Next::new();
-    let mut tick = tokio::time::interval(LOOKED_AT);
+pub(crate) async fn renew(control: &Control, reach: Reach) {
+    let ended = async {
+        let mut tick = tokio::time::interval(LOOKED_AT);
+        loop {
+            tick.tick().await;
+            drop_ended(control, now_unix());
+        }
+    };
+    let asked = async {
+        let mut next = Next::new();
+        let mut tick = tokio::time::interval(LOOKED_AT);
+        loop {
+            tick.tick().await;
+            let all = due(&control.snapshot(), &mut next, now_unix());
+            ask_all(all, reach, |due, answer| answered(control, due, answer)).await;
+        }
+    };
+    tokio::join!(ended, asked);
+}
+
+/// Some at a time, so that a responder that is slow keeps few others waiting.
+async fn ask_all(all: Vec<Due>, reach: Reach, mut answered: impl FnMut(&Due, Result<Vec<u8>, String>)) {
+    let mut waiting = all.into_iter();
+    let mut asked = JoinSet::new();
     loop {
-        tick.tick().await;
-        drop_ended(control, now_unix());
-        let all = due(&control.snapshot(), &mut next, now_unix());
-        for due in all {
-            let id = due.id;
-            match ask(&due).await.and_then(|response| read(&response, &due.chain_pem, now_unix())) {
-                Ok(staple) => keep(control, &due, staple),
-                Err(reason) => tracing::warn!("no OCSP response for certificate {id} from {}: {reason}", due.responder),
-            }
+        while asked.len() < ASKED_AT_ONCE {
+            let Some(due) = waiting.next() else { break };
+            asked.spawn(async move {
+                let answer = ask(&due, reach).await;
+                (due, answer)
+            });
+        }
+        let Some(done) = asked.join_next().await else { return };
+        if let Ok((due, answer)) = done {
+            answered(&due, answer);
         }
     }
+}
+
+fn answered(control: &Control, due: &Due, answer: Result<Vec<u8>, String>) {
+    match answer.and_then(|response| read(&response, &due.chain_pem, now_unix())) {
+        Ok(said) => keep(control, due, said),
+        Err(reason) => {
+            let Due { id, responder, .. } = due;
+            tracing::warn!("no OCSP response for certificate {id} from {responder}: {reason}");
+        }
+    }
+}
+
+async fn ask(due: &Due, reach: Reach) -> Result<Vec<u8>, String> {
+    let question = {
+        let [leaf, issuer] = leaf_and_issuer(&due.chain_pem)?;
+        message::request(&parse(&leaf)?, &parse(&issuer)?).ok_or("the issuer's key cannot be read")?
+    };
+    responder::ask(&due.responder, question, reach).await
 }
 
 /// What is to be asked for.
@@ -94,7 +133,7 @@ fn hash(certificate: &Certificate) -> u64 {
     hasher.finish()
 }
 
-fn read(response: &[u8], chain_pem: &str, now_unix: u64) -> Result<Staple, String> {
+fn read(response: &[u8], chain_pem: &str, now_unix: u64) -> Result<Said, String> {
     let [leaf, issuer] = leaf_and_issuer(chain_pem)?;
     let (leaf, issuer) = (parse(&leaf)?, parse(&issuer)?);
     message::read(response, &leaf, &issuer, now_unix).map_err(|reason| reason.to_string())
@@ -118,63 +157,43 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<x509_parser::certifi
     parsed.map(|(_, parsed)| parsed).map_err(|error| error.to_string())
 }
 
-async fn ask(due: &Due) -> Result<Vec<u8>, String> {
-    let url = Url::parse(&due.responder).ok().filter(|url| url.scheme() == "http");
-    let url = url.ok_or("its address is not http://")?;
-    let question = {
-        let [leaf, issuer] = leaf_and_issuer(&due.chain_pem)?;
-        message::request(&parse(&leaf)?, &parse(&issuer)?).ok_or("the issuer's key cannot be read")?
-    };
-    match tokio::time::timeout(ANSWER_TIME_MAX, exchange(&url, question)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {} s", ANSWER_TIME_MAX.as_secs())),
-    }
-}
-
-/// RFC 6960 appendix A.1, by POST.
-async fn exchange(url: &Url, question: Vec<u8>) -> Result<Vec<u8>, String> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let stream = match url.host().ok_or("its address names no host")? {
-        Host::Domain(name) => TcpStream::connect((name, port)).await,
-        Host::Ipv4(ip) => TcpStream::connect((ip, port)).await,
-        Host::Ipv6(ip) => TcpStream::connect((ip, port)).await,
-    };
-    let stream = stream.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    let request = Request::post(&url[Position::BeforePath..Position::AfterQuery])
-        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
-        .header(CONTENT_TYPE, "application/ocsp-request")
-        .body(Full::new(Bytes::from(question)))
-        .map_err(|error| error.to_string())?;
-    let answer = async {
-        let (head, body) = sender.send_request(request).await.map_err(|error| error.to_string())?.into_parts();
-        if !head.status.is_success() {
-            return Err(format!("it answers {}", head.status));
-        }
-        let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
-        body.map(|body| body.to_bytes().to_vec()).map_err(|error| error.to_string())
-    };
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        // It may end with the answer's last bytes read.
-        _ = &mut connection => answer.await,
-    }
-}
-
-/// Stores a response, unless the certificate is another one by now, or the one it has lasts as long: responders give the same one
-/// again and again, and whoever is between them and us may give an older one.
-fn keep(control: &Control, asked: &Due, staple: Staple) {
+/// Stores what a response says, unless the certificate is another one by now, or it is no news.
+fn keep(control: &Control, asked: &Due, said: Said) {
     let current = control.snapshot().certificates.get(&asked.id).cloned();
     let Some(certificate) = current.filter(|current| current.chain_pem == asked.chain_pem) else { return };
-    if lasts_longer(&staple, certificate.staple.as_ref()) {
-        put(control, &Certificate { staple: Some(staple), ..certificate });
+    if let Some(certificate) = after(certificate, said) {
+        if certificate.revoked_unix.is_some() {
+            let Certificate { id, hosts, .. } = &certificate;
+            tracing::error!("certificate {id} for {} is revoked: replace it", hosts.join(", "));
+        }
+        put(control, &certificate);
+    }
+}
+
+/// The certificate with what a response says of it, where that is news. Responders give the same one again and again, and whoever
+/// is between them and us may give an older one.
+fn after(certificate: Certificate, said: Said) -> Option<Certificate> {
+    match said {
+        Said::Good(staple) => {
+            let is_news =
+                lasts_longer(&staple, certificate.staple.as_ref()) && is_later(&staple, certificate.revoked_unix);
+            is_news.then_some(Certificate { staple: Some(staple), revoked_unix: None, ..certificate })
+        }
+        Said::Revoked { from_unix } => {
+            let is_older = certificate.staple.as_ref().is_some_and(|held| held.from_unix > from_unix);
+            let is_news = certificate.revoked_unix.is_none() && !is_older;
+            is_news.then_some(Certificate { staple: None, revoked_unix: Some(from_unix), ..certificate })
+        }
     }
 }
 
 fn lasts_longer(staple: &Staple, held: Option<&Staple>) -> bool {
     held.is_none_or(|held| held.until_unix < staple.until_unix)
+}
+
+/// Whether a good response is later than one that said "revoked", if there was one: a certificate can be on hold for a while.
+pub(super) fn is_later(staple: &Staple, revoked_unix: Option<u64>) -> bool {
+    revoked_unix.is_none_or(|revoked_unix| revoked_unix < staple.from_unix)
 }
 
 fn drop_ended(control: &Control, now_unix: u64) {
@@ -188,6 +207,7 @@ fn drop_ended(control: &Control, now_unix: u64) {
 
 fn put(control: &Control, certificate: &Certificate) {
     let until = certificate.staple.as_ref().map(|staple| format!("OCSP response until {}", staple.until_unix));
+    let until = until.or_else(|| certificate.revoked_unix.map(|_| String::from("revoked")));
     let mut draft = Draft::default();
     draft.audit(Audit {
         action: "certificate.staple",
@@ -208,13 +228,35 @@ const RESPONSE_BYTES_MAX: usize = 64 << 10;
 const LOOKED_AT: Duration = Duration::from_secs(5);
 /// How long after a question that was not answered the next one comes.
 const RETRY_S: u64 = 600;
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Questions under way.
+const ASKED_AT_ONCE: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use postern_model::ids::TenantId;
     use postern_model::secret::SecretText;
+
+    #[tokio::test]
+    async fn a_slow_responder_keeps_no_other_waiting() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let listen = || std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // The slow one takes connections and says nothing; at the other's port nobody is any more, which is said at once.
+        let (slow, quick) = (listen(), listen());
+        let due = |seq: u32, at: &std::net::TcpListener| Due {
+            id: CertificateId::new(TenantId::DEFAULT, seq),
+            chain_pem: [own.as_str(), own.as_str()].concat(),
+            responder: format!("http://{}/", at.local_addr().unwrap()),
+        };
+        let all = vec![due(1, &slow), due(2, &quick)];
+        drop(quick);
+        let (done, mut ended) = tokio::sync::mpsc::unbounded_channel();
+        tokio::select! {
+            () = ask_all(all, Reach::Anywhere, |due, _| drop(done.send(due.id.seq))) => panic!("the slow one has answered"),
+            first = ended.recv() => assert_eq!(first, Some(2)),
+        }
+    }
 
     #[test]
     fn a_certificate_without_an_issuer_is_looked_at_once() {
@@ -226,6 +268,7 @@ mod tests {
             not_after_unix: 1,
             origin: CertificateOrigin::Given,
             staple: None,
+            revoked_unix: None,
         };
         let snapshot = Snapshot { certificates: [(certificate.id, certificate.clone())].into(), ..Snapshot::default() };
         let mut next = Next::new();
@@ -238,6 +281,15 @@ mod tests {
         assert_eq!(hash(&stapled), hash(&certificate), "an answer brings no question forward");
         assert!(lasts_longer(&until(9), None) && lasts_longer(&until(10), Some(&until(9))));
         assert!(!lasts_longer(&until(9), Some(&until(9))) && !lasts_longer(&until(8), Some(&until(9))));
+        let good = |from_unix| Said::Good(Staple { response: String::new(), from_unix, until_unix: 99 });
+        let held = after(certificate.clone(), good(5)).unwrap();
+        assert_eq!(after(held.clone(), Said::Revoked { from_unix: 4 }), None, "older than the good one");
+        let revoked = after(held, Said::Revoked { from_unix: 5 }).unwrap();
+        assert_eq!((&revoked.staple, revoked.revoked_unix), (&None, Some(5)), "the good one is not shown any longer");
+        assert_eq!(after(revoked.clone(), Said::Revoked { from_unix: 6 }), None, "said once");
+        assert_eq!(after(revoked.clone(), good(5)), None, "who repeats a good one changes nothing");
+        let held = after(revoked, good(6)).unwrap();
+        assert!(held.staple.is_some() && held.revoked_unix.is_none(), "it was on hold");
         assert!(read_given("?", "", 1).unwrap_err().contains("not base64"));
         assert!(read_given("MAA=", "", 1).unwrap_err().contains("no certificate of the issuer"));
     }

@@ -11,7 +11,7 @@ use super::asked;
 use crate::apps::external_urls;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::problem;
-use crate::{certificates, identity};
+use crate::{certificates, domains, identity};
 
 /// `identity device-host set`.
 pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> Result<IdentityPublished, Problem> {
@@ -22,6 +22,9 @@ pub(crate) fn set(control: &Control, actor: &Actor, request: SetDeviceHost) -> R
         return Err(problem("app-url-conflict", detail).about("host"));
     }
     let tenant = identity::default_tenant(&control.snapshot())?;
+    if let Ok(url) = ExternalUrl::parse(&format!("https://{host}/")) {
+        domains::check(control, &control.snapshot(), tenant.id, &url).map_err(|problem| problem.about("host"))?;
+    }
     let mut draft = Draft::default();
     if certificate_pem.is_some() {
         certificates::drop_issued(&control.snapshot(), host.as_str(), None, &mut draft);

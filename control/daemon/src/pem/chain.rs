@@ -3,8 +3,8 @@
 use postern_model::admin::Problem;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
 
+use super::path::Paths;
 use super::{invalid, parse};
 
 /// A chain as it is shown.
@@ -22,6 +22,7 @@ impl Chain {
     pub(super) fn order(
         given: Vec<CertificateDer<'static>>,
         public_key: &[u8],
+        now_unix: u64,
         is_root_known: fn(&[u8]) -> bool,
     ) -> Result<Self, Problem> {
         if given.len() > CERTIFICATES_MAX {
@@ -43,25 +44,13 @@ impl Chain {
         let Some((leaf, _)) = leaf else {
             return Err(invalid("the key does not belong to the certificate: --key needs the leaf's own key".into()));
         };
-        let path = path(&parsed, leaf);
+        let mut paths = Paths::new(&unique, &parsed, now_unix, is_root_known);
+        let path = paths.best(leaf);
         let mut warnings = left_out(&parsed, &path);
-        warnings.extend(unfinished(&parsed, &path, is_root_known));
+        warnings.extend(unfinished(&mut paths, &parsed, &path));
         let certificates = path.iter().filter_map(|at| unique.get(*at).cloned()).collect();
         Ok(Self { certificates, warnings })
     }
-}
-
-/// From the leaf up, without a root above it. An issuer that is no root itself comes first: roots are also cross-signed.
-fn path(parsed: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
-    let mut path = vec![leaf];
-    while let Some(last) = path.last().and_then(|at| parsed.get(*at)).filter(|last| !is_self_issued(last)) {
-        let is_next = |(at, issuer): &(usize, &X509Certificate<'_>)| {
-            !path.contains(at) && !is_self_issued(issuer) && issues(issuer, last)
-        };
-        let Some((next, _)) = parsed.iter().enumerate().find(is_next) else { break };
-        path.push(next);
-    }
-    path
 }
 
 fn left_out(parsed: &[X509Certificate<'_>], path: &[usize]) -> Vec<String> {
@@ -78,16 +67,16 @@ fn left_out(parsed: &[X509Certificate<'_>], path: &[usize]) -> Vec<String> {
 }
 
 /// What clients will miss.
-fn unfinished(parsed: &[X509Certificate<'_>], path: &[usize], is_root_known: fn(&[u8]) -> bool) -> Option<String> {
-    let last = parsed.get(*path.last()?)?;
+fn unfinished(paths: &mut Paths<'_>, parsed: &[X509Certificate<'_>], path: &[usize]) -> Option<String> {
+    let at = *path.last()?;
+    let last = parsed.get(at)?;
     if is_self_issued(last) {
         return Some(
             "the certificate is self-signed: browsers refuse it wherever it was not made known to them by itself"
                 .into(),
         );
     }
-    let is_given = parsed.iter().any(|issuer| is_self_issued(issuer) && issues(issuer, last));
-    if is_given || is_root_known(last.issuer().as_raw()) {
+    if paths.is_below_root(at) {
         return None;
     }
     let issuer = last.issuer();
@@ -96,27 +85,7 @@ fn unfinished(parsed: &[X509Certificate<'_>], path: &[usize], is_root_known: fn(
     ))
 }
 
-/// By name, and by key where both say which.
-fn issues(issuer: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
-    let by_name = issuer.subject().as_raw() == issued.issuer().as_raw();
-    by_name && own_key_id(issuer).zip(issuers_key_id(issued)).is_none_or(|(own, named)| own == named)
-}
-
-fn own_key_id<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| {
-        let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension() else { return None };
-        Some(id.0)
-    })
-}
-
-fn issuers_key_id<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| {
-        let ParsedExtension::AuthorityKeyIdentifier(id) = extension.parsed_extension() else { return None };
-        id.key_identifier.as_ref().map(|id| id.0)
-    })
-}
-
-fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject().as_raw() == certificate.issuer().as_raw()
 }
 

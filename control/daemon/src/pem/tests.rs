@@ -148,6 +148,68 @@ fn an_issuer_of_the_right_name_with_another_key_is_no_issuer() {
     assert!(said.contains("CN=Test Lower is left out"), "{said}");
 }
 
+/// An authority below a root of its own, by name alone: none of its certificates says which key is meant.
+fn nameless(name: &str, days: std::ops::Range<i64>) -> CertificateParams {
+    let mut params = valid(&[], days);
+    params.use_authority_key_identifier_extension = false;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn an_issuer_is_known_by_its_signature() {
+    let root_key = KeyPair::generate().unwrap();
+    let root = Issuer::new(nameless("Root", -1..100), root_key);
+    let (key, other_key, own) =
+        (KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let other = nameless("Lower", -1..90).signed_by(&other_key, &root).unwrap().pem();
+    let expired = nameless("Lower", -9..-1).signed_by(&key, &root).unwrap().pem();
+    let right = nameless("Lower", -1..50).signed_by(&key, &root).unwrap().pem();
+    let lower = Issuer::new(nameless("Lower", -1..50), key);
+    let mut leaf = valid(&["a.example.com"], -1..30);
+    leaf.use_authority_key_identifier_extension = false;
+    let leaf = leaf.signed_by(&own, &lower).unwrap().pem();
+    let own = SecretText::new(own.serialize_pem());
+    for given in [format!("{leaf}{other}{expired}{right}"), format!("{right}{expired}{other}{leaf}")] {
+        let checked = check(&given, &own).unwrap();
+        assert_eq!(certificates(&checked.chain_pem), certificates(&format!("{leaf}{right}")));
+    }
+    let checked = check(&format!("{leaf}{other}"), &own).unwrap();
+    assert_eq!(certificates(&checked.chain_pem), certificates(&leaf), "a stranger's name is not enough");
+    assert!(checked.warnings.iter().any(|warning| warning.contains("CN=Lower is neither in the file")));
+    let said = refused(&format!("{leaf}{expired}"), &own);
+    assert!(said.contains("CN=Lower expired on"), "{said}");
+}
+
+#[test]
+fn a_way_that_is_over_is_left_for_one_that_is_not() {
+    let (old_key, root_key, key, own) = (
+        KeyPair::generate().unwrap(),
+        KeyPair::generate().unwrap(),
+        KeyPair::generate().unwrap(),
+        KeyPair::generate().unwrap(),
+    );
+    let old_root = Issuer::new(authority("Old Root"), old_key);
+    // The root's key has a certificate of its own, and one by an older root that is over.
+    let mut cross = authority("Root");
+    (cross.not_before, cross.not_after) = (valid(&[], -9..-1).not_before, valid(&[], -9..-1).not_after);
+    let cross = cross.signed_by(&root_key, &old_root).unwrap().pem();
+    let root_params = authority("Root");
+    let root = root_params.self_signed(&root_key).unwrap().pem();
+    let root_issuer = Issuer::new(root_params, root_key);
+    let lower_params = authority("Lower");
+    let lower = lower_params.signed_by(&key, &root_issuer).unwrap().pem();
+    let lower_issuer = Issuer::new(lower_params, key);
+    let leaf = valid(&["a.example.com"], -1..30).signed_by(&own, &lower_issuer).unwrap().pem();
+    let checked = check(&format!("{leaf}{lower}{cross}{root}"), &SecretText::new(own.serialize_pem())).unwrap();
+    assert_eq!(certificates(&checked.chain_pem), certificates(&format!("{leaf}{lower}")));
+}
+
 #[test]
 fn weak_signatures_and_keys_are_refused() {
     let sha1 = include_str!("testdata/sha1.pem");

@@ -147,6 +147,7 @@ fn of_machine(control: &Control, app: &App, record: &RequestRecord, explained: &
         risk: Risk::Low,
         device: DeviceState::Unknown,
         terms: &terms,
+        outlasts: false,
     };
     let traced = trace(&control.snapshot(), None, app.id, &input, at(record).unwrap_or_default());
     explained.policies =

@@ -38,6 +38,7 @@ pub(crate) fn what_if(control: &Control, tenant: &Tenant, request: WhatIf) -> Re
         risk: request.risk.unwrap_or(Risk::Low),
         device: request.device.unwrap_or(DeviceState::Unknown),
         terms: &terms,
+        outlasts: false,
     };
     let (decision, policies, principal) = {
         let snapshot = control.snapshot();

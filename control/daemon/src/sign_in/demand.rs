@@ -142,6 +142,8 @@ fn input<'a>(control: &Control, at: &At<'_>, risk: Risk, record: &'a SessionReco
         risk,
         device,
         terms: &record.terms,
+        // Its cookies are the relays' to judge.
+        outlasts: false,
     }
 }
 

@@ -1,19 +1,38 @@
-//! Whether a user who signed in for a client of the OpenID provider is told to it at all. An ID token passes no relay: what one
-//! would decide of a request is decided here.
+//! Whether a user who signed in is let into what they signed in for. That they signed in is one thing and one record, and that the
+//! application refuses them another.
 
+use postern_model::directory::assigned;
 use postern_model::identity::Refused;
 use postern_model::ids::SessionId;
 use postern_model::oauth::Scope;
 use postern_model::policy::Outcome;
 
-use super::flow::At;
-use super::{demand, flow_over, internal, refused};
+use super::flow::{At, Proven};
+use super::{demand, flow_over, internal, log, refused};
+use crate::clock::now_unix;
 use crate::control::Control;
 use crate::oauth::{Wanted, conditions};
 use crate::sessions;
-use crate::store::StoredClient;
+use crate::store::sign_in::{Logged, SignInOutcome};
+use crate::store::{SignIn, StoredClient};
 
-/// By assignment, and for who the user is by the policies of every application whose conditions count.
+/// Writes down that the application's relay will turn a user away, if it will: it asks who is assigned, and has no log of sign-ins.
+pub(super) fn note(control: &Control, at: &At<'_>, session: SessionId) -> Result<(), Refused> {
+    let stored = control.sessions_in_store(|store| store.session(session)).ok().flatten().ok_or_else(flow_over)?;
+    let record = sessions::record_of(control, &stored).ok().flatten().ok_or_else(flow_over)?;
+    let user = control.directory(|store| store.user(stored.user)).ok().flatten().ok_or_else(internal)?;
+    let groups = record.user.groups.keys().copied().collect();
+    if assigned(&control.snapshot().assignments, &user, &groups, at.app.id, now_unix()).is_some() {
+        return Ok(());
+    }
+    let country = control.country(at.client.address).map(|country| Logged::cut(&country.to_string()));
+    let asn = control.asn(at.client.address).map(|asn| asn.0);
+    let entry = at.record(&Proven::by(&stored, &user), SignInOutcome::Failure("not-assigned"));
+    log(control, SignIn { session: Some(session), country, asn, ..entry })
+}
+
+/// Of a client of the OpenID provider, whose ID token passes no relay: what one would decide of a request is decided here. By
+/// assignment, and for who the user is by the policies of every application whose conditions count.
 pub(super) fn check(
     control: &Control,
     at: &At<'_>,

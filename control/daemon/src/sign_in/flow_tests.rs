@@ -1,5 +1,6 @@
 //! Whole sign-ins against a real store: what a browser sees step by step, with an app and a key in software.
 
+mod assigned;
 mod claimed_device;
 mod devices;
 mod kerberos;
@@ -26,6 +27,7 @@ use crate::store::factors::TotpSecret;
 use crate::store::records::{Order, SignInFilter, Span};
 use crate::store::{SqliteStore, Store as _};
 use crate::{apps, factors, identity, users};
+use assigned::{assign, totp_secret};
 
 const PASSWORD: &str = "correct horse battery";
 const CALLBACK: &str = "https://wiki.example.com/.postern/callback";
@@ -55,6 +57,7 @@ impl World {
         identity::publish(&control, &Actor::Control, publish).unwrap();
         let world = Self { control, folder, keep: false };
         world.set_app(&[("mfa", mfa)]);
+        assign(&world, world.app());
         let hash = world.control.hasher.hash(SecretText::new(PASSWORD.into()), "anna").await.unwrap();
         for login in ["anna", "bert"] {
             let create = serde_json::from_value::<CreateUser>(serde_json::json!({ "login": login })).unwrap();
@@ -185,10 +188,6 @@ fn problem(step: Step) -> String {
         Step::Device(_) => "device".into(),
         Step::Done(_) => "done".into(),
     }
-}
-
-fn totp_secret(base32: &str) -> TotpSecret {
-    TotpSecret(data_encoding::BASE32_NOPAD.decode(base32.as_bytes()).unwrap().into())
 }
 
 /// The code of so many steps from now.

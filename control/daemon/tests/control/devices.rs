@@ -120,6 +120,7 @@ fn the_device_host_is_set_beside_the_place_to_sign_in() {
     let host = "/v1/identity/device-host";
     assert_eq!(world.refused("PUT", host, &json!({"host": "device.localhost"})).0, "not-found");
     world.done::<Value>("PUT", "/v1/identity", &json!({"external_url": "https://login.localhost:8443/"}));
+    assert_eq!(show(&world, "/v1/status")["apps"], 0, "the place to sign in is no application");
     for wrong in ["https://device.localhost/", "*.localhost", "device.localhost:1", ""] {
         assert_eq!(world.refused("PUT", host, &json!({"host": wrong})).0, "request-invalid", "{wrong}");
     }

@@ -132,6 +132,7 @@ fn readiness_follows_what_relays_report() {
         online: true,
         tunnels: 1,
         software: "x".into(),
+        has_keytab: Some(false),
         since_unix_ms: 1,
         rtt_us: 5,
     };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acme::RenewalView;
 use crate::config::CertificateOrigin;
 use crate::device::DeviceHost;
 use crate::ids::{CertificateId, Name};
@@ -67,4 +68,10 @@ pub struct CertificateView {
     /// Until when the stapled OCSP response counts, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocsp_until_unix: Option<u64>,
+    /// Since when its authority says that it is revoked, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_unix: Option<u64>,
+    /// How it is renewed by ACME, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<RenewalView>,
 }

@@ -1,15 +1,21 @@
 //! Paths, so that client and server cannot differ.
 
+mod authority;
 mod device;
 mod tenant;
 mod terms;
+mod trace;
 mod vault;
 
+pub use authority::{
+    acme, certificate, certificate_renew, certificates, certificates_ordered, domain, domain_verify, domains,
+};
 pub use device::{
     IDENTITY_DEVICE_HOST, device, device_authorities, device_authority, device_settings, device_step, devices,
 };
 pub use tenant::{tenant, tenant_app_suffix};
 pub use terms::{terms, terms_acceptances, terms_named};
+pub use trace::{app_trace, trace};
 pub use vault::{vault, vault_key, vault_of_user, vault_sealing, vault_shared};
 
 /// `POST`.
@@ -91,12 +97,6 @@ pub fn app(tenant: &str, app: &str) -> String {
 #[must_use]
 pub fn app_check(tenant: &str, app: &str) -> String {
     format!("{TENANTS}/{tenant}/apps/{app}/check")
-}
-
-/// `GET`, `POST`.
-#[must_use]
-pub fn certificates(tenant: &str) -> String {
-    format!("{TENANTS}/{tenant}/certificates")
 }
 
 /// `POST`.
@@ -247,12 +247,6 @@ pub fn histograms(tenant: &str) -> String {
 #[must_use]
 pub fn request(tenant: &str, id: crate::ids::RequestId) -> String {
     format!("{TENANTS}/{tenant}/requests/{id}")
-}
-
-/// `DELETE`.
-#[must_use]
-pub fn certificate(tenant: &str, certificate: &str) -> String {
-    format!("{TENANTS}/{tenant}/certificates/{certificate}")
 }
 
 /// `GET`, `POST`.

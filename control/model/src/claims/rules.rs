@@ -9,6 +9,7 @@
 //! where can be named: a rule that changes it would undo what relay and connector promise.
 
 use super::parser::Parser;
+use super::who::{IDENTITY_NAMES, IDENTITY_PREFIXES, ORIGIN_NAMES, ORIGIN_PREFIXES};
 use super::{ExpressionInvalid, VALUE_BYTES_MAX};
 use crate::settings::OWN_COOKIES;
 
@@ -150,11 +151,11 @@ fn why_taken(dashed: &str, direction: Direction) -> Option<&'static str> {
     if is_among(FRAMING, &[]) {
         return Some("says how the message is delimited, coded or routed");
     }
-    if is_among(ORIGIN, ORIGIN_PREFIXES) {
+    if is_among(&ORIGIN_NAMES, &ORIGIN_PREFIXES) {
         return Some("says who asks, or from where: that is the relay's to say");
     }
     match direction {
-        Direction::Request if is_among(IDENTITY, IDENTITY_PREFIXES) => {
+        Direction::Request if is_among(&IDENTITY_NAMES, &IDENTITY_PREFIXES) || is_among(CREDENTIALS, &[]) => {
             Some("says who asks: see sso_headers and sso for that")
         }
         Direction::Request | Direction::Response => None,
@@ -168,45 +169,8 @@ const RULE: &str = "set NAME \"TEXT\", append NAME \"TEXT\" or remove NAME";
 const CONNECTION: &[&str] =
     &["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "early-data"];
 const FRAMING: &[&str] = &["content-length", "content-encoding", "content-range", "host", "alt-svc"];
-const ORIGIN: &[&str] = &["forwarded", "x-forwarded", "x-real-ip", "client-cert", "client-cert-chain"];
-const ORIGIN_PREFIXES: &[&str] = &["x-forwarded-", "x-postern-"];
-/// With the prefixes: what `dataplane/http` takes out of a client's requests, and what carries credentials.
-const IDENTITY: &[&str] = &[
-    "authorization",
-    "cookie",
-    "remote-user",
-    "remote-name",
-    "remote-email",
-    "remote-group",
-    "remote-groups",
-    "x-authenticated-user",
-    "x-user",
-    "auth-user",
-    "x-client-cert",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-];
-const IDENTITY_PREFIXES: &[&str] = &[
-    "x-auth-",
-    "x-authentik-",
-    "x-remote-",
-    "x-webauth-",
-    "x-vouch-",
-    "x-pomerium-",
-    "x-ms-client-principal",
-    "x-ms-token-",
-    "x-goog-authenticated-",
-    "x-goog-iap-",
-    "x-amzn-oidc-",
-    "x-ssl-client-",
-    "ssl-client-",
-    "cf-access-",
-    "tailscale-",
-    "oidc-",
-    "client-cert-",
-    "sm-",
-];
+/// What carries credentials.
+const CREDENTIALS: &[&str] = &["authorization", "cookie"];
 
 #[cfg(test)]
 mod tests {
@@ -264,6 +228,12 @@ mod tests {
                 let error = HeaderRules::parse(&format!("remove {name}"), direction).unwrap_err().to_string();
                 assert!(error.contains(says), "{name}: {error}");
             }
+        }
+        // Whatever relays take out of requests no rule writes into them.
+        let begun = IDENTITY_PREFIXES.iter().chain(&ORIGIN_PREFIXES).map(|prefix| format!("{prefix}x"));
+        let whole = IDENTITY_NAMES.iter().chain(&ORIGIN_NAMES).map(|name| (*name).to_owned());
+        for name in begun.chain(whole) {
+            assert!(HeaderRules::parse(&format!("set {name} \"x\""), Direction::Request).is_err(), "{name}");
         }
         for name in ["Authorization", "Cookie", "Remote.User", "X-Auth-Email", "OIDC_claim_sub"] {
             let text = format!("set {name} \"x\"");

@@ -39,6 +39,7 @@ fn certificate(seq: u32, hosts: &[&str]) -> Certificate {
         not_after_unix: 0,
         origin: CertificateOrigin::Given,
         staple: None,
+        revoked_unix: None,
     }
 }
 
@@ -358,6 +359,15 @@ fn what_browsers_are_to_do_with_cookies_is_warned_about_where_there_are_some() {
     app.preauth = Preauth::Oidc;
     let warnings = PlannedApp::parse(&app).unwrap().warnings().join("\n");
     assert!(warnings.starts_with("app1: cookie_persistent=true: whoever uses the browser profile later"), "{warnings}");
+    let pass = |rules: &str| BTreeMap::from([("cors".to_owned(), rules.to_owned())]);
+    app.settings = pass("/ origins=https://a.example; /api/ pass");
+    let warnings = PlannedApp::parse(&app).unwrap().warnings();
+    assert!(warnings[0].starts_with("app1: cors=/api/ pass: whoever sends a preflight there"), "{warnings:?}");
+    app.preauth = Preauth::Passthrough;
+    assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty(), "nobody is asked anyway");
+    app.preauth = Preauth::Oidc;
+    app.settings = pass("/ origins=https://a.example");
+    assert!(PlannedApp::parse(&app).unwrap().warnings().is_empty());
     app.settings = BTreeMap::from([("maintenance".to_owned(), "on".to_owned())]);
     assert!(PlannedApp::parse(&app).unwrap().warnings()[0].contains("503"));
 }

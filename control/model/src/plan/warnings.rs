@@ -52,7 +52,17 @@ impl PlannedApp {
         let risks = if self.preauth == Preauth::Oidc { answers.cookie.risks() } else { Vec::new() };
         let off = "maintenance: every request is answered with 503 until it is set to off";
         let off = answers.maintenance.is_some().then_some(off);
-        risks.into_iter().chain(off).map(|said| format!("{name}: {said}")).collect()
+        let said = risks.into_iter().chain(off).map(|said| format!("{name}: {said}"));
+        said.chain(self.of_preflights()).collect()
+    }
+
+    /// Who gets in without being asked.
+    fn of_preflights(&self) -> Option<String> {
+        let path = self.settings.answers.cors.as_ref().filter(|_| self.preauth == Preauth::Oidc)?.passes()?;
+        let name = &self.name;
+        Some(format!(
+            "{name}: cors={path}/ pass: whoever sends a preflight there, from anywhere and without signing in, reaches the application: list origins instead, unless it has to answer them itself"
+        ))
     }
 
     /// Whom Kerberos has no name for, as nothing says of which realm they are.

@@ -36,6 +36,8 @@ pub struct Input<'a> {
     pub device: DeviceState,
     /// Terms that the user accepted.
     pub terms: &'a AcceptedTerms,
+    /// Whether its cookie outlasts the browser because the application has it so; what the user chose, the session says.
+    pub outlasts: bool,
 }
 
 /// What is decided.
@@ -138,7 +140,7 @@ impl Input<'_> {
         let age_s = self.auth_age_s(now_unix);
         // A session began no later than the user proved last who they are: one that is over by that is over.
         let times = [controls.sign_in_frequency_s, controls.lifetime_max_s];
-        let persists = self.session.is_some_and(|session| session.persistent);
+        let persists = self.outlasts || self.session.is_some_and(|session| session.persistent);
         times.into_iter().flatten().any(|time_s| age_s >= u64::from(time_s))
             || controls.no_persistent && persists
             || self.is_too_silent(controls)

@@ -63,6 +63,7 @@ fn input<'a>(session: &'a SessionRecord, terms: &'a AcceptedTerms) -> Input<'a> 
         risk: Risk::Low,
         device: DeviceState::Unknown,
         terms,
+        outlasts: false,
     }
 }
 
@@ -171,6 +172,8 @@ fn sessions_are_bound_by_the_shortest() {
 
     let browser = controls(3, SessionControls { no_persistent: true, ..NONE });
     assert_eq!(outcome([&browser], &input(&record, &terms)), Outcome::Allow);
+    let lasting = Input { outlasts: true, ..input(&record, &terms) };
+    assert_eq!(outcome([&browser], &lasting), needs(&[&["reauthenticate"]]), "its application has the cookie last");
     record.persistent = true;
     assert_eq!(outcome([&browser], &input(&record, &terms)), needs(&[&["reauthenticate"]]));
     let may_end_with_browser = |policies: &[&Policy]| {

@@ -159,6 +159,8 @@ impl LoggedRequest {
             risk: self.risk,
             device: self.device,
             terms,
+            // The record says it of the session.
+            outlasts: false,
         }
     }
 }

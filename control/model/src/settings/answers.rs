@@ -12,7 +12,7 @@ use super::{SettingInvalid, is_sticky, unfit};
 use crate::sso::SsoMethod;
 
 pub(super) use brand::LOGO as ERROR_LOGO;
-pub use brand::{ErrorBrand, ErrorSupport};
+pub use brand::{ErrorBrand, ErrorSupport, MadeOnce};
 pub use cookie::{CookieSettings, OWN_COOKIES, SameSite};
 pub use cors::{Cors, CorsAllow, CorsRule, PreflightRefused};
 pub use maintenance::Maintenance;

@@ -54,6 +54,19 @@ impl Snapshot {
                 &DeviceAuthorityKey { tenant: *tenant, name: name.clone() },
                 "removal",
             ),
+            Change::AcmeChallengePut(challenge) => self.check_challenge(challenge),
+            Change::AcmeChallengeRemoved { tenant, token } => match self.acme_challenges.get(token) {
+                Some(challenge) if challenge.tenant == *tenant => Ok(()),
+                Some(_) | None => {
+                    Err(DeltaError::Missing { what: "removal".into(), missing: format!("the challenge {token}") })
+                }
+            },
+            Change::AcmeRenewalPut(renewal) => present(&self.certificates, &renewal.certificate, "renewal"),
+            Change::AcmeRenewalRemoved { certificate } => present(&self.acme_renewals, certificate, "removal"),
+            Change::DomainPut(domain) => self.need_tenant(&domain.key(), domain.tenant),
+            Change::DomainRemoved { tenant, name } => {
+                present(&self.domains, &DomainKey { tenant: *tenant, name: name.clone() }, "removal")
+            }
             Change::PolicyPut(policy) => self.check_policy(policy),
             Change::PolicyRemoved { id } => present(&self.policies, id, "removal"),
         }
@@ -133,6 +146,21 @@ impl Snapshot {
         let certificate = self.certificates.keys().find(|certificate| certificate.tenant == id);
         unused(&id, group)?;
         unused(&id, certificate)
+    }
+
+    fn check_challenge(&self, challenge: &AcmeChallenge) -> Result<(), DeltaError> {
+        self.need_tenant(&"challenge", challenge.tenant)?;
+        let refused = |reason| Err(DeltaError::Challenge { host: challenge.host.clone(), reason });
+        let held = self.acme_challenges.get(&challenge.token);
+        if !challenge.is_well_formed() {
+            refused("its token is not base64url, or its key authorization is another's")
+        } else if held.is_some_and(|held| held.tenant != challenge.tenant) {
+            refused("its token is another tenant's")
+        } else if held.is_none() && self.acme_challenges.len() >= CHALLENGES_MAX {
+            refused("there are too many at a time")
+        } else {
+            Ok(())
+        }
     }
 
     fn check_group_removed(&self, id: GroupId) -> Result<(), DeltaError> {

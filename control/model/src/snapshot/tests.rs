@@ -1,5 +1,7 @@
 //! Deltas against a snapshot: what fits is applied, what does not leaves no trace.
 
+mod acme;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -30,6 +32,7 @@ fn certificate(tenant: u32, seq: u32) -> Certificate {
         not_after_unix: 0,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     }
 }
 
@@ -121,7 +124,7 @@ fn next(snapshot: &Snapshot, change: Change) -> Delta {
 
 fn any_change() -> impl Strategy<Value = Change> {
     let id = 1u32..3;
-    (0u32..26, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
+    (0u32..32, id.clone(), id.clone(), id.clone(), id).prop_map(|(kind, t, a, b, c)| match kind {
         0 => Change::TenantPut(tenant(t)),
         1 => Change::TenantRemoved { id: TenantId(t) },
         2 => Change::GroupPut(group(t, a)),
@@ -156,6 +159,12 @@ fn any_change() -> impl Strategy<Value = Change> {
         22 => Change::PolicyRemoved { id: PolicyId::new(TenantId(t), a) },
         23 => Change::DeviceAuthorityPut(device_authority(t, a)),
         24 => Change::DeviceAuthorityRemoved { tenant: TenantId(t), name: device_authority(t, a).name },
+        25 => Change::AcmeChallengePut(acme::challenge(t, a)),
+        26 => Change::AcmeChallengeRemoved { tenant: TenantId(t), token: acme::challenge(t, a).token },
+        27 => Change::AcmeRenewalPut(acme::renewal(t, a)),
+        28 => Change::AcmeRenewalRemoved { certificate: acme::renewal(t, a).certificate },
+        29 => Change::DomainPut(acme::domain(t, a)),
+        30 => Change::DomainRemoved { tenant: TenantId(t), name: acme::domain(t, a).name },
         _ => Change::GroupConfigRemoved { group: GroupId::new(TenantId(t), a) },
     })
 }
@@ -179,6 +188,9 @@ fn assert_whole(snapshot: &Snapshot) {
     }
     assert!(snapshot.networks.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
     assert!(snapshot.device_authorities.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
+    assert!(snapshot.domains.keys().all(|key| snapshot.tenants.contains_key(&key.tenant)));
+    assert!(snapshot.acme_challenges.values().all(|challenge| snapshot.tenants.contains_key(&challenge.tenant)));
+    assert!(snapshot.acme_renewals.keys().all(|id| snapshot.certificates.contains_key(id)));
     assert!(snapshot.assignments.keys().all(|key| snapshot.apps.contains_key(&key.app)));
     let by_app: usize = snapshot.apps.keys().map(|app| snapshot.assignments_of(*app).count()).sum();
     assert_eq!(by_app, snapshot.assignments.len());

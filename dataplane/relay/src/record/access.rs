@@ -33,6 +33,8 @@ pub(crate) struct Judged {
     pub(crate) asn: Option<Asn>,
     /// What was known of the device then.
     pub(crate) device: DeviceState,
+    /// The cookie outlasted the browser, by the application's settings.
+    pub(crate) outlasts: bool,
     /// Nothing was done for longer than one of them allows.
     pub(crate) idle: bool,
 }
@@ -64,7 +66,7 @@ impl Access<'_> {
             }
         }
         out.push(']');
-        if session.persistent {
+        if session.persistent || judged.is_some_and(|judged| judged.outlasts) {
             out.push_str(",\"persistent\":true");
         }
         if !session.risk.is_low() {
@@ -123,7 +125,7 @@ fn push_device(out: &mut String, session: &SessionRecord, judged: Option<&Judged
 }
 
 fn push_judged(out: &mut String, judged: &Judged) {
-    let Judged { decision, platform, country, asn, device: _, idle } = judged;
+    let Judged { decision, platform, country, asn, device: _, outlasts: _, idle } = judged;
     let _ = write!(out, ",\"platform\":\"{platform}\"");
     if let Some(country) = country {
         let _ = write!(out, ",\"country\":\"{country}\"");
@@ -184,7 +186,7 @@ mod tests {
         let applied = (1..=policies).map(policy).collect();
         let decision = Decision { outcome, session: SessionControls::default(), applied, report_only };
         let (country, asn, device) = ("DE".parse().ok(), Some(Asn(64_500)), DeviceState::Registered);
-        Judged { decision, platform: Platform::Ios, country, asn, device, idle }
+        Judged { decision, platform: Platform::Ios, country, asn, device, outlasts: false, idle }
     }
 
     #[test]

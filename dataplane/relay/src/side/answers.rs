@@ -25,6 +25,7 @@ impl Side {
                 let line = self.receiver.log.find(*id);
                 Answer::Request { record: line.and_then(|line| record(&line, *tenant, *id)).map(Box::new) }
             }
+            Question::Trace { tenant, asked } => Answer::Trace { taken: self.receiver.traces.asked(*tenant, asked) },
             // Passed on to a connector, whose answer comes later.
             Question::Check { .. } | Question::Unknown => Answer::Unknown,
         }

@@ -14,6 +14,7 @@ use postern_model::snapshot::Snapshot;
 use rustls::ServerConfig;
 use zeroize::Zeroizing;
 
+use super::challenges::Challenges;
 use super::disk::Folder;
 use super::identity::Identity;
 use super::seal::Seal;
@@ -292,12 +293,13 @@ impl Keeper {
         let served = self.state.served().clone();
         let snapshot = self.state.snapshot();
         // While control's newest cannot be served, everything of the last good one stays.
-        let (group_configs, connectors) = match self.state.is_served() {
+        let (group_configs, connectors, challenges) = match self.state.is_served() {
             true => (
                 shared_group_configs(&held, snapshot),
                 snapshot.connectors.iter().map(|(id, c)| (*id, c.group)).collect(),
+                Challenges::next(&held.challenges, snapshot, &self.configs),
             ),
-            false => (held.group_configs.clone(), held.connectors.clone()),
+            false => (held.group_configs.clone(), held.connectors.clone(), Arc::clone(&held.challenges)),
         };
         // One plan, one table: while control's newest cannot be served, its limits are not in force either.
         let limits = Arc::new(LimitTable::next(&held.limits, &served.plan, monotonic_ns()));
@@ -324,6 +326,7 @@ impl Keeper {
             limits,
             networks,
             countries: Arc::clone(&held.countries),
+            challenges,
         }));
     }
 

@@ -5,6 +5,7 @@ mod accept;
 mod admin;
 mod answers;
 mod calls;
+pub(crate) mod challenges;
 mod disk;
 mod enrol;
 mod identity;

@@ -16,6 +16,7 @@ use crate::limits::HANDED_OVER_MAX;
 use crate::record::book::{Book, BookWriter};
 use crate::record::lane::{Bell, Lane, LaneWriter};
 use crate::record::writer::AccessLog;
+use crate::traces::Traces;
 use crate::worker::counters::WorkerCounters;
 use crate::worker::recorder::LogFields;
 
@@ -79,6 +80,8 @@ pub struct TunnelState {
     pub online: bool,
     /// The connector's name and version.
     pub software: String,
+    /// Whether it has a keytab, if it said so.
+    pub has_keytab: Option<bool>,
     /// When the tunnel came up (Unix time).
     pub since_unix_ms: u64,
     /// The last probe's round trip.
@@ -106,12 +109,18 @@ pub struct SideSender {
     pub(crate) log_fields: LogFields,
     heartbeat: Heartbeat,
     calls: CallDesk,
+    traces: Arc<Traces>,
 }
 
 impl SideSender {
     /// Where control is asked.
     pub(crate) const fn calls(&self) -> &CallDesk {
         &self.calls
+    }
+
+    /// Which requests are recorded for operators.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// The worker's loop has turned; due every second.
@@ -158,6 +167,7 @@ pub(crate) struct SideReceiver {
     /// Whether all workers' loops turn.
     pub(crate) pulse: Pulse,
     pub(crate) calls: CallDesk,
+    pub(crate) traces: Arc<Traces>,
 }
 
 /// The workers' states, as they last reported them.
@@ -212,6 +222,7 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
     let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
     let pulse = Pulse::of(&heartbeats);
     let calls = CallDesk::default();
+    let traces: Arc<Traces> = Arc::default();
     let sender_of = |(worker, heartbeat): (u16, Heartbeat)| {
         let (lane, bell) = log.lane(worker);
         let nth = usize::from(worker);
@@ -226,10 +237,23 @@ pub(crate) fn channel(workers: u16) -> (Vec<SideSender>, SideReceiver) {
             log_fields: LogFields::default(),
             heartbeat,
             calls: calls.clone(),
+            traces: Arc::clone(&traces),
         }
     };
     let senders = (0..workers).zip(heartbeats).map(sender_of).collect();
-    (senders, SideReceiver { connections, reports, counters, books, log, pulse, calls: calls.clone() })
+    (
+        senders,
+        SideReceiver {
+            connections,
+            reports,
+            counters,
+            books,
+            log,
+            pulse,
+            calls: calls.clone(),
+            traces: Arc::clone(&traces),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -258,7 +282,8 @@ mod tests {
         let (senders, receiver) = channel(2);
         let connector = "c1-9".parse().unwrap();
         for online in [true, false] {
-            let state = TunnelState { online, software: String::from("x"), since_unix_ms: 1, rtt_us: 2 };
+            let state =
+                TunnelState { online, software: String::from("x"), has_keytab: None, since_unix_ms: 1, rtt_us: 2 };
             senders[1].report(WorkerReport::Tunnel { connector, state });
         }
         receiver.reports.changed().await;

@@ -81,6 +81,7 @@ fn sum_up(workers: &[WorkerState]) -> BTreeMap<ConnectorId, ConnectorStatus> {
             online: false,
             tunnels: 0,
             software: tunnel.software.clone(),
+            has_keytab: tunnel.has_keytab,
             since_unix_ms: tunnel.since_unix_ms,
             rtt_us: tunnel.rtt_us,
         });
@@ -98,7 +99,8 @@ mod tests {
     use crate::side::sender::TunnelState;
 
     fn worker(online: Option<bool>) -> WorkerState {
-        let tunnel = |online| TunnelState { online, software: String::from("x"), since_unix_ms: 5, rtt_us: 9 };
+        let (software, has_keytab) = (String::from("x"), Some(true));
+        let tunnel = |online| TunnelState { online, software, has_keytab, since_unix_ms: 5, rtt_us: 9 };
         let tunnels = online.map(|online| ("c1-1".parse().unwrap(), tunnel(online)));
         WorkerState { io_backend: Some("uring"), tunnels: tunnels.into_iter().collect(), warnings: BTreeMap::new() }
     }
@@ -113,6 +115,7 @@ mod tests {
         let mut see = |workers: [Option<bool>; 2], now| {
             let status = book.status(&constant(), &workers.map(worker), 3, |_| true, now);
             let connector = &status.connectors[0];
+            assert_eq!(connector.has_keytab, Some(true));
             (connector.online, connector.tunnels, connector.since_unix_ms)
         };
         assert_eq!(see([Some(true), Some(false)], 10), (true, 2, 5));

@@ -118,6 +118,7 @@ pub(crate) fn snapshot(version: u64) -> Snapshot {
         not_after_unix: 4_000_000_000,
         origin: CertificateOrigin::Issued,
         staple: None,
+        revoked_unix: None,
     };
     let connector =
         Connector { id: ConnectorId::new(tenant, 9), group, key_sha256: "0".repeat(64), enrolled_unix_ms: 1 };
@@ -144,6 +145,11 @@ pub(crate) fn kept(snapshot: Snapshot) -> ConfigHandle {
     keeper.handle().clone()
 }
 
+/// As a relay makes them.
+pub(crate) fn tls_configs() -> super::tls::TlsConfigs {
+    super::tls::TlsConfigs::new(crate::args::TlsPreset::default()).unwrap()
+}
+
 /// [`snapshot`] in force, without certificates.
 pub(crate) fn published() -> Published {
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
@@ -163,6 +169,7 @@ pub(crate) fn published() -> Published {
         limits: Arc::default(),
         networks: Arc::default(),
         countries: Arc::default(),
+        challenges: Arc::default(),
     }
 }
 

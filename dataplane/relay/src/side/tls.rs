@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use postern_model::acme::TLS_ALPN;
 use postern_model::ids::CertificateId;
 use postern_model::plan::Plan;
 use rustls::crypto::CryptoProvider;
@@ -122,6 +123,12 @@ impl TlsConfigs {
     pub(crate) fn enrolment(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
         let builder = self.builder(&[&TLS13]).with_no_client_auth();
         Arc::new(without_resumption(builder.with_cert_resolver(single(own)), vec![postern_model::enrol::ALPN.to_vec()]))
+    }
+
+    /// For an authority of certificates that looks whose a host is (RFC 8737): no other protocol, nothing to resume.
+    pub(crate) fn challenge(&self, own: &Arc<CertifiedKey>) -> Arc<ServerConfig> {
+        let builder = self.builder(self.client_versions).with_no_client_auth();
+        Arc::new(without_resumption(builder.with_cert_resolver(single(own)), vec![TLS_ALPN.to_vec()]))
     }
 
     fn authenticated(

@@ -12,11 +12,12 @@ use postern_http::{Method, Version};
 use postern_io::sync::{Either, select};
 use postern_io::{Listener, Socket, Stream, now, sleep, spawn, timeout};
 use postern_model::ids::RequestId;
-use postern_model::{enrol, identity, link};
+use postern_model::{acme, enrol, identity, link};
 use postern_tunnel::Identity;
 use postern_tunnel::client_hello::{ClientHello, ClientHelloInvalid, ClientHelloParser, Progress};
 
 use super::Worker;
+use super::challenge;
 use super::context::ListenProtocol;
 use super::h1::Http1Connection;
 use super::h2::{self, Http2Connection};
@@ -110,6 +111,7 @@ pub(super) async fn connection(
     };
     match kind {
         Kind::Client(server_name) => client(worker, socket, retained, address, server_name).await,
+        Kind::Challenge(server_name) => challenge::handshake(worker, socket, retained, server_name).await,
         Kind::Side(kind) => hand_over(worker, socket, retained, address, kind).await,
         Kind::Tunnel(target) => match target.filter(|target| !moved && worker.is_elsewhere(*target)) {
             Some(target) => pass_on(worker, socket, retained, address, target.worker).await,
@@ -126,6 +128,8 @@ enum Hello {
 /// What a ClientHello asks for.
 enum Kind {
     Client(Option<String>),
+    /// An authority of certificates looks whose this host is.
+    Challenge(Option<String>),
     Side(HandOverKind),
     Tunnel(Option<Target>),
 }
@@ -161,6 +165,8 @@ fn kind_of(hello: &ClientHello<'_>) -> Kind {
         Kind::Side(HandOverKind::Identity)
     } else if hello.alpn.offers(enrol::ALPN) {
         Kind::Side(HandOverKind::Enrol)
+    } else if hello.alpn.iter().eq([acme::TLS_ALPN]) {
+        Kind::Challenge(hello.sni.map(str::to_owned))
     } else {
         Kind::Client(hello.sni.map(str::to_owned))
     }

@@ -10,6 +10,7 @@ use postern_io::{Instant, now, wall_clock};
 use postern_model::config::Preauth;
 use postern_model::directory::LoginName;
 use postern_model::identity::Missed;
+use postern_model::ids::UserId;
 use postern_model::plan::{Plan, PlannedApp};
 use postern_model::service_token::{PresentedToken, ServiceToken};
 use postern_tunnel::Detail;
@@ -322,6 +323,14 @@ impl Subject {
         match self {
             Self::Service(_) => "service",
             Self::Person(_) => "user",
+        }
+    }
+
+    /// Someone who signed in. Machines are no users.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Service(_) => None,
+            Self::Person(person) => Some(person.held.record.user.id),
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Circumstances {
     /// Likewise.
     asn: Option<Asn>,
     client: ClientKind,
+    /// The application had its cookie outlast the browser.
+    outlasts: bool,
 }
 
 /// Why a policy keeps somebody out.
@@ -47,7 +49,8 @@ impl Circumstances {
     #[cfg(test)]
     pub(crate) fn anywhere() -> Self {
         let source = IpAddr::from([192, 0, 2, 1]);
-        Self { source, platform: Platform::Other, client: ClientKind::Browser, country: None, asn: None }
+        let client = ClientKind::Browser;
+        Self { source, platform: Platform::Other, client, country: None, asn: None, outlasts: false }
     }
 
     /// Nothing is looked at where nothing is asked.
@@ -59,7 +62,12 @@ impl Circumstances {
         let country = applicable.asks_country().then(|| session.country(countries));
         let asn = applicable.asks_asn().then(|| session.asn(countries));
         let source = session.address.ip().to_canonical();
-        Self { source, platform, client: ClientKind::Browser, country, asn }
+        Self { source, platform, client: ClientKind::Browser, country, asn, outlasts: false }
+    }
+
+    /// By a cookie that outlasts the browser, or does not.
+    pub(crate) fn by_cookie(self, outlasts: bool) -> Self {
+        Self { outlasts, ..self }
     }
 
     /// A program asks, and no browser.
@@ -95,11 +103,13 @@ impl Circumstances {
             risk: record.risk,
             device,
             terms: &record.terms,
+            outlasts: self.outlasts,
         };
         let decision = applicable.decide(&input, now_unix);
         let idle_max = decision.session.idle_max_s.map(u64::from);
         let idle = idle_max.is_some_and(|idle_max| seen_unix.saturating_add(idle_max) <= now_unix);
-        Some(Judged { decision, platform: self.platform, country: self.country, asn: self.asn, device, idle })
+        let Self { platform, country, asn, outlasts, .. } = *self;
+        Some(Judged { decision, platform, country, asn, device, outlasts, idle })
     }
 }
 
@@ -132,6 +142,7 @@ pub(crate) fn machine(
         risk: Risk::Low,
         device: DeviceState::Unknown,
         terms: &terms,
+        outlasts: false,
     };
     Unmet::of(&applicable.decide(&input, wall_clock().as_secs()))?;
     Ok(Some(now().after(POLICY_LOOK_INTERVAL)))

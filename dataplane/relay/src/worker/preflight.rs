@@ -1,7 +1,7 @@
 //! Preflights (Fetch §4.8): what browsers ask on their own before they send what a page of another origin wants. They carry nothing
 //! that says who asks, so rules answer them, or let them through, before anybody is asked.
 
-use postern_http::{Known, Method, RequestHead};
+use postern_http::{FieldRef, Headers, Known, Method, RequestHead};
 use postern_model::plan::PlannedApp;
 use postern_model::settings::CorsRule;
 
@@ -36,6 +36,40 @@ pub(super) fn passes(head: &RequestHead, app: &PlannedApp) -> Result<bool, Rejec
 fn is_bare(head: &RequestHead) -> bool {
     head.body.is_empty() && !head.headers.contains(Known::Cookie) && !head.headers.contains(Known::Authorization)
 }
+
+/// What goes with one that the application answers: nobody knows who sends it, and what browsers do not send says something else than
+/// a preflight (`X-HTTP-Method-Override`), or that somebody who is let in said it.
+pub(super) fn strip(headers: &mut Headers) {
+    let others = headers.iter().map(FieldRef::name).filter(|name| !is_browsers(name));
+    let others: Vec<String> = others.map(str::to_owned).collect();
+    for name in others {
+        headers.remove(name.as_str());
+    }
+}
+
+/// Whether browsers send it with preflights, or may; `name` is in lower case.
+fn is_browsers(name: &str) -> bool {
+    BROWSERS.contains(&name) || name.starts_with("sec-fetch-") || name.starts_with("sec-ch-")
+}
+
+const BROWSERS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-local-network",
+    "access-control-request-method",
+    "access-control-request-private-network",
+    "cache-control",
+    "content-length",
+    "dnt",
+    "host",
+    "origin",
+    "pragma",
+    "referer",
+    "sec-gpc",
+    "user-agent",
+];
 
 /// No name of a field.
 const UNREADABLE: &str = "?:";

@@ -12,6 +12,7 @@ use postern_tunnel::Detail;
 use super::Worker;
 use super::authorise::{Stop, Subject, authorise};
 use super::bounds::check_head;
+use super::challenge;
 use super::client::Client;
 use super::corporate::corporate;
 use super::forward::forward;
@@ -20,6 +21,7 @@ use super::reject::Reject;
 use super::route::route;
 use super::session::Session;
 use super::throttle::{Admitted, Entrance, throttle};
+use super::traced::{Recording, Traced};
 
 /// What there is to say of one request once it is over, whatever became of it.
 #[derive(Debug)]
@@ -139,8 +141,19 @@ pub(crate) async fn answer<C: Client>(worker: &Worker, client: &mut C, head: &mu
         Ok(admitted)
     });
     transaction.times.decided = Some(read_clock());
+    let mut recording = match worker.side.traces().is_on() {
+        true => Recording::begin(worker, client.session(), head, &transaction),
+        false => None,
+    };
     match admitted {
-        Ok(admitted) => forward(worker, client, admitted, head, &mut transaction).await,
+        Ok(admitted) => match &mut recording {
+            None => forward(worker, client, admitted, head, &mut transaction).await,
+            Some(recording) => {
+                // Beside the request: those that nobody looks at, all but few, are no larger for it.
+                let mut traced = Traced::new(client, recording);
+                Box::pin(forward(worker, &mut traced, admitted, head, &mut transaction)).await;
+            }
+        },
         Err(reject) => transaction.outcome = Outcome::Refused(reject),
     }
     if let Outcome::Refused(reject) = &mut transaction.outcome {
@@ -150,11 +163,17 @@ pub(crate) async fn answer<C: Client>(worker: &Worker, client: &mut C, head: &mu
         }
         transaction.status = Some(reject.status);
         client.refuse(reject, transaction.request, head);
+        if let Some(recording) = &mut recording {
+            recording.refused(reject, transaction.request, head);
+        }
         if reject.is_answer() {
             transaction.outcome = Outcome::Answered;
         }
     }
     transaction.conclude(worker, client.session(), Some(head));
+    if let Some(recording) = recording {
+        recording.end(&transaction);
+    }
     transaction
 }
 
@@ -170,6 +189,9 @@ async fn admitted(
     loop {
         // Anew after control was asked: what was in force before may have been taken back meanwhile.
         let published = worker.published();
+        if let Some(answer) = challenge::asked(&published, head, &session.opened_for) {
+            return Err(answer);
+        }
         let entrance = Entrance { table: &published.limits, address, worker: worker.index, drops: &worker.drops };
         let routed = route(&published.plan, head, &session.opened_for)?;
         transaction.app = Some(Arc::clone(&routed.app));

@@ -95,6 +95,11 @@ impl Session {
         self.tls.version
     }
 
+    /// As [`Session::take_handshake`], which it leaves for the request's record.
+    pub(crate) fn handshake(&self) -> Option<Duration> {
+        (!self.handshake_told.get() && self.tls.version.is_some()).then_some(self.tls.handshake)
+    }
+
     /// How long its handshake took: for its first request only.
     pub(crate) fn take_handshake(&self) -> Option<Duration> {
         let told = self.handshake_told.replace(true);

@@ -113,7 +113,8 @@ pub(crate) fn person(
     if idle_unix <= now_unix {
         return Err(NoSession::None);
     }
-    let circumstances = Circumstances::of(head, session, &applicable, &published.countries);
+    let circumstances =
+        Circumstances::of(head, session, &applicable, &published.countries).by_cookie(cookie.persistent);
     let person = Person::new(held, applicable, circumstances, cookie.seen_unix);
     let let_in = settle(person, app, &published.plan, (remembered.told(), now_unix))?;
     Ok(remembered.keep_settled(let_in, idle_unix))

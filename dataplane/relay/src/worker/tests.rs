@@ -7,6 +7,7 @@ mod people;
 mod places;
 mod policies;
 mod told;
+mod traced;
 mod user_limits;
 mod websockets;
 
@@ -114,6 +115,7 @@ pub(super) fn publication(sequence: u64, change: impl FnOnce(&mut Snapshot)) -> 
         limits: Default::default(),
         networks: Default::default(),
         countries: Arc::default(),
+        challenges: Arc::default(),
     }
 }
 
@@ -229,7 +231,8 @@ struct Answer {
 
 impl FakeConnector {
     fn new(id: ConnectorId, told: Told) -> Self {
-        let hello = Hello { identity: Identity::Connector { connector: id }, software: String::from("fake") };
+        let identity = Identity::Connector { connector: id };
+        let hello = Hello { identity, software: String::from("fake"), has_keytab: false };
         let connection = Connection::new(&hello, postern_tunnel::Limits::default(), now().since_origin());
         let (deaf, left, showing) = (HashSet::new(), HashSet::new(), HashSet::new());
         Self { id, connection, streams: HashMap::new(), deaf, left, showing, told }

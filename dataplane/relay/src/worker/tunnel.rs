@@ -58,6 +58,7 @@ pub(crate) struct Tunnel {
     open: Cell<usize>,
     config_sent: RefCell<Option<Arc<SignedGroupConfig>>>,
     software: RefCell<String>,
+    has_keytab: Cell<Option<bool>>,
     since_unix_ms: u64,
     pub(super) checks: Checks,
     /// Called when health changed.
@@ -72,7 +73,7 @@ impl Tunnel {
         identity: Identity,
         changed: Box<dyn Fn(&Tunnel)>,
     ) -> Rc<Self> {
-        let hello = Hello { identity, software: SOFTWARE.to_owned() };
+        let hello = Hello { identity, software: SOFTWARE.to_owned(), has_keytab: false };
         let connection = Connection::new(&hello, Limits::default(), now().since_origin());
         Rc::new(Self {
             connector,
@@ -88,6 +89,7 @@ impl Tunnel {
             open: Cell::new(0),
             config_sent: RefCell::default(),
             software: RefCell::default(),
+            has_keytab: Cell::default(),
             since_unix_ms: unix_ms(),
             checks: Checks::default(),
             changed,
@@ -138,6 +140,7 @@ impl Tunnel {
         match event {
             Event::Hello(hello) => {
                 tracing::info!(connector = %self.connector, software = hello.software, "tunnel up");
+                self.has_keytab.set(hello.has_keytab);
                 *self.software.borrow_mut() = hello.software;
                 self.connection.borrow_mut().probe(now().since_origin());
             }
@@ -244,6 +247,7 @@ impl Tunnel {
         TunnelState {
             online: self.health.get() == Health::Online,
             software: self.software.borrow().clone(),
+            has_keytab: self.has_keytab.get(),
             since_unix_ms: self.since_unix_ms,
             rtt_us: u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX),
         }

@@ -60,6 +60,8 @@ pub struct Hello {
     pub identity: Identity,
     /// Name and version, for people: "postern-relay 0.1.0". Cut to 255 bytes.
     pub software: String,
+    /// A connector that has a keytab, to sign users on with by Kerberos. Relays have none.
+    pub has_keytab: bool,
 }
 
 /// What the peer said of itself.
@@ -79,10 +81,15 @@ pub struct PeerHello {
     pub head_bytes_max: u32,
     /// A connector that answers checks; older ones do not know them.
     pub answers_checks: bool,
+    /// Whether a connector has a keytab, if it says so; older ones do not.
+    pub has_keytab: Option<bool>,
 }
 
 /// What a connector can do that older ones cannot, in the byte that follows its software.
 const ANSWERS_CHECKS: u8 = 0x01;
+/// It says whether it has a keytab.
+const TELLS_KEYTAB: u8 = 0x02;
+const HAS_KEYTAB: u8 = 0x04;
 
 const MAGIC: u32 = 0x504f_5354; // "POST"
 
@@ -110,7 +117,8 @@ pub(crate) fn encode(hello: &Hello, limits: &Limits) -> Vec<u8> {
     }
     put_text(&mut out, &hello.software, SOFTWARE_BYTES_MAX);
     if hello.identity.role() == Role::Connector {
-        out.push(ANSWERS_CHECKS);
+        let keytab = if hello.has_keytab { HAS_KEYTAB } else { 0 };
+        out.push(ANSWERS_CHECKS | TELLS_KEYTAB | keytab);
     }
     out
 }
@@ -124,15 +132,18 @@ pub(crate) fn decode(payload: &[u8]) -> Result<PeerHello, TunnelError> {
     let streams_max = reader.u16("streams_max")?;
     let stream_window = reader.u32("stream_window")?;
     let head_bytes_max = reader.u32("head_bytes_max")?;
+    let (identity, software) = (identity(&mut reader)?, reader.text("software")?.to_owned());
+    // Nothing follows in what older ones say.
+    let abilities = reader.u8("abilities").unwrap_or(0);
     let peer = PeerHello {
-        identity: identity(&mut reader)?,
-        software: reader.text("software")?.to_owned(),
+        identity,
+        software,
         version,
         streams_max,
         stream_window,
         head_bytes_max,
-        // Nothing follows in what older ones say.
-        answers_checks: reader.u8("abilities").is_ok_and(|abilities| abilities & ANSWERS_CHECKS != 0),
+        answers_checks: abilities & ANSWERS_CHECKS != 0,
+        has_keytab: (abilities & TELLS_KEYTAB != 0).then_some(abilities & HAS_KEYTAB != 0),
     };
     check(&peer)?;
     Ok(peer)
@@ -188,7 +199,7 @@ mod tests {
 
     fn relay() -> Hello {
         let identity = Identity::Relay { relay: RelayId(3), generation: 7, workers: 4, worker: 2 };
-        Hello { identity, software: "postern-relay 0.1.0".into() }
+        Hello { identity, software: "postern-relay 0.1.0".into(), has_keytab: false }
     }
 
     #[test]
@@ -196,6 +207,7 @@ mod tests {
         let connector = Hello {
             identity: Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) },
             software: "ü".repeat(200),
+            has_keytab: false,
         };
         for hello in [relay(), connector] {
             let mut bytes = encode(&hello, &Limits::default());
@@ -208,10 +220,17 @@ mod tests {
     }
 
     #[test]
-    fn older_connectors_answer_no_checks() {
+    fn older_connectors_answer_no_checks_and_tell_of_no_keytab() {
         let identity = Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) };
-        let bytes = encode(&Hello { identity, software: "x".into() }, &Limits::default());
-        assert!(decode(&bytes).unwrap().answers_checks);
+        let connector = |has_keytab| Hello { identity, software: "x".into(), has_keytab };
+        for has_keytab in [true, false] {
+            let said = decode(&encode(&connector(has_keytab), &Limits::default())).unwrap();
+            assert_eq!((said.answers_checks, said.has_keytab), (true, Some(has_keytab)));
+        }
+        let mut bytes = encode(&connector(true), &Limits::default());
+        *bytes.last_mut().unwrap() = ANSWERS_CHECKS;
+        let older = decode(&bytes).unwrap();
+        assert_eq!((older.answers_checks, older.has_keytab), (true, None));
         assert!(!decode(&bytes[..bytes.len() - 1]).unwrap().answers_checks);
         assert!(!decode(&encode(&relay(), &Limits::default())).unwrap().answers_checks);
     }

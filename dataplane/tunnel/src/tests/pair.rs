@@ -107,7 +107,7 @@ pub(crate) fn hello(role: Role) -> Hello {
         Role::Relay => Identity::Relay { relay: RelayId(3), generation: 1, workers: 2, worker: 1 },
         Role::Connector => Identity::Connector { connector: ConnectorId::new(TenantId(1), 9) },
     };
-    Hello { identity, software: "postern-test 1".into() }
+    Hello { identity, software: "postern-test 1".into(), has_keytab: false }
 }
 
 pub(crate) fn meta() -> OpenMeta {

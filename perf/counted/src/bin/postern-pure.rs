@@ -120,7 +120,7 @@ impl Tunnel {
         let relay = Identity::Relay { relay: RelayId(1), generation: 1, workers: 1, worker: 0 };
         let connector = Identity::Connector { connector: ConnectorId { tenant: TenantId(1), seq: 1 } };
         let end = |identity| {
-            let hello = Hello { identity, software: "postern-pure".into() };
+            let hello = Hello { identity, software: "postern-pure".into(), has_keytab: false };
             Connection::new(&hello, postern_tunnel::Limits::default(), Duration::ZERO)
         };
         let mut tunnel = Tunnel {

@@ -93,6 +93,36 @@ fn links_to_every_published_application_come_out() {
 }
 
 #[test]
+fn what_an_application_makes_of_the_users_scheme_and_its_own_host_comes_out() {
+    let world = four();
+    for (url, outside) in [
+        ("https://benefits/a?b#c", Some("https://ext.example:8443/a?b#c")),
+        ("https://BENEFITS:443", Some("https://ext.example:8443")),
+        ("wss://benefits/live", Some("wss://ext.example:8443/live")),
+        ("https://benefits:80/", None),
+        ("//benefits:443/", None),
+        // Of others it was told nothing.
+        ("https://travel/", None),
+    ] {
+        assert_eq!(world.out(url).as_deref(), outside, "{url}");
+    }
+    let out = |origin: &str| world.links.origin_outwards(origin, world.own());
+    assert_eq!(out("https://benefits").as_deref(), Some("https://ext.example:8443"));
+    assert_eq!((out("https://benefits:80"), out("https://travel")), (None, None));
+
+    let below = World::new("https://ext.example/shop/", "http://[2001:db8::1]:8080/base/", Vec::new());
+    assert_eq!(below.out("https://[2001:DB8:0::1]:8080/base/x").as_deref(), Some("https://ext.example:8443/shop/x"));
+    assert_eq!((below.out("https://[2001:db8::1]:8080/x"), below.out("https://[2001:db8::1]/base/x")), (None, None));
+
+    // What is published from there is what is meant.
+    let there = vec![link(1, "https://one.example/", "https://benefits/", "")];
+    let world = World::new("https://ext.example/", "http://benefits/", there);
+    assert_eq!(world.out("https://benefits/x").as_deref(), Some("https://one.example/x"));
+    let secure = World::new("https://ext.example/", "https://benefits/", Vec::new());
+    assert_eq!(secure.out("http://benefits/x"), None);
+}
+
+#[test]
 fn and_back_in() {
     let world = four();
     for (url, inside) in [

@@ -6,7 +6,6 @@ use aws_lc_rs::{digest, signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_model::admin::SetUser;
-use postern_model::directory::{Assignment, Principal};
 use postern_model::saml::{AuthnRequest, Comparison, RequestedContexts, SamlEnd, SamlPost, SamlWish, StartSaml};
 use rustls_pki_types::CertificateDer;
 
@@ -25,16 +24,7 @@ async fn world() -> World {
     saml::ensure(&world.control).await.unwrap();
     put(&world, "default", "wiki", ENTITY, ACS, &[]).unwrap();
     put(&world, "default", "portal", "urn:portal", PORTAL, &[]).unwrap();
-    assign(&world, world.app());
     world
-}
-
-fn assign(world: &World, app: AppId) {
-    let principal = Principal::Everyone;
-    let assignment = Assignment { app, principal, role: None, expires_unix: None, created_unix_ms: 0 };
-    let mut draft = Draft::default();
-    draft.change(postern_model::Change::AssignmentPut(assignment));
-    world.control.commit(&Actor::Control, draft).unwrap();
 }
 
 fn put(

@@ -132,6 +132,7 @@ impl Request {
             risk: self.risk,
             device: self.device,
             terms: &self.terms,
+            outlasts: false,
         }
     }
 

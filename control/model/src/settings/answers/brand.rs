@@ -1,6 +1,8 @@
 //! How the relay's own pages look where an application's would be.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
 
 use crate::directory::Line;
 use crate::settings::portal::png;
@@ -15,6 +17,34 @@ pub struct ErrorBrand {
     pub support: Option<ErrorSupport>,
     /// `error_logo`: a `data:` URI of a PNG.
     pub logo: Option<Box<str>>,
+    /// What was made of it for pages.
+    pub header: MadeOnce,
+}
+
+/// Text that is made of settings when it is needed first, by whoever shows it. It says nothing that they do not, and so is equal to
+/// any other.
+#[derive(Clone, Default)]
+pub struct MadeOnce(OnceLock<Box<str>>);
+
+impl MadeOnce {
+    /// The text; `make` is called the first time only.
+    pub fn get(&self, make: impl FnOnce() -> String) -> &str {
+        self.0.get_or_init(|| make().into())
+    }
+}
+
+impl PartialEq for MadeOnce {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for MadeOnce {}
+
+impl fmt::Debug for MadeOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MadeOnce(…)")
+    }
 }
 
 /// Who helps.
@@ -33,6 +63,7 @@ impl ErrorBrand {
             title: settings.get(TITLE).map(|value| title(value)).transpose()?,
             support: settings.get(SUPPORT).map(|value| support(value)).transpose()?,
             logo: settings.get(LOGO).map(|value| logo(value)).transpose()?,
+            header: MadeOnce::default(),
         };
         Ok((brand != Self::default()).then_some(brand))
     }
@@ -112,6 +143,15 @@ mod tests {
         {
             assert!(parsed(&[(SUPPORT, wrong)]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_made_of_it_is_made_once_and_no_difference() {
+        let brand = parsed(&[(TITLE, "Example AG")]).unwrap().brand.unwrap();
+        let other = brand.clone();
+        assert_eq!(brand.header.get(|| "made".into()), "made");
+        assert_eq!(brand.header.get(|| unreachable!("it is there")), "made");
+        assert_eq!(brand, other);
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Cors {
     }
 
     /// A path whose preflights the application answers itself, without the slash at its end.
-    pub(super) fn passes(&self) -> Option<&str> {
+    #[must_use]
+    pub fn passes(&self) -> Option<&str> {
         self.0.iter().find(|(_, rule)| *rule == CorsRule::Pass).map(|(prefix, _)| &**prefix)
     }
 }

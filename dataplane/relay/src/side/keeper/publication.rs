@@ -32,6 +32,7 @@ pub(super) fn first_publication(configs: &TlsConfigs, identity: &Identity) -> Pu
         limits: Arc::default(),
         networks: Arc::default(),
         countries: Arc::default(),
+        challenges: Arc::default(),
     }
 }
 

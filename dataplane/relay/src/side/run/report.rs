@@ -10,6 +10,7 @@ use crate::worker::drain::DrainState;
 
 impl Side {
     pub(super) fn send_status(&mut self) {
+        self.receiver.traces.sweep();
         let workers = self.receiver.reports.states();
         let published = self.keeper.handle().current();
         let known = |id| published.connectors.contains_key(&id);

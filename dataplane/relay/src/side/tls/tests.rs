@@ -1,5 +1,6 @@
 //! Two TLS ends in memory.
 
+mod challenge;
 mod devices;
 mod versions;
 

@@ -21,16 +21,35 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    /// What the connector is told.
+    /// What the connector is told: what concerns it. Which bound of the application's was exceeded, and by whom, it neither needs
+    /// nor is to tell anyone.
     pub(super) fn cancel(&self) -> Cancel {
         match self {
             Self::ClientGone => Cancel::new(Culprit::Client, CancelCode::GONE),
-            Self::Refused(_) => Cancel::new(Culprit::Client, CancelCode::TIMEOUT),
             Self::Revoked(_) => Cancel::new(Culprit::Relay, CancelCode::REVOKED),
             Self::Broken => Cancel::new(Culprit::Connector, CancelCode::BROKEN),
-            Self::Complete | Self::Left | Self::Cancelled(_) | Self::Lost { .. } => {
+            Self::Refused(_) | Self::Complete | Self::Left | Self::Cancelled(_) | Self::Lost { .. } => {
                 Cancel::new(Culprit::Relay, CancelCode::UNWANTED)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_bound_was_exceeded_is_not_told() {
+        for reject in [
+            Reject::body_too_large(1),
+            Reject::answer_head_too_large(),
+            Reject::total_timeout(),
+            Reject::backend_timeout(),
+            Reject::request_timeout(),
+        ] {
+            let told = Ended::Refused(reject).cancel();
+            assert_eq!((told.culprit, told.code), (Culprit::Relay, CancelCode::UNWANTED));
         }
     }
 }

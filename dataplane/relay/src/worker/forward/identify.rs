@@ -10,6 +10,7 @@ use postern_model::plan::Plan;
 
 use crate::worker::authorise::{Permit, Subject};
 use crate::worker::bearer;
+use crate::worker::preflight;
 use crate::worker::session::{OpenedFor, Session};
 use crate::worker::sign_in::issuer_of;
 
@@ -21,6 +22,10 @@ pub(super) fn identify(headers: &mut Headers, permit: &Permit, plan: &Plan) {
         Preauth::Oidc => {
             strip_identity(headers);
             strip_told(headers, permit.app().settings.told_headers());
+            // Nobody at all is let in with a preflight alone.
+            if permit.subject().is_none() {
+                preflight::strip(headers);
+            }
         }
     }
     match permit.subject() {

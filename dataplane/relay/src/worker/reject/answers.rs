@@ -27,7 +27,12 @@ impl Reject {
 
     /// No refusal: crawlers are told that nothing is for them.
     pub(crate) fn robots() -> Self {
-        Self { content: Content::Text("User-agent: *\nDisallow: /\n"), answer: true, ..Self::new(200, "", "") }
+        Self { content: Content::Text("User-agent: *\nDisallow: /\n".into()), answer: true, ..Self::new(200, "", "") }
+    }
+
+    /// No refusal: an authority of certificates sees what it was told that it would.
+    pub(crate) fn challenge(key_authorization: String) -> Self {
+        Self { content: Content::Text(key_authorization.into()), answer: true, ..Self::new(200, "", "") }
     }
 
     /// No refusal: a preflight may have what it asks for; `headers`: the names it asked for.

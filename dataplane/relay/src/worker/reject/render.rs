@@ -1,9 +1,10 @@
 //! How a [`Reject`] is written: head and content.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use postern_http::{BodyKind, Brand, Known, Link, Problem, ResponseHead, landing};
+use postern_http::{BodyKind, Brand, Known, Link, Problem, ResponseHead, brand_header, landing};
 use postern_io::wall_clock;
 use postern_model::codes;
 use postern_model::ids::RequestId;
@@ -39,7 +40,7 @@ pub(super) enum Content {
     /// Why.
     Page,
     Json(String),
-    Text(&'static str),
+    Text(Cow<'static, str>),
     /// A page that leads on to this URL.
     Landing(String),
     Nothing,
@@ -101,9 +102,10 @@ impl Reject {
 fn brand(app: &PlannedApp) -> Option<Brand<'_>> {
     let brand = app.settings.answers.brand.as_ref()?;
     let support = brand.support.as_ref();
+    let header = || brand_header(brand.title.as_ref().map(|title| title.as_str()), brand.logo.as_deref());
     Some(Brand {
-        title: brand.title.as_ref().map(|title| title.as_str()),
-        logo: brand.logo.as_deref(),
+        header: brand.header.get(header),
+        has_logo: brand.logo.is_some(),
         support: support.map(|support| &*support.text),
         support_url: support.and_then(|support| support.url.as_deref()),
     })
@@ -123,4 +125,20 @@ fn fixed(media_type: &'static str, text: &str) -> (ResponseHead, Bytes) {
     head.headers.append_static(Known::CacheControl, "no-store");
     head.headers.append_static(Known::XContentTypeOptions, "nosniff");
     (head, Bytes::copy_from_slice(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::side::testing::app;
+
+    #[test]
+    fn what_stands_above_a_page_is_made_once_for_a_configuration() {
+        let mut app = app("http://10.0.0.1/");
+        app.settings.insert("error_title".into(), "Example & Co".into());
+        let planned = PlannedApp::parse(&app).unwrap();
+        let (first, second) = (brand(&planned).unwrap().header, brand(&planned).unwrap().header);
+        assert_eq!(first, "<header><strong>Example &amp; Co</strong></header>\n");
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
 }

@@ -135,6 +135,40 @@ fn a_policy_against_lasting_sessions_is_stronger_than_the_setting() {
 }
 
 #[test]
+fn a_cookie_that_was_made_to_last_does_not_outlive_a_later_policy() {
+    in_the_simulator(210, async {
+        let (worker, mut control) = scene();
+        connect(&worker, 1).await;
+        let with_policy = |is_there: bool| {
+            publish_for_people(&worker, |snapshot| {
+                let app = snapshot.apps.get_mut(&APP).unwrap();
+                app.settings.insert("cookie_persistent".into(), "true".into());
+                let browser = r#""state": "on", "grant": {"require": {}}, "session": {"no_persistent": true}"#;
+                let policy = policy(1, browser);
+                if is_there {
+                    snapshot.policies.insert(policy.id, policy);
+                }
+            });
+        };
+        with_policy(false);
+        let mut client = Client::new().await;
+        let (head, _) = signed_in(&mut client, &mut control).await;
+        let lasting = set_cookies(&head).remove(0);
+        assert!(lasting.contains("; Max-Age="), "{lasting}");
+        let shows = |cookie: &str| format!("{PAGE}cookie: {}\r\n", cookie.split(';').next().unwrap());
+        assert_eq!(client.asks("/name", &shows(&lasting)).await.0.status, 200);
+        with_policy(true);
+        let (head, _) = client.asks("/name", &shows(&lasting)).await;
+        assert_eq!(head.status, 302, "it is asked for anew");
+        assert_eq!(query(location(&head)).get("prompt").map(String::as_str), Some("login"));
+        let (head, _) = signed_in(&mut client, &mut control).await;
+        let next = set_cookies(&head).remove(0);
+        assert!(!next.contains("Max-Age"), "{next}");
+        assert_eq!(client.asks("/name", &shows(&next)).await.0.status, 200);
+    });
+}
+
+#[test]
 fn a_strict_cookie_is_followed_by_a_page_of_the_same_site() {
     in_the_simulator(204, async {
         let (worker, mut control) = scene();
@@ -202,7 +236,9 @@ fn only_bare_preflights_are_passed_on_unasked() {
         connect(&worker, 1).await;
         set(&worker, &[("cors", "/fields pass")]);
         let mut client = Client::new().await;
-        let preflight = format!("{FROM_A}access-control-request-method: PUT\r\nx-postern-user: root\r\n");
+        let others = "x-postern-user: root\r\nx-http-method-override: DELETE\r\nx-original-url: /admin\r\n";
+        let browsers = "access-control-request-method: PUT\r\nsec-fetch-mode: cors\r\nuser-agent: a\r\n";
+        let preflight = format!("{FROM_A}{browsers}{others}");
         for (fields, status) in [
             (preflight.clone(), 200),
             (format!("{preflight}cookie: a=1\r\n"), 401),
@@ -213,7 +249,14 @@ fn only_bare_preflights_are_passed_on_unasked() {
             let (head, body) = client.response_to(&Method::Options).await.unwrap();
             let body = String::from_utf8(body).unwrap();
             assert_eq!(head.status, status, "{fields}");
-            assert!(!body.contains("x-postern-user"), "{body}");
+            for other in ["x-postern-user", "x-http-method-override", "x-original-url"] {
+                assert!(!body.contains(other), "{other}: {body}");
+            }
+            if status == 200 {
+                for kept in ["origin", "access-control-request-method", "sec-fetch-mode", "user-agent"] {
+                    assert!(body.contains(kept), "{kept}: {body}");
+                }
+            }
         }
         client.ask("GET", "/fields", &preflight);
         assert_eq!(client.response().await.unwrap().0.status, 401);

@@ -1,25 +1,25 @@
-//! As much of DER as OCSP needs: elements that follow each other, read and written. Indefinite lengths and tags of several bytes
+//! As much of DER as signatures and OCSP need: elements that follow each other, read and written. Indefinite lengths and tags of several bytes
 //! are not in it.
 
 /// One element.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) tag: u8,
-    pub(super) content: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
     /// Tag, length and content.
-    pub(super) whole: &'a [u8],
+    pub(crate) whole: &'a [u8],
 }
 
 /// Elements that follow each other. Every read takes one, or gives `None` for what cannot be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn element(&mut self) -> Option<Element<'a>> {
+    pub(crate) fn element(&mut self) -> Option<Element<'a>> {
         let bytes = self.0;
         let (tag, rest) = bytes.split_first().filter(|(tag, _)| **tag & LONG_TAG != LONG_TAG)?;
         let (first, rest) = rest.split_first()?;
@@ -38,26 +38,39 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next one, which has to be of that kind.
-    pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.element().filter(|element| element.tag == tag).map(|element| element.content)
     }
 
     /// The same for one that may be missing: what is there instead stays.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
         let mut ahead = *self;
         let content = ahead.expect(tag)?;
         *self = ahead;
         Some(content)
     }
+
+    /// Says that nothing may follow.
+    pub(crate) fn end(self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// The one element of that kind that these bytes are.
+pub(crate) fn only(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    let mut reader = Reader::new(bytes);
+    let content = reader.expect(tag)?;
+    reader.end()?;
+    Some(content)
 }
 
 /// The bytes of a BIT STRING of whole bytes, from its content.
-pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bits(content: &[u8]) -> Option<&[u8]> {
     content.split_first().filter(|(unused, _)| **unused == 0).map(|(_, bits)| bits)
 }
 
 /// One element of these parts.
-pub(super) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let mut out = vec![tag];
     match u8::try_from(content.len()).ok().filter(|short| *short < 0x80) {
@@ -73,14 +86,15 @@ pub(super) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const ENUMERATED: u8 = 0x0a;
-pub(super) const TIME: u8 = 0x18;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OBJECT_ID: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
+pub(crate) const TIME: u8 = 0x18;
+pub(crate) const SEQUENCE: u8 = 0x30;
 /// `[0]` and so on, explicit.
-pub(super) const EXPLICIT: [u8; 2] = [0xa0, 0xa1];
+pub(crate) const EXPLICIT: [u8; 2] = [0xa0, 0xa1];
 const LONG_TAG: u8 = 0x1f;
 
 #[cfg(test)]
@@ -100,6 +114,15 @@ mod tests {
             assert_eq!(reader.expect(INTEGER), Some([5].as_slice()));
             assert!(reader.element().is_none());
         }
+    }
+
+    #[test]
+    fn nothing_may_follow_the_only_one() {
+        let mut written = write(SEQUENCE, &[&[7; 3]]);
+        assert_eq!(only(&written, SEQUENCE), Some([7; 3].as_slice()));
+        assert!(only(&written, INTEGER).is_none());
+        written.push(0);
+        assert!(only(&written, SEQUENCE).is_none());
     }
 
     #[test]
