@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_model::settings::{AppSettings, BackendHttp};
-use postern_service::timed::Timed;
 use rustls::client::Resumption;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, StreamOwned};
 use rustls_pki_types::CertificateDer;

@@ -124,7 +124,8 @@ fn tunnels_and_backends_go_through_it_and_names_too() {
 
 #[test]
 fn what_a_proxy_answers_instead_is_told_and_nothing_is_sent_past_it() {
-    let kinds: [(&str, fn() -> Does, &str); 7] = [
+    type Kind = (&'static str, fn() -> Does, &'static str);
+    let kinds: [Kind; 7] = [
         ("403", || Does::Says("HTTP/1.1 403 Forbidden\r\n\r\n"), "refuses CONNECT 10.0.0.2:80 with 403"),
         ("407", || Does::Says("HTTP/1.1 407 Who\r\n\r\n"), "wants a user name and a password"),
         ("502", || Does::Connects, "has no connection to 10.0.0.2:80 (502)"),

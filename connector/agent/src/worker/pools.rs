@@ -32,7 +32,7 @@ impl Worker {
         let until = now().after(CONFIG_PATIENCE);
         let is_gone = |app: &AppId| !next.apps.contains_key(app);
         let pools: Vec<(AppId, Rc<Pool>)> =
-            held.apps.keys().filter(|app| is_gone(*app)).filter_map(|app| Some((*app, self.pool(*app)?))).collect();
+            held.apps.keys().filter(|app| is_gone(app)).filter_map(|app| Some((*app, self.pool(*app)?))).collect();
         let mut leaving = self.leaving.borrow_mut();
         leaving.retain(|app, _| is_gone(app));
         leaving.extend(pools.into_iter().map(|(app, pool)| (app, Leaving { pool, decided, until })));

@@ -36,7 +36,7 @@ pub(crate) fn drop_places(snapshot: &Snapshot, before: &App, after: Option<&App>
     let others = further(snapshot, before.id.tenant, Some(before.id));
     let is_kept = |host: &String| kept.contains(host) || others.iter().any(|(other, _)| other == host);
     let shown = after.map(|app| app.certificate);
-    for gone in hosts(before).iter().filter(|host| !is_kept(*host)) {
+    for gone in hosts(before).iter().filter(|host| !is_kept(host)) {
         drop_host(snapshot, before.id.tenant, gone, shown, draft);
     }
 }

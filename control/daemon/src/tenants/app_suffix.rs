@@ -9,7 +9,7 @@ use super::audit;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::foreign_hosts::ForeignHosts;
 use crate::problem::problem;
-use crate::{apps, certificates};
+use crate::{apps, certificates, domains};
 
 /// `tenant set --app-suffix`.
 pub(crate) fn set(
@@ -22,6 +22,7 @@ pub(crate) fn set(
     let below = parsed(&app_suffix).map_err(|problem| problem.about("app_suffix"))?;
     let after = Tenant { app_suffix: Some(below.host.to_string()), ..tenant.clone() };
     let snapshot = control.snapshot();
+    domains::check(control, &snapshot, tenant.id, &below).map_err(|problem| problem.about("app_suffix"))?;
     check(&snapshot, &after, &below)?;
     let mut draft = Draft::default();
     let given = (certificate_pem, key_pem);

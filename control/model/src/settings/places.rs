@@ -102,7 +102,7 @@ fn parts<'v>(
 
 fn reason(error: &UrlInvalid) -> &'static str {
     match error {
-        UrlInvalid::Malformed { reason, .. } => *reason,
+        UrlInvalid::Malformed { reason, .. } => reason,
         UrlInvalid::NotYetAvailable { .. } => "an internal URL begins with http:// or https://",
     }
 }

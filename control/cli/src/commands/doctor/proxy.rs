@@ -196,6 +196,8 @@ mod tests {
     use clap::Parser as _;
     use postern_model::check::StepResult;
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     pub(super) fn args(line: &str) -> DoctorArgs {
         let words = ["postern", "doctor"].into_iter().chain(line.split_whitespace());
         let crate::args::Command::Doctor(args) = crate::args::Args::try_parse_from(words).unwrap().command else {
@@ -221,7 +223,7 @@ mod tests {
     fn the_options_the_connectors_file_and_the_environment_are_asked_in_this_order() {
         let files = [(PACKAGED, "relay = [\"r:443\"]\nproxy = \"http://file:1\"\nno-proxy = \"near.example\"\n")];
         let environment = [("HTTPS_PROXY", "http://anna:hunter2@shell:2")];
-        let cases: [(&[(&str, &str)], &str, &[(&str, &str)], &str); 6] = [
+        let cases: [(Pairs<'_>, &str, Pairs<'_>, &str); 6] = [
             (&files, "--role connector --proxy http://given:3", &environment, "http://given:3 (--proxy)"),
             (&files, "--role connector", &environment, "connector.toml)"),
             (&files, "--role relay", &environment, "http://shell:2 (HTTPS_PROXY of this shell"),
@@ -242,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_a_connector_would_not_start_with_fails() {
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        let cases: [(&str, Pairs<'_>, &str); 6] = [
             ("--proxy http://anna:hunter2@p:1", &[], "--proxy-password-file"),
             ("--proxy http://anna@p:1", &[], "no password for \"anna\""),
             ("--proxy p:1", &[], "--proxy: "),

@@ -58,8 +58,7 @@ impl State {
         snapshot.apps.insert(identity.id, identity);
         let role = Some(self.role.parse().unwrap());
         let expires_unix = self.assigned_until_unix;
-        let everyone =
-            Assignment { app: id, principal: Principal::Everyone, role, expires_unix, created_unix_ms: 0 };
+        let everyone = Assignment { app: id, principal: Principal::Everyone, role, expires_unix, created_unix_ms: 0 };
         snapshot.assignments.insert(everyone.key(), everyone);
         snapshot.cookie_keys.clone_from(&self.cookie_keys);
         snapshot.assertion_keys.clone_from(&self.assertion_keys);
