@@ -43,6 +43,9 @@ enum Task {
         /// Only the end-to-end tests, with relay and connectors where the kernel refuses io_uring: they run on epoll.
         #[arg(long)]
         no_io_uring: bool,
+        /// Only the end-to-end tests whose names contain one of these
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
     /// JupyterLab in Chromium through the whole chain, one test of all; installs both.
     Browser,
@@ -63,8 +66,8 @@ enum Task {
 fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Demo { check, programs } => demo::run(check, programs),
-        Task::Test { no_io_uring: false } => test::run(),
-        Task::Test { no_io_uring: true } => test::without_io_uring(),
+        Task::Test { no_io_uring: false, names } if names.is_empty() => test::run(),
+        Task::Test { no_io_uring, names } => test::end_to_end(no_io_uring, &names),
         Task::Browser => browser::run(),
         Task::Kerberos => kerberos::run(),
         Task::Ebpf { check } => ebpf::run(check),

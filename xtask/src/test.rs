@@ -56,8 +56,8 @@ pub(crate) fn run() -> Result<()> {
     tests()
 }
 
-/// The end-to-end tests under a seccomp filter as containers have one.
-pub(crate) fn without_io_uring() -> Result<()> {
+/// The end-to-end tests, those of some names alone if there are any; under a seccomp filter as containers have one.
+pub(crate) fn end_to_end(denies_io_uring: bool, names: &[String]) -> Result<()> {
     shell::step("system packages", system_packages)?;
     shell::step("KDCs, and the programs with Kerberos", kdcs)?;
     shell::step("build the programs", || shell::run(&mut build("dev")))?;
@@ -72,8 +72,11 @@ pub(crate) fn without_io_uring() -> Result<()> {
     } else {
         command.args(["test", "--locked", "--no-fail-fast", "--package", "postern-tests", "--test", "e2e"]);
     }
-    let command = command.env("POSTERN_TEST_DENY_IO_URING", "1");
-    shell::run(peers(command))
+    command.arg("--").args(names);
+    if denies_io_uring {
+        command.env("POSTERN_TEST_DENY_IO_URING", "1");
+    }
+    shell::run(peers(&mut command))
 }
 
 /// `cargo build` of the default members, which are the programs; `release` is what the demonstration runs.

@@ -1,6 +1,7 @@
 //! Certificates of external hosts: given by operators, or issued by the web CA and renewed through the log.
 
 pub(crate) mod expiry;
+mod issued;
 pub(crate) mod ocsp;
 mod ordered;
 mod places;
@@ -14,17 +15,17 @@ use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
 
 use crate::acme;
-use crate::authority::WEB_RENEWAL_LEFT_S;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
 use crate::limits::CERTIFICATES_MAX;
 use crate::pem::facts::Facts;
 use crate::pem::{Given, covers, leaf_sha256};
 use crate::problem::{not_found, problem};
+use issued::put_issued;
 use ordered::by_hand;
 
+pub(crate) use issued::renew_due;
 pub(crate) use ordered::{Ordered, keep_ordered};
-
 pub(crate) use places::{drop_below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
 
 /// What was asked for an application's certificate.
@@ -233,17 +234,6 @@ pub(crate) fn drop_unused(snapshot: &Snapshot, id: CertificateId, app: postern_m
     }
 }
 
-/// Renews every issued certificate that has less than a third of its life left. Gives how many.
-pub(crate) fn renew_due(control: &Control, now_unix: u64) -> usize {
-    let due: Vec<Certificate> = {
-        let snapshot = control.snapshot();
-        let near = |c: &&Certificate| c.not_after_unix < now_unix + WEB_RENEWAL_LEFT_S;
-        let issued = snapshot.certificates.values().filter(|c| c.origin == CertificateOrigin::Issued);
-        issued.filter(near).cloned().collect()
-    };
-    due.iter().filter(|certificate| renew(control, certificate).is_ok()).count()
-}
-
 /// With what control remembers of its renewal.
 fn whole_view(control: &Control, snapshot: &Snapshot, id: CertificateId) -> CertificateView {
     let mut view = view(snapshot, id);
@@ -351,39 +341,6 @@ fn put(
         draft.change(Change::CertificatePut(certificate));
     }
     Chosen { id, warnings }
-}
-
-fn put_issued(control: &Control, tenant: TenantId, host: &str, draft: &mut Draft) -> Result<CertificateId, Problem> {
-    let id = next_id(control, tenant, draft)?;
-    let certificate = issue(control, id, host)?;
-    draft.audit(audit("certificate.issue", &certificate, None, Some(summary(&certificate))));
-    draft.change(Change::CertificatePut(certificate));
-    Ok(id)
-}
-
-fn renew(control: &Control, before: &Certificate) -> Result<(), Problem> {
-    let Some(host) = before.hosts.first() else { return Ok(()) };
-    let certificate = issue(control, before.id, host)?;
-    let mut draft = Draft::default();
-    draft.audit(audit("certificate.renew", &certificate, Some(summary(before)), Some(summary(&certificate))));
-    draft.change(Change::CertificatePut(certificate));
-    control.commit(&Actor::Control, draft).map(drop)
-}
-
-fn issue(control: &Control, id: CertificateId, host: &str) -> Result<Certificate, Problem> {
-    let issued = control.authority.issue_web(host);
-    let issued =
-        issued.map_err(|error| problem("certificate-invalid", format!("no certificate for {host}: {error}")))?;
-    Ok(Certificate {
-        id,
-        hosts: vec![host.to_owned()],
-        chain_pem: issued.chain_pem,
-        key_pem: issued.key_pem,
-        not_after_unix: issued.not_after_unix,
-        origin: CertificateOrigin::Issued,
-        staple: None,
-        revoked_unix: None,
-    })
 }
 
 fn next_id(control: &Control, tenant: TenantId, draft: &mut Draft) -> Result<CertificateId, Problem> {
