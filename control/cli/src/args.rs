@@ -305,8 +305,8 @@ pub(crate) enum TenantCommand {
   postern tenant set default --app-suffix apps.example.net --cert apps.pem --key apps.key
   postern tenant set default --app-suffix none
 
-The application crm is at crm.apps.example.net, too. Once *.apps.example.net leads to the relays, names
-of your own can be aliases (CNAME) of it.")]
+The application crm is at crm.apps.example.net, too. Once *.apps.example.net leads to the relays,
+names of your own can be aliases (CNAME) of it.")]
     Set {
         /// Name or id
         #[arg(value_parser = reference)]

@@ -7,6 +7,10 @@ use crate::headers::Headers;
 /// Removes `names` (in lower case with `-`, none of them a [`crate::Known`] one), each in every spelling: what this application is
 /// told by Postern alone. [`crate::strip_inbound`] comes before and removes those that begin as Postern's own do.
 pub fn strip_told<'a>(headers: &mut Headers, names: impl Iterator<Item = &'a str> + Clone) {
+    // Most clients say nothing else than what is known.
+    if headers.iter().all(|field| field.known().is_some()) {
+        return;
+    }
     let names = names.filter(|name| !name.starts_with(OWN));
     if names.clone().next().is_some() {
         let is_told = |field: FieldRef<'_>| names.clone().any(|name| is_among(field.name_bytes(), &[], &[name]));
