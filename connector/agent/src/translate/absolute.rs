@@ -80,11 +80,19 @@ pub(super) const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Whether browsers would go up from where it begins. They take `\` for `/`, and leave out tabs and ends of lines.
-pub(super) fn leads_up(rest: &str) -> bool {
+/// Whether browsers would go up from where it begins, on the way or in the end (URL Standard, path state): each `..` takes back the
+/// segment before it, an empty one as well. They take `\` for `/`, and leave out tabs and ends of lines.
+fn leads_up(rest: &str) -> bool {
     let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
-    let is_parent = |segment: &str| PARENTS.iter().any(|parent| parent.eq_ignore_ascii_case(segment));
-    path.contains(['\t', '\r', '\n']) || path.split(['/', '\\']).any(is_parent)
+    let is_any = |names: &[&str], segment: &str| names.iter().any(|name| name.eq_ignore_ascii_case(segment));
+    let mut depth = 0_usize;
+    // Before the first slash there is none.
+    for segment in path.split(['/', '\\']).skip(1) {
+        let deeper = if is_any(&PARENTS, segment) { depth.checked_sub(1) } else { Some(depth + 1) };
+        let Some(deeper) = deeper else { return true };
+        depth = if is_any(&SELVES, segment) { depth } else { deeper };
+    }
+    path.contains(['\t', '\r', '\n'])
 }
 
 fn strip_start<'a>(text: &'a str, start: &str) -> Option<&'a str> {
@@ -99,10 +107,31 @@ const SCHEMES: [(&str, UrlScheme); 4] = [
     ("ws://", UrlScheme { tls: false, socket: true }),
 ];
 const PARENTS: [&str; 4] = ["..", ".%2e", "%2e.", "%2e%2e"];
+const SELVES: [&str; 2] = [".", "%2e"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_up_and_down_again_within_a_place_stays_there() {
+        for (rest, stays) in [
+            ("/base/a/../b", true),
+            ("/base/a/b/../../c?/../..", true),
+            ("/base/a//../b", true),
+            ("/base/./a/../b", true),
+            ("/base/a/%2E%2e/b", true),
+            ("/base/../x", false),
+            ("/base/a/../../x", false),
+            ("/base/a/../../base/x", false),
+            ("/base/./../x", false),
+            ("/base/a\\..\\..\\x", false),
+            ("/base/a/\t../../x", false),
+            ("/base/a/.\t./b", false),
+        ] {
+            assert_eq!(moved(rest, "/base", "").is_some(), stays, "{rest:?}");
+        }
+    }
 
     #[test]
     fn urls_are_split_behind_their_host() {
