@@ -108,11 +108,17 @@ pub(crate) fn check(
     tenant: TenantId,
     url: &ExternalUrl,
 ) -> Result<(), Problem> {
-    match verified(snapshot, &url.host) {
-        Some(domain) if domain.tenant != tenant => return Err(taken(snapshot, &url.host_pattern(), domain)),
-        Some(_) => {}
-        None if control.domains.required => return Err(unverified(snapshot, tenant, url)),
-        None => {}
+    check_foreign(snapshot, tenant, url)?;
+    if control.domains.required && verified(snapshot, &url.host).is_none() {
+        return Err(unverified(snapshot, tenant, url));
+    }
+    Ok(())
+}
+
+/// Refuses a host of another tenant's domain.
+pub(crate) fn check_foreign(snapshot: &Snapshot, tenant: TenantId, url: &ExternalUrl) -> Result<(), Problem> {
+    if let Some(domain) = verified(snapshot, &url.host).filter(|domain| domain.tenant != tenant) {
+        return Err(taken(snapshot, &url.host_pattern(), domain));
     }
     // A wildcard would get what is meant for the names below it.
     let below = url.wildcard.then(|| url.host.parse::<DomainName>().ok()).flatten();
