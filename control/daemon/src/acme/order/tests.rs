@@ -57,10 +57,22 @@ impl World {
 
     /// By hand.
     fn give(&self, host: &str) -> CertificateId {
-        let (certificate_pem, key_pem) = pair(host);
+        self.give_pair(pair(host))
+    }
+
+    fn give_pair(&self, (certificate_pem, key_pem): (String, SecretText)) -> CertificateId {
         let request = AddCertificate { certificate_pem, key_pem, ocsp: None };
-        let tenant = self.control.snapshot().tenants[&self.tenant].clone();
-        certificates::add(&self.control, &Actor::Control, &tenant, &request).unwrap().certificate.id
+        certificates::add(&self.control, &Actor::Control, &self.tenant(), &request).unwrap().certificate.id
+    }
+
+    fn tenant(&self) -> Tenant {
+        self.control.snapshot().tenants[&self.tenant].clone()
+    }
+
+    /// Another tenant shows that a domain is its own.
+    fn lose(&self, domain: &str) {
+        let (tenant, token) = (self.other.id, "t".to_owned());
+        self.put(Change::DomainPut(Domain { tenant, name: domain.parse().unwrap(), token, verified_unix: Some(1) }));
     }
 
     /// One that control renews.
@@ -110,12 +122,9 @@ async fn nothing_is_renewed_for_a_host_that_became_another_tenants() {
     let world = World::new();
     let id = world.managed(HOST);
     assert_eq!(world.renew(id).await.code, "acme-failed", "the authority is asked");
-    let name: postern_model::domain::DomainName = "example.com".parse().unwrap();
-    let (tenant, token) = (world.other.id, "t".to_owned());
-    let domain = Domain { tenant, name: name.clone(), token, verified_unix: Some(1) };
-    world.put(Change::DomainPut(domain));
+    world.lose("example.com");
     assert_eq!(world.renew(id).await.code, "domain-taken");
-    world.put(Change::DomainRemoved { tenant, name });
+    world.put(Change::DomainRemoved { tenant: world.other.id, name: "example.com".parse().unwrap() });
     assert_eq!(world.renew(id).await.code, "acme-failed");
     let entry = json!({"name": "x", "external_url": "https://crm.example.com/", "internal_url": "http://10.0.0.5/", "preauth": "passthrough"});
     let entry = serde_json::from_value(entry).unwrap();
@@ -123,6 +132,25 @@ async fn nothing_is_renewed_for_a_host_that_became_another_tenants() {
     let problem = world.renew(id).await;
     assert_eq!(problem.code, "app-url-conflict");
     assert!(problem.detail.contains("it publishes x there"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_is_shown_and_tried_later() {
+    let world = World::new();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    params.not_after = time::OffsetDateTime::now_utc() + time::Duration::DAY;
+    let chain_pem = params.self_signed(&key).unwrap().pem();
+    let id = world.give_pair((chain_pem, SecretText::new(key.serialize_pem())));
+    world.renewed(id);
+    world.lose("example.com");
+    let watched = crate::acme::renew::watch(&world.control);
+    assert!(tokio::time::timeout(Duration::from_secs(1), watched).await.is_err(), "it watches on");
+    let shown = certificates::show(&world.control, &world.tenant(), &id.to_string()).unwrap().renewal.unwrap();
+    let now = crate::clock::now_unix();
+    assert!(shown.failures == 1 && shown.next_unix > now + 300, "{shown:?}");
+    assert!(shown.error.as_ref().unwrap().contains("has verified that example.com is its own"), "{shown:?}");
+    assert_eq!(world.control.acme.warnings().len(), 1);
 }
 
 #[tokio::test]
