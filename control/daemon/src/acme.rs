@@ -169,8 +169,8 @@ fn checked_hosts(control: &Control, tenant: &Tenant, hosts: Vec<String>) -> Resu
     Ok(checked)
 }
 
-/// Refuses hosts that have become another tenant's. Whether their domains are verified is asked where they are new, not where a
-/// certificate for them is renewed.
+/// Refuses hosts that have become another tenant's. Whether their domains are verified is asked where they are new, not
+/// where a certificate for them is renewed.
 fn check_owners(snapshot: &Snapshot, tenant: TenantId, hosts: &[String]) -> Result<(), Problem> {
     let foreign = ForeignHosts::of(snapshot, tenant);
     hosts.iter().try_for_each(|host| {
@@ -181,7 +181,7 @@ fn check_owners(snapshot: &Snapshot, tenant: TenantId, hosts: &[String]) -> Resu
     })
 }
 
-/// Refuses a host where another tenant is: by its applications, by their own names, or by the host where devices are shown.
+/// Refuses a host where another tenant is: by applications, by their own names, or by the host where devices are shown.
 fn check_published(
     snapshot: &Snapshot,
     foreign: &ForeignHosts<'_>,

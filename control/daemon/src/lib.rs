@@ -184,7 +184,7 @@ fn announce(control: &Control, args: &Args) {
     notify::ready();
 }
 
-/// Nothing is renewed, and nothing removed, any more: that would be seen when it is too late. Whoever started control starts it anew.
+/// Nothing would be renewed or removed any more, and that would be seen too late. Whoever started control starts it anew.
 fn left_alone(ended: Result<&'static str, tokio::task::JoinError>) -> anyhow::Error {
     let what = match ended {
         Ok(task) => format!("its task for {task} ended"),

@@ -106,7 +106,7 @@ fn in_origin_form(url: &Url, request: Request<BodyWrapper<Bytes>>) -> Result<Req
     Ok(Request::from_parts(head, body))
 }
 
-/// Whoever reads the answer adds these seconds to a time, and an authority may name so many that no time is left for them.
+/// Whoever reads the answer adds these seconds to a time, and an authority may name more than any time has room for.
 fn clamp_retry_after(headers: &mut HeaderMap) {
     let named = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
     if named.and_then(|text| text.parse::<u64>().ok()).is_some_and(|seconds| seconds > RETRY_AFTER_S_MAX) {

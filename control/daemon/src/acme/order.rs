@@ -111,7 +111,7 @@ async fn challenges(
     Ok(challenges)
 }
 
-/// One of the hosts that were ordered, each of them once: relays answer wherever a challenge says, also where others are.
+/// One of the hosts that were ordered, each once: relays answer wherever a challenge says, also where others are.
 fn ordered(left: &mut BTreeSet<&str>, named: &str) -> Result<String, String> {
     let host = named.to_ascii_lowercase();
     if left.remove(host.as_str()) {

@@ -67,7 +67,7 @@ impl Beginning {
     }
 }
 
-/// Stores it in the place of the one that is renewed, of one for exactly these hosts, or anew, and has it renewed the same way.
+/// Stores it in the place of the one that is renewed, of one for exactly these hosts, or anew; it is renewed the same way.
 pub(crate) fn keep_ordered(
     control: &Control,
     actor: &Actor,

@@ -1,5 +1,5 @@
-//! Which certificate a host shows. That of the application there comes first; of all others only those of the tenant whose host it
-//! is, and of these the best. Anybody can have a certificate that says a host's name; only one tenant has the host.
+//! Which certificate a host shows. That of the application there comes first; of all others only those of the tenant whose
+//! host it is, and of these the best. Anybody can have a certificate that says a host's name; only one tenant has the host.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
