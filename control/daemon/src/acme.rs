@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant_acme::{Account, ExternalAccountKey, NewAccount};
+use postern_model::Snapshot;
 use postern_model::acme::{ChallengeKind, HOSTS_MAX};
 use postern_model::admin::{AcmeView, CertificateAdded, Changed, Problem, RequestCertificate, SetAcme};
 use postern_model::app_url::ExternalUrl;
@@ -22,6 +23,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::certificates;
+use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::domains;
 use crate::foreign_hosts::ForeignHosts;
@@ -123,7 +125,7 @@ pub(crate) async fn renew_now(
     let (certificate, challenge) = renewed(control, tenant, name)?;
     let added = order::order(control, actor, tenant.id, &certificate.hosts, challenge, Some(certificate.id)).await;
     if added.is_ok() {
-        control.acme.plans.borrow_mut().remove(&certificate.id);
+        control.acme.renewed(control.snapshot().certificates.get(&certificate.id), now_unix());
     }
     added
 }
@@ -159,16 +161,54 @@ fn checked_hosts(control: &Control, tenant: &Tenant, hosts: Vec<String>) -> Resu
             Err(error) => return wrong(format!("{host:?}: {error}")),
         };
         domains::check(control, &snapshot, tenant.id, &url).map_err(|problem| problem.about("hosts"))?;
-        if let Some(other) = foreign.overlapping(&url) {
-            let theirs = snapshot.tenants.get(&other.id.tenant).map(|tenant| tenant.name.as_str()).unwrap_or_default();
-            let detail = format!("{host} belongs to the tenant {theirs}: it publishes {} there", other.name);
-            return Err(problem("app-url-conflict", detail).about("hosts"));
-        }
+        check_published(&snapshot, &foreign, tenant.id, &url).map_err(|problem| problem.about("hosts"))?;
         checked.push(String::from(url.host));
     }
     checked.sort_unstable();
     checked.dedup();
     Ok(checked)
+}
+
+/// Refuses hosts that have become another tenant's. Whether their domains are verified is asked where they are new, not
+/// where a certificate for them is renewed.
+fn check_owners(snapshot: &Snapshot, tenant: TenantId, hosts: &[String]) -> Result<(), Problem> {
+    let foreign = ForeignHosts::of(snapshot, tenant);
+    hosts.iter().try_for_each(|host| {
+        let url = ExternalUrl::parse(&format!("https://{host}/"));
+        let url = url.map_err(|error| problem("request-invalid", format!("{host:?}: {error}")))?;
+        domains::check_foreign(snapshot, tenant, &url)?;
+        check_published(snapshot, &foreign, tenant, &url)
+    })
+}
+
+/// Refuses a host where another tenant is: by applications, by their own names, or by the host where devices are shown.
+fn check_published(
+    snapshot: &Snapshot,
+    foreign: &ForeignHosts<'_>,
+    tenant: TenantId,
+    url: &ExternalUrl,
+) -> Result<(), Problem> {
+    let host = url.host_pattern();
+    let whose = |id: TenantId| snapshot.tenants.get(&id).map(|tenant| tenant.name.as_str()).unwrap_or_default();
+    let conflict = |detail: String| Err(problem("app-url-conflict", detail));
+    if let Some(other) = foreign.overlapping(url) {
+        let theirs = whose(other.id.tenant);
+        return conflict(format!("{host} belongs to the tenant {theirs}: it publishes {} there", other.name));
+    }
+    if let Some((suffix, other)) = foreign.suffix_at(url) {
+        let theirs = &other.name;
+        return conflict(format!("{host} belongs to the tenant {theirs}, whose applications are below {suffix}"));
+    }
+    match &snapshot.identity {
+        Some(identity)
+            if identity.app.tenant != tenant
+                && identity.device_host.as_ref().is_some_and(|shown| shown.as_str() == &*url.host) =>
+        {
+            let theirs = whose(identity.app.tenant);
+            conflict(format!("{host} belongs to the tenant {theirs}: browsers show their devices there"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn checked_directory(directory: &str) -> Result<String, Problem> {

@@ -25,7 +25,7 @@ use issued::put_issued;
 use ordered::by_hand;
 
 pub(crate) use issued::renew_due;
-pub(crate) use ordered::{Ordered, keep_ordered};
+pub(crate) use ordered::{Beginning, Ordered, keep_ordered};
 pub(crate) use places::{drop_below, drop_places, for_places, is_for_place, is_kept, only_one_of_place};
 
 /// What was asked for an application's certificate.
@@ -303,14 +303,18 @@ fn put_given(
     draft: &mut Draft,
 ) -> Result<Chosen, Problem> {
     let snapshot = control.snapshot();
-    let same =
-        |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Given && c.hosts == given.hosts;
-    let before = snapshot.certificates.values().find(same);
+    let before = for_same_hosts(&snapshot, tenant, &given.hosts);
     let id = match before {
         Some(before) => before.id,
         None => next_id(control, tenant, draft)?,
     };
     Ok(put(id, before, given, staple, draft))
+}
+
+/// The given certificate for exactly these hosts.
+fn for_same_hosts<'a>(snapshot: &'a Snapshot, tenant: TenantId, hosts: &[String]) -> Option<&'a Certificate> {
+    let same = |c: &&Certificate| c.id.tenant == tenant && c.origin == CertificateOrigin::Given && c.hosts == hosts;
+    snapshot.certificates.values().find(same)
 }
 
 fn put(

@@ -5,11 +5,12 @@ pub(crate) mod dns;
 
 use postern_model::admin::{AddDomain, Changed, DomainChanged, DomainView, Problem};
 use postern_model::app_url::ExternalUrl;
-use postern_model::config::Tenant;
+use postern_model::config::{App, Tenant};
 use postern_model::domain::{DOMAINS_MAX, Domain, DomainKey, DomainName, foreign_below, verified};
 use postern_model::ids::TenantId;
 use postern_model::{Change, Snapshot};
 
+use crate::apps::external_urls;
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::{not_found, problem};
@@ -95,8 +96,8 @@ pub(crate) fn remove(control: &Control, actor: &Actor, tenant: &Tenant, name: &s
     draft.change(Change::DomainRemoved { tenant: tenant.id, name: domain.name.clone() });
     let version = control.commit(actor, draft)?;
     let own = snapshot.apps.values().filter(|app| app.id.tenant == tenant.id);
-    let urls = own.filter_map(|app| ExternalUrl::parse(&app.external_url).ok());
-    let count = urls.filter(|url| domain.name.covers(&url.host)).count();
+    let is_there = |app: &&App| external_urls(&snapshot, app).iter().any(|url| domain.name.covers(&url.host));
+    let count = own.filter(is_there).count();
     let warning = || format!("{count} applications are published at {} and stay there", domain.name);
     Ok(Changed { version, warnings: (count > 0).then(warning).into_iter().collect() })
 }
@@ -108,11 +109,17 @@ pub(crate) fn check(
     tenant: TenantId,
     url: &ExternalUrl,
 ) -> Result<(), Problem> {
-    match verified(snapshot, &url.host) {
-        Some(domain) if domain.tenant != tenant => return Err(taken(snapshot, &url.host_pattern(), domain)),
-        Some(_) => {}
-        None if control.domains.required => return Err(unverified(snapshot, tenant, url)),
-        None => {}
+    check_foreign(snapshot, tenant, url)?;
+    if control.domains.required && verified(snapshot, &url.host).is_none() {
+        return Err(unverified(snapshot, tenant, url));
+    }
+    Ok(())
+}
+
+/// Refuses a host of another tenant's domain.
+pub(crate) fn check_foreign(snapshot: &Snapshot, tenant: TenantId, url: &ExternalUrl) -> Result<(), Problem> {
+    if let Some(domain) = verified(snapshot, &url.host).filter(|domain| domain.tenant != tenant) {
+        return Err(taken(snapshot, &url.host_pattern(), domain));
     }
     // A wildcard would get what is meant for the names below it.
     let below = url.wildcard.then(|| url.host.parse::<DomainName>().ok()).flatten();
@@ -202,3 +209,6 @@ fn summary(domain: &Domain) -> String {
 
 /// 128 bits: nobody guesses what another tenant was told.
 const TOKEN_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     let serving = tokio::task::spawn_local(socket.serve(Rc::clone(&control), down.clone()));
     tokio::task::spawn_local(link::dial::dial_all(Rc::clone(&control), down.clone()));
-    tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone(), args.reach()));
+    let house = tokio::task::spawn_local(keep_house(Rc::clone(&control), args.retention.clone(), args.reach()));
     if identity::renew_cookie_keys(&control).is_err() {
         tracing::error!("no key for cookies could be made: nobody can sign in until one can");
     }
@@ -128,7 +128,10 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         );
     }
     announce(&control, args);
-    wait_for_end(&mut signals).await;
+    tokio::select! {
+        () = wait_for_end(&mut signals) => {}
+        ended = house => return Err(left_alone(ended)),
+    }
     notify::stopping();
     tracing::info!("stopping: requests under way are finished first");
     shutdown.send_replace(true);
@@ -181,18 +184,33 @@ fn announce(control: &Control, args: &Args) {
     notify::ready();
 }
 
-/// Renews issued certificates, removes old records and tells systemd's watchdog.
-async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Reach) {
-    let records = async {
-        let mut hourly = tokio::time::interval(HOUSEKEEPING);
-        loop {
-            hourly.tick().await;
-            audit::enforce(&control, &kept, clock::now_unix_ms()).await;
-        }
+/// Nothing would be renewed or removed any more, and that would be seen too late. Whoever started control starts it anew.
+fn left_alone(ended: Result<&'static str, tokio::task::JoinError>) -> anyhow::Error {
+    let what = match ended {
+        Ok(task) => format!("its task for {task} ended"),
+        Err(error) => error.to_string(),
     };
-    let (ends, responses) = (certificates::expiry::watch(&control), certificates::ocsp::renew(&control, reach));
-    let (traced, ordered) = (traces::watch(&control), acme::renew::watch(&control));
-    tokio::join!(records, renew(&control), ends, responses, traced, ordered);
+    anyhow::anyhow!("control no longer looks after what it keeps: {what}")
+}
+
+/// Renews issued certificates, removes old records and tells systemd's watchdog. Gives what ended, which nothing should.
+async fn keep_house(control: Rc<Control>, kept: audit::RetentionArgs, reach: Reach) -> &'static str {
+    tokio::select! {
+        () = remove_old_records(&control, &kept) => "old records",
+        () = renew(&control) => "keys and issued certificates",
+        () = certificates::expiry::watch(&control) => "the end of certificates",
+        () = certificates::ocsp::renew(&control, reach) => "OCSP responses",
+        () = traces::watch(&control) => "traces",
+        () = acme::renew::watch(&control) => "renewal by ACME",
+    }
+}
+
+async fn remove_old_records(control: &Control, kept: &audit::RetentionArgs) {
+    let mut hourly = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        hourly.tick().await;
+        audit::enforce(control, kept, clock::now_unix_ms()).await;
+    }
 }
 
 async fn renew(control: &Control) {

@@ -117,7 +117,7 @@ fn check_acs(snapshot: &Snapshot, app: &App) -> Result<(), Problem> {
     let foreign = ForeignHosts::of(snapshot, app.id.tenant);
     let is_published = |url: &str| {
         let url = origin(url).and_then(|origin| ExternalUrl::parse(origin).ok());
-        url.is_some_and(|url| foreign.overlapping(&url).is_some())
+        url.is_some_and(|url| foreign.overlapping(&url).is_some() || foreign.suffix_at(&url).is_some())
     };
     let others = snapshot.apps.values().filter(|other| other.id.tenant != app.id.tenant);
     let others: BTreeSet<Box<str>> = others.filter_map(acs_of).flatten().collect();

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::app_url::{ExternalUrl, HOST_BYTES_MAX};
 use crate::ids::{CertificateId, TenantId};
 
 /// How the authority finds out whose a host is.
@@ -72,6 +73,14 @@ impl AcmeChallenge {
             self.key_authorization.strip_prefix(self.token.as_str()).and_then(|rest| rest.strip_prefix('.'));
         is_base64url(&self.token) && thumbprint.is_some_and(is_base64url)
     }
+
+    /// Whether it is for a host: the authority names that, too, and relays look it up and make a certificate for it.
+    #[must_use]
+    pub fn names_host(&self) -> bool {
+        let url = (self.host.len() <= HOST_BYTES_MAX).then(|| ExternalUrl::parse(&format!("https://{}/", self.host)));
+        // What is read as more than a host is spelled differently than the host that was read.
+        url.and_then(Result::ok).is_some_and(|url| !url.wildcard && *url.host == *self.host)
+    }
 }
 
 /// A certificate that control renews by ACME.
@@ -126,6 +135,18 @@ mod tests {
             ("a", "a.b c"),
         ] {
             assert!(!challenge(token, key_authorization).is_well_formed(), "{token:?} {key_authorization:?}");
+        }
+        for (host, is_named) in [
+            ("a.example.com", true),
+            ("A.example.com", false),
+            ("*.example.com", false),
+            ("a.example.com:443", false),
+            ("a.example.com/x", false),
+            ("a\nb.example.com", false),
+            ("", false),
+            (format!("{}com", "a.".repeat(200)).as_str(), false),
+        ] {
+            assert_eq!(AcmeChallenge { host: host.into(), ..challenge("a", "a.b") }.names_host(), is_named, "{host:?}");
         }
         assert!(!challenge(&"a".repeat(300), &format!("{}.t", "a".repeat(300))).is_well_formed());
     }

@@ -6,6 +6,7 @@ mod by_host;
 mod invalid;
 mod plain;
 mod routes;
+mod shown;
 mod tls;
 mod warnings;
 
@@ -69,17 +70,14 @@ impl Plan {
         let mut plan = Self { version: snapshot.version, ..Self::default() };
         let mut decoded = BTreeMap::new();
         for (id, certificate) in &snapshot.certificates {
-            let certificate_decoded = Arc::new(PlannedCertificate::decode(certificate)?);
-            for host in &certificate.hosts {
-                plan.certificates.insert(host, Arc::clone(&certificate_decoded));
-            }
-            decoded.insert(*id, certificate_decoded);
+            decoded.insert(*id, Arc::new(PlannedCertificate::decode(certificate)?));
         }
         // An application's own certificate wins over others that cover its host; the oldest application of a host decides.
         let plain = plain::hosts(snapshot);
         for app in snapshot.apps.values().rev() {
             plan.add_app(app, snapshot, &decoded, &plain)?;
         }
+        plan.add_certificates(snapshot, &decoded);
         plan.certificates_by_id = decoded;
         plan.limits = limit::planned(snapshot);
         // No application is reached by way of an anonymiser.

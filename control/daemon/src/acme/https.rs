@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -89,7 +89,8 @@ async fn exchange(tls: TlsConnector, request: Request<BodyWrapper<Bytes>>) -> Re
         let _ = connection.await;
     }));
     let answer = sender.send_request(in_origin_form(&url, request)?).await.map_err(broken)?;
-    let (head, body) = answer.into_parts();
+    let (mut head, body) = answer.into_parts();
+    clamp_retry_after(&mut head.headers);
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| format!("{url}: {error}"))?;
     Ok(BytesResponse::from(Response::from_parts(head, Full::new(body.to_bytes()))))
 }
@@ -103,6 +104,14 @@ fn in_origin_form(url: &Url, request: Request<BodyWrapper<Bytes>>) -> Result<Req
     let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
     head.headers.insert(HOST, host.map_err(|error| unfit(error.to_string()))?);
     Ok(Request::from_parts(head, body))
+}
+
+/// Whoever reads the answer adds these seconds to a time, and an authority may name more than any time has room for.
+fn clamp_retry_after(headers: &mut HeaderMap) {
+    let named = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
+    if named.and_then(|text| text.parse::<u64>().ok()).is_some_and(|seconds| seconds > RETRY_AFTER_S_MAX) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S_MAX));
+    }
 }
 
 /// Ends the connection's task with the request, also one that was given up.
@@ -133,6 +142,8 @@ fn system_roots() -> Result<RootCertStore, String> {
 }
 
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// A day: what an authority wants later than that is asked for again by then.
+const RETRY_AFTER_S_MAX: u64 = 86_400;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A chain of certificates has some kilobytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -161,6 +172,26 @@ mod tests {
             let error = Https::new(Some(pem)).err().unwrap();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    #[test]
+    fn an_authority_puts_nothing_off_for_ever() {
+        let clamped = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            clamp_retry_after(&mut headers);
+            headers[RETRY_AFTER].to_str().unwrap().to_owned()
+        };
+        for far in ["86401", " 18446744073709551615 ", "+9223372036854775807"] {
+            assert_eq!(clamped(far), "86400", "{far}");
+        }
+        // One that is no number of seconds is read as a date, or not at all.
+        for kept in ["0", "86400", "Fri, 31 Dec 1999 23:59:59 GMT", "99999999999999999999", "soon"] {
+            assert_eq!(clamped(kept), kept);
+        }
+        let mut none = HeaderMap::new();
+        clamp_retry_after(&mut none);
+        assert!(none.is_empty());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! One order, from the hosts to the certificate: challenges go to the relays and are taken back in any case.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use instant_acme::{
@@ -8,13 +9,14 @@ use instant_acme::{
 use postern_model::Change;
 use postern_model::acme::{AcmeChallenge, ChallengeKind};
 use postern_model::admin::{CertificateAdded, Problem};
+use postern_model::app_url::HOST_BYTES_MAX;
 use postern_model::ids::{CertificateId, TenantId};
 use postern_model::secret::SecretText;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::account::Kept;
-use super::words;
-use crate::certificates::{self, Ordered};
+use super::{check_owners, words};
+use crate::certificates::{self, Beginning, Ordered};
 use crate::control::{Actor, Audit, Control, Draft};
 use crate::problem::problem;
 use crate::rollout;
@@ -30,6 +32,9 @@ pub(super) async fn order(
 ) -> Result<CertificateAdded, Problem> {
     let kept = Kept::need(control, tenant)?;
     let _one = control.acme.one.lock().await;
+    // Hosts may have become another tenant's since they were published, or while this waited.
+    check_owners(&control.snapshot(), tenant, hosts)?;
+    let beginning = Beginning::of(&control.snapshot(), tenant, current, hosts)?;
     let made = tokio::time::timeout(ORDER_TIME_MAX, make(control, tenant, kept, hosts, challenge)).await;
     take_back(control, tenant);
     let made = match made {
@@ -42,7 +47,7 @@ pub(super) async fn order(
         problem("acme-failed", format!("no certificate for {} by {challenge}: {reason}", hosts.join(", ")))
     })?;
     let ordered = Ordered { chain_pem, key_pem, hosts, challenge };
-    certificates::keep_ordered(control, actor, tenant, current, &ordered)
+    certificates::keep_ordered(control, actor, tenant, &beginning, &ordered)
 }
 
 async fn make(
@@ -54,7 +59,7 @@ async fn make(
 ) -> Result<(String, SecretText), String> {
     let account = kept.open().await.map_err(|error| words::of(&error))?;
     let mut order = begin(&account, hosts).await?;
-    let challenges = challenges(&mut order, tenant, challenge).await?;
+    let challenges = challenges(&mut order, tenant, hosts, challenge).await?;
     if !challenges.is_empty() {
         show(control, tenant, &challenges).await?;
         say_ready(&mut order, challenge).await?;
@@ -69,12 +74,18 @@ async fn begin(account: &Account, hosts: &[String]) -> Result<Order, String> {
 }
 
 /// What the authority wants to see, host by host; none for hosts that it has seen lately.
-async fn challenges(order: &mut Order, tenant: TenantId, kind: ChallengeKind) -> Result<Vec<AcmeChallenge>, String> {
+async fn challenges(
+    order: &mut Order,
+    tenant: TenantId,
+    hosts: &[String],
+    kind: ChallengeKind,
+) -> Result<Vec<AcmeChallenge>, String> {
     let mut challenges = Vec::new();
     let mut authorizations = order.authorizations();
+    let mut left: BTreeSet<&str> = hosts.iter().map(String::as_str).collect();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|error| words::of(&error))?;
-        let host = authorization.identifier().to_string();
+        let host = ordered(&mut left, &authorization.identifier().to_string())?;
         match authorization.status {
             AuthorizationStatus::Valid => continue,
             AuthorizationStatus::Pending => {}
@@ -98,6 +109,16 @@ async fn challenges(order: &mut Order, tenant: TenantId, kind: ChallengeKind) ->
         });
     }
     Ok(challenges)
+}
+
+/// One of the hosts that were ordered, each once: relays answer wherever a challenge says, also where others are.
+fn ordered(left: &mut BTreeSet<&str>, named: &str) -> Result<String, String> {
+    let host = named.to_ascii_lowercase();
+    if left.remove(host.as_str()) {
+        return Ok(host);
+    }
+    let shown: String = host.chars().filter(|c| !c.is_control()).take(HOST_BYTES_MAX).collect();
+    Err(format!("the authority wants to look at {shown}, which was not ordered, or is looked at already"))
 }
 
 /// Waits until relays answer: the authority looks once or twice, at any of them.
@@ -206,3 +227,6 @@ const PATIENCE: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_secs(90));
 /// From the first request to the certificate.
 const ORDER_TIME_MAX: Duration = Duration::from_secs(150);
+
+#[cfg(test)]
+mod tests;

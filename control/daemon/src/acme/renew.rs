@@ -27,6 +27,8 @@ pub(super) struct Plan {
     not_before_unix: u64,
     not_after_unix: u64,
     at_unix: u64,
+    /// Not before that, whatever the authority advises.
+    rested_unix: u64,
     /// When the authority is asked for a better time.
     ask_unix: u64,
     failures: u32,
@@ -91,7 +93,7 @@ async fn renew(control: &Control, id: CertificateId) {
     let hosts = hosts.join(", ");
     match made {
         Ok(_) => {
-            control.acme.plans.borrow_mut().remove(&id);
+            control.acme.renewed(control.snapshot().certificates.get(&id), now_unix());
             tracing::info!("certificate {id} for {hosts} was renewed by ACME");
         }
         Err(problem) => {
@@ -166,6 +168,7 @@ impl Plan {
             not_before_unix,
             not_after_unix,
             at_unix: usual(not_before_unix, not_after_unix),
+            rested_unix: 0,
             ask_unix: 0,
             failures: 0,
             error: None,
@@ -177,11 +180,22 @@ impl Plan {
     fn failed(&mut self, error: String, now_unix: u64) {
         let wait_s = RETRY_S.saturating_mul(1 << self.failures.min(10)).min(RETRY_S_MAX);
         let left_s = self.not_after_unix.saturating_sub(now_unix);
-        let life_s = self.not_after_unix.saturating_sub(self.not_before_unix);
-        let least_s = (life_s / 100).clamp(RETRY_S_MIN, RETRY_S);
-        self.at_unix = now_unix + wait_s.min((left_s / 8).max(least_s));
+        self.at_unix = now_unix + wait_s.min((left_s / 8).max(self.least_s()));
         self.failures += 1;
         self.error = Some(error);
+    }
+
+    /// Ten minutes; less for certificates that live hours.
+    fn least_s(&self) -> u64 {
+        let life_s = self.not_after_unix.saturating_sub(self.not_before_unix);
+        (life_s / 100).clamp(RETRY_S_MIN, RETRY_S)
+    }
+
+    /// It was ordered just now. An authority whose advice is always in the past would have it ordered without end.
+    fn rested(mut self, now_unix: u64) -> Self {
+        self.rested_unix = now_unix + self.least_s();
+        self.at_unix = self.at_unix.max(self.rested_unix);
+        self
     }
 
     /// A point of the window that is this certificate's own, so that not all come at once; never too late.
@@ -193,7 +207,7 @@ impl Plan {
         let share = self.sha256.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or_default();
         let within = (end - start) / u64::from(u16::MAX) * u64::from(share);
         let latest = self.not_after_unix - self.not_after_unix.saturating_sub(self.not_before_unix) / 6;
-        self.at_unix = (start + within).min(latest);
+        self.at_unix = (start + within).min(latest).max(self.rested_unix);
     }
 }
 
@@ -236,6 +250,13 @@ impl Acme {
         Figures { issued: self.issued.get(), failed: self.failed.get(), failing: failing as u64 }
     }
 
+    /// It was renewed: what was planned is done, and what is planned now is of the new one.
+    pub(super) fn renewed(&self, certificate: Option<&Certificate>, now_unix: u64) {
+        if let Some(certificate) = certificate {
+            self.plans.borrow_mut().insert(certificate.id, Plan::of(certificate).rested(now_unix));
+        }
+    }
+
     /// With another account they may go well: they are tried at once.
     pub(super) fn forget_failures(&self, tenant: TenantId) {
         self.plans.borrow_mut().retain(|id, plan| id.tenant != tenant || plan.error.is_none());
@@ -266,7 +287,7 @@ mod tests {
         let (not_before_unix, not_after_unix) = (NOW, NOW + 90 * DAY_S);
         let at_unix = usual(not_before_unix, not_after_unix);
         let sha256 = sha256.to_owned();
-        Plan { sha256, not_before_unix, not_after_unix, at_unix, ask_unix: 0, failures: 0, error: None }
+        Plan { sha256, not_before_unix, not_after_unix, at_unix, rested_unix: 0, ask_unix: 0, failures: 0, error: None }
     }
 
     #[test]
@@ -311,6 +332,33 @@ mod tests {
         assert_eq!(advised("0000", NOW - 10, NOW - 5), NOW - 10, "it was revoked: at once");
         assert_eq!(advised("0000", NOW + 100 * DAY_S, NOW + 200 * DAY_S), NOW + 75 * DAY_S, "never too late");
         assert_eq!(advised("0000", end, start), NOW + 60 * DAY_S, "no window at all");
+    }
+
+    #[test]
+    fn advice_that_is_always_in_the_past_renews_nothing_without_end() {
+        let mut renewed = plan("8000").rested(NOW + 10);
+        assert_eq!(renewed.at_unix, NOW + 60 * DAY_S, "as usual");
+        let past: i64 = (NOW - 10).try_into().unwrap();
+        renewed.advised(past - 10, past);
+        assert_eq!(renewed.at_unix, NOW + 10 + RETRY_S);
+        let acme = Acme::default();
+        let chain_pem = crate::acme::tests::ca_pem();
+        let id = CertificateId::new(TenantId::DEFAULT, 1);
+        let certificate = Certificate {
+            id,
+            hosts: vec!["a.test".into()],
+            chain_pem,
+            key_pem: postern_model::secret::SecretText::new(String::new()),
+            not_after_unix: NOW + 90 * DAY_S,
+            origin: postern_model::config::CertificateOrigin::Given,
+            staple: None,
+            revoked_unix: None,
+        };
+        acme.renewed(Some(&certificate), NOW);
+        let mut plans = acme.plans.borrow_mut();
+        let kept = plans.get_mut(&id).unwrap();
+        kept.advised(0, 1);
+        assert_eq!((kept.at_unix, kept.failures), (NOW + RETRY_S, 0));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::devices;
 use crate::domains;
 use crate::foreign_hosts::ForeignHosts;
+use crate::identity::is_reserved;
 use crate::limits::APPS_MAX;
 use crate::problem::{check_no_id, problem};
 
@@ -41,7 +42,16 @@ pub(super) fn check_domains(control: &Control, before: Option<&App>, planned: &P
     new.try_for_each(|url| {
         let about = if *url == planned.external { "external" } else { "settings" };
         domains::check(control, &snapshot, planned.tenant, url).map_err(|problem| problem.about(about))
-    })
+    })?;
+    // The domain that its tenant's suffix is at may have become another tenant's since.
+    // The place to sign in has no such name, also while it is being published.
+    let is_named = !is_reserved(planned.name.as_str());
+    let own = |planned: &PlannedApp| own_name(&snapshot, planned).filter(|_| is_named);
+    let had = before.as_ref().and_then(own).map(|url| url.host);
+    match own(planned) {
+        Some(url) if had.as_ref() != Some(&url.host) => domains::check(control, &snapshot, planned.tenant, &url),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Refuses a place that is taken, naming who has it.

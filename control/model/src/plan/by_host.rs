@@ -20,6 +20,12 @@ impl<T> ByHost<T> {
         };
     }
 
+    /// Adds one where there is none. Of a wildcard `name` is what follows `*.`.
+    pub(super) fn insert_vacant(&mut self, wildcard: bool, name: &str, value: T) {
+        let values = if wildcard { &mut self.wildcards } else { &mut self.exact };
+        values.entry(name.into()).or_insert(value);
+    }
+
     pub(super) fn entry(&mut self, pattern: &str) -> &mut T
     where
         T: Default,

@@ -1,6 +1,7 @@
 //! Routing against a naive model, and what a plan refuses.
 
 mod places;
+mod shown;
 
 use proptest::prelude::*;
 

@@ -154,6 +154,8 @@ impl Snapshot {
         let held = self.acme_challenges.get(&challenge.token);
         if !challenge.is_well_formed() {
             refused("its token is not base64url, or its key authorization is another's")
+        } else if !challenge.names_host() {
+            refused("its host is no host name in lower case")
         } else if held.is_some_and(|held| held.tenant != challenge.tenant) {
             refused("its token is another tenant's")
         } else if held.is_none() && self.acme_challenges.len() >= CHALLENGES_MAX {

@@ -51,6 +51,10 @@ fn a_challenge_that_cannot_be_answered_is_refused() {
     done(Change::TenantPut(tenant(2))).unwrap();
     let other = AcmeChallenge { key_authorization: "another.thumbprint".into(), ..challenge(1, 1) };
     assert!(done(Change::AcmeChallengePut(other)).unwrap_err().contains("cannot be answered"));
+    for host in ["", "*.example.com", "a.example.com:443", "A.example.com", "a".repeat(1_000_000).as_str()] {
+        let nowhere = AcmeChallenge { host: host.into(), ..challenge(1, 1) };
+        assert!(done(Change::AcmeChallengePut(nowhere)).unwrap_err().contains("no host name"), "{:?}", host.get(..20));
+    }
     done(Change::AcmeChallengePut(challenge(1, 1))).unwrap();
     let stolen = done(Change::AcmeChallengePut(challenge(2, 1))).unwrap_err();
     assert!(stolen.contains("another tenant's"), "{stolen}");

@@ -19,7 +19,17 @@ async fn another_tenants_application_takes_nobody_from_here() {
     let taken = put(&world, "other", "theirs", ENTITY, "https://theirs.example.com/acs", &[]).unwrap_err();
     let names_nobody = taken.detail.ends_with("is that of another tenant's application already");
     assert!(taken.code == "saml-entity-id-taken" && names_nobody, "{taken:?}");
-    for acs in [ACS, "https://wiki.example.com/elsewhere", "https://theirs.example.com/acs https://wiki.example.com/"] {
+    let mut default = crate::identity::default_tenant(&world.control.snapshot()).unwrap();
+    default.app_suffix = Some("apps.example.net".into());
+    let mut draft = crate::control::Draft::default();
+    draft.change(postern_model::Change::TenantPut(default));
+    world.control.commit(&crate::control::Actor::Control, draft).unwrap();
+    for acs in [
+        ACS,
+        "https://wiki.apps.example.net/acs",
+        "https://wiki.example.com/elsewhere",
+        "https://theirs.example.com/acs https://wiki.example.com/",
+    ] {
         let taken = put(&world, "other", "theirs", "urn:theirs", acs, &[]).unwrap_err();
         assert_eq!(taken.code, "saml-acs-taken", "{acs}: {}", taken.detail);
     }
