@@ -49,7 +49,7 @@ pub fn header(name: &str, value: &str) -> String {
 
 /// A text in which URLs, parameters and tokens may stand, or JSON.
 fn text(value: &str, depth: u32) -> String {
-    let plain = match depth > 0 && is_json_like(value) {
+    let plain: Cow<'_, str> = match depth > 0 && is_json_like(value) {
         true => Cow::Owned(json::text_without_secrets(value, depth - 1)),
         false => Cow::Borrowed(value),
     };

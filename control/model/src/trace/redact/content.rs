@@ -33,7 +33,7 @@ fn of_one<'a>(kind: &str, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, 
     }
     Ok(if is_form || is_text {
         // What says not what it is may be either; so may a form, for its type is the one that scripts need not ask for.
-        let plain = if is_json_like { Cow::Owned(json(body)) } else { Cow::Borrowed(body) };
+        let plain: Cow<'_, [u8]> = if is_json_like { Cow::Owned(json(body)) } else { Cow::Borrowed(body) };
         Cow::Owned(form(&plain, if is_form { Ends::Form } else { Ends::Lines }))
     } else if is_json_like || kind.ends_with("json") {
         Cow::Owned(json(body))
