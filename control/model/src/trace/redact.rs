@@ -1,5 +1,6 @@
 //! Secrets in what is recorded are replaced by [`REDACTED`]; names stay, so that it can be seen that something was there. Which names are
-//! those of secrets is a guess in favour of secrecy: [`is_secret`]. What stands in a path and is no signed token, or in content of other kinds, is not found.
+//! those of secrets is a guess in favour of secrecy: [`is_secret`]. What stands in a path and is no signed token, or in content of other
+//! kinds, is not found.
 
 mod content;
 mod json;
@@ -268,14 +269,16 @@ fn hides_secret(value: &str, depth: u32) -> bool {
     if depth == 0 {
         return false;
     }
+    if hides_in_json(value, depth) {
+        return true;
+    }
     if !value.contains('%') {
-        return hides_in_json(value, depth);
+        return false;
     }
     let decoded = percent_decoded(value);
     let plain = without_userinfo(&decoded);
     plain != decoded
         || holds_token(&plain)
-        || hides_in_json(&plain, depth)
         || within(&plain, Ends::Url, true, depth - 1) != plain
         || (decoded != value && hides_secret(&decoded, depth - 1))
 }
