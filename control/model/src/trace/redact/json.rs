@@ -18,7 +18,8 @@ pub(super) fn without_secrets(body: &[u8], depth: u32) -> Vec<u8> {
         rest = after;
         let space = spaces(after);
         let is_member = after.get(space) == Some(&b':');
-        if !is_member || !(named.binary_search(&name_at).is_ok() || is_secret(&unescaped(name))) {
+        let is_hidden = is_member && (named.binary_search(&name_at).is_ok() || is_secret(&unescaped(name)));
+        if !is_hidden {
             out.extend_from_slice(&looked_into(name, depth));
             continue;
         }
