@@ -155,7 +155,6 @@ fn one_users_requests_are_recorded_without_secrets_and_nobody_elses() {
 fn what_never_reached_the_application_is_recorded_too() {
     let scene = Scene::start();
     let (process, har) = begin(&scene.world, "all", &["app/wiki", "--bodies"]);
-    let login = format!("login.example.test:{}", scene.world.relay_address.port());
     let (cara, status) = scene.signs_in("cara");
     assert_eq!(status, 403);
     let (entries, text) = interrupted(process, &har);
@@ -171,7 +170,23 @@ fn what_never_reached_the_application_is_recorded_too() {
     // She came back with a code, which is good for a session.
     let codes: Vec<&str> = text.split("code=").skip(1).collect();
     assert!(!codes.is_empty() && codes.iter().all(|rest| rest.starts_with("[redacted]")), "{text}");
-    has_no_cookie_of(&text, &cara, &login);
+    has_no_cookie_of(&text, &cara, &scene.wiki.host);
+}
+
+#[test]
+fn a_page_that_leads_on_to_a_url_is_not_recorded() {
+    let scene = Scene::start();
+    scene.world.cli(&["app", "set", "wiki", "cookie_same_site=strict"]).unwrap();
+    let (process, har) = begin(&scene.world, "landing", &["app/wiki", "--bodies"]);
+    let mut anna = Person::new(&scene.wiki);
+    let url = scene.url(&format!("/bytes/3?token={SECRET}"));
+    let page = anna.sign_in(&url, "anna", PASSWORD, false).unwrap();
+    assert_eq!((page.answer.status, page.url.as_str()), (200, url.as_str()), "it led on to what was asked for");
+    let (entries, text) = interrupted(process, &har);
+    assert!(!text.contains(SECRET), "{text}");
+    let comment = |entry: &Value| entry["response"]["content"]["comment"].as_str().map(str::to_owned);
+    let said: Vec<String> = entries.iter().filter_map(comment).collect();
+    assert!(said.iter().any(|why| why.contains("leads on to a URL")), "{said:?}");
 }
 
 #[test]

@@ -76,6 +76,20 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.and_then(|()| File::open(folder_of(path))?.sync_all())
 }
 
+/// As [`write()`], but never over anything that is there (`AlreadyExists`): it has its name when it is whole.
+pub fn write_whole_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    let written = write_durably(&temporary, bytes, 0o600).and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match written {
+        // Some file systems know no links.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            write_new(path, bytes)
+        }
+        written => written.and_then(|()| File::open(folder_of(path))?.sync_all()),
+    }
+}
+
 /// A new file for a secret that is still to be asked for. It is removed again unless the secret is written to it.
 #[derive(Debug)]
 pub struct NewFile {
@@ -191,6 +205,20 @@ mod tests {
         write_new(&path, b" first\n").unwrap();
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read_text(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn what_appears_whole_replaces_nothing_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.har");
+        write_whole_new(&path, b"first").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_whole_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        let nowhere = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("missing"), &nowhere).unwrap();
+        assert_eq!(write_whole_new(&nowhere, b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

@@ -78,8 +78,9 @@ impl Traces {
             return None;
         };
         let wants = |one: &&Arc<Running>| one.app == app && one.user.is_none_or(|wanted| user == Some(wanted));
-        let found = running.iter().map(|trace| &trace.running).find(wants)?;
-        found.is_live().then(|| Arc::clone(found))
+        // One that ended is here until all of it was collected, and another may have begun since.
+        let mut newest_first = running.iter().rev().map(|trace| &trace.running);
+        newest_first.find(|one| wants(one) && one.is_live()).map(Arc::clone)
     }
 
     /// What control asks: that it is run, and what was recorded.
@@ -193,6 +194,16 @@ impl Running {
     /// None is taken yet.
     pub(crate) fn room(&self) -> Room {
         Room { held: Arc::clone(&self.held), bytes: 0 }
+    }
+
+    /// For the head of a request; where there is none, it is missing, and counted.
+    pub(crate) fn room_for(&self, entry: &TraceEntry) -> Option<Room> {
+        let mut room = self.room();
+        let fits = room.take(usize::try_from(entry.size()).unwrap_or(usize::MAX));
+        if !fits {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        fits.then_some(room)
     }
 
     /// Hands over a request that is recorded. One that ended after the trace has is nobody's any more.

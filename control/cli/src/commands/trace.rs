@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -108,10 +108,27 @@ fn write(args: &TraceArgs, begun: &TraceBegun, recorded: Recorded, ended: String
     let Recorded { har, dropped, warnings } = recorded;
     let warnings: Vec<String> = warnings.into_iter().collect();
     let about = about(args, begun, &ended, dropped, &warnings);
-    let (entries, path) = (har.len(), args.har.display().to_string());
-    let document = har.document(&about)?;
-    secret::write(&args.har, &document).map_err(|error| unwritable(&args.har, &error))?;
+    let entries = har.len();
+    let path = keep(&args.har, &har.document(&about)?)?.display().to_string();
     Ok(Written { har: path, app: begun.app.to_string(), entries, dropped, ended, warnings })
+}
+
+/// Under its name, or, if something has it by now, under one that has a number behind it: nothing is overwritten, and what was recorded
+/// cannot be recorded again. Returns which.
+fn keep(path: &Path, document: &[u8]) -> Result<PathBuf> {
+    let mut place = path.to_owned();
+    for number in 1.. {
+        match secret::write_whole_new(&place, document) {
+            Ok(()) => break,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < PLACES_MAX => {
+                let mut name = path.as_os_str().to_owned();
+                name.push(format!(".{number}"));
+                place = name.into();
+            }
+            Err(error) => return Err(unwritable(&place, &error)),
+        }
+    }
+    Ok(place)
 }
 
 fn about(args: &TraceArgs, begun: &TraceBegun, ended: &str, dropped: u64, warnings: &[String]) -> Value {
@@ -147,6 +164,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     Failure::new(format!("cannot write {}: {error}", path.display())).into()
 }
 
+/// Names that are tried for an archive.
+const PLACES_MAX: u32 = 10;
 /// How often is asked for what was recorded: a fraction of the time after which relays give it up.
 const COLLECTED_EVERY: Duration = Duration::from_secs(1);
 
@@ -164,6 +183,20 @@ mod tests {
         assert!(check_place(&path).unwrap_err().to_string().contains("is there already"));
         assert_eq!(std::fs::read(&path).unwrap(), b"x");
         assert!(check_place(&folder.path().join("none/a.har")).unwrap_err().to_string().contains("cannot write"));
+    }
+
+    #[test]
+    fn what_came_meanwhile_is_not_overwritten_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.har");
+        assert_eq!(keep(&path, b"first").unwrap(), path);
+        let other = folder.path().join("a.har.1");
+        assert_eq!(keep(&path, b"second").unwrap(), other);
+        assert_eq!([&path, &other].map(|path| std::fs::read(path).unwrap()), [b"first".to_vec(), b"second".to_vec()]);
+        for _ in 2..PLACES_MAX {
+            keep(&path, b"more").unwrap();
+        }
+        assert!(keep(&path, b"last").unwrap_err().to_string().contains("cannot write"));
     }
 
     #[test]

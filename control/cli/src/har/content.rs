@@ -35,7 +35,9 @@ pub(super) fn of(body: &TracedBody, headers: &TracedHeaders, decoded: &mut usize
         return Decoded { comment: Some(comment.into()), ..Decoded::default() };
     }
     let Some((plain, whole)) = without_coding(&coding, &bytes) else {
-        return shown(&bytes, true, Some(format!("in its coding, {}", printable(&coding))));
+        // What it hides, or what a server only says is in it, was looked through by nobody.
+        let comment = format!("not shown: its coding, {}, is not known, or it is not in it", printable(&coding));
+        return Decoded { comment: Some(comment), ..Decoded::default() };
     };
     *decoded += plain.len();
     let kind = headers.get("content-type").unwrap_or_default();

@@ -1,9 +1,13 @@
 //! Secrets in what is recorded are replaced by [`REDACTED`]; names stay, so that it can be seen that something was there. Which names are
-//! those of secrets is a guess in favour of secrecy: [`is_secret`]. What stands in a path, or in content of other kinds, is not found.
+//! those of secrets is a guess in favour of secrecy: [`is_secret`]. What stands in a path and is no signed token, or in content of other
+//! kinds, is not found.
 
 mod content;
+mod json;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 pub use content::content;
 
@@ -13,15 +17,18 @@ pub use content::content;
 pub fn is_secret(name: &str) -> bool {
     let plain = if name.contains('%') { percent_decoded(name) } else { name.to_owned() };
     let word: String = plain.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    WHOLE.contains(&word.as_str())
-        || ENDS.iter().any(|end| word.ends_with(end))
-        || PARTS.iter().any(|part| word.contains(part))
+    // The second of several is one, too.
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    if HARMLESS.contains(&word) {
+        return false;
+    }
+    WHOLE.contains(&word) || ENDS.iter().any(|end| word.ends_with(end)) || PARTS.iter().any(|part| word.contains(part))
 }
 
 /// A URL, or a target, without userinfo and the values of secret parameters.
 #[must_use]
 pub fn url(text: &str) -> String {
-    parameters(&without_userinfo(text), Ends::Url, false)
+    without_tokens(&parameters(&without_userinfo(text), Ends::Url, false))
 }
 
 /// A field's value; `name` in lower case.
@@ -37,11 +44,17 @@ pub fn header(name: &str, value: &str) -> String {
         // Of these, only names are told.
         _ if name.starts_with("access-control-") => value.to_owned(),
         _ if is_secret(name) => REDACTED.to_owned(),
-        _ => {
-            let text = parameters(&without_userinfo(value), Ends::Text, false);
-            if holds_token(&text) { REDACTED.to_owned() } else { text }
-        }
+        _ => text(value, NESTED_MAX),
     }
+}
+
+/// A text in which URLs, parameters and tokens may stand, or JSON.
+fn text(value: &str, depth: u32) -> String {
+    let plain: Cow<'_, str> = match depth > 0 && is_json_like(value) {
+        true => Cow::Owned(json::text_without_secrets(value, depth - 1)),
+        false => Cow::Borrowed(value),
+    };
+    without_tokens(&within(&without_userinfo(&plain), Ends::Text, true, depth))
 }
 
 /// `a=…; b=…`: names and order stay.
@@ -50,11 +63,21 @@ fn cookies(value: &str) -> String {
     value.split(';').map(pair).collect::<Vec<_>>().join("; ")
 }
 
-/// The cookie's name and its attributes stay.
+/// The cookie's name and the attributes that browsers know stay.
 fn set_cookie(value: &str) -> String {
-    let (pair, attributes) = value.split_once(';').map_or((value, None), |(pair, rest)| (pair, Some(rest)));
-    let pair = pair.split_once('=').map_or(REDACTED.into(), |(name, _)| redacted(name.trim()));
-    attributes.map_or_else(|| pair.clone(), |rest| format!("{pair};{rest}"))
+    let mut parts = value.split(';');
+    let pair = parts.next().and_then(|pair| pair.split_once('='));
+    let mut out = pair.map_or(REDACTED.into(), |(name, _)| redacted(name.trim()));
+    for attribute in parts {
+        let name = attribute.split('=').next().unwrap_or_default().trim();
+        let is_known = ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known));
+        out.push(';');
+        match is_known || name.is_empty() {
+            true => out.push_str(attribute),
+            false => out.extend([" ", REDACTED]),
+        }
+    }
+    out
 }
 
 /// Which scheme somebody proved by; nothing of the proof.
@@ -65,11 +88,28 @@ fn scheme_of(value: &str) -> String {
     }
 }
 
-/// A challenge has parameters, unless it is a step of a scheme that goes on: then it is a secret of both.
+/// Challenges have parameters, unless one is a step of a scheme that goes on: then it is a secret of both.
 fn challenge(value: &str) -> String {
-    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    let mut is_quoted = false;
+    let challenges = value.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    challenges.map(one_challenge).collect::<Vec<_>>().join(",")
+}
+
+/// One of them, or one parameter.
+fn one_challenge(value: &str) -> String {
+    let named = value.trim_start();
+    let spaces = &value[..value.len() - named.len()];
+    let (scheme, rest) = named.split_once(' ').unwrap_or((named, ""));
     let goes_on = ["negotiate", "ntlm", "kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if goes_on && !rest.trim().is_empty() { format!("{scheme} {REDACTED}") } else { value.to_owned() }
+    // RFC 9110 §11.2: padding is all that a token has of these.
+    let is_token = !rest.trim().trim_end_matches('=').contains(['=', '"']) && !scheme.contains('=');
+    match !rest.trim().is_empty() && (goes_on || is_token) {
+        true => format!("{spaces}{scheme} {REDACTED}"),
+        false => value.to_owned(),
+    }
 }
 
 fn is_scheme(byte: u8) -> bool {
@@ -78,8 +118,27 @@ fn is_scheme(byte: u8) -> bool {
 
 /// Whether a word of it is a signed or encrypted token (RFC 7519), whatever the field is named.
 fn holds_token(value: &str) -> bool {
-    let is_token = |word: &str| word.starts_with("eyJ") && word.matches('.').count() >= 2;
-    value.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '=')).any(is_token)
+    value.split(is_between_words).any(is_token)
+}
+
+/// Such words are replaced; what stands around them stays.
+fn without_tokens(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for part in value.split_inclusive(is_between_words) {
+        let word = part.trim_end_matches(is_between_words);
+        out.push_str(if is_token(word) { REDACTED } else { word });
+        out.push_str(&part[word.len()..]);
+    }
+    out
+}
+
+const fn is_between_words(c: char) -> bool {
+    !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+}
+
+/// What an object begins with in base64, and two dots.
+fn is_token(word: &str) -> bool {
+    word.find("eyJ").is_some_and(|at| word[at..].matches('.').count() >= 2)
 }
 
 fn redacted(name: &str) -> String {
@@ -114,6 +173,8 @@ enum Ends {
     Text,
     /// At the next pair of a form.
     Form,
+    /// There, and at the end of the line.
+    Lines,
 }
 
 impl Ends {
@@ -122,11 +183,38 @@ impl Ends {
             Self::Url => matches!(c, '&' | '#'),
             Self::Text => matches!(c, '&' | '#' | '"' | '\'' | '<' | '>') || c.is_whitespace(),
             Self::Form => c == '&',
+            Self::Lines => matches!(c, '&' | '\n' | '\r'),
         }
+    }
+
+    /// A parameter's name may begin behind it.
+    fn is_before_name(self, c: char) -> bool {
+        let is_between = match self {
+            Self::Url | Self::Form => false,
+            Self::Text => c == ',' || c.is_whitespace(),
+            Self::Lines => matches!(c, '\n' | '\r'),
+        };
+        is_between || matches!(c, '?' | '&' | '#' | ';')
+    }
+
+    /// Where the value begins and ends in what stands behind the name; a quoted one between its marks.
+    fn value_of(self, after: &str) -> (usize, usize) {
+        let mark = after.chars().next().filter(|c| matches!(self, Self::Text) && matches!(*c, '"' | '\''));
+        let Some(mark) = mark else {
+            return (0, after.find(|c: char| self.ends(c)).unwrap_or(after.len()));
+        };
+        let mut escaped = false;
+        let end = after[1..].find(|c: char| {
+            let ends = c == mark && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        (1, end.map_or(after.len(), |end| end + 1))
     }
 }
 
-/// Replaces the values of secret parameters. They begin after `?`, `&`, `#` or `;`, and where the text does if it `begins` with one.
+/// Replaces the values of secret parameters. They begin after `?`, `&`, `#` or `;`, and where the text does if it `begins` with one; in
+/// texts after white space and commas, too.
 fn parameters(text: &str, ends: Ends, begins: bool) -> String {
     within(text, ends, begins, NESTED_MAX)
 }
@@ -138,8 +226,9 @@ fn within(text: &str, ends: Ends, begins: bool, depth: u32) -> String {
     let mut looked_into = usize::MAX;
     while !rest.is_empty() {
         if !at_name {
-            let Some(at) = rest.find(is_before_name) else { break };
-            let (before, after) = rest.split_at(at + 1);
+            let Some(at) = rest.find(|c: char| ends.is_before_name(c)) else { break };
+            let behind = rest[at..].chars().next().map_or(rest.len(), |c| at + c.len_utf8());
+            let (before, after) = rest.split_at(behind);
             out.push_str(before);
             (rest, at_name) = (after, true);
             continue;
@@ -148,7 +237,8 @@ fn within(text: &str, ends: Ends, begins: bool, depth: u32) -> String {
         let (spaces, named) = rest.split_at(rest.len() - rest.trim_start().len());
         out.push_str(spaces);
         rest = named;
-        let name = &rest[..rest.find(|c: char| c == '=' || is_before_name(c) || ends.ends(c)).unwrap_or(rest.len())];
+        let is_behind = |c: char| c == '=' || ends.is_before_name(c) || ends.ends(c);
+        let name = &rest[..rest.find(is_behind).unwrap_or(rest.len())];
         let Some(after) = rest[name.len()..].strip_prefix('=') else {
             out.push_str(name);
             rest = &rest[name.len()..];
@@ -156,35 +246,49 @@ fn within(text: &str, ends: Ends, begins: bool, depth: u32) -> String {
         };
         out.extend([name, "="]);
         let is_new = after.len() <= looked_into;
-        if is_new {
-            looked_into = after.find(|c: char| ends.ends(c)).map_or(0, |end| after.len() - end);
-        }
-        let value = &after[..after.len() - looked_into];
+        let (begin, end) = match is_new {
+            true => ends.value_of(after),
+            false => (0, after.len() - looked_into),
+        };
+        looked_into = after.len() - end;
+        let value = &after[begin..end];
         rest = after;
         let is_looked_into = || is_new && (holds_token(value) || hides_secret(value, depth));
         if !value.is_empty() && (is_secret(name) || is_looked_into()) {
+            out.push_str(&after[..begin]);
             out.push_str(REDACTED);
-            rest = &after[value.len()..];
+            rest = &after[end..];
         }
     }
     out.push_str(rest);
     out
 }
 
-const fn is_before_name(c: char) -> bool {
-    matches!(c, '?' | '&' | '#' | ';')
-}
-
-/// Whether a value is itself a URL, encoded, with a secret in it: where to return to after signing in, say.
+/// Whether a value is itself a URL, encoded, or JSON, with a secret in it: where to return to after signing in, say.
 fn hides_secret(value: &str, depth: u32) -> bool {
-    if depth == 0 || !value.contains('%') {
+    if depth == 0 {
+        return false;
+    }
+    if hides_in_json(value, depth) {
+        return true;
+    }
+    if !value.contains('%') {
         return false;
     }
     let decoded = percent_decoded(value);
     let plain = without_userinfo(&decoded);
     plain != decoded
+        || holds_token(&plain)
         || within(&plain, Ends::Url, true, depth - 1) != plain
         || (decoded != value && hides_secret(&decoded, depth - 1))
+}
+
+fn hides_in_json(value: &str, depth: u32) -> bool {
+    is_json_like(value) && json::text_without_secrets(value, depth - 1) != value
+}
+
+fn is_json_like(value: &str) -> bool {
+    value.trim_start().starts_with(['{', '['])
 }
 
 /// What is no encoding stays.
@@ -211,36 +315,24 @@ fn percent_decoded(text: &str) -> String {
 pub const REDACTED: &str = "[redacted]";
 /// Encoded URLs in encoded URLs are looked at so deep.
 const NESTED_MAX: u32 = 4;
-/// Names that are those of secrets as they are, in lower case without separators.
-const WHOLE: [&str; 18] = [
-    "auth",
-    "code",
-    "cvc",
-    "cvv",
-    "cvv2",
-    "hmac",
-    "mfa",
-    "nonce",
-    "pass",
-    "pin",
-    "pw",
-    "relaystate",
-    "sessid",
-    "sid",
-    "sig",
-    "state",
-    "tan",
-    "ticket",
-];
+/// Of a Set-Cookie.
+const ATTRIBUTES: [&str; 9] =
+    ["domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure"];
+/// Names that only end as those of secrets do.
+const HARMLESS: [&str; 6] = ["bypass", "compass", "encompass", "pushpin", "spin", "trespass"];
+/// Names that are those of secrets as they are, in lower case without separators and a number at their end.
+const WHOLE: [&str; 12] =
+    ["code", "cvc", "cvv", "hmac", "mfa", "nonce", "relaystate", "sid", "sig", "state", "tan", "ticket"];
 /// Ends of such names.
-const ENDS: [&str; 3] = ["key", "otp", "pwd"];
+const ENDS: [&str; 7] = ["auth", "key", "otp", "pass", "pin", "pw", "pwd"];
 /// Parts of such names.
-const PARTS: [&str; 29] = [
+const PARTS: [&str; 35] = [
     "apikey",
     "assertion",
     "authcode",
     "authorization",
     "backupcode",
+    "bearer",
     "cookie",
     "credential",
     "csrf",
@@ -249,18 +341,23 @@ const PARTS: [&str; 29] = [
     "kennwort",
     "logincode",
     "onetime",
+    "otpattempt",
     "passcode",
     "passphrase",
     "passwd",
     "password",
     "passwort",
     "recoverycode",
+    "samlart",
     "samlrequest",
     "samlresponse",
     "secret",
+    "sessid",
     "session",
     "signature",
+    "smscode",
     "token",
+    "totp",
     "usercode",
     "verificationcode",
     "verifier",

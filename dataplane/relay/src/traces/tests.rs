@@ -83,6 +83,31 @@ fn it_ends_by_itself_at_its_deadline_and_when_nobody_asks() {
 }
 
 #[test]
+fn one_that_ended_does_not_hide_the_next() {
+    let traces = Traces::default();
+    asked(&traces, &question("a", 1));
+    std::thread::sleep(Duration::from_millis(5));
+    asked(&traces, &question("b", 60_000));
+    let running = traces.of(APP, None).unwrap();
+    running.hand_over(entry(1, 0), running.room());
+    assert_eq!(ids(&asked(&traces, &question("b", 60_000))), vec![1]);
+}
+
+#[test]
+fn heads_in_progress_take_room_too() {
+    let traces = Traces::default();
+    asked(&traces, &question("a", 60_000));
+    let running = traces.of(APP, None).unwrap();
+    let size = usize::try_from(entry(1, 0).size()).unwrap();
+    let mut heads: Vec<Room> = (0..).map_while(|nth| running.room_for(&entry(nth, 0))).collect();
+    assert_eq!(heads.len(), TRACE_HELD_BYTES_MAX / size);
+    assert_eq!(asked(&traces, &question("a", 60_000)).dropped, 1, "the one that found none");
+    running.hand_over(entry(1, 0), heads.pop().unwrap());
+    let taken = asked(&traces, &question("a", 60_000));
+    assert_eq!((ids(&taken), taken.dropped), (vec![1], 1), "what it took is enough for it");
+}
+
+#[test]
 fn memory_is_bounded_and_what_finds_no_room_is_counted() {
     let traces = Traces::default();
     asked(&traces, &question("a", 60_000));

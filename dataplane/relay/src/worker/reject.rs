@@ -113,6 +113,11 @@ impl Reject {
         Self { field: Some((Known::Allow, ALLOWED.into())), ..Self::new(405, "method-refused", detail) }
     }
 
+    /// Whether its page leads on to a URL, with all that stands in it.
+    pub(crate) fn is_landing(&self) -> bool {
+        matches!(self.content, Content::Landing(_))
+    }
+
     /// Whether it is what was asked for.
     pub(crate) fn is_answer(&self) -> bool {
         self.answer

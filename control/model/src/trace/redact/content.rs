@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Ends, REDACTED, is_secret, parameters};
+use super::json::without_secrets;
+use super::{Ends, NESTED_MAX, REDACTED, is_secret, parameters};
 
 /// A content, not in any coding, without the secrets that are found in its kind.
 ///
@@ -10,52 +11,111 @@ use super::{Ends, REDACTED, is_secret, parameters};
 /// Why nothing of it is to be recorded.
 pub fn content<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, &'static str> {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind.starts_with("multipart/") {
+        return multipart(content_type, body).map(Cow::Owned);
+    }
+    of_one(&kind, content_type, body)
+}
+
+/// One that has no parts; its type without parameters and with them.
+fn of_one<'a>(kind: &str, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, &'static str> {
     let first = body.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let is_json_like = matches!(first, Some(b'{' | b'['));
-    match kind.as_str() {
-        "multipart/form-data" => multipart(content_type, body).map(Cow::Owned),
-        "application/x-www-form-urlencoded" => Ok(Cow::Owned(form(body))),
-        // What says not what it is may be either.
-        "" | "text/plain" if is_json_like => Ok(Cow::Owned(form(&json(body)))),
-        "" | "text/plain" => Ok(Cow::Owned(form(body))),
-        _ if kind.ends_with("json") || is_json_like => Ok(Cow::Owned(json(body))),
-        _ if kind.ends_with("xml") && names_secret(body) => Err("XML with an element that is named as a secret is"),
-        _ => Ok(Cow::Borrowed(body)),
+    let is_form = kind == "application/x-www-form-urlencoded";
+    let is_text = matches!(kind, "" | "text/plain");
+    let is_xml = kind.ends_with("xml") || (is_text && first == Some(b'<'));
+    let is_looked_into = is_form || is_text || is_xml || is_json_like || kind.ends_with("json");
+    if is_looked_into && is_wide(content_type, body) {
+        return Err("text in UTF-16, or another encoding that hides what it says");
     }
+    if is_xml && names_secret(body) {
+        return Err("XML with an element or an attribute that is named as a secret is");
+    }
+    Ok(if is_form || is_text {
+        // What says not what it is may be either; so may a form, for its type is the one that scripts need not ask for.
+        let plain: Cow<'_, [u8]> = if is_json_like { Cow::Owned(json(body)) } else { Cow::Borrowed(body) };
+        Cow::Owned(form(&plain, if is_form { Ends::Form } else { Ends::Lines }))
+    } else if is_json_like || kind.ends_with("json") {
+        Cow::Owned(json(body))
+    } else {
+        Cow::Borrowed(body)
+    })
+}
+
+fn json(body: &[u8]) -> Vec<u8> {
+    without_secrets(body, NESTED_MAX)
+}
+
+/// Whether its characters take two bytes or more each, as it says or as it begins.
+fn is_wide(content_type: &str, body: &[u8]) -> bool {
+    let charset = parameter(content_type, "charset").unwrap_or_default().to_ascii_lowercase();
+    let is_ascii = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    ["utf-16", "utf16", "utf-32", "utf32", "utf-7", "ucs"].iter().any(|wide| charset.contains(wide))
+        || match body {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 0, ..] => true,
+            [0, other, ..] | [other, 0, ..] => is_ascii(other),
+            _ => false,
+        }
 }
 
 /// Byte by byte, in whatever encoding it is: all that counts in a form is ASCII.
-fn form(body: &[u8]) -> Vec<u8> {
+fn form(body: &[u8], ends: Ends) -> Vec<u8> {
     let text: String = body.iter().copied().map(char::from).collect();
-    parameters(&text, Ends::Form, true).chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
+    parameters(&text, ends, true).chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
 }
 
-/// RFC 7578: a part whose name is a secret's keeps its head.
+/// RFC 2046 and 7578: a part whose name is a secret's keeps its head; others are content of their own types.
 fn multipart(content_type: &str, body: &[u8]) -> Result<Vec<u8>, &'static str> {
     let boundary =
         parameter(content_type, "boundary").filter(|boundary| (1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()));
     let delimiter = format!("--{}", boundary.ok_or("a form that does not say where its fields end")?);
     let mut out = Vec::with_capacity(body.len());
     let mut parts = split(body, delimiter.as_bytes()).into_iter();
-    out.extend_from_slice(parts.next().unwrap_or_default());
+    let before = parts.next().unwrap_or_default();
+    if !before.trim_ascii().is_empty() {
+        // Nobody reads it, unless its fields end otherwise than it says.
+        out.extend_from_slice(REDACTED.as_bytes());
+    }
+    let is_form = content_type.trim_start().to_ascii_lowercase().starts_with("multipart/form-data");
     for part in parts {
         out.extend_from_slice(delimiter.as_bytes());
-        let Some(end) = find(part, b"\r\n\r\n") else {
-            // The end of the form, or a head that was cut.
-            out.extend_from_slice(part);
-            continue;
-        };
-        let (head, content) = part.split_at(end + 4);
-        out.extend_from_slice(head);
-        let head = String::from_utf8_lossy(head);
-        if parameter(&head, "name").is_none_or(|name| is_secret(&name)) {
-            out.extend_from_slice(REDACTED.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        } else {
-            out.extend_from_slice(content);
-        }
+        part_of(part, is_form, &mut out);
     }
     Ok(out)
+}
+
+/// What stands behind one delimiter.
+fn part_of(part: &[u8], is_form: bool, out: &mut Vec<u8>) {
+    let ends = [b"\r\n\r\n".as_slice(), b"\n\n"].into_iter();
+    let Some(end) = ends.filter_map(|end| Some(find(part, end)? + end.len())).min() else {
+        // The end of the form, or a head that was cut.
+        let is_end = matches!(part.trim_ascii(), b"" | b"--");
+        out.extend_from_slice(if is_end { part } else { REDACTED.as_bytes() });
+        return;
+    };
+    let (head, content) = part.split_at(end);
+    out.extend_from_slice(head);
+    let head = String::from_utf8_lossy(head);
+    let line = content.strip_suffix(b"\n").map_or(content, |line| line.strip_suffix(b"\r").unwrap_or(line));
+    let (content, line_end) = content.split_at(line.len());
+    let name = parameter(&head, "name");
+    let is_hidden = name.as_ref().map_or(is_form, |name| is_secret(name));
+    let is_coded = field(&head, "content-transfer-encoding")
+        .is_some_and(|coding| !["7bit", "8bit", "binary"].iter().any(|known| coding.eq_ignore_ascii_case(known)));
+    let content_type = field(&head, "content-type").unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_kept = !is_hidden && !is_coded && !kind.starts_with("multipart/");
+    match is_kept.then(|| of_one(&kind, content_type, content)) {
+        Some(Ok(kept)) => out.extend_from_slice(&kept),
+        Some(Err(_)) | None => out.extend_from_slice(REDACTED.as_bytes()),
+    }
+    out.extend_from_slice(line_end);
+}
+
+/// The value of a field of a part's head.
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(known, _)| known.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 /// `; name="value"` of a field.
@@ -81,87 +141,23 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// JSON, whole, cut, or several after each other. What is none passes as it is, but for what stands where a secret's value would.
-fn json(body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
-        out.extend_from_slice(&rest[..at]);
-        let name = string(&rest[at..]);
-        let after = &rest[at + name.len()..];
-        let space = after.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        out.extend_from_slice(name);
-        rest = after;
-        if after.get(space) != Some(&b':') || !is_secret(&unescaped(name)) {
-            continue;
-        }
-        let value_at = space + 1 + after[space + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let value = value(&after[value_at..]);
-        out.extend_from_slice(&after[..value_at]);
-        if !value.is_empty() {
-            out.extend(["\"", REDACTED, "\""].iter().flat_map(|part| part.bytes()));
-        }
-        rest = &after[value_at + value.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-/// From its quotation mark to the next, or to the end.
-fn string(bytes: &[u8]) -> &[u8] {
-    let mut escaped = false;
-    let end = bytes.iter().skip(1).position(|byte| {
-        let ends = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        ends
-    });
-    end.map_or(bytes, |end| &bytes[..end + 2])
-}
-
-fn unescaped(name: &[u8]) -> String {
-    serde_json::from_slice(name).unwrap_or_else(|_| String::from_utf8_lossy(name).into_owned())
-}
-
-/// One value, to its end or that of what is there.
-fn value(bytes: &[u8]) -> &[u8] {
-    match bytes.first() {
-        Some(b'"') => string(bytes),
-        Some(b'{' | b'[') => nested(bytes),
-        Some(_) | None => {
-            let end = bytes.iter().position(|byte| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace());
-            &bytes[..end.unwrap_or(bytes.len())]
-        }
-    }
-}
-
-/// An object or an array with all that is in it.
-fn nested(bytes: &[u8]) -> &[u8] {
-    let (mut at, mut depth) = (0, 0_u32);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => at += string(&bytes[at..]).len() - 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            break;
-        }
-    }
-    &bytes[..at]
-}
-
-/// Whether an element of XML is named as a secret is.
+/// Whether an element or an attribute of XML is named as a secret is, or an attribute says that it is the name of one.
 fn names_secret(body: &[u8]) -> bool {
-    let name = |rest: &[u8]| {
-        let end =
-            rest.iter().position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b':' | b'-' | b'_' | b'.'));
-        let name = String::from_utf8_lossy(&rest[..end.unwrap_or(rest.len())]).into_owned();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.');
+    let is_named = |name: &[u8]| {
+        let name = String::from_utf8_lossy(name).into_owned();
         name.rsplit(':').next().is_some_and(|local| !local.is_empty() && is_secret(local))
     };
-    let starts = body.iter().enumerate().filter(|(_, byte)| **byte == b'<');
-    starts.map(|(at, _)| &body[at + 1..]).any(name)
+    let begun = |rest: &[u8]| is_named(&rest[..rest.iter().position(|byte| !is_name(byte)).unwrap_or(rest.len())]);
+    let of = |mark: u8| body.iter().enumerate().filter(move |(_, byte)| **byte == mark).map(|(at, _)| at);
+    let is_attribute = |at: usize| {
+        let before = body[..at].trim_ascii_end();
+        let name = &before[before.iter().rposition(|byte| !is_name(byte)).map_or(0, |end| end + 1)..];
+        let value = body[at + 1..].trim_ascii_start();
+        let says_name = ["name", "key", "id"].iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        is_named(name) || (says_name && matches!(value.first(), Some(b'"' | b'\'')) && begun(&value[1..]))
+    };
+    of(b'<').any(|at| begun(&body[at + 1..])) || of(b'=').any(is_attribute)
 }
 
 /// RFC 2046 §5.1.1.

@@ -27,12 +27,45 @@ fn names_of_secrets_are_known_in_every_spelling() {
         "pwd",
         "otp",
         "__Host-session",
+        "PHPSESSID",
+        "SAMLart",
+        "pass[pass1]",
+        "pass1",
+        "user_pass",
+        "horde_pass",
+        "db_pass",
+        "userpw",
+        "user_pin",
+        "pwd1",
+        "otp_attempt",
+        "totp_code",
+        "sms_code",
+        "bearer",
+        "X-Auth",
+        "X-Registry-Auth",
     ] {
         assert!(is_secret(name), "{name}");
     }
-    for name in
-        ["page", "q", "user", "lang", "zip_code", "status", "accept", "monk", "encode", "decoder", "content-type"]
-    {
+    for name in [
+        "page",
+        "q",
+        "user",
+        "lang",
+        "zip_code",
+        "status",
+        "accept",
+        "monk",
+        "encode",
+        "decoder",
+        "content-type",
+        "compass",
+        "bypass",
+        "spin",
+        "passenger",
+        "author",
+        "address1",
+        "123",
+    ] {
         assert!(!is_secret(name), "{name}");
     }
 }
@@ -52,6 +85,10 @@ fn urls_keep_everything_but_secrets() {
         ("/x?to=%2Fy%3Fpage%3D2", "/x?to=%2Fy%3Fpage%3D2"),
         ("/x?proof=eyJhbGciOiJ9.e30.c2ln", "/x?proof=[redacted]"),
         ("/x?token=&token", "/x?token=&token"),
+        ("/reset/eyJhbGciOiJ9.e30.c2ln/form?a=b", "/reset/[redacted]/form?a=b"),
+        ("/x?variables={\"password\":\"s3cret\"}&q=1", "/x?variables=[redacted]&q=1"),
+        ("/x?variables=%7B%22user%22:%7B%22password%22:%22s3cret%22%7D%7D", "/x?variables=[redacted]"),
+        ("/x?variables=%7B%22page%22:2%7D", "/x?variables=%7B%22page%22:2%7D"),
         ("/%zz?%=%&=", "/%zz?%=%&="),
     ] {
         assert_eq!(url(given), expected, "{given}");
@@ -71,7 +108,17 @@ fn fields_keep_names_schemes_and_attributes() {
         ("www-authenticate", "Basic realm=\"x\"", "Basic realm=\"x\""),
         ("x-api-key", "1", "[redacted]"),
         ("x-who", "eyJhbGciOiJ9.e30.c2ln", "[redacted]"),
-        ("x-who", "Bearer eyJhbGciOiJ9.e30.c2ln", "[redacted]"),
+        ("x-who", "Bearer eyJhbGciOiJ9.e30.c2ln", "Bearer [redacted]"),
+        ("x-who", "anna:eyJhbGciOiJ9.e30.c2ln", "anna:[redacted]"),
+        ("location", "/reset/eyJhbGciOiJ9.e30.c2ln/", "/reset/[redacted]/"),
+        ("x-params", "a=b; token=\"s3cret; x\"; c=d", "a=b; token=\"[redacted]\"; c=d"),
+        ("x-params", "token=s3cret; a=b", "token=[redacted] a=b"),
+        ("x-params", "a=b, token='s3 cret'", "a=b, token='[redacted]'"),
+        ("x-params", "a=\"/x?token=s3cret\"", "a=\"/x?token=[redacted]\""),
+        ("x-json", "{\"password\":\"s3cret\"}", "{\"password\":\"[redacted]\"}"),
+        ("set-cookie", "sid=abc; s3cret; Max-Age=5;token=x", "sid=[redacted]; [redacted]; Max-Age=5; [redacted]"),
+        ("www-authenticate", "Basic realm=\"x, y\", Negotiate oYG2==", "Basic realm=\"x, y\", Negotiate [redacted]"),
+        ("www-authenticate", "Negotiate, Basic realm=\"x\"", "Negotiate, Basic realm=\"x\""),
         ("sec-websocket-protocol", "v1, base64.abc", "[redacted]"),
         ("access-control-allow-credentials", "true", "true"),
         ("location", "https://l.example/?state=abc", "https://l.example/?state=[redacted]"),
@@ -113,6 +160,73 @@ fn forms_keep_all_but_the_values_of_secrets() {
 }
 
 #[test]
+fn parts_are_looked_through_by_their_own_types() {
+    let kind = "multipart/form-data; boundary=b";
+    let part = |head: &str, value: &str| format!("--b\n{head}\n\n{value}\n--b--\n");
+    let named = "Content-Disposition: form-data; name=\"x\"";
+    let typed = |more: &str| format!("{named}\n{more}");
+    for (head, value, expected) in [
+        ("Content-Disposition: form-data; name=\"password\"".to_owned(), "s3cret", "[redacted]"),
+        (typed("content-type: application/json"), "{\"token\":\"s3cret\"}", "{\"token\":\"[redacted]\"}"),
+        (typed("Content-Type: text/xml"), "<password>s3cret</password>", "[redacted]"),
+        (typed("Content-Type: multipart/mixed; boundary=c"), "s3cret", "[redacted]"),
+        (typed("Content-Transfer-Encoding: base64"), "czNjcmV0", "[redacted]"),
+        (typed("Content-Type: text/html"), "<p>", "<p>"),
+    ] {
+        assert_eq!(recorded(kind, &part(&head, value)), part(&head, expected));
+    }
+    let odd = format!("s3cret{}--b\r\nname=s3cret", part(named, "y"));
+    assert!(!recorded(kind, &odd).contains("s3cret"), "before the first and in a head without an end");
+    let mixed = "--b\r\nContent-Type: application/json\r\n\r\n{\"token\":\"s3cret\"}\r\n--b--";
+    assert!(!recorded("multipart/mixed; boundary=b", mixed).contains("s3cret"));
+}
+
+#[test]
+fn what_a_form_or_a_text_says_it_is_is_not_believed() {
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(recorded(form, r#"{"password":"s3cret"}"#), r#"{"password":"[redacted]"}"#);
+    assert_eq!(recorded(form, "payload=%7B%22password%22%3A%22s3cret%22%7D&a=b"), "payload=[redacted]&a=b");
+    assert_eq!(
+        recorded("text/plain", "user=anna\r\npassword=a b\r\nx=y\n"),
+        "user=anna\r\npassword=[redacted]\r\nx=y\n"
+    );
+    assert!(content("text/plain", b"<a><password>s3cret</password></a>").is_err());
+    assert!(content("", b" <a password='s3cret'/>").is_err());
+    let wide: Vec<u8> = "{\"password\":\"s3cret\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(content("application/json", &wide).is_err());
+    assert!(content("text/xml; charset=UTF-16BE", b"\0<\0a").is_err());
+    assert!(content("", b"\xff\xfea\0").is_err());
+}
+
+#[test]
+fn what_stands_in_strings_of_json_is_found() {
+    let kind = "application/json";
+    for (given, expected) in [
+        (
+            r#"{"access":"eyJh.e30.c2ln","refresh":"eyJi.e30.c2ln"}"#,
+            r#"{"access":"[redacted]","refresh":"[redacted]"}"#,
+        ),
+        (r#"{"next":"https:\/\/a\/?token=s3cret","b":1}"#, r#"{"next":"https://a/?token=[redacted]","b":1}"#),
+        (r#"["https://anna:s3cret@a/"]"#, r#"["https://[redacted]@a/"]"#),
+        (r#"{"q":"a\u003db&t\u006fken=s3cret"}"#, r#"{"q":"a=b&token=[redacted]"}"#),
+        (r#"{"body":"{\"password\":\"s3cret\"}"}"#, r#"{"body":"{\"password\":\"[redacted]\"}"}"#),
+        (r#"{"name":"password","value":"s3cret"}"#, r#"{"name":"password","value":"[redacted]"}"#),
+        (r#"[{"value":{"a":["s3cret"]},"Name":"Cookie"}]"#, r#"[{"value":"[redacted]","Name":"Cookie"}]"#),
+        (
+            r#"[{"name":"a","value":"b"},{"name":"pin","value":1}]"#,
+            r#"[{"name":"a","value":"b"},{"name":"pin","value":"[redacted]"}]"#,
+        ),
+        (r#"{"a":"b\/c = d\u00e4","e":"1.5"}"#, r#"{"a":"b\/c = d\u00e4","e":"1.5"}"#),
+    ] {
+        assert_eq!(recorded(kind, given), expected);
+    }
+    let whole = r#"{"name":"password","value":"s3cret","b":"?token=s3cret","c":"{\"pin\":\"s3cret\"}"}"#;
+    for end in 0..whole.len() {
+        assert!(!recorded(kind, &whole[..end]).contains("s3"), "{end}");
+    }
+}
+
+#[test]
 fn members_of_json_are_found_wherever_it_is_cut() {
     let kind = "application/json";
     for (given, expected) in [
@@ -140,7 +254,11 @@ fn xml_that_names_a_secret_is_not_recorded() {
     let login = b"<s:Envelope><wsse:Password Type=\"x\">s3cret</wsse:Password></s:Envelope>";
     assert!(content("text/xml; charset=utf-8", login).is_err());
     assert!(content("application/soap+xml", login).is_err());
+    assert!(content("text/xml", b"<login user=\"anna\" password = \"s3cret\"/>").is_err());
+    assert!(content("text/xml", b"<add key=\"x\" a:name=\"y\"/>").is_err());
+    assert!(content("text/xml", b"<param name=\"password\">s3cret</param>").is_err());
     assert!(content("text/xml", b"<a><b>password</b></a>").is_ok());
+    assert!(content("text/xml", b"<a b=\"password\" name='c'/>").is_ok());
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Recording {
     answered: Option<Instant>,
     /// The answer is the relay's own.
     own: bool,
+    /// Why its content is not to be seen.
+    own_withheld: Option<&'static str>,
     /// Another protocol is spoken, and all was handed over.
     over: bool,
 }
@@ -81,7 +83,7 @@ impl Recording {
             verdict: TracedVerdict { subject: transaction.subject.as_ref().map(named), ..TracedVerdict::default() },
             us,
         };
-        let room = running.room();
+        let room = running.room_for(&entry)?;
         let contents = Default::default();
         Some(Box::new(Self {
             running,
@@ -93,6 +95,7 @@ impl Recording {
             sent: None,
             answered: None,
             own: false,
+            own_withheld: None,
             over: false,
         }))
     }
@@ -111,12 +114,15 @@ impl Recording {
     /// The answer's head goes to the client.
     pub(super) fn answered(&mut self, head: &ResponseHead) {
         self.answered = Some(read_clock());
-        self.entry.response = Some(TracedResponse {
-            status: head.status,
-            reason: head.reason().to_owned(),
-            headers: fields_of(&head.headers, head.body, &self.app),
-            ..TracedResponse::default()
-        });
+        let without = self.entry.size();
+        let headers = fields_of(&head.headers, head.body, &self.app);
+        let reason = head.reason().to_owned();
+        self.entry.response =
+            Some(TracedResponse { status: head.status, reason, headers, ..TracedResponse::default() });
+        let more = usize::try_from(self.entry.size().saturating_sub(without)).unwrap_or(usize::MAX);
+        if let (false, Some(response)) = (self.room.take(more), &mut self.entry.response) {
+            response.headers = TracedHeaders { cut: true, ..TracedHeaders::default() };
+        }
     }
 
     /// A piece of its content went there.
@@ -131,6 +137,10 @@ impl Recording {
         let (answer, page) = reject.answer(request, head.headers.get(Known::Accept));
         self.answered(&answer);
         self.own = true;
+        if reject.is_landing() {
+            // What was taken out of the URL of this request, or of the next, stands there once more.
+            self.own_withheld = Some("it leads on to a URL, with all that stands in it");
+        }
         if head.method != Method::Head {
             self.received(&page);
         }
@@ -140,7 +150,12 @@ impl Recording {
     pub(super) fn switched(&mut self) {
         self.complete(read_clock());
         let room = std::mem::replace(&mut self.room, self.running.room());
-        self.running.hand_over(self.entry.clone(), room);
+        // What is here still takes none from now on.
+        let TraceEntry { request_id, started_unix_ms, us, .. } = self.entry;
+        let request = std::mem::take(&mut self.entry.request);
+        let response = self.entry.response.take();
+        let verdict = std::mem::take(&mut self.entry.verdict);
+        self.running.hand_over(TraceEntry { request_id, started_unix_ms, request, response, verdict, us }, room);
         self.over = true;
     }
 
@@ -171,6 +186,10 @@ impl Recording {
             response.bytes = answer.seen;
             // In its own pages are no secrets, but members that are named as some are.
             response.body = match self.own {
+                true if self.own_withheld.is_some() => {
+                    let why = self.own_withheld.filter(|_| !answer.bytes.is_empty());
+                    why.map(TracedBody::withheld)
+                }
                 true => (!answer.bytes.is_empty()).then(|| TracedBody::new(&answer.bytes, answer.cut)),
                 false => answer.body(&response.headers, false),
             };
@@ -193,18 +212,20 @@ impl Recording {
 }
 
 impl Captured {
-    /// Without the secrets that are found. Those in a coding are not: a request's is not recorded then; an answer's goes on as it is.
+    /// Without the secrets that are found. Those in a coding are not: a request's is not recorded then; an answer's goes on as it is where
+    /// its reader takes it out.
     fn body(self, headers: &TracedHeaders, is_request: bool) -> Option<TracedBody> {
         if self.bytes.is_empty() {
             return self.cut.then(|| TracedBody::withheld("there was no room for it"));
         }
-        if is_request && headers.cut {
+        if headers.cut {
             return Some(TracedBody::withheld(
                 "not all of its fields were recorded, and what it is may stand in others",
             ));
         }
-        if !headers.coding().is_empty() {
-            return Some(match is_request {
+        let coding = headers.coding();
+        if !coding.is_empty() {
+            return Some(match is_request || !CODINGS_LOOKED_INTO.contains(&coding.as_str()) {
                 true => TracedBody::withheld("its coding hides its secrets"),
                 false => TracedBody::new(&self.bytes, self.cut),
             });
@@ -296,6 +317,42 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Codings that `postern trace` takes off, each of them alone, and looks into.
+const CODINGS_LOOKED_INTO: [&str; 5] = ["br", "deflate", "gzip", "x-gzip", "zstd"];
 /// Places in [`Recording::contents`].
 const REQUEST: usize = 0;
 const ANSWER: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(fields: &[(&str, &str)], cut: bool) -> TracedBody {
+        let mut headers = TracedHeaders { cut, ..TracedHeaders::default() };
+        fields.iter().for_each(|(name, value)| headers.push(name, value));
+        let captured = Captured { bytes: b"{\"token\":\"s3cret\"}".to_vec(), cut: false, seen: 18 };
+        captured.body(&headers, false).unwrap()
+    }
+
+    #[test]
+    fn an_answer_goes_on_in_a_coding_that_is_taken_off_and_in_no_other() {
+        let kind = ("content-type", "application/json");
+        for coding in ["gzip", "X-Gzip", "deflate", "br", "zstd", "identity, gzip"] {
+            let body = answered(&[kind, ("content-encoding", coding)], false);
+            assert!(body.withheld.is_none() && !body.data.is_empty(), "{coding}");
+        }
+        for coding in ["utf-8", "none", "aws-chunked", "gzip, gzip", "compress", "gzip;q=1"] {
+            let body = answered(&[kind, ("content-encoding", coding)], false);
+            assert!(body.withheld.is_some() && body.data.is_empty(), "{coding}");
+        }
+        let twice = answered(&[("content-encoding", "gzip"), ("content-encoding", "br")], false);
+        assert!(twice.withheld.is_some());
+        assert_eq!(answered(&[kind], false).bytes(), b"{\"token\":\"[redacted]\"}");
+    }
+
+    #[test]
+    fn an_answer_whose_head_was_cut_is_not_recorded() {
+        let body = answered(&[("content-type", "application/json")], true);
+        assert!(body.withheld.is_some() && body.data.is_empty());
+    }
+}
