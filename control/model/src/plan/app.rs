@@ -172,9 +172,7 @@ fn check_wildcard(place: &Place, settings: &AppSettings) -> Result<(), &'static 
         Ok(())
     } else if !place.external.wildcard {
         Err("an internal wildcard needs an external one, whose labels it takes: https://*.apps.example.com/")
-    } else if settings.sso.is_by_vault() {
-        Err("passwords of the vault are for one backend, and not for all below a wildcard")
     } else {
-        Ok(())
+        settings.check_below_wildcard()
     }
 }
