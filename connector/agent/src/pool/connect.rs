@@ -25,7 +25,7 @@ impl Pool {
         permit: Option<Permit>,
         wanted: Wanted<'_>,
     ) -> Result<Acquired, Failed> {
-        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
+        let _dialling = (self.speaks_http2.get() && !wanted.http1 && !wanted.alone).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
         let Ok(connected) = timeout(longest, self.connect_to_any(wanted)).await else {
             let detail = format!("no connection within {} ms{}", longest.as_millis(), self.way.words());
@@ -37,7 +37,9 @@ impl Pool {
             self.speaks_http2.set(true);
             let connection = Http2Backend::begin((stream, peer), self, permit, Counted::new(&self.counters)).await?;
             let lease = Http2Backend::lease(&connection);
-            self.shared.borrow_mut().push(connection);
+            if !wanted.alone {
+                self.shared.borrow_mut().push(connection);
+            }
             return Ok(Acquired::Http2(lease));
         }
         if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
