@@ -1,5 +1,6 @@
 //! Applications of several segments, and hosts below wildcards: which backend gets what.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_http::Authority;
@@ -9,6 +10,8 @@ use postern_tunnel::{CancelCode, Culprit};
 
 use super::world::{FakeTunnel, Keys, World, backend, backend_at, get, read_head, sim};
 use crate::backend::tests::app;
+use crate::resolve::Resolver;
+use crate::resolve::tests::Script;
 
 /// Answers every request with what it was, and by whom it was answered.
 async fn tell(name: &'static str, stream: Stream) {
@@ -111,6 +114,28 @@ fn a_segment_may_be_a_wildcard_and_built_in_names_are_none_of_its_hosts() {
         assert_eq!(three, "three: GET / HTTP/1.1 host: 10-0-0-3.internal");
         let unknown = (Culprit::Connector, CancelCode::APP_UNKNOWN, true);
         assert_eq!(refused(&tunnel, "identity.postern.apps.example.com").await, unknown);
+    });
+}
+
+#[test]
+fn names_below_a_wildcard_are_looked_up_apart() {
+    sim(95, async {
+        backend_at("10.0.0.3:80", |_, stream| tell("three", stream));
+        let script = Arc::new(Script::default());
+        script.set("three.corp", &["10.0.0.3"]);
+        script.set("first.corp", &["10.0.0.3"]);
+        let app = app(1, "http://first.corp/", &[("segments", "https://*.apps.example.com/=http://*.corp/")]);
+        let keys = Keys { resolver: Some(Resolver::scripted(&script)), ..Keys::default() };
+        let world = World::with_app(app, 1, keys).await;
+        let tunnel = world.relay.tunnel();
+        let asked_of = || (script.asked(), script.asked_for_chosen());
+        let before = asked_of();
+        asked(&tunnel, "three.apps.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 1, before.1 + 1));
+        asked(&tunnel, "app1.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 2, before.1 + 1), "what the configuration names");
+        asked(&tunnel, "first.apps.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 3, before.1 + 2), "they share no memory");
     });
 }
 
