@@ -67,6 +67,10 @@ impl Pool {
         if let Some(pool) = hosts.get(&internal.host) {
             return Ok(Rc::clone(pool));
         }
+        // Names that were only tried go first, so that a sweep of them costs nobody a connection.
+        if hosts.len() >= WILDCARD_HOSTS_MAX {
+            hosts.retain(|_, pool| !pool.is_unused());
+        }
         if hosts.len() >= WILDCARD_HOSTS_MAX {
             hosts.retain(|_, pool| Rc::strong_count(pool) > 1);
         }

@@ -1,5 +1,7 @@
 //! Applications of several segments, and hosts below wildcards: which backend gets what.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,15 +144,22 @@ fn names_below_a_wildcard_are_looked_up_apart() {
 #[test]
 fn hosts_that_nobody_asks_for_any_more_give_way() {
     sim(94, async {
-        backend_at("10.0.0.3:80", |_, stream| tell("three", stream));
+        let connections = Rc::new(Cell::new(0));
+        let made = Rc::clone(&connections);
+        backend_at("10.0.0.3:80", move |_, stream| {
+            made.set(made.get() + 1);
+            tell("three", stream)
+        });
         let mut app = app(1, "http://*.corp/", &[]);
         app.external_url = "https://*.apps.example.com/".into();
         let world = world(app).await;
         let tunnel = world.relay.tunnel();
+        assert!(asked(&tunnel, "10-0-0-3.apps.example.com", "/").await.starts_with("three: "));
         for number in 0..crate::limits::WILDCARD_HOSTS_MAX + 10 {
             let (culprit, code, _) = refused(&tunnel, &format!("nowhere{number}.apps.example.com")).await;
             assert_eq!((culprit, code), (Culprit::Backend, CancelCode::UNREACHABLE), "{number}");
         }
         assert!(asked(&tunnel, "10-0-0-3.apps.example.com", "/").await.starts_with("three: "));
+        assert_eq!(connections.get(), 1, "names that are only tried cost nobody a connection");
     });
 }
