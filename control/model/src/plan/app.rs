@@ -94,6 +94,16 @@ impl PlannedApp {
         self.places.iter().find(|place| place.external == *external)
     }
 
+    /// Its place where relays find this one: by host and path, whatever scheme and port its links have.
+    #[must_use]
+    pub fn place_found_as(&self, external: &ExternalUrl) -> Option<&Place> {
+        let ExternalUrl { host, wildcard, path, tls: _, port: _ } = external;
+        self.places.iter().find(|place| {
+            let other = &place.external;
+            other.host == *host && other.wildcard == *wildcard && other.path == *path
+        })
+    }
+
     /// As it is reached there.
     pub(super) fn found_at(&self, place: &Place) -> Self {
         let Place { external, internal } = place.clone();
