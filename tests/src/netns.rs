@@ -1,7 +1,7 @@
 //! A network namespace joined to this one by a pair of links, for tests where addresses matter. Needs root.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
@@ -99,6 +99,16 @@ impl Netns {
             let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
             bind(raw.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(address, 0)))?;
             Ok(raw)
+        });
+        made.join().expect("no panic there")
+    }
+
+    /// Listens on the namespace's own address, at whichever port is free.
+    pub fn listen(&self) -> Result<TcpListener> {
+        let (netns, address) = (File::open(format!("/run/netns/{}", self.name))?, self.inside);
+        let made = std::thread::spawn(move || -> Result<TcpListener> {
+            setns(netns, CloneFlags::CLONE_NEWNET)?;
+            Ok(TcpListener::bind((address, 0))?)
         });
         made.join().expect("no panic there")
     }

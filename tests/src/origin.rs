@@ -60,7 +60,11 @@ impl Origin {
 
     /// The same on another address of this host.
     pub fn start_on(address: Ipv4Addr) -> Result<Origin> {
-        let listener = TcpListener::bind((address, 0))?;
+        Origin::start_at(TcpListener::bind((address, 0))?)
+    }
+
+    /// The same where this listens, another namespace say.
+    pub fn start_at(listener: TcpListener) -> Result<Origin> {
         let address = listener.local_addr()?;
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);

@@ -30,12 +30,30 @@ pub(crate) async fn ask(
     content: &[u8],
     wants_content: bool,
 ) -> Result<Answer, Failed> {
-    let backend = &pool.backend;
-    let patience = backend.silence_max.min(ASK_PATIENCE);
+    // A kept connection may be closed just then, and what was sent on it may have been seen or not.
+    let http1 = is_over_http1(pool);
+    ask_on(pool, Wanted { fresh: http1, http1, ..Wanted::default() }, head, content, wants_content).await
+}
+
+/// The same for the answer's head alone, on a connection beyond the bound: as well when all others are in use.
+pub(crate) async fn ask_alone(pool: &Rc<Pool>, head: RequestHead) -> Result<Answer, Failed> {
+    let wanted = Wanted { http1: is_over_http1(pool), alone: true, ..Wanted::default() };
+    ask_on(pool, wanted, head, b"", false).await
+}
+
+fn is_over_http1(pool: &Pool) -> bool {
+    matches!(pool.backend.http, BackendHttp::Auto | BackendHttp::Http1)
+}
+
+async fn ask_on(
+    pool: &Rc<Pool>,
+    wanted: Wanted<'_>,
+    head: RequestHead,
+    content: &[u8],
+    wants_content: bool,
+) -> Result<Answer, Failed> {
+    let patience = pool.backend.silence_max.min(ASK_PATIENCE);
     let asked = async {
-        // A kept connection may be closed just then, and what was sent on it may have been seen or not.
-        let http1 = matches!(backend.http, BackendHttp::Auto | BackendHttp::Http1);
-        let wanted = Wanted { fresh: http1, http1, login: None };
         match pool.acquire(wanted).await? {
             Acquired::Http1(connection) => over_http1(connection, &head, content, wants_content).await,
             Acquired::Http2(lease) => over_http2(pool, lease, head, content, wants_content).await,

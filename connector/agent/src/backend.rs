@@ -88,6 +88,8 @@ pub(crate) struct BackendTls {
     pub(crate) http1: Arc<ClientConfig>,
     /// Asked for and verified.
     pub(crate) server_name: ServerName<'static>,
+    /// The settings say that name: it is the same below a wildcard.
+    is_name_set: bool,
     /// Shown to a backend that asks for one.
     pub(crate) own: Option<Arc<ClientCertificate>>,
 }
@@ -141,6 +143,9 @@ impl Backend {
         let Segment { external, internal } = place;
         settings.check_backend(internal.tls).map_err(|error| error.to_string())?;
         settings.check_proxy(&internal).map_err(|error| error.to_string())?;
+        if internal.wildcard().is_some() {
+            settings.check_below_wildcard()?;
+        }
         warn_of_weakness(app, &internal, settings);
         // Nothing is ever sent to a wildcard: what there is of it is for the hosts below.
         let below = internal.wildcard().map(|below| InternalUrl { host: below.into(), ..internal.clone() });
@@ -240,7 +245,16 @@ impl BackendTls {
             BackendHttp::Http2 => offering(&[HTTP2]),
             BackendHttp::Http1 | BackendHttp::H2c => Arc::clone(&http1),
         };
-        Ok(Self { config, http1, server_name, own })
+        Ok(Self { config, http1, server_name, is_name_set: settings.backends.sni.is_some(), own })
+    }
+
+    /// The same at a host below a wildcard.
+    fn at(&self, host: &str) -> Result<Self, String> {
+        if self.is_name_set {
+            return Ok(self.clone());
+        }
+        let server_name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+        Ok(Self { server_name, ..self.clone() })
     }
 
     /// Why this connector cannot show what it is to show, if that is so.
@@ -323,6 +337,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_application_with_a_segment_that_cannot_be_is_left_out() {
+        const KERBEROS: [(&str, &str); 2] = [("sso", "kerberos"), ("sso_spn", "HTTP/a.corp@CORP")];
         let by_vault = [("sso", "basic"), ("backend_plaintext", "allow")];
         for (settings, served) in [
             (&[("segments", "https://app1.example.com/x/=http://10.0.0.2/")][..], true),
@@ -332,6 +347,10 @@ pub(crate) mod tests {
             (&[("segments", "https://*.example.com/=http://corp/"), ("backend_proxy", "corp")], true),
             (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1/y/")], true),
             (&[by_vault[0], by_vault[1], ("segments", "https://app1.example.com/x/=http://10.0.0.1:81/")], false),
+            (&[KERBEROS[0], KERBEROS[1], ("segments", "https://*.example.com/=http://*.corp/")], false),
+            (&[KERBEROS[0], KERBEROS[1], ("segments", "https://*.example.com/=http://corp/")], true),
+            (&[("sso_assertion", "jwt"), ("segments", "https://*.example.com/=http://*.corp/")], false),
+            (&[by_vault[0], by_vault[1], ("segments", "https://*.example.com/=http://*.corp/")], false),
             (&[("backend_http", "h2c"), ("segments", "https://app1.example.com/x/=https://10.0.0.1/")], false),
         ] {
             let table = BackendTable::build(&config(1, vec![app(1, "http://10.0.0.1/", settings)]), None);

@@ -106,9 +106,7 @@ impl Store {
             let file = self.file(&name);
             let is_same = certificate.held.read().unwrap_or_else(PoisonError::into_inner).stamp == Stamp::of(&file);
             if !is_same {
-                let held = Held::read(&file);
-                held.tell(&name);
-                *certificate.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+                certificate.reread(&name, Held::read(&file));
             }
         }
     }
@@ -149,6 +147,18 @@ fn certified(file: &Path) -> Result<CertifiedKey, String> {
 }
 
 impl ClientCertificate {
+    /// Takes what was read anew. A file that is bad may be half written: what was good before is shown meanwhile, and the file is
+    /// read again for as long as it is bad. Where there is none any more, none is shown.
+    fn reread(&self, name: &str, next: Held) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Ok(_), Err(reason), Some(_)) = (&held.key, &next.key, next.stamp) {
+            tracing::error!(name, reason, "client certificate: a bad file; what was read of it before is used");
+            return;
+        }
+        next.tell(name);
+        *held = next;
+    }
+
     /// Why there is none to show, if that is so.
     pub(crate) fn missing(&self) -> Option<String> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).key.as_ref().err().cloned()
@@ -199,12 +209,23 @@ mod tests {
         assert_ne!(leaf(&crm), shown);
         assert_eq!(crm.resolve(&[], &[]).unwrap().cert.len(), 2);
 
-        for (text, says) in
-            [(first.clone(), "private key"), (first_key, "no certificate"), (first + &second_key, "rm.pem")]
-        {
+        let shown = leaf(&crm);
+        for (text, says) in [
+            (first.clone(), "private key"),
+            (first_key.clone(), "no certificate"),
+            (first.clone() + &second_key, "rm.pem"),
+        ] {
             fs::write(&file, format!("{text}\n")).unwrap();
             store.reread();
-            assert!(crm.missing().unwrap().contains(says), "{:?}", crm.missing());
+            assert_eq!(leaf(&crm), shown, "it may be half written");
+            let other = Store { folder: folder.path().to_owned(), used: Mutex::default() }.named("crm");
+            assert!(other.missing().unwrap().contains(says), "{:?}", other.missing());
         }
+        fs::write(&file, format!("{first}{first_key}")).unwrap();
+        store.reread();
+        assert_ne!(leaf(&crm), shown);
+        fs::remove_file(&file).unwrap();
+        store.reread();
+        assert!(!crm.has_certs() && crm.missing().unwrap().contains("crm.pem"));
     }
 }

@@ -167,7 +167,7 @@ impl Exchange {
         let login = of_connection.and(self.meta.sso_login.as_ref());
         // Negotiate is of HTTP/1.1: servers that have it over HTTP/2 at all are told so by their operator.
         let http1 = asked.upgrade || login.is_some() && pool.backend.http == BackendHttp::Auto;
-        let wanted = Wanted { fresh: false, http1, login };
+        let wanted = Wanted { http1, login, ..Wanted::default() };
         let acquired = pool.acquire(wanted).await?;
         let reused = acquired.is_reused();
         let lost = match self.attempt_on(pool, acquired, head, asked, has_body).await {

@@ -135,6 +135,10 @@ pub const RESOLVED_MAX: usize = 1024;
 pub const LOOKUPS_WAITING: usize = 256;
 /// Threads for look-ups, one name at a time each: a name server that hangs holds up its names, not all.
 pub const RESOLVER_THREADS: usize = 4;
+/// Look-ups of names below wildcards, which users choose, waiting for threads of their own.
+pub const CHOSEN_LOOKUPS_WAITING: usize = 32;
+/// These threads.
+pub const CHOSEN_RESOLVER_THREADS: usize = 2;
 
 /// How often the files of client certificates are looked at: they are replaced days before they expire.
 pub const CLIENT_CERTIFICATES_REREAD: Duration = Duration::from_secs(30);

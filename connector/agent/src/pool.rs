@@ -115,6 +115,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) fresh: bool,
     /// HTTP/1.1, for an upgrade.
     pub(crate) http1: bool,
+    /// One that nobody else uses, beyond the bound: it does not wait for those that are in use.
+    pub(crate) alone: bool,
     /// No connection on which another was signed on: some backends take a whole connection for the first one's.
     pub(crate) login: Option<&'a SsoLogin>,
 }
@@ -167,6 +169,9 @@ impl Pool {
         if let Some(kept) = self.take_kept(wanted) {
             return Ok(kept);
         }
+        if wanted.alone {
+            return self.connect(None, wanted).await;
+        }
         let permit = match self.permit(wanted) {
             Some(permit) => Some(permit),
             None => match self.wait().await? {
@@ -186,7 +191,7 @@ impl Pool {
     }
 
     fn take_kept(&self, wanted: Wanted<'_>) -> Option<Acquired> {
-        if wanted.fresh {
+        if wanted.fresh || wanted.alone {
             return None;
         }
         if !wanted.http1

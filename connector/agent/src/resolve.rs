@@ -12,7 +12,9 @@ use std::thread;
 
 use postern_io::mailbox::{self, mailbox};
 
-use crate::limits::{BACKEND_ADDRESSES_MAX, LOOKUPS_WAITING, RESOLVER_THREADS};
+use crate::limits::{
+    BACKEND_ADDRESSES_MAX, CHOSEN_LOOKUPS_WAITING, CHOSEN_RESOLVER_THREADS, LOOKUPS_WAITING, RESOLVER_THREADS,
+};
 
 pub(crate) use names::Names;
 
@@ -20,9 +22,14 @@ pub(crate) use names::Names;
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     threads: Option<Arc<Threads>>,
+    /// For names that users choose: however many these are, and however long their servers take, all others are looked up.
+    for_chosen: Option<Arc<Threads>>,
     /// For the simulator.
     #[cfg(test)]
     script: Option<Arc<tests::Script>>,
+    /// It is for names that users choose.
+    #[cfg(test)]
+    is_for_chosen: bool,
 }
 
 /// Threads that end with the process.
@@ -43,29 +50,36 @@ struct Found(Result<Vec<IpAddr>, String>);
 impl Resolver {
     /// Starts the threads.
     pub(crate) fn start() -> io::Result<Self> {
-        let (queue, receiver) = sync_channel(LOOKUPS_WAITING);
-        let (receiver, asked) = (Arc::new(Mutex::new(receiver)), Arc::new(Asked::default()));
-        for _ in 0..RESOLVER_THREADS {
-            let (receiver, asked) = (Arc::clone(&receiver), Arc::clone(&asked));
-            thread::Builder::new().name("resolver".into()).spawn(move || serve(&receiver, &asked))?;
-        }
         Ok(Self {
-            threads: Some(Arc::new(Threads { queue, asked })),
+            threads: Some(Threads::start(RESOLVER_THREADS, LOOKUPS_WAITING)?),
+            for_chosen: Some(Threads::start(CHOSEN_RESOLVER_THREADS, CHOSEN_LOOKUPS_WAITING)?),
             #[cfg(test)]
             script: None,
+            #[cfg(test)]
+            is_for_chosen: false,
         })
+    }
+
+    /// The same for names that users choose, with threads of its own.
+    pub(crate) fn for_chosen(&self) -> Self {
+        Self {
+            threads: self.for_chosen.clone(),
+            #[cfg(test)]
+            is_for_chosen: true,
+            ..self.clone()
+        }
     }
 
     /// Knows addresses only, and names that begin with one, `10-0-0-2.corp`: for the simulator.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self { threads: None, script: None }
+        Self { threads: None, for_chosen: None, script: None, is_for_chosen: false }
     }
 
     /// Knows what a test says.
     #[cfg(test)]
     pub(crate) fn scripted(script: &Arc<tests::Script>) -> Self {
-        Self { threads: None, script: Some(Arc::clone(script)) }
+        Self { script: Some(Arc::clone(script)), ..Self::none() }
     }
 
     /// The addresses of `host`, asked for now.
@@ -75,7 +89,7 @@ impl Resolver {
         }
         #[cfg(test)]
         if let Some(script) = &self.script {
-            return script.look_up(host).await;
+            return script.look_up(host, self.is_for_chosen).await;
         }
         match &self.threads {
             Some(threads) => threads.look_up(host).await,
@@ -97,6 +111,16 @@ fn without_threads(host: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 impl Threads {
+    fn start(threads: usize, waiting: usize) -> io::Result<Arc<Self>> {
+        let (queue, receiver) = sync_channel(waiting);
+        let (receiver, asked) = (Arc::new(Mutex::new(receiver)), Arc::new(Asked::default()));
+        for _ in 0..threads {
+            let (receiver, asked) = (Arc::clone(&receiver), Arc::clone(&asked));
+            thread::Builder::new().name("resolver".into()).spawn(move || serve(&receiver, &asked))?;
+        }
+        Ok(Arc::new(Self { queue, asked }))
+    }
+
     async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let (reply, mut answer) = mailbox(1);
         self.ask(host, reply)?;

@@ -216,6 +216,15 @@ impl Socket {
         }
     }
 
+    /// The address of this end; `None` in the simulator or when the connection is gone.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.core.with_sock(self.key, |sock| {
+            let fd = sock.fd.as_ref()?;
+            socket2::SockRef::from(fd).local_addr().ok()?.as_socket()
+        })
+    }
+
     /// The peer's address; `None` in the simulator or when the connection is gone.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {

@@ -1,5 +1,6 @@
 //! `https://*.apps.example.test/` and `http://*.corp.test/`: which host users name inside, and which none of them may.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use postern_tests::netns::Netns;
@@ -37,10 +38,12 @@ fn hosts_below_a_wildcard_are_found_by_their_names_inside() {
     }
     let netns = Netns::create(44).unwrap();
     let mut world = World::start(Options { connectors: 0, ..Options::default() }).unwrap();
-    let origin = Origin::start_on(netns.outside()).unwrap();
-    let address = netns.outside();
+    // On another host than the connector.
+    let origin = Origin::start_at(netns.listen().unwrap()).unwrap();
+    let (address, own) = (netns.inside(), netns.outside());
+    let _listening = TcpListener::bind((own, origin.address().port())).unwrap();
     let hosts = format!(
-        "127.0.0.1 localhost\n{address} crm.corp.test\n{address} deep.crm.corp.test\n127.0.0.1 itself.corp.test\n169.254.1.1 link.corp.test\n"
+        "127.0.0.1 localhost\n{address} crm.corp.test\n{address} deep.crm.corp.test\n127.0.0.1 itself.corp.test\n{own} own.corp.test\n169.254.1.1 link.corp.test\n"
     );
     start_connector(&mut world, &hosts);
     world.expect_within(START_TIMEOUT, "the connector is online", |world| world.connectors_online() == 1).unwrap();
@@ -61,7 +64,7 @@ fn hosts_below_a_wildcard_are_found_by_their_names_inside() {
         assert_eq!(answer.header("location"), Some(expected.as_str()));
     }
     // The connector's own host, what is on its link alone, and names that nobody has.
-    for name in ["itself", "link", "nowhere"] {
+    for name in ["itself", "own", "link", "nowhere"] {
         let answer = client.for_host(&at(&world, &format!("{name}.apps.example.test"))).get("/head").unwrap();
         assert_eq!(answer.status, 502, "{name}: {}", answer.text());
         assert!(answer.text().contains("backend-unreachable"), "{name}: {}", answer.text());

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use postern_model::app_url::{ExternalUrl, InternalUrl};
 use postern_model::plan::PlaceTable;
 use postern_model::settings::{AppSettings, Segment};
-use rustls_pki_types::ServerName;
 
-use super::{Backend, BackendTls, authority, origin};
+use super::{Backend, authority};
 use crate::embed::is_built_in;
-use crate::sso::Method;
 
 /// An application's segments besides the first.
 #[derive(Debug)]
@@ -76,21 +74,15 @@ impl Backend {
         if is_built_in(&internal.host) || self.internal.wildcard().is_none() {
             return Err(format!("{internal} is not below {}", self.internal));
         }
-        let settings = AppSettings::parse(&self.app.settings).map_err(|error| error.to_string())?;
-        if settings.sso.is_by_vault() {
-            return Err("passwords are for one backend, and not for all below a wildcard".into());
-        }
-        let authority = authority(&internal)?;
-        let name = settings.backends.sni.as_deref().unwrap_or(&internal.host);
-        let server_name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-        let origin = origin(internal.tls, &authority);
+        // Nothing is parsed again here: users choose the names, and may choose many.
+        let tls = self.tls.as_ref().map(|tls| tls.at(&internal.host)).transpose()?;
         Ok(Self {
             app: Arc::clone(&self.app),
             segment: self.segment,
             external: self.external.clone(),
             is_below_wildcard: true,
             further: None,
-            authority,
+            authority: authority(&internal)?,
             translation: self.translation.clone(),
             silence_max: self.silence_max,
             header_timeout: self.header_timeout,
@@ -99,10 +91,11 @@ impl Backend {
             connections_max: self.connections_max,
             http: self.http,
             proxy: self.proxy.clone(),
-            sso: Method::of(&settings, &origin)?,
+            // What signs users on is for one backend: with a wildcard it is refused.
+            sso: None,
             credentials: Arc::clone(&self.credentials),
             content: self.content,
-            tls: self.tls.as_ref().map(|tls| BackendTls { server_name, ..tls.clone() }),
+            tls,
             farm: None,
             internal,
         })

@@ -1,4 +1,5 @@
-//! Looks at the members of a farm: one request every few seconds, on a connection of its own, as any other would be made.
+//! Looks at the members of a farm: one request every few seconds, on a connection of its own, made as any other, beyond
+//! the bound of them: a member whose connections are all in use is busy, and not ill.
 
 use std::rc::{Rc, Weak as RcWeak};
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use postern_http::{Known, Method, PathRules, RequestHead, Target};
 use postern_io::{sleep, spawn, timeout};
 
 use super::Farm;
-use crate::ask::ask;
+use crate::ask::ask_alone;
 use crate::backend::{Backend, BackendTable};
 use crate::failure::Fault;
 use crate::pool::Pool;
@@ -71,13 +72,13 @@ async fn look(farm: &Farm, pool: &Rc<Pool>) -> Option<bool> {
     head.headers.append_static(Known::UserAgent, USER_AGENT);
     let patience = Duration::from_millis(check.timeout_ms.into());
     let place = &pool.backend.internal;
-    match timeout(patience, ask(pool, head, b"", false)).await {
+    match timeout(patience, ask_alone(pool, head)).await {
         Ok(Ok(answer)) => {
             tracing::debug!(member = %place, status = answer.status, "farm: a look");
             Some((200..400).contains(&answer.status))
         }
-        // That it has no connection left for this says that it is used; that its proxy is not known here says nothing of it.
-        Ok(Err(failed)) if matches!(failed.fault, Fault::Overloaded | Fault::ConfigMissing) => None,
+        // That its proxy is not known here says nothing of it.
+        Ok(Err(failed)) if failed.fault == Fault::ConfigMissing => None,
         Ok(Err(failed)) => {
             tracing::debug!(member = %place, code = failed.fault.code(), detail = failed.detail, "farm: a look failed");
             Some(false)

@@ -1,6 +1,6 @@
 //! New connections to a backend: directly, through a proxy, or to the program itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Pool {
         permit: Option<Permit>,
         wanted: Wanted<'_>,
     ) -> Result<Acquired, Failed> {
-        let _dialling = (self.speaks_http2.get() && !wanted.http1).then(|| Dialling::begin(self));
+        let _dialling = (self.speaks_http2.get() && !wanted.http1 && !wanted.alone).then(|| Dialling::begin(self));
         let longest = self.backend.connect_timeout;
         let Ok(connected) = timeout(longest, self.connect_to_any(wanted)).await else {
             let detail = format!("no connection within {} ms{}", longest.as_millis(), self.way.words());
@@ -37,7 +37,9 @@ impl Pool {
             self.speaks_http2.set(true);
             let connection = Http2Backend::begin((stream, peer), self, permit, Counted::new(&self.counters)).await?;
             let lease = Http2Backend::lease(&connection);
-            self.shared.borrow_mut().push(connection);
+            if !wanted.alone {
+                self.shared.borrow_mut().push(connection);
+            }
             return Ok(Acquired::Http2(lease));
         }
         if self.backend.http == BackendHttp::Http2 && !wanted.http1 {
@@ -87,6 +89,9 @@ impl Pool {
         }
         let connected = happy_eyeballs::connect(&addresses, internal.port, self.backend.connect_timeout).await;
         let (socket, peer) = connected.map_err(|error| Failed::connecting(&error))?;
+        if self.backend.is_below_wildcard && is_own(peer, socket.local_addr()) {
+            return Err(not_beyond(&internal.host, peer));
+        }
         let is_named = internal.host.parse::<IpAddr>().is_err();
         Ok((self.secure(Stream::plain(socket), wanted).await?, is_named.then_some(peer)))
     }
@@ -114,10 +119,22 @@ impl Pool {
 /// Which hosts below a wildcard there are, names alone say, and users choose among these: what only this host and its links reach is
 /// not meant.
 fn check_beyond(host: &str, addresses: &[IpAddr]) -> Result<(), Failed> {
-    let Some(address) = addresses.iter().find(|address| !is_beyond(**address)) else { return Ok(()) };
+    addresses.iter().find(|address| !is_beyond(**address)).map_or(Ok(()), |address| Err(not_beyond(host, *address)))
+}
+
+fn not_beyond(host: &str, address: IpAddr) -> Failed {
     let detail =
         format!("{host} has the address {address}: hosts below a wildcard are neither this one nor on its link alone");
-    Err(Failed::new(Fault::BackendUnreachable, detail).unprocessed())
+    Failed::new(Fault::BackendUnreachable, detail).unprocessed()
+}
+
+/// Whether a connection led to this very host, by whichever of its addresses. `local`: of this end; none in the simulator.
+fn is_own(peer: IpAddr, local: Option<SocketAddr>) -> bool {
+    let Some(local) = local else { return false };
+    let own = |address: IpAddr| UdpSocket::bind(SocketAddr::new(address, 0)).is_ok();
+    // A second address of an interface is spoken to from the first. But where addresses of others can be bound (`ip_nonlocal_bind`),
+    // that this one can says nothing.
+    local.ip() == peer || own(peer) && !own(OF_NOBODY[usize::from(peer.is_ipv6())])
 }
 
 fn is_beyond(address: IpAddr) -> bool {
@@ -126,12 +143,26 @@ fn is_beyond(address: IpAddr) -> bool {
             let is_this = address.octets()[0] == 0 || address.is_loopback();
             !is_this && !address.is_link_local() && !address.is_multicast() && !address.is_broadcast()
         }
-        IpAddr::V6(address) => {
-            let is_link_local = address.segments()[0] & 0xffc0 == 0xfe80;
-            !address.is_unspecified() && !address.is_loopback() && !is_link_local && !address.is_multicast()
-        }
+        IpAddr::V6(address) => match address.segments() {
+            // A translator leads to the IPv4 address in it (RFC 6052).
+            [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+                let [.., a, b, c, d] = address.octets();
+                is_beyond(Ipv4Addr::new(a, b, c, d).into())
+            }
+            [first, second, ..] => {
+                let is_link_local = first & 0xffc0 == 0xfe80;
+                // Where a cloud tells its machines their keys, as it does at 169.254.169.254.
+                let is_of_cloud = (first, second) == (0xfd00, 0xec2);
+                let is_this = address.is_unspecified() || address.is_loopback();
+                !is_this && !is_link_local && !is_of_cloud && !address.is_multicast()
+            }
+        },
     }
 }
+
+/// Addresses for documentation, which no host has (RFC 5737, RFC 3849).
+const OF_NOBODY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// While a connection is being made that many can share.
 struct Dialling(Rc<Pool>);
@@ -169,6 +200,11 @@ mod tests {
             ("203.0.113.9", true),
             ("2001:db8::1", true),
             ("fd00::1", true),
+            ("fd00:ec3::254", true),
+            ("fd00:ec2::254", false),
+            ("64:ff9b::10.0.0.7", true),
+            ("64:ff9b::169.254.169.254", false),
+            ("64:ff9b::127.0.0.1", false),
             ("127.0.0.1", false),
             ("127.9.9.9", false),
             ("0.0.0.0", false),
@@ -188,5 +224,24 @@ mod tests {
             let both = ["10.0.0.7".parse().unwrap(), address];
             assert_eq!(check_beyond("crm.corp", &both).is_ok(), beyond, "one of several is enough: {address}");
         }
+    }
+
+    #[test]
+    fn a_connection_to_an_address_of_this_host_is_known_by_it() {
+        let [here, there]: [IpAddr; 2] = ["127.0.0.9", "192.0.2.7"].map(|address| address.parse().unwrap());
+        let from = |local: &str| Some(SocketAddr::new(local.parse().unwrap(), 4_000));
+        assert!(is_own(there, from("192.0.2.7")), "from the same address");
+        assert!(!is_own(there, from("192.0.2.9")), "a neighbour");
+        assert!(is_own(here, from("127.0.0.1")), "a second address of this host");
+        assert!(!is_own(here, None), "in the simulator");
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = postern_io::Runtime::new(postern_io::RuntimeOptions::default()).unwrap();
+        let local = runtime.run(async move {
+            let socket = postern_io::Socket::connect(address, &postern_io::ConnectOptions::default()).await.unwrap();
+            socket.local_addr()
+        });
+        assert!(is_own(address.ip(), local.unwrap()));
     }
 }

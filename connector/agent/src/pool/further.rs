@@ -12,6 +12,7 @@ use super::Pool;
 use crate::backend::Backend;
 use crate::failure::{Failed, Fault};
 use crate::limits::WILDCARD_HOSTS_MAX;
+use crate::resolve::Names;
 
 /// Those that requests asked for.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Pool {
 
     fn segment(&self, backend: Arc<Backend>) -> Rc<Self> {
         let mut segments = self.further.segments.borrow_mut();
-        let pool = segments.entry(backend.segment).or_insert_with(|| self.beside(backend));
+        let pool = segments.entry(backend.segment).or_insert_with(|| self.beside(backend, self.names.clone()));
         Rc::clone(pool)
     }
 
@@ -66,6 +67,10 @@ impl Pool {
         if let Some(pool) = hosts.get(&internal.host) {
             return Ok(Rc::clone(pool));
         }
+        // Names that were only tried go first, so that a sweep of them costs nobody a connection.
+        if hosts.len() >= WILDCARD_HOSTS_MAX {
+            hosts.retain(|_, pool| !pool.is_unused());
+        }
         if hosts.len() >= WILDCARD_HOSTS_MAX {
             hosts.retain(|_, pool| Rc::strong_count(pool) > 1);
         }
@@ -76,15 +81,15 @@ impl Pool {
         let host = internal.host.clone();
         let backend = wildcard.below(internal);
         let backend = backend.map_err(|reason| Failed::new(Fault::ConfigMissing, reason).unprocessed())?;
-        let pool = self.beside(Arc::new(backend));
+        let pool = self.beside(Arc::new(backend), self.names.for_chosen());
         hosts.insert(host, Rc::clone(&pool));
         Ok(pool)
     }
 
     /// Of another backend, for the same worker. What is built into the program has no further parts.
-    fn beside(&self, backend: Arc<Backend>) -> Rc<Self> {
+    fn beside(&self, backend: Arc<Backend>, names: Names) -> Rc<Self> {
         let (way, counters) = (self.way.clone(), Arc::clone(&self.counters));
-        Self::new(backend, way, self.share, counters, None, self.names.clone())
+        Self::new(backend, way, self.share, counters, None, names)
     }
 
     /// No request has it, and no connection is kept.

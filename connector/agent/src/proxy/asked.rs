@@ -7,6 +7,7 @@ use postern_http::{Limits, Method};
 use postern_model::proxy::authority;
 use zeroize::Zeroizing;
 
+use super::hold::Turn;
 use super::{Proxy, ProxyFailed, Trouble, Who};
 
 /// A tunnel that was asked for. Send [`Asked::request`], then give what comes to [`Asked::take`] until it says more than nothing.
@@ -18,20 +19,19 @@ pub(super) struct Asked<'a> {
     received: Vec<u8>,
     /// Of the whole answer, interim ones included.
     bytes: usize,
+    _turn: Turn<'a>,
 }
 
 impl<'a> Asked<'a> {
     /// Names go to the proxy as they are: it looks them up, this host may know no names of outside.
     ///
     /// # Errors
-    /// The proxy did not take the password a moment ago.
+    /// The proxy did not take the password a moment ago, or someone else finds out whether it does now.
     pub(super) fn begin(proxy: &'a Proxy, host: &str, port: u16) -> Result<Self, ProxyFailed> {
-        if proxy.hold.is_on(Instant::now()) {
-            return Err(proxy.failed(Trouble::Held));
-        }
+        let turn = proxy.hold.begin(Instant::now()).ok_or_else(|| proxy.failed(Trouble::Held))?;
         let limits = Limits { head_bytes_max: HEAD_BYTES_MAX, ..Limits::default() };
         let parser = ResponseParser::new(limits);
-        Ok(Self { proxy, target: authority(host, port), parser, received: Vec::new(), bytes: 0 })
+        Ok(Self { proxy, target: authority(host, port), parser, received: Vec::new(), bytes: 0, _turn: turn })
     }
 
     /// What is to be sent, with what [`Who`] says.

@@ -6,7 +6,7 @@
 //!    └─────asked──▶ failed            └───fails: still used, for an hour; asked again every 3 s
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -28,6 +28,8 @@ struct Memory {
     known: RefCell<HashMap<Box<str>, Known>>,
     /// Names that are being asked for, and who waits for them.
     asking: RefCell<HashMap<Box<str>, Vec<OneSender<Answer>>>>,
+    /// Of names that users choose; once there is one.
+    chosen: OnceCell<Names>,
 }
 
 /// Addresses, or why there are none.
@@ -57,7 +59,13 @@ enum Held {
 
 impl Names {
     pub(crate) fn new(resolver: Resolver) -> Self {
-        Self(Rc::new(Memory { resolver, known: RefCell::default(), asking: RefCell::default() }))
+        let (known, asking) = (RefCell::default(), RefCell::default());
+        Self(Rc::new(Memory { resolver, known, asking, chosen: OnceCell::new() }))
+    }
+
+    /// For names that users choose: a memory of its own, which they fill up alone.
+    pub(crate) fn for_chosen(&self) -> Self {
+        self.0.chosen.get_or_init(|| Self::new(self.0.resolver.for_chosen())).clone()
     }
 
     /// The resolver itself, for names that are not to be remembered.
@@ -146,6 +154,10 @@ impl Memory {
             Err(error) => Known::failed(host, &error, held, at),
         };
         let answer = next.answer(at);
+        // Failures go first: what has addresses is some backend, and what has none may be anything that was asked for.
+        if known.len() >= RESOLVED_MAX {
+            known.retain(|_, other| other.is_usable(at));
+        }
         if known.len() >= RESOLVED_MAX {
             known.retain(|_, other| at < other.ask_at);
         }

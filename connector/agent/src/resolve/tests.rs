@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_io::{BackendKind, Runtime, RuntimeOptions, now, sleep, spawn};
 
 use super::*;
-use crate::limits::{RESOLVED_FOR, RESOLVED_OLD_FOR, RESOLVED_PATIENCE, UNRESOLVED_FOR};
+use crate::limits::{RESOLVED_FOR, RESOLVED_MAX, RESOLVED_OLD_FOR, RESOLVED_PATIENCE, UNRESOLVED_FOR};
 
 /// A resolver that knows what a test says, and takes as long.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(crate) struct Script {
     names: Mutex<HashMap<String, Vec<IpAddr>>>,
     takes: Mutex<Duration>,
     asked: AtomicUsize,
+    chosen: AtomicUsize,
 }
 
 impl Script {
@@ -32,8 +33,14 @@ impl Script {
         self.asked.load(Ordering::Relaxed)
     }
 
-    pub(super) async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    /// How often for names that users choose.
+    pub(crate) fn asked_for_chosen(&self) -> usize {
+        self.chosen.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn look_up(&self, host: &str, is_chosen: bool) -> io::Result<Vec<IpAddr>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.chosen.fetch_add(usize::from(is_chosen), Ordering::Relaxed);
         let takes = *self.takes.lock().unwrap();
         if !takes.is_zero() {
             sleep(takes).await;
@@ -163,4 +170,37 @@ fn an_address_has_left_when_two_answers_in_a_row_lack_it() {
         assert!(!has_left(&names, "10.0.0.1"), "what cannot be resolved now has not left");
         assert!(!names.has_left("other", "10.0.0.1".parse().unwrap()));
     });
+}
+
+#[test]
+fn what_has_addresses_is_remembered_however_many_names_have_none() {
+    sim(async {
+        let (script, names) = scripted(&["10.0.0.1"]);
+        assert_eq!(found(&names).await, ["10.0.0.1"]);
+        script.set("app", &[]);
+        sleep(RESOLVED_FOR).await;
+        for number in 0..RESOLVED_MAX + 10 {
+            assert!(names.addresses(&format!("nowhere{number}")).await.is_err());
+        }
+        assert_eq!(found(&names).await, ["10.0.0.1"], "its last addresses are used");
+    });
+}
+
+#[test]
+fn names_that_users_choose_hold_up_no_others() {
+    let runtime = Runtime::new(RuntimeOptions::default()).unwrap();
+    let (queue, hung) = sync_channel(1);
+    let found = runtime.run(async move {
+        let threads = Arc::new(Threads { queue, asked: Arc::default() });
+        let resolver = Resolver { for_chosen: Some(threads), ..Resolver::start().unwrap() };
+        let chosen = resolver.for_chosen();
+        let waiting = chosen.clone();
+        spawn(async move { waiting.look_up("slow.corp").await.map(drop) }).detach();
+        sleep(Duration::from_millis(1)).await;
+        let error = chosen.look_up("other.corp").await.unwrap_err();
+        assert!(error.to_string().contains("too many"), "{error}");
+        resolver.look_up("localhost").await
+    });
+    assert!(found.unwrap().unwrap().iter().all(IpAddr::is_loopback));
+    drop(hung);
 }

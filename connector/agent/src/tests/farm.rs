@@ -115,6 +115,40 @@ fn looks_take_a_member_out_and_bring_it_back() {
     });
 }
 
+/// Answers looks, and nothing else.
+async fn busy(stream: Stream, looks: Rc<Cell<usize>>) {
+    let mut rest = Vec::new();
+    while let Some(head) = read_head(&stream, &mut rest).await {
+        if head.starts_with("GET /healthz ") {
+            looks.set(looks.get() + 1);
+            stream.queue(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    }
+}
+
+#[test]
+fn members_whose_connections_are_all_in_use_are_looked_at_all_the_same() {
+    sim(94, async {
+        let looks = Rc::new(Cell::new(0));
+        let (of_a, of_b) = (Rc::clone(&looks), Rc::clone(&looks));
+        let a = mortal_backend(A, move |_, stream| busy(stream, Rc::clone(&of_a)));
+        let b = mortal_backend(B, move |_, stream| busy(stream, Rc::clone(&of_b)));
+        let settings = [("health_check", "/healthz"), ("health_interval", "1s"), ("backend_connections_max", "1")];
+        let world = world(&settings).await;
+        let tunnel = world.relay.tunnel();
+        // One takes the connection of each member, one more waits.
+        let streams = [(); 3].map(|()| tunnel.open(&get("/"), true));
+        sleep(Duration::from_secs(4)).await;
+        let before = looks.get();
+        sleep(Duration::from_secs(10)).await;
+        assert!(looks.get() >= before + 10, "{before} looks, then {}", looks.get());
+        assert_eq!(world.shared.status().backends_down, 0, "{streams:?}");
+        let open = world.shared.counters.backend_connections_open.value();
+        assert!((2..=4).contains(&open), "a look's is closed after it: {open}");
+        drop((a, b));
+    });
+}
+
 /// The cookie must not come here.
 async fn without_cookie(stream: Stream, body: &'static str) {
     let mut rest = Vec::new();

@@ -1,5 +1,8 @@
 //! Applications of several segments, and hosts below wildcards: which backend gets what.
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_http::Authority;
@@ -9,6 +12,8 @@ use postern_tunnel::{CancelCode, Culprit};
 
 use super::world::{FakeTunnel, Keys, World, backend, backend_at, get, read_head, sim};
 use crate::backend::tests::app;
+use crate::resolve::Resolver;
+use crate::resolve::tests::Script;
 
 /// Answers every request with what it was, and by whom it was answered.
 async fn tell(name: &'static str, stream: Stream) {
@@ -115,17 +120,46 @@ fn a_segment_may_be_a_wildcard_and_built_in_names_are_none_of_its_hosts() {
 }
 
 #[test]
+fn names_below_a_wildcard_are_looked_up_apart() {
+    sim(95, async {
+        backend_at("10.0.0.3:80", |_, stream| tell("three", stream));
+        let script = Arc::new(Script::default());
+        script.set("three.corp", &["10.0.0.3"]);
+        script.set("first.corp", &["10.0.0.3"]);
+        let app = app(1, "http://first.corp/", &[("segments", "https://*.apps.example.com/=http://*.corp/")]);
+        let keys = Keys { resolver: Some(Resolver::scripted(&script)), ..Keys::default() };
+        let world = World::with_app(app, 1, keys).await;
+        let tunnel = world.relay.tunnel();
+        let asked_of = || (script.asked(), script.asked_for_chosen());
+        let before = asked_of();
+        asked(&tunnel, "three.apps.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 1, before.1 + 1));
+        asked(&tunnel, "app1.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 2, before.1 + 1), "what the configuration names");
+        asked(&tunnel, "first.apps.example.com", "/").await;
+        assert_eq!(asked_of(), (before.0 + 3, before.1 + 2), "they share no memory");
+    });
+}
+
+#[test]
 fn hosts_that_nobody_asks_for_any_more_give_way() {
     sim(94, async {
-        backend_at("10.0.0.3:80", |_, stream| tell("three", stream));
+        let connections = Rc::new(Cell::new(0));
+        let made = Rc::clone(&connections);
+        backend_at("10.0.0.3:80", move |_, stream| {
+            made.set(made.get() + 1);
+            tell("three", stream)
+        });
         let mut app = app(1, "http://*.corp/", &[]);
         app.external_url = "https://*.apps.example.com/".into();
         let world = world(app).await;
         let tunnel = world.relay.tunnel();
+        assert!(asked(&tunnel, "10-0-0-3.apps.example.com", "/").await.starts_with("three: "));
         for number in 0..crate::limits::WILDCARD_HOSTS_MAX + 10 {
             let (culprit, code, _) = refused(&tunnel, &format!("nowhere{number}.apps.example.com")).await;
             assert_eq!((culprit, code), (Culprit::Backend, CancelCode::UNREACHABLE), "{number}");
         }
         assert!(asked(&tunnel, "10-0-0-3.apps.example.com", "/").await.starts_with("three: "));
+        assert_eq!(connections.get(), 1, "names that are only tried cost nobody a connection");
     });
 }

@@ -4,10 +4,10 @@
 //! Several applications may be at one place inside. The one with the longest path that the URL begins with has it; of several
 //! with the same path the application itself that links there; else the one with the lowest id, the first that was published.
 
+mod places;
 mod side;
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::iter;
 use std::net::Ipv6Addr;
 
@@ -91,7 +91,7 @@ impl Links {
         let (from, to) = (&own.backend.external.path, &own.backend.internal.path);
         let own_rest = own.external.has(&url).then(|| moved(url.rest, from, to)).flatten();
         let at = self.outside.find(url.host);
-        let place = at.and_then(|at| Some((at, best(at, &url, own)?)));
+        let place = at.and_then(|at| Some((at, at.places.best(&url, own)?)));
         match (own_rest, place) {
             (Some(rest), None) => Some(own_inside(&url, own, rest)),
             (Some(rest), Some((_, place))) if place.path.len() <= from.len() => Some(own_inside(&url, own, rest)),
@@ -114,7 +114,7 @@ impl Links {
             return Some(internal_origin(own.backend));
         }
         let at = self.outside.find(url.host)?;
-        let there = &at_origin(at, &url, own)?.there;
+        let there = &at.places.of_origin(&url, own)?.there;
         Some([url.scheme_for(there.tls), &*there.authority.of(at.labels)?].concat())
     }
 
@@ -122,12 +122,12 @@ impl Links {
     pub(crate) fn is_inside(&self, url: &str) -> bool {
         let Some(url) = Absolute::split(url) else { return false };
         let at = self.inside.find(url.host);
-        at.is_some_and(|at| at.places.iter().any(|place| url.is_at(place.tls, place.port)))
+        at.is_some_and(|at| at.places.has_origin_of(&url))
     }
 
     pub(super) fn url_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
         let at = self.inside.find(url.host);
-        let Some((at, place)) = at.and_then(|at| Some((at, best(at, url, own)?))) else {
+        let Some((at, place)) = at.and_then(|at| Some((at, at.places.best(url, own)?))) else {
             return as_told_outwards(url, own);
         };
         let (tls, authority) = place.outside(at, url, own)?;
@@ -136,7 +136,7 @@ impl Links {
 
     pub(super) fn url_origin_outwards(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<String> {
         let at = self.inside.find(url.host);
-        let (tls, authority) = match at.and_then(|at| Some((at, at_origin(at, url, own)?))) {
+        let (tls, authority) = match at.and_then(|at| Some((at, at.places.of_origin(url, own)?))) {
             Some((at, place)) => place.outside(at, url, own)?,
             None if is_as_told(url, own) => (own.external.tls, Cow::Borrowed(own.external.authority.as_str())),
             None => return None,
@@ -221,8 +221,14 @@ impl Place {
         Some([url.scheme_for(tls), authority, &*self.there.path, rest].concat())
     }
 
-    fn covers(&self, url: &Absolute<'_>) -> bool {
-        url.is_at(self.tls, self.port) && moved(url.rest, &self.path, &self.there.path).is_some()
+    /// Whether what is below its path may lead out of it again: where both sides are a whole host, that leads nowhere else.
+    fn may_lead_up(&self) -> bool {
+        self.path.is_empty() && self.there.path.is_empty()
+    }
+
+    /// Whether both lead to one origin on the other side.
+    fn leads_as(&self, other: &Self) -> bool {
+        (self.there.tls, &self.there.authority) == (other.there.tls, &other.there.authority)
     }
 
     /// Whether it is what the request is for: of the same segment of the application.
@@ -238,28 +244,6 @@ impl Place {
 fn own_inside(url: &Absolute<'_>, own: Own<'_>, rest: &str) -> String {
     let Own { backend, .. } = own;
     [url.scheme_for(backend.internal.tls), backend.authority.as_str(), &*backend.internal.path, rest].concat()
-}
-
-/// Whose it is of those at its host.
-fn best<'p>(at: At<'p>, url: &Absolute<'_>, own: Own<'_>) -> Option<&'p Place> {
-    let covering = at.places.iter().filter(|place| place.is_known(own) && place.covers(url));
-    let app = own.backend.app.id;
-    covering.max_by_key(|place| {
-        let first = (Reverse(place.app), Reverse(place.segment));
-        (place.path.len(), place.is_of(own), place.app == app, first)
-    })
-}
-
-/// Whose origin it is, if that is one on the other side.
-fn at_origin<'p>(at: At<'p>, url: &Absolute<'_>, own: Own<'_>) -> Option<&'p Place> {
-    let mut there = at.places.iter().filter(|place| place.is_known(own) && url.is_at(place.tls, place.port));
-    if let Some(place) = there.clone().find(|place| place.is_of(own)) {
-        return Some(place);
-    }
-    let first = there.next()?;
-    let is_same =
-        |place: &Place| (place.there.tls, &place.there.authority) == (first.there.tls, &first.there.authority);
-    there.all(is_same).then_some(first)
 }
 
 /// What is below a name, or an authority.

@@ -94,6 +94,16 @@ impl PlannedApp {
         self.places.iter().find(|place| place.external == *external)
     }
 
+    /// Its place where relays find this one: by host and path, whatever scheme and port its links have.
+    #[must_use]
+    pub fn place_found_as(&self, external: &ExternalUrl) -> Option<&Place> {
+        let ExternalUrl { host, wildcard, path, tls: _, port: _ } = external;
+        self.places.iter().find(|place| {
+            let other = &place.external;
+            other.host == *host && other.wildcard == *wildcard && other.path == *path
+        })
+    }
+
     /// As it is reached there.
     pub(super) fn found_at(&self, place: &Place) -> Self {
         let Place { external, internal } = place.clone();
@@ -172,9 +182,7 @@ fn check_wildcard(place: &Place, settings: &AppSettings) -> Result<(), &'static 
         Ok(())
     } else if !place.external.wildcard {
         Err("an internal wildcard needs an external one, whose labels it takes: https://*.apps.example.com/")
-    } else if settings.sso.is_by_vault() {
-        Err("passwords of the vault are for one backend, and not for all below a wildcard")
     } else {
-        Ok(())
+        settings.check_below_wildcard()
     }
 }

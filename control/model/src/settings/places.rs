@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{SettingInvalid, unfit};
+use super::{AppSettings, SettingInvalid, unfit};
 use crate::app_url::{ExternalUrl, InternalUrl, UrlInvalid};
+use crate::sso::SsoMethod;
 
 /// `external_aliases` and `segments`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +47,23 @@ impl PlaceSettings {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+impl AppSettings {
+    /// Whether they fit backends that users choose among: links name the host below an internal wildcard, so that nothing may go
+    /// there that signs their user on.
+    ///
+    /// # Errors
+    /// Why they do not.
+    pub fn check_below_wildcard(&self) -> Result<(), &'static str> {
+        if self.sso.is_by_vault() {
+            return Err("passwords of the vault are for one backend, and not for all below a wildcard");
+        }
+        if self.sso.method == SsoMethod::Kerberos || self.sso_assertion.is_some() {
+            return Err("tickets and assertions are for one backend, and not for all below a wildcard");
+        }
+        Ok(())
     }
 }
 

@@ -234,10 +234,8 @@ impl Permit {
     pub(crate) fn review(&mut self, published: &Published, head: &RequestHead) -> Result<(), Reject> {
         let Some(app) = published.plan.app(self.app.id) else { return Err(Reject::path_unpublished()) };
         // There it is published no more: this place went, or is for TLS alone now.
-        let place = app.place(&self.app.external);
-        let is_gone = place.is_none() && self.app.places.len() > 1;
-        let tls = place.map_or(app.external.tls, |place| place.external.tls);
-        if is_gone || self.scheme == Scheme::Http && tls {
+        let place = app.place_found_as(&self.app.external);
+        if place.is_none_or(|place| self.scheme == Scheme::Http && place.external.tls) {
             return Err(Reject::path_unpublished());
         }
         let access = published.access();

@@ -7,18 +7,19 @@ use std::net::Ipv6Addr;
 use postern_model::app_url::HOST_BYTES_MAX;
 
 use super::Place;
+use super::places::Places;
 
 /// All places of one side.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    exact: HashMap<Box<str>, Vec<Place>>,
-    wildcards: HashMap<Box<str>, Vec<Place>>,
+    exact: HashMap<Box<str>, Places>,
+    wildcards: HashMap<Box<str>, Places>,
 }
 
 /// What is at a host.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At<'a> {
-    pub(super) places: &'a [Place],
+    pub(super) places: &'a Places,
     /// What stands for `*`; empty where the host has places of its own.
     pub(super) labels: &'a str,
 }
@@ -40,7 +41,7 @@ impl Side {
             Some(name) => self.wildcards.entry(name.into()),
             None => self.exact.entry(host.into()),
         };
-        at.or_default().push(place);
+        at.or_default().add(place);
     }
 
     /// Looks a host up in any case, an IPv6 address in any spelling: exact names first, then the longest wildcard.

@@ -156,6 +156,35 @@ fn of_several_at_one_place_the_longest_path_counts_then_oneself_then_the_first()
 }
 
 #[test]
+fn of_hundreds_at_one_host_each_has_its_own() {
+    let both = |seq: u32| {
+        let deep = link(seq, &format!("https://a{seq}.example/"), &format!("http://portal/apps/a{seq}/"), "");
+        [deep, link(seq, &format!("https://b{seq}.example/"), "http://portal:8080/", "")]
+    };
+    let world = World::new("https://ext.example/", "http://portal/apps/a5/", (6..400).flat_map(both).collect());
+    for (url, outside) in [
+        ("http://portal/apps/a6/x?/apps/a7/", Some("https://a6.example/x?/apps/a7/")),
+        ("http://portal/apps/a57", Some("https://a57.example")),
+        ("//portal/apps/a57#a/b", Some("https://a57.example#a/b")),
+        ("http://portal/apps/a399/1/2/3/4/5/6", Some("https://a399.example/1/2/3/4/5/6")),
+        ("http://portal/apps/a5/1/2", Some("https://ext.example:8443/1/2")),
+        ("http://portal/apps/a6x/", None),
+        ("http://portal/apps/", None),
+        ("http://portal/apps/a6/../a7/", None),
+        ("https://portal/apps/a6/", None),
+        ("http://portal:8080/x", Some("https://b6.example/x")),
+        ("http://portal:8080", Some("https://b6.example")),
+        ("http://portal:8080/a/../b", Some("https://b6.example/a/../b")),
+    ] {
+        assert_eq!(world.out(url).as_deref(), outside, "{url}");
+    }
+    let origin = |origin: &str| world.links.origin_outwards(origin, world.own());
+    assert_eq!((origin("http://portal:8080"), origin("http://portal:81")), (None, None));
+    assert_eq!(origin("http://portal").as_deref(), Some("https://ext.example:8443"));
+    assert!(world.links.is_inside("//portal:8080/") && !world.links.is_inside("http://portal:81/"));
+}
+
+#[test]
 fn an_origin_that_means_several_stays() {
     let others = vec![
         link(1, "https://a.example/x/", "http://shared/x/", ""),

@@ -90,8 +90,18 @@ fn places_are_checked_as_the_first_one_is() {
     (wild.settings, wild.external_url) = (BTreeMap::new(), "https://a.example.com/".into());
     assert!(refused(wild.clone()).contains("needs an external one"));
     wild = App { preauth: Preauth::Oidc, external_url: "https://*.example.com/".into(), ..wild };
-    wild.settings = by_vault.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    assert!(refused(wild).contains("passwords of the vault"));
+    for (settings, says) in [
+        (&by_vault[..], "passwords of the vault are for one backend"),
+        (&[("sso", "kerberos"), ("sso_spn", "HTTP/a.corp@CORP")], "tickets and assertions are for one backend"),
+        (&[("sso_assertion", "jwt")], "tickets and assertions are for one backend"),
+    ] {
+        wild.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert!(refused(wild.clone()).contains(says), "{settings:?}");
+        let one = App { internal_url: "http://corp/".into(), ..wild.clone() };
+        assert!(Plan::build(&state(vec![one])).is_ok(), "below one backend: {settings:?}");
+        let below = [settings, &[("segments", "https://*.b.example.com/=http://*.corp/")]].concat();
+        assert!(Plan::build(&state(vec![oidc(&below)])).is_err(), "as a segment: {settings:?}");
+    }
 }
 
 #[test]

@@ -33,6 +33,27 @@ fn what_is_open_at_a_place_that_goes_ends_and_the_rest_goes_on() {
     });
 }
 
+#[test]
+fn what_is_open_ends_when_the_only_place_goes_elsewhere() {
+    in_the_simulator(77, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        let client = opened_with("").await;
+        let at = |url: String| {
+            move |snapshot: &mut Snapshot| {
+                snapshot.apps.values_mut().for_each(|app| app.external_url.clone_from(&url));
+            }
+        };
+        // Relays find it there as before.
+        publish(&worker, at(format!("https://{HOST}:8443/")));
+        echoed(&client, &MESSAGE).await;
+        publish(&worker, at("https://elsewhere.example.com/".into()));
+        let ended = timeout(Duration::from_secs(1), rest(&client)).await.expect("it is published elsewhere");
+        assert!(ended.ends_with(&[0x88, 2, 3, 0xf0]), "policy violation: {ended:?}");
+    });
+}
+
 /// The application in one of two groups, each with a connector.
 fn in_group(sequence: u64, group: GroupId) -> Published {
     let second = GroupId::new(TenantId::DEFAULT, 2);
