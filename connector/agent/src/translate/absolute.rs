@@ -82,7 +82,7 @@ pub(super) const fn default_port(tls: bool) -> u16 {
 
 /// Whether browsers would go up from where it begins, on the way or in the end (URL Standard, path state): each `..` takes back the
 /// segment before it, an empty one as well. They take `\` for `/`, and leave out tabs and ends of lines.
-fn leads_up(rest: &str) -> bool {
+pub(super) fn leads_up(rest: &str) -> bool {
     let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     let is_any = |names: &[&str], segment: &str| names.iter().any(|name| name.eq_ignore_ascii_case(segment));
     let mut depth = 0_usize;
