@@ -79,7 +79,7 @@ fn the_name_that_tls_asks_for_and_verifies_may_be_another_than_the_hosts() {
     let inner = certificate::self_signed(world.folder(), "inner.test").unwrap();
     let address = world::free_address(Ipv4Addr::LOCALHOST).unwrap();
     let directives = format!(
-        "server_name outer.test; location / {{ return 403; }} }} server {{ listen {address} ssl; server_name inner.test;
+        "server_name outer.test; location / {{ return 403; }} }} server {{ listen {address} ssl; server_name inner.test 127.0.0.1;
          ssl_certificate {}; ssl_certificate_key {};",
         inner.certificate.display(),
         inner.key.display()
