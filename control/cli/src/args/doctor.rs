@@ -13,7 +13,7 @@ Examples:
   postern doctor --role relay --listen 192.0.2.7:443,192.0.2.7:80
   postern doctor --role connector --relay relay.example.com:443
   postern doctor --relay relay.example.com:443 --proxy http://proxy.corp:3128 -o json
-  postern doctor --relay relay.example.com:443 --proxy http://anna@proxy:3128 --proxy-password-file F";
+  postern doctor --relay relay.example.com:443 --proxy http://a@proxy:3128 --proxy-password-file F";
 
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct DoctorArgs {

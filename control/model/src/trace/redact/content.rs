@@ -52,8 +52,8 @@ fn is_wide(content_type: &str, body: &[u8]) -> bool {
     let is_ascii = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     ["utf-16", "utf16", "utf-32", "utf32", "utf-7", "ucs"].iter().any(|wide| charset.contains(wide))
         || match body {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 0, ..] => true,
-            [0, other, ..] | [other, 0, ..] => is_ascii(other),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 0, 0xfe, 0xff, ..] => true,
+            [0, 0, 0, other, ..] | [0, other, ..] | [other, 0, ..] => is_ascii(other),
             _ => false,
         }
 }
