@@ -176,7 +176,7 @@ fn what_never_reached_the_application_is_recorded_too() {
 #[test]
 fn a_page_that_leads_on_to_a_url_is_not_recorded() {
     let scene = Scene::start();
-    scene.world.cli(&["app", "set", "wiki", "cookie_same_site=strict"]).unwrap();
+    scene.world.cli(&["app", "set", "wiki", "--set", "cookie_same_site=strict"]).unwrap();
     let (process, har) = begin(&scene.world, "landing", &["app/wiki", "--bodies"]);
     let mut anna = Person::new(&scene.wiki);
     let url = scene.url(&format!("/bytes/3?token={SECRET}"));
