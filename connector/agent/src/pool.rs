@@ -170,7 +170,7 @@ impl Pool {
             return Ok(kept);
         }
         if wanted.alone {
-            return self.connect(None, wanted).await;
+            return Box::pin(self.connect(None, wanted)).await;
         }
         let permit = match self.permit(wanted) {
             Some(permit) => Some(permit),
@@ -187,7 +187,8 @@ impl Pool {
                 Grant::Permit(permit) => Some(permit),
             },
         };
-        self.connect(permit, wanted).await
+        // Apart: requests that find a connection, nearly all, need not carry the room for making one.
+        Box::pin(self.connect(permit, wanted)).await
     }
 
     fn take_kept(&self, wanted: Wanted<'_>) -> Option<Acquired> {
