@@ -368,17 +368,13 @@ pub(crate) const DEFAULT_NAME: &str = "default";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqliteStore;
-    use postern_service::state::StateDir;
+    use crate::testing;
 
     /// Whoever reads while something is changed further down must not bring control down.
     #[test]
     fn a_change_while_the_state_is_held_is_none_of_what_is_held() {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
-        let authority = Authority::open(&state, false).unwrap();
-        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let control = testing::control(folder.path());
         let held = control.snapshot();
         let put = |seq: u32, name: &str| {
             let mut draft = Draft::default();

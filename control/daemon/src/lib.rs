@@ -65,6 +65,8 @@ mod store;
 mod systems;
 mod tenants;
 mod terms;
+#[cfg(test)]
+mod testing;
 mod throttle;
 mod traces;
 mod user_groups;

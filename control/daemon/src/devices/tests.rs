@@ -10,18 +10,17 @@ use postern_model::admin::{
 };
 use postern_model::config::Tenant;
 use postern_model::device::{Compliance, EnrolDevice, EnrolledDevice};
-use postern_service::state::StateDir;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::*;
+use crate::authority::RequestedKey;
 use crate::authority::devices::{DeviceCa, device_uri};
-use crate::authority::{Authority, RequestedKey};
 use crate::limits::DEVICES_OF_USER_MAX;
 use crate::sessions;
-use crate::store::{SessionChange, SqliteStore, Store as _, StoredSession};
-use crate::{apps, identity, tenants, users};
+use crate::store::{SessionChange, StoredSession};
+use crate::{apps, identity, tenants, testing, users};
 
 struct World {
     control: Control,
@@ -38,11 +37,7 @@ struct Mdm {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
-        assert!(store.load().unwrap().is_none());
-        let authority = Authority::open(&state, false).unwrap();
-        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let control = testing::control(folder.path());
         let tenant = identity::default_tenant(&control.snapshot()).unwrap();
         let world = Self { control, tenant, _folder: folder };
         ["anna", "bert"].iter().for_each(|login| world.make_user(login));

@@ -4,14 +4,11 @@ use postern_model::admin::{SetUser, SetUserGroup};
 use postern_model::directory::User;
 use postern_model::directory_sync::{Answer, Begin, Digest, End, Put, Removed, SourceKind, SyncUser, path};
 use postern_model::ids::ConnectorId;
-use postern_service::state::StateDir;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::authority::Authority;
-use crate::store::{SqliteStore, Store as _};
-use crate::{identity, user_groups, users as people};
+use crate::{identity, testing, user_groups, users as people};
 
 struct World {
     control: Control,
@@ -23,11 +20,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
-        let existing = store.load().unwrap().is_some();
-        let authority = Authority::open(&state, existing).unwrap();
-        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let control = testing::control(folder.path());
         let tenant = identity::default_tenant(&control.snapshot()).unwrap();
         let settings = json!({ "users_base": "dc=a", "max_delete_percent": 100 });
         let Value::Object(settings) = settings else { panic!("an object") };

@@ -1,12 +1,9 @@
 //! Domains and the names that applications have below a suffix.
 
-use postern_service::state::StateDir;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::authority::Authority;
-use crate::store::{SqliteStore, Store as _};
-use crate::{apps, identity, tenants};
+use crate::{apps, identity, tenants, testing};
 
 struct World {
     control: Control,
@@ -18,11 +15,7 @@ impl World {
     /// Its applications are below `apps.example.net`, too.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
-        assert!(store.load().unwrap().is_none());
-        let authority = Authority::open(&state, false).unwrap();
-        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let control = testing::control(folder.path());
         let tenant = identity::default_tenant(&control.snapshot()).unwrap();
         let tenant = Tenant { app_suffix: Some("apps.example.net".into()), ..tenant };
         let world = Self { control, tenant, _folder: folder };

@@ -4,14 +4,11 @@ use postern_model::admin::{AddCertificate, PublishIdentity};
 use postern_model::config::Tenant;
 use postern_model::domain::Domain;
 use postern_model::identity::IdentityApp;
-use postern_service::state::StateDir;
 use serde_json::json;
 
 use super::*;
-use crate::authority::Authority;
 use crate::certificates::keep_ordered;
-use crate::store::{SqliteStore, Store as _};
-use crate::{apps, identity, tenants};
+use crate::{apps, identity, tenants, testing};
 
 const HOST: &str = "crm.example.com";
 
@@ -26,11 +23,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let mut store = SqliteStore::open(&folder.path().join("control.db")).unwrap();
-        assert!(store.load().unwrap().is_none());
-        let authority = Authority::open(&state, false).unwrap();
-        let control = Control::open(authority, Box::new(store), folder.path().to_owned()).unwrap();
+        let control = testing::control(folder.path());
         let other = identity::default_tenant(&control.snapshot()).unwrap();
         let create = serde_json::from_value(json!({"name": "acme"})).unwrap();
         tenants::create(&control, &Actor::Control, create).unwrap();
