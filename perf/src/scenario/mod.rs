@@ -7,6 +7,7 @@ mod idle;
 mod open_loop;
 mod session;
 mod throughput;
+mod translation;
 mod wan;
 
 use anyhow::Result;
@@ -35,6 +36,9 @@ pub enum Scenario {
     /// As h1-small, by people who signed in, beside anybody; and with 1,000 policies beside 10
     #[value(name = "session")]
     Session,
+    /// As h1-small, beside an application whose heads are not translated
+    #[value(name = "translation")]
+    Translation,
     /// A connection for each request, with full and with resumed handshakes
     #[value(name = "handshake")]
     Handshake,
@@ -64,6 +68,7 @@ impl Scenario {
             Scenario::Body64k => "64k",
             Scenario::Big => "big",
             Scenario::Session => "session",
+            Scenario::Translation => "translation",
             Scenario::Handshake => "handshake",
             Scenario::Idle => "idle",
             Scenario::Open50 => "open-50",
@@ -81,6 +86,7 @@ impl Scenario {
             Scenario::Body64k => throughput::BODY_64K.run(lab),
             Scenario::Big => throughput::BIG.run(lab),
             Scenario::Session => session::run(lab),
+            Scenario::Translation => translation::run(lab),
             Scenario::Handshake => handshake::run(lab),
             Scenario::Idle => idle::run(lab),
             Scenario::Open50 => open_loop::run(lab, 0.5),
