@@ -57,7 +57,7 @@ impl Incoming {
         self.0.borrow().ended
     }
 
-    /// Payload was taken: the request cannot be sent a second time.
+    /// Payload or trailers were taken: the request cannot be sent a second time.
     pub(crate) fn is_taken(&self) -> bool {
         self.0.borrow().taken
     }
@@ -70,6 +70,7 @@ impl Incoming {
             return Poll::Ready(Piece::Data(data));
         }
         if let Some(trailers) = state.trailers.take() {
+            state.taken = true;
             return Poll::Ready(Piece::Trailers(trailers));
         }
         if state.ended {
@@ -146,5 +147,18 @@ mod tests {
         assert_eq!(next(&incoming), Some(Piece::Trailers(Bytes::from_static(b"t"))));
         assert_eq!(next(&incoming), Some(Piece::End));
         assert!(incoming.is_ended() && incoming.is_taken());
+    }
+
+    #[test]
+    fn a_request_whose_trailers_are_gone_cannot_be_sent_again() {
+        let incoming = Incoming::default();
+        incoming.end(Some(Bytes::from_static(b"t")));
+        assert!(!incoming.is_taken());
+        assert_eq!(next(&incoming), Some(Piece::Trailers(Bytes::from_static(b"t"))));
+        assert!(incoming.is_taken());
+        let empty = Incoming::default();
+        empty.end(None);
+        assert_eq!(next(&empty), Some(Piece::End));
+        assert!(!empty.is_taken(), "its end is there as often as it is asked for");
     }
 }

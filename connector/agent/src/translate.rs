@@ -132,8 +132,7 @@ fn own_inwards(url: &str, own: Own<'_>) -> Option<String> {
     let (from, to) = (&*own.backend.external.path, &*own.backend.internal.path);
     let Some(absolute) = Absolute::split(url) else {
         let rest = moved(url, from, to).filter(|_| url.starts_with('/') && !url.starts_with("//"))?;
-        let slash = if to.is_empty() && !rest.starts_with('/') { "/" } else { "" };
-        return Some([to, slash, rest].concat());
+        return beneath(to, rest);
     };
     let rest = own.external.has(&absolute).then(|| moved(absolute.rest, from, to)).flatten()?;
     Some([&*internal_origin(own.backend), to, rest].concat())
@@ -163,7 +162,11 @@ fn moved_path(path: &str, (from, to): (&str, &str)) -> Option<String> {
     if from == to || !path.starts_with('/') || path.starts_with("//") {
         return None;
     }
-    let rest = moved(path, from, to)?;
+    beneath(to, moved(path, from, to)?)
+}
+
+/// The path that `rest` is below the prefix `to`.
+fn beneath(to: &str, rest: &str) -> Option<String> {
     // With nothing before it that would be a host.
     if to.is_empty() && rest.starts_with('/') && rest[1..].starts_with(['/', '\\']) {
         return None;

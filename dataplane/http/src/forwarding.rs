@@ -16,7 +16,8 @@ use crate::known::{Known, NameSet};
 
 /// Removes what an untrusted client may not say: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, `X-Postern-*`, `Client-Cert`,
 /// `Client-Cert-Chain` (RFC 9440 §4) and the `also` names (in lower case with `-`), each in every spelling that a backend may
-/// read as the same name (`x_forwarded_for`); and such spellings of the framing fields (`Content_Length`).
+/// read as the same name (`x_forwarded_for`); such spellings of the framing fields (`Content_Length`); and `Proxy`, of which CGI makes
+/// the variable that programs take for the way out of their host (`HTTP_PROXY`).
 pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
     headers.retain(|field| !is_protected(field, also));
 }
@@ -29,7 +30,10 @@ pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
         return PROTECTED.has(known);
     }
     let name = field.name_bytes();
-    is_among(name, &ORIGIN_PREFIXES, &ORIGIN_NAMES) || is_among(name, &[], also) || hop::is_framing_alike(field)
+    is_among(name, &ORIGIN_PREFIXES, &ORIGIN_NAMES)
+        || is_among(name, &[], also)
+        || name == PROXY
+        || hop::is_framing_alike(field)
 }
 
 /// Removes what may tell an application who asks, by any convention between applications and the proxies they trust: for
@@ -142,6 +146,7 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
     name.len() >= prefix.len() && name.iter().zip(prefix.as_bytes()).all(alike)
 }
 
+const PROXY: &[u8] = b"proxy";
 /// What Postern says of a machine that a service token let in.
 const SERVICE: &str = "x-postern-service";
 /// Not what a proxy says but a secret that the application gave its client itself (OpenStack and others): it proves, and
@@ -188,6 +193,8 @@ mod tests {
             "client_cert_chain",
             "X-Remote-User",
             "x_remote-user",
+            "Proxy",
+            "PROXY",
         ];
         for name in protected {
             headers.append(name, "evil").unwrap();
@@ -202,6 +209,8 @@ mod tests {
             "x-remote-users",
             "client-certs",
             "client-cert-chains",
+            "proxy-x",
+            "proxyx",
         ];
         for name in kept {
             headers.append(name, "fine").unwrap();

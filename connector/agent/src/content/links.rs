@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_model::group_config::GroupConfig;
-use postern_model::settings::{EXTERNAL_ALIASES, INTERNAL_ALIASES, SEGMENTS};
+use postern_model::settings::{EXTERNAL_ALIASES, INTERNAL_ALIASES, SEGMENTS, farm_members};
 
 use crate::backend::Backend;
 use crate::translate::links::Links;
@@ -42,6 +42,12 @@ pub(crate) fn mark(config: &GroupConfig) -> u32 {
     for (at, part) in further.chain(names).enumerate() {
         if let Some(part) = part {
             text.push_str(&format!("{at} {part}\n"));
+        }
+    }
+    // Members of a farm are places inside as well.
+    for app in &config.apps {
+        for member in farm_members(&app.settings) {
+            text.push_str(&format!("{} {member}\n", app.id));
         }
     }
     let hash = digest(&SHA256, text.as_bytes());

@@ -163,4 +163,6 @@ fn the_mark_follows_the_links() {
     let more = config(2, vec![app(1, "http://a/", &[]), app(2, "http://b/", &[])]);
     assert_eq!(mark(&one), mark(&later));
     assert!(mark(&one) != mark(&moved) && mark(&one) != mark(&more));
+    let farm = config(2, vec![app(1, "http://a/", &[("backend_farm", "http://c")])]);
+    assert_ne!(mark(&one), mark(&farm), "links to another member lead to the application from now on");
 }

@@ -141,24 +141,34 @@ fn is_beyond(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let is_this = address.octets()[0] == 0 || address.is_loopback();
-            !is_this && !address.is_link_local() && !address.is_multicast() && !address.is_broadcast()
+            let is_of_host = address.is_link_local() || OF_CLOUDS.contains(&address);
+            !is_this && !is_of_host && !address.is_multicast() && !address.is_broadcast()
         }
         IpAddr::V6(address) => match address.segments() {
-            // A translator leads to the IPv4 address in it (RFC 6052).
-            [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            // A translator leads to the IPv4 address in it (RFC 6052, RFC 8215).
+            [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => {
                 let [.., a, b, c, d] = address.octets();
+                is_beyond(Ipv4Addr::new(a, b, c, d).into())
+            }
+            // So does a tunnel (RFC 3056 §2).
+            [0x2002, ..] => {
+                let [_, _, a, b, c, d, ..] = address.octets();
                 is_beyond(Ipv4Addr::new(a, b, c, d).into())
             }
             [first, second, ..] => {
                 let is_link_local = first & 0xffc0 == 0xfe80;
                 // Where a cloud tells its machines their keys, as it does at 169.254.169.254.
-                let is_of_cloud = (first, second) == (0xfd00, 0xec2);
+                let is_of_cloud = matches!((first, second), (0xfd00, 0xec2) | (0xfd20, 0xce));
                 let is_this = address.is_unspecified() || address.is_loopback();
                 !is_this && !is_link_local && !is_of_cloud && !address.is_multicast()
             }
         },
     }
 }
+
+/// Where clouds that do not do so on the link tell their machines their keys, or what to run: Alibaba, Azure, Oracle.
+const OF_CLOUDS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
 /// Addresses for documentation, which no host has (RFC 5737, RFC 3849).
 const OF_NOBODY: [IpAddr; 2] =
@@ -205,6 +215,15 @@ mod tests {
             ("64:ff9b::10.0.0.7", true),
             ("64:ff9b::169.254.169.254", false),
             ("64:ff9b::127.0.0.1", false),
+            ("64:ff9b:1::10.0.0.7", true),
+            ("64:ff9b:1:a::169.254.169.254", false),
+            ("2002:a00:7::1", true),
+            ("2002:7f00:1::1", false),
+            ("fd20:ce::254", false),
+            ("100.100.100.100", true),
+            ("100.100.100.200", false),
+            ("168.63.129.16", false),
+            ("192.0.0.192", false),
             ("127.0.0.1", false),
             ("127.9.9.9", false),
             ("0.0.0.0", false),

@@ -258,6 +258,22 @@ fn what_is_to_be_written_stays_in_its_application() {
 }
 
 #[test]
+fn what_is_below_the_published_path_names_no_host_inside() {
+    let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1/");
+    let moved = |destination: &str| {
+        let mut head = asked("/shop/a");
+        head.method = Method::parse(b"MOVE").unwrap();
+        head.headers.append(Known::Destination, destination).unwrap();
+        request(&mut head, ExternalScheme::Https, &backend, &links).unwrap();
+        head.headers.get_str(Known::Destination).map(str::to_owned)
+    };
+    assert_eq!(moved("/shop/b//c").as_deref(), Some("/b//c"));
+    for host in ["/shop//10.0.0.2/b", "/shop/\\10.0.0.2/b"] {
+        assert_eq!(moved(host), None, "{host}");
+    }
+}
+
+#[test]
 fn no_page_passes_for_one_from_inside() {
     let (backend, links) = backend("https://ext.example/shop/", "http://10.0.0.1:81/base/");
     let mut head = asked("/shop/");

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::iter;
 use std::sync::Arc;
 
 use postern_model::ids::AppId;
@@ -56,12 +55,10 @@ impl Places {
 
     /// Whose a URL is.
     pub(super) fn best(&self, url: &Absolute<'_>, own: Own<'_>) -> Option<&Place> {
-        let end = url.rest.find(['?', '#']).unwrap_or(url.rest.len());
-        let slashes = url.rest[..end].rmatch_indices('/').map(|(at, _)| at);
-        iter::once(end).chain(slashes).find_map(|at| {
+        let longest = self.origins(*url).map(|origin| origin.longest).max()?;
+        prefix_ends(url.rest, longest).find_map(|at| {
             let (path, after) = url.rest.split_at(at);
-            let origins = self.origins(*url).filter(|origin| at <= origin.longest);
-            let shared = origins.filter_map(|origin| origin.by_path.get(path));
+            let shared = self.origins(*url).filter_map(|origin| origin.by_path.get(path));
             shared.filter_map(|shared| of_path(shared, after, own)).max_by_key(|place| {
                 let is_of_app = place.app == own.backend.app.id;
                 (place.is_of(own), is_of_app, Reverse(place.app), Reverse(place.segment))
@@ -87,6 +84,15 @@ impl Places {
         let origins = origins.into_iter().filter(move |(tls, port)| url.is_at(*tls, *port));
         origins.filter_map(move |origin| self.0.get(&origin))
     }
+}
+
+/// Where prefixes of a URL's path end that are whole segments, the longest first; none that has more than `longest` bytes. Pages may
+/// have URLs that are nothing but slashes, megabytes of them.
+pub(super) fn prefix_ends(rest: &str, longest: usize) -> impl Iterator<Item = usize> {
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let reach = end.min(longest.saturating_add(1));
+    let slashes = rest.as_bytes()[..reach].iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
+    (end <= longest).then_some(end).into_iter().chain(slashes.map(|(at, _)| at))
 }
 
 /// Of those at one path that a URL begins with; `after`: what follows in it.

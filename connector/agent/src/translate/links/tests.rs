@@ -185,6 +185,17 @@ fn of_hundreds_at_one_host_each_has_its_own() {
 }
 
 #[test]
+fn no_more_of_a_url_is_looked_up_than_the_longest_path_has() {
+    let ends = |rest: &str, longest: usize| places::prefix_ends(rest, longest).collect::<Vec<_>>();
+    assert_eq!(ends("/a/bc/d?/e", 7), [7, 5, 2, 0]);
+    assert_eq!(ends("/a/bc/d#/e", 5), [5, 2, 0]);
+    assert_eq!(ends("/ä/b", 2), [0]);
+    assert_eq!(ends("/ä/b", 3), [3, 0]);
+    assert_eq!((ends("", 0), ends("?/", 9), ends("/", 0)), (vec![0], vec![0], vec![0]));
+    assert_eq!(ends(&"/".repeat(1 << 20), 3), [3, 2, 1, 0]);
+}
+
+#[test]
 fn an_origin_that_means_several_stays() {
     let others = vec![
         link(1, "https://a.example/x/", "http://shared/x/", ""),
