@@ -106,7 +106,7 @@ pub(super) fn preauth(asks: Preauth, head: &Head) -> Seen {
         302 | 303 | 307 => {
             let to = head.field("location").unwrap_or_default();
             // What is behind the path is for that browser alone.
-            let place = to.split(['?', '#']).next().unwrap_or_default();
+            let place = to.split(['?', '#', ';']).next().unwrap_or_default();
             Seen::ok(&format!("a browser is sent to {place} to sign in"))
         }
         401 | 503 => Seen::warn(
@@ -232,6 +232,8 @@ mod tests {
         let sent = preauth(Oidc, &head("302 Found\r\nlocation: https://login.test/authorize?state=SECRET"));
         let words = "a browser is sent to https://login.test/authorize to sign in";
         assert_eq!((sent.result, sent.seen.as_str()), (StepResult::Ok, words));
+        let elsewhere = preauth(Oidc, &head("302 Found\r\nlocation: https://login.test/authorize;sid=SECRET"));
+        assert_eq!(elsewhere.seen, words, "parameters of a path are no place");
         assert_eq!(preauth(Oidc, &head("503 Service Unavailable")).result, StepResult::Warn);
         assert_eq!(preauth(Oidc, &head("401 Unauthorized")).result, StepResult::Warn);
         assert_eq!(preauth(Oidc, &head("200 OK")).result, StepResult::Fail, "it would let everybody in");
