@@ -202,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_an_end_is_looked_at_as_far_as_it_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nserver: nginx\r\n\r\n<input type=password>").unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        });
+        let (row, looked) = probed(&url, "");
+        assert_eq!((row.get(Column::Platform), row.get(Column::Authentication)), ("nginx", "forms"), "{looked:?}");
+        assert!(looked.missed.is_empty(), "{looked:?}");
+    }
+
+    #[test]
     fn what_cannot_be_seen_is_said() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for (url, says) in [
