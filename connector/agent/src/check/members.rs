@@ -17,11 +17,16 @@ pub(super) fn look(farm: &Farm, way: &Way) -> Seen {
         let ended = looking.into_iter().map(|(member, looking)| (member, looking.join().ok().flatten()));
         ended.map(|(member, found)| (member.backend.internal.to_string(), found)).collect::<Vec<_>>()
     });
+    judged(found)
+}
+
+/// Of one whose thread broke off there is no step: that is no good sign.
+fn judged(found: Vec<(String, Option<CheckStep>)>) -> Seen {
     let mut words: Vec<String> = Vec::with_capacity(found.len());
     let mut worst = StepResult::Ok;
     let mut cure = String::new();
     for (place, step) in found {
-        let Some(step) = step else { continue };
+        let step = step.unwrap_or_else(|| CheckStep::new("check", StepResult::Fail, 0, "broke off", BROKEN));
         words.push(format!("{place}: {} {}", step.step, step.seen));
         // Of several that are equally bad the first one's.
         let is_worse = matches!(
@@ -48,4 +53,20 @@ fn reached(member: &Member, way: &Way) -> Option<CheckStep> {
     let is = |result| move |step: &&CheckStep| step.result == result;
     let worst = steps.iter().find(is(StepResult::Fail)).or_else(|| steps.iter().find(is(StepResult::Warn)));
     worst.or(steps.last()).cloned()
+}
+
+const BROKEN: &str = "look at the connector's log, and report this as a bug";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_broke_off_is_not_taken_for_a_good_one() {
+        let good = CheckStep::new("http", StepResult::Ok, 1, "HTTP/1.1 200", "");
+        let found = vec![("http://a/".to_owned(), Some(good)), ("http://b/".to_owned(), None)];
+        let step = Findings::single("members", judged(found)).steps.remove(0);
+        assert!(step.result == StepResult::Fail && step.seen.contains("http://b/: check broke off"), "{step:?}");
+        assert!(!step.cure.is_empty());
+    }
 }
