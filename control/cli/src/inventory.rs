@@ -30,5 +30,5 @@ pub(crate) const ROWS_MAX: usize = 10_000;
 pub(crate) const SHEET_BYTES_MAX: usize = postern_model::document::APPLY_BYTES_MAX;
 /// What a cell of the usual spreadsheet programs holds, in characters.
 pub(crate) const CELL_CHARS_MAX: usize = 32_767;
-/// Mistakes that are told of one file: more are of one cause.
+/// Mistakes and warnings that are told of one file, of each so many: more are of one cause.
 pub(crate) const MISTAKES_MAX: usize = 200;

@@ -152,8 +152,18 @@ pub(crate) fn get(
     head(stream)
 }
 
-/// The head of an answer of HTTP/1.x, and nothing behind it.
+/// The head of an answer of HTTP/1.x, and nothing behind it; interim ones before it (100, 103) are no answer.
 pub(crate) fn head(stream: &mut impl Read) -> Result<Head, String> {
+    for _ in 0..=INTERIM_MAX {
+        let head = next_head(stream)?;
+        if head.status == 101 || !(100..200).contains(&head.status) {
+            return Ok(head);
+        }
+    }
+    Err("there are interim answers only".into())
+}
+
+fn next_head(stream: &mut impl Read) -> Result<Head, String> {
     let (mut text, mut byte) = (Vec::new(), [0]);
     while !text.ends_with(b"\r\n\r\n") {
         if text.len() == HEAD_BYTES_MAX {
@@ -258,6 +268,8 @@ const SOFTWARE: &str = concat!("postern/", env!("CARGO_PKG_VERSION"), " (check)"
 const ADDRESSES_MAX: usize = 4;
 /// As much as relays write at most, and room for what applications add.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Answers before the answer: one or two are usual.
+const INTERIM_MAX: usize = 8;
 const ISSUER_CHARS_MAX: usize = 100;
 const WORDS_CHARS_MAX: usize = 200;
 
@@ -274,6 +286,15 @@ mod tests {
         assert!(super::head(&mut &b"SSH-2.0-x\r\n\r\n"[..]).unwrap_err().contains("not HTTP"));
         assert!(super::head(&mut &b"HTTP/1.1 200"[..]).unwrap_err().contains("ended"));
         assert!(super::head(&mut io::repeat(b'x')).unwrap_err().contains("no end"));
+    }
+
+    #[test]
+    fn interim_answers_are_no_answer() {
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
+        let answered = format!("{hints}HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 502 Bad Gateway\r\n\r\n");
+        assert_eq!(head(&mut answered.as_bytes()).unwrap().status, 502);
+        assert_eq!(head(&mut &b"HTTP/1.1 101 Switching Protocols\r\n\r\n"[..]).unwrap().status, 101);
+        assert!(head(&mut hints.repeat(100).as_bytes()).unwrap_err().contains("interim"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Result;
 use postern_model::admin::Problem;
 use postern_model::codes;
+use postern_model::directory::is_bidi_control;
 use postern_service::failure::{EXIT_USAGE, Failure};
 use postern_service::logging;
 use serde::Serialize;
@@ -136,9 +137,10 @@ pub(crate) fn details(fields: &[(&str, String)]) -> String {
         .collect()
 }
 
-/// Text from elsewhere, such as what a connector calls itself, for a terminal: no control character, so no escape sequence.
+/// Text from elsewhere, such as what a connector calls itself, for a terminal: no control character, so no escape sequence, and
+/// nothing that turns the direction of what stands beside it.
 fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(|c: char| c.is_control() || is_bidi_control(c), "\u{fffd}")
 }
 
 /// A text cut to what fits a column.
@@ -245,6 +247,8 @@ mod tests {
         let table = output().table(["SOFTWARE"]).row(["evil\x1b[2J\n".into()]);
         assert_eq!(table.render(""), "SOFTWARE\nevil\u{fffd}[2J\u{fffd}\n");
         assert_eq!(details(&[("a", "x\x07".into())]), "a: x\u{fffd}\n");
+        let turned = output().table(["ISSUER"]).row(["a\u{202e}b".into()]);
+        assert_eq!(turned.render(""), "ISSUER\na\u{fffd}b\n");
     }
 
     #[test]

@@ -103,3 +103,21 @@ fn a_plan_goes_to_stdout_and_what_is_left_out_is_warned_of() {
     assert_eq!(none.status.code(), Some(1));
     assert!(stderr(&none).contains("can be published: b: it has no internal URL"), "{}", stderr(&none));
 }
+
+#[test]
+fn nothing_is_looked_at_where_the_sheet_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("apps.csv");
+    let application = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    application.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", application.local_addr().unwrap());
+    std::fs::write(&file, format!("name,internal URL\na,{url}\n")).unwrap();
+    for out in [folder.path().join("none/probed.csv"), folder.path().to_owned()] {
+        let output = postern(&["probe", text(&file), "--out", text(&out)]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
+        let asked = application.accept().map(drop).map_err(|error| error.kind());
+        assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "nobody came");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left by the look");
+}

@@ -117,8 +117,10 @@ pub(crate) async fn collect(
         collected.over = trace.over.map(str::to_owned);
         let trace = traces.0.remove(id);
         drop(traces);
-        if let Some(trace) = trace {
-            note(control, actor, "app.trace-end", &trace, &trace.end_text())?;
+        // What relays gave cannot be had again: it is handed over, whatever becomes of the record.
+        let noted = trace.map(|trace| note(control, actor, "app.trace-end", &trace, &trace.end_text()));
+        if let Some(Err(problem)) = noted {
+            collected.warnings.push(format!("the end of this trace is not in the audit log: {}", problem.detail));
         }
     }
     Ok(collected)

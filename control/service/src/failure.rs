@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use postern_model::codes;
+use postern_model::directory::is_bidi_control;
 
 /// The exit status for anything that went wrong but usage.
 pub const EXIT_FAILURE: u8 = 1;
@@ -131,10 +132,11 @@ fn without_repetition(chain: &[String]) -> Vec<&str> {
     kept
 }
 
-/// Messages quote peers and files: breaks become spaces, and no escape sequence reaches the terminal.
+/// Messages quote peers and files: breaks become spaces, and no escape sequence reaches the terminal, nor what turns the direction of
+/// text.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}")
+    words.join(" ").replace(|c: char| c.is_control() || is_bidi_control(c), "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -156,8 +158,8 @@ mod tests {
 
     #[test]
     fn no_escape_sequence_reaches_the_terminal() {
-        let error = anyhow::anyhow!("peer said \x1b[2Jhello\r\nworld");
-        assert_eq!(line("p", &error), "p: error: peer said \u{fffd}[2Jhello world");
+        let error = anyhow::anyhow!("peer said \x1b[2Jhello\r\nworld\u{202e}");
+        assert_eq!(line("p", &error), "p: error: peer said \u{fffd}[2Jhello world\u{fffd}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) enum Leads {
     Here(String),
     /// To another host, scheme, port, or out of the published path.
     Elsewhere {
-        /// Scheme and host, with the path.
+        /// Scheme and host, with the path, as it may be shown.
         to: String,
         /// It carries a SAML request.
         saml: bool,
@@ -49,8 +49,7 @@ pub(super) fn leads(backend: &Backend, target: &str, head: &ResponseHead) -> Lea
             let saml = to.query_pairs().any(|(name, _)| name == "SAMLRequest");
             let host = to.host_str().unwrap_or_default();
             let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
-            // Queries may carry secrets.
-            Leads::Elsewhere { to: format!("{}://{host}{port}{}", to.scheme(), to.path()), saml }
+            Leads::Elsewhere { to: format!("{}://{host}{port}{}", to.scheme(), shown(to.path())), saml }
         }
     }
 }
@@ -149,5 +148,7 @@ mod tests {
     fn queries_are_not_shown_and_saml_is_seen() {
         let Leads::Elsewhere { to, saml } = leading("https://idp.example/sso?SAMLRequest=SECRET") else { panic!() };
         assert_eq!((to.as_str(), saml), ("https://idp.example/sso", true));
+        let Leads::Elsewhere { to, .. } = leading("https://other.example/in;jsessionid=SECRET/x") else { panic!() };
+        assert_eq!(to, "https://other.example/in", "a session is named in the path, too");
     }
 }

@@ -1,11 +1,12 @@
 //! `postern inventory …`.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
 use postern_model::admin::{AppView, AssignmentView, List, path};
 use postern_service::failure::Failure;
-use postern_service::secret;
+use postern_service::secret::{self, NewFile};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -39,6 +40,9 @@ fn template(output: Output, sheet: &SheetArgs) -> Result<()> {
 
 fn probe(output: Output, file: &Path, sheet: &SheetArgs) -> Result<()> {
     let mut read = checked(output, file)?;
+    if let Some(out) = &sheet.out {
+        check_place(out)?;
+    }
     let looked = inventory::probe(&mut read.rows)?;
     output.tell(&looked.iter().flat_map(findings).collect::<Vec<_>>());
     deliver(output, sheet, &Rows { rows: &read.rows, looked: &looked, warnings: &read.warnings })
@@ -146,6 +150,22 @@ fn deliver(output: Output, to: &SheetArgs, of: &Rows<'_>) -> Result<()> {
 
 /// No secret is in a sheet, nor in what is made of it.
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    let written = secret::write_with_mode(file, bytes, 0o644);
-    Ok(written.map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))?)
+    Ok(secret::write_with_mode(file, bytes, 0o644).map_err(|error| unwritable(file, &error))?)
+}
+
+/// That the sheet can be written is known before anything is looked at, which may take hours.
+fn check_place(file: &Path) -> Result<()> {
+    if file.is_dir() {
+        return Err(unwritable(file, &ErrorKind::IsADirectory.into()).into());
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    match NewFile::create(Path::new(&beside)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(unwritable(file, &error).into()),
+        Ok(_) | Err(_) => Ok(()), // it is removed again
+    }
+}
+
+fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot write {}: {error}", file.display()))
 }

@@ -45,7 +45,7 @@ fn row(place: &str, object: &Map<String, Value>, mistakes: &mut Vec<Mistake>, wa
             (Err(what), _) => mistakes.push(Mistake::of(place, what)),
             (Ok(None), _) => {
                 let warning = format!("no inventory has a column {key:?}: it is left out");
-                if !warnings.contains(&warning) {
+                if warnings.len() < MISTAKES_MAX && !warnings.contains(&warning) {
                     warnings.push(warning);
                 }
             }
@@ -106,6 +106,14 @@ mod tests {
         assert_eq!(sheet.rows[0].get(Column::WebSockets), "yes");
         assert_eq!(sheet.rows[0].get(Column::UsersAndGroups), "group/a user/b");
         assert_eq!(sheet.warnings, ["no inventory has a column \"owner of all this\": it is left out"]);
+    }
+
+    #[test]
+    fn keys_without_end_are_not_told_without_end() {
+        let item = |nth: usize| serde_json::json!({ "name": format!("a{nth}"), (format!("{nth} of all this")): 1 });
+        let items: Vec<Value> = (0..2 * MISTAKES_MAX).map(item).collect();
+        let sheet = parse("a.json", &Value::from(items).to_string()).unwrap();
+        assert_eq!((sheet.rows.len(), sheet.warnings.len()), (2 * MISTAKES_MAX, MISTAKES_MAX));
     }
 
     #[test]

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use postern_model::app_url::InternalUrl;
+use postern_model::check::printable;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use url::Url;
 
 use super::columns::Column;
+use super::formula::in_one_cell;
 use super::sheet::Row;
 use dial::Dialler;
 
@@ -44,16 +46,16 @@ impl Seen {
     /// Strangers wrote parts of it.
     fn found(&mut self, what: impl Into<String>) {
         let what: String = what.into();
-        self.found.push(plain(&what));
+        self.found.push(plain(&what, TEXT_CHARS_MAX));
     }
 
     fn missed(&mut self, what: impl Into<String>) {
         let what: String = what.into();
-        self.missed.push(plain(&what));
+        self.missed.push(plain(&what, TEXT_CHARS_MAX));
     }
 
     fn fills(&mut self, column: Column, text: &str) {
-        self.fills.push((column, plain(text)));
+        self.fills.push((column, in_one_cell(&plain(text, FILL_CHARS_MAX))));
     }
 }
 
@@ -133,9 +135,9 @@ fn filled(row: &mut Row, seen: Seen) -> Looked {
 }
 
 /// What strangers wrote, as text of one line.
-fn plain(text: &str) -> String {
+fn plain(text: &str, chars_max: usize) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}").chars().take(TEXT_CHARS_MAX).collect()
+    printable(&words.join(" "), chars_max)
 }
 
 /// Applications that are looked at together.
@@ -143,8 +145,10 @@ const AT_ONCE_MAX: usize = 16;
 /// For one application, all of it. 10,000 that do not answer, 16 at once: 3½ hours at most.
 const ROW_TIMEOUT: Duration = Duration::from_secs(20);
 const REDIRECTS_MAX: usize = 3;
-/// Of what is told or filled in.
+/// Of what is told.
 const TEXT_CHARS_MAX: usize = 1_000;
+/// Of what is filled in: as many URLs of other hosts as are noted, with the longest names.
+const FILL_CHARS_MAX: usize = 8_000;
 
 #[cfg(test)]
 mod tests {
@@ -198,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_an_end_is_looked_at_as_far_as_it_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nserver: nginx\r\n\r\n<input type=password>").unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        });
+        let (row, looked) = probed(&url, "");
+        assert_eq!((row.get(Column::Platform), row.get(Column::Authentication)), ("nginx", "forms"), "{looked:?}");
+        assert!(looked.missed.is_empty(), "{looked:?}");
+    }
+
+    #[test]
     fn what_cannot_be_seen_is_said() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for (url, says) in [
@@ -214,7 +233,19 @@ mod tests {
 
     #[test]
     fn what_strangers_write_is_one_line() {
-        assert_eq!(plain("a\r\n b\u{1b}[2J"), "a b\u{fffd}[2J");
-        assert_eq!(plain(&"x".repeat(5_000)).len(), TEXT_CHARS_MAX);
+        assert_eq!(plain("a\r\n b\u{1b}[2J\u{202e}", 20), "a b\u{fffd}[2J\u{fffd}");
+        assert_eq!(plain(&"x".repeat(50), 20), format!("{}…", "x".repeat(19)));
+        let mut seen = Seen::default();
+        seen.fills(Column::Platform, "IIS;=HYPERLINK(\"http://evil.test/\")");
+        assert_eq!(seen.fills[0].1, "IIS,=HYPERLINK(\"http://evil.test/\")");
+    }
+
+    #[test]
+    fn urls_of_many_long_hosts_are_filled_in_whole() {
+        let url = |nth: usize| format!("https://{nth:02}{}.test/", ["a".repeat(60), "b".repeat(60)].join("."));
+        let urls: Vec<String> = (0..16).map(url).collect();
+        let mut seen = Seen::default();
+        seen.fills(Column::OtherContentSources, &urls.join(" "));
+        assert_eq!(seen.fills[0].1, urls.join(" "));
     }
 }

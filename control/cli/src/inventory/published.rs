@@ -8,13 +8,24 @@ use super::columns::Column;
 use super::sheet::Row;
 use crate::time_text::utc;
 
-/// A row for each application, with who is assigned to it.
+/// A row for each application, with who is assigned to it. Who is for a time alone stands in the notes: planned anew, they would be
+/// for good.
 pub(crate) fn published(apps: &[AppView], assignments: &[AssignmentView]) -> Vec<Row> {
     let row = |app: &AppView| {
         let own = assignments.iter().filter(|assignment| assignment.app == app.name && !assignment.expired);
-        let who: Vec<&str> = own.map(|assignment| assignment.principal.as_str()).collect();
+        let (mut lasting, mut ending) = (Vec::new(), Vec::new());
+        for AssignmentView { principal, expires_unix, .. } in own {
+            match expires_unix {
+                None => lasting.push(principal.as_str()),
+                Some(end) => ending.push(format!("{principal} until {}", utc(*end))),
+            }
+        }
         let mut row = row(app);
-        row.set(Column::UsersAndGroups, &who.join(" "));
+        row.set(Column::UsersAndGroups, &lasting.join(" "));
+        if !ending.is_empty() {
+            let notes = format!("{}; assigned for a time: {}", row.get(Column::Notes), ending.join(", "));
+            row.set(Column::Notes, &notes);
+        }
         row
     };
     apps.iter().map(row).collect()
@@ -86,21 +97,27 @@ mod tests {
             },
         }))
         .unwrap();
-        let assigned = |principal: &str, expired: bool| -> AssignmentView {
+        let assigned = |principal: &str, until: Option<u64>, expired: bool| -> AssignmentView {
             serde_json::from_value(json!({
-                "app": "wiki", "principal": principal, "role": null, "expires_unix": null, "expired": expired,
+                "app": "wiki", "principal": principal, "role": null, "expires_unix": until, "expired": expired,
                 "created_unix_ms": 1,
             }))
             .unwrap()
         };
-        let assignments =
-            [assigned("user/anna@example.com", false), assigned("group/old", true), assigned("everyone", false)];
+        let assignments = [
+            assigned("user/anna@example.com", None, false),
+            assigned("group/old", Some(1), true),
+            assigned("user/guest", Some(1_777_636_800), false),
+            assigned("everyone", None, false),
+        ];
         let rows = published(&[app], &assignments);
         assert!(check(&rows).is_empty());
         let of = |column| rows[0].get(column);
         assert_eq!(of(Column::Authentication), "windows");
         assert_eq!(of(Column::ServiceAccount), "HTTP/wiki.corp@CORP.EXAMPLE.COM");
         assert_eq!(of(Column::UsersAndGroups), "user/anna@example.com everyone");
+        let notes = "published, oidc; assigned for a time: user/guest until 2026-05-01T12:00:00Z";
+        assert_eq!(of(Column::Notes), notes);
         assert_eq!(of(Column::Certificate), "wiki.example.com, until 2026-05-01T12:00:00Z");
         assert_eq!(of(Column::SamlIdentifiers), "");
     }

@@ -131,7 +131,8 @@ impl Reading<'_> {
             let column = heading_of(heading, &self.columns);
             match column {
                 Ok(column) => {
-                    if column.is_none() && !heading.trim().is_empty() {
+                    let is_foreign = column.is_none() && !heading.trim().is_empty();
+                    if is_foreign && self.warnings.len() < MISTAKES_MAX {
                         self.warnings
                             .push(format!("{place}: no inventory has a column {:?}: it is left out", heading.trim()));
                     }
@@ -240,5 +241,8 @@ mod tests {
         let sheet = parse("a.csv", "name,cost centre of it,\na,12,\n").unwrap();
         assert_eq!(sheet.warnings, ["a.csv:1: no inventory has a column \"cost centre of it\": it is left out"]);
         assert_eq!(sheet.rows.len(), 1);
+        let foreign: Vec<String> = (0..2 * MISTAKES_MAX).map(|nth| format!("{nth} of all this")).collect();
+        let sheet = parse("a.csv", &format!("name,{}\n", foreign.join(","))).unwrap();
+        assert_eq!(sheet.warnings.len(), MISTAKES_MAX, "more are of one cause");
     }
 }

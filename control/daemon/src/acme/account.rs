@@ -1,6 +1,6 @@
 //! A tenant's account with an authority: a file in the state folder, for its key is nobody's but control's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use instant_acme::{Account, AccountCredentials};
 use postern_model::admin::{AcmeView, Problem};
@@ -37,7 +37,7 @@ impl Kept {
             return Ok(None);
         }
         let text = secret::read_text(&path).map_err(|error| damaged(&path, &error.to_string()))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| damaged(&path, &error.to_string()))
+        parsed(&path, &text).map(Some)
     }
 
     /// The tenant's, which it needs.
@@ -82,6 +82,25 @@ fn path(control: &Control, tenant: TenantId) -> PathBuf {
     control.state_dir.join(format!("acme-{tenant}.json"))
 }
 
-fn damaged(path: &std::path::Path, reason: &str) -> Problem {
+/// The parser's words would quote the text, and a key is in it.
+fn parsed(path: &Path, text: &str) -> Result<Kept, Problem> {
+    serde_json::from_str(text)
+        .map_err(|error| damaged(path, &format!("it is none from line {}, column {} on", error.line(), error.column())))
+}
+
+fn damaged(path: &Path, reason: &str) -> Problem {
     problem("store-failed", format!("the account in {} cannot be read: {reason}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_told_of_without_a_word_of_it() {
+        let text = r#"{"directory":"https://ca.test/","account":"https://ca.test/1","credentials":"SECRET"}"#;
+        let Err(problem) = parsed(Path::new("/state/acme-1.json"), text) else { panic!("it is no account") };
+        assert!(problem.detail.contains("/state/acme-1.json") && problem.detail.contains("line 1"), "{problem:?}");
+        assert!(!problem.detail.contains("SECRET"), "{problem:?}");
+    }
 }

@@ -118,3 +118,18 @@ fn what_is_missing_is_told_and_counted_across_restarts() {
     counted.take(vec![("odd".into(), Answer::Request { record: None })], &mut odd);
     assert!(odd.warnings[0].contains("odd answers with what is no trace"), "{odd:?}");
 }
+
+#[tokio::test]
+async fn what_was_recorded_is_handed_over_though_its_end_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = crate::testing::control(folder.path());
+    let tenant = crate::identity::default_tenant(&control.snapshot()).unwrap();
+    let own = Trace::new(&app("wiki", "a1-1"), None, &wanted(60_000), Actor::Control.to_string());
+    control.traces.borrow_mut().0.insert("x".into(), own);
+    let full = "CREATE TRIGGER no_room BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    rusqlite::Connection::open(folder.path().join("control.db")).unwrap().execute_batch(full).unwrap();
+    let collected = collect(&control, &Actor::Control, &tenant, "x", CollectTrace { end: true }).await.unwrap();
+    assert_eq!(collected.over.as_deref(), Some("it was ended"));
+    assert!(collected.warnings.iter().any(|warning| warning.contains("audit log")), "{collected:?}");
+    assert!(control.traces.borrow().0.is_empty());
+}

@@ -1,6 +1,7 @@
 //! The folder that a program keeps its state in: whose it is, who else may read it, and whether there is room.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -15,9 +16,12 @@ const CHECK: &str = "state-dir";
 pub(super) fn folder(folder: &Path) -> Finding {
     let shown = folder.display();
     let about = shown.to_string();
-    let Some(existing) = folder.ancestors().find(|one| one.exists()) else {
-        return Finding::fail(CHECK, "nothing on the way to it is there or can be seen", "run this as root")
-            .about(&about);
+    let existing = match existing(folder) {
+        Ok(Some(existing)) => existing,
+        Ok(None) => {
+            return Finding::fail(CHECK, "nothing on the way to it is there", "look at the mount").about(&about);
+        }
+        Err(error) => return unseen(&error).about(&about),
     };
     let finding = match room(existing) {
         Err(error) => Finding::fail(CHECK, format!("its file system cannot be asked: {error}"), "look at the mount"),
@@ -31,6 +35,24 @@ pub(super) fn folder(folder: &Path) -> Finding {
         },
     };
     finding.about(&about)
+}
+
+/// The folder, or the nearest one above it that is there. What cannot be seen is not taken for missing.
+fn existing(folder: &Path) -> io::Result<Option<&Path>> {
+    for one in folder.ancestors() {
+        if one.try_exists()? {
+            return Ok(Some(one));
+        }
+    }
+    Ok(None)
+}
+
+fn unseen(error: &io::Error) -> Finding {
+    let seen = format!("whether it is there cannot be seen: {error}");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Finding::warn(CHECK, seen, "run this as root");
+    }
+    Finding::fail(CHECK, seen, "look at what is on the way to it, or give another --state-dir")
 }
 
 fn owned(metadata: &Metadata, room: &Room) -> Finding {
@@ -108,6 +130,14 @@ mod tests {
         let file = parent.path().join("file");
         write(&file, "").unwrap();
         assert!(folder(&file).failed());
+        let below = folder(&file.join("relay"));
+        assert!(below.failed() && !below.seen.contains("not made yet"), "a file is on the way to it: {below:?}");
+    }
+
+    #[test]
+    fn what_this_user_may_not_see_is_not_said_to_be_missing() {
+        let hidden = unseen(&io::ErrorKind::PermissionDenied.into());
+        assert!(hidden.result == StepResult::Warn && hidden.cure.contains("root"), "{hidden:?}");
     }
 
     #[test]

@@ -153,11 +153,12 @@ fn alternate_access_mappings_are_aliases_where_there_is_such_a_setting() {
 
 #[test]
 fn no_cell_gets_out_of_its_comment() {
-    let evil = "x\n[app.evil]\nexternal = \"https://evil.example.com/\"";
+    let evil = "x\n[app.evil]\nexternal = \"https://evil.example.com/\"\u{202e}";
     let cells =
         [Column::Notes, Column::Platform, Column::HeaderRequirement, Column::Balancing].map(|column| (column, evil));
     let plan = planned(vec![row("a", &[&cells[..], &[(Column::Authentication, "header")]].concat())]);
     assert_eq!(read(&plan.text).apps.len(), 1, "{}", plan.text);
+    assert!(!plan.text.contains('\u{202e}'), "it is seen as it is: {}", plan.text);
 }
 
 #[test]

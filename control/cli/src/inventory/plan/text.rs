@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use postern_model::directory::is_bidi_control;
+
 use super::super::columns::Column;
 use super::super::sheet::Row;
 use super::{App, Wave};
@@ -98,14 +100,15 @@ fn setting(out: &mut String, name: &str, value: &str) {
     let _ = writeln!(out, "{name} = {}", quoted(value));
 }
 
-/// One line, whatever an inventory's cell holds: what follows a line's end would be read by `apply`.
+/// One line, whatever an inventory's cell holds: what follows a line's end would be read by `apply`. It is read by people first, who
+/// see what is there.
 fn comment(out: &mut String, text: &str) {
     let _ = writeln!(out, "# {}", one_line(text));
 }
 
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}")
+    words.join(" ").replace(|c: char| c.is_control() || is_bidi_control(c), "\u{fffd}")
 }
 
 const INTRODUCTION: &str = "\

@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
@@ -178,6 +178,7 @@ async fn exchange<S>(url: &Url, stream: S) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let ends = tokio::time::Instant::now() + ANSWER_TIMEOUT - MARGIN;
     let request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
         .header(USER_AGENT, concat!("postern/", env!("CARGO_PKG_VERSION")))
@@ -190,13 +191,14 @@ where
     // What goes wrong on it, the request sees as well; it ends with the sender, or with the runtime.
     tokio::spawn(async move { drop(connection.await) });
     let (head, body) = sender.send_request(request).await.map_err(|error| error.to_string())?.into_parts();
-    Ok(Answer { status: head.status, headers: head.headers, page: beginning(body).await })
+    let page = beginning(body, ends.min(tokio::time::Instant::now() + PAGE_TIMEOUT)).await;
+    Ok(Answer { status: head.status, headers: head.headers, page })
 }
 
-/// As much as is looked at; what breaks off was enough.
-async fn beginning(mut body: Incoming) -> Vec<u8> {
+/// As much as is looked at; what breaks off was enough, and so was what has no end: a stream of events, a poll.
+async fn beginning(mut body: Incoming, until: tokio::time::Instant) -> Vec<u8> {
     let mut page = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
         let Ok(data) = frame.into_data() else { continue };
         let room = PAGE_BYTES_MAX - page.len();
         page.extend_from_slice(&data[..data.len().min(room)]);
@@ -215,6 +217,10 @@ pub(super) fn shown(url: &Url) -> String {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// Of that, for the page behind the head.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A page that has no end is given up before the answer is.
+const MARGIN: Duration = Duration::from_millis(500);
 /// Of a name.
 const ADDRESSES_MAX: usize = 16;
 /// Addresses that a connection is tried to.

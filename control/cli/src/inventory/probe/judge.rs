@@ -70,7 +70,7 @@ fn platform(headers: &HeaderMap, seen: &mut Seen) {
 fn ways(headers: &HeaderMap, page: &Page) -> Vec<Authentication> {
     let offers = |scheme: &str| {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| {
+        values.flat_map(unquoted_parts).any(|part| {
             // A scheme has parameters behind a space; a parameter has none before its `=`.
             part.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(scheme))
         })
@@ -84,6 +84,15 @@ fn ways(headers: &HeaderMap, page: &Page) -> Vec<Authentication> {
         (Authentication::Ntlm, offers("NTLM") && !windows),
     ];
     all.into_iter().filter(|(_, is_so)| *is_so).map(|(way, _)| way).collect()
+}
+
+/// What stands between commas; one between quotes divides nothing.
+fn unquoted_parts(value: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    value.split(move |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    })
 }
 
 fn content(page: &Page, seen: &mut Seen) {
@@ -131,6 +140,7 @@ mod tests {
     fn challenges_are_told_apart_and_the_best_is_first() {
         for (challenges, says) in [
             (&["Basic realm=\"a, Negotiate\""][..], "basic"),
+            (&["Basic realm=\"sign in, Negotiate or not\""][..], "basic"),
             (&["NTLM", "Negotiate"][..], "windows"),
             (&["NTLM"][..], "ntlm"),
             (&["Basic realm=\"a\", Negotiate"][..], "windows; basic"),

@@ -44,6 +44,7 @@ pub(super) fn look(url: &Url, content: &[u8]) -> Page {
 fn source(url: &Url, tag: &StartTag<()>) -> Option<String> {
     let attribute = match &**tag.name {
         b"script" | b"img" | b"iframe" | b"frame" | b"source" | b"video" | b"audio" | b"embed" => "src",
+        b"link" if only_tells(&value(tag, "rel")) => return None,
         b"link" => "href",
         b"form" => "action",
         b"object" => "data",
@@ -52,6 +53,12 @@ fn source(url: &Url, tag: &StartTag<()>) -> Option<String> {
     let found = url.join(value(tag, attribute).trim()).ok()?;
     let is_other = matches!(found.scheme(), "http" | "https") && found.host() != url.host();
     is_other.then(|| format!("{}/", found.origin().ascii_serialization()))
+}
+
+/// Whether a `<link>` says where something is, and browsers load nothing by it.
+fn only_tells(rel: &str) -> bool {
+    let mut kinds = rel.split_ascii_whitespace().peekable();
+    kinds.peek().is_some() && kinds.all(|kind| TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(kind)))
 }
 
 fn value(tag: &StartTag<()>, name: &str) -> String {
@@ -66,6 +73,9 @@ fn websockets(content: &[u8]) -> Option<&'static str> {
 
 /// In lower case.
 const HINTS: [&str; 6] = ["new websocket(", "wss://", "ws://", "socket.io", "sockjs", "signalr"];
+/// Kinds of links that load nothing. A style sheet may be an `alternate`, too, and is loaded.
+const TELLING: [&str; 10] =
+    ["alternate", "author", "canonical", "help", "license", "next", "prev", "profile", "search", "shortlink"];
 /// Of other hosts, that a cell can be read.
 const SOURCES_MAX: usize = 16;
 
@@ -82,7 +92,8 @@ mod tests {
         let page = seen(
             "<a href=https://elsewhere.test/><img src=/logo.png><img src=https://wiki.test:8443/x>
              <script src=//cdn.test:8443/a.js></script><script src=//cdn.test:8443/b.js></script>
-             <link href='http://styles.test/x.css'><form action=https://post.test/in></form><img src=data:,x>",
+             <link rel='Alternate stylesheet' href='http://styles.test/x.css'><link rel=Canonical href=https://www.test/>
+             <link rel='next prev' href=https://pages.test/><form action=https://post.test/in></form><img src=data:,x>",
         );
         assert_eq!(page.sources, ["http://styles.test/", "https://cdn.test:8443/", "https://post.test/"]);
         assert_eq!((page.password, page.saml, page.websockets), (false, false, None));

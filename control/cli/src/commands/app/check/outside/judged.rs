@@ -88,6 +88,7 @@ pub(super) fn passthrough(preauth: Preauth, head: &Head) -> Seen {
         (Preauth::Oidc, 401 | 403) => {
             Seen::ok(&format!("{seen}: the relay answers, and lets nobody in whom it does not know"))
         }
+        (Preauth::Oidc, 200..=299) => Seen::fail(&format!("{seen}: content is served to whoever asks"), NO_RELAY),
         (Preauth::Oidc, _) => Seen::ok(&format!("{seen}: the relay answers")),
         (Preauth::Passthrough, 404) => {
             Seen::warn(&seen, "there is no page at the external URL's path: look at both URLs")
@@ -106,17 +107,14 @@ pub(super) fn preauth(asks: Preauth, head: &Head) -> Seen {
         302 | 303 | 307 => {
             let to = head.field("location").unwrap_or_default();
             // What is behind the path is for that browser alone.
-            let place = to.split(['?', '#']).next().unwrap_or_default();
+            let place = to.split(['?', '#', ';']).next().unwrap_or_default();
             Seen::ok(&format!("a browser is sent to {place} to sign in"))
         }
         401 | 503 => Seen::warn(
             &format!("HTTP {}: a browser is sent nowhere to sign in; only service tokens pass", head.status),
             "postern identity publish, and start postern-identity; postern explain sign-in-unavailable",
         ),
-        200..=299 => Seen::fail(
-            &format!("HTTP {}: a page is served to whoever comes", head.status),
-            "look what answers at this address: it is no relay that has this application with --preauth oidc",
-        ),
+        200..=299 => Seen::fail(&format!("HTTP {}: a page is served to whoever comes", head.status), NO_RELAY),
         status => Seen::fail(&format!("HTTP {status} in place of the way to sign in"), "look at the relay's log"),
     }
 }
@@ -164,6 +162,8 @@ fn policy(app: &AppView, asked: &CheckApp, checked: &AppChecked) -> Seen {
 /// Steps of connectors, and of control, that are about signing users on.
 const SIGN_ON_STEPS: [&str; 10] =
     ["vault-key", "vault-entry", "keytab", "ticket", "clock", "spn", "impersonate", "delegate", "accept", "user"];
+const NO_RELAY: &str =
+    "look what answers at this address: it is no relay that has this application with --preauth oidc";
 const SOON_DAYS: i64 = 14;
 const DAY_S: i64 = 86_400;
 
@@ -226,12 +226,15 @@ mod tests {
             (Passthrough, "421 Misdirected", StepResult::Fail),
             (Oidc, "401 Unauthorized", StepResult::Ok),
             (Oidc, "421 Misdirected", StepResult::Fail),
+            (Oidc, "200 OK", StepResult::Fail),
         ] {
             assert_eq!(passthrough(asks, &head(answer)).result, result, "{asks:?} {answer}");
         }
         let sent = preauth(Oidc, &head("302 Found\r\nlocation: https://login.test/authorize?state=SECRET"));
         let words = "a browser is sent to https://login.test/authorize to sign in";
         assert_eq!((sent.result, sent.seen.as_str()), (StepResult::Ok, words));
+        let elsewhere = preauth(Oidc, &head("302 Found\r\nlocation: https://login.test/authorize;sid=SECRET"));
+        assert_eq!(elsewhere.seen, words, "parameters of a path are no place");
         assert_eq!(preauth(Oidc, &head("503 Service Unavailable")).result, StepResult::Warn);
         assert_eq!(preauth(Oidc, &head("401 Unauthorized")).result, StepResult::Warn);
         assert_eq!(preauth(Oidc, &head("200 OK")).result, StepResult::Fail, "it would let everybody in");
