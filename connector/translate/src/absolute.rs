@@ -52,7 +52,7 @@ impl<'a> Absolute<'a> {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
             Some(_) => return None,
         };
-        (!host.is_empty()).then_some(Self { scheme, host, port, rest })
+        (!host.is_empty() && !host.contains('@')).then_some(Self { scheme, host, port, rest })
     }
 
     /// Whether it may be at this port of a server with (`tls`) or without TLS.
@@ -163,6 +163,7 @@ mod tests {
             "http:/wiki",
             "http:///a",
             "http://user:secret@wiki/",
+            "http://user@wiki/",
             "http://wiki:+1/",
             "http://wiki:65536/",
             "http://[::1/",
