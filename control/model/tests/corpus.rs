@@ -38,3 +38,8 @@ fn sealed_cookies() {
 fn recorded_content() {
     replay("trace-content", entries::recorded::content);
 }
+
+#[test]
+fn access_tokens() {
+    replay("access-token", entries::token::access);
+}

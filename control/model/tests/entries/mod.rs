@@ -3,3 +3,4 @@
 pub(crate) mod cookie;
 pub(crate) mod recorded;
 pub(crate) mod scim;
+pub(crate) mod token;
