@@ -77,10 +77,6 @@ pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Request body pieces shorter than this are joined while they wait, so that they cannot pin large receive buffers.
 pub const PIECE_JOINED_BELOW: usize = 4 * 1024;
 
-/// A header field is translated up to this length: a URL may grow by the longest of hosts and paths, 1.3 KB, and a field with many
-/// would become a head that no relay takes.
-pub const TRANSLATED_BYTES_MAX: usize = 16 << 10;
-
 /// Steps of at most 32 KiB in which content is translated before other tasks get their turn: about a millisecond.
 pub const TRANSLATED_STEPS_PER_TURN: usize = 8;
 

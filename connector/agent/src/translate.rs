@@ -1,8 +1,6 @@
 //! From the external URL to the internal one and back: Host, path prefix, and the fields that hold URLs, Domain and Path of
 //! cookies. Then the operator's own rules for this application.
 
-mod absolute;
-mod fields;
 pub(crate) mod links;
 mod set_cookie;
 
@@ -10,12 +8,13 @@ use postern_http::{
     Authority, Headers, InvalidField, Known, Method, Name, PathRules, RequestHead, ResponseHead, Target, TargetForm,
 };
 use postern_model::claims::{HeaderRule, HeaderRules};
+use postern_translate::absolute::{Absolute, default_port, moved};
+use postern_translate::fields;
 use postern_tunnel::ExternalScheme;
 
 use crate::backend::Backend;
 use crate::embed::is_built_in;
 use crate::failure::{Failed, Fault};
-use absolute::{Absolute, default_port, moved};
 use links::Links;
 
 /// What users wrote in their address bar, kept to translate the answer.
@@ -140,14 +139,26 @@ fn own_inwards(url: &str, own: Own<'_>) -> Option<String> {
 
 fn fields_outwards(headers: &mut Headers, own: Own<'_>, links: &Links) {
     let outwards = |url: &str| outwards(url, own, links);
+    let source = |token: &str| source(token, own, links);
     rewrite(headers, Known::Location, outwards);
     rewrite(headers, Known::ContentLocation, outwards);
     rewrite(headers, Known::Refresh, |value| fields::refresh(value, outwards));
     rewrite(headers, Known::Link, |value| fields::targets(value, outwards));
     rewrite(headers, Known::AccessControlAllowOrigin, |origin| links.origin_outwards(origin, own));
     headers.rewrite(Known::SetCookie, |cookie| set_cookie::outwards(cookie, own));
-    rewrite(headers, Known::ContentSecurityPolicy, |value| fields::policy(value, links, own, outwards));
-    rewrite(headers, REPORT_ONLY, |value| fields::policy(value, links, own, outwards));
+    rewrite(headers, Known::ContentSecurityPolicy, |value| fields::policy(value, source, outwards));
+    rewrite(headers, REPORT_ONLY, |value| fields::policy(value, source, outwards));
+}
+
+/// A source of a policy that names a host, with or without scheme and path. Of one without a path all of the host is meant.
+fn source(token: &str, own: Own<'_>, links: &Links) -> Option<String> {
+    if token.starts_with(['\'', '/']) {
+        return None;
+    }
+    // What ends with a colon is a scheme: `data:`.
+    let host = || Some(token).filter(|token| !token.ends_with(':')).and_then(Absolute::split_host);
+    let url = Absolute::split(token).or_else(host)?;
+    if url.rest.is_empty() { links.url_origin_outwards(&url, own) } else { links.url_outwards(&url, own) }
 }
 
 /// A whole internal URL, of whatever application of the tenant's, or a path of this one's, as users write it. None for what

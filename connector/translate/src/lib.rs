@@ -1,4 +1,4 @@
-//! Body translation: URLs that an application wrote into its pages for the internal network become those under which the
+//! Translation of answers: URLs that an application wrote into its pages for the internal network become those under which the
 //! same thing is published. Sans-I/O and streaming: bytes go in, bytes come out, nothing is held whole.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What cannot be understood passes as it is; only a coding that is broken is an error, for then there is no body to pass.
-//! [`Translator`] documents the order of calls.
+//! [`Translator`] documents the order of calls. What fields of heads say has no order: [`fields`], [`absolute`].
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -18,11 +18,13 @@
     )
 )]
 
+pub mod absolute;
 mod attributes;
 mod charset;
 mod coding;
 mod content;
 mod css;
+pub mod fields;
 mod html;
 pub mod limits;
 mod page;

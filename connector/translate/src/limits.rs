@@ -1,4 +1,4 @@
-//! Every bound of body translation, with its arithmetic.
+//! Every bound of translation, with its arithmetic.
 //!
 //! One body in translation holds at most: the parser's memory ([`HTML_BYTES_MAX`], 2 MiB, reached by an attribute of that size or
 //! by some ten thousand tags that are never closed; a usual page takes some KiB), an attribute's translation, which is that of the
@@ -8,6 +8,9 @@
 //! most 16 MiB, its largest window, of which it takes what the body fills, and 2 MiB. So a plain or gzip body costs less than
 //! 2.5 MiB, most of them 0.5 MiB: 1,024 at once 2.5 GiB if each is the worst, else 0.5 GiB.
 
+/// A header field is translated up to this length: a URL may grow by the longest of hosts and paths, 1.3 KB, and a field with many
+/// would become a head that no relay takes.
+pub const TRANSLATED_BYTES_MAX: usize = 16 << 10;
 /// Decoded bytes that are looked at in one step.
 pub const DECODED_BYTES: usize = 32 << 10;
 /// What the HTML parser may hold; a page that takes more passes as it is from there on.

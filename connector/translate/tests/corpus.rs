@@ -33,3 +33,13 @@ fn srcsets() {
 fn codings() {
     replay("translate-coding", entries::coding);
 }
+
+#[test]
+fn fields() {
+    replay("translate-field", entries::heads::field);
+}
+
+#[test]
+fn urls() {
+    replay("translate-url", entries::heads::url);
+}

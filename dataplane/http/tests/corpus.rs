@@ -38,3 +38,8 @@ fn chunked_content() {
 fn heads_from_the_tunnel() {
     replay("http-wire", entries::wire);
 }
+
+#[test]
+fn fields_of_ours() {
+    replay("http-ours", entries::ours::ours);
+}

@@ -17,8 +17,8 @@ use postern_model::ids::AppId;
 use postern_model::settings::{
     EXTERNAL_ALIASES, INTERNAL_ALIASES, PlaceSettings, external_aliases, farm_members, internal_aliases,
 };
+use postern_translate::absolute::{Absolute, default_port, moved};
 
-use super::absolute::{Absolute, default_port, moved};
 use super::{Own, internal_origin};
 use crate::backend::authority;
 use crate::embed::is_built_in;

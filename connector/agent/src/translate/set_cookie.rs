@@ -1,9 +1,10 @@
 //! `Set-Cookie` (RFC 6265 §4.1): its Domain and Path, so that browsers take the cookie outside as they would inside. Name, value
 //! and all other attributes stay byte for byte.
 
+use postern_translate::absolute::moved;
+use postern_translate::limits::TRANSLATED_BYTES_MAX;
+
 use super::Own;
-use super::absolute::moved;
-use crate::limits::TRANSLATED_BYTES_MAX;
 
 /// The field as users' browsers get it; None where nothing of it changes, or it would become too long.
 pub(super) fn outwards(cookie: &[u8], own: Own<'_>) -> Option<Vec<u8>> {

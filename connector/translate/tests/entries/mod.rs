@@ -1,5 +1,7 @@
 //! What must hold for any bytes at all. The fuzz targets and the corpus replay call these; none may panic.
 
+pub(crate) mod heads;
+
 use std::rc::Rc;
 
 use postern_translate::limits::{DECODED_BYTES, HTML_BYTES_MAX};

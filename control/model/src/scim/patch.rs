@@ -90,7 +90,9 @@ fn change(resource: &mut Map<String, Value>, patch: &PatchOp) -> Result<(), Scim
     if schema.is_none() && READ_ONLY.iter().any(|fixed| fixed.eq_ignore_ascii_case(name)) {
         return Err(ScimError::bad(ScimType::Mutability, format!("{name} is not for clients to change")));
     }
-    if patch.operation == Operation::Remove && patch.path.attribute.is("active") {
+    // Nothing in its place is as good as taken away.
+    let is_taken = patch.operation == Operation::Remove || patch.value.is_null();
+    if is_taken && patch.path.attribute.is("active") {
         // Without it a user would be active, and one who was not would come back.
         return Err(ScimError::bad(ScimType::Mutability, "active cannot be taken away: replace it by true or false"));
     }
@@ -311,6 +313,8 @@ mod tests {
             (json!({"op": "add", "path": "title"}), ScimType::InvalidValue),
             (json!({"op": "replace", "path": "id", "value": "u1-9"}), ScimType::Mutability),
             (json!({"op": "remove", "path": "Active"}), ScimType::Mutability),
+            (json!({"op": "replace", "path": "active"}), ScimType::Mutability),
+            (json!({"op": "replace", "value": {"active": null}}), ScimType::Mutability),
             (json!({"op": "replace", "path": "emails[value eq \"z\"].value", "value": "y"}), ScimType::NoTarget),
             (json!({"op": "replace", "path": "title.x", "value": "y"}), ScimType::InvalidPath),
             (json!({"op": "replace", "path": "title[x eq 1]", "value": "y"}), ScimType::InvalidPath),

@@ -1,5 +1,7 @@
 //! What must hold for any bytes at all. The fuzz targets and the corpus replay call these; none may panic.
 
+pub(crate) mod ours;
+
 use bytes::Bytes;
 use postern_http::h1::{self, BodyDecoder, BodyEvent, RequestParser, ResponseContext, ResponseParser};
 use postern_http::{BodyKind, Headers, Limits, Malformed, Method, PathRules, RequestHead, ResponseHead, Version};

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use postern_model::ids::AppId;
+use postern_translate::absolute::{Absolute, default_port, leads_up};
 
 use super::Place;
 use super::side::Authority;
 use crate::translate::Own;
-use crate::translate::absolute::{Absolute, default_port, leads_up};
 
 /// By scheme (`tls`) and port.
 #[derive(Debug, Default)]

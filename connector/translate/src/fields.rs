@@ -2,14 +2,11 @@
 
 use std::ops::Range;
 
-use super::Own;
-use super::absolute::Absolute;
-use super::links::Links;
 use crate::limits::TRANSLATED_BYTES_MAX;
 
 /// `Link` (RFC 8288 §3) and `If` (RFC 4918 §10.4): each `<URL>` outside of texts in quotes and of parentheses, in which `If` has
 /// conditions.
-pub(super) fn targets(value: &str, translate: impl Fn(&str) -> Option<String>) -> Option<String> {
+pub fn targets(value: &str, translate: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut spliced = Spliced::of(value);
     let bytes = value.as_bytes();
     let (mut at, mut quoted, mut depth) = (0, false, 0u32);
@@ -37,7 +34,7 @@ pub(super) fn targets(value: &str, translate: impl Fn(&str) -> Option<String>) -
 }
 
 /// `Refresh`: `5; url=URL`, with or without quotes and `url=`, as browsers read it (HTML, "shared declarative refresh steps").
-pub(super) fn refresh(value: &str, translate: impl Fn(&str) -> Option<String>) -> Option<String> {
+pub fn refresh(value: &str, translate: impl Fn(&str) -> Option<String>) -> Option<String> {
     let after = value[value.find([';', ','])? + 1..].trim_start();
     let url = after.split_at_checked(3).filter(|(name, _)| name.eq_ignore_ascii_case("url"));
     let url = url.and_then(|(_, rest)| rest.trim_start().strip_prefix('=')).map_or(after, str::trim_start);
@@ -51,11 +48,11 @@ pub(super) fn refresh(value: &str, translate: impl Fn(&str) -> Option<String>) -
 }
 
 /// `Content-Security-Policy`: the sources of each directive that has some, and where violations are reported to. What the others
-/// say is no URL, though it may be spelt as a host: the group of `report-to`, the flags of `sandbox`.
-pub(super) fn policy(
+/// say is no URL, though it may be spelt as a host: the group of `report-to`, the flags of `sandbox`. `source` translates a source
+/// that names a host, with or without a scheme; `translate` all other URLs.
+pub fn policy(
     value: &str,
-    links: &Links,
-    own: Own<'_>,
+    source: impl Fn(&str) -> Option<String>,
     translate: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
     let mut spliced = Spliced::of(value);
@@ -68,7 +65,7 @@ pub(super) fn policy(
                     directive = Some(Directive::of(token));
                     None
                 }
-                Some(Directive::Sources) => source(token, links, own).or_else(|| translate(token)),
+                Some(Directive::Sources) => source(token).or_else(|| translate(token)),
                 Some(Directive::Reports) => translate(token),
                 Some(Directive::Other) => None,
             };
@@ -102,17 +99,6 @@ impl Directive {
             _ => Self::Other,
         }
     }
-}
-
-/// A source that names a host, with or without scheme and path. Of one without a path all of the host is meant.
-fn source(token: &str, links: &Links, own: Own<'_>) -> Option<String> {
-    if token.starts_with(['\'', '/']) {
-        return None;
-    }
-    // What ends with a colon is a scheme: `data:`.
-    let host = || Some(token).filter(|token| !token.ends_with(':')).and_then(Absolute::split_host);
-    let url = Absolute::split(token).or_else(host)?;
-    if url.rest.is_empty() { links.url_origin_outwards(&url, own) } else { links.url_outwards(&url, own) }
 }
 
 /// What the names of directives with sources end with.

@@ -2,27 +2,30 @@
 
 /// `SCHEME://HOST[:PORT]REST`, or `//HOST[:PORT]REST`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Absolute<'a> {
+pub struct Absolute<'a> {
     /// None where it is the page's own.
-    pub(super) scheme: Option<UrlScheme>,
+    pub scheme: Option<UrlScheme>,
     /// In any case; IPv6 without brackets.
-    pub(super) host: &'a str,
-    pub(super) port: Option<u16>,
+    pub host: &'a str,
+    /// As written; none is that of the scheme.
+    pub port: Option<u16>,
     /// Path, query and fragment: empty, or with `/`, `?` or `#` first.
-    pub(super) rest: &'a str,
+    pub rest: &'a str,
 }
 
 /// What of a scheme matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct UrlScheme {
-    pub(super) tls: bool,
+pub struct UrlScheme {
+    /// `https://` or `wss://`.
+    pub tls: bool,
     /// `ws://`, which has the ports of `http://`.
     socket: bool,
 }
 
 impl<'a> Absolute<'a> {
     /// None for what is no URL of HTTP or WebSockets with a host, or names a user.
-    pub(super) fn split(url: &'a str) -> Option<Self> {
+    #[must_use]
+    pub fn split(url: &'a str) -> Option<Self> {
         let (scheme, after) = match url.strip_prefix("//") {
             Some(after) => (None, after),
             None => SCHEMES.iter().find_map(|(start, scheme)| Some((Some(*scheme), strip_start(url, start)?)))?,
@@ -31,7 +34,8 @@ impl<'a> Absolute<'a> {
     }
 
     /// `HOST[:PORT]REST`, as sources of a content security policy may be written.
-    pub(super) fn split_host(text: &'a str) -> Option<Self> {
+    #[must_use]
+    pub fn split_host(text: &'a str) -> Option<Self> {
         Self::after_scheme(None, text)
     }
 
@@ -48,16 +52,18 @@ impl<'a> Absolute<'a> {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
             Some(_) => return None,
         };
-        (!host.is_empty()).then_some(Self { scheme, host, port, rest })
+        (!host.is_empty() && !host.contains('@')).then_some(Self { scheme, host, port, rest })
     }
 
     /// Whether it may be at this port of a server with (`tls`) or without TLS.
-    pub(super) fn is_at(&self, tls: bool, port: u16) -> bool {
+    #[must_use]
+    pub fn is_at(&self, tls: bool, port: u16) -> bool {
         self.scheme.is_none_or(|scheme| scheme.tls == tls) && self.port.unwrap_or(default_port(tls)) == port
     }
 
     /// `https://` or `http://`, of WebSockets `wss://` or `ws://`.
-    pub(super) fn scheme_for(&self, tls: bool) -> &'static str {
+    #[must_use]
+    pub fn scheme_for(&self, tls: bool) -> &'static str {
         match (self.scheme.is_some_and(|scheme| scheme.socket), tls) {
             (false, true) => "https://",
             (false, false) => "http://",
@@ -69,20 +75,24 @@ impl<'a> Absolute<'a> {
 
 /// What stays of a URL's rest, or of a path, when `to` takes the place of the prefix `from`. None where it does not begin with
 /// whole segments of `from`, or leads out of it again.
-pub(super) fn moved<'a>(rest: &'a str, from: &str, to: &str) -> Option<&'a str> {
+#[must_use]
+pub fn moved<'a>(rest: &'a str, from: &str, to: &str) -> Option<&'a str> {
     let after = rest.strip_prefix(from)?;
     let is_within = after.is_empty() || after.starts_with(['/', '?', '#']);
     let stays = (from.is_empty() && to.is_empty()) || !leads_up(after);
     (is_within && stays).then_some(after)
 }
 
-pub(super) const fn default_port(tls: bool) -> u16 {
+/// Of servers with (`tls`) or without TLS.
+#[must_use]
+pub const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
 /// Whether browsers would go up from where it begins, on the way or in the end (URL Standard, path state): each `..` takes back the
 /// segment before it, an empty one as well. They take `\` for `/`, and leave out tabs and ends of lines.
-pub(super) fn leads_up(rest: &str) -> bool {
+#[must_use]
+pub fn leads_up(rest: &str) -> bool {
     let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     let is_any = |names: &[&str], segment: &str| names.iter().any(|name| name.eq_ignore_ascii_case(segment));
     let mut depth = 0_usize;
@@ -153,6 +163,7 @@ mod tests {
             "http:/wiki",
             "http:///a",
             "http://user:secret@wiki/",
+            "http://user@wiki/",
             "http://wiki:+1/",
             "http://wiki:65536/",
             "http://[::1/",

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../../../connector/translate/tests/entries/mod.rs"]
+#[allow(dead_code, reason = "each target calls one entry")]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::heads::url(data));
