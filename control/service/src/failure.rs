@@ -131,8 +131,9 @@ fn without_repetition(chain: &[String]) -> Vec<&str> {
     kept
 }
 
-/// Messages quote peers and files: breaks become spaces, and no escape sequence reaches the terminal.
-fn one_line(text: &str) -> String {
+/// What quotes peers and files, as one line: breaks become spaces, and no escape sequence reaches the terminal.
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace(char::is_control, "\u{fffd}")
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use postern_service::failure::one_line;
+
 use super::super::columns::Column;
 use super::super::sheet::Row;
 use super::{App, Wave};
@@ -101,11 +103,6 @@ fn setting(out: &mut String, name: &str, value: &str) {
 /// One line, whatever an inventory's cell holds: what follows a line's end would be read by `apply`.
 fn comment(out: &mut String, text: &str) {
     let _ = writeln!(out, "# {}", one_line(text));
-}
-
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}")
 }
 
 const INTRODUCTION: &str = "\
