@@ -192,19 +192,11 @@ const PACKAGED: &str = "/etc/postern/connector.toml";
 #[cfg(test)]
 mod tests {
     use super::super::host::tests::host;
+    use super::super::tests::args;
     use super::*;
-    use clap::Parser as _;
     use postern_model::check::StepResult;
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];
-
-    pub(super) fn args(line: &str) -> DoctorArgs {
-        let words = ["postern", "doctor"].into_iter().chain(line.split_whitespace());
-        let crate::args::Command::Doctor(args) = crate::args::Args::try_parse_from(words).unwrap().command else {
-            panic!("another command");
-        };
-        args
-    }
 
     fn found(files: &[(&str, &str)], line: &str, environment: &[(&str, &str)]) -> (Finding, Option<Way>) {
         let (_folder, host) = host(files);
