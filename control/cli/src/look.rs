@@ -135,6 +135,13 @@ pub(crate) fn verify(
     }
 }
 
+/// The authorities that this host trusts; none where it knows none.
+pub(crate) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
 /// Asks for `target` and reads the head of the answer; the connection is of no use afterwards.
 pub(crate) fn get(
     stream: &mut (impl Read + Write),

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::finding::Finding;
 use super::host::Host;
 use crate::args::{DoctorArgs, RelayAddress, Role};
+use crate::look;
 pub(super) use tunnel::{MARGIN, through};
 
 /// How relays are looked at.
@@ -174,13 +175,10 @@ fn authorization(user: &str, password: &SecretText) -> Result<Zeroizing<String>,
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
+    let Some(file) = file else { return Ok(look::system_roots()) };
     let pem = secret::read_public_text(file).map_err(|failure| failure.to_string())?;
     let good = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
+    let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(good);
     if added == 0 { Err(format!("{}: it has no certificate", file.display())) } else { Ok(roots) }
 }

@@ -89,8 +89,7 @@ fn dialled(relay: &RelayView, port: u16) -> Option<Way> {
 
 /// Authorities of this host, and Postern's own where it issued the certificate and its file can be read.
 fn roots(client: &Client, origin: CertificateOrigin) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = look::system_roots();
     if origin == CertificateOrigin::Issued {
         let made: Result<Initialised> = client.post(path::INIT, &serde_json::json!({}));
         let own = made.ok().and_then(|made| CertificateDer::from_pem_file(made.web_ca_file).ok());
