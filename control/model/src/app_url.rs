@@ -308,6 +308,17 @@ pub(crate) fn one_host(host: &str) -> Result<Box<str>, &'static str> {
     dns_name(host, true)
 }
 
+/// A host that somebody asks for, in lower case as those that are known are kept; none where it is longer than a DNS name
+/// may be. Without allocating: this is on the path of every request.
+#[inline]
+#[must_use]
+pub fn lowered<'b>(host: &str, buffer: &'b mut [u8; HOST_BYTES_MAX]) -> Option<&'b str> {
+    let lowered = buffer.get_mut(..host.len())?;
+    lowered.copy_from_slice(host.as_bytes());
+    lowered.make_ascii_lowercase();
+    std::str::from_utf8(lowered).ok()
+}
+
 fn malformed(url: &str, reason: &'static str) -> UrlInvalid {
     UrlInvalid::Malformed { url: url.chars().take(200).collect(), reason }
 }

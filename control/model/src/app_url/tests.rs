@@ -134,6 +134,14 @@ fn a_wildcards_labels_are_put_inside_and_nothing_else_is() {
     assert_eq!(deep.at(&external, &long), None, "longer than a name may be");
 }
 
+#[test]
+fn hosts_are_asked_for_in_any_case() {
+    let (longest, mut buffer) = ("A".repeat(HOST_BYTES_MAX), [0; HOST_BYTES_MAX]);
+    assert_eq!(lowered("App.Example.COM", &mut buffer), Some("app.example.com"));
+    assert_eq!(lowered(&longest, &mut buffer), Some(longest.to_ascii_lowercase().as_str()));
+    assert_eq!(lowered(&format!("{longest}a"), &mut buffer), None);
+}
+
 proptest! {
     #[test]
     fn what_parses_reads_back(text in "(https?|tls)://[a-zA-Z0-9*.:_\\[\\]-]{0,24}(/[a-z./]{0,10})?") {
