@@ -23,6 +23,7 @@ mod charset;
 mod coding;
 mod content;
 mod css;
+mod held;
 mod html;
 pub mod limits;
 mod page;
