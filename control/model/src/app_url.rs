@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::host::is_below;
+
 /// `https://HOST[:PORT][/PATH/]` or `http://…`, where an application is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalUrl {
@@ -106,6 +108,12 @@ impl ExternalUrl {
     #[must_use]
     pub fn host_pattern(&self) -> String {
         format!("{}{}", if self.wildcard { "*." } else { "" }, self.host)
+    }
+
+    /// Whether it is where a host (lower case) leads.
+    #[must_use]
+    pub fn is_at(&self, host: &str) -> bool {
+        if self.wildcard { is_below(host, &self.host) } else { *self.host == *host }
     }
 
     /// What stands for `*` in a host below a wildcard.
@@ -306,17 +314,6 @@ pub(crate) fn one_host(host: &str) -> Result<Box<str>, &'static str> {
         return Ok(address.to_string().into());
     }
     dns_name(host, true)
-}
-
-/// A host that somebody asks for, in lower case as those that are known are kept; none where it is longer than a DNS name
-/// may be. Without allocating: this is on the path of every request.
-#[inline]
-#[must_use]
-pub fn lowered<'b>(host: &str, buffer: &'b mut [u8; HOST_BYTES_MAX]) -> Option<&'b str> {
-    let lowered = buffer.get_mut(..host.len())?;
-    lowered.copy_from_slice(host.as_bytes());
-    lowered.make_ascii_lowercase();
-    std::str::from_utf8(lowered).ok()
 }
 
 fn malformed(url: &str, reason: &'static str) -> UrlInvalid {

@@ -27,6 +27,7 @@ pub mod frame;
 pub mod group_config;
 pub mod handshake;
 pub mod histogram;
+pub mod host;
 pub mod identity;
 pub mod ids;
 pub mod limit;

@@ -105,12 +105,7 @@ impl<'a> Places<'a> {
 
     /// Whether it is where users reach the application, whatever the scheme.
     fn is_external(&self, link: &Url) -> bool {
-        let external = &self.own.external;
-        let Some(host) = link.host_str() else { return false };
-        if !external.wildcard {
-            return *host == *external.host;
-        }
-        host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'))
+        link.host_str().is_some_and(|host| self.own.external.is_at(host))
     }
 
     fn judged(&self, found: &Found) -> Seen {

@@ -135,11 +135,11 @@ fn a_wildcards_labels_are_put_inside_and_nothing_else_is() {
 }
 
 #[test]
-fn hosts_are_asked_for_in_any_case() {
-    let (longest, mut buffer) = ("A".repeat(HOST_BYTES_MAX), [0; HOST_BYTES_MAX]);
-    assert_eq!(lowered("App.Example.COM", &mut buffer), Some("app.example.com"));
-    assert_eq!(lowered(&longest, &mut buffer), Some(longest.to_ascii_lowercase().as_str()));
-    assert_eq!(lowered(&format!("{longest}a"), &mut buffer), None);
+fn a_wildcard_is_at_every_host_below_it_and_not_at_its_name() {
+    let at = |url: &str, host: &str| ExternalUrl::parse(url).unwrap().is_at(host);
+    assert!(at("https://app.example.com/", "app.example.com") && !at("https://app.example.com/", "a.app.example.com"));
+    assert!(at("https://*.example.com/", "app.example.com") && at("https://*.example.com/", "b.a.example.com"));
+    assert!(!at("https://*.example.com/", "example.com") && !at("https://*.example.com/", "anexample.com"));
 }
 
 proptest! {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::app_url::{HOST_BYTES_MAX, lowered};
+use crate::app_url::HOST_BYTES_MAX;
+use crate::host::lowered;
 
 /// Values by host name: exact names, and `*.` patterns by what follows.
 #[derive(Debug)]

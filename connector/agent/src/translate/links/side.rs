@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
-use postern_model::app_url::{HOST_BYTES_MAX, lowered};
+use postern_model::app_url::HOST_BYTES_MAX;
+use postern_model::host::lowered;
 
 use super::Place;
 use super::places::Places;
