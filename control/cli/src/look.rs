@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use postern_model::check::printable;
 use postern_model::handshake::{HandshakeVerifier, Judge};
 pub(crate) use postern_service::timed::Timed;
+use postern_service::timed::is_slow;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -176,7 +177,7 @@ pub(crate) fn head(stream: &mut impl Read) -> Result<Head, String> {
 }
 
 fn in_words(error: &io::Error) -> String {
-    if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
+    if is_slow(error) {
         return "no answer in time".into();
     }
     // An alert's words are a stranger's.
