@@ -42,6 +42,7 @@ pub mod prefix;
 pub mod proxy;
 pub mod question;
 pub mod record;
+pub mod relay_address;
 pub mod saml;
 pub mod scim;
 pub mod secret;

@@ -82,8 +82,7 @@ fn ways(client: &Client, given: &[RelayAddress], port: u16) -> Result<Vec<Way>> 
 }
 
 fn dialled(relay: &RelayView, port: u16) -> Option<Way> {
-    let (host, _) = relay.address.as_deref()?.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let RelayAddress { host, .. } = relay.address.as_deref()?.parse::<RelayAddress>().ok()?;
     Some(Way { by: format!("relay {}", relay.name), relay: Some(RelayAddress { host, port }) })
 }
 
