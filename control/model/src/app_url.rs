@@ -155,6 +155,13 @@ impl InternalUrl {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
     }
 
+    /// Whether it is on the connector's own host: what goes there leaves no host.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        *self.host == *"localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
     /// Of a wildcard the name that all its hosts are below.
     #[must_use]
     pub fn wildcard(&self) -> Option<&str> {
