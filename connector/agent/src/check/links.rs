@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
+use html5gum::{HtmlString, StartTag};
 use postern_http::{Known, ResponseHead};
 use url::{Host, Origin, Url};
 
 use super::findings::Seen;
+use super::tags::start_tags;
 use crate::backend::{Backend, BackendTable};
 
 /// Where links of one application's page may lead.
@@ -72,13 +73,8 @@ impl<'a> Places<'a> {
     }
 
     fn found(&self, page: &[u8]) -> Found {
-        let mut emitter = DefaultEmitter::<()>::default();
-        // What stands in a script or a comment is no link.
-        emitter.naively_switch_states(true);
         let mut found = Found::default();
-        for token in Tokenizer::new_with_emitter(page, emitter) {
-            let Ok(token) = token;
-            let Token::StartTag(tag) = token else { continue };
+        for tag in start_tags(page) {
             for link in ATTRIBUTES.iter().filter_map(|name| absolute(&tag, name)) {
                 if found.looked_at == LINKS_MAX {
                     return found;
