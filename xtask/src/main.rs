@@ -6,13 +6,12 @@
 mod browser;
 mod demo;
 mod ebpf;
-mod grpc_peer;
 mod kerberos;
 mod openid_provider;
 mod packages;
 mod perf;
+mod python;
 mod saml_peers;
-mod scim_checker;
 mod shell;
 mod test;
 mod tidy;

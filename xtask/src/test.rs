@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{
-    browser, demo, ebpf, grpc_peer, kerberos, openid_provider, packages, perf, saml_peers, scim_checker, shell, tidy,
-};
+use crate::{browser, demo, ebpf, kerberos, openid_provider, packages, perf, python, saml_peers, shell, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
@@ -114,7 +112,7 @@ fn a_provider() -> Result<()> {
 
 /// One test needs it.
 fn a_scim_checker() -> Result<()> {
-    wanted(scim_checker::prepare(), shell::is_ci())
+    wanted(python::SCIM_CHECKER.prepare(), shell::is_ci())
 }
 
 /// Tests of SAML need them.
@@ -124,13 +122,13 @@ fn saml_peers() -> Result<()> {
 
 /// One test needs it.
 fn a_grpc_peer() -> Result<()> {
-    wanted(grpc_peer::prepare(), shell::is_ci())
+    wanted(python::GRPC.prepare(), shell::is_ci())
 }
 
 /// Tells tests where all of that is.
 fn peers(command: &mut Command) -> &mut Command {
     let command = kerberos::with_kdcs(browser::with_jupyter(command));
-    grpc_peer::told(scim_checker::told(openid_provider::told(command)))
+    python::GRPC.told(python::SCIM_CHECKER.told(openid_provider::told(command)))
 }
 
 /// What tests need and could not be had fails the run only where it must be there.

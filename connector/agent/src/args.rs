@@ -2,14 +2,13 @@
 
 mod proxy;
 
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use postern_io::backend::Wanted;
+pub use postern_model::relay_address::RelayAddress;
 use postern_service::ServiceArgs;
 use postern_service::failure::Failure;
 
@@ -92,54 +91,6 @@ impl From<IoBackend> for Wanted {
             IoBackend::Uring => Self::Uring,
             IoBackend::Epoll => Self::Epoll,
         }
-    }
-}
-
-/// Where a relay listens: `HOST:PORT`, IPv6 addresses in brackets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayAddress {
-    /// A DNS name, or an IP address without brackets.
-    pub host: Box<str>,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// Text that is no `HOST:PORT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write it as HOST:PORT, an IPv6 address in brackets: [2001:db8::1]:443")]
-pub struct NotARelayAddress;
-
-impl FromStr for RelayAddress {
-    type Err = NotARelayAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotARelayAddress> {
-        let (host, port) = text.rsplit_once(':').ok_or(NotARelayAddress)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(NotARelayAddress)?;
-        let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-            Some(inner) => {
-                let inner = inner.ok_or(NotARelayAddress)?;
-                inner.parse::<Ipv6Addr>().map_err(|_| NotARelayAddress)?;
-                inner
-            }
-            None => host,
-        };
-        let named = |host: &str| {
-            (1..=253).contains(&host.len())
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-        };
-        if host.parse::<IpAddr>().is_err() && !named(host) {
-            return Err(NotARelayAddress);
-        }
-        Ok(Self { host: host.into(), port })
-    }
-}
-
-impl fmt::Display for RelayAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            return write!(f, "[{}]:{}", self.host, self.port);
-        }
-        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -284,16 +235,6 @@ mod tests {
         assert_eq!((options.workers, options.relays.len()), (4, 2));
         assert_eq!(options.relays[1].to_string(), "[::1]:8443");
         assert_eq!(check(&["--workers", "7"]).unwrap().workers, 7);
-    }
-
-    #[test]
-    fn relay_addresses_are_parsed_strictly() {
-        for good in ["a:1", "10.0.0.1:443", "[2001:db8::1]:443", "a-b.example.com:65535"] {
-            assert_eq!(good.parse::<RelayAddress>().unwrap().to_string(), good);
-        }
-        for bad in ["a", "a:", "a:0", "a:65536", ":1", "a b:1", "[::1:1", "[a]:1", "https://a:1", "a/b:1"] {
-            assert!(bad.parse::<RelayAddress>().is_err(), "{bad}");
-        }
     }
 
     #[test]

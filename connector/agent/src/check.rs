@@ -13,6 +13,7 @@ mod reach;
 mod redirect;
 mod segments;
 mod sign_on;
+mod tags;
 mod tls;
 mod trial;
 mod websocket;

@@ -3,6 +3,7 @@
 
 use crate::Links;
 use crate::charset::{Wide, bytes, characters};
+use crate::held::Held;
 use crate::limits::URL_BYTES_MAX;
 
 mod text;
@@ -10,14 +11,9 @@ mod text;
 /// One style sheet, or what is in one `<style>` or `style=`.
 #[derive(Debug)]
 pub(crate) struct Css {
-    wide: Option<Wide>,
-    /// The next byte belongs to the character before.
-    trail: bool,
     state: State,
     /// The URL that is being read, as it is written.
-    held: Vec<u8>,
-    /// What is held has bytes that look like ASCII and are not.
-    opaque: bool,
+    held: Held,
     word: Word,
     rule: Rule,
     /// Open parentheses, from that of `image-set(` on.
@@ -92,27 +88,15 @@ impl Word {
 
 impl Css {
     pub(crate) fn new(wide: Option<Wide>) -> Self {
-        Self {
-            wide,
-            trail: false,
-            state: State::Between,
-            held: Vec::new(),
-            opaque: false,
-            word: Word::default(),
-            rule: Rule::Other,
-            image_set: 0,
-        }
+        Self { state: State::Between, held: Held::new(wide), word: Word::default(), rule: Rule::Other, image_set: 0 }
     }
 
     pub(crate) fn push(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         out.reserve(input.len());
         for &byte in input {
-            if std::mem::take(&mut self.trail) {
-                self.keep(byte, out);
-                continue;
+            if !self.held.takes_trail(byte, out) {
+                self.step(byte, links, out);
             }
-            self.trail = self.wide.is_some_and(|wide| wide.leads(byte));
-            self.step(byte, links, out);
         }
     }
 
@@ -276,30 +260,17 @@ impl Css {
     /// Adds to the URL. `false` if it cannot be one that matters: what was held came out.
     fn hold(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
         self.held.push(byte);
-        let possible = matches!(self.held[0], b'/' | b'\\' | b'h' | b'H' | b'w' | b'W') || is_space(self.held[0]);
-        if possible && self.held.len() <= URL_BYTES_MAX {
+        let held = self.held.bytes();
+        let possible = matches!(held[0], b'/' | b'\\' | b'h' | b'H' | b'w' | b'W') || is_space(held[0]);
+        if possible && held.len() <= URL_BYTES_MAX {
             return true;
         }
         self.release(out);
         false
     }
 
-    /// One more byte of the character before.
-    fn keep(&mut self, byte: u8, out: &mut Vec<u8>) {
-        if self.held.is_empty() {
-            out.push(byte);
-        } else {
-            self.held.push(byte);
-            self.opaque = true;
-        }
-    }
-
     fn complete(&mut self, quote: Option<u8>, links: &dyn Links, out: &mut Vec<u8>) {
-        if self.held.is_empty() || self.opaque {
-            self.release(out);
-            return;
-        }
-        let url = text::unescaped(&characters(&self.held));
+        let url = self.held.plain().and_then(|held| text::unescaped(&characters(held)));
         let external = url.and_then(|url| links.outwards(url.trim_matches(|character: char| character <= ' ')));
         match external.and_then(|external| bytes(&text::escaped(&external, quote))) {
             Some(external) => {
@@ -311,8 +282,7 @@ impl Css {
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
-        self.opaque = false;
-        out.append(&mut self.held);
+        self.held.release(out);
     }
 }
 

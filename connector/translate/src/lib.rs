@@ -25,6 +25,7 @@ mod coding;
 mod content;
 mod css;
 pub mod fields;
+mod held;
 mod html;
 pub mod limits;
 mod page;

@@ -3,6 +3,7 @@
 
 use crate::Links;
 use crate::charset::{Wide, bytes, characters};
+use crate::held::Held;
 use crate::limits::URL_BYTES_MAX;
 
 /// What may open a string.
@@ -18,30 +19,23 @@ pub(crate) enum Quotes {
 #[derive(Debug)]
 pub(crate) struct Strings {
     quotes: Quotes,
-    wide: Option<Wide>,
-    /// The next byte belongs to the character before.
-    trail: bool,
     /// The quote that was opened.
     open: Option<u8>,
     escaped: bool,
-    held: Vec<u8>,
-    /// What is held has bytes that look like ASCII and are not.
-    opaque: bool,
+    held: Held,
 }
 
 impl Strings {
     pub(crate) fn new(quotes: Quotes, wide: Option<Wide>) -> Self {
-        Self { quotes, wide, trail: false, open: None, escaped: false, held: Vec::new(), opaque: false }
+        Self { quotes, open: None, escaped: false, held: Held::new(wide) }
     }
 
     pub(crate) fn push(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         out.reserve(input.len());
         for &byte in input {
-            if std::mem::take(&mut self.trail) {
-                self.trail(byte, out);
+            if self.held.takes_trail(byte, out) {
                 continue;
             }
-            self.trail = self.wide.is_some_and(|wide| wide.leads(byte));
             match self.open {
                 None => self.outside(byte, out),
                 Some(quote) => self.inside(byte, quote, links, out),
@@ -52,15 +46,6 @@ impl Strings {
     /// What is held comes out as it is.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         self.release(out);
-    }
-
-    fn trail(&mut self, byte: u8, out: &mut Vec<u8>) {
-        if self.held.is_empty() {
-            out.push(byte);
-        } else {
-            self.held.push(byte);
-            self.opaque = true;
-        }
     }
 
     fn outside(&mut self, byte: u8, out: &mut Vec<u8>) {
@@ -83,7 +68,7 @@ impl Strings {
             return;
         }
         let ends = matches!(byte, b'\n' | b'\r') && quote != b'`';
-        let possible = !ends && self.held.len() < URL_BYTES_MAX && self.may_begin_with(byte);
+        let possible = !ends && self.held.bytes().len() < URL_BYTES_MAX && self.may_begin_with(byte);
         if !possible {
             // The quote may have been one that closes: the next one opens.
             self.release(out);
@@ -97,11 +82,12 @@ impl Strings {
 
     /// Whether what is held, and `byte`, may be the beginning of a whole URL.
     fn may_begin_with(&self, byte: u8) -> bool {
-        let at = self.held.len();
+        let held = self.held.bytes();
+        let at = held.len();
         at >= LONGEST_BEGINNING
             || BEGINNINGS.iter().any(|beginning| {
                 let compared = at.min(beginning.len());
-                self.held[..compared].eq_ignore_ascii_case(&beginning[..compared])
+                held[..compared].eq_ignore_ascii_case(&beginning[..compared])
                     && beginning.get(at).is_none_or(|expected| expected.eq_ignore_ascii_case(&byte))
             })
     }
@@ -111,7 +97,6 @@ impl Strings {
             Some(external) => {
                 out.extend_from_slice(&external);
                 self.held.clear();
-                self.opaque = false;
             }
             None => self.release(out),
         }
@@ -119,18 +104,15 @@ impl Strings {
 
     fn external(&self, links: &dyn Links) -> Option<Vec<u8>> {
         // A backslash before a backslash would make the slash after it something else.
-        if self.held.is_empty() || self.opaque || self.held.windows(2).any(|pair| pair == b"\\\\") {
-            return None;
-        }
-        let literal = characters(&self.held);
+        let held = self.held.plain().filter(|held| !held.windows(2).any(|pair| pair == b"\\\\"))?;
+        let literal = characters(held);
         let url = literal.replace("\\/", "/");
         let external = links.outwards(&url)?;
         bytes(&if url.len() < literal.len() { external.replace('/', "\\/") } else { external })
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
-        self.opaque = false;
-        out.append(&mut self.held);
+        self.held.release(out);
     }
 }
 

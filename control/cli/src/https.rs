@@ -25,6 +25,8 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 use zeroize::Zeroizing;
 
+use crate::look;
+
 /// Asks servers.
 pub(crate) struct Https {
     tls: TlsConnector,
@@ -146,14 +148,14 @@ fn request(
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
     let Some(file) = ca else {
-        let (good, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = look::system_roots();
         let none = || Failure::new("this system has no certificate authorities").cure("name some with --ca FILE");
-        return if good == 0 { Err(none()) } else { Ok(roots) };
+        return if roots.is_empty() { Err(none()) } else { Ok(roots) };
     };
     let text = read_public_text(file)?;
     let invalid = |why: String| Failure::new(format!("--ca {}: {why}", file.display())).code("file-unreadable");
+    let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
         let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
         roots.add(certificate).map_err(|error| invalid(error.to_string()))?;

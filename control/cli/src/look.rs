@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use postern_model::check::printable;
 use postern_model::handshake::{HandshakeVerifier, Judge};
 pub(crate) use postern_service::timed::Timed;
+use postern_service::timed::is_slow;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -135,6 +136,13 @@ pub(crate) fn verify(
     }
 }
 
+/// The authorities that this host trusts; none where it knows none.
+pub(crate) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
 /// Asks for `target` and reads the head of the answer; the connection is of no use afterwards.
 pub(crate) fn get(
     stream: &mut (impl Read + Write),
@@ -179,7 +187,7 @@ fn next_head(stream: &mut impl Read) -> Result<Head, String> {
 }
 
 fn in_words(error: &io::Error) -> String {
-    if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
+    if is_slow(error) {
         return "no answer in time".into();
     }
     // An alert's words are a stranger's.

@@ -9,6 +9,7 @@ mod commands;
 mod document;
 mod har;
 mod https;
+mod input;
 mod inventory;
 mod look;
 mod output;

@@ -32,15 +32,8 @@ pub(crate) fn given(source: &PasswordSource) -> Result<Option<SecretText>> {
 
 /// Asks twice at the terminal, without showing what is typed.
 pub(crate) fn asked(login: &str) -> Result<SecretText> {
-    let ask = |prompt: String| {
-        let typed = rpassword::prompt_password(prompt).map(SecretText::new);
-        typed.map_err(|error| {
-            let message = format!("cannot ask for a password at the terminal: {error}");
-            Failure::usage(message).cure("give it with --password-file or --password-stdin")
-        })
-    };
-    let first = ask(format!("Password for {login}: "))?;
-    if ask("The same again: ".into())? == first {
+    let first = typed(&format!("Password for {login}: "))?;
+    if typed("The same again: ")? == first {
         return Ok(first);
     }
     Err(Failure::new("the two passwords differ: nothing was changed").into())

@@ -297,13 +297,9 @@ fn circle(snapshot: &Snapshot, planned: &PlannedApp) -> Option<String> {
     if planned.settings.corporate_network != CorporateNetwork::Redirect {
         return None;
     }
-    let is_at = |host: &str, external: &ExternalUrl| {
-        let below = || host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'));
-        *external.host == *host && !external.wildcard || external.wildcard && below()
-    };
     let published: Vec<ExternalUrl> = snapshot.apps.values().flat_map(|app| external_urls(snapshot, app)).collect();
     let mut hosts = planned.places.iter().map(|place| &*place.internal.host);
-    let host = hosts.find(|host| published.iter().any(|external| is_at(host, external)));
+    let host = hosts.find(|host| published.iter().any(|external| external.is_at(host)));
     host.map(|host| {
         format!(
             "{}: corporate_network=redirect has no effect, for {host} is published here, too: requests would come back",

@@ -8,6 +8,7 @@ mod roots;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_model::admin::Problem;
+use postern_model::host::covers;
 use postern_model::secret::SecretText;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -69,14 +70,6 @@ impl Given {
         let hosts = self.hosts.join(", ");
         Err(invalid(format!("the certificate does not cover {host}: it is for {hosts}")))
     }
-}
-
-/// Whether a certificate for `hosts` is good for `host` (or the pattern `*.host`). A wildcard covers one label.
-pub(crate) fn covers(hosts: &[String], host: &str) -> bool {
-    let below = host.split_once('.').map(|(_, below)| below);
-    hosts.iter().any(|covered| {
-        covered == host || covered.strip_prefix("*.").is_some_and(|c| Some(c) == below && !host.starts_with("*."))
-    })
 }
 
 /// SHA-256 of the first certificate in a PEM text, hex.

@@ -4,6 +4,7 @@ use postern_model::admin::{AddRelay, Changed, Pinned, Problem, RelayView};
 use postern_model::config::Relay;
 use postern_model::document::RelayEntry;
 use postern_model::ids::{Name, RelayId};
+use postern_model::relay_address::RelayAddress;
 use postern_model::{Change, Snapshot};
 
 use crate::control::{Actor, Audit, Control, Draft};
@@ -185,15 +186,8 @@ fn link_problem(link: Option<&RelayLink>, version: u64) -> Option<String> {
 
 /// `HOST:PORT`, with a DNS name, IPv4 or bracketed IPv6 address.
 pub(crate) fn check_address(address: &str) -> Result<(), Problem> {
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let number = port.parse::<u16>().is_ok_and(|port| port != 0);
-    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '_';
-    let host_good = match bracketed {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.len() <= 253 && host.chars().all(letter),
-    };
-    if number && host_good {
+    // It is kept as it was given, and compared: in one spelling.
+    if address.parse::<RelayAddress>().is_ok_and(|known| known.to_string() == address) {
         return Ok(());
     }
     let address: String = address.chars().take(80).collect();

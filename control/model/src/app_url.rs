@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::host::is_below;
+
 /// `https://HOST[:PORT][/PATH/]` or `http://…`, where an application is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalUrl {
@@ -108,6 +110,12 @@ impl ExternalUrl {
         format!("{}{}", if self.wildcard { "*." } else { "" }, self.host)
     }
 
+    /// Whether it is where a host (lower case) leads.
+    #[must_use]
+    pub fn is_at(&self, host: &str) -> bool {
+        if self.wildcard { is_below(host, &self.host) } else { *self.host == *host }
+    }
+
     /// What stands for `*` in a host below a wildcard.
     #[must_use]
     pub fn labels<'h>(&self, asked_host: &'h str) -> Option<&'h str> {
@@ -145,6 +153,13 @@ impl InternalUrl {
     #[must_use]
     pub fn is_same_origin(&self, other: &Self) -> bool {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+
+    /// Whether it is on the connector's own host: what goes there leaves no host.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        *self.host == *"localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// Of a wildcard the name that all its hosts are below.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app_url::{ExternalUrl, UrlInvalid};
 use crate::directory::as_text;
+use crate::host::is_at_or_below;
 use crate::ids::{IdInvalid, TenantId};
 use crate::snapshot::Snapshot;
 
@@ -35,7 +36,7 @@ impl DomainName {
     /// Whether a host (lower case) is the domain or below it.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
-        host.strip_suffix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        is_at_or_below(host, &self.0)
     }
 }
 

@@ -261,6 +261,18 @@ pub const PROVIDERS_MAX: usize = 16;
 pub const DOMAINS_MAX: usize = 64;
 /// Groups that one provider's claims fill.
 pub const MAPPED_GROUPS_MAX: usize = 256;
+/// Bytes of a provider's issuer, and of any other address of it.
+pub const PROVIDER_URL_BYTES_MAX: usize = 2_048;
+/// Bytes of what proves to a provider who asks.
+pub const CLIENT_SECRET_BYTES_MAX: usize = 1_024;
+/// Seconds that a provider's clock may differ.
+pub const SKEW_S_MAX: u32 = 300;
+/// How long a provider's answer may take: at least so much is given to it, and …
+pub const FETCH_TIMEOUT_MS_MIN: u32 = 100;
+/// … at most this.
+pub const FETCH_TIMEOUT_MS_MAX: u32 = 30_000;
+/// Bytes of a group in a provider's claims.
+pub const CLAIMED_GROUP_BYTES_MAX: usize = 256;
 /// Where browsers come back to, below the identity's external URL: then the tenant's id and the provider's name.
 pub const EXTERNAL_CALLBACK_PATH: &str = "external/callback";
 

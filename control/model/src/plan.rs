@@ -19,6 +19,7 @@ use crate::app_url::ExternalUrl;
 use crate::assertion::AssertionSigner;
 use crate::config::{App, Preauth};
 use crate::directory::{Assignment, Principal};
+use crate::host::covers;
 use crate::ids::{AppId, CertificateId, GroupId, Name, PolicyId, ServiceTokenId, TenantId};
 use crate::limit::{self, PlannedLimit};
 use crate::network::{Network, NetworkKey};
@@ -238,7 +239,7 @@ impl Plan {
                 return Err(ConfigInvalid::Conflict { app: other.name.clone(), url, other: app.name.clone() });
             }
             // Other names may have certificates of their own.
-            if at == 0 || tls::covers(hosts, &pattern) {
+            if at == 0 || covers(hosts, &pattern) {
                 self.certificates.insert(&pattern, Arc::clone(certificate));
             }
             if at == 0 {

@@ -25,7 +25,7 @@ pub(crate) const KEYS_MAX: usize = 100;
 pub(crate) const CANDIDATES_MAX: usize = 8;
 /// Groups of one user, and the bytes of each: 256 KiB at most, beyond what an answer can hold.
 pub(crate) const GROUPS_MAX: usize = 1_000;
-pub(crate) const GROUP_BYTES_MAX: usize = 256;
+pub(crate) const GROUP_BYTES_MAX: usize = postern_model::external::CLAIMED_GROUP_BYTES_MAX;
 /// `sub` by OpenID Connect Core §2; `sid` and `acr` are bounded alike.
 pub(crate) const SUBJECT_BYTES_MAX: usize = 255;
 /// Audiences of one token.

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use postern_model::external::{
+    CLIENT_SECRET_BYTES_MAX, FETCH_TIMEOUT_MS_MAX, FETCH_TIMEOUT_MS_MIN, PROVIDER_URL_BYTES_MAX, SKEW_S_MAX,
+};
 use postern_model::ids::Name;
 use postern_model::secret::SecretText;
 use serde::{Deserialize, Serialize};
@@ -174,7 +177,7 @@ impl ProviderSettings {
             text("scopes", scope, NAME_BYTES_MAX)?;
         }
         if let Some(secret) = &self.client_secret {
-            text("client_secret", secret.expose(), SECRET_BYTES_MAX)?;
+            text("client_secret", secret.expose(), CLIENT_SECRET_BYTES_MAX)?;
         } else if self.client_auth.is_some() {
             return Err(SettingsInvalid::NoSecret);
         }
@@ -192,7 +195,7 @@ impl ProviderSettings {
 /// An address that may be fetched from, or sent to: `https://`, or, where that is allowed, `http://` to this host.
 pub(crate) fn endpoint(what: &'static str, text: &str, insecure_loopback: bool) -> Result<Url, SettingsInvalid> {
     let wrong = |why| SettingsInvalid::Url { what, text: cut(text), why };
-    if text.len() > URL_BYTES_MAX {
+    if text.len() > PROVIDER_URL_BYTES_MAX {
         return Err(wrong("it is too long"));
     }
     let url = Url::parse(text).map_err(|_| wrong("it is no URL"))?;
@@ -255,13 +258,8 @@ fn default_fetch_timeout_ms() -> u32 {
     5_000
 }
 
-const URL_BYTES_MAX: usize = 2_048;
 const CLIENT_ID_BYTES_MAX: usize = 256;
-const SECRET_BYTES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 128;
-const SKEW_S_MAX: u32 = 300;
-const FETCH_TIMEOUT_MS_MIN: u32 = 100;
-const FETCH_TIMEOUT_MS_MAX: u32 = 30_000;
 const GIVEN_CHARS_MAX: usize = 80;
 
 #[cfg(test)]

@@ -132,9 +132,10 @@ fn without_repetition(chain: &[String]) -> Vec<&str> {
     kept
 }
 
-/// Messages quote peers and files: breaks become spaces, and no escape sequence reaches the terminal, nor what turns the direction of
-/// text.
-fn one_line(text: &str) -> String {
+/// What quotes peers and files, as one line: breaks become spaces, and no escape sequence reaches the terminal, nor what turns the
+/// direction of text.
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace(|c: char| c.is_control() || is_bidi_control(c), "\u{fffd}")
 }

@@ -42,6 +42,12 @@ impl Write for Timed {
     }
 }
 
+/// Whether the moment came before the bytes: a socket's time-out is told in two ways.
+#[must_use]
+pub fn is_slow(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
@@ -64,7 +70,7 @@ mod tests {
                 break error;
             }
         };
-        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        assert!(is_slow(&error), "{error}");
         assert!(timed.write(b".").is_err(), "nor is anything sent any more");
         drop(timed);
         drips.join().unwrap();

@@ -203,6 +203,8 @@ pub(crate) const DROPPED_TRAILERS: NameSet = NameSet::of(&[
 
 #[cfg(test)]
 mod tests {
+    use postern_model::claims::{Direction, HeaderRules};
+
     use super::*;
 
     fn headers(fields: &[(&str, &str)]) -> Headers {
@@ -253,6 +255,16 @@ mod tests {
         assert_eq!(trailers, kept);
         let real = headers(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
         assert!(real.iter().all(|field| !is_framing_alike(field)));
+    }
+
+    #[test]
+    fn no_operators_rule_is_about_what_is_removed_or_delimits() {
+        let removed = Known::ALL.iter().filter(|known| HOP_BY_HOP.has(**known)).map(|known| known.as_str());
+        for name in removed.chain(FRAMING) {
+            for direction in [Direction::Request, Direction::Response] {
+                assert!(HeaderRules::parse(&format!("set {name} \"x\""), direction).is_err(), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use postern_model::app_url::{ExternalUrl, InternalUrl};
+use postern_model::host::is_below;
 use postern_model::ids::AppId;
 use postern_model::link::CorporateUse;
 use postern_model::plan::{Plan, PlannedApp};
@@ -97,7 +98,6 @@ impl AppNetworks {
 /// Whether an application is at its host, or at one of its hosts.
 fn is_published(internal: &InternalUrl, plan: &Plan) -> bool {
     let Some(name) = internal.wildcard() else { return plan.host(&internal.host).is_some() };
-    let is_below = |host: &str, name: &str| host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
     let meets = |external: &ExternalUrl| {
         is_below(&external.host, name)
             || external.wildcard && (*external.host == *name || is_below(name, &external.host))

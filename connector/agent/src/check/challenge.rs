@@ -1,6 +1,6 @@
 //! How an application asks who its user is, and which single sign-on answers that.
 
-use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
+use html5gum::{HtmlString, StartTag};
 use postern_http::{Known, ResponseHead};
 use postern_model::settings::AppSettings;
 use postern_model::sso::SsoMethod;
@@ -8,6 +8,7 @@ use postern_model::sso::SsoMethod;
 use super::findings::Seen;
 use super::reach::Page;
 use super::redirect::shown;
+use super::tags::start_tags;
 use crate::backend::Backend;
 use crate::sso::challenge;
 
@@ -42,13 +43,8 @@ fn schemes(head: &ResponseHead) -> Vec<&'static str> {
 
 /// The first form with a password's field, in HTML.
 fn login_form(page: &[u8]) -> Option<LoginForm> {
-    let mut emitter = DefaultEmitter::<()>::default();
-    // What stands in a script or a comment is no form.
-    emitter.naively_switch_states(true);
     let mut form = LoginForm::default();
-    for token in Tokenizer::new_with_emitter(page, emitter) {
-        let Ok(token) = token;
-        let Token::StartTag(tag) = token else { continue };
+    for tag in start_tags(page) {
         match &**tag.name {
             b"form" => form = LoginForm { action: value(&tag, "action"), ..LoginForm::default() },
             b"input" => {

@@ -3,6 +3,7 @@
 
 use cookie::{Cookie, SameSite};
 use postern_model::app_url::ExternalUrl;
+use postern_model::host::is_at_or_below;
 
 use super::findings::Seen;
 use crate::backend::Backend;
@@ -53,8 +54,8 @@ fn trouble(place: Place<'_>, cookie: &Cookie<'_>) -> Option<String> {
     let secure = cookie.secure() == Some(true);
     let domain = cookie.domain().map(|domain| domain.trim_start_matches('.').to_ascii_lowercase());
     if let Some(domain) = domain.as_deref().filter(|domain| !domain.is_empty()) {
-        let becomes_external = place.translated && covers(domain, place.internal_host);
-        if !covers(domain, &place.external.host) && !becomes_external {
+        let becomes_external = place.translated && is_at_or_below(place.internal_host, domain);
+        if !is_at_or_below(&place.external.host, domain) && !becomes_external {
             return Some(format!("Domain={domain} is not that of {}: browsers drop it", place.external.host));
         }
     }
@@ -84,11 +85,6 @@ fn external_path(place: Place<'_>, path: &str) -> String {
         Some(rest) => format!("{}{rest}", place.external.path),
         None => path.to_owned(),
     }
-}
-
-/// Whether a cookie of `domain` goes to `host`.
-fn covers(domain: &str, host: &str) -> bool {
-    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Whether `path` is `parent` or lies in it.

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
+use html5gum::{HtmlString, StartTag};
 use postern_http::{Known, ResponseHead};
 use url::{Host, Origin, Url};
 
 use super::findings::Seen;
+use super::tags::start_tags;
 use crate::backend::{Backend, BackendTable};
 
 /// Where links of one application's page may lead.
@@ -72,13 +73,8 @@ impl<'a> Places<'a> {
     }
 
     fn found(&self, page: &[u8]) -> Found {
-        let mut emitter = DefaultEmitter::<()>::default();
-        // What stands in a script or a comment is no link.
-        emitter.naively_switch_states(true);
         let mut found = Found::default();
-        for token in Tokenizer::new_with_emitter(page, emitter) {
-            let Ok(token) = token;
-            let Token::StartTag(tag) = token else { continue };
+        for tag in start_tags(page) {
             for link in ATTRIBUTES.iter().filter_map(|name| absolute(&tag, name)) {
                 if found.looked_at == LINKS_MAX {
                     return found;
@@ -105,12 +101,7 @@ impl<'a> Places<'a> {
 
     /// Whether it is where users reach the application, whatever the scheme.
     fn is_external(&self, link: &Url) -> bool {
-        let external = &self.own.external;
-        let Some(host) = link.host_str() else { return false };
-        if !external.wildcard {
-            return *host == *external.host;
-        }
-        host.strip_suffix(&*external.host).is_some_and(|rest| rest.ends_with('.'))
+        link.host_str().is_some_and(|host| self.own.external.is_at(host))
     }
 
     fn judged(&self, found: &Found) -> Seen {

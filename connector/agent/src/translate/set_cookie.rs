@@ -1,6 +1,7 @@
 //! `Set-Cookie` (RFC 6265 §4.1): its Domain and Path, so that browsers take the cookie outside as they would inside. Name, value
 //! and all other attributes stay byte for byte.
 
+use postern_model::host::is_at_or_below;
 use postern_translate::absolute::moved;
 use postern_translate::limits::TRANSLATED_BYTES_MAX;
 
@@ -64,8 +65,7 @@ impl Becomes {
 /// external host, which is what a cookie without one is for.
 fn is_left_behind(domain: &str, own: Own<'_>) -> bool {
     let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
-    let is_of =
-        |host: &str| host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let is_of = |host: &str| is_at_or_below(host, &domain);
     let aliases = own.backend.translation.aliases.iter().map(|alias| alias.host());
     let inside = std::iter::once(&*own.backend.internal.host).chain(aliases).any(is_of);
     inside && !is_of(own.external.authority.host())

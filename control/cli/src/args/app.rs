@@ -6,7 +6,7 @@ use clap::{ArgGroup, Subcommand, ValueEnum};
 use postern_model::config::Preauth;
 use postern_model::ids::Name;
 
-use super::doctor::{RelayAddress, relay};
+use super::doctor::RelayAddress;
 use super::reference;
 
 #[derive(Subcommand, Debug)]
@@ -88,7 +88,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) no_outside: bool,
     /// Look from outside at this relay [default: those that control dials, else where the external host leads]
-    #[arg(long, value_name = "HOST:PORT", value_parser = relay, conflicts_with = "no_outside")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_outside")]
     pub(crate) relay: Vec<RelayAddress>,
 }
 

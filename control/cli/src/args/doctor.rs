@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+pub(crate) use postern_model::relay_address::RelayAddress;
 
 pub(super) const DOCTOR_HELP: &str =
     "Ends with 1 when a check fails. Nothing is changed, control is not needed; as root it sees more.
@@ -21,7 +22,7 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_enum, value_name = "ROLE")]
     pub(crate) role: Option<Role>,
     /// A relay that is dialled from here: name, way, TLS, who answers, clock
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', value_parser = relay)]
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) relay: Vec<RelayAddress>,
     /// Addresses that a relay is to listen on here [default with --role relay: ports 443 and 80]
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
@@ -57,14 +58,6 @@ pub(crate) enum Role {
     Control,
 }
 
-/// Where a relay is dialled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RelayAddress {
-    /// A name or an address; IPv6 without brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
 impl Role {
     /// As the packages name its folder and its unit: `postern-NAME.service`.
     pub(crate) const fn name(self) -> &'static str {
@@ -72,42 +65,6 @@ impl Role {
             Self::Relay => "relay",
             Self::Connector => "connector",
             Self::Control => "control",
-        }
-    }
-}
-
-impl std::fmt::Display for RelayAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&postern_model::proxy::authority(&self.host, self.port))
-    }
-}
-
-pub(super) fn relay(text: &str) -> Result<RelayAddress, String> {
-    let wrong = || String::from("write HOST:PORT, such as relay.example.com:443");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']')).ok_or_else(wrong)?;
-    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
-    let is_name = !host.is_empty() && !host.contains(['/', '@', '?', '#']) && !host.contains(char::is_whitespace);
-    let is_address = host.parse::<std::net::Ipv6Addr>().is_ok();
-    if !is_name || (host.contains(':') && !is_address) {
-        return Err(wrong());
-    }
-    Ok(RelayAddress { host: host.to_owned(), port })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relays_are_named_as_connectors_name_them() {
-        let good = |text: &str| relay(text).unwrap().to_string();
-        assert_eq!(good("relay.example.com:443"), "relay.example.com:443");
-        assert_eq!(good("[2001:db8::1]:8443"), "[2001:db8::1]:8443");
-        for text in
-            ["relay", "relay:0", ":443", "https://relay:443/", "2001:db8::zz:443", "a b:1", "[::1:443", "relay:65536"]
-        {
-            assert!(relay(text).is_err(), "{text}");
         }
     }
 }

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use clap::Parser as _;
 
-    fn args(line: &str) -> DoctorArgs {
+    pub(super) fn args(line: &str) -> DoctorArgs {
         let words = ["postern", "doctor"].into_iter().chain(line.split_whitespace());
         let crate::args::Command::Doctor(args) = crate::args::Args::try_parse_from(words).unwrap().command else {
             panic!("another command");

@@ -1,6 +1,5 @@
 //! TOML tables whose keys are known beforehand and whose values keep their lines.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Places;
+use crate::input::Input;
 
 /// A file's text and where its lines begin.
 pub(crate) struct Source {
@@ -23,18 +23,8 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a file, or standard input for `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let mut text = String::new();
-        let most = APPLY_BYTES_MAX as u64 + 1;
-        let read = if path == Path::new("-") {
-            std::io::stdin().take(most).read_to_string(&mut text)
-        } else {
-            std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
-        };
-        let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-        read.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
-        if text.len() > APPLY_BYTES_MAX {
-            return Err(Failure::usage(format!("{name} is larger than {} MiB", APPLY_BYTES_MAX >> 20)));
-        }
+        let Input { name, bytes } = Input::read(path, APPLY_BYTES_MAX)?;
+        let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8")))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Ok(Self::new(name, folder.to_owned(), text))
     }

@@ -1,6 +1,5 @@
 //! Reads a sheet: CSV (RFC 4180) in whatever order of columns, or JSON. All mistakes of a file are told at once.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -11,32 +10,18 @@ use super::formula::unguarded;
 use super::quoting::misquoted;
 use super::sheet::{Mistake, Row, Sheet};
 use super::{MISTAKES_MAX, ROWS_MAX, SHEET_BYTES_MAX, json};
+use crate::input::Input;
 
 /// Reads a file, or standard input for `-`.
 ///
 /// # Errors
 /// The file cannot be read; or, within, what is wrong with its form.
 pub(crate) fn read(path: &Path) -> Result<Result<Sheet, Vec<Mistake>>, Failure> {
-    let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-    let text = text(path, &name)?;
+    let Input { name, bytes } = Input::read(path, SHEET_BYTES_MAX)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(format!("{name} is not UTF-8")).cure("save it as CSV in UTF-8, or as JSON"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(if text.trim_start().starts_with(['[', '{']) { json::parse(&name, text) } else { parse(&name, text) })
-}
-
-fn text(path: &Path, name: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    let most = SHEET_BYTES_MAX as u64 + 1;
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(most).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
-    if bytes.len() > SHEET_BYTES_MAX {
-        return Err(Failure::usage(format!("{name} is larger than {} MiB", SHEET_BYTES_MAX >> 20)));
-    }
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::usage(format!("{name} is not UTF-8")).cure("save it as CSV in UTF-8, or as JSON"))
 }
 
 fn parse(name: &str, text: &str) -> Result<Sheet, Vec<Mistake>> {

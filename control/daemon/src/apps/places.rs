@@ -6,6 +6,7 @@ use postern_model::Snapshot;
 use postern_model::admin::Problem;
 use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Tenant};
+use postern_model::host::is_at_or_below;
 use postern_model::ids::{AppId, Name, TenantId};
 use postern_model::plan::PlannedApp;
 
@@ -149,10 +150,6 @@ impl<'a> Taken<'a> {
 
 fn conflict(detail: String) -> Problem {
     problem("app-url-conflict", detail)
-}
-
-fn is_at_or_below(host: &str, name: &str) -> bool {
-    host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 pub(super) fn foreign_host(snapshot: &Snapshot, url: &ExternalUrl, other: &App) -> Problem {

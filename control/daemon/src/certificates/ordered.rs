@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use postern_model::acme::{AcmeRenewal, ChallengeKind};
 use postern_model::admin::{CertificateAdded, Problem};
 use postern_model::config::Certificate;
+use postern_model::host::covers;
 use postern_model::ids::{CertificateId, TenantId};
 use postern_model::secret::SecretText;
 use postern_model::{Change, Snapshot};
@@ -12,7 +13,7 @@ use postern_model::{Change, Snapshot};
 use super::{Chosen, added, for_same_hosts, put, put_given};
 use crate::clock::now_unix;
 use crate::control::{Actor, Control, Draft};
-use crate::pem::{Given, covers};
+use crate::pem::Given;
 use crate::problem::problem;
 
 /// What an authority issued.

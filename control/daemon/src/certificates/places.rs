@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use postern_model::admin::Problem;
 use postern_model::app_url::ExternalUrl;
 use postern_model::config::{App, Certificate, CertificateOrigin};
+use postern_model::host::covers;
 use postern_model::ids::{AppId, CertificateId, TenantId};
 use postern_model::settings::PlaceSettings;
 use postern_model::{Change, Snapshot};
@@ -13,7 +14,6 @@ use postern_model::{Change, Snapshot};
 use super::{Choice, Chosen, choose_for, only_one_of_device_host};
 use crate::clock::now_unix;
 use crate::control::{Control, Draft};
-use crate::pem::covers;
 
 /// Sees to it that each further host of an application has a certificate: its own, one that there is, or a new one of the web CA.
 /// Gives what an operator should know.

@@ -86,9 +86,7 @@ fn app_at(snapshot: &Snapshot, host: &DeviceHost) -> Option<String> {
 /// An application at a wildcard over the device host gets nothing of it.
 fn shadowed(snapshot: &Snapshot, identity: &IdentityApp) -> Option<String> {
     let host = identity.device_host.as_ref()?;
-    let over = |url: &ExternalUrl| {
-        url.wildcard && host.as_str().strip_suffix(&*url.host).is_some_and(|rest| rest.ends_with('.'))
-    };
+    let over = |url: &ExternalUrl| url.wildcard && url.is_at(host.as_str());
     let mut apps = snapshot.apps.values();
     let app = apps.find(|app| external_urls(snapshot, app).iter().any(over))?;
     Some(format!("{host} is below the wildcard of {}, which gets no request of that host any more", app.name))

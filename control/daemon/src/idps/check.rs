@@ -1,7 +1,10 @@
 //! What no provider can be. The library that asks providers checks the same again, where it is used.
 
 use postern_model::admin::Problem;
-use postern_model::external::{DOMAINS_MAX, MAPPED_GROUPS_MAX, ProviderSettings};
+use postern_model::external::{
+    CLAIMED_GROUP_BYTES_MAX, CLIENT_SECRET_BYTES_MAX, DOMAINS_MAX, FETCH_TIMEOUT_MS_MAX, FETCH_TIMEOUT_MS_MIN,
+    MAPPED_GROUPS_MAX, PROVIDER_URL_BYTES_MAX, ProviderSettings, SKEW_S_MAX,
+};
 use postern_model::secret::SecretText;
 use postern_model::session::AuthMethod;
 use url::{Host, Url};
@@ -30,8 +33,8 @@ pub(super) fn check(control: &Control, provider: &StoredProvider, secret: Option
             return wrong(about, format!("{about}: 1 to {TEXT_BYTES_MAX} printable characters, without spaces"));
         }
     }
-    if secret.is_some_and(|secret| secret.expose().is_empty() || secret.expose().len() > SECRET_BYTES_MAX) {
-        return wrong("client_secret", format!("a client secret has 1 to {SECRET_BYTES_MAX} bytes"));
+    if secret.is_some_and(|secret| secret.expose().is_empty() || secret.expose().len() > CLIENT_SECRET_BYTES_MAX) {
+        return wrong("client_secret", format!("a client secret has 1 to {CLIENT_SECRET_BYTES_MAX} bytes"));
     }
     if settings.login_claims.is_empty() || settings.login_claims.len() > LIST_MAX || settings.scopes.len() > LIST_MAX {
         return wrong("login_claims", format!("1 to {LIST_MAX} login claims, and at most {LIST_MAX} scopes"));
@@ -42,8 +45,11 @@ pub(super) fn check(control: &Control, provider: &StoredProvider, secret: Option
     if settings.skew_s > SKEW_S_MAX {
         return wrong("skew_s", format!("{} s: clocks may differ by at most {SKEW_S_MAX} s", settings.skew_s));
     }
-    if !(FETCH_MS_MIN..=FETCH_MS_MAX).contains(&settings.fetch_timeout_ms) {
-        return wrong("fetch_timeout_ms", format!("an answer may take {FETCH_MS_MIN} to {FETCH_MS_MAX} ms"));
+    if !(FETCH_TIMEOUT_MS_MIN..=FETCH_TIMEOUT_MS_MAX).contains(&settings.fetch_timeout_ms) {
+        return wrong(
+            "fetch_timeout_ms",
+            format!("an answer may take {FETCH_TIMEOUT_MS_MIN} to {FETCH_TIMEOUT_MS_MAX} ms"),
+        );
     }
     if settings.ca_pem.as_ref().is_some_and(|pem| pem.len() > CA_BYTES_MAX || !pem.contains("-----BEGIN CERTIFICATE")) {
         return wrong("ca_pem", format!("PEM certificates of authorities, at most {CA_BYTES_MAX} bytes"));
@@ -53,9 +59,9 @@ pub(super) fn check(control: &Control, provider: &StoredProvider, secret: Option
     }
     let words = provider.groups.keys().chain(settings.acr.keys());
     for word in words {
-        if word.is_empty() || word.len() > WORD_BYTES_MAX || word.contains(char::is_control) {
+        if word.is_empty() || word.len() > CLAIMED_GROUP_BYTES_MAX || word.contains(char::is_control) {
             let detail = format!(
-                "{word:?}: groups and values of acr have 1 to {WORD_BYTES_MAX} bytes without control characters"
+                "{word:?}: groups and values of acr have 1 to {CLAIMED_GROUP_BYTES_MAX} bytes without control characters"
             );
             return wrong("groups", detail);
         }
@@ -91,7 +97,7 @@ fn check_issuer(settings: &ProviderSettings) -> Result<(), Problem> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return wrong("it must have no user name, no query and no fragment");
     }
-    if settings.issuer.len() > ISSUER_BYTES_MAX { wrong("it is too long") } else { Ok(()) }
+    if settings.issuer.len() > PROVIDER_URL_BYTES_MAX { wrong("it is too long") } else { Ok(()) }
 }
 
 /// A domain leads to one provider, and so does a browser that begins.
@@ -131,13 +137,6 @@ pub(super) fn apart(provider: &StoredProvider, others: &[StoredProvider]) -> Res
     Ok(())
 }
 
-const ISSUER_BYTES_MAX: usize = 2_048;
 const TEXT_BYTES_MAX: usize = 128;
-const SECRET_BYTES_MAX: usize = 1_024;
 const CA_BYTES_MAX: usize = 64 << 10;
 const LIST_MAX: usize = 32;
-const SKEW_S_MAX: u32 = 300;
-const FETCH_MS_MIN: u32 = 100;
-const FETCH_MS_MAX: u32 = 30_000;
-/// As the library takes a group.
-const WORD_BYTES_MAX: usize = 256;

@@ -134,6 +134,14 @@ fn a_wildcards_labels_are_put_inside_and_nothing_else_is() {
     assert_eq!(deep.at(&external, &long), None, "longer than a name may be");
 }
 
+#[test]
+fn a_wildcard_is_at_every_host_below_it_and_not_at_its_name() {
+    let at = |url: &str, host: &str| ExternalUrl::parse(url).unwrap().is_at(host);
+    assert!(at("https://app.example.com/", "app.example.com") && !at("https://app.example.com/", "a.app.example.com"));
+    assert!(at("https://*.example.com/", "app.example.com") && at("https://*.example.com/", "b.a.example.com"));
+    assert!(!at("https://*.example.com/", "example.com") && !at("https://*.example.com/", "anexample.com"));
+}
+
 proptest! {
     #[test]
     fn what_parses_reads_back(text in "(https?|tls)://[a-zA-Z0-9*.:_\\[\\]-]{0,24}(/[a-z./]{0,10})?") {

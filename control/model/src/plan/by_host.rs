@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::app_url::HOST_BYTES_MAX;
+use crate::host::lowered;
 
 /// Values by host name: exact names, and `*.` patterns by what follows.
 #[derive(Debug)]
@@ -38,11 +39,8 @@ impl<T> ByHost<T> {
 
     /// Looks a host up in any case, without allocating; a wildcard may stand for `labels_max` labels.
     pub(super) fn find(&self, host: &str, labels_max: usize) -> Option<&T> {
-        let mut lowered = [0; HOST_BYTES_MAX];
-        let lowered = lowered.get_mut(..host.len())?;
-        lowered.copy_from_slice(host.as_bytes());
-        lowered.make_ascii_lowercase();
-        let host = std::str::from_utf8(lowered).ok()?;
+        let mut buffer = [0; HOST_BYTES_MAX];
+        let host = lowered(host, &mut buffer)?;
         if let Some(found) = self.exact.get(host) {
             return Some(found);
         }

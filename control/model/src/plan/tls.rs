@@ -63,11 +63,3 @@ impl PlannedCertificate {
         Ok(Self { id: certificate.id, chain, key, host, not_after_unix, staple_until_unix })
     }
 }
-
-/// Whether a certificate for these hosts is good for a host, or a whole `*.` pattern. A wildcard covers one label.
-pub(super) fn covers(hosts: &[String], pattern: &str) -> bool {
-    let below = pattern.split_once('.').map(|(_, below)| below);
-    hosts.iter().any(|host| {
-        host == pattern || !pattern.starts_with("*.") && host.strip_prefix("*.").is_some_and(|name| Some(name) == below)
-    })
-}

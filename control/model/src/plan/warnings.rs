@@ -1,7 +1,5 @@
 //! What an operator should know about an application that can be served all the same.
 
-use std::net::IpAddr;
-
 use super::PlannedApp;
 use crate::app_url::{ExternalUrl, InternalUrl};
 use crate::config::Preauth;
@@ -36,7 +34,7 @@ impl PlannedApp {
 
     fn of_internal(&self, internal: &InternalUrl) -> Option<String> {
         let name = &self.name;
-        if !internal.tls && !is_beside_its_connector(internal) {
+        if !internal.tls && !internal.is_loopback() {
             return Some(format!(
                 "{name}: the connector reaches {internal} in plain text: anyone on the way can read and change it"
             ));
@@ -82,10 +80,4 @@ impl PlannedApp {
             "{name}: {whom} cannot be signed on, as nothing says their realm: write sso_spn={spn}@REALM, or set sso_realm"
         ))
     }
-}
-
-/// Whether what goes there leaves no host.
-fn is_beside_its_connector(internal: &InternalUrl) -> bool {
-    let host = &*internal.host;
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }

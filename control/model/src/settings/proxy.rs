@@ -1,7 +1,5 @@
 //! The setting that says through which proxy connectors reach a backend. Who may use it is said to connectors alone.
 
-use std::net::IpAddr;
-
 use super::{AppSettings, SettingInvalid, unfit};
 use crate::app_url::InternalUrl;
 use crate::identity::BACKEND_HOST;
@@ -36,13 +34,12 @@ impl BackendProxy {
     /// Why it does not lead there, if it does not.
     fn obstacle(&self, internal: &InternalUrl) -> Option<&'static str> {
         let host = &*internal.host;
-        let address: Option<IpAddr> = host.parse().ok();
         if host == BACKEND_HOST {
             Some("cannot be set here: this application is a process of Postern itself")
         } else if internal.wildcard().is_some() {
             // Connectors look at the addresses of these hosts, as users choose the names. A proxy tells nobody where it connects to.
             Some("does not go with an internal wildcard: nobody could look where the hosts below it lead to")
-        } else if host == "localhost" || address.is_some_and(|address| address.to_canonical().is_loopback()) {
+        } else if internal.is_loopback() {
             Some("does not go with a backend at localhost: the proxy would look for it on its own host")
         } else if let Self::At(proxy) = self
             && (&*proxy.host, proxy.port) == (host, internal.port)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
 use postern_model::app_url::HOST_BYTES_MAX;
+use postern_model::host::lowered;
 
 use super::Place;
 use super::places::Places;
@@ -50,11 +51,8 @@ impl Side {
             let address = host.parse::<Ipv6Addr>().ok()?.to_string();
             return self.exact.get(address.as_str()).map(|places| At { places, labels: "" });
         }
-        let mut lowered = [0; HOST_BYTES_MAX];
-        let lowered = lowered.get_mut(..host.len())?;
-        lowered.copy_from_slice(host.as_bytes());
-        lowered.make_ascii_lowercase();
-        let lowered = std::str::from_utf8(lowered).ok()?;
+        let mut buffer = [0; HOST_BYTES_MAX];
+        let lowered = lowered(host, &mut buffer)?;
         if let Some(places) = self.exact.get(lowered) {
             return Some(At { places, labels: "" });
         }

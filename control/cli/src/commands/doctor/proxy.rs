@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::finding::Finding;
 use super::host::Host;
 use crate::args::{DoctorArgs, RelayAddress, Role};
+use crate::look;
 pub(super) use tunnel::{MARGIN, through};
 
 /// How relays are looked at.
@@ -174,13 +175,10 @@ fn authorization(user: &str, password: &SecretText) -> Result<Zeroizing<String>,
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
+    let Some(file) = file else { return Ok(look::system_roots()) };
     let pem = secret::read_public_text(file).map_err(|failure| failure.to_string())?;
     let good = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
+    let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(good);
     if added == 0 { Err(format!("{}: it has no certificate", file.display())) } else { Ok(roots) }
 }
@@ -192,19 +190,11 @@ const PACKAGED: &str = "/etc/postern/connector.toml";
 #[cfg(test)]
 mod tests {
     use super::super::host::tests::host;
+    use super::super::tests::args;
     use super::*;
-    use clap::Parser as _;
     use postern_model::check::StepResult;
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];
-
-    pub(super) fn args(line: &str) -> DoctorArgs {
-        let words = ["postern", "doctor"].into_iter().chain(line.split_whitespace());
-        let crate::args::Command::Doctor(args) = crate::args::Args::try_parse_from(words).unwrap().command else {
-            panic!("another command");
-        };
-        args
-    }
 
     fn found(files: &[(&str, &str)], line: &str, environment: &[(&str, &str)]) -> (Finding, Option<Way>) {
         let (_folder, host) = host(files);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use postern_model::directory::is_bidi_control;
+use postern_service::failure::one_line;
 
 use super::super::columns::Column;
 use super::super::sheet::Row;
@@ -104,11 +104,6 @@ fn setting(out: &mut String, name: &str, value: &str) {
 /// see what is there.
 fn comment(out: &mut String, text: &str) {
     let _ = writeln!(out, "# {}", one_line(text));
-}
-
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(|c: char| c.is_control() || is_bidi_control(c), "\u{fffd}")
 }
 
 const INTRODUCTION: &str = "\

@@ -14,9 +14,9 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, USER_A
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use postern_model::handshake::{Anybody, HandshakeVerifier};
+use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
-use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -26,6 +26,7 @@ use url::{Host, Position, Url};
 
 use super::super::columns::Column;
 use super::{Seen, certificate};
+use crate::look;
 
 /// Opens connections.
 pub(super) struct Dialler {
@@ -50,8 +51,7 @@ impl Dialler {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let config = builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = look::system_roots();
         let trust = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok();
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), trust })
     }

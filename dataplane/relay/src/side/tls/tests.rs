@@ -4,6 +4,8 @@ mod challenge;
 mod devices;
 mod versions;
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::side::disk::Folder;
 use crate::side::identity::Identity;
@@ -14,9 +16,11 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::version::TLS12;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, ServerConnection, SignatureScheme};
 
-/// These tests are about the server's doors: the client believes everything.
-#[derive(Debug)]
-struct Credulous;
+/// These tests are about the server's doors: the client believes everything, and keeps what was stapled.
+#[derive(Debug, Default)]
+struct Credulous {
+    stapled: Mutex<Option<Vec<u8>>>,
+}
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(
@@ -24,9 +28,10 @@ impl ServerCertVerifier for Credulous {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        stapled: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.stapled.lock().unwrap() = Some(stapled.to_vec());
         Ok(ServerCertVerified::assertion())
     }
     fn verify_tls12_signature(
@@ -88,7 +93,7 @@ fn client(versions: &[&'static SupportedProtocolVersion], identity: Option<testi
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous));
+        .with_custom_certificate_verifier(Arc::new(Credulous::default()));
     let mut config = match identity {
         Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).unwrap(),
         None => builder.with_no_client_auth(),

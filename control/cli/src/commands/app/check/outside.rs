@@ -82,15 +82,13 @@ fn ways(client: &Client, given: &[RelayAddress], port: u16) -> Result<Vec<Way>> 
 }
 
 fn dialled(relay: &RelayView, port: u16) -> Option<Way> {
-    let (host, _) = relay.address.as_deref()?.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let RelayAddress { host, .. } = relay.address.as_deref()?.parse::<RelayAddress>().ok()?;
     Some(Way { by: format!("relay {}", relay.name), relay: Some(RelayAddress { host, port }) })
 }
 
 /// Authorities of this host, and Postern's own where it issued the certificate and its file can be read.
 fn roots(client: &Client, origin: CertificateOrigin) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = look::system_roots();
     if origin == CertificateOrigin::Issued {
         let made: Result<Initialised> = client.post(path::INIT, &serde_json::json!({}));
         let own = made.ok().and_then(|made| CertificateDer::from_pem_file(made.web_ca_file).ok());

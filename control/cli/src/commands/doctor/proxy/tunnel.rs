@@ -81,7 +81,8 @@ pub(in crate::commands::doctor) const MARGIN: Duration = Duration::from_millis(5
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::proxy::{Said, tests::args};
+    use crate::commands::doctor::proxy::Said;
+    use crate::commands::doctor::tests::args;
     use postern_model::proxy::ProxyUrl;
     use std::io::Read as _;
     use std::net::TcpListener;

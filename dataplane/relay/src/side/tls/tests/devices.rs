@@ -1,6 +1,6 @@
 //! The door where browsers show their devices.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use rustls::client::ResolvesClientCert;
 

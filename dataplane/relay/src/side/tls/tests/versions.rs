@@ -1,7 +1,5 @@
 //! Which versions of TLS clients may speak, and what is stapled to the certificates that they are shown.
 
-use std::sync::Mutex;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_model::config::Staple;
@@ -30,45 +28,6 @@ fn the_preset_and_a_host_decide_what_clients_may_speak() {
     assert!(connect(&tls12, &world.configs.clients_tls13(world.certificates())).is_err());
 }
 
-/// Believes everything, and keeps what was stapled.
-#[derive(Debug, Default)]
-struct Reader {
-    stapled: Mutex<Option<Vec<u8>>>,
-}
-
-impl ServerCertVerifier for Reader {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        stapled: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.stapled.lock().unwrap() = Some(stapled.to_vec());
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// What a client is shown beside the certificate of a state with this staple.
 fn stapled(world: &World, staple: Option<Staple>) -> Vec<u8> {
     let mut snapshot = snapshot(1);
@@ -79,15 +38,15 @@ fn stapled(world: &World, staple: Option<Staple>) -> Vec<u8> {
     let served = state.served().clone();
     let fallback = Arc::clone(&world.own);
     let certificates = ClientCertificates { plan: served.plan, keys: served.keys, fallback };
-    let reader = Arc::new(Reader::default());
+    let verifier = Arc::new(Credulous::default());
     let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::<Reader>::clone(&reader))
+        .with_custom_certificate_verifier(Arc::<Credulous>::clone(&verifier))
         .with_no_client_auth();
     connect_to(HOST, &Arc::new(client), &world.configs.clients(Arc::new(certificates))).unwrap();
-    reader.stapled.lock().unwrap().take().unwrap()
+    verifier.stapled.lock().unwrap().take().unwrap()
 }
 
 #[test]
