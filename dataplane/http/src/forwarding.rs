@@ -57,7 +57,7 @@ pub fn is_identity(field: FieldRef<'_>) -> bool {
 pub fn add_service(headers: &mut Headers, name: &str) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     assert!(name.bytes().all(is_plain), "a name is made of letters, digits and dashes");
-    headers.push_other_checked(SERVICE.as_bytes(), name.as_bytes());
+    headers.push_known_checked(Known::XPosternService, name.as_bytes());
 }
 
 /// Tells the backend client, scheme and external host as RFC 7239 `Forwarded` and as `X-Forwarded-For/Proto/Host`.
@@ -147,8 +147,6 @@ fn starts_alike(name: &[u8], prefix: &str) -> bool {
 }
 
 const PROXY: &[u8] = b"proxy";
-/// What Postern says of a machine that a service token let in.
-const SERVICE: &str = "x-postern-service";
 /// Not what a proxy says but a secret that the application gave its client itself (OpenStack and others): it proves, and
 /// without it the client could not use the application.
 const OWN_CREDENTIALS: [&str; 2] = ["x-auth-token", "x-auth-key"];
@@ -160,6 +158,11 @@ const PROTECTED: NameSet = NameSet::of(&[
     Known::XForwardedHost,
     Known::XForwardedPort,
     Known::XForwardedProto,
+    Known::XPosternAssertion,
+    Known::XPosternMail,
+    Known::XPosternName,
+    Known::XPosternService,
+    Known::XPosternUser,
     Known::XRealIp,
 ]);
 

@@ -140,6 +140,11 @@ known! {
     XRequestId "x-request-id"
     XRequestedWith "x-requested-with"
     XXssProtection "x-xss-protection"
+    XPosternAssertion "x-postern-assertion"
+    XPosternMail "x-postern-mail"
+    XPosternName "x-postern-name"
+    XPosternService "x-postern-service"
+    XPosternUser "x-postern-user"
 }
 
 impl Known {
@@ -268,6 +273,7 @@ mod tests {
             (88, Known::SetCookie),
             (98, Known::UserAgent),
             (113, Known::XXssProtection),
+            (118, Known::XPosternUser),
         ];
         for (number, known) in pinned {
             assert_eq!(known.number(), number, "{}", known.as_str());
