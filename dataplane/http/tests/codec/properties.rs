@@ -81,6 +81,35 @@ fn chunked_text() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..5).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// Fields that nobody but Postern may say, in many spellings, beside others.
+fn field_lines() -> impl Strategy<Value = Vec<u8>> {
+    let name = select(vec![
+        "X-Forwarded-For",
+        "x_forwarded_host",
+        "X-Postern-User",
+        "x.postern.mail",
+        "Remote_User",
+        "Client-Cert",
+        "Content_Length",
+        "Proxy",
+        "X-App-Id",
+        "x-apps",
+        "Cookie",
+        "Set-Cookie",
+    ]);
+    let value = select(vec![
+        "1",
+        "a=b; postern-session-own=x",
+        "Postern-Session-other=y",
+        "=postern-flow=z; Path=/",
+        "",
+        "k=v",
+    ]);
+    vec((name, value), 0..8).prop_map(|lines| {
+        lines.iter().flat_map(|(name, value)| [*name, ":", value, "\n"]).collect::<String>().into_bytes()
+    })
+}
+
 /// The text, or the text with one byte changed, removed or doubled.
 fn mutated(text: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), select(b"\r\n\t\0 :;,/.%\\0".to_vec())];
@@ -129,6 +158,11 @@ proptest! {
             }
             entries::wire(&bytes);
         }
+    }
+
+    #[test]
+    fn fields_of_ours_hold_the_invariants(text in mutated(field_lines())) {
+        entries::ours::ours(&text);
     }
 
     #[test]
