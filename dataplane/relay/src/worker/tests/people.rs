@@ -25,6 +25,7 @@ use crate::sessions::tests::record;
 
 const LOGIN: &str = "login.example.com";
 const APP: AppId = AppId::new(TenantId::DEFAULT, 1);
+const SECOND: AppId = AppId::new(TenantId::DEFAULT, 2);
 const IDENTITY: AppId = AppId::new(TenantId::DEFAULT, 7);
 const USER: UserId = UserId::new(TenantId::DEFAULT, 1);
 const SESSION: SessionId = SessionId(0x5e55);
@@ -60,6 +61,17 @@ fn people(snapshot: &mut Snapshot) {
     snapshot.identity = Some(IdentityApp { app: IDENTITY, group: identity.group, device_host: None });
     snapshot.apps.insert(IDENTITY, identity);
     snapshot.cookie_keys = keys(1);
+}
+
+/// One more application at the same host, which one connection reaches besides the first; its user is assigned to both.
+fn with_second(snapshot: &mut Snapshot) {
+    let mut second = snapshot.apps[&APP].clone();
+    (second.id, second.name) = (SECOND, "second".parse().unwrap());
+    second.external_url = format!("https://{HOST}/second/");
+    let principal = Principal::User(USER);
+    let assignment = Assignment { app: SECOND, principal, role: None, expires_unix: None, created_unix_ms: 1 };
+    snapshot.assignments.insert(assignment.key(), assignment);
+    snapshot.apps.insert(SECOND, second);
 }
 
 /// A worker for people, and who answers for control.

@@ -128,6 +128,37 @@ fn a_cookie_counts_for_its_application_alone_and_only_as_it_was_sealed() {
 }
 
 #[test]
+fn what_a_connection_remembers_of_a_cookie_is_for_no_other_application() {
+    in_the_simulator(176, async {
+        let (worker, _control) = scene();
+        publish_for_people(&worker, with_second);
+        connect(&worker, 1).await;
+        sessions(&worker).put(session(1), wall_clock());
+        let mut client = Client::new().await;
+        let sealed = sealed_for(&worker, APP);
+        let first = format!("cookie: __Host-postern-{APP}={sealed}\r\n");
+        for _ in 0..2 {
+            assert_eq!(client.asks("/name", &first).await.0.status, 200);
+            // The same bytes, under the name of the other application's cookie.
+            let moved = format!("cookie: __Host-postern-{SECOND}={sealed}\r\n");
+            assert_eq!(client.asks("/second/", &moved).await.0.status, 401, "it was sealed for the first");
+        }
+        // They may go there, with a cookie that was sealed for it.
+        let own = sealed_for(&worker, SECOND);
+        let fields = format!("cookie: __Host-postern-{SECOND}={own}\r\n");
+        assert_eq!(client.asks("/second/", &fields).await.0.status, 200);
+        let moved = format!("cookie: __Host-postern-{APP}={own}\r\n");
+        assert_eq!(client.asks("/name", &moved).await.0.status, 401, "nor the other way round");
+    });
+}
+
+/// The value of a fresh cookie.
+fn sealed_for(worker: &Worker, app: AppId) -> String {
+    let cookie = cookie_of(worker, app, 0);
+    cookie.split_once('=').unwrap().1.to_owned()
+}
+
+#[test]
 fn a_session_ends_when_it_is_not_used_and_in_any_case_at_its_end() {
     in_the_simulator(79, async {
         let (worker, mut control) = scene();

@@ -168,6 +168,32 @@ fn a_remembered_token_still_ends() {
 }
 
 #[test]
+fn what_a_connection_remembers_of_a_token_is_for_no_other_application() {
+    in_the_simulator(177, async {
+        let (worker, _control) = programs();
+        publish_for_people(&worker, |snapshot| {
+            with_keys(snapshot);
+            with_second(snapshot);
+        });
+        connect(&worker, 1).await;
+        let mut client = Client::new().await;
+        let first = shows_token(&signed(|_| {}));
+        let second = shows_token(&signed(|claims| {
+            claims.aud = format!("https://{HOST}/second/");
+            claims.scope = "app:second".into();
+        }));
+        for (token, own, other) in [(&first, "/name", "/second/"), (&second, "/second/", "/name")] {
+            for _ in 0..2 {
+                assert_eq!(client.asks(own, token).await.0.status, 200, "{own}");
+                let (head, body) = client.asks(other, token).await;
+                assert_eq!(head.status, 403, "{other}");
+                assert!(body.contains("access-token-not-for-app"), "{body}");
+            }
+        }
+    });
+}
+
+#[test]
 fn an_application_that_asks_nobody_sees_no_token_either() {
     in_the_simulator(175, async {
         let (worker, _control) = programs();
