@@ -1,5 +1,6 @@
 //! What is recorded of requests that an operator wants to see.
 
+use postern_model::identity::IdentityApp;
 use postern_model::ids::{AppId, UserId};
 use postern_model::trace::{TRACE_BODY_BYTES_MAX, TraceAsked, TraceEntry, TraceTaken};
 
@@ -118,6 +119,28 @@ fn what_the_relay_answers_itself_is_recorded_with_the_reason() {
         client.get("/name");
         client.response().await.unwrap();
         assert!(asked(&worker, &annas).entries.is_empty());
+    });
+}
+
+#[test]
+fn where_passwords_are_entered_nothing_is_recorded_whatever_control_asks() {
+    in_the_simulator(98, async {
+        let worker = worker();
+        serve_clients(&worker);
+        connect(&worker, 1).await;
+        asked(&worker, &question(true));
+        let mut client = Client::new().await;
+        for is_identity in [false, true, false] {
+            publish(&worker, |snapshot| {
+                let identity = IdentityApp { app: APP, group: GroupId::DEFAULT, device_host: None };
+                snapshot.identity = is_identity.then_some(identity);
+            });
+            client.get("/name");
+            client.response().await.unwrap();
+            let taken = asked(&worker, &question(true));
+            assert!(!taken.begun && !taken.refused, "the trace goes on");
+            assert_eq!((taken.entries.len(), taken.dropped), (usize::from(!is_identity), 0), "{taken:?}");
+        }
     });
 }
 
