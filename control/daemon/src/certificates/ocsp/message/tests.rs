@@ -160,6 +160,29 @@ fn what_others_signed_does_not_count() {
 }
 
 #[test]
+fn a_responders_certificate_counts_in_its_time_alone() {
+    let world = World::new();
+    let at = |unix: u64| time::OffsetDateTime::from_unix_timestamp(i64::try_from(unix).unwrap()).unwrap();
+    for (from, until, counts) in [
+        (NOW - DAY_S, NOW + DAY_S, true),
+        (NOW, NOW, true),
+        (NOW - 2 * DAY_S, NOW - 1, false),
+        (NOW + 1, NOW + DAY_S, false),
+    ] {
+        let mut params = params("responder");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        (params.not_before, params.not_after) = (at(from), at(until));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &world.issuer).unwrap();
+        let said = world.read(&world.good().signed_by(&key, Some(certificate.der())));
+        match said {
+            Ok(_) => assert!(counts, "{from} to {until}"),
+            Err(unusable) => assert_eq!((unusable, counts), (Unusable::Untrusted, false), "{from} to {until}"),
+        }
+    }
+}
+
+#[test]
 fn what_says_nothing_good_is_refused() {
     let world = World::new();
     let read = |said: Statement<'_>| world.read(&said.signed_by(world.issuer.key(), None)).unwrap_err();
