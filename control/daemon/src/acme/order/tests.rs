@@ -197,6 +197,26 @@ fn an_order_brings_back_nothing_that_was_removed_meanwhile() {
 }
 
 #[test]
+fn what_does_not_cover_all_that_was_ordered_is_not_kept() {
+    let world = World::new();
+    let id = world.managed(HOST);
+    let before = world.control.snapshot().version;
+    for (issued_for, ordered_for) in [(HOST, &[HOST, "erp.example.com"][..]), ("erp.example.com", &[HOST])] {
+        let hosts: Vec<String> = ordered_for.iter().map(|host| (*host).to_owned()).collect();
+        for current in [None, Some(id)] {
+            let (chain_pem, key_pem) = pair(issued_for);
+            let ordered = Ordered { chain_pem, key_pem, hosts: &hosts, challenge: ChallengeKind::Http01 };
+            let beginning = world.begin(current).unwrap();
+            let kept = keep_ordered(&world.control, &Actor::Control, world.tenant, &beginning, &ordered);
+            let problem = kept.unwrap_err();
+            assert_eq!(problem.code, "certificate-invalid");
+            assert!(problem.detail.contains("the certificate does not cover"), "{}", problem.detail);
+            assert_eq!(world.control.snapshot().version, before, "{issued_for} for {hosts:?}");
+        }
+    }
+}
+
+#[test]
 fn an_authority_looks_at_what_was_ordered_once() {
     let mut left = BTreeSet::from(["a.test", "b.test"]);
     assert_eq!(ordered(&mut left, "B.test").unwrap(), "b.test");
