@@ -370,3 +370,6 @@ fn summary(certificate: &Certificate) -> String {
 /// Stands for "not chosen yet" in an application that is being published.
 pub(crate) const UNDECIDED: CertificateId = CertificateId::new(TenantId(0), 0);
 const DAY_S: u64 = 86_400;
+
+#[cfg(test)]
+mod tests;
