@@ -380,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn a_zstd_window_is_as_large_as_it_may_be_and_no_larger() {
+        // A frame's head with this window (RFC 8878 §3.1.1.1.2), and a raw block of one byte.
+        let frame = |window: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, window, 9, 0, 0, b'x'];
+        assert_eq!(decoded(Coding::Zstd, &frame(0x68), 64), Ok(b"x".to_vec()), "8 MiB");
+        for larger in [0x69, 0x70] {
+            assert_eq!(decoded(Coding::Zstd, &frame(larger), 64), Err(Broken::Invalid("zstd")));
+        }
+    }
+
+    #[test]
     fn several_codings_and_unknown_ones_are_not_taken() {
         assert_eq!(Coding::parse(" GZIP "), Some(Coding::Gzip));
         for unknown in ["gzip, br", "compress", "dcb", "aws-chunked"] {
