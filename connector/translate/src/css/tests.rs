@@ -35,6 +35,20 @@ fn what_an_escape_stands_for_never_comes_out_as_itself() {
     }
 }
 
+/// As itself, a line's end would end the string, and what follows would be rules.
+#[test]
+fn control_characters_are_written_as_escapes_again() {
+    for (sheet, expected) in [
+        ("a{b:url(\"http://in/\\a x\")}", "a{b:url(\"https://out.example/\\a x\")}"),
+        ("a{b:url('http://in/\\00000dx')}", "a{b:url('https://out.example/\\d x')}"),
+        ("@import \"http://in/\\c x\";", "@import \"https://out.example/\\c x\";"),
+        ("a{b:url(http://in/\\9 x)}", "a{b:url(https://out.example/\\9 x)}"),
+        ("a{b:url(http://in/\\7f x)}", "a{b:url(https://out.example/\\7f x)}"),
+    ] {
+        check(sheet, expected);
+    }
+}
+
 #[test]
 fn urls_come_out_however_they_are_written() {
     for (sheet, expected) in [
