@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_http::Authority;
-use postern_io::Stream;
+use postern_io::{Stream, sleep};
 use postern_model::group_config::BackendApp;
 use postern_tunnel::{CancelCode, Culprit};
 
@@ -161,5 +161,41 @@ fn hosts_that_nobody_asks_for_any_more_give_way() {
         }
         assert!(asked(&tunnel, "10-0-0-3.apps.example.com", "/").await.starts_with("three: "));
         assert_eq!(connections.get(), 1, "names that are only tried cost nobody a connection");
+    });
+}
+
+/// Answers but what it is asked to hold.
+async fn hold(stream: Stream) {
+    let mut rest = Vec::new();
+    while let Some(head) = read_head(&stream, &mut rest).await {
+        if !head.starts_with("GET /held ") {
+            stream.queue(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    }
+}
+
+#[test]
+fn hosts_that_are_all_in_use_leave_no_room_for_another() {
+    sim(96, async {
+        backend_at("10.0.0.3:80", |_, stream| hold(stream));
+        let max = crate::limits::WILDCARD_HOSTS_MAX;
+        let script = Arc::new(Script::default());
+        (0..=max).for_each(|number| script.set(&format!("h{number}.corp"), &["10.0.0.3"]));
+        let mut app = app(1, "http://*.corp/", &[]);
+        app.external_url = "https://*.apps.example.com/".into();
+        let keys = Keys { resolver: Some(Resolver::scripted(&script)), ..Keys::default() };
+        let world = World::with_app(app, 1, keys).await;
+        let tunnel = world.relay.tunnel();
+        let host = |number: usize| format!("h{number}.apps.example.com");
+        for number in 0..max {
+            let mut head = get("/held");
+            head.authority = Authority::parse(host(number).as_bytes()).unwrap();
+            tunnel.open(&head, true);
+        }
+        sleep(Duration::from_secs(1)).await;
+        let overloaded = (Culprit::Connector, CancelCode::OVERLOADED, true);
+        assert_eq!(refused(&tunnel, &host(max)).await, overloaded);
+        assert_eq!(asked(&tunnel, &host(0), "/").await, "ok", "those that are there go on");
+        assert_eq!(refused(&tunnel, &host(max)).await, overloaded);
     });
 }
