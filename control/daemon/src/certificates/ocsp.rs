@@ -259,6 +259,40 @@ mod tests {
     }
 
     #[test]
+    fn a_staple_that_is_over_is_taken_out_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = crate::testing::control(folder.path());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+        let chain_pem = params.self_signed(&key).unwrap().pem();
+        let mut draft = Draft::default();
+        for (seq, until_unix) in [(1, 100), (2, 101)] {
+            draft.change(Change::CertificatePut(Certificate {
+                id: CertificateId::new(TenantId::DEFAULT, seq),
+                hosts: vec!["a.example.com".into()],
+                chain_pem: chain_pem.clone(),
+                key_pem: SecretText::new(key.serialize_pem()),
+                not_after_unix: 4_000_000_000,
+                origin: CertificateOrigin::Given,
+                staple: Some(Staple { response: String::new(), from_unix: 1, until_unix }),
+                revoked_unix: None,
+            }));
+        }
+        control.commit(&Actor::Control, draft).unwrap();
+        let stapled = || {
+            let snapshot = control.snapshot();
+            let stapled = snapshot.certificates.values().filter(|certificate| certificate.staple.is_some());
+            stapled.map(|certificate| certificate.id.seq).collect::<Vec<_>>()
+        };
+        for (now_unix, left) in [(99, &[1, 2][..]), (100, &[2]), (101, &[])] {
+            drop_ended(&control, now_unix);
+            assert_eq!(stapled(), left, "at {now_unix}");
+        }
+        let certificates = control.snapshot().certificates.len();
+        assert_eq!(certificates, 2, "what they were stapled to stays");
+    }
+
+    #[test]
     fn a_certificate_without_an_issuer_is_looked_at_once() {
         let certificate = Certificate {
             id: CertificateId::new(TenantId::DEFAULT, 1),
