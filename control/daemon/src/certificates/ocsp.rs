@@ -284,7 +284,7 @@ mod tests {
             let stapled = snapshot.certificates.values().filter(|certificate| certificate.staple.is_some());
             stapled.map(|certificate| certificate.id.seq).collect::<Vec<_>>()
         };
-        for (now_unix, left) in [(99, &[1, 2][..]), (100, &[2]), (101, &[])] {
+        for (now_unix, left) in [(99, &[1_u32, 2][..]), (100, &[2]), (101, &[])] {
             drop_ended(&control, now_unix);
             assert_eq!(stapled(), left, "at {now_unix}");
         }
