@@ -156,11 +156,11 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write`], but never over anything that is there, nor what came to be there meanwhile.
 fn write_new(file: &Path, bytes: &[u8]) -> Result<()> {
     let written = secret::write_whole_new_with_mode(file, bytes, 0o644);
-    Ok(written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Failure::new(format!("{} exists already", file.display())).cure("name another file with --out")
+    Ok(written.map_err(|error| {
+        if error.kind() != ErrorKind::AlreadyExists {
+            return unwritable(file, &error);
         }
-        _ => unwritable(file, &error), // whatever it is, it says so itself
+        Failure::new(format!("{} exists already", file.display())).cure("name another file with --out")
     })?)
 }
 
