@@ -51,7 +51,10 @@ fn row(app: &AppView) -> Row {
     row.set(Column::SamlIdentifiers, &format!("{} {}", setting("sso_saml_entity_id"), setting("sso_saml_acs")));
     row.set(Column::HeaderRequirement, setting("sso_headers"));
     row.set(Column::Farm, &servers(&app.internal_url, setting("backend_farm")));
-    row.set(Column::Balancing, setting("balance"));
+    if !row.get(Column::Farm).is_empty() {
+        let balance = setting("balance");
+        row.set(Column::Balancing, if balance.is_empty() { "round-robin" } else { balance });
+    }
     let names = urls(setting("external_aliases")).chain(urls(setting("internal_aliases")));
     row.set(Column::AlternateMappings, &names.collect::<Vec<_>>().join(" "));
     row.set(Column::OtherContentSources, &segments(setting("segments")));
