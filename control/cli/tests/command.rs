@@ -344,3 +344,28 @@ fn the_network_is_refused_for_now() {
     assert!(stderr(&output).contains("--server is not yet available"), "{}", stderr(&output));
     assert_eq!(postern(&["app", "publish"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_connectors_found_is_shown_though_nothing_is_seen_from_outside() {
+    let step = json!({"step": "tls", "result": "ok", "ms": 3, "seen": "chain is whole", "cure": ""});
+    let checked = json!({
+        "app": "wiki", "group": "hq", "group_id": "g1-1", "passed": true, "differences": [], "warnings": [],
+        "connectors": [{"connector": "c1-2", "relay": "edge-1", "steps": [step]}],
+    });
+    let problem = json!({"code": "internal", "title": "Control failed", "detail": "the store is gone", "status": 500});
+    let mut given = app();
+    given["certificate"]["origin"] = json!("given");
+    let mut odd = given.clone();
+    odd["external_url"] = json!("gopher://wiki");
+    for (answers, why) in [
+        (vec![(200, checked.clone()), (200, given), (500, problem)], "the store is gone"),
+        (vec![(200, checked.clone()), (200, odd)], "gopher://wiki"),
+    ] {
+        let output = Control::answering(answers).run(&["app", "check", "wiki"]);
+        let told = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}{}", stderr(&output));
+        assert!(told.contains("chain is whole") && told.contains("verdict: wiki fails at relays"), "{told}");
+        assert!(told.contains("nothing is looked at from outside") && told.contains(why), "{told}");
+        assert!(told.contains("--no-outside leaves this look out"), "{told}");
+    }
+}

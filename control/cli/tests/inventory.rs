@@ -37,6 +37,11 @@ fn a_template_is_written_once_and_imports_as_it_is() {
     let again = postern(&["template", "--out", text(&file)]);
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("exists already (name another file with --out)"), "{}", stderr(&again));
+    let link = folder.path().join("link.csv");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+    let over = postern(&["template", "--out", text(&link)]);
+    assert!(over.status.code() == Some(1) && stderr(&over).contains("exists already"), "{}", stderr(&over));
+    assert!(link.is_symlink(), "what is there stays, whatever it is");
     assert!(done(&["template", "--bom"]).starts_with("\u{feff}name,"));
 
     // As JSON and back.

@@ -389,6 +389,7 @@ fn warnings(snapshot: &Snapshot, tenant: &Tenant, document: &Document) -> Vec<St
             let people = kept_out::people(snapshot, app, now).into_iter().chain(planned.warnings());
             people.chain(vault::unusable(snapshot, app)).chain(vault::own::keyless(snapshot, app))
         })
+        .chain(crate::below_wildcards::warnings(snapshot, tenant.id, |app| document.apps.contains_key(&app.name)))
         .collect()
 }
 

@@ -18,6 +18,7 @@ use postern_model::plan::PlannedApp;
 use postern_model::settings::CorporateNetwork;
 use postern_model::{Change, Snapshot};
 
+use crate::below_wildcards;
 use crate::certificates::{self, Choice, Chosen};
 use crate::clock::now_unix;
 use crate::control::{Actor, Audit, Control, Draft, counter};
@@ -282,6 +283,7 @@ fn published(control: &Control, app: &App, planned: &PlannedApp, version: u64) -
     warnings.extend(planned.warnings());
     warnings.extend(links::shared_alias(&snapshot, planned));
     warnings.extend(saml::warnings(app, planned));
+    warnings.extend(below_wildcards::warnings(&snapshot, app.id.tenant, |about| about.id == app.id));
     warnings.extend(kerberos::keyless(control.fleet.borrow().keytabs(), &snapshot, planned));
     let app = view(&snapshot, app, &Observed::now(control, &snapshot));
     warnings.extend(circle(&snapshot, planned));

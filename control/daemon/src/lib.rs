@@ -15,6 +15,7 @@ mod args;
 mod assignments;
 mod audit;
 mod authority;
+mod below_wildcards;
 mod certificates;
 mod checks;
 mod clock;

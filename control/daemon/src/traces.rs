@@ -58,6 +58,8 @@ struct Counted {
     dropped: BTreeMap<String, u64>,
     /// At relays that were started anew since.
     dropped_before: u64,
+    /// Of those that were recorded, what one trace may not have.
+    beyond: u64,
 }
 
 /// Begins one, at all relays that are linked; at others when they come.
@@ -292,6 +294,8 @@ impl Counted {
                 self.entries += 1;
                 self.bytes += TraceEntry::size(&entry);
                 collected.entries.push(entry);
+            } else {
+                self.beyond += 1;
             }
         }
     }
@@ -301,7 +305,7 @@ impl Counted {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.values().sum::<u64>() + self.dropped_before
+        self.dropped.values().sum::<u64>() + self.dropped_before + self.beyond
     }
 }
 

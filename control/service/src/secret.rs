@@ -69,7 +69,11 @@ pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// As [`write()`], but never over an existing file (`AlreadyExists`): for tokens and keys that cannot be made again.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let written = write_durably(path, bytes, 0o600);
+    write_new_with_mode(path, bytes, 0o600)
+}
+
+fn write_new_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let written = write_durably(path, bytes, mode);
     if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
         let _ = fs::remove_file(path);
     }
@@ -78,13 +82,18 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// As [`write()`], but never over anything that is there (`AlreadyExists`): it has its name when it is whole.
 pub fn write_whole_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_new_with_mode(path, bytes, 0o600)
+}
+
+/// As [`write_whole_new()`] with the given permissions, for files that are not secret.
+pub fn write_whole_new_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = temporary_beside(path)?;
-    let written = write_durably(&temporary, bytes, 0o600).and_then(|()| fs::hard_link(&temporary, path));
+    let written = write_durably(&temporary, bytes, mode).and_then(|()| fs::hard_link(&temporary, path));
     let _ = fs::remove_file(&temporary);
     match written {
         // Some file systems know no links.
         Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
-            write_new(path, bytes)
+            write_new_with_mode(path, bytes, mode)
         }
         written => written.and_then(|()| File::open(folder_of(path))?.sync_all()),
     }

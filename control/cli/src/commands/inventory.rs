@@ -31,11 +31,7 @@ pub(super) fn run(context: &Context, command: &InventoryCommand) -> Result<()> {
 
 /// A sheet that somebody filled in is worth more than an empty one.
 fn template(output: Output, sheet: &SheetArgs) -> Result<()> {
-    if let Some(file) = sheet.out.as_deref().filter(|file| file.exists()) {
-        let there = Failure::new(format!("{} exists already", file.display()));
-        return Err(there.cure("name another file with --out").into());
-    }
-    deliver(output, sheet, &Rows { rows: &[Row::example()], looked: &[], warnings: &[] })
+    deliver_by(write_new, output, sheet, &Rows { rows: &[Row::example()], looked: &[], warnings: &[] })
 }
 
 fn probe(output: Output, file: &Path, sheet: &SheetArgs) -> Result<()> {
@@ -135,6 +131,10 @@ struct Delivered<'a> {
 
 /// As a file, or on stdout: CSV for people, with `-o json` the rows as JSON.
 fn deliver(output: Output, to: &SheetArgs, of: &Rows<'_>) -> Result<()> {
+    deliver_by(write, output, to, of)
+}
+
+fn deliver_by(write: fn(&Path, &[u8]) -> Result<()>, output: Output, to: &SheetArgs, of: &Rows<'_>) -> Result<()> {
     let bytes = inventory::csv(of.rows, to.bom)?;
     if let Some(file) = &to.out {
         write(file, &bytes)?;
@@ -151,6 +151,17 @@ fn deliver(output: Output, to: &SheetArgs, of: &Rows<'_>) -> Result<()> {
 /// No secret is in a sheet, nor in what is made of it.
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(secret::write_with_mode(file, bytes, 0o644).map_err(|error| unwritable(file, &error))?)
+}
+
+/// As [`write`], but never over anything that is there, nor what came to be there meanwhile.
+fn write_new(file: &Path, bytes: &[u8]) -> Result<()> {
+    let written = secret::write_whole_new_with_mode(file, bytes, 0o644);
+    Ok(written.map_err(|error| {
+        if error.kind() != ErrorKind::AlreadyExists {
+            return unwritable(file, &error);
+        }
+        Failure::new(format!("{} exists already", file.display())).cure("name another file with --out")
+    })?)
 }
 
 /// That the sheet can be written is known before anything is looked at, which may take hours.

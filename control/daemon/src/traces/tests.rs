@@ -88,7 +88,8 @@ async fn it_ends_by_its_time_by_its_bounds_and_when_nobody_asks() {
     );
     let mut full = trace("wiki", "a1-1");
     let all = TraceTaken { entries: entries(TRACE_ENTRIES_MAX as usize + 1), ..TraceTaken::default() };
-    assert_eq!(taken(&mut full.counted, "edge", all).entries.len(), TRACE_ENTRIES_MAX as usize);
+    let collected = taken(&mut full.counted, "edge", all);
+    assert_eq!((collected.entries.len(), collected.dropped), (TRACE_ENTRIES_MAX as usize, 1));
     full.look(false, true, Instant::now());
     assert!(full.over.is_some_and(|why| why.contains("as many requests")));
 

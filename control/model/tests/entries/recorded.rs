@@ -21,17 +21,10 @@ pub(crate) fn content(data: &[u8]) {
 type Kept = Option<Vec<u8>>;
 
 fn form(data: &[u8], secret: &str) -> Kept {
-    // That is JSON as well, and may not be where the form is taken apart.
-    if is_json_like(data) {
-        return None;
-    }
     kept("application/x-www-form-urlencoded", &[data, b"&password=", secret.as_bytes()].concat())
 }
 
 fn lines(data: &[u8], secret: &str) -> Kept {
-    if is_json_like(data) {
-        return None;
-    }
     kept("text/plain", &[data, b"\npassword=", secret.as_bytes()].concat())
 }
 
@@ -53,10 +46,6 @@ fn url(data: &[u8], secret: &str) -> Kept {
 
 fn kept(content_type: &str, body: &[u8]) -> Kept {
     redact::content(content_type, body).ok().map(|kept| kept.into_owned())
-}
-
-fn is_json_like(data: &[u8]) -> bool {
-    matches!(data.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 const KEPT: [fn(&[u8], &str) -> Kept; 5] = [form, lines, json, multipart, url];

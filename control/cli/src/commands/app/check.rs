@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: CheckArgs) -> Result<ExitCode> {
     let CheckArgs { name, connector, user, no_sso, no_outside, relay } = args;
     let asked = CheckApp { connector, user, sign_on: !no_sso };
     let checked: AppChecked = client.post_patiently(&target, &asked)?;
-    let outside = if no_outside { Vec::new() } else { outside::look(client, &name, &asked, &relay, &checked)? };
+    let outside = if no_outside { Vec::new() } else { outside::look(client, &name, &asked, &relay, &checked) };
     let whole = Whole::of(checked, outside);
     output.show(&whole, |whole| tables(*output, whole))?;
     output.warn(&whole.checked.warnings);
@@ -54,13 +54,13 @@ impl Whole {
 }
 
 /// The first step that failed, with what to do, or that none did.
-fn verdict(checked: &AppChecked, outside: &[Outside]) -> String {
+fn verdict(checked: &AppChecked, by_relays: &[Outside]) -> String {
     let inside = checked
         .connectors
         .iter()
         .flat_map(|by| by.steps.iter().map(move |step| (format!("from {}", by.connector), step)));
     let outside =
-        outside.iter().flat_map(|by| by.steps.iter().map(move |step| (format!("from outside, {}", by.by), step)));
+        by_relays.iter().flat_map(|by| by.steps.iter().map(move |step| (format!("from outside, {}", by.by), step)));
     let steps: Vec<(String, &CheckStep)> = inside.chain(outside).collect();
     let failed = steps.iter().find(|(_, step)| step.result == StepResult::Fail);
     if let Some((place, step)) = failed {
@@ -69,8 +69,20 @@ fn verdict(checked: &AppChecked, outside: &[Outside]) -> String {
     }
     match steps.iter().filter(|(_, step)| step.result == StepResult::Warn).count() {
         0 => format!("{} is well", checked.app),
-        warnings => format!("{} works; warnings: {warnings}", checked.app),
+        warnings => match unseen(by_relays) {
+            None => format!("{} works; warnings: {warnings}", checked.app),
+            Some(place) => format!(
+                "{} works as connectors see it; nothing beyond name was seen from outside, {place}; warnings: {warnings}",
+                checked.app
+            ),
+        },
     }
+}
+
+/// By which way the look ended before a connection, and without a failure: whether users get anything is not known then.
+fn unseen(outside: &[Outside]) -> Option<&str> {
+    let is_at = |by: &Outside, wanted: &str| by.steps.iter().any(|step| step.step == wanted);
+    outside.iter().find(|by| is_at(by, "name") && !is_at(by, "connect")).map(|by| by.by.as_str())
 }
 
 /// One for each connector and relay, each with what to do below, what differs, and the verdict.
@@ -148,8 +160,7 @@ mod tests {
 
     #[test]
     fn a_failure_outside_alone_fails_it_and_warnings_do_not() {
-        let step = |result| CheckStep::new("certificate", result, 1, "seen", "do");
-        let judged = |result| {
+        let judged_at = |step: &str, result| {
             let checked = AppChecked {
                 app: "wiki".parse().unwrap(),
                 group: "hq".parse().unwrap(),
@@ -159,12 +170,17 @@ mod tests {
                 differences: Vec::new(),
                 warnings: Vec::new(),
             };
-            let whole = Whole::of(checked, vec![Outside { by: "relay edge".into(), steps: vec![step(result)] }]);
+            let steps = vec![CheckStep::new(step, result, 1, "seen", "do")];
+            let whole = Whole::of(checked, vec![Outside { by: "relay edge".into(), steps }]);
             (whole.checked.passed, whole.verdict)
         };
+        let judged = |result| judged_at("certificate", result);
         let failed = "wiki fails at certificate from outside, relay edge: seen. Cure: do";
         assert_eq!(judged(StepResult::Fail), (false, failed.into()));
         assert_eq!(judged(StepResult::Warn), (true, "wiki works; warnings: 1".into()));
         assert_eq!(judged(StepResult::Ok), (true, "wiki is well".into()));
+        let unseen =
+            "wiki works as connectors see it; nothing beyond name was seen from outside, relay edge; warnings: 1";
+        assert_eq!(judged_at("name", StepResult::Warn), (true, unseen.into()));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
+
 use super::json::without_secrets;
 use super::{Ends, NESTED_MAX, REDACTED, is_secret, parameters};
 
@@ -31,19 +33,39 @@ fn of_one<'a>(kind: &str, content_type: &str, body: &'a [u8]) -> Result<Cow<'a, 
     if is_xml && names_secret(body) {
         return Err("XML with an element or an attribute that is named as a secret is");
     }
-    Ok(if is_form || is_text {
-        // What says not what it is may be either; so may a form, for its type is the one that scripts need not ask for.
-        let plain: Cow<'_, [u8]> = if is_json_like { Cow::Owned(json(body)) } else { Cow::Borrowed(body) };
-        Cow::Owned(form(&plain, if is_form { Ends::Form } else { Ends::Lines }))
-    } else if is_json_like || kind.ends_with("json") {
-        Cow::Owned(json(body))
-    } else {
-        Cow::Borrowed(body)
+    let is_json = is_json_like || kind.ends_with("json");
+    let ends = if is_form { Ends::Form } else { Ends::Lines };
+    // What says not what it is may be either; so may a form, for its type is the one that scripts need not ask for, and what is called
+    // JSON and is none.
+    Ok(match (is_form || is_text, is_json) {
+        (_, true) if is_form || is_text || !is_whole_or_cut(body) => Cow::Owned(either(body, ends)?),
+        (_, true) => Cow::Owned(json(body)),
+        (true, false) => Cow::Owned(form(body, ends)),
+        (false, false) => Cow::Borrowed(body),
     })
+}
+
+/// What may be JSON and may be a form. Where secrets of both kinds are found in what is no right JSON, nobody knows where either ends: what
+/// one pass takes for a string's end could hide a name from the other.
+fn either(body: &[u8], ends: Ends) -> Result<Vec<u8>, &'static str> {
+    let (as_form, as_json) = (form(body, ends), json(body));
+    if as_json == body {
+        return Ok(as_form);
+    }
+    if as_form != body && !is_whole_or_cut(body) {
+        return Err("secrets in what is neither right JSON nor a form");
+    }
+    Ok(form(&as_json, ends))
 }
 
 fn json(body: &[u8]) -> Vec<u8> {
     without_secrets(body, NESTED_MAX)
+}
+
+/// Whether it is JSON, one or several after each other, of which only the end may be missing.
+fn is_whole_or_cut(body: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>();
+    values.find_map(Result::err).is_none_or(|error| error.is_eof())
 }
 
 /// Whether its characters take two bytes or more each, as it says or as it begins.

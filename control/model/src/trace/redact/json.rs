@@ -150,9 +150,13 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
         'r' => '\r',
         't' => '\t',
         'u' => {
-            let digits: String = chars.by_ref().take(4).collect();
+            // What is no digit stays: in malformed JSON it may be where a name begins.
+            let rest = chars.as_str();
+            let length = rest.bytes().take(4).take_while(u8::is_ascii_hexdigit).count();
+            let (digits, rest) = rest.split_at(length);
+            *chars = rest.chars();
             // Half of a pair: no ASCII, and thus of no name.
-            u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+            u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
         }
         other => other,
     })

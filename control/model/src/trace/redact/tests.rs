@@ -199,6 +199,26 @@ fn what_a_form_or_a_text_says_it_is_is_not_believed() {
 }
 
 #[test]
+fn what_is_malformed_hides_nothing() {
+    let form = "application/x-www-form-urlencoded";
+    for (kind, given) in [
+        (form, r#"{"a":"token=x \u&password=s3cret"#),
+        (form, r#"{"token":"x","a":"\u00&password=s3cret"#),
+        ("text/plain", "{\"a\":\"token=x \\u\npassword=s3cret"),
+        ("", r#"[{"a":"token=x \ud&password=s3cret"}]"#),
+        ("application/json", r#"{"a":"token=x \u&password=s3cret"}"#),
+        ("application/json", r#"{"a":"{\"b\":\"token=x \\u&password=s3cret\"}"}"#),
+        ("application/json", "login=anna&password=s3cret"),
+        ("text/html", "[a]=1\npassword=s3cret"),
+    ] {
+        let kept = content(kind, given.as_bytes()).map_or_else(|_| Vec::new(), Cow::into_owned);
+        assert!(!String::from_utf8_lossy(&kept).contains("s3cret"), "{kind}: {given}");
+    }
+    assert!(content(form, br#"{"token":"x","a":"\u&password=s3cret"#).is_err(), "both, and neither is right");
+    assert_eq!(recorded("application/json", r#"{"a":"b=c \u&d"#), r#"{"a":"b=c \u&d"#, "no secret");
+}
+
+#[test]
 fn what_stands_in_strings_of_json_is_found() {
     let kind = "application/json";
     for (given, expected) in [

@@ -45,8 +45,27 @@ struct Seen {
     cure: String,
 }
 
-/// By each relay in turn.
+/// By each relay in turn. What cannot be looked at is a step that failed: connectors have seen the application already.
 pub(super) fn look(
+    client: &Client,
+    app: &str,
+    asked: &CheckApp,
+    given: &[RelayAddress],
+    checked: &AppChecked,
+) -> Vec<Outside> {
+    looked(client, app, asked, given, checked).unwrap_or_else(|error| vec![not_begun(&error)])
+}
+
+/// Control does not say where the relays are, or what it says cannot be read.
+fn not_begun(error: &anyhow::Error) -> Outside {
+    let Seen { result, seen, cure } = Seen::fail(
+        &format!("nothing is looked at from outside: {error:#}"),
+        "--relay HOST:PORT names the relay; --no-outside leaves this look out",
+    );
+    Outside { by: "this host".into(), steps: vec![CheckStep::new("relays", result, 0, &seen, &cure)] }
+}
+
+fn looked(
     client: &Client,
     app: &str,
     asked: &CheckApp,
