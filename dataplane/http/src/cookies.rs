@@ -6,14 +6,21 @@ use std::iter;
 use crate::field::FieldRef;
 use crate::headers::Headers;
 use crate::known::Known;
-use crate::scan;
 
 /// The value of the only cookie of that name; `None` when there is none, or when there are two: which one counts would be
 /// anybody's guess.
 pub fn cookie<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
-    let mut found = headers.get_all(Known::Cookie).flat_map(pairs).filter_map(|pair| value(pair, name.as_bytes()));
-    let first = found.next()?;
-    found.next().is_none().then_some(first)
+    let mut found = None;
+    for line in headers.values(Known::Cookie) {
+        for pair in pairs(line) {
+            if let Some(value) = value(pair, name.as_bytes())
+                && found.replace(value).is_some()
+            {
+                return None;
+            }
+        }
+    }
+    found
 }
 
 /// Names and values of all cookies whose name begins with `prefix`, in this case only.
@@ -31,9 +38,11 @@ pub fn cookies_with<'h>(headers: &'h Headers, prefix: &str) -> impl Iterator<Ite
 pub fn strip_cookies(headers: &mut Headers, prefixes: &[&str], keep: Option<&str>) {
     let is_ours = |pair: &[u8]| is_ours(trimmed(pair), prefixes, keep);
     let (mut any, mut all) = (false, true);
-    for pair in headers.get_all(Known::Cookie).flat_map(pairs) {
-        let is_ours = is_ours(pair);
-        (any, all) = (any | is_ours, all & is_ours);
+    for line in headers.values(Known::Cookie) {
+        for pair in pairs(line) {
+            let is_ours = is_ours(pair);
+            (any, all) = (any | is_ours, all & is_ours);
+        }
     }
     if !any {
         return;
@@ -71,8 +80,11 @@ pub fn strip_set_cookies(headers: &mut Headers, prefixes: &[&str], keep: Option<
 
 /// Whether a cookie's name begins with one of `prefixes`, in whatever case, and is not `keep`.
 fn is_ours(cookie: &[u8], prefixes: &[&str], keep: Option<&str>) -> bool {
-    let begins =
-        |prefix: &&str| cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+    // Ours are as we wrote them, all but always; and others differ in their first letter.
+    let begins = |prefix: &&str| {
+        let prefix = prefix.as_bytes();
+        cookie.starts_with(prefix) || cookie.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
     let is_kept = || keep.is_some_and(|keep| value(cookie, keep.as_bytes()).is_some());
     prefixes.iter().any(begins) && !is_kept()
 }
@@ -81,7 +93,7 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut left = Some(line);
     iter::from_fn(move || {
         let line = left?;
-        let end = scan::position(line, b';');
+        let end = memchr::memchr(b';', line);
         left = end.map(|end| &line[end + 1..]);
         Some(&line[..end.unwrap_or(line.len())])
     })

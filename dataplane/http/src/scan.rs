@@ -35,11 +35,8 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
 /// Position of the first control character (below 0x20, or 0x7f) from `at` on, or the length.
 #[inline]
 pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)
-        && !block_has_control(block)
-    {
-        at += BLOCK;
-    }
+    let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<BLOCK>();
+    at += blocks.iter().take_while(|block| !block_has_control(block)).count() * BLOCK;
     while let Some(word) = word(bytes, at) {
         let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
         let del = word ^ (ONES * 0x7f);
@@ -54,14 +51,6 @@ pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
 }
 
-/// Position of the first `wanted`.
-pub(crate) fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let passed = blocks.iter().take_while(|block| !block.iter().fold(false, |found, byte| found | (*byte == wanted)));
-    let start = passed.count() * BLOCK;
-    bytes[start..].iter().position(|byte| *byte == wanted).map(|at| start + at)
-}
-
 /// Position of the first space or control character.
 pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
     let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
@@ -69,19 +58,6 @@ pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
     let clear = blocks.iter().take_while(|block| !block.iter().fold(false, |found, byte| found | is_blank(byte)));
     let at = clear.count() * BLOCK;
     bytes[at..].iter().position(is_blank).map(|found| at + found)
-}
-
-/// Position of the first LF from `at` on.
-pub(crate) fn line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(word) = word(bytes, at) {
-        let lf = word ^ (ONES * b'\n' as u64);
-        let found = lf.wrapping_sub(ONES) & !lf & HIGHS;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    bytes.get(at..)?.iter().position(|&byte| byte == b'\n').map(|found| at + found)
 }
 
 /// Without leading and trailing SP and HTAB.
@@ -214,11 +190,6 @@ mod tests {
                 *slot = byte;
                 prop_assert_eq!(is_query(&bytes), (0x21..0x7f).contains(&byte) && byte != b'#');
             }
-        }
-
-        #[test]
-        fn line_feed_agrees_with_a_plain_loop(bytes in proptest::collection::vec(0u8..16, 0..64)) {
-            prop_assert_eq!(line_feed(&bytes, 0), bytes.iter().position(|&b| b == b'\n'));
         }
 
         #[test]

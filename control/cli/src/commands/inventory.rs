@@ -153,7 +153,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(secret::write_with_mode(file, bytes, 0o644).map_err(|error| unwritable(file, &error))?)
 }
 
-/// As [`write`], but never over anything that is there, nor what came to be there meanwhile.
+/// As [`write()`], but never over anything that is there, nor what came to be there meanwhile.
 fn write_new(file: &Path, bytes: &[u8]) -> Result<()> {
     let written = secret::write_whole_new_with_mode(file, bytes, 0o644);
     Ok(written.map_err(|error| {

@@ -37,7 +37,7 @@ impl Cursor {
         if self.searched <= self.at {
             return true;
         }
-        let found = scan::line_feed(input, self.searched).is_some();
+        let found = has_line_feed(input, self.searched);
         self.searched = input.len();
         found
     }
@@ -56,9 +56,13 @@ pub(super) fn read_field(input: &[u8], at: usize, headers: &mut Headers) -> Resu
 /// An error in a line counts when the line has come to its end.
 pub(super) fn only_if_whole<T>(input: &[u8], at: usize, read: Result<Line<T>, Rule>) -> Result<Line<T>, Rule> {
     match read {
-        Err(_) if scan::line_feed(input, at).is_none() => Ok(Line::Incomplete),
+        Err(_) if !has_line_feed(input, at) => Ok(Line::Incomplete),
         read => read,
     }
+}
+
+fn has_line_feed(input: &[u8], from: usize) -> bool {
+    input.get(from..).is_some_and(|rest| memchr::memchr(b'\n', rest).is_some())
 }
 
 /// The position after the CRLF expected at `at`, where a control character stands.
