@@ -75,7 +75,11 @@ pub(crate) fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<(S
     let mut failed = Vec::new();
     for address in addresses {
         match TcpStream::connect_timeout(address, each) {
-            Ok(stream) => return Ok((*address, Timed::new(stream, until))),
+            Ok(stream) => {
+                // What is measured is the other side: a request in two writes would wait 40 ms for an acknowledgement that is held back.
+                let _ = stream.set_nodelay(true);
+                return Ok((*address, Timed::new(stream, until)));
+            }
             Err(error) => failed.push(format!("{address} ({error})")),
         }
     }

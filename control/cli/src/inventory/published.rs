@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use postern_model::admin::{AppView, AssignmentView, CertificateView};
 use postern_model::app_url::InternalUrl;
 use postern_model::config::{CertificateOrigin, Preauth};
+use postern_model::identity::INTERNAL_URL;
 
 use super::CELL_CHARS_MAX;
 use super::authentication::Authentication;
@@ -13,7 +14,7 @@ use super::sheet::Row;
 use crate::time_text::utc;
 
 /// A row for each application, with who is assigned to it. Who is for a time alone stands in the notes: planned anew, they would be
-/// for good.
+/// for good. The place to sign in is Postern's own, and published by `identity publish`.
 pub(crate) fn published(apps: &[AppView], assignments: &[AssignmentView]) -> Vec<Row> {
     let row = |app: &AppView| {
         let own = assignments.iter().filter(|assignment| assignment.app == app.name && !assignment.expired);
@@ -36,7 +37,7 @@ pub(crate) fn published(apps: &[AppView], assignments: &[AssignmentView]) -> Vec
         }
         row
     };
-    apps.iter().map(row).collect()
+    apps.iter().filter(|app| app.internal_url != INTERNAL_URL).map(row).collect()
 }
 
 fn row(app: &AppView) -> Row {
@@ -168,7 +169,10 @@ mod tests {
             assigned("user/guest", Some(1_777_636_800), false),
             assigned("everyone", None, false),
         ];
-        let rows = published(&[app], &assignments);
+        let mut place_to_sign_in = app.clone();
+        place_to_sign_in.internal_url = INTERNAL_URL.into();
+        let rows = published(&[place_to_sign_in, app], &assignments);
+        assert_eq!(rows.len(), 1, "it is published by its own command");
         assert!(check(&rows).is_empty());
         let of = |column| rows[0].get(column);
         assert_eq!(of(Column::Authentication), "windows");
