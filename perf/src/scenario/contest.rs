@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::lab::{Contestant, Lab};
-use crate::load::Run;
+use crate::load::{Plan, Run, Shape, Target};
 use crate::outcome::{Figure, Outcome, POSTERN, Sample, Side, figure};
 use crate::rounds;
 
@@ -11,6 +11,8 @@ use crate::rounds;
 pub(super) const PROCESSES: &str = "CPU";
 pub(super) const CORE: &str = "core";
 const BUSY: &str = "core busy";
+/// Of `h1-small`.
+const SMALL_CONNECTIONS: usize = 64;
 /// Strangers that used more of a core than this may have changed what was measured.
 const OTHERS_SHARE_MAX: f64 = 0.05;
 
@@ -45,6 +47,25 @@ pub(super) fn run(
     }
     outcome.remarks.extend(disturbance(outcome));
     Ok(())
+}
+
+/// As `h1-small`, of two sides of one chain, of which the first is the one that the outcome is about.
+pub(super) fn pair(lab: &Lab, mut outcome: Outcome, [own, beside]: [(Contestant, Target); 2]) -> Result<Outcome> {
+    let sides = [Contestant { name: POSTERN.into(), ..own.0 }, beside.0];
+    let targets = [own.1, beside.1];
+    run(lab, &sides, &mut outcome, |index| {
+        let plan = Plan {
+            target: targets[index].clone(),
+            path: "/".into(),
+            connections: SMALL_CONNECTIONS,
+            shape: Shape::Closed,
+            warmup: lab.extent.warmup,
+            duration: lab.extent.duration,
+        };
+        let run = plan.run(&sides[index].watch)?;
+        Ok((sample(&run, Unit::Request), run))
+    })?;
+    Ok(outcome)
 }
 
 /// The processes' own time counts where every run filled the core with it, else whatever the core did; but a core that

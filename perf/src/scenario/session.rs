@@ -9,14 +9,13 @@ use postern_tests::client::Client;
 use postern_tests::person::Person;
 use postern_tests::world::{World, write_secret};
 
-use super::contest::{self, PROCESSES, Unit};
+use super::contest::{self, PROCESSES};
 use crate::chain::{Chain, Variant};
 use crate::lab::{self, Contestant, Lab, PROXY_CORE};
-use crate::load::{Plan, Shape, Target};
-use crate::outcome::{Outcome, POSTERN};
+use crate::load::Target;
+use crate::outcome::Outcome;
 use crate::tls::{self, Protocol};
 
-const CONNECTIONS: usize = 64;
 const LOGIN: &str = "anna";
 const PASSWORD: &str = "correct horse battery";
 /// Asks who somebody is, without any policy.
@@ -55,25 +54,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
         ),
         PROCESSES,
     );
-    Ok(vec![contest(lab, cost, [plain?, anybody])?, contest(lab, rules, [many?, few?])?])
-}
-
-fn contest(lab: &Lab, mut outcome: Outcome, [own, beside]: [(Contestant, Target); 2]) -> Result<Outcome> {
-    let (own, beside) = ((Contestant { name: POSTERN.into(), ..own.0 }, own.1), beside);
-    let (sides, targets) = ([own.0, beside.0], [own.1, beside.1]);
-    contest::run(lab, &sides, &mut outcome, |index| {
-        let plan = Plan {
-            target: targets[index].clone(),
-            path: "/".into(),
-            connections: CONNECTIONS,
-            shape: Shape::Closed,
-            warmup: lab.extent.warmup,
-            duration: lab.extent.duration,
-        };
-        let run = plan.run(&sides[index].watch)?;
-        Ok((contest::sample(&run, Unit::Request), run))
-    })?;
-    Ok(outcome)
+    Ok(vec![contest::pair(lab, cost, [plain?, anybody])?, contest::pair(lab, rules, [many?, few?])?])
 }
 
 /// Users, applications and policies, by documents as an operator would apply them.

@@ -3,14 +3,13 @@
 
 use anyhow::{Context, Result};
 
-use super::contest::{self, PROCESSES, Unit};
+use super::contest::{self, PROCESSES};
 use crate::chain::{Chain, Variant};
 use crate::lab::{self, Contestant, Lab};
-use crate::load::{Plan, Shape, Target};
-use crate::outcome::{Outcome, POSTERN};
+use crate::load::Target;
+use crate::outcome::Outcome;
 use crate::tls::{self, Protocol};
 
-const CONNECTIONS: usize = 64;
 const TRANSLATED: &str = "translated";
 const UNTOUCHED: &str = "untouched";
 
@@ -19,9 +18,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
     let internal = format!("http://{}/", lab.origin);
     let translated = side(&mut chain, TRANSLATED, &internal, &[])?;
     let untouched = side(&mut chain, UNTOUCHED, &internal, &["--set", "translate_headers=false"])?;
-    let own = (Contestant { name: POSTERN.into(), ..translated.0 }, translated.1);
-    let (sides, targets) = ([own.0, untouched.0], [own.1, untouched.1]);
-    let mut outcome = Outcome::new(
+    let outcome = Outcome::new(
         "translation",
         "100-byte answers, 64 connections, heads translated",
         &format!(
@@ -30,19 +27,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
         ),
         PROCESSES,
     );
-    contest::run(lab, &sides, &mut outcome, |index| {
-        let plan = Plan {
-            target: targets[index].clone(),
-            path: "/".into(),
-            connections: CONNECTIONS,
-            shape: Shape::Closed,
-            warmup: lab.extent.warmup,
-            duration: lab.extent.duration,
-        };
-        let run = plan.run(&sides[index].watch)?;
-        Ok((contest::sample(&run, Unit::Request), run))
-    })?;
-    Ok(vec![outcome])
+    Ok(vec![contest::pair(lab, outcome, [translated, untouched])?])
 }
 
 /// An application more, in front of the same origin, without a limit that would be measured.
