@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 /// The unit of `/proc/stat`, on every architecture that Postern builds for (`USER_HZ`).
@@ -40,7 +41,7 @@ pub struct Reading {
     machine: Duration,
 }
 
-/// What passed between two readings.
+/// What passed between two readings, or between several such pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     pub elapsed: Duration,
@@ -48,8 +49,10 @@ pub struct Usage {
     pub parts: Vec<(String, Duration)>,
     /// Time in which the proxies' core was not idle, whoever used it: softirqs and kernel threads included.
     pub core: Duration,
-    /// CPU time that neither the parts nor this process (load and origin) used, on all cores.
-    pub others: Duration,
+    /// CPU time of this process (load and origin).
+    pub own: Duration,
+    /// Non-idle time of all cores, in steps of 10 ms.
+    pub machine: Duration,
 }
 
 impl Watch {
@@ -58,7 +61,7 @@ impl Watch {
         Reading {
             at: Instant::now(),
             parts: self.parts.iter().map(|part| time(&part.pids)).collect(),
-            own: time(&[std::process::id()]),
+            own: own_time(),
             core,
             machine,
         }
@@ -66,19 +69,32 @@ impl Watch {
 
     pub fn usage(&self, from: &Reading, to: &Reading) -> Usage {
         let times = to.parts.iter().zip(&from.parts).map(|(to, from)| to.saturating_sub(*from));
-        let parts: Vec<_> = self.parts.iter().map(|part| part.name.clone()).zip(times).collect();
-        let ours: Duration = parts.iter().map(|(_, time)| *time).sum();
-        let ours = ours + to.own.saturating_sub(from.own);
         Usage {
             elapsed: to.at - from.at,
-            parts,
+            parts: self.parts.iter().map(|part| part.name.clone()).zip(times).collect(),
             core: to.core.saturating_sub(from.core),
-            others: to.machine.saturating_sub(from.machine).saturating_sub(ours),
+            own: to.own.saturating_sub(from.own),
+            machine: to.machine.saturating_sub(from.machine),
         }
     }
 }
 
 impl Usage {
+    /// Adds what passed at another time, of the same parts.
+    pub fn add(&mut self, more: Usage) {
+        self.elapsed += more.elapsed;
+        self.core += more.core;
+        self.own += more.own;
+        self.machine += more.machine;
+        if self.parts.is_empty() {
+            self.parts = more.parts;
+            return;
+        }
+        for ((_, time), (_, added)) in self.parts.iter_mut().zip(more.parts) {
+            *time += added;
+        }
+    }
+
     /// CPU time of all parts.
     pub fn processes(&self) -> Duration {
         self.parts.iter().map(|(_, time)| *time).sum()
@@ -89,9 +105,11 @@ impl Usage {
         self.core.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// How much of one core others used meanwhile.
+    /// How much of one core was used meanwhile by whoever is neither a part nor this process. It is taken of the sum: of each
+    /// short time, steps of 10 ms would say "none" or too much, and what is below zero would be lost.
     pub fn others_share(&self) -> f64 {
-        self.others.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+        let others = self.machine.saturating_sub(self.processes() + self.own);
+        others.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
     }
 
     /// True when the processes' own time says what the work cost: the core was full, and nearly all of it is theirs.
@@ -99,6 +117,11 @@ impl Usage {
         let (core, processes) = (self.core.as_secs_f64(), self.processes().as_secs_f64());
         self.core_share() >= 0.95 && (core - processes).abs() <= 0.05 * core
     }
+}
+
+/// CPU time used so far by this process. Its calling thread runs, and `schedstat` is behind for threads that do.
+fn own_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// CPU time used so far by all threads of these processes.
@@ -163,10 +186,29 @@ mod tests {
             elapsed: Duration::from_secs(1),
             parts: vec![("a".into(), Duration::from_millis(parts_ms))],
             core: Duration::from_millis(core_ms),
-            others: Duration::ZERO,
+            ..Usage::default()
         };
         assert!(usage(980, 960).is_saturated());
         assert!(!usage(900, 890).is_saturated());
         assert!(!usage(980, 900).is_saturated());
+    }
+
+    #[test]
+    fn strangers_are_what_is_left_of_the_sum() {
+        let usage = |machine_ms| Usage {
+            elapsed: Duration::from_millis(100),
+            parts: vec![("a".into(), Duration::from_millis(50))],
+            own: Duration::from_millis(45),
+            machine: Duration::from_millis(machine_ms),
+            ..Usage::default()
+        };
+        let mut sum = Usage::default();
+        // 95 ms of each are known; the steps of 10 ms show 90 once and 100 once.
+        sum.add(usage(90));
+        sum.add(usage(100));
+        assert_eq!((sum.elapsed, sum.processes()), (Duration::from_millis(200), Duration::from_millis(100)));
+        assert_eq!(sum.others_share(), 0.0);
+        sum.add(usage(105));
+        assert!((sum.others_share() - 10.0 / 300.0).abs() < 1e-9, "{}", sum.others_share());
     }
 }

@@ -114,7 +114,7 @@ impl Plan {
             Ok(outcome) => outcome?,
             Err(_) => bail!("{} did not answer within {} s", self.target.address, limit.as_secs()),
         }
-        tally.into_run()
+        tally.take()
     }
 }
 

@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use hdrhistogram::Histogram;
 use tokio_uring::net::TcpStream;
 
 use super::{Plan, Run};
 use crate::clock::Timer;
-use crate::cpu::{Reading, Watch};
+use crate::cpu::{Reading, Usage, Watch};
 
 /// Longer ones are counted as this.
 pub const LATENCY_MAX: Duration = Duration::from_secs(60);
@@ -21,7 +21,8 @@ const FAILURES_MAX: u64 = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    WarmUp,
+    /// The warm-up, and between times that are measured.
+    Unmeasured,
     Measuring,
     Over,
 }
@@ -29,14 +30,11 @@ pub(super) enum Phase {
 pub(super) struct Tally {
     watch: Watch,
     phase: Cell<Phase>,
-    requests: Cell<u64>,
-    bytes: Cell<u64>,
-    resumed: Cell<u64>,
-    failed: Cell<u64>,
-    failures: RefCell<Vec<String>>,
-    latency: RefCell<Histogram<u64>>,
-    readings: RefCell<Vec<Reading>>,
-    /// When measuring began and ended.
+    /// What was counted so far.
+    run: RefCell<Run>,
+    /// The clocks when measuring began, while it lasts.
+    since: RefCell<Option<Reading>>,
+    /// When measuring last began and ended.
     bounds: Cell<(Option<Instant>, Option<Instant>)>,
     sockets: RefCell<Vec<Weak<TcpStream>>>,
 }
@@ -45,14 +43,9 @@ impl Tally {
     pub(super) fn new(watch: Watch) -> Rc<Tally> {
         Rc::new(Tally {
             watch,
-            phase: Cell::new(Phase::WarmUp),
-            requests: Cell::new(0),
-            bytes: Cell::new(0),
-            resumed: Cell::new(0),
-            failed: Cell::new(0),
-            failures: RefCell::default(),
-            latency: RefCell::new(histogram()),
-            readings: RefCell::default(),
+            phase: Cell::new(Phase::Unmeasured),
+            run: RefCell::new(nothing()),
+            since: RefCell::default(),
             bounds: Cell::default(),
             sockets: RefCell::default(),
         })
@@ -75,17 +68,29 @@ impl Tally {
         Ok(())
     }
 
-    fn begin(&self) {
+    /// From now on it counts.
+    pub(super) fn begin(&self) {
         if !self.is_over() {
             self.phase.set(Phase::Measuring);
         }
-        self.readings.borrow_mut().push(self.watch.read());
+        self.since.replace(Some(self.watch.read()));
         self.bounds.set((Some(Instant::now()), None));
     }
 
-    fn end(&self) {
+    /// Until now it counted; it may begin again, and then adds.
+    pub(super) fn pause(&self) {
         self.bounds.set((self.bounds.get().0, Some(Instant::now())));
-        self.readings.borrow_mut().push(self.watch.read());
+        if let Some(since) = self.since.take() {
+            let usage = self.watch.usage(&since, &self.watch.read());
+            self.run.borrow_mut().usage.add(usage);
+        }
+        if !self.is_over() {
+            self.phase.set(Phase::Unmeasured);
+        }
+    }
+
+    fn end(&self) {
+        self.pause();
         self.phase.set(Phase::Over);
     }
 
@@ -105,14 +110,15 @@ impl Tally {
     }
 
     fn count(&self, latency: Duration, bytes: u64) {
-        self.requests.set(self.requests.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes);
-        self.latency.borrow_mut().saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        let mut run = self.run.borrow_mut();
+        run.requests += 1;
+        run.bytes += bytes;
+        run.latency.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn resumed(&self) {
         if self.phase.get() == Phase::Measuring {
-            self.resumed.set(self.resumed.get() + 1);
+            self.run.borrow_mut().resumed += 1;
         }
     }
 
@@ -121,12 +127,12 @@ impl Tally {
         if self.is_over() {
             return; // cut at the end, by ourselves
         }
-        self.failed.set(self.failed.get() + 1);
-        let mut failures = self.failures.borrow_mut();
-        if failures.len() < FAILURES_KEPT {
-            failures.push(why.to_string());
+        let mut run = self.run.borrow_mut();
+        run.failed += 1;
+        if run.failures.len() < FAILURES_KEPT {
+            run.failures.push(why.to_string());
         }
-        if self.failed.get() > FAILURES_MAX {
+        if run.failed > FAILURES_MAX {
             self.phase.set(Phase::Over);
         }
     }
@@ -148,23 +154,26 @@ impl Tally {
         }
     }
 
-    pub(super) fn into_run(self: Rc<Self>) -> Result<Run> {
-        let readings = self.readings.borrow();
-        let [from, to] = readings.as_slice() else { bail!("the run never began") };
-        let run = Run {
-            requests: self.requests.get(),
-            bytes: self.bytes.get(),
-            failed: self.failed.get(),
-            failures: self.failures.borrow().clone(),
-            resumed: self.resumed.get(),
-            usage: self.watch.usage(from, to),
-            latency: self.latency.borrow().clone(),
-        };
+    /// What was counted since this was last asked.
+    pub(super) fn take(&self) -> Result<Run> {
+        let run = self.run.replace(nothing());
         if run.requests == 0 {
             let why = run.failures.first().map_or("nothing came back", String::as_str);
-            return Err(anyhow::anyhow!("{why}")).context("not one request was answered");
+            return Err(anyhow!("{why}")).context("not one request was answered");
         }
         Ok(run)
+    }
+}
+
+fn nothing() -> Run {
+    Run {
+        requests: 0,
+        bytes: 0,
+        failed: 0,
+        failures: Vec::new(),
+        resumed: 0,
+        usage: Usage::default(),
+        latency: histogram(),
     }
 }
 
