@@ -20,6 +20,11 @@ pub fn alternate<T>(
     Ok(found)
 }
 
+/// So many turns of two sides, ABBAABBA and so on: what gets steadily slower does so for both within four turns.
+pub fn turns(count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(|turn| turn.div_ceil(2) % 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +38,10 @@ mod tests {
         });
         assert_eq!(order, [0, 1, 2, 2, 1, 0]);
         assert_eq!(found.unwrap()[1], [(0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn two_take_turns_around() {
+        assert_eq!(turns(8).collect::<Vec<_>>(), [0, 1, 1, 0, 0, 1, 1, 0]);
     }
 }

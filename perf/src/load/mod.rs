@@ -1,5 +1,6 @@
 //! The load generator: one thread on tokio-uring, HTTP/1.1 or HTTP/2 over TLS, closed loop (each connection sends when it
-//! was answered) or open loop (requests are due at a rate, whatever the answers do). It shares no code with the product.
+//! was answered), also of two sides in turns, or open loop (requests are due at a rate, whatever the answers do). It shares no
+//! code with the product.
 
 pub mod answer;
 mod closed;
@@ -7,6 +8,7 @@ mod h2;
 pub mod hold;
 pub mod link;
 mod open;
+pub mod paired;
 mod reconnect;
 mod tally;
 

@@ -154,6 +154,11 @@ impl Tally {
         }
     }
 
+    /// Why requests fail, if they do.
+    pub(super) fn first_failure(&self) -> String {
+        self.run.borrow().failures.first().cloned().unwrap_or_default()
+    }
+
     /// What was counted since this was last asked.
     pub(super) fn take(&self) -> Result<Run> {
         let run = self.run.replace(nothing());
