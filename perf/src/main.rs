@@ -28,7 +28,7 @@ struct Arguments {
     /// HAProxy, nginx and HAProxy→rathole in the same rounds
     #[arg(long)]
     peers: bool,
-    /// Rounds; in each every side is measured once
+    /// Rounds; in each every side is measured once, or in short turns
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds per side and round

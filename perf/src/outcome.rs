@@ -6,6 +6,11 @@ use serde::Serialize;
 /// The side that everything else is compared with.
 pub const POSTERN: &str = "postern";
 
+/// An interval of fewer values is not worth quoting.
+const INTERVAL_VALUES_MIN: usize = 7;
+/// How often an interval may miss what it is to hold.
+const MISSED_MAX: f64 = 0.05;
+
 /// One number of one side in one round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
@@ -50,6 +55,8 @@ pub struct Spread {
     pub median: f64,
     pub low: f64,
     pub high: f64,
+    /// From where to where the median of ever more values lies, with 95 % confidence; `None` of too few values.
+    pub interval: Option<(f64, f64)>,
 }
 
 /// All sides of one scenario.
@@ -77,8 +84,27 @@ impl Spread {
         let (low, high) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
         let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Some(Spread { median, low, high })
+        let interval = interval_place(values.len()).map(|place| (values[place], values[values.len() - 1 - place]));
+        Some(Spread { median, low, high, interval })
     }
+}
+
+/// How many of so many sorted values lie outside the median's 95 % interval at each end. By the sign test: each value is above
+/// the true median or below as a coin falls, so both ends together miss it as often as coins fall so one-sidedly.
+fn interval_place(count: usize) -> Option<usize> {
+    let mut place = None;
+    // Of the ways in which the coins fall, the share with exactly so many heads, and with up to so many.
+    let mut share = 0.5f64.powi(i32::try_from(count).ok()?);
+    let mut tail = share;
+    for heads in 0..count / 2 {
+        if count < INTERVAL_VALUES_MIN || 2.0 * tail > MISSED_MAX {
+            break;
+        }
+        place = Some(heads);
+        share *= (count - heads) as f64 / (heads + 1) as f64;
+        tail += share;
+    }
+    place
 }
 
 impl Side {
@@ -163,12 +189,24 @@ mod tests {
         let sides = vec![side(POSTERN, &[10.0, 30.0, 40.0]), side("peer", &[10.0, 20.0, 10.0])];
         let outcome = Outcome { sides, ..Outcome::new("x", "", "", "cost") };
         let ratio = outcome.ratio(&outcome.sides[1]);
-        assert_eq!(ratio, Some(Spread { median: 1.5, low: 1.0, high: 4.0 }));
+        assert_eq!(ratio, Some(Spread { median: 1.5, low: 1.0, high: 4.0, interval: None }));
     }
 
     #[test]
     fn the_middle_of_an_even_number_lies_between_two() {
         assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 3.0]).unwrap().median, 2.5);
         assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_sign_test() {
+        // Places, from 1, as tables of the sign test have them.
+        for (count, ends) in
+            [(7_u32, (1_u32, 7_u32)), (8, (1, 8)), (9, (2, 8)), (12, (3, 10)), (20, (6, 15)), (30, (10, 21))]
+        {
+            let spread = Spread::of((1..=count).rev().map(f64::from).collect()).unwrap();
+            assert_eq!(spread.interval, Some((f64::from(ends.0), f64::from(ends.1))), "{count}");
+        }
+        assert_eq!(Spread::of(vec![1.0; 6]).unwrap().interval, None);
     }
 }

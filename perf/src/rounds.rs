@@ -1,5 +1,5 @@
 //! Rounds: in each, every side is measured once, in turns from the first to the last and from the last to the first
-//! (ABBA), so that a machine that gets slower meanwhile does so for all.
+//! (ABBA), so that a machine that gets slower meanwhile does so for all. Two sides of one chain take many short turns in each.
 
 use anyhow::Result;
 

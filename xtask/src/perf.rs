@@ -36,7 +36,7 @@ pub(crate) struct Perf {
     /// HAProxy, nginx and HAProxy→rathole in the same rounds; what is missing is installed when run as root
     #[arg(long)]
     peers: bool,
-    /// Rounds; in each every side is measured once
+    /// Rounds; in each every side is measured once, or in short turns
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Seconds per side and round

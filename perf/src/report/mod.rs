@@ -18,6 +18,7 @@ const METHOD: &str = "All sides run at the same time on one machine and are meas
     and then last to first. Proxies, with one worker or thread each, share one core, load generator and origin another. \
     The cost of a request is the CPU time of all processes of a side divided by the requests it answered; where the core was \
     less than 95 % busy, or more than 5 % of its time is missing in the processes' sum, the core's time is taken instead. \
+    Two sides of one chain take turns of 100 ms within each round and are always compared by CPU time. \
     Ratios are taken within rounds. Absolute figures depend on the machine and the hour, ratios much less.";
 
 /// The whole page.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use crate::lab::{Contestant, Lab};
-use crate::load::{Plan, Run, Shape, Target};
+use crate::load::paired::{PairPlan, SLICE};
+use crate::load::{Run, Target};
 use crate::outcome::{Figure, Outcome, POSTERN, Sample, Side, figure};
 use crate::rounds;
 
@@ -41,31 +42,67 @@ pub(super) fn run(
     }
     for (side, found) in sides.iter().zip(found) {
         let (samples, runs): (Vec<Sample>, Vec<Run>) = found.into_iter().unzip();
-        outcome.remarks.extend(failures(&side.name, &runs));
-        outcome.failed |= side.name == POSTERN && samples.iter().any(|sample| sample.failed > 0);
-        outcome.sides.push(Side { name: side.name.clone(), samples });
+        conclude(outcome, side, samples, &runs);
     }
     outcome.remarks.extend(disturbance(outcome));
     Ok(())
 }
 
-/// As `h1-small`, of two sides of one chain, of which the first is the one that the outcome is about.
+fn conclude(outcome: &mut Outcome, side: &Contestant, samples: Vec<Sample>, runs: &[Run]) {
+    outcome.remarks.extend(failures(&side.name, runs));
+    outcome.failed |= side.name == POSTERN && samples.iter().any(|sample| sample.failed > 0);
+    outcome.sides.push(Side { name: side.name.clone(), samples });
+}
+
+/// As `h1-small`, of two sides of one chain, of which the first is the one that the outcome is about. They take turns within
+/// each round. The core is idle for a moment between turns, so that it is never full and its time is no measure: the
+/// processes' time, which is read when they have nothing left to do, always is.
 pub(super) fn pair(lab: &Lab, mut outcome: Outcome, [own, beside]: [(Contestant, Target); 2]) -> Result<Outcome> {
     let sides = [Contestant { name: POSTERN.into(), ..own.0 }, beside.0];
-    let targets = [own.1, beside.1];
-    run(lab, &sides, &mut outcome, |index| {
-        let plan = Plan {
-            target: targets[index].clone(),
-            path: "/".into(),
-            connections: SMALL_CONNECTIONS,
-            shape: Shape::Closed,
-            warmup: lab.extent.warmup,
-            duration: lab.extent.duration,
-        };
-        let run = plan.run(&sides[index].watch)?;
-        Ok((sample(&run, Unit::Request), run))
+    let [first, second] = &sides;
+    let plan = PairPlan {
+        sides: [(own.1, first.watch.clone()), (beside.1, second.watch.clone())],
+        path: "/".into(),
+        connections: SMALL_CONNECTIONS,
+        rounds: lab.extent.rounds,
+        warmup: lab.extent.warmup,
+        duration: lab.extent.duration,
+    };
+    let found = plan.run(|round, runs| {
+        for (side, run) in sides.iter().zip(runs) {
+            progress(round, plan.rounds, &side.name, &sample(run, Unit::Request));
+        }
     })?;
+    let (firsts, seconds): (Vec<Run>, Vec<Run>) = found.into_iter().map(|[first, second]| (first, second)).unzip();
+    for (side, runs) in sides.iter().zip([firsts, seconds]) {
+        let samples = runs.iter().map(|run| sample(run, Unit::Request)).collect();
+        conclude(&mut outcome, side, samples, &runs);
+    }
+    outcome.method = format!("{} {}", outcome.method, turns());
+    outcome.remarks.extend(confidence(&outcome, &second.name));
+    outcome.remarks.extend(disturbance(&outcome));
     Ok(outcome)
+}
+
+/// How a pair is measured, for its method.
+fn turns() -> String {
+    format!(
+        "Within each round the sides take turns of {} ms (ABBA); each ends when all is answered, and only then are the \
+         clocks read.",
+        SLICE.as_millis()
+    )
+}
+
+/// How well the rounds agree on the ratio to that side.
+fn confidence(outcome: &Outcome, beside: &str) -> Option<String> {
+    let side = outcome.sides.iter().find(|side| side.name == beside)?;
+    let (low, high) = outcome.ratio(side)?.interval?;
+    let rounds = side.samples.len();
+    Some(format!(
+        "postern/{beside}, by {}: the median ratio lies in {low:.3}–{high:.3} with 95 % confidence (sign test, \
+         {rounds} rounds)",
+        outcome.headline
+    ))
 }
 
 /// The processes' own time counts where every run filled the core with it, else whatever the core did; but a core that
