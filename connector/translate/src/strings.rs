@@ -1,6 +1,10 @@
 //! JSON and JavaScript: string literals that begin with a whole URL (`"http://…"`, also with `\/`). Neither is parsed: what
 //! counts is a quote, such a beginning and the same quote, and what is between is a URL only if it leads to something published.
 
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr3};
+
 use crate::Links;
 use crate::charset::{Wide, bytes, characters};
 use crate::held::Held;
@@ -13,6 +17,22 @@ pub(crate) enum Quotes {
     Json,
     /// `"`, `'` and `` ` ``
     JavaScript,
+}
+
+impl Quotes {
+    fn open_with(self, byte: u8) -> bool {
+        match self {
+            Self::Json => byte == b'"',
+            Self::JavaScript => matches!(byte, b'"' | b'\'' | b'`'),
+        }
+    }
+
+    fn find(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Json => memchr(b'"', text),
+            Self::JavaScript => memchr3(b'"', b'\'', b'`', text),
+        }
+    }
 }
 
 /// One text.
@@ -32,13 +52,23 @@ impl Strings {
 
     pub(crate) fn push(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         out.reserve(input.len());
+        if !self.held.is_narrow() {
+            return self.push_bytes(input, links, out);
+        }
+        let mut rest = input;
+        loop {
+            let run = if self.open.is_some() { self.run_inside(rest) } else { self.run_outside(rest, out) };
+            let Some((&byte, after)) = rest[run..].split_first() else { return };
+            self.step(byte, links, out);
+            rest = after;
+        }
+    }
+
+    /// What [`Strings::push`] does, byte by byte.
+    fn push_bytes(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         for &byte in input {
-            if self.held.takes_trail(byte, out) {
-                continue;
-            }
-            match self.open {
-                None => self.outside(byte, out),
-                Some(quote) => self.inside(byte, quote, links, out),
+            if !self.held.takes_trail(byte, out) {
+                self.step(byte, links, out);
             }
         }
     }
@@ -48,13 +78,48 @@ impl Strings {
         self.release(out);
     }
 
+    fn step(&mut self, byte: u8, links: &dyn Links, out: &mut Vec<u8>) {
+        match self.open {
+            None => self.outside(byte, out),
+            Some(quote) => self.inside(byte, quote, links, out),
+        }
+    }
+
+    /// Takes what is before the next quote that a URL may follow on, and says how much that is.
+    fn run_outside(&self, input: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut run = 0;
+        loop {
+            let Some(before) = self.quotes.find(&input[run..]) else {
+                run = input.len();
+                break;
+            };
+            run += before;
+            match input.get(run + 1) {
+                // As [`Strings::inside`] would find out: the state is the same after both bytes.
+                Some(&next) if !may_be_first(next) && !self.quotes.open_with(next) => run += 2,
+                Some(_) | None => break,
+            }
+        }
+        out.extend_from_slice(&input[..run]);
+        run
+    }
+
+    /// Takes more of what began like a URL, up to what may end it, and says how much that is.
+    fn run_inside(&mut self, input: &[u8]) -> usize {
+        let held = self.held.bytes().len();
+        if self.escaped || held < LONGEST_BEGINNING {
+            return 0;
+        }
+        let input = &input[..input.len().min(URL_BYTES_MAX.saturating_sub(held))];
+        let end = input.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'\n' | b'\r'));
+        let run = &input[..end.unwrap_or(input.len())];
+        self.held.extend(run);
+        run.len()
+    }
+
     fn outside(&mut self, byte: u8, out: &mut Vec<u8>) {
         out.push(byte);
-        let opens = match self.quotes {
-            Quotes::Json => byte == b'"',
-            Quotes::JavaScript => matches!(byte, b'"' | b'\'' | b'`'),
-        };
-        if opens {
+        if self.quotes.open_with(byte) {
             self.open = Some(byte);
             self.escaped = false;
         }
@@ -93,7 +158,8 @@ impl Strings {
     }
 
     fn complete(&mut self, links: &dyn Links, out: &mut Vec<u8>) {
-        match self.external(links) {
+        let external = self.external(links);
+        match external.as_deref().and_then(bytes) {
             Some(external) => {
                 out.extend_from_slice(&external);
                 self.held.clear();
@@ -102,13 +168,11 @@ impl Strings {
         }
     }
 
-    fn external(&self, links: &dyn Links) -> Option<Vec<u8>> {
-        // A backslash before a backslash would make the slash after it something else.
-        let held = self.held.plain().filter(|held| !held.windows(2).any(|pair| pair == b"\\\\"))?;
-        let literal = characters(held);
-        let url = literal.replace("\\/", "/");
+    fn external(&self, links: &dyn Links) -> Option<String> {
+        let literal = self.held.plain().map(characters)?;
+        let url = without_escapes(&literal)?;
         let external = links.outwards(&url)?;
-        bytes(&if url.len() < literal.len() { external.replace('/', "\\/") } else { external })
+        Some(if url.len() < literal.len() { external.replace('/', "\\/") } else { external })
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
@@ -116,11 +180,38 @@ impl Strings {
     }
 }
 
+/// `literal` with its slashes as they are; `None` if a backslash stands before another: it would make a slash after it something
+/// else.
+fn without_escapes(literal: &str) -> Option<Cow<'_, str>> {
+    if !literal.contains('\\') {
+        return Some(Cow::Borrowed(literal));
+    }
+    let (mut out, mut rest) = (String::with_capacity(literal.len()), literal);
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        match after.as_bytes().first() {
+            Some(b'\\') => return None,
+            Some(b'/') => {}
+            Some(_) | None => out.push('\\'),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(Cow::Owned(out))
+}
+
 const BEGINNINGS: [&[u8]; 6] = [b"http:", b"https:", b"ws:", b"wss:", b"//", b"\\/\\/"];
 const LONGEST_BEGINNING: usize = 6;
 
+/// Whether one of [`BEGINNINGS`] has it at its front.
+fn may_be_first(byte: u8) -> bool {
+    matches!(byte, b'h' | b'H' | b'w' | b'W' | b'/' | b'\\')
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn links(url: &str) -> Option<String> {
@@ -172,5 +263,107 @@ mod tests {
             check(Quotes::JavaScript, text, text);
         }
         check(Quotes::Json, "'http://in/x'", "'http://in/x'");
+    }
+
+    /// Byte by byte, or in pieces of these lengths, over and over.
+    fn translated(quotes: Quotes, text: &[u8], cuts: Option<&[usize]>) -> Vec<u8> {
+        let (mut strings, mut out, mut rest) = (Strings::new(quotes, None), Vec::new(), text);
+        match cuts {
+            None => strings.push_bytes(text, &links, &mut out),
+            Some(cuts) => {
+                for cut in cuts.iter().cycle() {
+                    let (piece, after) = rest.split_at(rest.len().min(*cut));
+                    strings.push(piece, &links, &mut out);
+                    assert!(strings.held.bytes().len() <= URL_BYTES_MAX);
+                    rest = after;
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+        strings.finish(&mut out);
+        out
+    }
+
+    /// What states heed, and what they do not.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop::sample::select(vec![
+            "\"",
+            "'",
+            "`",
+            "\\",
+            "\\\\",
+            "\\\"",
+            "\n",
+            "\r",
+            "/",
+            "//",
+            "\\/\\/",
+            "\\/",
+            "http",
+            "https",
+            "http:",
+            "HTTP:",
+            "ws:",
+            "wss:",
+            "w",
+            "h",
+            "http://in",
+            "http://in/x",
+            "\"http://in/x",
+            "'http://in/x",
+            "`http://in/${x}",
+            "\"http:\\/\\/in\\/x",
+            "\":\"",
+            "\",\"",
+            ":",
+            ",",
+            "{",
+            "}",
+            "a",
+            " ",
+            "\u{e9}",
+            "isn't",
+            "some words",
+        ]);
+        let piece = prop_oneof![
+            12 => known.prop_map(|known| known.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..5),
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn runs_are_what_their_bytes_are(text in text(), cuts in prop::collection::vec(1usize..24, 1..10)) {
+            for quotes in [Quotes::Json, Quotes::JavaScript] {
+                let expected = translated(quotes, &text, None);
+                for cuts in [&[text.len().max(1)], &[1], &cuts[..]] {
+                    prop_assert_eq!(&translated(quotes, &text, Some(cuts)), &expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_than_a_url_is_held_however_it_comes() {
+        for length in URL_BYTES_MAX - 1..=URL_BYTES_MAX + 2 {
+            let text = format!("\"http://in/{}\" \"http://in/y\"", "x".repeat(length - "http://in/".len()));
+            let expected = translated(Quotes::Json, text.as_bytes(), None);
+            for piece in [1, 1000, URL_BYTES_MAX, text.len()] {
+                assert!(translated(Quotes::Json, text.as_bytes(), Some(&[piece])) == expected, "{length} {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn first_bytes_are_those_of_beginnings() {
+        for byte in 0..=u8::MAX {
+            let begins = BEGINNINGS.iter().any(|beginning| beginning[0].eq_ignore_ascii_case(&byte));
+            assert_eq!(may_be_first(byte), begins, "{byte}");
+        }
     }
 }
