@@ -104,17 +104,32 @@ impl Strings {
         run
     }
 
-    /// Takes more of what began like a URL, up to what may end it, and says how much that is.
+    /// Takes what begins like a URL, or more of it, up to what may end it, and says how much that is.
     fn run_inside(&mut self, input: &[u8]) -> usize {
         let held = self.held.bytes().len();
-        if self.escaped || held < LONGEST_BEGINNING {
+        let begun = match held {
+            0 => {
+                BEGINNINGS.iter().find(|beginning| begins_with(input, beginning)).map_or(0, |beginning| beginning.len())
+            }
+            _ => 0,
+        };
+        if self.escaped || begun == 0 && held < LONGEST_BEGINNING {
             return 0;
         }
         let input = &input[..input.len().min(URL_BYTES_MAX.saturating_sub(held))];
-        let end = input.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'\n' | b'\r'));
-        let run = &input[..end.unwrap_or(input.len())];
-        self.held.extend(run);
-        run.len()
+        let mut run = begun;
+        while let Some(before) = input[run..].iter().position(|&byte| is_heeded(byte)) {
+            run += before;
+            match (input[run], input.get(run + 1)) {
+                (b'\\', Some(escaped)) if !matches!(escaped, b'\n' | b'\r') => run += 2,
+                _ => {
+                    self.held.extend(&input[..run]);
+                    return run;
+                }
+            }
+        }
+        self.held.extend(input);
+        input.len()
     }
 
     fn outside(&mut self, byte: u8, out: &mut Vec<u8>) {
@@ -149,6 +164,9 @@ impl Strings {
     fn may_begin_with(&self, byte: u8) -> bool {
         let held = self.held.bytes();
         let at = held.len();
+        if at == 0 {
+            return may_be_first(byte);
+        }
         at >= LONGEST_BEGINNING
             || BEGINNINGS.iter().any(|beginning| {
                 let compared = at.min(beginning.len());
@@ -202,6 +220,15 @@ fn without_escapes(literal: &str) -> Option<Cow<'_, str>> {
 
 const BEGINNINGS: [&[u8]; 6] = [b"http:", b"https:", b"ws:", b"wss:", b"//", b"\\/\\/"];
 const LONGEST_BEGINNING: usize = 6;
+
+fn begins_with(input: &[u8], beginning: &[u8]) -> bool {
+    input.get(..beginning.len()).is_some_and(|input| input.eq_ignore_ascii_case(beginning))
+}
+
+/// Whether it may be more than another byte of a URL.
+fn is_heeded(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'\n' | b'\r')
+}
 
 /// Whether one of [`BEGINNINGS`] has it at its front.
 fn may_be_first(byte: u8) -> bool {
