@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr3};
-
 use crate::Links;
 use crate::charset::{Wide, bytes, characters};
 use crate::held::Held;
 use crate::limits::URL_BYTES_MAX;
+use opening::{may_be_first, opening};
+
+mod opening;
 
 /// What may open a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +21,11 @@ pub(crate) enum Quotes {
 }
 
 impl Quotes {
+    #[inline]
     fn open_with(self, byte: u8) -> bool {
         match self {
             Self::Json => byte == b'"',
-            Self::JavaScript => matches!(byte, b'"' | b'\'' | b'`'),
-        }
-    }
-
-    fn find(self, text: &[u8]) -> Option<usize> {
-        match self {
-            Self::Json => memchr(b'"', text),
-            Self::JavaScript => memchr3(b'"', b'\'', b'`', text),
+            Self::JavaScript => (byte == b'"') | (byte == b'\'') | (byte == b'`'),
         }
     }
 }
@@ -87,19 +82,7 @@ impl Strings {
 
     /// Takes what is before the next quote that a URL may follow on, and says how much that is.
     fn run_outside(&self, input: &[u8], out: &mut Vec<u8>) -> usize {
-        let mut run = 0;
-        loop {
-            let Some(before) = self.quotes.find(&input[run..]) else {
-                run = input.len();
-                break;
-            };
-            run += before;
-            match input.get(run + 1) {
-                // As [`Strings::inside`] would find out: the state is the same after both bytes.
-                Some(&next) if !may_be_first(next) && !self.quotes.open_with(next) => run += 2,
-                Some(_) | None => break,
-            }
-        }
+        let run = opening(self.quotes, input);
         out.extend_from_slice(&input[..run]);
         run
     }
@@ -107,15 +90,12 @@ impl Strings {
     /// Takes what begins like a URL, or more of it, up to what may end it, and says how much that is.
     fn run_inside(&mut self, input: &[u8]) -> usize {
         let held = self.held.bytes().len();
-        let begun = match held {
-            0 => {
-                BEGINNINGS.iter().find(|beginning| begins_with(input, beginning)).map_or(0, |beginning| beginning.len())
-            }
-            _ => 0,
-        };
+        let begun = BEGINNINGS.iter().find(|beginning| held == 0 && begins_with(input, beginning));
+        let begun = begun.map_or(0, |beginning| beginning.len());
         if self.escaped || begun == 0 && held < LONGEST_BEGINNING {
             return 0;
         }
+        // A beginning has neither quotes nor an escape that is not whole.
         let input = &input[..input.len().min(URL_BYTES_MAX.saturating_sub(held))];
         let mut run = begun;
         while let Some(before) = input[run..].iter().position(|&byte| is_heeded(byte)) {
@@ -228,11 +208,6 @@ fn begins_with(input: &[u8], beginning: &[u8]) -> bool {
 /// Whether it may be more than another byte of a URL.
 fn is_heeded(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'\n' | b'\r')
-}
-
-/// Whether one of [`BEGINNINGS`] has it at its front.
-fn may_be_first(byte: u8) -> bool {
-    matches!(byte, b'h' | b'H' | b'w' | b'W' | b'/' | b'\\')
 }
 
 #[cfg(test)]

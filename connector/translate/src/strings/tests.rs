@@ -132,13 +132,28 @@ proptest! {
     }
 }
 
+/// Blocks are longer than what the strategy makes of most texts.
+#[test]
+fn an_opening_is_found_wherever_it_is() {
+    for (quotes, quote) in [(Quotes::Json, '"'), (Quotes::JavaScript, '\''), (Quotes::JavaScript, '`')] {
+        for before in 0..100 {
+            let text = format!("{}{quote}http://in/x{quote}:{quote}y{quote}", "a".repeat(before));
+            let expected = text.replace("http://in", "https://out");
+            assert_eq!(translated(quotes, text.as_bytes(), Some(&[text.len()])), expected.as_bytes(), "{before}");
+        }
+    }
+}
+
 #[test]
 fn no_more_than_a_url_is_held_however_it_comes() {
     for length in URL_BYTES_MAX - 1..=URL_BYTES_MAX + 2 {
-        let text = format!("\"http://in/{}\" \"http://in/y\"", "x".repeat(length - "http://in/".len()));
-        let expected = translated(Quotes::Json, text.as_bytes(), None);
-        for piece in [1, 1000, URL_BYTES_MAX, text.len()] {
-            assert!(translated(Quotes::Json, text.as_bytes(), Some(&[piece])) == expected, "{length} {piece}");
+        for path in ["x", "\\/", "\\\""] {
+            let path = &path.repeat(URL_BYTES_MAX)[..length - "http://in/".len()];
+            let text = format!("\"http://in/{path}\" \"http://in/y\"");
+            let expected = translated(Quotes::Json, text.as_bytes(), None);
+            for piece in [1, 1000, URL_BYTES_MAX, text.len()] {
+                assert!(translated(Quotes::Json, text.as_bytes(), Some(&[piece])) == expected, "{length} {piece}");
+            }
         }
     }
 }
