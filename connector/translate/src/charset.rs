@@ -1,6 +1,8 @@
 //! What has to be known of a text's character encoding: whether a byte that looks like ASCII is ASCII. Texts are not decoded:
 //! URLs are ASCII, and what is around them stays byte for byte what it was.
 
+use std::borrow::Cow;
+
 use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
 
 /// How bytes become characters.
@@ -83,13 +85,19 @@ pub(crate) fn parameter(media_type: &str) -> Option<&str> {
 pub(crate) const MARK_BYTES: usize = 3;
 
 /// `bytes` as characters of one byte each, so that any bytes can be handled as text and come back as they were.
-pub(crate) fn characters(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+pub(crate) fn characters(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        Ok(_) | Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+    }
 }
 
 /// The way back of [`characters`]; `None` if something else came in.
-pub(crate) fn bytes(characters: &str) -> Option<Vec<u8>> {
-    characters.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+pub(crate) fn bytes(characters: &str) -> Option<Cow<'_, [u8]>> {
+    if characters.is_ascii() {
+        return Some(Cow::Borrowed(characters.as_bytes()));
+    }
+    characters.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect::<Option<_>>().map(Cow::Owned)
 }
 
 #[cfg(test)]
@@ -128,7 +136,8 @@ mod tests {
     #[test]
     fn any_bytes_come_back() {
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(bytes(&characters(&all)), Some(all));
+        assert_eq!(bytes(&characters(&all)).as_deref(), Some(&all[..]));
+        assert_eq!(bytes(&characters(&all[..128])).as_deref(), Some(&all[..128]));
         assert_eq!(bytes("\u{100}"), None);
     }
 }

@@ -6,6 +6,7 @@ use crate::charset::{Wide, bytes, characters};
 use crate::held::Held;
 use crate::limits::URL_BYTES_MAX;
 
+mod runs;
 mod text;
 
 /// One style sheet, or what is in one `<style>` or `style=`.
@@ -80,6 +81,23 @@ impl Word {
         self.length = self.length.saturating_add(1);
     }
 
+    /// Adds a run in which nothing but a word's bytes or what ends words stands.
+    fn push_run(&mut self, run: &[u8]) {
+        // One byte more than fits shows that it is too long.
+        let last = run.iter().rev().take(WORD_BYTES + 1).take_while(|&&byte| is_word(byte)).count();
+        if last < run.len() {
+            self.length = 0;
+        }
+        for &byte in &run[run.len() - last..] {
+            self.push(byte);
+        }
+    }
+
+    /// It may become the name of an at-rule that is known.
+    fn is_at_rule(&self) -> bool {
+        self.length > 0 && self.bytes.get(..self.length).is_some_and(|word| word.starts_with(b"@"))
+    }
+
     fn take(&mut self) -> Option<&[u8]> {
         let length = std::mem::take(&mut self.length);
         self.bytes.get(..length)
@@ -93,6 +111,20 @@ impl Css {
 
     pub(crate) fn push(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         out.reserve(input.len());
+        if !self.held.is_narrow() {
+            return self.push_bytes(input, links, out);
+        }
+        let mut rest = input;
+        loop {
+            let run = self.run(rest, out);
+            let Some((&byte, after)) = rest[run..].split_first() else { return };
+            self.step(byte, links, out);
+            rest = after;
+        }
+    }
+
+    /// What [`Css::push`] does, byte by byte.
+    fn push_bytes(&mut self, input: &[u8], links: &dyn Links, out: &mut Vec<u8>) {
         for &byte in input {
             if !self.held.takes_trail(byte, out) {
                 self.step(byte, links, out);
@@ -141,7 +173,7 @@ impl Css {
 
     fn between(&mut self, byte: u8, out: &mut Vec<u8>) {
         out.push(byte);
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@' | 0x80..) {
+        if byte == b'@' || is_word(byte) {
             if byte == b'@' {
                 self.word.length = 0;
             }
@@ -270,9 +302,11 @@ impl Css {
     }
 
     fn complete(&mut self, quote: Option<u8>, links: &dyn Links, out: &mut Vec<u8>) {
-        let url = self.held.plain().and_then(|held| text::unescaped(&characters(held)));
+        let held = self.held.plain().map(characters);
+        let url = held.as_deref().and_then(text::unescaped);
         let external = url.and_then(|url| links.outwards(url.trim_matches(|character: char| character <= ' ')));
-        match external.and_then(|external| bytes(&text::escaped(&external, quote))) {
+        let external = external.as_deref().map(|external| text::escaped(external, quote));
+        match external.as_deref().and_then(bytes) {
             Some(external) => {
                 out.extend_from_slice(&external);
                 self.held.clear();
@@ -294,7 +328,12 @@ struct Quoted {
     escaped: bool,
 }
 
-fn is_space(byte: u8) -> bool {
+/// Whether it belongs to an identifier.
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | 0x80..)
+}
+
+const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
 }
 

@@ -40,6 +40,17 @@ impl Held {
         self.bytes.push(byte);
     }
 
+    /// Adds what has no characters of several bytes in it that look like ASCII.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether every byte that looks like ASCII is.
+    #[inline]
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.wide.is_none()
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

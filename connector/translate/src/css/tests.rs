@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn links(url: &str) -> Option<String> {
@@ -117,4 +119,111 @@ fn a_url_that_is_too_long_stays_and_the_next_one_comes_out() {
     let sheet = format!("{long} url(http://in/y)");
     let out = translated(sheet.as_bytes(), None, 1000);
     assert_eq!(String::from_utf8(out).unwrap(), format!("{long} url(https://out.example/y)"));
+}
+
+/// Byte by byte.
+fn stepped(sheet: &[u8]) -> Vec<u8> {
+    let (mut css, mut out) = (Css::new(None), Vec::new());
+    css.push_bytes(sheet, &links, &mut out);
+    css.finish(&mut out);
+    out
+}
+
+/// What states heed, and what they do not.
+fn sheet() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        "url(",
+        "URL(",
+        "src(",
+        "image-set(",
+        "-webkit-image-set(",
+        "rgba(",
+        "(",
+        ")",
+        "@import",
+        "@Import ",
+        "@namespace",
+        "@media ",
+        "@",
+        "\"",
+        "'",
+        "/*",
+        "*/",
+        "*",
+        "/",
+        "\\",
+        "\\2f ",
+        "\\00003c",
+        "\n",
+        "\r",
+        "\x0c",
+        " ",
+        ";",
+        "{",
+        "}",
+        ":",
+        ",",
+        "-",
+        "_",
+        "u",
+        "rl",
+        "import",
+        "image-",
+        "set",
+        "h",
+        "http://in/x",
+        "http://in",
+        "//in/x",
+        "http\\3a //in/y",
+        "data:image/png;base64,AAAA",
+        "\u{e9}",
+        "a-word-that-is-too-long-to-be-known",
+        "a{color:red}",
+        "\u{20ac}url(",
+    ]);
+    let piece = prop_oneof![
+        12 => known.prop_map(|known| known.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..5),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn runs_are_what_their_bytes_are(sheet in sheet(), cuts in prop::collection::vec(0usize..24, 1..10)) {
+        let expected = stepped(&sheet);
+        prop_assert_eq!(&translated(&sheet, None, sheet.len().max(1)), &expected);
+        prop_assert_eq!(&translated(&sheet, None, 1), &expected);
+        let (mut css, mut out, mut rest) = (Css::new(None), Vec::new(), &sheet[..]);
+        for cut in cuts {
+            let (piece, after) = rest.split_at(rest.len().min(cut));
+            css.push(piece, &links, &mut out);
+            rest = after;
+        }
+        css.push(rest, &links, &mut out);
+        css.finish(&mut out);
+        prop_assert_eq!(&out, &expected);
+    }
+}
+
+#[test]
+fn no_more_than_a_url_is_held_however_it_comes() {
+    for length in URL_BYTES_MAX - 1..=URL_BYTES_MAX + 2 {
+        let path = "x".repeat(length - "http://in/".len());
+        for (before, after) in [("url(", ")"), ("url('", "')"), ("@import \"", "\";")] {
+            let sheet = format!("{before}http://in/{path}{after} url(http://in/y)");
+            let expected = stepped(sheet.as_bytes());
+            for piece in [1, 1000, URL_BYTES_MAX, sheet.len()] {
+                let (mut css, mut out) = (Css::new(None), Vec::new());
+                for piece in sheet.as_bytes().chunks(piece) {
+                    css.push(piece, &links, &mut out);
+                    assert!(css.held.bytes().len() <= URL_BYTES_MAX);
+                }
+                css.finish(&mut out);
+                assert!(out == expected, "{length} {before} {piece}");
+            }
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Escapes in style sheets' strings and URLs (CSS Syntax 3 §4.3.7).
 
+use std::borrow::Cow;
+
 /// `text` without its escapes. None where they stand for what must not stand there as itself: what would end a `<style>`, or is
 /// not ASCII and would have to be written in the sheet's charset.
-pub(super) fn unescaped(text: &str) -> Option<String> {
+pub(super) fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
-        return Some(text.to_owned());
+        return Some(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -24,27 +26,30 @@ pub(super) fn unescaped(text: &str) -> Option<String> {
         }
     }
     out.push_str(rest);
-    (!out.contains(['<', '>', '&'])).then_some(out)
+    (!out.contains(['<', '>', '&'])).then_some(Cow::Owned(out))
 }
 
 const SPACES: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];
 
 /// `url` as it is written between `quote`s, or without.
-pub(super) fn escaped(url: &str, quote: Option<u8>) -> String {
+pub(super) fn escaped(url: &str, quote: Option<u8>) -> Cow<'_, str> {
+    let is_special = |byte: u8| match quote {
+        Some(quote) => byte == quote || byte == b'\\',
+        None => matches!(byte, b'"' | b'\'' | b'(' | b')' | b' ' | b'\\'),
+    };
+    if !url.bytes().any(|byte| byte.is_ascii_control() || is_special(byte)) {
+        return Cow::Borrowed(url);
+    }
     let mut out = String::with_capacity(url.len());
     for character in url.chars() {
-        let special = match quote {
-            Some(quote) => character == char::from(quote),
-            None => matches!(character, '"' | '\'' | '(' | ')' | ' '),
-        };
         if character.is_ascii_control() {
             out.push_str(&format!("\\{:x} ", u32::from(character)));
             continue;
         }
-        if special || character == '\\' {
+        if u8::try_from(character).is_ok_and(is_special) {
             out.push('\\');
         }
         out.push(character);
     }
-    out
+    Cow::Owned(out)
 }
