@@ -215,9 +215,9 @@ impl Permit {
         &self,
         session: &Session,
         published: impl FnOnce() -> Arc<Published>,
-    ) -> Option<String> {
+    ) -> Option<Rc<str>> {
         let Some(Subject::Person(person)) = &self.subject else { return None };
-        person.renewed_cookie(&self.app, session.remembered.wall_clock().as_secs(), published)
+        person.renewed_cookie((&self.app, self.access), session, published)
     }
 
     /// When it is to be looked at again, whatever changes.

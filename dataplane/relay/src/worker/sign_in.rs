@@ -29,7 +29,8 @@ use crate::record::access::{Access, Judged};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
-use cookie::{session_cookie, set_session};
+pub(crate) use cookie::RenewedCookie;
+use cookie::session_cookie;
 pub(crate) use journey::{Ask, is_navigation, is_scripted, issuer_of, returned, send_away, signing_out};
 pub(crate) use remembered::RememberedCookie;
 use remembered::{Remembrance, Settled};
@@ -227,18 +228,23 @@ impl Person {
         counts(self, app, (&published.plan, None), now_unix).map(|(_, end_unix)| Some(self.until(end_unix, now_unix)))
     }
 
-    /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
+    /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one. The request was let in
+    /// under `access`.
     pub(crate) fn renewed_cookie(
         &self,
-        app: &PlannedApp,
-        now_unix: u64,
+        (app, access): (&Arc<PlannedApp>, u64),
+        session: &Session,
         published: impl FnOnce() -> Arc<Published>,
-    ) -> Option<String> {
+    ) -> Option<Rc<str>> {
         // Programs have none.
-        if self.by_token || now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
+        if self.by_token {
             return None;
         }
-        set_session(&self.held, app, &published().plan, now_unix)
+        let now_unix = session.remembered.wall_clock().as_secs();
+        if now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
+            return None;
+        }
+        session.renewed_cookie.of((app, &self.held, access), now_unix, published)
     }
 }
 
