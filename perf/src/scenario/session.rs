@@ -66,7 +66,6 @@ fn people(world: &World, users: usize, internal: &str) -> Result<()> {
         write!(document, "[app.{app}]\nexternal = \"{external}\"\ninternal = \"{internal}\"\npreauth = \"oidc\"\n\n")?;
         write!(document, "[throttle.\"app/{app}\"]\nrps = 1000000\n\n")?;
     }
-    write!(document, "[throttle.\"user/{LOGIN}\"]\nrps = 1000000\n\n")?;
     for network in 0..NETWORKS {
         world.cli(&["network", "set", &format!("n{network}"), &format!("10.{network}.0.0/16")])?;
     }
