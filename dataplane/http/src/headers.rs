@@ -20,7 +20,7 @@ pub struct Headers {
     /// `name: value\r\n` for every field ever appended.
     text: Vec<u8>,
     fields: Vec<Field>,
-    /// Which known names may be among the fields.
+    /// Which known names may be among the fields, and whether others may.
     names: NameSet,
 }
 
@@ -171,7 +171,7 @@ impl Headers {
         fields.iter().filter(move |field| field.known == Some(name)).map(|field| field.view(&self.text).value())
     }
 
-    /// The known names that may be among the fields.
+    /// The known names that may be among the fields, and whether others may.
     pub(crate) fn names(&self) -> NameSet {
         self.names
     }
@@ -251,16 +251,17 @@ impl Headers {
     }
 
     fn push(&mut self, field: Field) {
-        if let Some(known) = field.known {
-            self.names = self.names.with(known);
-        }
+        self.names = match field.known {
+            Some(known) => self.names.with(known),
+            None => self.names.with_others(),
+        };
         self.fields.push(field);
     }
 
     fn may_have(&self, name: Name<'_>) -> bool {
         match name {
             Name::Known(known) => self.names.has(known),
-            Name::Other(_) => true,
+            Name::Other(_) => self.names.has_others(),
         }
     }
 }
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!(headers.get("X-User"), Some(&b"anna"[..]));
         let mut empty = Headers::default();
         empty.append_all(&other);
-        assert_eq!(empty.get(Known::Accept), Some(&b"b"[..]));
+        assert_eq!((empty.get(Known::Accept), empty.get("X-User")), (Some(&b"b"[..]), Some(&b"anna"[..])));
     }
 
     #[test]
