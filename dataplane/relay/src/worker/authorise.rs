@@ -25,7 +25,7 @@ use super::session::Session;
 use super::sign_in::{self, Ask, LetIn, NoSession, Person};
 use super::told::Told;
 use crate::published::Published;
-use crate::record::access::Access;
+use crate::record::line::Line;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
 #[derive(Debug)]
@@ -320,7 +320,7 @@ impl Subject {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Service(_) => "service",
-            Self::Person(_) => "user",
+            Self::Person(_) => Person::KIND,
         }
     }
 
@@ -340,11 +340,17 @@ impl Subject {
         }
     }
 
-    /// How it was decided about someone who signed in.
-    pub(crate) fn access(&self) -> Option<Access<'_>> {
+    /// Writes who it is, and how it was decided about someone who signed in.
+    pub(crate) fn write(&self, line: &mut Line<'_>) {
         match self {
-            Self::Service(_) => None,
-            Self::Person(person) => Some(person.access()),
+            Self::Service(_) => line.subject(self.kind(), self.name()),
+            Self::Person(person) => match person.written() {
+                Some(written) => line.ready(written),
+                None => {
+                    line.subject(self.kind(), self.name());
+                    line.access(&person.access());
+                }
+            },
         }
     }
 

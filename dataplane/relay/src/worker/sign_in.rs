@@ -25,7 +25,7 @@ use super::session::Session;
 use super::told::Told;
 use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL, POLICY_LOOK_INTERVAL};
 use crate::published::Published;
-use crate::record::access::{Access, Judged};
+use crate::record::access::{Access, Judged, made_ready};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
@@ -50,7 +50,7 @@ pub(crate) struct Person {
     judged: Option<Arc<Judged>>,
     /// Whether a program asks for them, and no browser.
     pub(crate) by_token: bool,
-    /// What the log says of [`Self::access`], once that is the same for many requests.
+    /// What the log says of who it is and of [`Self::access`], once that is the same for many requests.
     written: Option<Box<str>>,
 }
 
@@ -183,6 +183,9 @@ fn counts<'a>(
 }
 
 impl Person {
+    /// What the log calls them.
+    pub(crate) const KIND: &'static str = "user";
+
     fn new(held: Arc<Held>, applicable: Arc<Applicable>, circumstances: Circumstances, seen_unix: u64) -> Self {
         let (assigned, judged, written) = (None, None, None);
         Self { held, applicable, circumstances, seen_unix, assigned, judged, by_token: false, written }
@@ -198,15 +201,18 @@ impl Person {
 
     /// How it was decided about them, for the record.
     pub(crate) fn access(&self) -> Access<'_> {
-        let (judged, written) = (self.judged.as_deref(), self.written.as_deref());
-        Access { session: &self.held.record, assigned: self.assigned, judged, written }
+        Access { session: &self.held.record, assigned: self.assigned, judged: self.judged.as_deref() }
+    }
+
+    /// Who it is and [`Self::access`], if that is ready.
+    pub(crate) fn written(&self) -> Option<&str> {
+        self.written.as_deref()
     }
 
     /// Makes what the log says of it ready, for the requests that it is the same for.
     fn write_access(&mut self) {
-        let mut written = String::new();
-        self.access().write(&mut written);
-        self.written = Some(written.into());
+        let login = self.held.record.user.login.as_str();
+        self.written = Some(made_ready(Self::KIND, login, &self.access()));
     }
 
     /// Whether a request in progress would still be let in, and until when. It holds on to the record as it is now.
