@@ -164,9 +164,9 @@ impl Headers {
         })
     }
 
-    /// Every value of a known name, for the codec's own look-ups.
+    /// As [`Headers::get_all`] of a known name, for what is looked for in every message: where there is none it costs next to nothing.
     #[inline]
-    pub(crate) fn values(&self, name: Known) -> impl Iterator<Item = &[u8]> {
+    pub fn values(&self, name: Known) -> impl Iterator<Item = &[u8]> {
         let fields = if self.names.has(name) { self.fields.as_slice() } else { &[] };
         fields.iter().filter(move |field| field.known == Some(name)).map(|field| field.view(&self.text).value())
     }

@@ -62,7 +62,7 @@ pub(crate) fn person_by_token(
     published: &Published,
     session: &Session,
 ) -> Option<Result<LetIn, NoSession>> {
-    let mut values = head.headers.get_all(Known::Authorization);
+    let mut values = head.headers.values(Known::Authorization);
     let value = values.next()?;
     let remembered = &session.remembered_access;
     let access = published.access();
