@@ -37,7 +37,7 @@ pub(crate) struct Permit {
     /// Whether it came by TLS.
     scheme: Scheme,
     /// What the application is told of a person.
-    told: Option<Arc<Told>>,
+    told: Option<Rc<Told>>,
     /// A token that nobody asked for. The request itself has it no more.
     carried: Option<Box<PresentedToken>>,
     /// [`Published::access`] it was given under.
@@ -132,7 +132,7 @@ fn person(
     published: &Published,
     session: &Session,
     (subject, detail): (&mut Option<Subject>, &mut Detail),
-) -> Result<(Option<Instant>, Arc<Told>), Stop> {
+) -> Result<(Option<Instant>, Rc<Told>), Stop> {
     let by_token = sign_in::person_by_token(head, app, published, session);
     // Programs are sent nowhere.
     let is_program = by_token.is_some();

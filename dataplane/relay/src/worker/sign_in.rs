@@ -79,7 +79,7 @@ pub(crate) struct LetIn {
     pub(crate) person: Rc<Person>,
     /// Not to be looked at again before.
     pub(crate) until: Option<Instant>,
-    pub(crate) told: Arc<Told>,
+    pub(crate) told: Rc<Told>,
 }
 
 /// Whoever a request's cookie says, if the session counts and lets them in here.
@@ -127,7 +127,7 @@ fn settle(
     mut person: Person,
     app: &Arc<PlannedApp>,
     plan: &Plan,
-    (told, now_unix): (Option<Arc<Told>>, u64),
+    (told, now_unix): (Option<Rc<Told>>, u64),
 ) -> Result<Settled, NoSession> {
     // Found under what is in force now: another lookup would find the same.
     let told = told.filter(|told| told.is_of(app, &person.held, now_unix));
@@ -139,7 +139,7 @@ fn settle(
     let told = match told {
         Some(told) if is_of_it => told,
         Some(_) | None => match Told::make(app, held, assignment, plan, now_unix) {
-            Ok(told) => Arc::new(told),
+            Ok(told) => Rc::new(told),
             Err(reject) => return Err(NoSession::Untold(person, reject.into())),
         },
     };
