@@ -164,7 +164,7 @@ impl Headers {
         })
     }
 
-    /// As [`Headers::get_all`] of a known name, for what is looked for in every message: where there is none it costs next to nothing.
+    /// As [`Headers::get_all`] of a known name, for what every message is searched for: where there is none it costs next to nothing.
     #[inline]
     pub fn values(&self, name: Known) -> impl Iterator<Item = &[u8]> {
         let fields = if self.names.has(name) { self.fields.as_slice() } else { &[] };

@@ -13,8 +13,8 @@ use crate::limits::COOKIE_RENEWED_ALIKE_S;
 use crate::published::Published;
 use crate::sessions::Held;
 
-/// The renewed cookie that a connection's client was given last. Requests that were on their way before it came, and clients that keep
-/// no cookies, get the same for a while: sealing one costs more than all else that is done to let such a request in.
+/// The renewed cookie that a connection's client was given last. Requests that were on their way before it came, and clients
+/// that keep no cookies, get the same for a while: sealing one costs more than all else that is done to let such a request in.
 #[derive(Default)]
 pub(crate) struct RenewedCookie(RefCell<Option<Renewed>>);
 
@@ -73,8 +73,8 @@ impl RenewedCookie {
 }
 
 impl Renewed {
-    /// Whether it is of these very objects, and not too old. The clock may be set back. At each of its places an application has the
-    /// same cookie.
+    /// Whether it is of these very objects, and not too old. The clock may be set back. At each of its places an application has
+    /// the same cookie.
     fn is_of(&self, (app, held, access): (&Arc<PlannedApp>, &Arc<Held>, u64), now_unix: u64) -> bool {
         let is_of_them = Arc::ptr_eq(&self.app.places, &app.places) && Arc::ptr_eq(&self.held, held);
         let is_new = (self.made_unix..self.made_unix + COOKIE_RENEWED_ALIKE_S).contains(&now_unix);
