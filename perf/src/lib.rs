@@ -17,6 +17,7 @@ pub mod machine;
 pub mod origin;
 pub mod outcome;
 pub mod peers;
+pub(crate) mod people;
 pub mod report;
 pub mod rounds;
 pub mod scenario;

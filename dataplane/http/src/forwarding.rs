@@ -19,7 +19,11 @@ use crate::known::{Known, NameSet};
 /// read as the same name (`x_forwarded_for`); such spellings of the framing fields (`Content_Length`); and `Proxy`, of which CGI makes
 /// the variable that programs take for the way out of their host (`HTTP_PROXY`).
 pub fn strip_inbound(headers: &mut Headers, also: &[&str]) {
-    headers.retain(|field| !is_protected(field, also));
+    // All but always there is nothing to look at closer: what browsers send has numbers, and none of these.
+    let names = headers.names();
+    if !also.is_empty() || names.has_others() || names.meets(PROTECTED) {
+        headers.retain(|field| !is_protected(field, also));
+    }
 }
 
 /// Whether [`strip_inbound`] would remove `field`.
@@ -40,7 +44,10 @@ pub fn is_protected(field: FieldRef<'_>, also: &[&str]) -> bool {
 /// those that nobody else than Postern may say so to. Each in every spelling (`Remote_User`). [`strip_inbound`] comes before
 /// and removes what Postern says itself.
 pub fn strip_identity(headers: &mut Headers) {
-    headers.retain(|field| !is_identity(field));
+    // None of them has a number.
+    if headers.names().has_others() {
+        headers.retain(|field| !is_identity(field));
+    }
 }
 
 /// Whether [`strip_identity`] would remove `field`.

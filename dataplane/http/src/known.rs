@@ -181,9 +181,12 @@ impl Known {
     }
 }
 
-/// A set of known names, as bits.
+/// A set of known names, as bits; and whether names without a number are in it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct NameSet(u128);
+
+/// Names without a number. No number has this bit.
+const OTHERS: u128 = 1 << 127;
 
 impl NameSet {
     pub(crate) const fn of(names: &[Known]) -> Self {
@@ -212,6 +215,14 @@ impl NameSet {
         Self(self.0 & !name.bit())
     }
 
+    pub(crate) const fn with_others(self) -> Self {
+        Self(self.0 | OTHERS)
+    }
+
+    pub(crate) const fn has_others(self) -> bool {
+        self.0 & OTHERS != 0
+    }
+
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -230,7 +241,7 @@ const SLOT_COUNT: usize = 512;
 
 /// Open addressing, filled to less than a quarter: most lookups compare one name.
 static SLOTS: [Option<Known>; SLOT_COUNT] = {
-    assert!(Known::ALL.len() <= 127, "numbers fit a NameSet and leave 0 for unknown names");
+    assert!(Known::ALL.len() <= 127, "numbers fit a NameSet beside OTHERS, and leave 0 for unknown names");
     let mut slots = [None; SLOT_COUNT];
     let mut at = 0;
     while at < Known::ALL.len() {

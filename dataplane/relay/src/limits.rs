@@ -257,6 +257,10 @@ pub const SESSION_GONE_KEPT: Duration = Duration::from_secs(30);
 pub const SESSIONS_SEEN_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's cookie is renewed when it was last so long ago: the idle time is as exact.
 pub const COOKIE_RENEWED_AFTER_S: u64 = 60;
+/// A connection's client that goes on showing an old one is given the same new one for so long: each is sealed, and requests that
+/// were sent before it came show the old one still. Shorter than [`COOKIE_RENEWED_AFTER_S`], so that the idle time stays as exact.
+pub(crate) const COOKIE_RENEWED_ALIKE_S: u64 = 10;
+const _: () = assert!(COOKIE_RENEWED_ALIKE_S < COOKIE_RENEWED_AFTER_S);
 /// An assertion is made anew when it is good for no longer than this. A request may wait for its application so long.
 pub(crate) const ASSERTION_RENEWED_BEFORE_S: u64 = 120;
 /// Calls to control that are not answered yet; and requests that wait for one of them.

@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use postern_tests::world::World;
 
 use crate::chain::{Chain, Variant};
-use crate::lab::{Lab, contestant};
+use crate::lab::{Lab, PROXY_CORE, contestant, on_core};
 use crate::load::Target;
+use crate::people;
 use crate::tls::Protocol;
 
 use report::Counts;
@@ -29,6 +31,10 @@ const LOADS: &[(&str, Requests)] = &[
     ("1 connection", Requests { path: "/", connections: 1, each: 2000 }),
     ("64 connections", Requests { path: "/", connections: 64, each: 400 }),
 ];
+/// What it costs beside the first of them that somebody signed in.
+const SIGNED_IN: &[(&str, Requests)] = &[("signed in", Requests { path: "/", connections: 1, each: 2000 })];
+/// The application that they sign in to.
+const ASKING: &str = "asking";
 /// Large answers: what each byte of content costs.
 const BULK: Requests = Requests { path: "/10m", connections: 1, each: 16 };
 const COPIES_PER_BYTE: &str = "copies per byte of content";
@@ -44,7 +50,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 /// All of them.
 pub fn measure(lab: &mut Lab) -> Result<Figures> {
     let mut figures = Figures::new();
-    let chain = lab.other_chain(&Variant {
+    let mut chain = lab.other_chain(&Variant {
         relay: Some(program("postern-relay")?),
         connector: Some(program("postern-connector")?),
         ..Variant::default()
@@ -55,9 +61,12 @@ pub fn measure(lab: &mut Lab) -> Result<Figures> {
     eprintln!("system calls per request");
     system_calls(&chain, &target, &mut figures)?;
     eprintln!("allocations per request");
-    allocations(&chain, &target, &mut figures)?;
+    allocations(&chain, &target, LOADS, &mut figures)?;
     eprintln!("copies per request and byte");
     copies(&chain, &target, &mut figures)?;
+    eprintln!("allocations per request of somebody who signed in");
+    let target = somebody(&mut chain, lab)?;
+    allocations(&chain, &target, SIGNED_IN, &mut figures)?;
     for (name, value) in &figures {
         eprintln!("  {name:<60} {value:>12.2}");
     }
@@ -92,8 +101,18 @@ fn traced(target: &Target, requests: Requests, pid: u32) -> Result<u64> {
     calls
 }
 
-fn allocations(chain: &Chain, target: &Target, figures: &mut Figures) -> Result<()> {
-    for (load, requests) in LOADS {
+/// The only user there is, at an application that asks who somebody is.
+fn somebody(chain: &mut Chain, lab: &Lab) -> Result<Target> {
+    on_core(PROXY_CORE, || chain.world().start_identity())?;
+    let world: &World = chain.world();
+    people::apply(world, &people::application(world, ASKING, &format!("http://{}/", lab.origin)))?;
+    people::create(world)?;
+    people::apply(world, &format!("[[assignment]]\napp = \"{ASKING}\"\nuser = \"{}\"\n", people::LOGIN))?;
+    people::signed_in(chain, ASKING)
+}
+
+fn allocations(chain: &Chain, target: &Target, loads: &[(&str, Requests)], figures: &mut Figures) -> Result<()> {
+    for (load, requests) in loads {
         // As with system calls: what is done by the clock is more on a machine that is busy otherwise.
         for _ in 0..2 {
             for (name, before, after) in counted(chain, target, *requests)? {

@@ -16,6 +16,8 @@ pub struct Answer {
     length: u64,
     is_chunked: bool,
     content: u64,
+    /// The last `Set-Cookie`.
+    set_cookie: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +35,18 @@ enum Stage {
 
 /// Sends a request and waits for its whole answer; returns the bytes of its content. Anything but 200 is an error.
 pub async fn exchange(link: &mut Link, request: &[u8]) -> io::Result<u64> {
+    answered(link, request).await.map(|answer| answer.content)
+}
+
+/// As [`exchange`], with all that is known of the answer.
+pub async fn answered(link: &mut Link, request: &[u8]) -> io::Result<Answer> {
     link.send(request).await?;
     let mut answer = Answer::default();
     while !answer.is_done() {
         link.receive(&mut |piece| answer.take(piece)).await?;
     }
     match answer.status {
-        200 => Ok(answer.content),
+        200 => Ok(answer),
         status => Err(io::Error::other(format!("status {status}"))),
     }
 }
@@ -52,6 +59,15 @@ impl Answer {
     /// Bytes of content so far.
     pub fn content(&self) -> u64 {
         self.content
+    }
+
+    /// `shown`, the value of a request's `Cookie`, with what the answer sets of it. `None`: it sets nothing that was shown.
+    pub fn renewed(&self, shown: &str) -> Option<String> {
+        let pair = self.set_cookie.as_ref()?.split(';').next()?.trim();
+        let name = pair.split_once('=')?.0;
+        let is_it = |other: &str| other.split_once('=').is_some_and(|(other, _)| other == name);
+        let pairs: Vec<&str> = shown.split("; ").map(|other| if is_it(other) { pair } else { other }).collect();
+        pairs.contains(&pair).then(|| pairs.join("; "))
     }
 
     /// The next bytes of the connection; none may follow the answer's end.
@@ -129,6 +145,8 @@ impl Answer {
             self.length = number(value).ok_or_else(|| wrong("length", line))?;
         } else if let Some(value) = value(line, b"transfer-encoding:") {
             self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
+        } else if let Some(value) = value(line, b"set-cookie:") {
+            self.set_cookie = Some(String::from_utf8_lossy(value).into_owned());
         }
         Ok(Stage::Headers)
     }
@@ -169,6 +187,18 @@ mod tests {
                 assert_eq!((answer.status, answer.content), (status, content));
             }
         }
+    }
+
+    #[test]
+    fn what_is_set_of_what_was_shown_is_shown_next() {
+        let text = b"HTTP/1.1 200 OK\r\nSet-Cookie: b=new; Path=/; Secure\r\ncontent-length: 0\r\n\r\n";
+        let mut answer = Answer::default();
+        answer.take(text).unwrap();
+        assert_eq!(answer.renewed("a=1; b=old; bb=2").as_deref(), Some("a=1; b=new; bb=2"));
+        assert_eq!(answer.renewed("a=1; bb=2"), None, "nobody showed it");
+        let mut other = Answer::default();
+        other.take(COUNTED).unwrap();
+        assert_eq!(other.renewed("b=old"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::answer::exchange;
+use super::answer::answered;
 use super::link::Link;
 use super::tally::Tally;
 use super::{Plan, request};
@@ -20,22 +20,27 @@ pub(super) async fn run(plan: &Plan, tally: &Rc<Tally>) -> Result<()> {
     Ok(())
 }
 
-async fn connection(plan: Plan, tally: Rc<Tally>) {
-    let bytes = request(&plan.target, &plan.path);
+async fn connection(mut plan: Plan, tally: Rc<Tally>) {
     while !tally.is_over() {
-        if let Err(error) = requests(&plan, &bytes, &tally).await {
+        if let Err(error) = requests(&mut plan, &tally).await {
             tally.failed(&error);
         }
     }
 }
 
-async fn requests(plan: &Plan, bytes: &[u8], tally: &Tally) -> std::io::Result<()> {
+async fn requests(plan: &mut Plan, tally: &Tally) -> std::io::Result<()> {
     let mut link = Link::open(&plan.target).await?;
     tally.keep(link.socket());
+    let mut bytes = request(&plan.target, &plan.path);
     while !tally.is_over() {
         let begun = Instant::now();
-        let content = exchange(&mut link, bytes).await?;
-        tally.answered(begun.elapsed(), content);
+        let answer = answered(&mut link, &bytes).await?;
+        tally.answered(begun.elapsed(), answer.content());
+        // As browsers do: a session's cookie is renewed now and then, with every answer until the new one is shown.
+        if let Some(cookie) = plan.target.cookie.as_deref().and_then(|shown| answer.renewed(shown)) {
+            plan.target.cookie = Some(cookie);
+            bytes = request(&plan.target, &plan.path);
+        }
     }
     Ok(())
 }

@@ -2,22 +2,18 @@
 //! assignments beside few. Everything on one chain, so that only the application differs.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use postern_tests::client::Client;
-use postern_tests::person::Person;
-use postern_tests::world::{World, write_secret};
+use anyhow::{Context, Result};
+use postern_tests::world::World;
 
 use super::contest::{self, PROCESSES};
 use crate::chain::{Chain, Variant};
 use crate::lab::{self, Contestant, Lab, PROXY_CORE};
 use crate::load::Target;
 use crate::outcome::Outcome;
+use crate::people::{self, LOGIN, application, apply};
 use crate::tls::{self, Protocol};
 
-const LOGIN: &str = "anna";
-const PASSWORD: &str = "correct horse battery";
 /// Asks who somebody is, without any policy.
 const PLAIN: &str = "plain";
 /// The same with policies of which only the last applies.
@@ -34,7 +30,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
     let mut chain = lab.other_chain(&Variant::default())?;
     let users = if lab.extent.is_quick { USERS_QUICK } else { USERS };
     lab::on_core(PROXY_CORE, || chain.world().start_identity())?;
-    people(chain.world(), users, &format!("http://{}/", lab.origin))
+    set_up(chain.world(), users, &format!("http://{}/", lab.origin))
         .context("people and applications are not set up")?;
     let anybody = side(lab, &chain, "nobody is asked")?;
     let [plain, few, many] = [PLAIN, FEW.0, MANY.0].map(|app| signed_in(&mut chain, app));
@@ -58,15 +54,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<Vec<Outcome>> {
 }
 
 /// Users, applications and policies, by documents as an operator would apply them.
-fn people(world: &World, users: usize, internal: &str) -> Result<()> {
-    let port = world.relay_address.port();
-    let mut document = String::new();
-    for app in APPS {
-        let external = format!("https://{app}.example.test:{port}/");
-        write!(document, "[app.{app}]\nexternal = \"{external}\"\ninternal = \"{internal}\"\npreauth = \"oidc\"\n\n")?;
-        write!(document, "[throttle.\"app/{app}\"]\nrps = 1000000\n\n")?;
-    }
-    write!(document, "[throttle.\"user/{LOGIN}\"]\nrps = 1000000\n\n")?;
+fn set_up(world: &World, users: usize, internal: &str) -> Result<()> {
+    let mut document: String = APPS.iter().map(|app| application(world, app, internal)).collect();
     for network in 0..NETWORKS {
         world.cli(&["network", "set", &format!("n{network}"), &format!("10.{network}.0.0/16")])?;
     }
@@ -77,9 +66,7 @@ fn people(world: &World, users: usize, internal: &str) -> Result<()> {
         write!(document, "[user.u{index}]\n\n")?;
     }
     apply(world, &document)?;
-    let password = world.path("password");
-    write_secret(&password, &format!("{PASSWORD}\n"))?;
-    world.cli(&["user", "create", LOGIN, "--password-file", &password.display().to_string()])?;
+    people::create(world)?;
     for app in APPS {
         let mut document = format!("[[assignment]]\napp = \"{app}\"\nuser = \"{LOGIN}\"\n");
         for index in 0..users.saturating_sub(1) {
@@ -88,12 +75,6 @@ fn people(world: &World, users: usize, internal: &str) -> Result<()> {
         apply(world, &document)?;
     }
     Ok(())
-}
-
-fn apply(world: &World, document: &str) -> Result<()> {
-    let file = world.path("document.toml");
-    std::fs::write(&file, document)?;
-    world.cli(&["apply", "-f", &file.display().to_string()]).map(drop)
 }
 
 /// About an application; the last one alone applies, and bounds the session.
@@ -110,33 +91,9 @@ fn policy(app: &str, index: usize, is_last: bool) -> String {
 
 /// Somebody who signed in to an application, and goes on asking for it.
 fn signed_in(chain: &mut Chain, app: &str) -> Result<(Contestant, Target)> {
-    let contestant = lab::contestant(chain);
-    let world = chain.world();
-    let client: Client = world.client(&format!("{app}.example.test:{}", world.relay_address.port()))?;
-    world.wait_published(&client)?;
-    // Control may be telling its relays of all that was set up still, and the place to sign in says to try again then.
-    let mut attempts = 0;
-    let person = loop {
-        let mut person = Person::new(&client);
-        match person.sign_in(&format!("https://{}/", client.host), LOGIN, PASSWORD, false) {
-            Ok(page) if page.answer.status == 200 => break person,
-            refused if attempts == SIGN_IN_ATTEMPTS => {
-                bail!("{LOGIN} is not let in to {app}: {refused:?}\n{}", world.logs())
-            }
-            Ok(_) | Err(_) => std::thread::sleep(SIGN_IN_PAUSE),
-        }
-        attempts += 1;
-    };
-    let tls = tls::client(&world.authority(), Protocol::Http1, false)?;
-    let target = Target {
-        address: contestant.address,
-        name: format!("{app}.example.test"),
-        host: client.host.clone(),
-        tls: Some(tls),
-        cookie: Some(person.cookie(&client.host)),
-    };
+    let target = people::signed_in(chain, app)?;
     let name = if app == FEW.0 { format!("{} policies", FEW.1) } else { app.to_owned() };
-    Ok((Contestant { name, ..contestant }, target))
+    Ok((Contestant { name, ..lab::contestant(chain) }, target))
 }
 
 /// Anybody, at the application that asks nothing.
@@ -146,7 +103,4 @@ fn side(lab: &Lab, chain: &Chain, name: &str) -> Result<(Contestant, Target)> {
     Ok((contestant, target))
 }
 
-/// Half a minute in all; few enough not to be held back as guesses.
-const SIGN_IN_ATTEMPTS: usize = 10;
-const SIGN_IN_PAUSE: Duration = Duration::from_secs(3);
 const LOOPS: &str = "Closed loop over HTTP/1.1, a session's cookie with each request.";

@@ -17,7 +17,7 @@ pub(crate) struct Admission {
     app_source: Option<SourceEntered>,
     source: Option<SourceEntered>,
     prefix: Option<(usize, Entered)>,
-    user: Option<(Arc<Limiter>, Entered)>,
+    user: Option<(usize, Entered)>,
     app: Option<Entered>,
     tenant: Option<Entered>,
     /// All limiters let it in.
@@ -50,8 +50,10 @@ impl Admission {
         admission.enter_sources(limits, address.to_canonical(), worker, now_ns)?;
         let enter =
             |named: &Named| named.limiter.enter(worker, now_ns).map_err(|refused| Limited::new(&named.name, refused));
-        if let Some(named) = limits.user(user) {
-            admission.user = Some((Arc::clone(&named.limiter), enter(named)?));
+        if let Some(place) = limits.place_of(user)
+            && let Some(named) = limits.user(place)
+        {
+            admission.user = Some((place, enter(named)?));
         }
         admission.app = Some(enter(&limits.app)?);
         admission.tenant = Some(enter(&limits.tenant)?);
@@ -121,7 +123,7 @@ impl Admission {
             app_source: self.app_source,
             source: self.source,
             prefix,
-            user: self.user.as_ref().map(|(limiter, _)| Arc::clone(limiter)),
+            user: self.user.map(|(place, _)| place),
             bytes,
             terms: 0,
             from_ns: 0,
@@ -148,8 +150,8 @@ impl Admission {
         if let Some((place, _)) = self.prefix {
             each(&limits.prefixes[place].1.limiter);
         }
-        if let Some((limiter, _)) = &self.user {
-            each(limiter);
+        if let Some(named) = self.user.and_then(|(place, _)| limits.user(place)) {
+            each(&named.limiter);
         }
         if self.app.is_some() {
             each(&limits.app.limiter);
@@ -184,7 +186,7 @@ pub(crate) struct Reservation {
     app_source: Option<SourceEntered>,
     source: Option<SourceEntered>,
     prefix: Option<usize>,
-    user: Option<Arc<Limiter>>,
+    user: Option<usize>,
     bytes: u64,
     /// The sum of its limiters' versions of terms.
     terms: u64,
@@ -219,7 +221,8 @@ impl Reservation {
         }
         let prefix = self.prefix.map(|place| &limits.prefixes[place].1.limiter);
         let all = [&limits.app.limiter, &limits.tenant.limiter];
-        for limiter in prefix.into_iter().chain(&self.user).chain(all) {
+        let user = self.user.and_then(|place| limits.user(place)).map(|named| &named.limiter);
+        for limiter in prefix.into_iter().chain(user).chain(all) {
             each(limiter.terms(), limiter.bytes());
         }
     }
@@ -258,8 +261,10 @@ impl Drop for Admission {
         if let Some((place, entered)) = self.prefix {
             self.leave(&self.limits.prefixes[place].1.limiter, Some(entered));
         }
-        if let Some((limiter, entered)) = &self.user {
-            self.leave(limiter, Some(*entered));
+        if let Some((place, entered)) = self.user
+            && let Some(named) = self.limits.user(place)
+        {
+            self.leave(&named.limiter, Some(entered));
         }
         self.leave(&self.limits.app.limiter, self.app);
         self.leave(&self.limits.tenant.limiter, self.tenant);

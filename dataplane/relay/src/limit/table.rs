@@ -47,9 +47,12 @@ pub(crate) struct AppLimits {
     pub(super) sources: Option<Arc<SourceTable>>,
 }
 
-/// The limiters of one tenant's users, by login name.
+/// The limiters of one tenant's users, each with its place by login name.
 #[derive(Default)]
-pub(super) struct UserLimits(HashMap<LoginName, Named>);
+pub(super) struct UserLimits {
+    places: HashMap<LoginName, usize>,
+    all: Vec<Named>,
+}
 
 /// A limiter with the name that whoever it refuses is told.
 #[derive(Clone)]
@@ -147,7 +150,9 @@ impl LimitTable {
         let mut by_tenant: HashMap<TenantId, UserLimits> = HashMap::new();
         for (key, held) in &self.all {
             if let LimitScope::User(login) = &key.scope {
-                by_tenant.entry(key.tenant).or_default().0.insert(login.clone(), held.named());
+                let users = by_tenant.entry(key.tenant).or_default();
+                users.places.insert(login.clone(), users.all.len());
+                users.all.push(held.named());
             }
         }
         by_tenant.into_iter().map(|(tenant, users)| (tenant, Arc::new(users))).collect()
@@ -189,9 +194,14 @@ impl AppLimits {
         self.prefixes.iter().position(|(prefix, _)| prefix.contains(address))
     }
 
-    /// A user's own limiter, if there is one. Costs a lookup only where the tenant limits any user.
-    pub(super) fn user(&self, login: Option<&LoginName>) -> Option<&Named> {
-        self.users.as_ref()?.0.get(login?)
+    /// The place of a user's own limiter, if there is one. Costs a lookup only where the tenant limits any user.
+    pub(super) fn place_of(&self, login: Option<&LoginName>) -> Option<usize> {
+        self.users.as_ref()?.places.get(login?).copied()
+    }
+
+    /// The limiter at a place that [`Self::place_of`] gave.
+    pub(super) fn user(&self, place: usize) -> Option<&Named> {
+        self.users.as_ref()?.all.get(place)
     }
 }
 

@@ -18,8 +18,6 @@ pub(crate) struct Access<'a> {
     pub(crate) assigned: Option<Principal>,
     /// What policies said, where any is about them here.
     pub(crate) judged: Option<&'a Judged>,
-    /// All of it as [`Line::access`] writes it, if it was written before.
-    pub(crate) written: Option<&'a str>,
 }
 
 /// What the policies said of one request. Kept for its record, whatever they said.
@@ -42,18 +40,23 @@ pub(crate) struct Judged {
 impl Line<'_> {
     /// The fields are those of [`postern_model::record::AccessRecord`].
     pub(crate) fn access(&mut self, access: &Access<'_>) {
-        let out = self.member("access");
-        match access.written {
-            Some(written) => out.push_str(written),
-            None => access.write(out),
-        }
+        access.write(self.member("access"));
     }
+}
+
+/// Who asks and how it was decided about them, for [`Line::ready`]: the same in the lines of many requests.
+pub(crate) fn made_ready(kind: &str, name: &str, access: &Access<'_>) -> Box<str> {
+    let mut out = String::new();
+    let mut line = Line::inside(&mut out);
+    line.subject(kind, name);
+    line.access(access);
+    out.into()
 }
 
 impl Access<'_> {
     /// As one JSON object.
-    pub(crate) fn write(&self, out: &mut String) {
-        let Self { session, assigned, judged, written: _ } = self;
+    fn write(&self, out: &mut String) {
+        let Self { session, assigned, judged } = self;
         // Not the whole id: with the key of cookies it would make one.
         out.push_str("{\"session\":\"");
         push_hex_start(out, session.id.0);
@@ -162,9 +165,13 @@ mod tests {
     use postern_model::policy::{Reported, Risk, SessionControls};
     use postern_model::record::{LoggedDevice, RequestRecord};
 
+    fn begin(out: &mut String) -> Line<'_> {
+        Line::begin(out, "2026-01-01T00:00:00.000Z", RequestId(1))
+    }
+
     fn read_back(access: &Access<'_>) -> RequestRecord {
         let mut out = String::new();
-        let mut line = Line::begin(&mut out, "2026-01-01T00:00:00.000Z", RequestId(1));
+        let mut line = begin(&mut out);
         line.access(access);
         line.client("192.0.2.1:443".parse().unwrap());
         line.number("bytes_in", 0);
@@ -174,7 +181,7 @@ mod tests {
     }
 
     fn of<'a>(session: &'a SessionRecord, judged: Option<&'a Judged>) -> Access<'a> {
-        Access { session, assigned: None, judged, written: None }
+        Access { session, assigned: None, judged }
     }
 
     fn judged(policies: u32, outcome: Outcome, idle: bool) -> Judged {
@@ -193,7 +200,7 @@ mod tests {
     fn whoever_is_assigned_is_said_as_everywhere() {
         let session = record(1, 1);
         for principal in ["u1-7", "ug4294967295-10", "everyone"].map(|text| text.parse::<Principal>().unwrap()) {
-            let access = Access { session: &session, assigned: Some(principal), judged: None, written: None };
+            let access = Access { session: &session, assigned: Some(principal), judged: None };
             assert_eq!(read_back(&access).access.unwrap().assigned, Some(principal));
         }
     }
@@ -206,7 +213,7 @@ mod tests {
             SessionRecord { persistent: true, risk: Risk::Medium, device, ..record(0x9f1c_2d3e << 96 | 7, 1) };
         let judged = judged(2, Outcome::Block { policies: vec![PolicyId::new(TenantId::DEFAULT, 2)] }, false);
         let (assigned, judged) = (Some(Principal::Everyone), Some(&judged));
-        let access = read_back(&Access { session: &session, assigned, judged, written: None }).access.unwrap();
+        let access = read_back(&Access { session: &session, assigned, judged }).access.unwrap();
         assert_eq!(access.session, "9f1c2d3e", "not the whole id");
         assert_eq!((access.authenticated_unix, access.persistent), (session.authenticated_unix, true));
         assert_eq!(access.risk, Risk::Medium);
@@ -220,6 +227,18 @@ mod tests {
             (vec!["p1-1".into(), "p1-2".into()], vec!["p1-9002".into()])
         );
         assert_eq!(access.outcome.as_deref(), Some("block"));
+    }
+
+    #[test]
+    fn what_is_made_ready_is_what_would_be_written() {
+        let session = record(1, 1);
+        let access = Access { assigned: Some(Principal::Everyone), ..of(&session, None) };
+        let (mut ready, mut written) = (String::new(), String::new());
+        begin(&mut ready).ready(&made_ready("user", "anna@example.com", &access));
+        let mut line = begin(&mut written);
+        line.subject("user", "anna@example.com");
+        line.access(&access);
+        assert_eq!(ready, written);
     }
 
     fn logged(id: Option<DeviceId>, state: DeviceState, claimed: DeviceState) -> LoggedDevice {

@@ -26,6 +26,16 @@ impl<'a> Line<'a> {
         Self { out }
     }
 
+    /// Fields alone, for [`Line::ready`].
+    pub(super) fn inside(out: &'a mut String) -> Self {
+        Self { out }
+    }
+
+    /// Fields that were written before.
+    pub(crate) fn ready(&mut self, fields: &str) {
+        self.out.push_str(fields);
+    }
+
     /// Text that comes from a peer: cut to `max` bytes, and escaped.
     pub(crate) fn text(&mut self, name: &str, value: &str, max: usize) {
         self.key(name);

@@ -25,7 +25,7 @@ use super::session::Session;
 use super::sign_in::{self, Ask, LetIn, NoSession, Person};
 use super::told::Told;
 use crate::published::Published;
-use crate::record::access::Access;
+use crate::record::line::Line;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Permit {
     /// Whether it came by TLS.
     scheme: Scheme,
     /// What the application is told of a person.
-    told: Option<Arc<Told>>,
+    told: Option<Rc<Told>>,
     /// A token that nobody asked for. The request itself has it no more.
     carried: Option<Box<PresentedToken>>,
     /// [`Published::access`] it was given under.
@@ -132,7 +132,7 @@ fn person(
     published: &Published,
     session: &Session,
     (subject, detail): (&mut Option<Subject>, &mut Detail),
-) -> Result<(Option<Instant>, Arc<Told>), Stop> {
+) -> Result<(Option<Instant>, Rc<Told>), Stop> {
     let by_token = sign_in::person_by_token(head, app, published, session);
     // Programs are sent nowhere.
     let is_program = by_token.is_some();
@@ -215,9 +215,9 @@ impl Permit {
         &self,
         session: &Session,
         published: impl FnOnce() -> Arc<Published>,
-    ) -> Option<String> {
+    ) -> Option<Rc<str>> {
         let Some(Subject::Person(person)) = &self.subject else { return None };
-        person.renewed_cookie(&self.app, session.remembered.wall_clock().as_secs(), published)
+        person.renewed_cookie((&self.app, self.access), session, published)
     }
 
     /// When it is to be looked at again, whatever changes.
@@ -320,7 +320,7 @@ impl Subject {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Service(_) => "service",
-            Self::Person(_) => "user",
+            Self::Person(_) => Person::KIND,
         }
     }
 
@@ -340,11 +340,17 @@ impl Subject {
         }
     }
 
-    /// How it was decided about someone who signed in.
-    pub(crate) fn access(&self) -> Option<Access<'_>> {
+    /// Writes who it is, and how it was decided about someone who signed in.
+    pub(crate) fn write(&self, line: &mut Line<'_>) {
         match self {
-            Self::Service(_) => None,
-            Self::Person(person) => Some(person.access()),
+            Self::Service(_) => line.subject(self.kind(), self.name()),
+            Self::Person(person) => match person.written() {
+                Some(written) => line.ready(written),
+                None => {
+                    line.subject(self.kind(), self.name());
+                    line.access(&person.access());
+                }
+            },
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn shown(
 
 /// Whether a request shows what looks like a token of ours: then that counts, and nothing else.
 pub(crate) fn is_shown(head: &RequestHead) -> bool {
-    head.headers.get_all(Known::Authorization).any(is_ours)
+    head.headers.values(Known::Authorization).any(is_ours)
 }
 
 /// What a token in a request stands for, if it is good.
@@ -127,7 +127,7 @@ pub(crate) fn admits(
 
 /// The header's value, when it is the only one and of the scheme Bearer (RFC 6750 §2.1, RFC 9110 §11.6.2).
 fn authorization(head: &RequestHead) -> Result<&[u8], Refusal> {
-    let mut values = head.headers.get_all(Known::Authorization);
+    let mut values = head.headers.values(Known::Authorization);
     let value = values.next().ok_or(Refusal::Missing)?;
     if values.next().is_some() {
         return Err(Refusal::Invalid);

@@ -1,5 +1,6 @@
 //! A response on its way from the tunnel to the client: checked, and never faster than the client reads.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub(crate) struct Download {
     /// The request was HEAD: the answer's length describes what is not sent.
     head_only: bool,
     /// `Set-Cookie` for the answer's head.
-    renewed_cookie: Option<String>,
+    renewed_cookie: Option<Rc<str>>,
     /// The one cookie of ours that the backend itself sets.
     own_cookie: Option<&'static str>,
     /// What the application's settings add to the head.
@@ -75,7 +76,7 @@ pub(crate) enum Step {
 impl Download {
     pub(crate) fn new(
         head_only: bool,
-        renewed_cookie: Option<String>,
+        renewed_cookie: Option<Rc<str>>,
         own_cookie: Option<&'static str>,
         additions: Additions,
     ) -> Self {
@@ -230,7 +231,7 @@ impl Download {
         strip_set_cookies(&mut head.headers, &OWN_COOKIES, self.own_cookie);
         self.additions.add(&mut head.headers);
         if let Some(cookie) = &self.renewed_cookie {
-            let appended = head.headers.append(Known::SetCookie, cookie);
+            let appended = head.headers.append(Known::SetCookie, cookie.as_bytes());
             debug_assert!(appended.is_ok(), "base64url and fixed attributes are a field value");
         }
         match client.begin(head, end) {

@@ -159,10 +159,7 @@ impl Recorder {
             line.word("app_name", app.name.as_str());
         }
         if let Some(subject) = &transaction.subject {
-            line.subject(subject.kind(), subject.name());
-            if let Some(access) = subject.access() {
-                line.access(&access);
-            }
+            subject.write(&mut line);
         }
         if let Some(network) = &transaction.network {
             line.word("network", network);

@@ -10,7 +10,7 @@ use postern_io::{Stream, TlsSummary};
 use postern_model::policy::{Asn, Country};
 
 use super::bearer::Remembered;
-use super::sign_in::{RememberedAccess, RememberedCookie};
+use super::sign_in::{RememberedAccess, RememberedCookie, RenewedCookie};
 use crate::countries::Countries;
 
 /// A client's connection.
@@ -22,6 +22,7 @@ pub(crate) struct Session {
     handshake_told: Cell<bool>,
     pub(crate) remembered: Remembered,
     pub(crate) remembered_cookie: RememberedCookie,
+    pub(crate) renewed_cookie: RenewedCookie,
     /// Where the client is, once that was asked, and of which database.
     country: Cell<Option<(u64, Country)>>,
     asn: Cell<Option<(u64, Asn)>>,
@@ -49,6 +50,7 @@ impl Session {
             handshake_told: Cell::new(false),
             remembered: Remembered::default(),
             remembered_cookie: RememberedCookie::default(),
+            renewed_cookie: RenewedCookie::default(),
             country: Cell::new(None),
             asn: Cell::new(None),
             remembered_access: RememberedAccess::default(),

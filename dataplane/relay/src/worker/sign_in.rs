@@ -25,11 +25,12 @@ use super::session::Session;
 use super::told::Told;
 use crate::limits::{COOKIE_RENEWED_AFTER_S, EXPIRY_LOOK_INTERVAL, POLICY_LOOK_INTERVAL};
 use crate::published::Published;
-use crate::record::access::{Access, Judged};
+use crate::record::access::{Access, Judged, made_ready};
 use crate::sessions::{Found, Held};
 
 pub(crate) use by_token::{RememberedAccess, person_by_token};
-use cookie::{session_cookie, set_session};
+pub(crate) use cookie::RenewedCookie;
+use cookie::session_cookie;
 pub(crate) use journey::{Ask, is_navigation, is_scripted, issuer_of, returned, send_away, signing_out};
 pub(crate) use remembered::RememberedCookie;
 use remembered::{Remembrance, Settled};
@@ -49,7 +50,7 @@ pub(crate) struct Person {
     judged: Option<Arc<Judged>>,
     /// Whether a program asks for them, and no browser.
     pub(crate) by_token: bool,
-    /// What the log says of [`Self::access`], once that is the same for many requests.
+    /// What the log says of who it is and of [`Self::access`], once that is the same for many requests.
     written: Option<Box<str>>,
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct LetIn {
     pub(crate) person: Rc<Person>,
     /// Not to be looked at again before.
     pub(crate) until: Option<Instant>,
-    pub(crate) told: Arc<Told>,
+    pub(crate) told: Rc<Told>,
 }
 
 /// Whoever a request's cookie says, if the session counts and lets them in here.
@@ -126,7 +127,7 @@ fn settle(
     mut person: Person,
     app: &Arc<PlannedApp>,
     plan: &Plan,
-    (told, now_unix): (Option<Arc<Told>>, u64),
+    (told, now_unix): (Option<Rc<Told>>, u64),
 ) -> Result<Settled, NoSession> {
     // Found under what is in force now: another lookup would find the same.
     let told = told.filter(|told| told.is_of(app, &person.held, now_unix));
@@ -138,7 +139,7 @@ fn settle(
     let told = match told {
         Some(told) if is_of_it => told,
         Some(_) | None => match Told::make(app, held, assignment, plan, now_unix) {
-            Ok(told) => Arc::new(told),
+            Ok(told) => Rc::new(told),
             Err(reject) => return Err(NoSession::Untold(person, reject.into())),
         },
     };
@@ -182,6 +183,9 @@ fn counts<'a>(
 }
 
 impl Person {
+    /// What the log calls them.
+    pub(crate) const KIND: &'static str = "user";
+
     fn new(held: Arc<Held>, applicable: Arc<Applicable>, circumstances: Circumstances, seen_unix: u64) -> Self {
         let (assigned, judged, written) = (None, None, None);
         Self { held, applicable, circumstances, seen_unix, assigned, judged, by_token: false, written }
@@ -197,15 +201,18 @@ impl Person {
 
     /// How it was decided about them, for the record.
     pub(crate) fn access(&self) -> Access<'_> {
-        let (judged, written) = (self.judged.as_deref(), self.written.as_deref());
-        Access { session: &self.held.record, assigned: self.assigned, judged, written }
+        Access { session: &self.held.record, assigned: self.assigned, judged: self.judged.as_deref() }
+    }
+
+    /// Who it is and [`Self::access`], if that is ready.
+    pub(crate) fn written(&self) -> Option<&str> {
+        self.written.as_deref()
     }
 
     /// Makes what the log says of it ready, for the requests that it is the same for.
     fn write_access(&mut self) {
-        let mut written = String::new();
-        self.access().write(&mut written);
-        self.written = Some(written.into());
+        let login = self.held.record.user.login.as_str();
+        self.written = Some(made_ready(Self::KIND, login, &self.access()));
     }
 
     /// Whether a request in progress would still be let in, and until when. It holds on to the record as it is now.
@@ -227,18 +234,23 @@ impl Person {
         counts(self, app, (&published.plan, None), now_unix).map(|(_, end_unix)| Some(self.until(end_unix, now_unix)))
     }
 
-    /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one.
+    /// `Set-Cookie` for the answer, when the cookie's last use is so long ago that it is to say a later one. The request was let in
+    /// under `access`.
     pub(crate) fn renewed_cookie(
         &self,
-        app: &PlannedApp,
-        now_unix: u64,
+        (app, access): (&Arc<PlannedApp>, u64),
+        session: &Session,
         published: impl FnOnce() -> Arc<Published>,
-    ) -> Option<String> {
+    ) -> Option<Rc<str>> {
         // Programs have none.
-        if self.by_token || now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
+        if self.by_token {
             return None;
         }
-        set_session(&self.held, app, &published().plan, now_unix)
+        let now_unix = session.remembered.wall_clock().as_secs();
+        if now_unix < self.seen_unix.saturating_add(COOKIE_RENEWED_AFTER_S) {
+            return None;
+        }
+        session.renewed_cookie.of((app, &self.held, access), now_unix, published)
     }
 }
 

@@ -2,6 +2,7 @@
 //! the session that it names must be alive, and its user is looked at as with a cookie.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
@@ -62,7 +63,7 @@ pub(crate) fn person_by_token(
     published: &Published,
     session: &Session,
 ) -> Option<Result<LetIn, NoSession>> {
-    let mut values = head.headers.get_all(Known::Authorization);
+    let mut values = head.headers.values(Known::Authorization);
     let value = values.next()?;
     let remembered = &session.remembered_access;
     let access = published.access();
@@ -181,8 +182,8 @@ impl RememberedAccess {
         *self.0.borrow_mut() = Some(Shown { app, value, opened, settled: None, access });
     }
 
-    fn told(&self) -> Option<Arc<Told>> {
-        self.0.borrow().as_ref()?.settled.as_ref().map(|settled| Arc::clone(settled.told()))
+    fn told(&self) -> Option<Rc<Told>> {
+        self.0.borrow().as_ref()?.settled.as_ref().map(|settled| Rc::clone(settled.told()))
     }
 
     fn keep_settled(&self, settled: Settled, end_unix: u64) -> LetIn {

@@ -20,7 +20,7 @@ use crate::worker::told::Told;
 #[derive(Debug)]
 pub(super) struct Settled {
     person: Rc<Person>,
-    told: Arc<Told>,
+    told: Rc<Told>,
     /// The second at which it was found. The clock may be set back.
     from_unix: u64,
     /// The first second at which it is not so any more.
@@ -54,7 +54,7 @@ pub(super) enum Remembrance {
 }
 
 impl Settled {
-    pub(super) fn new(person: Person, told: Arc<Told>, from_unix: u64, end_unix: u64) -> Self {
+    pub(super) fn new(person: Person, told: Rc<Told>, from_unix: u64, end_unix: u64) -> Self {
         Self { person: Rc::new(person), told, from_unix, end_unix }
     }
 
@@ -72,7 +72,7 @@ impl Settled {
 
     fn let_in(&self, now_unix: u64) -> LetIn {
         let until = Some(self.person.until(self.end_unix, now_unix));
-        LetIn { person: Rc::clone(&self.person), until, told: Arc::clone(&self.told) }
+        LetIn { person: Rc::clone(&self.person), until, told: Rc::clone(&self.told) }
     }
 
     /// For the request that it was found for, and to be kept: not beyond `end_unix`.
@@ -86,7 +86,7 @@ impl Settled {
         let_in
     }
 
-    pub(super) fn told(&self) -> &Arc<Told> {
+    pub(super) fn told(&self) -> &Rc<Told> {
         &self.told
     }
 }
@@ -117,8 +117,8 @@ impl RememberedCookie {
     }
 
     /// What the application of the cookie was told, if it was.
-    pub(super) fn told(&self) -> Option<Arc<Told>> {
-        self.0.borrow().as_ref()?.settled.as_ref().map(|settled| Arc::clone(settled.told()))
+    pub(super) fn told(&self) -> Option<Rc<Told>> {
+        self.0.borrow().as_ref()?.settled.as_ref().map(|settled| Rc::clone(settled.told()))
     }
 
     /// Of whoever showed the cookie that was kept last.

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::websockets::{echoed, opened_with, rest};
 use super::*;
-use crate::limits::{CALL_TIMEOUT, COOKIE_RENEWED_AFTER_S, SESSION_GONE_KEPT};
+use crate::limits::{CALL_TIMEOUT, COOKIE_RENEWED_AFTER_S, COOKIE_RENEWED_ALIKE_S, SESSION_GONE_KEPT};
 use crate::sessions::SessionTable;
 use crate::sessions::tests::record;
 

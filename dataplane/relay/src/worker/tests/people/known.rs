@@ -198,6 +198,50 @@ fn a_session_ends_when_it_is_not_used_and_in_any_case_at_its_end() {
 }
 
 #[test]
+fn a_client_that_goes_on_showing_an_old_cookie_is_given_one_new_one() {
+    in_the_simulator(177, async {
+        let (worker, control) = scene();
+        publish_for_people(&worker, with_second);
+        connect(&worker, 1).await;
+        sessions(&worker).put(session(1), wall_clock());
+        let sealed = |app| cookie_of(&worker, app, COOKIE_RENEWED_AFTER_S).split_once('=').unwrap().1.to_owned();
+        let old = format!("cookie: __Host-postern-{APP}={}\r\n", sealed(APP));
+        let mut client = Client::new().await;
+        let first = renewed(&mut client, "/name", &old).await;
+        assert_eq!(renewed(&mut client, "/name", &old).await, first, "none is sealed for each request");
+        assert_ne!(renewed(&mut Client::new().await, "/name", &old).await, first, "it is a connection's own");
+        let (head, _) = client.asks("/name", &format!("cookie: {}\r\n", first.split(';').next().unwrap())).await;
+        assert_eq!((head.status, set_cookies(&head).len()), (200, 0), "it is a new one");
+
+        let second = format!("cookie: __Host-postern-{SECOND}={}\r\n", sealed(SECOND));
+        let of_second = renewed(&mut client, "/second/", &second).await;
+        assert!(of_second.starts_with(&format!("__Host-postern-{SECOND}=")), "{of_second}");
+        let third = renewed(&mut client, "/name", &old).await;
+        assert!(third.starts_with(&format!("__Host-postern-{APP}=")), "{third}");
+        sleep(Duration::from_secs(COOKIE_RENEWED_ALIKE_S)).await;
+        assert_ne!(renewed(&mut client, "/name", &old).await, third, "it says a later use");
+
+        // By the newest key as soon as there is one, whatever the connection was given before.
+        publish_for_people(&worker, |snapshot| snapshot.cookie_keys = keys(2));
+        let newest = renewed(&mut client, "/name", &old).await;
+        publish_for_people(&worker, |snapshot| snapshot.cookie_keys = keys(2).split_off(1));
+        let shown = format!("cookie: {}\r\n", newest.split(';').next().unwrap());
+        assert_eq!(client.asks("/name", &shown).await.0.status, 200);
+        control.says(&[], &[SESSION]);
+        let (head, _) = client.asks("/name", &shown).await;
+        assert_eq!((head.status, set_cookies(&head).len()), (401, 0), "it keeps no session alive");
+    });
+}
+
+/// The only cookie that is set with the answer to a request that is let in.
+async fn renewed(client: &mut Client, path: &str, fields: &str) -> String {
+    let (head, _) = client.asks(path, fields).await;
+    let sets = set_cookies(&head);
+    assert_eq!((head.status, sets.len()), (200, 1), "{path}: {sets:?}");
+    sets[0].clone()
+}
+
+#[test]
 fn keys_are_replaced_and_nobody_is_signed_out() {
     in_the_simulator(80, async {
         let (worker, _control) = scene();
