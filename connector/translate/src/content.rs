@@ -33,6 +33,7 @@ pub struct Kinds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
     Html,
+    Xhtml,
     Css,
     Json,
     JavaScript,
@@ -43,7 +44,8 @@ impl Type {
     pub(crate) fn of(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
-            "text/html" | "application/xhtml+xml" => Some(Self::Html),
+            "text/html" => Some(Self::Html),
+            "application/xhtml+xml" => Some(Self::Xhtml),
             "text/css" => Some(Self::Css),
             "application/json" | "text/json" => Some(Self::Json),
             "text/javascript"
@@ -58,7 +60,7 @@ impl Type {
 
     pub(crate) fn is_in(self, kinds: Kinds) -> bool {
         match self {
-            Self::Html => kinds.html,
+            Self::Html | Self::Xhtml => kinds.html,
             Self::Css => kinds.css,
             Self::Json => kinds.json,
             Self::JavaScript => kinds.js,
@@ -124,8 +126,10 @@ impl Content {
         let charset = Charset::by_mark(&first).or(self.charset);
         let wide = charset.and_then(Charset::wide);
         if charset != Some(Charset::Unfit) {
+            let html = |is_xml| Html::new(self.kinds, charset, Rc::clone(&self.links), is_xml);
             self.stage = match self.kind {
-                Type::Html => Stage::Html(Box::new(Html::new(self.kinds, charset, Rc::clone(&self.links)))),
+                Type::Html => Stage::Html(Box::new(html(false))),
+                Type::Xhtml => Stage::Html(Box::new(html(true))),
                 Type::Css => Stage::Css(Css::new(wide)),
                 Type::Json => Stage::Strings(Strings::new(Quotes::Json, wide)),
                 Type::JavaScript => Stage::Strings(Strings::new(Quotes::JavaScript, wide)),
@@ -156,6 +160,7 @@ mod tests {
     fn types_are_told_by_their_essence() {
         for (content_type, kind) in [
             ("Text/HTML; charset=utf-8", Some(Type::Html)),
+            ("application/xhtml+xml", Some(Type::Xhtml)),
             ("text/css", Some(Type::Css)),
             ("application/problem+json", Some(Type::Json)),
             ("text/javascript;x", Some(Type::JavaScript)),

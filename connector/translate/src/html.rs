@@ -1,19 +1,13 @@
-//! HTML: every start tag and the text of `<style>` and `<script>` go by [`Page`]; everything else passes byte for byte.
+//! HTML: every start tag and the text of `<style>` and `<script>` go by [`Page`]; everything else passes byte for byte. A tokenizer
+//! that does what browsers do (HTML Standard §13.2.5) as far as it takes to find tags, and holds no more than one tag.
 //!
-//! The parser is told that the text is windows-1252, whatever it is: that maps every byte to a character and back, so that
-//! nothing can be lost, and URLs are ASCII. What charset it really is matters where a byte looks like ASCII and is not.
+//! Bytes are not decoded. In every charset that pages may have here, whatever is below `@` is what it looks like, so that `<`, `>`,
+//! quotes and white space are never a part of another character.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
-use encoding_rs::WINDOWS_1252;
-use lol_html::errors::RewritingError;
-use lol_html::html_content::{BailOut, ContentType, DocumentEnd, Element, TextChunk};
-use lol_html::{
-    AsciiCompatibleEncoding, DocumentContentHandlers, ElementContentHandlers, HandlerResult, HtmlRewriter,
-    MemorySettings, OutputSink, Selector, Settings,
-};
+use memchr::{memchr, memchr_iter};
 
 use crate::Links;
 use crate::charset::Charset;
@@ -21,137 +15,399 @@ use crate::content::Kinds;
 use crate::limits::HTML_BYTES_MAX;
 use crate::page::{Page, Text};
 
+mod raw;
+pub(crate) mod tag;
+pub(crate) mod tree;
+
+use raw::{Next, Raw};
+use tag::Tag;
+use tree::{Element, Reading, Tree};
+
 /// One document.
 pub(crate) struct Html {
-    /// None once it met more than it may hold: the rest passes as it is.
-    rewriter: Option<HtmlRewriter<'static, Sink>>,
-    written: Rc<RefCell<Vec<u8>>>,
+    page: Page,
+    tree: Tree,
+    state: State,
+    tag: Tag,
+    /// What belongs to the tag, or to what else `<` begins, and did not come out yet.
+    held: Vec<u8>,
+    edits: Vec<Edit>,
+    /// The text is that of a `<style>` or `<script>`.
+    reads: Option<Text>,
 }
 
-/// What the parser has written.
-struct Sink(Rc<RefCell<Vec<u8>>>);
+/// A part of a tag that something else takes the place of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) place: Range<usize>,
+    pub(crate) with: Vec<u8>,
+}
 
-impl OutputSink for Sink {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        self.0.borrow_mut().extend_from_slice(chunk);
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Text with tags in it.
+    Markup,
+    /// After a `<` that is held, and what does not tell yet what it begins.
+    Opened,
+    /// In a tag that is held.
+    Tag,
+    /// To `-->`.
+    Comment(Tail),
+    /// To `>`: what is taken for a comment, and `<!doctype`.
+    Bogus,
+    /// To `]]>`.
+    Cdata(Tail),
+    Raw(Raw),
+    /// It passes as it is from there on.
+    Left,
+}
+
+/// The last bytes of a comment or a CDATA section, the very last one at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Tail {
+    bytes: [u8; 3],
+    /// So many of them have come.
+    count: usize,
+}
+
+/// What `<` begins.
+enum Opening {
+    /// It has not all come.
+    Unknown,
+    /// Nothing.
+    Text,
+    Tag,
+    Bogus,
+    /// With `<!--` and `<![CDATA[` before it.
+    Comment,
+    Cdata,
 }
 
 impl Html {
-    pub(crate) fn new(kinds: Kinds, charset: Option<Charset>, links: Rc<dyn Links>) -> Self {
-        let page = Rc::new(RefCell::new(Page::new(kinds, charset, links)));
-        let written = Rc::default();
-        let rewriter = HtmlRewriter::new(settings(&page, kinds), Sink(Rc::clone(&written)));
-        Self { rewriter: Some(rewriter), written }
+    pub(crate) fn new(kinds: Kinds, charset: Option<Charset>, links: Rc<dyn Links>, is_xml: bool) -> Self {
+        Self {
+            page: Page::new(kinds, charset, links),
+            tree: Tree::new(is_xml),
+            state: State::Markup,
+            tag: Tag::new(),
+            held: Vec::new(),
+            edits: Vec::new(),
+            reads: None,
+        }
     }
 
     pub(crate) fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        let Some(rewriter) = &mut self.rewriter else {
-            out.extend_from_slice(input);
-            return;
-        };
-        // Whatever goes wrong, all input comes out.
-        if rewriter.write(input).is_err() {
-            self.rewriter = None;
+        out.reserve(input.len());
+        let mut rest = input;
+        while !rest.is_empty() {
+            rest = match self.state {
+                State::Markup => self.markup(rest, out),
+                State::Opened => self.opened(rest, out),
+                State::Tag => self.in_tag(rest, out),
+                State::Comment(tail) => self.comment(tail, rest, out),
+                State::Bogus => self.bogus(rest, out),
+                State::Cdata(tail) => self.cdata(tail, rest, out),
+                State::Raw(raw) => self.raw(raw, rest, out),
+                State::Left => {
+                    out.extend_from_slice(rest);
+                    &[]
+                }
+            };
         }
-        out.append(&mut self.written.borrow_mut());
     }
 
+    /// Whatever is held comes out as it is.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
-        if let Some(rewriter) = self.rewriter.take() {
-            // As in `push`.
-            let _ = rewriter.end();
+        let held = std::mem::take(&mut self.held);
+        if matches!(self.state, State::Raw(_)) {
+            self.text(&held, out);
+        } else {
+            out.extend_from_slice(&held);
         }
-        out.append(&mut self.written.borrow_mut());
+        self.end_text(out);
     }
-}
 
-/// Handlers of one element run in the order in which they stand here.
-fn settings(page: &Rc<RefCell<Page>>, kinds: Kinds) -> Settings<'static, 'static> {
-    let memory = MemorySettings::new()
-        .with_max_allowed_memory_usage(HTML_BYTES_MAX)
-        .with_graceful_bail_out_on_memory_limit_exceeded(true);
-    let (at_end, at_bail_out) = (Rc::clone(page), Rc::clone(page));
-    let mut settings = Settings::new()
-        .with_strict(false)
-        .with_memory_settings(memory)
-        .with_graceful_bail_out_on_content_handler_error(true)
-        .append_document_content_handler(DocumentContentHandlers::default().end(
-            move |end: &mut DocumentEnd<'_>| -> HandlerResult {
-                end.append(&text(&at_end.borrow_mut().held()), ContentType::Html);
-                Ok(())
-            },
-        ))
-        .append_bail_out_handler(move |_: &RewritingError, out: &mut BailOut<'_>| {
-            out.append(&text(&at_bail_out.borrow_mut().held()), ContentType::Html);
-        });
-    if let Some(encoding) = AsciiCompatibleEncoding::new(WINDOWS_1252) {
-        settings = settings.with_encoding(encoding);
-    }
-    settings = elements(settings, page, "base", Page::base);
-    settings = elements(settings, page, "meta", Page::meta);
-    settings = elements(settings, page, "link, script", Page::integrity);
-    if kinds.css {
-        settings = elements(settings, page, "[style]", Page::styled);
-        settings = texts(settings, page, "style", Text::Style);
-    }
-    if kinds.js || kinds.json {
-        settings = elements(settings, page, "script", Page::script);
-        settings = texts(settings, page, "script", Text::Script);
-    }
-    elements(settings, page, MAY_LINK, Page::element)
-}
-
-/// Any but those that most pages are made of and that have no attribute with a URL: these are not even taken apart, unless
-/// for their style.
-const MAY_LINK: &str = concat!(
-    "*:not(div):not(span):not(p):not(li):not(ul):not(ol):not(b):not(i):not(strong):not(em):not(small):not(br)",
-    ":not(h1):not(h2):not(h3):not(h4):not(label):not(option):not(dt):not(dd):not(code):not(pre)"
-);
-
-fn elements(
-    settings: Settings<'static, 'static>,
-    page: &Rc<RefCell<Page>>,
-    which: &str,
-    look: fn(&mut Page, &mut Element<'_, '_>),
-) -> Settings<'static, 'static> {
-    let page = Rc::clone(page);
-    let handlers: ElementContentHandlers<'static> =
-        ElementContentHandlers::default().element(move |element: &mut Element<'_, '_>| -> HandlerResult {
-            look(&mut page.borrow_mut(), element);
-            Ok(())
-        });
-    settings.append_element_content_handler((Cow::Owned(selector(which)), handlers))
-}
-
-fn texts(
-    settings: Settings<'static, 'static>,
-    page: &Rc<RefCell<Page>>,
-    which: &str,
-    kind: Text,
-) -> Settings<'static, 'static> {
-    let page = Rc::clone(page);
-    let handlers: ElementContentHandlers<'static> =
-        ElementContentHandlers::default().text(move |chunk: &mut TextChunk<'_>| -> HandlerResult {
-            let replaced = page.borrow_mut().text(kind, &raw(chunk.as_str()), chunk.last_in_text_node());
-            if let Some(replaced) = replaced {
-                chunk.replace(&text(&replaced), ContentType::Html);
+    /// Text, and all tags that are whole.
+    fn markup<'i>(&mut self, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        // What is before it came out.
+        let mut copied = 0;
+        let mut at = 0;
+        while let Some(length) = memchr(b'<', &input[at..]) {
+            let start = at + length;
+            let markup = &input[start..];
+            let opening = Opening::of(markup, self.tree.has_cdata());
+            let length = match opening {
+                Opening::Text => {
+                    at = start + 1;
+                    continue;
+                }
+                Opening::Tag => {
+                    self.tag.begin(markup);
+                    self.tag.scan(markup)
+                }
+                Opening::Bogus => Some(BOGUS_BYTES),
+                Opening::Comment => Some(COMMENT.len()),
+                Opening::Cdata => Some(CDATA.len()),
+                Opening::Unknown => None,
+            };
+            let Some(length) = length else {
+                self.text(&input[copied..start], out);
+                self.held.extend_from_slice(markup);
+                self.state = if matches!(opening, Opening::Tag) { State::Tag } else { State::Opened };
+                return &[];
+            };
+            if self.reads.is_some() {
+                self.text(&input[copied..start], out);
+                self.end_text(out);
+                copied = start;
             }
-            Ok(())
-        });
-    settings.append_element_content_handler((Cow::Owned(selector(which)), handlers))
+            at = start + length;
+            if matches!(opening, Opening::Tag) {
+                self.tag(&markup[..length]);
+                if !self.edits.is_empty() {
+                    out.extend_from_slice(&input[copied..start]);
+                    self.write(&markup[..length], out);
+                    copied = at;
+                }
+            } else {
+                self.state = opening.state();
+            }
+            if self.state != State::Markup {
+                out.extend_from_slice(&input[copied..at]);
+                return &input[at..];
+            }
+        }
+        self.text(&input[copied..], out);
+        &[]
+    }
+
+    /// One byte more tells, or does not.
+    fn opened<'i>(&mut self, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let (byte, rest) = input.split_at(1);
+        self.held.extend_from_slice(byte);
+        let opening = Opening::of(&self.held, self.tree.has_cdata());
+        match opening {
+            Opening::Unknown => rest,
+            Opening::Tag => {
+                self.tag.begin(&self.held);
+                self.state = State::Tag;
+                rest
+            }
+            Opening::Comment | Opening::Cdata => {
+                self.end_text(out);
+                out.append(&mut self.held);
+                self.state = opening.state();
+                rest
+            }
+            // That byte may end it already, or begin something.
+            Opening::Text | Opening::Bogus => {
+                self.held.pop();
+                let held = std::mem::take(&mut self.held);
+                self.text(&held, out);
+                if matches!(opening, Opening::Bogus) {
+                    self.end_text(out);
+                }
+                self.state = opening.state();
+                input
+            }
+        }
+    }
+
+    fn in_tag<'i>(&mut self, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let (piece, rest) = input.split_at(memchr(b'>', input).map_or(input.len(), |at| at + 1));
+        self.held.extend_from_slice(piece);
+        if self.tag.scan(&self.held).is_none() {
+            if self.held.len() > HTML_BYTES_MAX {
+                self.end_text(out);
+                out.append(&mut self.held);
+                self.state = State::Left;
+            }
+            return rest;
+        }
+        self.end_text(out);
+        let held = std::mem::take(&mut self.held);
+        self.tag(&held);
+        self.write(&held, out);
+        rest
+    }
+
+    fn comment<'i>(&mut self, tail: Tail, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let end = memchr_iter(b'>', input).find(|at| tail.and(&input[..*at]).ends_comment());
+        self.pass(end, State::Comment(tail.and(input)), input, out)
+    }
+
+    fn bogus<'i>(&mut self, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        self.pass(memchr(b'>', input), State::Bogus, input, out)
+    }
+
+    fn pass<'i>(&mut self, end: Option<usize>, or: State, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let (piece, rest) = input.split_at(end.map_or(input.len(), |at| at + 1));
+        out.extend_from_slice(piece);
+        self.state = if end.is_some() { State::Markup } else { or };
+        rest
+    }
+
+    fn cdata<'i>(&mut self, tail: Tail, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        let end = memchr_iter(b'>', input).find(|at| tail.and(&input[..*at]).ends_cdata());
+        let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
+        self.text(piece, out);
+        if end.is_none() {
+            self.state = State::Cdata(tail.and(input));
+            return rest;
+        }
+        self.end_text(out);
+        self.state = State::Markup;
+        // The `>` is none that begins or ends anything else.
+        let (end, rest) = rest.split_at(1);
+        out.extend_from_slice(end);
+        rest
+    }
+
+    fn raw<'i>(&mut self, mut raw: Raw, input: &'i [u8], out: &mut Vec<u8>) -> &'i [u8] {
+        if self.held.is_empty() {
+            let next = raw.next(input);
+            self.state = State::Raw(raw);
+            let end = match next {
+                Next::Text => input.len(),
+                Next::Cut(at) | Next::EndTag(at) => at,
+            };
+            let (text, rest) = input.split_at(end);
+            self.text(text, out);
+            if matches!(next, Next::EndTag(_)) {
+                self.end_text(out);
+                self.reads = None;
+                self.state = State::Markup;
+                return rest;
+            }
+            self.held.extend_from_slice(rest);
+            return &[];
+        }
+        let (byte, rest) = input.split_at(1);
+        self.held.extend_from_slice(byte);
+        let next = raw.next(&self.held);
+        self.state = State::Raw(raw);
+        match next {
+            Next::Text | Next::Cut(_) => {
+                let cut = if let Next::Cut(at) = next { at } else { self.held.len() };
+                let held = self.held.split_off(cut);
+                let text = std::mem::replace(&mut self.held, held);
+                self.text(&text, out);
+                rest
+            }
+            Next::EndTag(_) => {
+                self.end_text(out);
+                self.reads = None;
+                // That byte belongs to the rest of the tag.
+                self.held.pop();
+                self.tag.begin(&self.held);
+                self.state = State::Tag;
+                input
+            }
+        }
+    }
+
+    /// A whole tag: what changes in it, and how what follows is read.
+    fn tag(&mut self, bytes: &[u8]) {
+        let tag = &self.tag;
+        let element = Element::of(tag.name(bytes));
+        if !tag.is_end() {
+            self.page.tag(element, tag, bytes, &mut self.edits);
+        }
+        let reading = self.tree.tag(element, tag, bytes).filter(|_| !self.page.is_left());
+        let is_open = !tag.is_end() && (reading != Some(Reading::Markup) || !tag.is_self_closing());
+        self.reads = match element {
+            Element::Style if is_open => Some(Text::Style),
+            Element::Script if is_open => Some(Text::Script),
+            _ => None,
+        };
+        self.state = match reading {
+            Some(Reading::Markup) => State::Markup,
+            Some(Reading::Raw(name)) => State::Raw(Raw::new(name)),
+            Some(Reading::Plain) | None => State::Left,
+        };
+    }
+
+    /// A tag, with what changes in it.
+    fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.edits.sort_unstable_by_key(|edit| edit.place.start);
+        let mut copied = 0;
+        for edit in self.edits.drain(..) {
+            out.extend_from_slice(&bytes[copied..edit.place.start]);
+            out.extend_from_slice(&edit.with);
+            copied = edit.place.end;
+        }
+        out.extend_from_slice(&bytes[copied..]);
+    }
+
+    fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        match self.reads {
+            Some(kind) => self.page.text(kind, text, out),
+            None => out.extend_from_slice(text),
+        }
+    }
+
+    fn end_text(&mut self, out: &mut Vec<u8>) {
+        self.page.end_text(out);
+    }
 }
 
-fn selector(which: &str) -> Selector {
-    which.parse().expect("the selectors above are valid")
+impl Opening {
+    /// By the bytes from `<` on.
+    fn of(bytes: &[u8], has_cdata: bool) -> Self {
+        match bytes.get(1) {
+            None => Self::Unknown,
+            Some(byte) if byte.is_ascii_alphabetic() => Self::Tag,
+            Some(b'/') => match bytes.get(2) {
+                None => Self::Unknown,
+                Some(byte) if byte.is_ascii_alphabetic() => Self::Tag,
+                Some(_) => Self::Bogus,
+            },
+            Some(b'?') => Self::Bogus,
+            Some(b'!') if bytes.starts_with(COMMENT) => Self::Comment,
+            Some(b'!') if has_cdata && bytes.starts_with(CDATA) => Self::Cdata,
+            Some(b'!') if COMMENT.starts_with(bytes) || has_cdata && CDATA.starts_with(bytes) => Self::Unknown,
+            Some(b'!') => Self::Bogus,
+            Some(_) => Self::Text,
+        }
+    }
+
+    fn state(&self) -> State {
+        match self {
+            Self::Unknown => State::Opened,
+            Self::Text => State::Markup,
+            Self::Tag => State::Tag,
+            Self::Bogus => State::Bogus,
+            Self::Comment => State::Comment(Tail::default()),
+            Self::Cdata => State::Cdata(Tail::default()),
+        }
+    }
 }
 
-/// What stands in the document for `characters` that the parser decoded.
-pub(crate) fn raw(characters: &str) -> Cow<'_, [u8]> {
-    WINDOWS_1252.encode(characters).0
+impl Tail {
+    /// The last bytes once `more` has come, too.
+    fn and(self, more: &[u8]) -> Self {
+        let Self { mut bytes, count } = self;
+        for byte in &more[more.len().saturating_sub(bytes.len())..] {
+            bytes.rotate_left(1);
+            bytes[2] = *byte;
+        }
+        Self { bytes, count: bytes.len().min(count + more.len()) }
+    }
+
+    /// Whether `>` ends the comment here: behind `--` or `--!`, or at once (`<!-->`, `<!--->`).
+    fn ends_comment(self) -> bool {
+        match (self.count, self.bytes) {
+            (0, _) | (1.., [_, b'-', b'-']) | (3.., [b'-', b'-', b'!']) => true,
+            (count, [_, _, last]) => count == 1 && last == b'-',
+        }
+    }
+
+    fn ends_cdata(self) -> bool {
+        matches!((self.count, self.bytes), (2.., [_, b']', b']']))
+    }
 }
 
-/// The way back of [`raw`].
-pub(crate) fn text(raw: &[u8]) -> Cow<'_, str> {
-    WINDOWS_1252.decode_without_bom_handling(raw).0
-}
+const COMMENT: &[u8] = b"<!--";
+const CDATA: &[u8] = b"<![CDATA[";
+/// `</`, `<!` or `<?`: the next byte may be its end.
+const BOGUS_BYTES: usize = 2;

@@ -1,15 +1,19 @@
 //! What changes in one HTML document: attributes that hold URLs, `<base>`, `<meta>`, `integrity`, style and script.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::rc::Rc;
 
-use lol_html::html_content::Element;
+use memchr::memchr2;
 
 use crate::Links;
 use crate::attributes::{list, refresh, srcset};
-use crate::charset::{Charset, parameter};
+use crate::charset::{Charset, bytes, characters, parameter};
 use crate::content::{Kinds, Type};
 use crate::css::Css;
-use crate::html::{raw, text};
+use crate::html::Edit;
+use crate::html::tag::{Attribute, Tag, is_space};
+use crate::html::tree::Element;
 use crate::limits::{BASE_BYTES_MAX, GROWTH_BYTES_MAX};
 use crate::references::resolved;
 use crate::strings::{Quotes, Strings};
@@ -62,38 +66,40 @@ impl Page {
         Self { links, kinds, charset, base: None, based: false, style: None, quotes: None, script: None }
     }
 
-    /// An element that may link: its attributes that hold URLs.
-    pub(crate) fn element(&mut self, element: &mut Element<'_, '_>) {
+    /// A start tag, whose bytes these are: adds what is to change in it.
+    pub(crate) fn tag(&mut self, element: Element, tag: &Tag, bytes: &[u8], edits: &mut Vec<Edit>) {
+        let start = Start { tag, bytes };
+        if element == Element::Script {
+            self.script(&start);
+        }
+        if tag.attributes().is_empty() {
+            return;
+        }
+        match element {
+            Element::Base => self.base(&start),
+            Element::Meta => self.meta(&start, edits),
+            Element::Link | Element::Script => self.integrity(element, &start, edits),
+            _ => {}
+        }
         if self.is_left() {
             return;
         }
-        // Of several with one name the first counts, and is the one that would be set. At most as many as hold URLs.
-        let mut seen: Vec<String> = Vec::new();
-        let mut changed = Vec::new();
-        for attribute in element.attributes() {
-            let name = attribute.name();
-            let Some(holds) = Holds::of(&name).filter(|_| !seen.contains(&name)) else { continue };
-            if let Some(external) = self.attribute(holds, &resolved(&attribute.value())) {
-                changed.push((name.clone(), external));
-            }
-            seen.push(name);
-        }
-        for (name, value) in &changed {
-            set(element, name, value);
-        }
-    }
-
-    /// An element with a style of its own.
-    pub(crate) fn styled(&mut self, element: &mut Element<'_, '_>) {
-        let Some(value) = element.get_attribute("style").filter(|_| !self.is_left()) else { return };
-        if let Some(external) = self.style_attribute(&resolved(&value)) {
-            set(element, "style", &external);
+        for attribute in tag.attributes() {
+            let value = start.raw(attribute);
+            let external = match Holds::of(attribute.name) {
+                Some(holds) if may_lead(value) || holds != Holds::Url => self.attribute(holds, &resolved(&text(value))),
+                None if attribute.name == "style" && self.kinds.css && may_call(value) => {
+                    self.style_attribute(&resolved(&text(value)))
+                }
+                Some(_) | None => None,
+            };
+            edits.extend(external.and_then(|external| set(attribute, &external)));
         }
     }
 
     /// `<base>`: the first one counts, and what begins with a slash belongs to its host from there on.
-    pub(crate) fn base(&mut self, element: &mut Element<'_, '_>) {
-        let Some(href) = element.get_attribute("href").filter(|_| !self.based) else { return };
+    fn base(&mut self, start: &Start<'_>) {
+        let Some(href) = start.value("href").filter(|_| !self.based) else { return };
         self.based = true;
         let href = resolved(&href);
         let href = trimmed(&href);
@@ -112,12 +118,13 @@ impl Page {
     }
 
     /// `<meta>`: the charset, `refresh`, a policy, and what other sites show of the page.
-    pub(crate) fn meta(&mut self, element: &mut Element<'_, '_>) {
-        if let Some(label) = element.get_attribute("charset") {
+    fn meta(&mut self, start: &Start<'_>, edits: &mut Vec<Edit>) {
+        if let Some(label) = start.value("charset") {
             self.declared(&label);
         }
-        let Some(content) = element.get_attribute("content") else { return };
-        let named = |attribute: &str| element.get_attribute(attribute).unwrap_or_default().to_ascii_lowercase();
+        let Some(attribute) = start.tag.attribute("content") else { return };
+        let content = text(start.raw(attribute));
+        let named = |attribute: &str| start.value(attribute).unwrap_or_default().to_ascii_lowercase();
         let (pragma, property, name) = (named("http-equiv"), named("property"), named("name"));
         if pragma == "content-type" {
             if let Some(label) = parameter(&content) {
@@ -138,20 +145,16 @@ impl Page {
                 if shown { outwards(&content) } else { None }
             }
         };
-        if let Some(external) = external {
-            set(element, "content", &external);
-        }
+        edits.extend(external.and_then(|external| set(attribute, &external)));
     }
 
     /// A hash over what is translated on its way would keep the browser from using it.
-    pub(crate) fn integrity(&mut self, element: &mut Element<'_, '_>) {
-        if self.is_left() || !element.has_attribute("integrity") {
-            return;
-        }
-        let (place, translated_here) = if element.tag_name() == "script" {
-            (element.get_attribute("src"), self.kinds.js)
+    fn integrity(&self, element: Element, start: &Start<'_>, edits: &mut Vec<Edit>) {
+        let Some(attribute) = start.tag.attribute("integrity").filter(|_| !self.is_left()) else { return };
+        let (place, translated_here) = if element == Element::Script {
+            (start.value("src"), self.kinds.js)
         } else {
-            (element.get_attribute("href"), self.kinds.css || self.kinds.js || self.kinds.json)
+            (start.value("href"), self.kinds.css || self.kinds.js || self.kinds.json)
         };
         let Some(place) = place else { return };
         let place = resolved(&place);
@@ -159,13 +162,13 @@ impl Page {
         let is_whole = url.starts_with("//") || url.contains("://");
         // Of other applications nobody here knows what of them is translated.
         if self.outwards(url).is_some() || translated_here && !is_whole {
-            element.remove_attribute("integrity");
+            edits.push(start.without(attribute));
         }
     }
 
     /// `<script>`: what its text is.
-    pub(crate) fn script(&mut self, element: &mut Element<'_, '_>) {
-        let kind = element.get_attribute("type").unwrap_or_default();
+    fn script(&mut self, start: &Start<'_>) {
+        let kind = start.value("type").unwrap_or_default();
         let kind = match kind.trim() {
             "" | "module" => Some(Type::JavaScript),
             "importmap" | "speculationrules" => Some(Type::Json),
@@ -174,49 +177,32 @@ impl Page {
         self.quotes = match kind.filter(|kind| kind.is_in(self.kinds)) {
             Some(Type::JavaScript) => Some(Quotes::JavaScript),
             Some(Type::Json) => Some(Quotes::Json),
-            Some(Type::Html | Type::Css) | None => None,
+            Some(Type::Html | Type::Xhtml | Type::Css) | None => None,
         };
     }
 
-    /// A piece of text, as it stands in the document; `None` if it stays.
-    pub(crate) fn text(&mut self, kind: Text, input: &[u8], last: bool) -> Option<Vec<u8>> {
-        if self.is_left() {
-            return None;
-        }
+    /// A piece of the text of a `<style>` or `<script>`, as it stands in the document.
+    pub(crate) fn text(&mut self, kind: Text, input: &[u8], out: &mut Vec<u8>) {
         let wide = self.charset.and_then(Charset::wide);
-        let mut out = Vec::new();
-        match kind {
-            Text::Style => {
-                let style = self.style.get_or_insert_with(|| Css::new(wide));
-                style.push(input, &*self.links, &mut out);
-                if last {
-                    style.finish(&mut out);
-                    self.style = None;
-                }
+        match (kind, self.quotes) {
+            (Text::Style, _) if self.kinds.css => {
+                self.style.get_or_insert_with(|| Css::new(wide)).push(input, &*self.links, out);
             }
-            Text::Script => {
-                let quotes = self.quotes?;
-                let script = self.script.get_or_insert_with(|| Strings::new(quotes, wide));
-                script.push(input, &*self.links, &mut out);
-                if last {
-                    script.finish(&mut out);
-                    self.script = None;
-                }
+            (Text::Script, Some(quotes)) => {
+                self.script.get_or_insert_with(|| Strings::new(quotes, wide)).push(input, &*self.links, out);
             }
+            (Text::Style | Text::Script, _) => out.extend_from_slice(input),
         }
-        (out != input).then_some(out)
     }
 
-    /// What of texts has not come out yet, when nothing more comes.
-    pub(crate) fn held(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// The text is over: what of it has not come out yet.
+    pub(crate) fn end_text(&mut self, out: &mut Vec<u8>) {
         if let Some(mut style) = self.style.take() {
-            style.finish(&mut out);
+            style.finish(out);
         }
         if let Some(mut script) = self.script.take() {
-            script.finish(&mut out);
+            script.finish(out);
         }
-        out
     }
 
     fn attribute(&self, holds: Holds, value: &str) -> Option<String> {
@@ -231,7 +217,7 @@ impl Page {
         if !value.contains('(') {
             return None;
         }
-        let sheet = raw(value);
+        let sheet = bytes(value)?;
         let (mut css, mut out) = (Css::new(self.charset.and_then(Charset::wide)), Vec::new());
         for piece in sheet.chunks(STYLE_PIECE_BYTES) {
             css.push(piece, &|url: &str| self.outwards(url), &mut out);
@@ -240,7 +226,7 @@ impl Page {
             }
         }
         css.finish(&mut out);
-        (out != *sheet).then(|| text(&out).into_owned())
+        (out != sheet).then(|| characters(&out))
     }
 
     fn outwards(&self, url: &str) -> Option<String> {
@@ -268,7 +254,8 @@ impl Page {
         }
     }
 
-    fn is_left(&self) -> bool {
+    /// Nothing of it changes from there on.
+    pub(crate) fn is_left(&self) -> bool {
         self.charset == Some(Charset::Unfit)
     }
 }
@@ -281,7 +268,63 @@ fn trimmed(url: &str) -> &str {
     url.trim_matches(|character: char| character <= ' ')
 }
 
-fn set(element: &mut Element<'_, '_>, name: &str, value: &str) {
-    // The name is one that stands there.
-    let _ = element.set_attribute(name, value);
+/// A start tag and its bytes.
+struct Start<'a> {
+    tag: &'a Tag,
+    bytes: &'a [u8],
+}
+
+impl<'a> Start<'a> {
+    fn raw(&self, attribute: &Attribute) -> &'a [u8] {
+        self.bytes.get(attribute.value.clone()).unwrap_or_default()
+    }
+
+    fn value(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.tag.attribute(name).map(|attribute| text(self.raw(attribute)))
+    }
+
+    /// Takes an attribute out, with the white space before it; what stands around it stays apart.
+    fn without(&self, attribute: &Attribute) -> Edit {
+        let Range { start, end } = attribute.whole;
+        let before = self.bytes.get(..start).unwrap_or_default();
+        let start = before.iter().rposition(|byte| !is_space(*byte)).map_or(start, |last| last + 1);
+        let is_apart = self.bytes.get(end).is_none_or(|next| is_space(*next) || *next == b'>');
+        Edit { place: start..end, with: if is_apart { Vec::new() } else { vec![b' '] } }
+    }
+}
+
+/// A value in which no reference was resolved yet. What is not ASCII is a character a byte.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) if value.is_ascii() => Cow::Borrowed(text),
+        Ok(_) | Err(_) => Cow::Owned(characters(value)),
+    }
+}
+
+/// Whether a value may be a URL that leads to an application: a look at its first byte tells of most that they are none.
+fn may_lead(value: &[u8]) -> bool {
+    let first = value.iter().find(|byte| **byte > b' ');
+    first.is_some_and(|first| matches!(first, b'/' | b'h' | b'H' | b'w' | b'W' | b'&'))
+}
+
+/// Whether a style may have `url(…)` in it.
+fn may_call(value: &[u8]) -> bool {
+    memchr2(b'(', b'&', value).is_some()
+}
+
+/// Puts `value` in an attribute's place, with the quotes that are there.
+fn set(attribute: &Attribute, value: &str) -> Option<Edit> {
+    let value = bytes(value)?;
+    let quote = attribute.quote.unwrap_or(b'"');
+    let mut with = Vec::with_capacity(value.len() + 2);
+    with.extend(attribute.quote.is_none().then_some(quote));
+    for byte in value {
+        match byte {
+            _ if byte != quote => with.push(byte),
+            b'"' => with.extend_from_slice(b"&quot;"),
+            _ => with.extend_from_slice(b"&#39;"),
+        }
+    }
+    with.extend(attribute.quote.is_none().then_some(quote));
+    Some(Edit { place: attribute.value.clone(), with })
 }
