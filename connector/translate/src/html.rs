@@ -119,12 +119,13 @@ impl Html {
     /// Whatever is held comes out as it is.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
-        if matches!(self.state, State::Raw(_)) {
-            self.text(&held, out);
-        } else {
+        if self.state == State::Tag {
+            self.end_text(out);
             out.extend_from_slice(&held);
+        } else {
+            self.text(&held, out);
+            self.end_text(out);
         }
-        self.end_text(out);
     }
 
     /// Text, and all tags that are whole.

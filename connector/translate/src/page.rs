@@ -87,9 +87,11 @@ impl Page {
         for attribute in tag.attributes() {
             let value = start.raw(attribute);
             let external = match Holds::of(attribute.name) {
-                Some(holds) if may_lead(value) || holds != Holds::Url => self.attribute(holds, &resolved(&text(value))),
+                Some(holds) if may_lead(value) || holds != Holds::Url => {
+                    self.attribute(holds, &resolved(&characters(value)))
+                }
                 None if attribute.name == "style" && self.kinds.css && may_call(value) => {
-                    self.style_attribute(&resolved(&text(value)))
+                    self.style_attribute(&resolved(&characters(value)))
                 }
                 Some(_) | None => None,
             };
@@ -123,7 +125,7 @@ impl Page {
             self.declared(&label);
         }
         let Some(attribute) = start.tag.attribute("content") else { return };
-        let content = text(start.raw(attribute));
+        let content = characters(start.raw(attribute));
         let named = |attribute: &str| start.value(attribute).unwrap_or_default().to_ascii_lowercase();
         let (pragma, property, name) = (named("http-equiv"), named("property"), named("name"));
         if pragma == "content-type" {
@@ -226,7 +228,7 @@ impl Page {
             }
         }
         css.finish(&mut out);
-        (out != sheet).then(|| characters(&out))
+        (sheet != out).then(|| characters(&out).into_owned())
     }
 
     fn outwards(&self, url: &str) -> Option<String> {
@@ -280,7 +282,7 @@ impl<'a> Start<'a> {
     }
 
     fn value(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.tag.attribute(name).map(|attribute| text(self.raw(attribute)))
+        self.tag.attribute(name).map(|attribute| characters(self.raw(attribute)))
     }
 
     /// Takes an attribute out, with the white space before it; what stands around it stays apart.
@@ -290,14 +292,6 @@ impl<'a> Start<'a> {
         let start = before.iter().rposition(|byte| !is_space(*byte)).map_or(start, |last| last + 1);
         let is_apart = self.bytes.get(end).is_none_or(|next| is_space(*next) || *next == b'>');
         Edit { place: start..end, with: if is_apart { Vec::new() } else { vec![b' '] } }
-    }
-}
-
-/// A value in which no reference was resolved yet. What is not ASCII is a character a byte.
-fn text(value: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(value) {
-        Ok(text) if value.is_ascii() => Cow::Borrowed(text),
-        Ok(_) | Err(_) => Cow::Owned(characters(value)),
     }
 }
 
@@ -318,7 +312,7 @@ fn set(attribute: &Attribute, value: &str) -> Option<Edit> {
     let quote = attribute.quote.unwrap_or(b'"');
     let mut with = Vec::with_capacity(value.len() + 2);
     with.extend(attribute.quote.is_none().then_some(quote));
-    for byte in value {
+    for byte in value.iter().copied() {
         match byte {
             _ if byte != quote => with.push(byte),
             b'"' => with.extend_from_slice(b"&quot;"),

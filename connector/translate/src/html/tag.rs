@@ -237,7 +237,7 @@ fn known(name: &[u8]) -> Option<&'static str> {
 const ATTRIBUTE_NAME_BYTES_MAX: usize = 11;
 
 /// HTML Standard, "ASCII whitespace".
-pub(super) fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r' | 0x0c)
 }
 

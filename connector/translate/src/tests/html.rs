@@ -27,7 +27,7 @@ fn every_attribute_that_holds_a_url_comes_out() {
         "srcset",
         "imagesrcset",
     ] {
-        check(&format!("<x {name}='http://in/a' b=c>"), &format!("<x {name}=\"https://out.example/a\" b=c>"));
+        check(&format!("<x {name}='http://in/a' b=c>"), &format!("<x {name}='https://out.example/a' b=c>"));
         check(&format!("<x {name}=/base/a>"), &format!("<x {name}=\"/shop/a\">"));
         for other in ["http://inner/a", "https://in/a", "a/b", "mailto:a@in", "javascript:x", "#in", "", "/other"] {
             let body = format!("<x {name}='{other}' b=c>");
@@ -40,22 +40,22 @@ fn every_attribute_that_holds_a_url_comes_out() {
 fn attributes_of_several_values_are_taken_apart() {
     check(
         "<a ping='http://in/a  http://x/ //in/b'>",
-        "<a ping=\"https://out.example/a  http://x/ https://out.example/b\">",
+        "<a ping='https://out.example/a  http://x/ https://out.example/b'>",
     );
-    check("<img srcset='http://in/a 1x, b 2x'>", "<img srcset=\"https://out.example/a 1x, b 2x\">");
-    check(
-        "<p style='background:url(\"http://in/a\")'>",
-        "<p style=\"background:url(&quot;https://out.example/a&quot;)\">",
-    );
+    check("<img srcset='http://in/a 1x, b 2x'>", "<img srcset='https://out.example/a 1x, b 2x'>");
+    check("<p style='background:url(\"http://in/a\")'>", "<p style='background:url(\"https://out.example/a\")'>");
     check("<p style=\"b:url(&quot;http://in/a&quot;)\">", "<p style=\"b:url(&quot;https://out.example/a&quot;)\">");
 }
 
 #[test]
 fn references_and_white_space_are_understood() {
-    check("<a href=' http:&#47;&sol;in/a?b&amp;c&d '>", "<a href=\"https://out.example/a?b&amp;c&d\">");
+    check("<a href=' http:&#47;&sol;in/a?b&amp;c&d '>", "<a href='https://out.example/a?b&amp;c&d'>");
     check("<A HREF=\"http://in/a\n\">", "<A HREF=\"https://out.example/a\">");
     check("<a href=x href='http://in/a'>", "<a href=x href='http://in/a'>");
-    check("<a href='http://in/\"'>", "<a href=\"https://out.example/&quot;\">");
+    check("<a href='http://in/\"'>", "<a href='https://out.example/\"'>");
+    check("<a href=http://in/&#39;>", "<a href=\"https://out.example/'\">");
+    check("<a href='http://in/&#39;'>", "<a href='https://out.example/&#39;'>");
+    check("<a href=\"http://in/'&#34;\">", "<a href=\"https://out.example/'&quot;\">");
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn text_comments_and_raw_elements_stay() {
 fn base_leads_paths_to_its_host() {
     check(
         "<base href='http://in/x/'><a href=/y><a href=/base/z><a href=w>",
-        "<base href=\"https://out.example/x/\"><a href=\"https://out.example/y\"><a href=\"https://out.example/base/z\"><a href=w>",
+        "<base href='https://out.example/x/'><a href=\"https://out.example/y\"><a href=\"https://out.example/base/z\"><a href=w>",
     );
     check("<base href=x/><a href=/base/z>", "<base href=x/><a href=\"/shop/z\">");
     check("<base href=http://other/><a href=/base/z>", "<base href=http://other/><a href=/base/z>");
     // Without a scheme, too; browsers take either slash.
     check(
         "<base href='//in/x/'><a href=/y><a href=/base/z>",
-        "<base href=\"https://out.example/x/\"><a href=\"https://out.example/y\"><a href=\"https://out.example/base/z\">",
+        "<base href='https://out.example/x/'><a href=\"https://out.example/y\"><a href=\"https://out.example/base/z\">",
     );
     for other in ["//other/x", "\\\\other", "/\\other/", "//in.other"] {
         let page = format!("<base href='{other}'><a href=/base/z>");
@@ -104,7 +104,7 @@ fn attributes_do_not_grow_beyond_measure() {
 
 #[test]
 fn what_xml_may_not_have_in_attributes_stays_a_reference() {
-    check("<a href='http://in/?a&lt;b&#60;c&#x3c;d'>", "<a href=\"https://out.example/?a&lt;b&#60;c&#x3c;d\">");
+    check("<a href='http://in/?a&lt;b&#60;c&#x3c;d'>", "<a href='https://out.example/?a&lt;b&#60;c&#x3c;d'>");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn meta_is_read_by_what_it_is_for() {
     for (body, expected) in [
         (
             "<meta http-equiv=Refresh content='5; url=http://in/a'>",
-            "<meta http-equiv=Refresh content=\"5; url=https://out.example/a\">",
+            "<meta http-equiv=Refresh content='5; url=https://out.example/a'>",
         ),
         (
             "<meta http-equiv=content-security-policy content=\"img-src 'self' http://in\">",
@@ -173,7 +173,7 @@ fn bytes_that_are_no_text_come_through() {
         b"<a href='http://in/a' title='\xff\xfe\x81'>\x80\xc3<style>\xff\xe9 url(http://in/b)</style>".to_vec();
     body.extend(0..=255u8);
     let mut expected =
-        b"<a href=\"https://out.example/a\" title='\xff\xfe\x81'>\x80\xc3<style>\xff\xe9 url(https://out.example/b)</style>"
+        b"<a href='https://out.example/a' title='\xff\xfe\x81'>\x80\xc3<style>\xff\xe9 url(https://out.example/b)</style>"
             .to_vec();
     expected.extend(0..=255u8);
     for charset in ["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=koi8-r"] {
@@ -203,13 +203,89 @@ fn a_page_that_is_too_much_passes_from_there_on() {
     let link = "<a href='http://in/a'>";
     let large = format!("{link}<img src='data:{}'>{link}", "x".repeat(3 << 20));
     let out = html(&large);
-    assert_eq!(out, large.replacen(link, "<a href=\"https://out.example/a\">", 1));
+    assert_eq!(out, large.replacen(link, "<a href='https://out.example/a'>", 1));
+    // How deep tags are in each other does not matter.
     let deep = format!("{link}{}{link}", "<div>".repeat(2 << 20));
     let out = html(&deep);
-    assert!(
-        out.starts_with("<a href=\"https://out.example/a\"><div>") && out.contains("<div><a href="),
-        "{}",
-        out.len()
-    );
-    assert!(out.len() >= deep.len());
+    assert!(out.starts_with("<a href='https://out.example/a'><div>"), "{}", out.len());
+    assert!(out.ends_with("<div><a href='https://out.example/a'>"), "{}", out.len());
+}
+
+#[test]
+fn attributes_that_go_leave_their_neighbours_apart() {
+    for (body, expected) in [
+        ("<script integrity=x src=a>", "<script src=a>"),
+        ("<script src=a integrity=x>", "<script src=a>"),
+        ("<script src=a integrity=x async>", "<script src=a async>"),
+        ("<script src=a integrity='x'async>", "<script src=a async>"),
+        ("<script src=a integrity='x'/>", "<script src=a />"),
+        ("<script src='a'integrity\n=\n'x'>", "<script src='a'>"),
+        ("<script src=a integrity>", "<script src=a>"),
+    ] {
+        check(body, expected);
+    }
+}
+
+#[test]
+fn comments_and_sections_end_where_browsers_end_them() {
+    let (link, out) = ("<a href=http://in/a>", "<a href=\"https://out.example/a\">");
+    for before in [
+        "<!-->",
+        "<!--->",
+        "<!---->",
+        "<!--a-->",
+        "<!--a--!>",
+        "<!--a--->",
+        "<!doctype html>",
+        "<?xml x?>",
+        "</>",
+        "</ >",
+        "<!>",
+        "<!-x>",
+        "< <",
+        "<![CDATA[>",
+        "<svg><![CDATA[ <a> ]]>",
+        "<svg><style></style>",
+        "<script><!--</script>",
+        "<noscript></noscript>",
+    ] {
+        check(&format!("{before}{link}"), &format!("{before}{out}"));
+    }
+    for before in [
+        "<!--",
+        "<!--!>",
+        "<!---!>",
+        "<!--a->",
+        "<!--a--!",
+        "<svg><![CDATA[ ] ]>",
+        "<script><!--<script></script>",
+        "<noscript>",
+        "<plaintext>",
+        "<title></titles>",
+        "<iframe>",
+        "<a title='",
+        "<!doctype ",
+    ] {
+        let page = format!("{before}{link}");
+        check(&page, &page);
+    }
+}
+
+#[test]
+fn styles_of_pictures_are_read_wherever_they_stand() {
+    let (text, out) = ("a{b:url(http://in/a)}", "a{b:url(https://out.example/a)}");
+    for (before, after) in [("<svg><style>", "</style></svg>"), ("<svg><style><![CDATA[", "]]></style></svg>")] {
+        check(&format!("{before}{text}{after}"), &format!("{before}{out}{after}"));
+    }
+    for page in [format!("<svg><style/><text>{text}</text></svg>"), "<svg><style>a:url(/b<base href=".into()] {
+        check(&page, &page);
+    }
+}
+
+#[test]
+fn in_xml_any_element_may_be_empty() {
+    let page = "<script src='a'/><a href=http://in/a />";
+    let out = translated(&info("application/xhtml+xml", ""), page.as_bytes(), 1).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "<script src='a'/><a href=\"https://out.example/a\" />");
+    check(page, page);
 }
