@@ -176,7 +176,8 @@ fn decode(kind: BodyKind, data: &[u8], step: usize) -> Decoded {
     Ok((content, trailers, decoder.is_done().then_some(used)))
 }
 
-/// Our own encoding may be a little larger than what it was made from.
+/// Our own encoding may be a little larger than what it was made from, and says framing and `Connection` of its own.
 fn roomy() -> Limits {
-    Limits { head_bytes_max: 1 << 20, ..Limits::default() }
+    let limits = Limits::default();
+    Limits { head_bytes_max: 1 << 20, fields_max: limits.fields_max + 2, ..limits }
 }
