@@ -316,11 +316,7 @@ impl Html {
         }
         let reading = self.tree.tag(element, tag, bytes).filter(|_| !self.page.is_left());
         let is_open = !tag.is_end() && (reading != Some(Reading::Markup) || !tag.is_self_closing());
-        self.reads = match element {
-            Element::Style if is_open => Some(Text::Style),
-            Element::Script if is_open => Some(Text::Script),
-            _ => None,
-        };
+        self.reads = is_open.then(|| Text::of(element)).flatten();
         self.state = match reading {
             Some(Reading::Markup) => State::Markup,
             Some(Reading::Raw(name)) => State::Raw(Raw::new(name)),

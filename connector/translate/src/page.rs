@@ -40,6 +40,14 @@ pub(crate) enum Text {
     Script,
 }
 
+impl Text {
+    /// That of an element, if it is one of these.
+    pub(crate) fn of(element: Element) -> Option<Self> {
+        let is_script = (element == Element::Script).then_some(Self::Script);
+        is_script.or((element == Element::Style).then_some(Self::Style))
+    }
+}
+
 /// What an attribute holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
@@ -75,11 +83,12 @@ impl Page {
         if tag.attributes().is_empty() {
             return;
         }
-        match element {
-            Element::Base => self.base(&start),
-            Element::Meta => self.meta(&start, edits),
-            Element::Link | Element::Script => self.integrity(element, &start, edits),
-            _ => {}
+        if element == Element::Base {
+            self.base(&start);
+        } else if element == Element::Meta {
+            self.meta(&start, edits);
+        } else if matches!(element, Element::Link | Element::Script) {
+            self.integrity(element, &start, edits);
         }
         if self.is_left() {
             return;

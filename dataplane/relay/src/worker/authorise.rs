@@ -25,6 +25,7 @@ use super::session::Session;
 use super::sign_in::{self, Ask, LetIn, NoSession, Person};
 use super::told::Told;
 use crate::published::Published;
+use crate::record::access::Judged;
 use crate::record::line::Line;
 
 /// A request that may pass, for as long as nothing changes and its time is not over: see [`Permit::is_due`].
@@ -351,6 +352,14 @@ impl Subject {
                     line.access(&person.access());
                 }
             },
+        }
+    }
+
+    /// What policies said of someone who signed in.
+    pub(crate) fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::Service(_) => None,
+            Self::Person(person) => person.access().judged,
         }
     }
 

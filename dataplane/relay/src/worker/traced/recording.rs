@@ -297,7 +297,7 @@ fn named(subject: &Subject) -> String {
 
 fn verdict_of(transaction: &Transaction) -> TracedVerdict {
     let subject = transaction.subject.as_ref();
-    let judged = subject.and_then(Subject::access).and_then(|access| access.judged);
+    let judged = subject.and_then(Subject::judged);
     let applied = judged.map(|judged| judged.decision.applied.as_slice()).unwrap_or_default();
     let code = transaction.code();
     let detail = Some(transaction.detail.as_str()).filter(|detail| !detail.is_empty());
