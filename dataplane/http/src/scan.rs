@@ -51,6 +51,21 @@ pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
 }
 
+/// Position of the first colon.
+#[inline]
+pub(crate) fn colon(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(b':'));
+        // The lowest high bit is that of the first byte which is zero.
+        let found = other.wrapping_sub(ONES) & !other & HIGHS;
+        if found != 0 {
+            return Some(nth * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    rest.iter().position(|&byte| byte == b':').map(|at| words.len() * 8 + at)
+}
+
 /// Position of the first space or control character.
 pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
     let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
@@ -198,6 +213,13 @@ mod tests {
                 *slot = byte;
             }
             prop_assert_eq!(blank(&bytes), bytes.iter().position(|&b| b <= b' ' || b == 0x7f));
+        }
+
+        #[test]
+        fn colon_agrees_with_a_plain_loop(bytes in proptest::collection::vec(0x38u8..0x3d, 0..40), others: Vec<u8>) {
+            for bytes in [bytes, others] {
+                prop_assert_eq!(colon(&bytes), bytes.iter().position(|&byte| byte == b':'));
+            }
         }
 
         #[test]

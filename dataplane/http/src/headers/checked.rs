@@ -1,4 +1,4 @@
-//! Fields that come from where they were checked: each is added without a second look.
+//! Fields that come from where they were checked: nothing is looked at a second time.
 
 use super::Headers;
 use crate::field::Field;
@@ -6,14 +6,21 @@ use crate::known::Known;
 use crate::scan;
 
 impl Headers {
-    /// Adds `name: value\r\n` that the caller has checked; the name may be in any case.
-    pub(crate) fn push_line(&mut self, line: &[u8], name_bytes: usize) {
+    /// Adds `name: value\r\n` if the name is a token, in any case, and says whether it is; the caller has checked the rest.
+    #[must_use]
+    pub(crate) fn push_line(&mut self, line: &[u8], name_bytes: usize) -> bool {
         let start = self.text.len();
         self.text.extend_from_slice(line);
         let name = &mut self.text[start..start + name_bytes];
         scan::make_lowercase(name);
         let known = Known::find(name);
+        // Every known name is a token: what equals one needs no look at each of its bytes.
+        if known.is_none() && !scan::is_token(name) {
+            self.text.truncate(start);
+            return false;
+        }
         self.push(Field::new(start, name_bytes, line.len() - name_bytes - 4, known));
+        true
     }
 
     /// Adds a field that the caller has checked; `name` may be in any case.
