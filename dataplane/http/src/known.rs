@@ -259,6 +259,7 @@ static SLOTS: [Option<Known>; SLOT_COUNT] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan;
 
     #[test]
     fn every_name_is_found_and_numbered() {
@@ -266,7 +267,7 @@ mod tests {
             assert_eq!(Known::find(known.as_str().as_bytes()), Some(known));
             assert_eq!(Known::from_number(known.number()), Some(known));
             assert_eq!(known.line_start(), format!("{}: ", known.as_str()));
-            assert!(known.as_str().bytes().all(|b| !b.is_ascii_uppercase()));
+            assert!(scan::is_lowercase_token(known.as_str().as_bytes()), "what equals it is taken for a token");
         }
         assert_eq!(Known::from_number(0), None);
         assert_eq!(Known::from_number(255), None);

@@ -51,6 +51,21 @@ pub(crate) fn control(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| byte.is_ascii_control()).unwrap_or(rest.len())
 }
 
+/// Position of the first colon.
+#[inline]
+pub(crate) fn colon(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(b':'));
+        // The lowest high bit is that of the first byte which is zero.
+        let found = other.wrapping_sub(ONES) & !other & HIGHS;
+        if found != 0 {
+            return Some(nth * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    rest.iter().position(|&byte| byte == b':').map(|at| words.len() * 8 + at)
+}
+
 /// Position of the first space or control character.
 pub(crate) fn blank(bytes: &[u8]) -> Option<usize> {
     let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
@@ -71,22 +86,32 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// As `make_ascii_lowercase`, a word at a time: names are too short for the library's loop to gain speed.
+/// As `make_ascii_lowercase`, a word at a time: names are too short for the library's loop to gain speed. What the last word has in
+/// common with the one before stays as that made it.
 pub(crate) fn make_lowercase(bytes: &mut [u8]) {
-    if bytes.len() < 8 {
-        bytes.iter_mut().for_each(|byte| *byte = byte.to_ascii_lowercase());
-        return;
-    }
-    let last = bytes.len() - 8;
-    for at in (0..last).step_by(8).chain([last]) {
-        if let Some(word) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<8>) {
-            let value = u64::from_le_bytes(*word);
-            // Bit 7 of each byte: at least `A`, at most `Z`, and ASCII.
-            let low = value & !HIGHS;
-            let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !value & HIGHS;
-            *word = (value | upper >> 2).to_le_bytes();
+    match bytes.len() {
+        0..4 => bytes.iter_mut().for_each(|byte| *byte = byte.to_ascii_lowercase()),
+        4..8 => {
+            for at in [0, bytes.len() - 4] {
+                if let Some(half) = bytes[at..].first_chunk_mut::<4>() {
+                    *half = (lowercase(u32::from_le_bytes(*half).into()) as u32).to_le_bytes();
+                }
+            }
+        }
+        8.. => {
+            let lower = |word: &mut [u8; 8]| *word = lowercase(u64::from_le_bytes(*word)).to_le_bytes();
+            bytes.as_chunks_mut::<8>().0.iter_mut().for_each(lower);
+            bytes.last_chunk_mut::<8>().into_iter().for_each(lower);
         }
     }
+}
+
+/// Each byte in lower case.
+fn lowercase(word: u64) -> u64 {
+    // Bit 7 of each byte: at least `A`, at most `Z`, and ASCII.
+    let low = word & !HIGHS;
+    let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !word & HIGHS;
+    word | upper >> 2
 }
 
 /// Whether all bytes are visible ASCII other than `#`.
@@ -175,11 +200,16 @@ mod tests {
         }
 
         #[test]
-        fn lower_case_agrees_with_the_library(mut bytes: Vec<u8>) {
-            let mut expected = bytes.clone();
-            expected.make_ascii_lowercase();
-            make_lowercase(&mut bytes);
-            prop_assert_eq!(bytes, expected);
+        fn lower_case_agrees_with_the_library(
+            long: Vec<u8>,
+            names in proptest::collection::vec(proptest::collection::vec(0x38u8..0x88, 0..20), 8)
+        ) {
+            for mut bytes in names.into_iter().chain([long]) {
+                let mut expected = bytes.clone();
+                expected.make_ascii_lowercase();
+                make_lowercase(&mut bytes);
+                prop_assert_eq!(bytes, expected);
+            }
         }
 
         #[test]
@@ -198,6 +228,13 @@ mod tests {
                 *slot = byte;
             }
             prop_assert_eq!(blank(&bytes), bytes.iter().position(|&b| b <= b' ' || b == 0x7f));
+        }
+
+        #[test]
+        fn colon_agrees_with_a_plain_loop(bytes in proptest::collection::vec(0x38u8..0x3d, 0..40), others: Vec<u8>) {
+            for bytes in [bytes, others] {
+                prop_assert_eq!(colon(&bytes), bytes.iter().position(|&byte| byte == b':'));
+            }
         }
 
         #[test]

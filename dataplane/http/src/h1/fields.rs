@@ -88,24 +88,32 @@ fn try_read_field(input: &[u8], at: usize, headers: &mut Headers) -> Result<Line
         Some(b' ' | b'\t') => return Err(Rule::FieldFold),
         Some(_) => {}
     }
+    if let Some(next) = read_usual(input, at, headers) {
+        return Ok(Line::Whole(Parsed::Field, next));
+    }
+    read_unusual(input, at, headers)
+}
+
+/// Where the next line begins, if this one is whole, right, and in the form in which it is kept, as nearly all are: one space before
+/// the value, none behind. It costs one look for the colon and one for the end of the value; the name is judged where it is kept.
+fn read_usual(input: &[u8], at: usize, headers: &mut Headers) -> Option<usize> {
+    let rest = input.get(at..)?;
+    let name_bytes = scan::colon(rest.get(..=NAME_BYTES_MAX).unwrap_or(rest))?;
+    let value_end = find_value_end(input, at + name_bytes + 1);
+    let line = input.get(at..value_end + 2)?;
+    let (text, end) = line.split_at(line.len() - 2);
+    let ([b' ', first, ..], [.., last]) = (&text[name_bytes + 1..], text) else { return None };
+    let is_kept = end == b"\r\n" && !matches!(first, b' ' | b'\t') && !matches!(last, b' ' | b'\t');
+    (is_kept && headers.push_line(line, name_bytes)).then_some(value_end + 2)
+}
+
+/// The same of a line of any other form: an odd one, a broken one, or the part of one.
+fn read_unusual(input: &[u8], at: usize, headers: &mut Headers) -> Result<Line<Parsed>, Rule> {
     let Some(colon) = find_colon(input, at)? else { return Ok(Line::Incomplete) };
     let value_end = find_value_end(input, colon + 1);
     let Line::Whole((), next) = line_end(input, value_end, Rule::FieldValue)? else { return Ok(Line::Incomplete) };
-    push(&input[at..next], colon - at, headers);
+    headers.push_checked(&input[at..colon], scan::trim(&input[colon + 1..value_end]));
     Ok(Line::Whole(Parsed::Field, next))
-}
-
-/// Mostly the line already has the form in which it is kept: one space before the value, none behind.
-fn push(line: &[u8], name_bytes: usize, headers: &mut Headers) {
-    let value = &line[name_bytes + 1..line.len() - 2];
-    if let [b' ', first, .., last] = value
-        && !matches!(first, b' ' | b'\t')
-        && !matches!(last, b' ' | b'\t')
-    {
-        headers.push_line(line, name_bytes);
-    } else {
-        headers.push_checked(&line[..name_bytes], scan::trim(value));
-    }
 }
 
 fn find_colon(input: &[u8], at: usize) -> Result<Option<usize>, Rule> {
@@ -141,6 +149,53 @@ fn find_value_end(input: &[u8], mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Lines and parts of lines, of what makes a difference.
+    fn pieces() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec!["Host", "accept", "x_y", "X-Forwarded-For", "a", "bc", "q=1", "\u{e4}"]),
+            4 => prop::sample::select(vec![":", ": ", ": ", "\r\n", "\r\n"]),
+            1 => prop::sample::select(vec![" ", "\t", "\r", "\n", "\0", "\x7f", "\x0b", "(", "@", "[", "`", "{"]),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn usual_lines_are_read_as_all_others_are(mut input in pieces(), whole: bool) {
+            if whole {
+                input.extend_from_slice(b"\r\n");
+            }
+            let (mut usual, mut all) = (Headers::default(), Headers::default());
+            match read_usual(&input, 0, &mut usual) {
+                Some(next) => {
+                    prop_assert_eq!(read_unusual(&input, 0, &mut all), Ok(Line::Whole(Parsed::Field, next)));
+                    prop_assert_eq!(&usual, &all);
+                    let known = |headers: &Headers| headers.iter().next().map(|field| field.known());
+                    prop_assert_eq!(known(&usual), known(&all));
+                }
+                None => prop_assert!(usual.is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_the_usual_form_take_the_short_way() {
+        let longest = format!("{}: x\r\n", "n".repeat(256));
+        for line in ["Host: a.example\r\n", "DNT: 1\r\n", "x_own: a\tb\r\n", "a: b: c\r\n", "a: \u{e4}\r\n", &*longest]
+        {
+            let mut headers = Headers::default();
+            assert_eq!(read_usual(line.as_bytes(), 0, &mut headers), Some(line.len()), "{line:?}");
+            assert_eq!(read(line).unwrap().unwrap().0, line.split(':').next().unwrap().to_ascii_lowercase());
+        }
+        let too_long = format!("n{longest}");
+        for line in
+            ["a:b\r\n", "a:  b\r\n", "a: b \r\n", "a:\r\n", "a: \r\n", "a : b\r\n", ": b\r\n", "a: b", &*too_long]
+        {
+            assert_eq!(read_usual(line.as_bytes(), 0, &mut Headers::default()), None, "{line:?}");
+        }
+    }
 
     fn read(line: impl AsRef<[u8]>) -> Result<Option<(String, String)>, Rule> {
         let line = line.as_ref();

@@ -207,7 +207,7 @@ impl PartialEq for Authority {
 pub(crate) struct ClientCertificates {
     pub(crate) plan: Arc<Plan>,
     pub(crate) keys: BTreeMap<CertificateId, Arc<CertifiedKey>>,
-    /// For names that are not published, and for clients that name none: such a client gets its 421 if it wants to go on.
+    /// For clients that name none, and for names that are not published: a client of those gets its 421 if it wants to go on.
     pub(crate) fallback: Arc<CertifiedKey>,
 }
 

@@ -1,6 +1,7 @@
 //! People and their browsers: who is sent away to sign in, and what they may come back with.
 
 mod answers;
+mod coalesced;
 mod devices;
 mod known;
 mod passwords;

@@ -14,7 +14,7 @@ thread_local! {
     static KEY: AssertionKey = AssertionKey::make(1, 0).unwrap();
 }
 
-fn with_keys(snapshot: &mut Snapshot) {
+pub(super) fn with_keys(snapshot: &mut Snapshot) {
     snapshot.assertion_keys = vec![KEY.with(Clone::clone)];
 }
 
@@ -40,18 +40,18 @@ fn claims() -> AccessClaims {
     }
 }
 
-fn signed(change: impl FnOnce(&mut AccessClaims)) -> String {
+pub(super) fn signed(change: impl FnOnce(&mut AccessClaims)) -> String {
     let mut claims = claims();
     change(&mut claims);
     signer().sign_claims(ACCESS_TOKEN_TYPE, &claims, wall_clock().as_secs()).unwrap()
 }
 
-fn shows_token(token: &str) -> String {
+pub(super) fn shows_token(token: &str) -> String {
     format!("authorization: Bearer {token}\r\n")
 }
 
 /// As [`scene`], with keys, and the session held.
-fn programs() -> (Rc<Worker>, Control) {
+pub(super) fn programs() -> (Rc<Worker>, Control) {
     let (worker, control) = scene();
     publish_for_people(&worker, with_keys);
     sessions(&worker).put(session(1), wall_clock());
