@@ -165,7 +165,8 @@ impl Html {
             at = start + length;
             if matches!(opening, Opening::Tag) {
                 self.tag(&markup[..length]);
-                if !self.edits.is_empty() {
+                // Text that is read begins behind it.
+                if !self.edits.is_empty() || self.reads.is_some() {
                     out.extend_from_slice(&input[copied..start]);
                     self.write(&markup[..length], out);
                     copied = at;

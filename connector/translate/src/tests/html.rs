@@ -283,6 +283,16 @@ fn styles_of_pictures_are_read_wherever_they_stand() {
 }
 
 #[test]
+fn what_stands_before_a_pictures_style_or_script_is_none_of_it() {
+    let (text, out) = ("a{b:url(http://in/a)}", "a{b:url(https://out.example/a)}");
+    for before in [format!("<p>{text}<svg class=c><style>"), "<p>it's <b title='/*'><svg><style>".into()] {
+        check(&format!("{before}{text}</style></svg>"), &format!("{before}{out}</style></svg>"));
+    }
+    let page = "<p title=\"http://in/a\">'http://in/a'<svg><script>1</script></svg>";
+    check(page, page);
+}
+
+#[test]
 fn in_xml_any_element_may_be_empty() {
     let page = "<script src='a'/><a href=http://in/a />";
     let out = translated(&info("application/xhtml+xml", ""), page.as_bytes(), 1).unwrap();
