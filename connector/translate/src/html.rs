@@ -221,7 +221,8 @@ impl Html {
         if self.tag.scan(&self.held).is_none() {
             if self.held.len() > HTML_BYTES_MAX {
                 self.end_text(out);
-                out.append(&mut self.held);
+                // With its memory: nothing is held any more.
+                out.append(&mut std::mem::take(&mut self.held));
                 self.state = State::Left;
             }
             return rest;
