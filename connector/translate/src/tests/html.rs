@@ -221,6 +221,9 @@ fn attributes_that_go_leave_their_neighbours_apart() {
         ("<script src=a integrity='x'/>", "<script src=a />"),
         ("<script src='a'integrity\n=\n'x'>", "<script src='a'>"),
         ("<script src=a integrity>", "<script src=a>"),
+        ("<script src='a'/integrity=x>", "<script src='a'/ >"),
+        ("<script src='a' / integrity=x>", "<script src='a' / >"),
+        ("<script src='a'/integrity=x async>", "<script src='a'/ async>"),
     ] {
         check(body, expected);
     }
