@@ -9,7 +9,7 @@
 //! buffer of 32 KiB) and one piece that waits for room in the tunnel (a buffer of 32 KiB, with TLS also the record of 16 KiB that
 //! began before it): 1,024 cost at most 1,024 × (160 + 48) KiB = 208 MiB. Either one takes less than 0.5 MiB.
 //!
-//! An answer whose content is translated (`translate_body`) holds up to 2.5 MiB more, in brotli and zstd more than that:
+//! An answer whose content is translated (`translate_body`) holds up to 4.5 MiB more, in brotli and zstd more than that:
 //! `postern_translate::limits` has the sum. It holds nothing of what the backend sends meanwhile.
 //!
 //! A connection through an `https://` proxy crosses a pair of sockets, each way with what the engine lets a socket hold (256 KiB and

@@ -165,7 +165,8 @@ impl Html {
             at = start + length;
             if matches!(opening, Opening::Tag) {
                 self.tag(&markup[..length]);
-                if !self.edits.is_empty() {
+                // Text that is read begins behind it.
+                if !self.edits.is_empty() || self.reads.is_some() {
                     out.extend_from_slice(&input[copied..start]);
                     self.write(&markup[..length], out);
                     copied = at;
@@ -220,7 +221,8 @@ impl Html {
         if self.tag.scan(&self.held).is_none() {
             if self.held.len() > HTML_BYTES_MAX {
                 self.end_text(out);
-                out.append(&mut self.held);
+                // With its memory: nothing is held any more.
+                out.append(&mut std::mem::take(&mut self.held));
                 self.state = State::Left;
             }
             return rest;

@@ -1,19 +1,19 @@
 //! Every bound of translation, with its arithmetic.
 //!
-//! One body in translation holds at most: the parser's memory ([`HTML_BYTES_MAX`], 2 MiB, reached by an attribute of that size or
-//! by some ten thousand tags that are never closed; a usual page takes some KiB), an attribute's translation, which is that of the
-//! attribute and [`GROWTH_BYTES_MAX`] at most, a URL in a style sheet or a string
+//! One body in translation holds at most: one tag that has not all come ([`HTML_BYTES_MAX`], 2 MiB, in memory that grows twofold;
+//! a usual one takes some hundred bytes, and none where it comes in one piece), for each of its attributes the translation, which is
+//! that of the attribute and [`GROWTH_BYTES_MAX`] at most, a URL in a style sheet or a string
 //! ([`URL_BYTES_MAX`]), and a piece of decoded and of translated text ([`DECODED_BYTES`] each, the latter times what URLs grow).
 //! A coded one also its codings' states: gzip and deflate 32 KiB and 300 KiB; zstd at most 8 MiB (RFC 9659) and 1 MiB; brotli at
 //! most 16 MiB, its largest window, of which it takes what the body fills, and 2 MiB. So a plain or gzip body costs less than
-//! 2.5 MiB, most of them 0.5 MiB: 1,024 at once 2.5 GiB if each is the worst, else 0.5 GiB.
+//! 4.5 MiB, most of them 0.5 MiB: 1,024 at once 4.5 GiB if each is the worst, else 0.5 GiB.
 
 /// A header field is translated up to this length: a URL may grow by the longest of hosts and paths, 1.3 KB, and a field with many
 /// would become a head that no relay takes.
 pub const TRANSLATED_BYTES_MAX: usize = 16 << 10;
 /// Decoded bytes that are looked at in one step.
 pub const DECODED_BYTES: usize = 32 << 10;
-/// What the HTML parser may hold; a page that takes more passes as it is from there on.
+/// A tag of HTML; a page with a larger one passes as it is from there on.
 pub const HTML_BYTES_MAX: usize = 2 << 20;
 /// So much an attribute with several URLs, or with a style, may grow; one that would grow more passes as it is: two bytes, as of
 /// `/a`, can become a kilobyte.

@@ -299,7 +299,11 @@ impl<'a> Start<'a> {
         let Range { start, end } = attribute.whole;
         let before = self.bytes.get(..start).unwrap_or_default();
         let start = before.iter().rposition(|byte| !is_space(*byte)).map_or(start, |last| last + 1);
-        let is_apart = self.bytes.get(end).is_none_or(|next| is_space(*next) || *next == b'>');
+        // A slash that is left before the end would close the element.
+        let is_apart = match self.bytes.get(end) {
+            Some(b'>') => !before.get(..start).is_some_and(|before| before.ends_with(b"/")),
+            next => next.is_none_or(|next| is_space(*next)),
+        };
         Edit { place: start..end, with: if is_apart { Vec::new() } else { vec![b' '] } }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// `value` with every reference to an ASCII character but `&` and `<` replaced by that character.
 ///
-/// The result is written between double quotes by something that escapes those, and nothing else.
+/// The result is written between quotes, single or double, by something that escapes whichever these are, and nothing else.
 pub(crate) fn resolved(value: &str) -> Cow<'_, str> {
     if !value.contains('&') {
         return Cow::Borrowed(value);

@@ -2,14 +2,14 @@
 //! that is fast now and slow a second later is so for both. Between turns every answer is awaited, so that each request's
 //! CPU time falls in its own side's time.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::Notify;
 
-use super::answer::exchange;
+use super::answer::{Answer, answered};
 use super::link::Link;
 use super::tally::Tally;
 use super::{MARGIN, Run, Target, request, start};
@@ -85,7 +85,10 @@ fn turns(duration: Duration) -> impl Iterator<Item = (usize, Duration)> {
 /// One of the two, with what its connections share.
 struct Side {
     target: Target,
-    request: Vec<u8>,
+    path: String,
+    /// The target with the cookie that is shown now, and what its connections send.
+    shown: RefCell<Target>,
+    request: RefCell<Rc<[u8]>>,
     tally: Rc<Tally>,
     gate: Gate,
 }
@@ -94,8 +97,10 @@ impl Side {
     fn new(plan: &PairPlan, index: usize) -> Side {
         let (target, watch) = &plan.sides[index];
         Side {
-            request: request(target, &plan.path),
             target: target.clone(),
+            path: plan.path.clone(),
+            shown: RefCell::new(target.clone()),
+            request: RefCell::new(request(target, &plan.path).into()),
             tally: Tally::new(watch.clone()),
             gate: Gate::default(),
         }
@@ -135,9 +140,20 @@ impl Side {
             None => link.insert(self.link().await?),
         };
         let begun = Instant::now();
-        let content = exchange(link, &self.request).await?;
-        self.tally.answered(begun.elapsed(), content);
+        let request = Rc::clone(&self.request.borrow());
+        let answer = answered(link, &request).await?;
+        self.tally.answered(begun.elapsed(), answer.content());
+        self.renew(&answer);
         Ok(())
+    }
+
+    /// As browsers do: what an answer sets of what was shown, all connections show from then on. A session's cookie is
+    /// renewed after a minute, and then with every answer until the new one is shown.
+    fn renew(&self, answer: &Answer) {
+        let mut shown = self.shown.borrow_mut();
+        let Some(cookie) = shown.cookie.as_deref().and_then(|cookie| answer.renewed(cookie)) else { return };
+        shown.cookie = Some(cookie);
+        self.request.replace(request(&shown, &self.path).into());
     }
 
     /// Lets its connections send for so long and waits for all answers.
@@ -266,6 +282,28 @@ mod tests {
         }
     }
 
+    /// A server that renews an old cookie, and keeps what was shown.
+    fn renew(shown: &Arc<Mutex<Vec<String>>>) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shown = Arc::clone(shown);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 1024];
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                let head = String::from_utf8_lossy(&buffer[..length]);
+                let cookie = head.lines().find_map(|line| line.strip_prefix("Cookie: ")).unwrap_or_default();
+                let set = if cookie.ends_with("s=old") { "Set-Cookie: s=new; Path=/\r\n" } else { "" };
+                shown.lock().unwrap().push(cookie.to_owned());
+                let answer = format!("HTTP/1.1 200 OK\r\n{set}Content-Length: 2\r\n\r\nok");
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        address
+    }
+
     fn plan(addresses: [SocketAddr; 2], connections: usize) -> PairPlan {
         let side = |address| {
             let name = "localhost".to_owned();
@@ -322,6 +360,17 @@ mod tests {
             assert!(failing.requests > 0 && failing.failed > 0, "{:?}", failing.failures);
             assert_eq!(sound.failed, 0);
         }
+    }
+
+    #[test]
+    fn a_cookie_that_is_renewed_is_shown_from_then_on() {
+        let (seen, shown) = (Arc::default(), Arc::default());
+        let mut plan = plan([renew(&shown), serve(1, usize::MAX, &seen)], 1);
+        plan.sides[0].0.cookie = Some("a=1; s=old".into());
+        assert!(plan.run(|_, _| ()).is_ok());
+        let shown = shown.lock().unwrap();
+        assert_eq!(shown[0], "a=1; s=old");
+        assert!(shown.len() > 1 && shown[1..].iter().all(|cookie| cookie == "a=1; s=new"), "{:?}", shown.get(1));
     }
 
     #[test]

@@ -103,4 +103,5 @@ fn side(lab: &Lab, chain: &Chain, name: &str) -> Result<(Contestant, Target)> {
     Ok((contestant, target))
 }
 
-const LOOPS: &str = "Closed loop over HTTP/1.1, a session's cookie with each request.";
+const LOOPS: &str =
+    "Closed loop over HTTP/1.1, a session's cookie with each request, and the renewed one once it is set.";

@@ -221,6 +221,9 @@ fn attributes_that_go_leave_their_neighbours_apart() {
         ("<script src=a integrity='x'/>", "<script src=a />"),
         ("<script src='a'integrity\n=\n'x'>", "<script src='a'>"),
         ("<script src=a integrity>", "<script src=a>"),
+        ("<script src='a'/integrity=x>", "<script src='a'/ >"),
+        ("<script src='a' / integrity=x>", "<script src='a' / >"),
+        ("<script src='a'/integrity=x async>", "<script src='a'/ async>"),
     ] {
         check(body, expected);
     }
@@ -280,6 +283,16 @@ fn styles_of_pictures_are_read_wherever_they_stand() {
     for page in [format!("<svg><style/><text>{text}</text></svg>"), "<svg><style>a:url(/b<base href=".into()] {
         check(&page, &page);
     }
+}
+
+#[test]
+fn what_stands_before_a_pictures_style_or_script_is_none_of_it() {
+    let (text, out) = ("a{b:url(http://in/a)}", "a{b:url(https://out.example/a)}");
+    for before in [format!("<p>{text}<svg class=c><style>"), "<p>it's <b title='/*'><svg><style>".into()] {
+        check(&format!("{before}{text}</style></svg>"), &format!("{before}{out}</style></svg>"));
+    }
+    let page = "<p title=\"http://in/a\">'http://in/a'<svg><script>1</script></svg>";
+    check(page, page);
 }
 
 #[test]

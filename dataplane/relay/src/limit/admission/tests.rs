@@ -194,6 +194,31 @@ fn users_are_those_of_the_applications_tenant() {
 }
 
 #[test]
+fn a_users_place_is_given_back_where_it_was_taken() {
+    let mut snapshot = snapshot(1);
+    let tenant = postern_model::ids::TenantId::DEFAULT;
+    let [anna, bert] = ["anna", "bert"].map(|login| {
+        let limit = Limit { conns: Some(Allowance::At(1)), ..Limit::new(tenant, user(login)) };
+        let key = limit.key();
+        snapshot.limits.insert(key.clone(), limit);
+        key
+    });
+    let (table, old) = limits(&LimitTable::default(), &snapshot);
+    let login = "bert".parse().unwrap();
+    let from = ("192.0.2.1".parse().unwrap(), Some(&login));
+    let held = Admission::enter(&old, from, 0, NOW).unwrap();
+    // What was the other one's place is his in the next table, in which his own is nobody's.
+    snapshot.limits.remove(&anna);
+    let (next, new) = limits(&table, &snapshot);
+    let in_progress = || next.all[&bert].limiter.figures().in_progress;
+    assert_eq!(in_progress(), 1);
+    assert_eq!(&*Admission::enter(&new, from, 0, NOW).unwrap_err().limit, "user/bert");
+    drop(held);
+    assert_eq!(in_progress(), 0);
+    assert!(Admission::enter(&new, from, 0, NOW).is_ok());
+}
+
+#[test]
 fn a_limit_that_is_taken_away_holds_nothing_back_any_more() {
     let mut snapshot = snapshot(1);
     let tenant = postern_model::ids::TenantId::DEFAULT;

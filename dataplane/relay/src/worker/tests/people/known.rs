@@ -233,6 +233,28 @@ fn a_client_that_goes_on_showing_an_old_cookie_is_given_one_new_one() {
     });
 }
 
+#[test]
+fn sessions_that_share_a_connection_are_each_given_their_own_cookie() {
+    in_the_simulator(178, async {
+        let (worker, _control) = scene();
+        connect(&worker, 1).await;
+        let other = SessionId(0x07e4);
+        for id in [SESSION, other] {
+            sessions(&worker).put(SessionRecord { id, ..session(1) }, wall_clock());
+        }
+        let seen_unix = wall_clock().as_secs() - COOKIE_RENEWED_AFTER_S;
+        let plan = Arc::clone(&worker.config.current().plan);
+        let mut client = Client::new().await;
+        for id in [SESSION, other, SESSION, other] {
+            let cookie = SessionCookie { session: id, issued_unix: seen_unix, seen_unix, persistent: false };
+            let old = plan.cookies().seal_session(&cookie, APP).unwrap();
+            let set = renewed(&mut client, "/name", &format!("cookie: __Host-postern-{APP}={old}\r\n")).await;
+            let value = set.split_once('=').unwrap().1.split(';').next().unwrap();
+            assert_eq!(plan.cookies().open_session(value.as_bytes(), APP).unwrap().session, id);
+        }
+    });
+}
+
 /// The only cookie that is set with the answer to a request that is let in.
 async fn renewed(client: &mut Client, path: &str, fields: &str) -> String {
     let (head, _) = client.asks(path, fields).await;
