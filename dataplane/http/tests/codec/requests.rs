@@ -195,6 +195,12 @@ fn the_absolute_form_agrees_with_host() {
     assert_eq!((head.scheme, head.authority.as_str(), head.target.as_str()), (Some(Scheme::Https), "a:8443", "/x?y"));
     let head = parse("GET http://a/x HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!((head.scheme, head.authority.as_str()), (Some(Scheme::Http), "a"));
+    for (target, host) in
+        [("GET http://b/x", "a"), ("GET http://a:81/x", "a"), ("GET https://a/x", "a:443"), ("CONNECT b:443", "a:443")]
+    {
+        let text = format!("{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(parse(text).err(), Some(Rule::TargetAuthority), "{target}, {host}");
+    }
     let head = parse("CONNECT a:443 HTTP/1.1\r\nHost: A:443\r\n\r\n").unwrap();
     assert_eq!((head.authority.as_str(), head.body), ("a:443", BodyKind::None));
     for line in ["Content-Length: 0", "Transfer-Encoding: chunked"] {
