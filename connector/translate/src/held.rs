@@ -2,6 +2,9 @@
 
 use crate::charset::Wide;
 
+/// No character of several bytes has a smaller one behind its first, but for digits in GB18030, which look like nothing else.
+const TRAIL_BYTE_MIN: u8 = 0x40;
+
 /// The bytes of one text that have not come out yet.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -22,7 +25,8 @@ impl Held {
     /// themselves.
     #[inline]
     pub(crate) fn takes_trail(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
-        if !std::mem::take(&mut self.trail) {
+        // Behind a lead byte such a byte is what it looks like, for browsers, too (Encoding Standard, "gbk decoder" and the others).
+        if !std::mem::take(&mut self.trail) || byte < TRAIL_BYTE_MIN {
             self.trail = self.wide.is_some_and(|wide| wide.leads(byte));
             return false;
         }

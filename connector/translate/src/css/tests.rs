@@ -104,6 +104,15 @@ fn what_is_no_url_stays() {
 }
 
 #[test]
+fn a_quote_behind_half_a_character_ends_a_string() {
+    for wide in [Wide::ShiftJis, Wide::Upper] {
+        let sheet = b"a{content:\"\x95\";b:url(http://in/c)}";
+        let expected = b"a{content:\"\x95\";b:url(https://out.example/c)}";
+        assert_eq!(translated(sheet, Some(wide), 1), expected, "{wide:?}");
+    }
+}
+
+#[test]
 fn a_backslash_in_a_wide_character_is_none() {
     // 0x95 0x5c is one character of Shift_JIS. In a URL nobody could say what it is meant to be, so that one stays.
     let sheet = b"a{content:\"\x95\\\"}b{c:url(http://in/x) d:url(http://in/\x95\\)}";
