@@ -45,10 +45,10 @@ impl Applications {
             "<!doctype html><title>Benefits</title><link rel=stylesheet href=\"https://{benefits}/style.css\">\n\
              <style>@import 'https://{travel}/t.css'; body {{ background: url(https://{benefits}/b.png) }}</style>\n\
              <meta http-equiv=refresh content=\"300; url=https://{expenses}/\">\n\
-             <a href=\"https://{expenses}/claims?id=1&amp;x=2#new\">Expenses</a> <a href=\"https://{travel}/\">Travel</a>\n\
+             <a href='https://{expenses}/claims?id=1&amp;x=2#new'>Expenses</a> <a href=https://{travel}/>Travel</a>\n\
              <a href=\"http://{feedback}/form\">Feedback</a> <a href=/here>here</a> http://{}/\n\
-             <img srcset=\"https://{travel}/a.png 1x, /b.png 2x\" style=\"background: url(&quot;https://{travel}/c.png&quot;)\">\n\
-             <form action=\"https://{expenses}/new\" method=post></form>\n",
+             <img srcset=\"https://{travel}/a.png 1x, /b.png 2x\" style='background: url(\"https://{travel}/c.png\")'>\n\
+             <form action=https://{expenses}/new method=post></form>\n",
             self.expenses
         )
     }

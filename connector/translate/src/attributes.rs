@@ -29,9 +29,13 @@ fn replaced(
     Some(out)
 }
 
-/// URLs with white space between (`ping`), or one with white space around. Quotes and semicolons end one, too: so also the
-/// sources of a content security policy.
-pub(crate) fn list(value: &str, outwards: impl Fn(&str) -> Option<String>) -> Option<String> {
+/// URLs with white space between (`ping`).
+pub(crate) fn urls(value: &str, outwards: impl Fn(&str) -> Option<String>) -> Option<String> {
+    replaced(value, words(value, |character| character.is_ascii_whitespace()), outwards)
+}
+
+/// The sources of a content security policy, and what else may be a URL in it. Quotes and semicolons end one, too.
+pub(crate) fn policy(value: &str, outwards: impl Fn(&str) -> Option<String>) -> Option<String> {
     let separates = |character: char| character.is_ascii_whitespace() || matches!(character, ';' | '\'');
     replaced(value, words(value, separates), outwards)
 }
@@ -127,7 +131,7 @@ mod tests {
             ("", None),
         ];
         for (value, expected) in lists {
-            assert_eq!(list(value, to_external).as_deref(), expected, "{value}");
+            assert_eq!(policy(value, to_external).as_deref(), expected, "{value}");
         }
     }
 
@@ -135,11 +139,11 @@ mod tests {
     fn what_would_grow_too_much_stays() {
         let long = |url: &str| (url == "/a").then(|| "https://out/".repeat(100));
         let few = "/a ".repeat(50);
-        assert!(list(&few, long).is_some_and(|out| out.len() > 50_000));
-        assert_eq!(list(&"/a ".repeat(100_000), long), None);
+        assert!(urls(&few, long).is_some_and(|out| out.len() > 50_000));
+        assert_eq!(urls(&"/a ".repeat(100_000), long), None);
         assert_eq!(srcset(&"/a,".repeat(100_000).replace(',', " 1x,"), long), None);
         // What is large and has one URL is not what is meant.
-        assert!(list(&format!("/a {}", "b".repeat(1 << 20)), long).is_some());
+        assert!(urls(&format!("/a {}", "b".repeat(1 << 20)), long).is_some());
     }
 
     #[test]

@@ -15,10 +15,13 @@ use crate::content::Kinds;
 use crate::limits::HTML_BYTES_MAX;
 use crate::page::{Page, Text};
 
+mod open;
+mod opening;
 mod raw;
 pub(crate) mod tag;
 pub(crate) mod tree;
 
+use opening::{BOGUS_BYTES, CDATA, COMMENT, Opening, Tail};
 use raw::{Next, Raw};
 use tag::Tag;
 use tree::{Element, Reading, Tree};
@@ -60,27 +63,6 @@ enum State {
     Raw(Raw),
     /// It passes as it is from there on.
     Left,
-}
-
-/// The last bytes of a comment or a CDATA section, the very last one at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Tail {
-    bytes: [u8; 3],
-    /// So many of them have come.
-    count: usize,
-}
-
-/// What `<` begins.
-enum Opening {
-    /// It has not all come.
-    Unknown,
-    /// Nothing.
-    Text,
-    Tag,
-    Bogus,
-    /// With `<!--` and `<![CDATA[` before it.
-    Comment,
-    Cdata,
 }
 
 impl Html {
@@ -172,7 +154,7 @@ impl Html {
                     copied = at;
                 }
             } else {
-                self.state = opening.state();
+                self.state = State::after(&opening);
             }
             if self.state != State::Markup {
                 out.extend_from_slice(&input[copied..at]);
@@ -198,7 +180,7 @@ impl Html {
             Opening::Comment | Opening::Cdata => {
                 self.end_text(out);
                 out.append(&mut self.held);
-                self.state = opening.state();
+                self.state = State::after(&opening);
                 rest
             }
             // That byte may end it already, or begin something.
@@ -209,7 +191,7 @@ impl Html {
                 if matches!(opening, Opening::Bogus) {
                     self.end_text(out);
                 }
-                self.state = opening.state();
+                self.state = State::after(&opening);
                 input
             }
         }
@@ -350,63 +332,16 @@ impl Html {
     }
 }
 
-impl Opening {
-    /// By the bytes from `<` on.
-    fn of(bytes: &[u8], has_cdata: bool) -> Self {
-        match bytes.get(1) {
-            None => Self::Unknown,
-            Some(byte) if byte.is_ascii_alphabetic() => Self::Tag,
-            Some(b'/') => match bytes.get(2) {
-                None => Self::Unknown,
-                Some(byte) if byte.is_ascii_alphabetic() => Self::Tag,
-                Some(_) => Self::Bogus,
-            },
-            Some(b'?') => Self::Bogus,
-            Some(b'!') if bytes.starts_with(COMMENT) => Self::Comment,
-            Some(b'!') if has_cdata && bytes.starts_with(CDATA) => Self::Cdata,
-            Some(b'!') if COMMENT.starts_with(bytes) || has_cdata && CDATA.starts_with(bytes) => Self::Unknown,
-            Some(b'!') => Self::Bogus,
-            Some(_) => Self::Text,
-        }
-    }
-
-    fn state(&self) -> State {
-        match self {
-            Self::Unknown => State::Opened,
-            Self::Text => State::Markup,
-            Self::Tag => State::Tag,
-            Self::Bogus => State::Bogus,
-            Self::Comment => State::Comment(Tail::default()),
-            Self::Cdata => State::Cdata(Tail::default()),
+impl State {
+    /// Behind what is no tag.
+    fn after(opening: &Opening) -> Self {
+        match opening {
+            Opening::Unknown => Self::Opened,
+            Opening::Text => Self::Markup,
+            Opening::Tag => Self::Tag,
+            Opening::Bogus => Self::Bogus,
+            Opening::Comment => Self::Comment(Tail::default()),
+            Opening::Cdata => Self::Cdata(Tail::default()),
         }
     }
 }
-
-impl Tail {
-    /// The last bytes once `more` has come, too.
-    fn and(self, more: &[u8]) -> Self {
-        let Self { mut bytes, count } = self;
-        for byte in &more[more.len().saturating_sub(bytes.len())..] {
-            bytes.rotate_left(1);
-            bytes[2] = *byte;
-        }
-        Self { bytes, count: bytes.len().min(count + more.len()) }
-    }
-
-    /// Whether `>` ends the comment here: behind `--` or `--!`, or at once (`<!-->`, `<!--->`).
-    fn ends_comment(self) -> bool {
-        match (self.count, self.bytes) {
-            (0, _) | (1.., [_, b'-', b'-']) | (3.., [b'-', b'-', b'!']) => true,
-            (count, [_, _, last]) => count == 1 && last == b'-',
-        }
-    }
-
-    fn ends_cdata(self) -> bool {
-        matches!((self.count, self.bytes), (2.., [_, b']', b']']))
-    }
-}
-
-const COMMENT: &[u8] = b"<!--";
-const CDATA: &[u8] = b"<![CDATA[";
-/// `</`, `<!` or `<?`: the next byte may be its end.
-const BOGUS_BYTES: usize = 2;

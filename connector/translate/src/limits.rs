@@ -1,8 +1,9 @@
 //! Every bound of translation, with its arithmetic.
 //!
 //! One body in translation holds at most: one tag that has not all come ([`HTML_BYTES_MAX`], 2 MiB, in memory that grows twofold;
-//! a usual one takes some hundred bytes, and none where it comes in one piece), for each of its attributes the translation, which is
-//! that of the attribute and [`GROWTH_BYTES_MAX`] at most, a URL in a style sheet or a string
+//! a usual one takes some hundred bytes, and none where it comes in one piece), what is open in a picture (1,024 elements of 16 bytes
+//! each), for each of a tag's attributes the translation, which is that of the attribute and [`GROWTH_BYTES_MAX`] at most, a URL in a
+//! style sheet or a string
 //! ([`URL_BYTES_MAX`]), and a piece of decoded and of translated text ([`DECODED_BYTES`] each, the latter times what URLs grow).
 //! A coded one also its codings' states: gzip and deflate 32 KiB and 300 KiB; zstd at most 8 MiB (RFC 9659) and 1 MiB; brotli at
 //! most 16 MiB, its largest window, of which it takes what the body fills, and 2 MiB. So a plain or gzip body costs less than

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use memchr::memchr2;
 
 use crate::Links;
-use crate::attributes::{list, refresh, srcset};
+use crate::attributes::{policy, refresh, srcset, urls};
 use crate::charset::{Charset, bytes, characters, parameter};
 use crate::content::{Kinds, Type};
 use crate::css::Css;
@@ -15,7 +15,7 @@ use crate::html::Edit;
 use crate::html::tag::{Attribute, Tag, is_space};
 use crate::html::tree::Element;
 use crate::limits::{BASE_BYTES_MAX, GROWTH_BYTES_MAX};
-use crate::references::resolved;
+use crate::references::{change, resolved};
 use crate::strings::{Quotes, Strings};
 
 /// The state of one document.
@@ -104,7 +104,7 @@ impl Page {
                 }
                 Some(_) | None => None,
             };
-            edits.extend(external.and_then(|external| set(attribute, &external)));
+            edits.extend(external.and_then(|external| set(attribute, value, &external)));
         }
     }
 
@@ -150,13 +150,13 @@ impl Page {
         let outwards = |url: &str| self.outwards(url);
         let external = match pragma.as_str() {
             "refresh" => refresh(&content, outwards),
-            "content-security-policy" | "content-security-policy-report-only" => list(&content, outwards),
+            "content-security-policy" | "content-security-policy-report-only" => policy(&content, outwards),
             _ => {
                 let shown = ["og:", "twitter:"].iter().any(|of| property.starts_with(of) || name.starts_with(of));
-                if shown { outwards(&content) } else { None }
+                if shown { self.within(&content) } else { None }
             }
         };
-        edits.extend(external.and_then(|external| set(attribute, &external)));
+        edits.extend(external.and_then(|external| set(attribute, start.raw(attribute), &external)));
     }
 
     /// A hash over what is translated on its way would keep the browser from using it.
@@ -218,10 +218,22 @@ impl Page {
 
     fn attribute(&self, holds: Holds, value: &str) -> Option<String> {
         match holds {
-            Holds::Url => self.outwards(value),
-            Holds::Urls => list(value, |url| self.outwards(url)),
+            Holds::Url => self.within(value),
+            Holds::Urls => urls(value, |url| self.outwards(url)),
             Holds::Srcset => srcset(value, |url| self.outwards(url)),
         }
+    }
+
+    /// A URL with the white space around it.
+    fn within(&self, value: &str) -> Option<String> {
+        let begun = value.trim_start_matches(is_around);
+        let url = begun.trim_end_matches(is_around);
+        let external = self.outwards(url)?;
+        if url.len() == value.len() {
+            return Some(external);
+        }
+        let (before, behind) = (&value[..value.len() - begun.len()], &begun[url.len()..]);
+        Some(format!("{before}{external}{behind}"))
     }
 
     fn style_attribute(&self, value: &str) -> Option<String> {
@@ -274,9 +286,13 @@ impl Page {
 /// What of an element's style is looked at in one step, after which its translation's length is.
 const STYLE_PIECE_BYTES: usize = 1 << 10;
 
-/// White space around a URL is none of it.
 fn trimmed(url: &str) -> &str {
-    url.trim_matches(|character: char| character <= ' ')
+    url.trim_matches(is_around)
+}
+
+/// White space around a URL is none of it; but what browsers put in a NUL's place is.
+fn is_around(character: char) -> bool {
+    matches!(character, '\u{1}'..=' ')
 }
 
 /// A start tag and its bytes.
@@ -320,18 +336,13 @@ fn may_call(value: &[u8]) -> bool {
 }
 
 /// Puts `value` in an attribute's place, with the quotes that are there.
-fn set(attribute: &Attribute, value: &str) -> Option<Edit> {
-    let value = bytes(value)?;
-    let quote = attribute.quote.unwrap_or(b'"');
-    let mut with = Vec::with_capacity(value.len() + 2);
-    with.extend(attribute.quote.is_none().then_some(quote));
-    for byte in value.iter().copied() {
-        match byte {
-            _ if byte != quote => with.push(byte),
-            b'"' => with.extend_from_slice(b"&quot;"),
-            _ => with.extend_from_slice(b"&#39;"),
-        }
-    }
-    with.extend(attribute.quote.is_none().then_some(quote));
-    Some(Edit { place: attribute.value.clone(), with })
+fn set(attribute: &Attribute, raw: &[u8], value: &str) -> Option<Edit> {
+    let raw = characters(raw);
+    let (place, with) = change(&raw, value, attribute.quote);
+    let with = bytes(&with)?.into_owned();
+    // One character is one byte.
+    let at = |at: usize| attribute.value.start + raw.get(..at).unwrap_or_default().chars().count();
+    let place = at(place.start)..at(place.end);
+    let is_nothing = attribute.quote.is_none() && with.is_empty() && place == attribute.value;
+    Some(Edit { place, with: if is_nothing { b"\"\"".to_vec() } else { with } })
 }

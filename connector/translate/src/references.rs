@@ -3,33 +3,91 @@
 //! attribute of XHTML may hold.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// `value` with every reference to an ASCII character but `&` and `<` replaced by that character.
-///
-/// The result is written between quotes, single or double, by something that escapes whichever these are, and nothing else.
 pub(crate) fn resolved(value: &str) -> Cow<'_, str> {
     if !value.contains('&') {
         return Cow::Borrowed(value);
     }
-    let mut out = String::with_capacity(value.len());
+    Cow::Owned(spelled(value).map(|(character, _)| character).collect())
+}
+
+/// The characters that `value` stands for, each with how it is written there.
+fn spelled(value: &str) -> impl Iterator<Item = (char, &str)> {
     // What stands after an ampersand that stayed could become a reference with it.
     let mut open = false;
     let mut rest = value;
-    while let Some(character) = rest.chars().next() {
-        match reference(rest) {
+    std::iter::from_fn(move || {
+        let character = rest.chars().next()?;
+        let (character, bytes) = match reference(rest) {
             Some((resolved, bytes)) if !(open && may_continue(resolved)) => {
-                out.push(resolved);
                 open = false;
-                rest = &rest[bytes..];
+                (resolved, bytes)
             }
             Some(_) | None => {
-                out.push(character);
                 open = character == '&' || open && may_continue(character);
-                rest = &rest[character.len_utf8()..];
+                (character, character.len_utf8())
             }
+        };
+        let (spelling, behind) = rest.split_at(bytes);
+        rest = behind;
+        Some((character, spelling))
+    })
+}
+
+/// Of `raw`, whose characters are to become those of `value`, the part that changes, and what takes its place: what is alike before
+/// and behind it stays as it is written. Nothing that could end a value, a text or a string in it gets another spelling on the way,
+/// so that also what only looks like an attribute keeps its meaning for what is around it.
+pub(crate) fn change(raw: &str, value: &str, quote: Option<u8>) -> (Range<usize>, String) {
+    let (place, with) = changed(raw, value);
+    let text = raw.get(place.clone()).unwrap_or_default();
+    let had_references = spelled(text).any(|(character, spelling)| spelling.len() != character.len_utf8());
+    let mut out = String::with_capacity(with.len());
+    for character in with.chars() {
+        let is_written_anew = match character {
+            '"' | '\'' if quote.is_some_and(|quote| char::from(quote) == character) => true,
+            '"' | '\'' | '<' | '>' | '\\' | '`' => had_references || quote.is_none(),
+            _ => quote.is_none() && character.is_ascii_whitespace(),
+        };
+        if is_written_anew {
+            out.push_str(&format!("&#{};", u32::from(character)));
+        } else {
+            out.push(character);
         }
     }
-    Cow::Owned(out)
+    (place, out)
+}
+
+/// Where `raw` changes to become `value`, and what of `value` stands there.
+fn changed<'v>(raw: &str, value: &'v str) -> (Range<usize>, &'v str) {
+    if raw.is_ascii() && value.is_ascii() && !raw.contains('&') {
+        let start = raw.bytes().zip(value.bytes()).take_while(|(is, to)| is == to).count();
+        let (rest, with) = (&raw[start..], &value[start..]);
+        let same = rest.bytes().rev().zip(with.bytes().rev()).take_while(|(is, to)| is == to).count();
+        return (start..raw.len() - same, &with[..with.len() - same]);
+    }
+    // A reference without a semicolon would go on in what comes behind it.
+    let stays = |spelling: &str| !spelling.starts_with('&') || spelling.ends_with(';') || spelling == "&";
+    let alike = |((is, spelling), to): &((char, &str), char)| is == to && stays(spelling);
+    let same = spelled(raw).zip(value.chars()).take_while(alike);
+    let (start, with_start) =
+        same.fold((0, 0), |(at, with), ((_, spelling), to)| (at + spelling.len(), with + to.len_utf8()));
+    let (rest, with) = (&raw[start..], &value[with_start..]);
+    // Both end at once: how much the longer has before the other begins.
+    let (count, with_count) = (spelled(rest).count(), with.chars().count());
+    let (before, with_before) = (count.saturating_sub(with_count), with_count.saturating_sub(count));
+    let mut at: usize = spelled(rest).take(before).map(|(_, spelling)| spelling.len()).sum();
+    let mut with_at: usize = with.chars().take(with_before).map(char::len_utf8).sum();
+    let (mut end, mut with_end) = (at, with_at);
+    for ((is, spelling), to) in spelled(rest).skip(before).zip(with.chars().skip(with_before)) {
+        at += spelling.len();
+        with_at += to.len_utf8();
+        if is != to {
+            (end, with_end) = (at, with_at);
+        }
+    }
+    (start..start + end, &with[..with_end])
 }
 
 fn may_continue(character: char) -> bool {
@@ -84,6 +142,30 @@ const NAMED: &[(&str, char)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_changes_is_written_anew() {
+        for (raw, value, quote, expected) in [
+            ("http://in/a", "https://out/a", None, "https://out/a"),
+            ("http://in/\u{e9}", "https://out/\u{e9}", None, "https://out/\u{e9}"),
+            ("/a?b&amp;c 1x, /d 2x", "/A?b&amp;c 1x, /D 2x", Some(b'"'), "/A?b&amp;c 1x, /D 2x"),
+            (" http:&#47;&sol;in/&#39;&gt; ", " https://out/'> ", Some(b'\''), " https://out/&#39;&gt; "),
+            ("&#47base/x", "/shop/x", None, "/shop/x"),
+            ("a&quot;b\"c", "a\"B\"c", Some(b'\''), "a&quot;B\"c"),
+            ("a&quot;b'", "'A>", Some(b'"'), "&#39;A&#62;"),
+            ("a'b", "'A>", Some(b'"'), "'A>"),
+            ("ab", "'A>", None, "&#39;A&#62;"),
+            ("aa", "aaa", None, "aaa"),
+            ("aaa", "a", None, "a"),
+            ("a", "", None, ""),
+            ("<&sol;p>/x", "</p>/y", Some(b'"'), "<&sol;p>/y"),
+        ] {
+            let (place, with) = change(raw, value, quote);
+            let mut out = raw.to_owned();
+            out.replace_range(place, &with);
+            assert_eq!(out, expected, "{raw} {value}");
+        }
+    }
 
     #[test]
     fn ascii_is_resolved_and_ampersands_stay() {

@@ -1,5 +1,6 @@
 //! The whole way, in pieces of every length.
 
+mod browsers;
 mod html;
 mod pieces;
 mod throughput;

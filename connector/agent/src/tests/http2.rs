@@ -116,7 +116,7 @@ fn content_is_translated_with_and_without_trailers() {
             let (head, _) = tunnel.head(stream).await;
             assert_eq!(head.body, BodyKind::Chunked);
             assert!(head.headers.get_str(Known::Etag).is_some_and(|tag| tag.starts_with("W/\"a~ps")));
-            assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=\"https://app1.example.com/x\">");
+            assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=https://app1.example.com/x>");
         });
     }
 }

@@ -1,7 +1,19 @@
 //! As much of a document's tree as decides how bytes are read: whether this is HTML, SVG or MathML (CDATA sections, and no raw
-//! text, in the latter two), and what a start tag makes of the text behind it (HTML Standard §13.2.6). Which elements are open is
-//! not kept: where markup is nested as no page would nest it, browsers may read it otherwise.
+//! text, in the latter two), and what a start tag makes of the text behind it (HTML Standard §13.2.6).
+//!
+//! What is open in SVG and MathML is kept ([`super::open`]); what is open around it, or in HTML that is in neither, is not.
+//! Browsers may therefore read otherwise from there on, to the end of the picture or the text that is meant, where
+//!
+//! - an end tag in SVG or MathML is that of an HTML element that is not open around it, or lies beyond a table cell or the like:
+//!   `<svg></div>`, `<div><td><svg></div>`. It is taken for the end of the picture, which pages do leave open (`<div><svg></div>`);
+//! - a start tag in HTML that is in a picture ends or depends on what is around that: `<td><svg><desc><td>`, `<form>` in `<form>`;
+//! - formatting elements end out of order in such HTML, and browsers open them again: `<svg><desc><p><b></p>text`;
+//! - browsers ignore tags: all but a few in `<frameset>`, and in `<template><col>`.
+//!
+//! No such page comes to harm, for what changes in a tag is only what a URL begins with ([`crate::references::change`]): no quote,
+//! angle bracket, white space or backslash comes or goes. The text that was no tag has another URL then, or the tag its old one.
 
+use super::open::OpenElements;
 use super::tag::Tag;
 
 /// What decides here, or what a page looks at.
@@ -69,7 +81,7 @@ impl Element {
     }
 
     /// Whether its start tag ends SVG and MathML around it.
-    fn leads_out(self, tag: &Tag) -> bool {
+    pub(super) fn leads_out(self, tag: &Tag) -> bool {
         let colours = || ["color", "face", "size"].iter().any(|name| tag.attribute(name).is_some());
         matches!(self, Self::Html | Self::Paragraph | Self::Meta) || self == Self::Font && colours()
     }
@@ -89,81 +101,42 @@ pub(crate) enum Reading {
     Plain,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Space {
-    Html,
-    Svg,
-    MathMl,
-}
-
 /// Where in a document this is.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    space: Space,
-    /// What is around it, outermost first.
-    around: Vec<Space>,
+    open: OpenElements,
     /// XHTML: `<x/>` closes whatever it is, and CDATA sections are anywhere.
     is_xml: bool,
 }
 
 impl Tree {
     pub(crate) fn new(is_xml: bool) -> Self {
-        Self { space: Space::Html, around: Vec::new(), is_xml }
+        Self { open: OpenElements::default(), is_xml }
     }
 
     pub(crate) fn has_cdata(&self) -> bool {
-        self.is_xml || self.space != Space::Html
+        self.is_xml || self.open.is_foreign()
     }
 
-    pub(crate) fn is_html(&self) -> bool {
-        self.space == Space::Html
-    }
-
-    /// `None` if SVG and HTML are in each other deeper than [`SPACES_MAX`].
+    /// `None` if more is open in SVG or MathML than is kept.
     pub(crate) fn tag(&mut self, element: Element, tag: &Tag, bytes: &[u8]) -> Option<Reading> {
-        if tag.is_end() {
-            self.end(element);
-            return Some(Reading::Markup);
+        if self.open.is_empty() && (tag.is_end() || !matches!(element, Element::Svg | Element::Math)) {
+            let is_empty = tag.is_end() || self.is_xml && tag.is_self_closing();
+            return Some(if is_empty { Reading::Markup } else { reading(element) });
         }
-        let is_closed = tag.is_self_closing();
-        if !self.is_html() && element.leads_out(tag) {
-            self.leave_to_html();
-        }
-        let inner = match (self.space, element) {
-            (_, Element::Svg) => Space::Svg,
-            (_, Element::Math) => Space::MathMl,
-            (Space::Svg, Element::InSvg | Element::Title) | (Space::MathMl, Element::InMath) => Space::Html,
-            (Space::MathMl, Element::AnnotationXml) if is_html_annotation(tag, bytes) => Space::Html,
-            (Space::Html, _) if !(is_closed && self.is_xml) => return Some(reading(element)),
-            (Space::Html | Space::Svg | Space::MathMl, _) => return Some(Reading::Markup),
-        };
-        if !is_closed {
-            if self.around.len() >= SPACES_MAX {
-                return None;
+        let is_html = match (tag.is_end(), self.is_xml) {
+            (false, false) => self.open.start(element, tag, bytes).ok()?,
+            (false, true) => self.open.start_xml(element, tag, bytes).ok()? && !tag.is_self_closing(),
+            (true, false) => {
+                self.open.end(element, tag, bytes);
+                false
             }
-            self.around.push(self.space);
-            self.space = inner;
-        }
-        Some(Reading::Markup)
-    }
-
-    fn end(&mut self, element: Element) {
-        let leaves = match (self.space, element) {
-            (Space::Svg, Element::Svg) | (Space::MathMl, Element::Math) => true,
-            (Space::Html, Element::InSvg | Element::Title) => self.around.last() == Some(&Space::Svg),
-            (Space::Html, Element::InMath | Element::AnnotationXml) => self.around.last() == Some(&Space::MathMl),
-            (Space::Svg | Space::MathMl, Element::Paragraph) => return self.leave_to_html(),
-            _ => false,
+            (true, true) => {
+                self.open.end_xml(tag, bytes);
+                false
+            }
         };
-        if leaves {
-            self.space = self.around.pop().unwrap_or(Space::Html);
-        }
-    }
-
-    fn leave_to_html(&mut self) {
-        while self.space != Space::Html {
-            self.space = self.around.pop().unwrap_or(Space::Html);
-        }
+        Some(if is_html { reading(element) } else { Reading::Markup })
     }
 }
 
@@ -190,18 +163,16 @@ fn reading(element: Element) -> Reading {
     }
 }
 
-fn is_html_annotation(tag: &Tag, bytes: &[u8]) -> bool {
+pub(super) fn is_html_annotation(tag: &Tag, bytes: &[u8]) -> bool {
     let encoding = tag.attribute("encoding").and_then(|encoding| bytes.get(encoding.value.clone()));
     encoding.is_some_and(|encoding| {
         [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|html| encoding.eq_ignore_ascii_case(html))
     })
 }
 
-/// No page has as many; each is one byte that is kept.
-const SPACES_MAX: usize = 1 << 10;
-
 #[cfg(test)]
 mod tests {
+    use super::super::open::OPEN_MAX;
     use super::*;
 
     /// How the text behind the last of `tags` is read, and whether CDATA sections may be in it.
@@ -227,12 +198,32 @@ mod tests {
             ("<svg></svg><style>", (Reading::Raw("style"), false)),
             ("<svg><foreignObject><style>", (Reading::Raw("style"), false)),
             ("<svg><foreignObject><style></style></foreignObject><style>", (Reading::Markup, true)),
-            ("<svg><title>", (Reading::Markup, false)),
+            ("<svg><title>", (Reading::Markup, true)),
             ("<svg><p><style>", (Reading::Raw("style"), false)),
             ("<svg></p><style>", (Reading::Raw("style"), false)),
             ("<svg><font><style>", (Reading::Markup, true)),
             ("<svg><font color=x><style>", (Reading::Raw("style"), false)),
-            ("<svg><math></svg><style>", (Reading::Markup, true)),
+            // What begins in SVG is of SVG, and in MathML of that.
+            ("<svg><math></svg><style>", (Reading::Raw("style"), false)),
+            ("<svg><math><mi><style>", (Reading::Markup, true)),
+            ("<math><svg><desc><style>", (Reading::Markup, true)),
+            ("<math><annotation-xml><svg><desc><style>", (Reading::Raw("style"), false)),
+            ("<math><mi><mglyph><style>", (Reading::Markup, true)),
+            // HTML within SVG begins with what is in there.
+            ("<svg><desc><p>", (Reading::Markup, false)),
+            ("<svg><desc><p></p>", (Reading::Markup, true)),
+            ("<svg><desc><br>", (Reading::Markup, true)),
+            ("<svg><desc><title></title><style>", (Reading::Raw("style"), false)),
+            ("<svg><desc><desc></desc><style>", (Reading::Raw("style"), false)),
+            ("<svg><desc><p><div></p></div></desc><style>", (Reading::Markup, true)),
+            ("<svg><desc><p></desc></svg>", (Reading::Markup, false)),
+            ("<svg><desc><b><a><a></b></a></desc><style>", (Reading::Markup, true)),
+            ("<svg><desc></p></div><style></style>", (Reading::Markup, true)),
+            // An end tag of what is around it ends it, too; and of what only SVG has does not.
+            ("<div><svg></div><style>", (Reading::Raw("style"), false)),
+            ("<x-y><svg></x-y><style>", (Reading::Raw("style"), false)),
+            ("<svg><g></path></g></font-face><style>", (Reading::Markup, true)),
+            ("<td><svg><desc><b></td><style>", (Reading::Raw("style"), false)),
             ("<math><mi><style>", (Reading::Raw("style"), false)),
             ("<math><annotation-xml><style>", (Reading::Markup, true)),
             ("<math><annotation-xml encoding=Text/HTML><style>", (Reading::Raw("style"), false)),
@@ -251,7 +242,7 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        assert!(read(&"<svg><desc>".repeat(SPACES_MAX / 2), false).is_some());
-        assert_eq!(read(&"<svg><desc>".repeat(SPACES_MAX / 2 + 1), false), None);
+        assert!(read(&"<svg><desc>".repeat(OPEN_MAX / 2), false).is_some());
+        assert_eq!(read(&"<svg><desc>".repeat(OPEN_MAX / 2 + 1), false), None);
     }
 }
