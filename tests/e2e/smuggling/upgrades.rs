@@ -97,6 +97,12 @@ fn over_http_2_only_a_101_opens_a_websocket() {
         ("HTTP/1.1 204 No Content\r\n\r\n", 502),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nok", 403),
         ("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", 502),
+        // Made for another handshake: the RFC's example.
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+            502,
+        ),
     ] {
         let mut client = Frames::connect(&stage.client, &[]).unwrap();
         let fields = [

@@ -99,7 +99,7 @@ fn printable(text: &str) -> String {
 /// Of one content.
 const DECODED_BYTES_MAX: u64 = 256 << 10;
 /// Of all in one archive: what is held in memory.
-const DECODED_BYTES_IN_ALL_MAX: usize = 128 << 20;
+pub(super) const DECODED_BYTES_IN_ALL_MAX: usize = 128 << 20;
 const BUFFER_BYTES: usize = 4 << 10;
 /// What browsers take (RFC 9659): 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;

@@ -207,6 +207,30 @@ fn what_expands_without_end_is_shown_up_to_a_bound() {
 }
 
 #[test]
+fn what_is_decoded_in_all_is_bounded() {
+    let answered = |coding: &str| {
+        let bytes = if coding.is_empty() { b"plain".to_vec() } else { coded(coding, b"plain") };
+        let response = TracedResponse {
+            headers: fields(&[("content-encoding", coding), ("content-type", "text/plain")]),
+            body: Some(TracedBody::new(&bytes, false)),
+            ..TracedResponse::default()
+        };
+        TraceEntry { response: Some(response), ..entry() }
+    };
+    // Behind the first there is room for one byte yet, behind the second for none.
+    let mut har = Har { decoded: content::DECODED_BYTES_IN_ALL_MAX - 6, ..Har::default() };
+    ["gzip", "br", "zstd", ""].iter().for_each(|coding| har.add(&answered(coding)));
+    assert_eq!(har.decoded, content::DECODED_BYTES_IN_ALL_MAX + 4);
+    let archive: Value = serde_json::from_slice(&har.document(&json!({})).unwrap()).unwrap();
+    let shown = |nth: usize| &archive["log"]["entries"][nth]["response"]["content"];
+    for nth in [0, 1, 3] {
+        assert_eq!((&shown(nth)["text"], shown(nth).get("comment")), (&json!("plain"), None), "{nth}");
+    }
+    let comment = shown(2)["comment"].as_str().unwrap();
+    assert!(comment.contains("so much was decoded already") && shown(2).get("text").is_none(), "{}", shown(2));
+}
+
+#[test]
 fn what_is_no_text_is_base64() {
     let bytes = [0, 159, 146, 150];
     let content = shown("", "image/png", &bytes, false);

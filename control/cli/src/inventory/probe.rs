@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_to_another_host_is_told_and_not_followed() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = format!("http://{}/in", other.local_addr().unwrap());
+        let url = origin(vec![answer(&format!("302 Found\r\nlocation: {there}"), "")]);
+        let (_, looked) = probed(&url, "");
+        let told = format!("http: it leads to {there}, which is not followed");
+        assert!(looked.found.contains(&told) && looked.missed.is_empty(), "{looked:?}");
+        other.set_nonblocking(true).unwrap();
+        assert!(other.accept().is_err(), "nobody connected there");
+    }
+
+    #[test]
     fn an_answer_without_an_end_is_looked_at_as_far_as_it_came() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -117,6 +117,10 @@ fn what_cannot_be_served_is_refused_by_name() {
     };
     let setting = refused(&|app| drop(app.settings.insert("backend_tls".into(), "1".into())));
     assert!(setting.starts_with("app1: there is no setting"), "{setting}");
+    let plain = refused(&|app| {
+        (app.preauth, app.external_url) = (Preauth::Oidc, "http://a.example.com/".into());
+    });
+    assert!(plain.starts_with("app1: http://a.example.com/ is plain text: with --preauth oidc"), "{plain}");
     let group = refused(&|app| app.group.seq = 9);
     assert_eq!(group, "app1: g1-9 does not exist");
     state.certificates.values_mut().for_each(|c| c.chain_pem = "hello".into());

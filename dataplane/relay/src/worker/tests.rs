@@ -355,7 +355,7 @@ impl FakeConnector {
     }
 
     fn cancel(&mut self, stream: StreamId, code: CancelCode) {
-        self.connection.cancel(stream, &Cancel::new(Culprit::Client, code));
+        self.connection.cancel(stream, &Cancel::new(Culprit::Client, code).with_detail("10.0.0.5 refuses"));
     }
 
     fn switch(&mut self, stream: StreamId, request: &RequestHead, end: bool) {

@@ -142,11 +142,32 @@ const HEADER_BYTES_MAX: usize = 14;
 
 #[cfg(test)]
 mod tests {
+    use postern_http::BodyKind;
+
     use super::*;
 
     #[test]
     fn the_accept_value_is_the_rfcs_example() {
         assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn only_the_answer_to_its_own_key_completes_a_handshake() {
+        let (own, another) = (accept("dGhlIHNhbXBsZSBub25jZQ=="), accept("x3JJHMbDL1EzLkh9GBhXDw=="));
+        let handshake = Handshake { accept: own.clone() };
+        let completed = |status: u16, upgrade: &str, accept: Option<&str>| {
+            let mut head = ResponseHead::new(status, BodyKind::Upgrade);
+            head.headers.set(Known::Upgrade, upgrade).unwrap();
+            if let Some(accept) = accept {
+                head.headers.set(Known::SecWebsocketAccept, accept).unwrap();
+            }
+            handshake.is_completed_by(&head)
+        };
+        assert!(completed(101, "WebSocket", Some(&own)));
+        for accept in [Some(&*another), Some(&own[1..]), None] {
+            assert!(!completed(101, "websocket", accept), "{accept:?}");
+        }
+        assert!(!completed(101, "h2c", Some(&own)) && !completed(200, "websocket", Some(&own)));
     }
 
     #[test]

@@ -147,6 +147,29 @@ async fn a_renewal_that_is_refused_is_shown_and_tried_later() {
 }
 
 #[tokio::test]
+async fn challenges_are_taken_back_when_an_order_is_over_or_nobody_waits_for_it() {
+    let world = World::new();
+    let id = world.managed(HOST);
+    for (tenant, token) in [(world.tenant, "own"), (world.other.id, "others")] {
+        world.put(Change::AcmeChallengePut(AcmeChallenge {
+            tenant,
+            host: HOST.into(),
+            challenge: ChallengeKind::Http01,
+            token: token.into(),
+            key_authorization: format!("{token}.thumbprint"),
+        }));
+    }
+    let left = || world.control.snapshot().acme_challenges.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(left(), ["others", "own"]);
+    assert_eq!(world.renew(id).await.code, "acme-failed");
+    assert_eq!(left(), ["others"], "another tenant's order is not over");
+    // Whoever waited for that one is gone.
+    let watched = crate::acme::renew::watch(&world.control);
+    assert!(tokio::time::timeout(Duration::from_secs(1), watched).await.is_err(), "it watches on");
+    assert!(left().is_empty(), "{:?}", left());
+}
+
+#[tokio::test]
 async fn nothing_is_renewed_for_another_tenants_own_names_and_device_host() {
     let world = World::new();
     let (below, device) = (world.managed("x.apps.example.net"), world.managed("device.example.com"));

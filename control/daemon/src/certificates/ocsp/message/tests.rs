@@ -207,6 +207,7 @@ fn a_statement_is_of_this_certificate_by_all_that_names_it() {
     let other = Err(Unusable::OtherCertificate);
     assert_eq!(read(Statement { name_hash: vec![7; 20], ..world.good() }), other, "another issuer's name");
     assert_eq!(read(Statement { key_hash: vec![7; 20], ..world.good() }), other, "another issuer's key");
+    assert_eq!(read(Statement { serial: &[0x11, 0x22, 0x34], ..world.good() }), other, "another certificate of it");
     let algorithm = write(SEQUENCE, &[&write(OBJECT_ID, &[&[0x2b, 0x0e, 0x03, 0x02, 0x1b]])]);
     assert_eq!(read(Statement { algorithm, ..world.good() }), other, "hashed by nobody knows what");
     let issuer = parsed(&world.issuer_der);
