@@ -1,11 +1,13 @@
 //! Requests that go well: every framing, both directions, fast and slow.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use postern_http::{BodyKind, Known, Method};
-use postern_io::{Stream, now, sleep, spawn};
-use postern_tunnel::Event;
+use postern_io::{Stream, now, sleep, spawn, timeout};
+use postern_tunnel::{Cancel, CancelCode, Culprit, Event};
 
 use super::world::{World, answer_all, backend, fetch, get, pattern, read_head, request, sim};
 
@@ -245,5 +247,49 @@ fn an_early_answer_stops_the_upload_and_stands() {
         assert_eq!(head.status, 413);
         assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"big");
         tunnel.event(|event| matches!(event, Event::Stopped { .. } | Event::Cancelled { .. }).then_some(())).await;
+    });
+}
+
+#[test]
+fn what_is_left_of_a_cancelled_requests_body_is_not_sent_any_more() {
+    const PIECE_BYTES: usize = 16 << 10;
+    // What a backend that does not read takes all the same: 128 KiB in its socket's queue, 256 KiB on the way, and a piece
+    // more of each. The connector has another 256 KiB in its own queue then.
+    const TAKEN_BYTES_MAX: usize = 512 << 10;
+    sim(31, async {
+        let got = Rc::new(Cell::new(0_usize));
+        let counting = Rc::clone(&got);
+        backend(move |_, stream| {
+            let got = Rc::clone(&counting);
+            async move {
+                let mut rest = Vec::new();
+                read_head(&stream, &mut rest).await;
+                got.set(rest.len());
+                // It reads on when the request is cancelled, and long before whatever is left would be given up.
+                sleep(Duration::from_secs(6)).await;
+                while let Ok(more) = stream.read().await
+                    && !more.is_empty()
+                {
+                    got.set(got.get() + more.len());
+                }
+            }
+        });
+        let world = World::start(&[]).await;
+        let tunnel = world.relay.tunnel();
+        let stream = tunnel.open(&request(Method::Post, "/", BodyKind::Length(64 << 20)), false);
+        let sent = Cell::new(0_usize);
+        let sending = async {
+            while sent.get() < 8 << 20 {
+                tunnel.send(stream, pattern(PIECE_BYTES), false).await;
+                sent.set(sent.get() + PIECE_BYTES);
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(5), sending).await.is_err(), "the backend took all of it");
+        assert!(sent.get() > TAKEN_BYTES_MAX + 64 * 1024, "{} bytes", sent.get());
+        tunnel.connection.borrow_mut().cancel(stream, &Cancel::new(Culprit::Client, CancelCode::GONE));
+        tunnel.flush();
+        sleep(Duration::from_secs(3)).await;
+        assert!(got.get() > 256 << 10 && got.get() < TAKEN_BYTES_MAX, "{} of {} bytes", got.get(), sent.get());
     });
 }
