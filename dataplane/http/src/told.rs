@@ -43,7 +43,7 @@ mod tests {
         let ways: [fn(&mut Headers); 8] = [
             |headers| headers.append("X_User", "root").unwrap(),
             |headers| headers.set("X_User", "root").unwrap(),
-            |headers| headers.push_line(b"X_User: root\r\n", 6),
+            |headers| assert!(headers.push_line(b"X_User: root\r\n", 6)),
             |headers| headers.push_checked(b"X_User", b"root"),
             |headers| headers.push_other_checked(b"x_user", b"root"),
             |headers| {

@@ -76,11 +76,10 @@ impl OpenElements {
             }
             self.leave();
         }
-        let kind = match element {
-            Element::Svg => Kind::Svg,
-            Element::Math => Kind::MathMl,
-            _ if self.is_empty() => return Ok(true),
-            _ => Kind::Html(Class::of(name)),
+        let kind = match Kind::entered(element) {
+            Some(kind) => kind,
+            None if self.is_empty() => return Ok(true),
+            None => Kind::Html(Class::of(name)),
         };
         let Some(class) = kind.class() else {
             if !tag.is_self_closing() {
@@ -109,13 +108,10 @@ impl OpenElements {
             self.start_foreign(element, tag, bytes)?;
             return Ok(false);
         }
-        let kind = match element {
-            Element::Svg => Kind::Svg,
-            Element::Math => Kind::MathMl,
-            _ => Kind::Html(Class::Plain),
-        };
+        let kind = Kind::entered(element).unwrap_or(Kind::Html(Class::Plain));
         let is_html = kind.class().is_some();
-        if !tag.is_self_closing() && !(is_html && self.is_empty()) {
+        let is_outside = is_html && self.is_empty();
+        if !tag.is_self_closing() && !is_outside {
             self.push(name, kind)?;
         }
         Ok(is_html)
@@ -163,13 +159,13 @@ impl OpenElements {
             return Ok(());
         }
         let in_svg = self.elements.last().is_some_and(|last| last.kind == Kind::Svg);
-        let kind = match element {
-            Element::InSvg | Element::Title if in_svg => Kind::HtmlPoint,
-            _ if in_svg => Kind::Svg,
-            Element::InMath => Kind::TextPoint,
-            Element::AnnotationXml if is_html_annotation(tag, bytes) => Kind::HtmlPoint,
-            Element::AnnotationXml => Kind::Annotation,
-            _ => Kind::MathMl,
+        let kind = match (in_svg, element) {
+            (true, Element::InSvg | Element::Title) => Kind::HtmlPoint,
+            (true, _) => Kind::Svg,
+            (false, Element::InMath) => Kind::TextPoint,
+            (false, Element::AnnotationXml) if is_html_annotation(tag, bytes) => Kind::HtmlPoint,
+            (false, Element::AnnotationXml) => Kind::Annotation,
+            (false, _) => Kind::MathMl,
         };
         self.push(tag.name(bytes), kind)
     }
@@ -238,6 +234,12 @@ impl OpenElements {
 }
 
 impl Kind {
+    /// Of what begins a picture or a formula wherever it stands.
+    fn entered(element: Element) -> Option<Self> {
+        let is_math = (element == Element::Math).then_some(Self::MathMl);
+        (element == Element::Svg).then_some(Self::Svg).or(is_math)
+    }
+
     fn class(self) -> Option<Class> {
         match self {
             Self::Html(class) => Some(class),
