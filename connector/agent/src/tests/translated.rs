@@ -65,7 +65,7 @@ fn what_came_is_sent_on_before_the_rest_comes() {
             first.extend_from_slice(&postern_io::timeout(Duration::from_secs(5), data).await.unwrap());
         }
         assert_eq!(first, expected.as_bytes());
-        assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=\"https://app1.example.com/y\">");
+        assert_eq!(tunnel.body(stream, Duration::ZERO).await, b"<a href=https://app1.example.com/y>");
     });
 }
 
