@@ -340,8 +340,9 @@ fn set(attribute: &Attribute, raw: &[u8], value: &str) -> Option<Edit> {
     let raw = characters(raw);
     let (place, with) = change(&raw, value, attribute.quote);
     let with = bytes(&with)?.into_owned();
-    // One character is one byte.
-    let at = |at: usize| attribute.value.start + raw.get(..at).unwrap_or_default().chars().count();
+    // One character is one byte of the page.
+    let characters_in = |text: &str| if text.is_ascii() { text.len() } else { text.chars().count() };
+    let at = |at: usize| attribute.value.start + characters_in(raw.get(..at).unwrap_or_default());
     let place = at(place.start)..at(place.end);
     let is_nothing = attribute.quote.is_none() && with.is_empty() && place == attribute.value;
     Some(Edit { place, with: if is_nothing { b"\"\"".to_vec() } else { with } })

@@ -42,7 +42,8 @@ fn spelled(value: &str) -> impl Iterator<Item = (char, &str)> {
 pub(crate) fn change(raw: &str, value: &str, quote: Option<u8>) -> (Range<usize>, String) {
     let (place, with) = changed(raw, value);
     let text = raw.get(place.clone()).unwrap_or_default();
-    let had_references = spelled(text).any(|(character, spelling)| spelling.len() != character.len_utf8());
+    let is_reference = |(character, spelling): (char, &str)| spelling.len() != character.len_utf8();
+    let had_references = text.contains('&') && spelled(text).any(is_reference);
     let mut out = String::with_capacity(with.len());
     for character in with.chars() {
         let is_written_anew = match character {

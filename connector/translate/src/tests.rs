@@ -7,6 +7,8 @@ mod throughput;
 
 use std::rc::Rc;
 
+use proptest::prelude::*;
+
 use crate::{Broken, ContentInfo, Kinds, Links, Progress, Translator};
 
 const ALL: Kinds = Kinds { html: true, css: true, json: true, js: true };
@@ -46,4 +48,13 @@ fn translated(info: &ContentInfo<'_>, body: &[u8], piece: usize) -> Result<Vec<u
 fn html(body: &str) -> String {
     let out = translated(&info("text/html; charset=utf-8", ""), body.as_bytes(), body.len().max(1)).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// Texts of `known` pieces, with bytes that are none of them between.
+pub(crate) fn mixed(known: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        10 => prop::sample::select(known).prop_map(|known| known.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..5),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }

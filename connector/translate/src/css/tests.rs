@@ -140,7 +140,7 @@ fn stepped(sheet: &[u8]) -> Vec<u8> {
 
 /// What states heed, and what they do not.
 fn sheet() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![
+    crate::tests::mixed(&[
         "url(",
         "URL(",
         "src(",
@@ -189,12 +189,7 @@ fn sheet() -> impl Strategy<Value = Vec<u8>> {
         "a-word-that-is-too-long-to-be-known",
         "a{color:red}",
         "\u{20ac}url(",
-    ]);
-    let piece = prop_oneof![
-        12 => known.prop_map(|known| known.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..5),
-    ];
-    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    ])
 }
 
 proptest! {

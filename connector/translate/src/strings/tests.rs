@@ -72,7 +72,7 @@ fn translated(quotes: Quotes, text: &[u8], cuts: Option<&[usize]>) -> Vec<u8> {
 
 /// What states heed, and what they do not.
 fn text() -> impl Strategy<Value = Vec<u8>> {
-    let known = prop::sample::select(vec![
+    crate::tests::mixed(&[
         "\"",
         "'",
         "`",
@@ -110,12 +110,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         "\u{e9}",
         "isn't",
         "some words",
-    ]);
-    let piece = prop_oneof![
-        12 => known.prop_map(|known| known.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..5),
-    ];
-    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    ])
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
+pub(super) use tree::HOLD_URLS;
 use tree::{Line, lines};
 
 use super::*;

@@ -36,7 +36,7 @@ impl Line {
 }
 
 /// HTML Standard and its forebears: every attribute whose value is a URL, or has some.
-const HOLD_URLS: [&str; 19] = [
+pub(in crate::tests) const HOLD_URLS: [&str; 19] = [
     "href",
     "src",
     "action",
