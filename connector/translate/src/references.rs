@@ -7,10 +7,15 @@ use std::ops::Range;
 
 /// `value` with every reference to an ASCII character but `&` and `<` replaced by that character.
 pub(crate) fn resolved(value: &str) -> Cow<'_, str> {
-    if !value.contains('&') {
+    if !may_refer(value) {
         return Cow::Borrowed(value);
     }
     Cow::Owned(spelled(value).map(|(character, _)| character).collect())
+}
+
+/// Whether anything in `value` may stand for something else than itself. Most ampersands are between a query's parameters.
+fn may_refer(value: &str) -> bool {
+    value.match_indices('&').any(|(at, _)| reference(&value[at..]).is_some())
 }
 
 /// The characters that `value` stands for, each with how it is written there.
@@ -43,7 +48,7 @@ pub(crate) fn change(raw: &str, value: &str, quote: Option<u8>) -> (Range<usize>
     let (place, with) = changed(raw, value);
     let text = raw.get(place.clone()).unwrap_or_default();
     let is_reference = |(character, spelling): (char, &str)| spelling.len() != character.len_utf8();
-    let had_references = text.contains('&') && spelled(text).any(is_reference);
+    let had_references = may_refer(text) && spelled(text).any(is_reference);
     let mut out = String::with_capacity(with.len());
     for character in with.chars() {
         let is_written_anew = match character {
@@ -62,7 +67,7 @@ pub(crate) fn change(raw: &str, value: &str, quote: Option<u8>) -> (Range<usize>
 
 /// Where `raw` changes to become `value`, and what of `value` stands there.
 fn changed<'v>(raw: &str, value: &'v str) -> (Range<usize>, &'v str) {
-    if raw.is_ascii() && value.is_ascii() && !raw.contains('&') {
+    if raw.is_ascii() && value.is_ascii() && !may_refer(raw) {
         let start = raw.bytes().zip(value.bytes()).take_while(|(is, to)| is == to).count();
         let (rest, with) = (&raw[start..], &value[start..]);
         let same = rest.bytes().rev().zip(with.bytes().rev()).take_while(|(is, to)| is == to).count();
