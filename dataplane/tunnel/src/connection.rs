@@ -88,8 +88,8 @@ struct Probes {
     least: LeastRtt,
 }
 
-/// The shortest round trip lately. The smoothed one contains the tunnel's own queue: windows sized by it would grow
-/// because they had grown.
+/// The shortest round trip lately: how far the peer is. The smoothed one contains the tunnel's own queue and how busy both
+/// ends are: windows sized by it would grow because they had grown, or because a processor is short.
 #[derive(Debug, Default)]
 struct LeastRtt {
     known: Option<Duration>,

@@ -231,18 +231,42 @@ fn credit_is_one_frame_a_turn() {
     assert_eq!(pair.relay.sent.len(), 13);
 }
 
+fn probe_that_takes(pair: &mut Pair, trip: Duration) {
+    pair.relay.connection.probe(pair.now);
+    pair.relay.flush();
+    pair.deliver(Role::Relay, usize::MAX).unwrap();
+    pair.connector.flush();
+    pair.now += trip;
+    pair.deliver(Role::Connector, usize::MAX).unwrap();
+}
+
+#[test]
+fn who_is_near_and_busy_is_not_taken_for_far() {
+    let mut pair = Pair::new(Limits::default());
+    let pool = |pair: &Pair| pair.relay.connection.usage().window_pool_bytes;
+    probe_that_takes(&mut pair, Duration::from_millis(1));
+    for _ in 0..8 {
+        probe_that_takes(&mut pair, Duration::from_millis(300));
+    }
+    pair.relay.events();
+    assert!(pair.relay.connection.rtt() > Some(Duration::from_millis(100)));
+    answered(&mut pair, 1);
+    assert_eq!(pool(&pair), 64 << 20, "a stream begins with its first window alone");
+
+    let mut pair = Pair::new(Limits::default());
+    probe_that_takes(&mut pair, Duration::from_millis(300));
+    pair.relay.events();
+    answered(&mut pair, 1);
+    assert_eq!(pool(&pair), 63 << 20, "the other side is far");
+}
+
 #[test]
 fn windows_grow_over_a_long_way_and_shrink_at_the_end() {
     const TRIP: Duration = Duration::from_millis(40);
     let wide = Limits { output_budget: 16 << 20, output_bytes_max: 64 << 20, ..Limits::default() };
     let mut pair = Pair::new(wide);
     let (_, stream) = answered(&mut pair, 1)[0];
-    pair.relay.connection.probe(pair.now);
-    pair.relay.flush();
-    pair.deliver(Role::Relay, usize::MAX).unwrap();
-    pair.connector.flush();
-    pair.now += TRIP;
-    pair.deliver(Role::Connector, usize::MAX).unwrap();
+    probe_that_takes(&mut pair, TRIP);
     assert_eq!(pair.relay.connection.rtt(), Some(TRIP));
     pair.relay.events();
     let mut left = Bytes::from(vec![7; 48 << 20]);
