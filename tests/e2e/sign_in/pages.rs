@@ -39,8 +39,10 @@ pub(crate) fn wait_for_text(browser: &Browser, text: &str) {
     browser.wait_for(PATIENCE, &format!("return document.body.innerText.includes({text:?})")).unwrap();
 }
 
+/// Waits until the page of `url` is there as a whole: a URL changes with the first bytes of its page.
 pub(crate) fn is_at(browser: &Browser, url: &str) {
-    browser.wait_for(PATIENCE, &format!("return location.href === {url:?}")).unwrap();
+    let there = format!("return location.href === {url:?} && document.readyState === 'complete'");
+    browser.wait_for(PATIENCE, &there).unwrap();
 }
 
 #[test]
