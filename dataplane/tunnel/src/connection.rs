@@ -96,6 +96,8 @@ struct LeastRtt {
     /// Of the samples that will decide next.
     next: Option<Duration>,
     samples: u32,
+    /// There were enough to say that the peer is far, and not only that a processor was busy.
+    is_sure: bool,
 }
 
 impl LeastRtt {
@@ -104,13 +106,21 @@ impl LeastRtt {
         self.known = lesser(self.known);
         self.next = lesser(self.next);
         self.samples += 1;
+        self.is_sure |= self.samples == SURE_RTT_SAMPLES;
         if self.samples == LEAST_RTT_SAMPLES {
             self.known = self.next.take();
             self.samples = 0;
         }
     }
+
+    /// The shortest of enough samples.
+    fn sure(&self) -> Option<Duration> {
+        self.known.filter(|_| self.is_sure)
+    }
 }
 
+/// Of so many samples one is hardly ever late for want of a processor; they take most of a second.
+const SURE_RTT_SAMPLES: u32 = 6;
 /// After so many samples (at one probe in 150 ms, 38 s) those before are forgotten: paths change.
 const LEAST_RTT_SAMPLES: u32 = 256;
 

@@ -129,7 +129,7 @@ impl Connection {
     /// Credit beyond the first window for a body that is still to come.
     fn anticipate(&mut self, stream: StreamId) {
         let Some(open) = self.slots.get_mut(stream) else { return };
-        let more = open.receive.window.anticipate(&mut self.pool, self.probes.least.known);
+        let more = open.receive.window.anticipate(&mut self.pool, self.probes.least.sure());
         if more > 0 {
             let header = Header { length: 4, kind: FrameKind::Credit, flags: 0, stream: stream.wire() };
             self.outbox.express_frame(header, &more.to_be_bytes());

@@ -54,7 +54,7 @@ impl Connection {
             let out = self.outbox.stream_frame_in_place(turn, header);
             meta.encode(out);
             out.extend_from_slice(head);
-            let more = stream.receive.window.anticipate(&mut self.pool, self.probes.least.known);
+            let more = stream.receive.window.anticipate(&mut self.pool, self.probes.least.sure());
             if more > 0 {
                 let header = Header { length: 4, kind: FrameKind::Credit, flags: 0, stream: id.wire() };
                 self.outbox.stream_frame_in_place(turn, header).extend_from_slice(&more.to_be_bytes());
