@@ -181,10 +181,10 @@ fn windows_of_nothing_hold_a_bounded_part_of_the_answers() {
     }
     std::thread::sleep(Duration::from_secs(3));
     let after = scene.world.relay.as_ref().unwrap().rss_kib();
-    // 800 answers × (32 + 16) KiB queued and held, and a stream's first credit of 64 KiB in the tunnel's queue: 87.5 MiB. The
-    // machine may be so busy that the connector is taken for far: then two tunnels' pools of 64 MiB besides. The rest of them,
-    // 8 GB, waits at the application.
-    assert!(after < before + (120 + 2 * 64) * 1024, "the relay grew from {before} to {after} KiB");
+    // 800 answers × (32 + 16) KiB queued and held, and a stream's first credit of 64 KiB in the tunnel's queue: 87.5 MiB.
+    // Nothing of what windows may grow by: the connector is near, however busy the machine.
+    // The rest of them, 8 GB, waits at the application.
+    assert!(after < before + 120 * 1024, "the relay grew from {before} to {after} KiB");
     let mut beside = Frames::connect(&scene.client, &[]).unwrap();
     beside.get(1, "/bytes/10").unwrap();
     assert_eq!(beside.status(1).unwrap(), 200);
