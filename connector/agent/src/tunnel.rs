@@ -209,7 +209,7 @@ impl Tunnel {
             }
             Event::Check(check) => check::begin(self, check),
             Event::LaneRequest(_) => tracing::debug!("raw lanes are not yet available"),
-            Event::ProbeReply(_) => {}
+            Event::ProbeReply(_) => self.measure(),
             // Of a relay only; the state machine refuses them from one.
             Event::Head { .. }
             | Event::Informational { .. }
@@ -225,9 +225,17 @@ impl Tunnel {
         self.relay.set(Some(relay));
         tracing::debug!(tunnel = %self.id, %relay, generation, worker, software = hello.software, "tunnel up");
         self.report(Report::Up { tunnel: self.id, relay, generation, workers, worker });
-        // Upload windows are sized by the round trip; until one is known they take it for a long one.
-        self.connection.borrow_mut().probe(now().since_origin());
+        self.measure();
         self.report_status();
+    }
+
+    /// One probe after the other until it is known how far the relay is, by which the windows of uploads are sized. The relay
+    /// probes all the time, so no silence would make this end do so.
+    fn measure(&self) {
+        let mut connection = self.connection.borrow_mut();
+        if !connection.knows_distance() {
+            connection.probe(now().since_origin());
+        }
     }
 
     fn report(&self, report: Report) {

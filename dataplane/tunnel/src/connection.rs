@@ -119,7 +119,7 @@ impl LeastRtt {
     }
 }
 
-/// Of so many samples one is hardly ever late for want of a processor; they take most of a second.
+/// Of so many samples not all are late for want of a processor.
 const SURE_RTT_SAMPLES: u32 = 6;
 /// After so many samples (at one probe in 150 ms, 38 s) those before are forgotten: paths change.
 const LEAST_RTT_SAMPLES: u32 = 256;
@@ -255,6 +255,13 @@ impl Connection {
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
         self.probes.rtt
+    }
+
+    /// Whether enough probes came back to say how far the peer is. Until then no stream begins with more than its first
+    /// window.
+    #[must_use]
+    pub fn knows_distance(&self) -> bool {
+        self.probes.least.is_sure
     }
 
     /// When something last came from the peer.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use postern_http::{BodyKind, Method};
+use postern_io::sim::Faults;
 use postern_io::{now, sim, sleep};
 use postern_model::group_config::{GroupConfigInvalid, SignedGroupConfig};
 use postern_tunnel::{Event, Generation, GoAwayReason, Identity};
 
-use super::world::{World, answer_all, backend, drain, fetch, get, sim};
+use super::world::{World, answer_all, backend, drain, fetch, get, pattern, read_head, request, sim};
 use crate::backend::tests::{app, config};
 use crate::identity::tests::enrolled;
 use crate::keeper::{Offers, Verifier};
@@ -64,6 +66,29 @@ fn a_new_generation_gets_its_tunnels_while_the_old_one_drains() {
         assert!(old.closed.get(), "a drained tunnel is closed");
         world.relay.tunnels_up(1).await;
     });
+}
+
+#[test]
+fn uploads_over_a_long_way_begin_with_more() {
+    const FIRST_WINDOW_BYTES: usize = 64 << 10;
+    for (delay, is_far) in [(Duration::from_micros(50), false), (Duration::from_millis(20), true)] {
+        sim(46, async move {
+            sim::set_faults(Faults { delay: (delay, delay), ..Faults::default() });
+            backend(|_, stream| async move {
+                read_head(&stream, &mut Vec::new()).await;
+                sleep(Duration::from_secs(5)).await;
+            });
+            let world = World::start(&[]).await;
+            sleep(Duration::from_secs(1)).await;
+            let tunnel = world.relay.tunnel();
+            let stream = tunnel.open(&request(Method::Post, "/", BodyKind::Length(1 << 20)), false);
+            sleep(Duration::from_millis(100)).await;
+            let mut left = pattern(1 << 20);
+            let _ = tunnel.connection.borrow_mut().send_data(stream, &mut left, false).unwrap();
+            let taken = (1 << 20) - left.len();
+            assert_eq!(taken > FIRST_WINDOW_BYTES, is_far, "{taken} bytes at {delay:?}");
+        });
+    }
 }
 
 #[test]
